@@ -79,10 +79,10 @@ def check_grads(
             checks = list(_doubtful(f_of_arrays, x, modes, order))
             of_library = bool(checks) and _is_of_library(of_chosen, chosen)
             accuracy = SLIGHT if of_library else ACCURATE
-            results = [check_within(each, accuracy, rules_of_library=of_library) for each in checks]
+            results = [check_within(each, accuracy, size, rules_of_library=of_library) for each, size in checks]
         except (TypeError, ValueError, NotImplementedError) as reason:
             return fallback.ask_original(cannot_run(reason))
-        return fallback.settle(results)
+        return fallback.settle([result for result in results if result])
 
     return check
 
@@ -150,7 +150,8 @@ def _is_of_library(f: Callable[[tuple], Any], x: tuple) -> bool:
     return node is None or installed.issuperset(map(id, node.of))
 
 
-Check = Callable[[float], Report]
+Check = tuple[Callable[[float], Report], float]
+"""A check at an accuracy, and the largest derivative that it compares, where it has several blocks."""
 
 
 def _doubtful(
@@ -213,7 +214,7 @@ class _Along:
             return disagreeing(report, faults).with_facts(compared("reverse mode", self.what))
 
         if faults or math.isinf(look(self.cost, self.x, self.size, lambda v: slope_of(gradient, v))):
-            yield check
+            yield check, largest
 
     def forward(self, weighted: Callable[[Any], float]) -> Iterator[Check]:
         """The check of forward mode, if a look does not accept it."""
@@ -227,7 +228,8 @@ class _Along:
             return Slope(found, [abs(found)]) if is_linear else None
 
         if math.isinf(look(self.cost, self.x, self.size, reported)):
-            yield lambda accuracy: self._check_forward(slope, accuracy).with_facts(compared("forward mode", self.what))
+            fact = compared("forward mode", self.what)
+            yield lambda accuracy: self._check_forward(slope, accuracy).with_facts(fact), 0.0
 
     def _check_forward(self, slope: Callable[[Any, Any], float], accuracy: float) -> Report:
         flat, rebuild = flatten(self.x)

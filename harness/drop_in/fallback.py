@@ -6,6 +6,7 @@
 | the same below `LIBRARY`, where every rule is a library's own | warns, and the original decides |
 | a value between the left and the right derivative at a kink | passes |
 | nothing, because something hides the derivative | warns, and the original decides |
+| that it is right to `TOLERATED`, as the originals ask, and nothing finer | warns, and passes |
 | nothing in less than double precision, where the original's differences show nothing either | warns, and passes |
 | that every derivative is right | passes |
 
@@ -14,6 +15,7 @@ that is wider than the original's default.
 """
 
 import logging
+import math
 import sys
 import sysconfig
 import warnings
@@ -26,7 +28,7 @@ import numpy as np
 
 from harness.exit_codes import InconclusiveGradient
 from harness.facts import message_table
-from harness.facts.fact import Fact, doubt, note
+from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 from reference.user_input import message_of
@@ -41,14 +43,34 @@ SLIGHT, LIBRARY = 1e-8, 1e-6
 """Where every rule is a library's own, whose functions are approximations, an error below the first share is accepted,
 and one below the second is left to the original."""
 
+TOLERATED = 1e-3
+"""The originals accept an error below this share. Where noise hides finer ones, their differences show even less."""
+
 _logged: set[tuple[str, str]] = set()
 
 
 class Result(NamedTuple):
-    """A report, and the doubts with which a disagreement of it was forgiven."""
+    """A report, and why it does not stand alone.
+
+    Attributes
+    ----------
+    report : Report
+    forgiven : tuple of Fact
+        The doubts with which a disagreement was forgiven, for the original to decide.
+    is_coarse : bool
+        Whether nothing was found wrong, and the original can see less.
+    """
 
     report: Report
-    doubts: tuple[Fact, ...] = ()
+    forgiven: tuple[Fact, ...] = ()
+    is_coarse: bool = False
+
+    def doubts(self, is_right: Callable[[Report], bool]) -> tuple[Fact, ...]:
+        """What is left undecided."""
+        if self.report.verdict != "inconclusive" or is_right(self.report):
+            return self.forgiven
+        compared = [fact for fact in self.report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
+        return (*(self.report.reasons or [doubt(Kind.UNDECIDED)]), *compared)
 
 
 def is_right(report: Report) -> bool:
@@ -82,28 +104,18 @@ class Fallback:
     stacklevel: int = 3
 
     def settle(
-        self,
-        results: Sequence[Result],
-        more: Sequence[Fact] = (),
-        right: Callable[[], Any] = lambda: None,
-        *,
-        original_is_blind: bool = False,
+        self, results: Sequence[Result], more: Sequence[Fact] = (), right: Callable[[], Any] = lambda: None
     ) -> Any:
-        """Answer the call by its reports.
-
-        `more` are doubts beside them; `right` answers where no doubt is left, and where the original is as blind.
-        """
-        for report, forgiven in results:
-            if report.verdict == "disagree" and not forgiven:
-                return self.refuse(report)
-        doubts = [*more, *(fact for _, forgiven in results for fact in forgiven)]
-        for report, _ in results:
-            if report.verdict == "inconclusive" and not self.is_right(report):
-                compared = [fact for fact in report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
-                doubts += [*(report.reasons or [doubt(Kind.UNDECIDED)]), *compared]
-        if doubts and original_is_blind:
-            self._warn(doubt(Kind.NEITHER_DECIDED, self.name), doubts)
-        return self.ask_original(doubts) if doubts and not original_is_blind else right()
+        """Answer the call by its reports. `more` are doubts beside them; `right` answers where no doubt is left."""
+        for result in results:
+            if result.report.verdict == "disagree" and not result.forgiven:
+                return self.refuse(result.report)
+        doubts = [(result, fact) for result in results for fact in result.doubts(self.is_right)]
+        if more or not all(result.is_coarse for result, _ in doubts):
+            return self.ask_original([*more, *(fact for _, fact in doubts)])
+        if doubts:
+            self._warn(doubt(Kind.NEITHER_DECIDED, self.name), [fact for _, fact in doubts])
+        return right()
 
     def ask_original(self, doubts: Sequence[Fact]) -> Any:
         """Warn of what was not decided, and answer or raise what the original does; an error says both."""
@@ -120,13 +132,25 @@ class Fallback:
         return told
 
 
-def check_within(check: Callable[[float], Report], accuracy: float, *, rules_of_library: bool) -> Result:
-    """The report of a check at an accuracy; forgiven, if every rule is a library's and it is right to `LIBRARY`."""
+def check_within(
+    check: Callable[[float], Report], accuracy: float, size: float = 0.0, *, rules_of_library: bool = False
+) -> Result | None:
+    """The report of a check at an accuracy, and whether it would be right to a coarser one that is enough.
+
+    None where no error exceeds that share of `size`, the largest derivative in any input: one that vanishes has errors
+    as large as those of the others.
+    """
     report = check(accuracy)
-    if report.verdict != "disagree" or not rules_of_library or accuracy >= LIBRARY:
-        return Result(report)
-    is_forgiven = check(LIBRARY).verdict != "disagree"
-    return Result(report, (doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY),) if is_forgiven else ())
+    if report.verdict == "disagree":
+        off = max((pair.difference for pair in report.pairs), default=math.inf)
+        is_numbers = not any(fact.severity == Severity.WRONG for fact in report.facts)
+        if is_numbers and off <= accuracy * size:
+            return None
+        is_library = is_numbers and rules_of_library and off <= LIBRARY * size
+        is_library = is_library or (rules_of_library and accuracy < LIBRARY and check(LIBRARY).verdict != "disagree")
+        return Result(report, (doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY),) if is_library else ())
+    is_open = report.verdict == "inconclusive" and not is_right(report) and accuracy < TOLERATED
+    return Result(report, is_coarse=is_open and check(TOLERATED).verdict == "agree")
 
 
 def is_installed(module: str) -> bool:

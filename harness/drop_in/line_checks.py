@@ -60,7 +60,7 @@ SCALES = (
     Scale(smallest=True, step=2.0**-14),
 )
 """The looks that are taken in turn until one accepts: steps of 2⁻¹⁰ leave a truncation of h⁴ near 10⁻¹³, and as much
-rounding."""
+rounding. The narrow ones are for kinks and jumps nearby."""
 
 
 class Slope(NamedTuple):
@@ -88,7 +88,7 @@ def distance_of_slope(values: Sequence[float], size: float, step: float, slope: 
         return 0.0 if slope.value == 0.0 and lowest == lower == here == upper == highest else math.inf
     noise = NOISE * size / step
     allowed = min(accuracy, SLIGHT) * scale + noise
-    if not allowed <= SHARE * min(SHARE_OF_ALL * scale, *(share for share in slope.shares if share > 0.0)):
+    if not allowed <= SHARE * min([SHARE_OF_ALL * scale, *(share for share in slope.shares if share > 0.0)]):
         return math.inf
     derivative = without_squares((upper - lower) / (2.0 * step), (highest - lowest) / (4.0 * step))
     bend = abs((highest - 2.0 * here + lowest) - 4.0 * (upper - 2.0 * here + lower)) / (2.0 * step)

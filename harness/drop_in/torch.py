@@ -28,7 +28,7 @@ from harness.drop_in.fallback import (
     stated_accuracy,
 )
 from harness.drop_in.torch_costs import WeightedCost, differentiable, every_output, random_like
-from harness.drop_in.torch_looks import REPEATED, Again, call_again, doubtful_parts
+from harness.drop_in.torch_looks import REPEATED, call_again, doubtful_parts
 from harness.drop_in.torch_rules import batching_faults, notes_on, own_functions
 from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
@@ -163,30 +163,36 @@ def _settled(name: str, weighted: Callable[[], WeightedCost], modes: tuple[bool,
         cost = weighted()
         rules = own_functions(cost.found)
         notes = notes_on(cost, rules)
-        again = call_again(cost) if modes[0] else REPEATED
-        results = _results(cost, modes, again.accuracy(accuracy, allowed_scatter), again, rules)
+        results = _results(cost, modes, accuracy, allowed_scatter, rules)
     except (TypeError, ValueError, NotImplementedError) as reason:
         return replace(fallback, stacklevel=4).ask_original(cannot_run(reason))
     log_notes(name, notes)
     results = [result._replace(report=result.report.with_facts(*notes)) for result in results]
-    is_blind = cost.is_coarse or (again.largest * again.scatter > BLINDING and again.is_within(allowed_scatter))
-    return fallback.settle(results, right=lambda: _apart_from_numbers(ask), original_is_blind=is_blind)
+    return fallback.settle(results, right=lambda: _apart_from_numbers(ask))
 
 
 def _results(
-    cost: WeightedCost, modes: tuple[bool, bool], accuracy: float, again: Again, rules: Sequence[type]
+    cost: WeightedCost, modes: tuple[bool, bool], accuracy: float, allowed_scatter: float, rules: Sequence[type]
 ) -> list[Result]:
     """The reports on all that a look does not accept, and on what is wrong whatever the numbers are."""
     of_library = all(is_installed(rule.__module__) for rule in rules)
     accuracy = max(accuracy, SLIGHT) if of_library else accuracy
-    faults = [*batching_faults(cost, rules), *([] if again.is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")])]
     backward, forward = doubtful_parts(cost, accuracy, modes)
+    again = call_again(cost) if modes[0] else REPEATED  # after a call elsewhere, of which nothing may be left
+    faults = [*batching_faults(cost, rules), *([] if again.is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")])]
     if modes[0] and (faults or again.scatter > accuracy) and cost.every not in backward:
         backward = [*backward, cost.every]
     checks = [cost.part(part).check_backward for part in backward]
     checks += [cost.check_forward] if forward or (faults and not checks) else []
-    results = [check_within(check, accuracy, rules_of_library=of_library) for check in checks]
-    return [Result(disagreeing(report, faults), doubts) for report, doubts in results]
+    accuracy = again.accuracy(accuracy, allowed_scatter)
+    is_blind = cost.is_coarse or (again.largest * again.scatter > BLINDING and again.is_within(allowed_scatter))
+    size = cost.largest if backward else 0.0
+    results = [check_within(check, accuracy, size, rules_of_library=of_library) for check in checks]
+    return [
+        result._replace(report=disagreeing(result.report, faults), is_coarse=result.is_coarse or is_blind)
+        for result in results
+        if result
+    ]
 
 
 def _apart_from_numbers(ask: partial) -> bool:

@@ -119,6 +119,13 @@ class WeightedCost:
         """The gradients of each part at the inputs."""
         return {part: self.pull_back(self.found, part) for part in self.parts()}
 
+    @property
+    def largest(self) -> float:
+        """The largest derivative of all outputs together, in any input."""
+        return max(
+            (float(g.abs().max()) for g in self.gradients[self.every] if g is not None and g.numel()), default=0.0
+        )
+
     def pull_back(self, outputs: Sequence[Any], part: Sequence[int], factor: float = 1.0) -> list[Any]:
         """The gradients of a part of the outputs, with their weights for cotangents; None where there is no path."""
         tracked = [k for k in part if outputs[self.chosen[k]].requires_grad]
@@ -270,7 +277,7 @@ def _like(x: Any, gradient: Any) -> Any:
     """A gradient, of whatever layout, at the numbers of x."""
     dense = gradient if not _is_sparse(gradient) else gradient.to_dense()
     if not _is_sparse(x):
-        return dense
+        return torch.empty_like(dense).copy_(dense)  # of zeros, PyTorch may keep no memory
     order = x.detach().to(torch.complex128 if x.is_complex() else torch.float64).clone()
     places = _numbers(order)
     places.copy_(torch.arange(1, places.numel() + 1).view(places.shape))

@@ -113,8 +113,7 @@ def call_again(cost: WeightedCost) -> Again:
         is_linear, scatter = _distance(opposite, again, factor) <= eps**0.5, _distance(again, first)
     values = zip(_weighted(cost, cost.found), _weighted(cost, outputs))
     scatter = max([scatter, *(abs(a - b) / abs(a) for a, b in values if a != b)])
-    largest = max([float(g.abs().max()) for g in first if g is not None and g.numel()], default=0.0) if scatter else 0.0
-    return Again(is_linear, scatter, largest)
+    return Again(is_linear, scatter, cost.largest if scatter else 0.0)
 
 
 def _may_look(cost: WeightedCost) -> bool:

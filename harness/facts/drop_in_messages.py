@@ -55,11 +55,11 @@ ROWS = {
         advice="Nothing, if nobody differentiates this output. Else remove the mark.",
     ),
     Kind.NEITHER_DECIDED: Row(
-        "Neither this check nor {where} can decide in less than double precision.",
-        meaning="No error was found. The differences of the original checker would be rounding noise.",
-        cause="Inputs in float32, float16 or bfloat16.",
+        "No error was found, and {where} can see less than this check, which could not decide either.",
+        meaning="Noise or a low precision hides small errors. In the larger differences of the original it hides more.",
+        cause="Inputs in float32, float16 or bfloat16, or a large constant part of the value.",
         example="# gradcheck of tanh in bfloat16.",
-        advice="Check with inputs in float64.",
+        advice="Check with inputs in float64, and without the constant part.",
     ),
     Kind.NO_FORWARD_RULE: Row(
         "{where} has no rule for forward mode.",

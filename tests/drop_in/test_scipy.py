@@ -125,6 +125,27 @@ def test_a_wrong_hessian_is_found(as_matrix):
     assert product.verdict == "disagree"
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_hessian_in_float32_is_right_to_that(seed):
+    rng = np.random.default_rng(seed)
+    A, b = rng.normal(size=(30, 3)).astype(np.float32), rng.normal(size=30)
+
+    def huber(x):
+        off = np.abs(A.astype(float) @ x - b)
+        return float(np.where(off < 1.0, 0.5 * off**2, off - 0.5).sum())
+
+    def slope(x):
+        return A.astype(float).T @ np.clip(A.astype(float) @ x - b, -1.0, 1.0)
+
+    def curvature(x):
+        return (A.T * (np.abs(A @ x.astype(np.float32) - b) < 1.0)) @ A
+
+    x = rng.normal(size=3)
+    assert [report.verdict for report in check_minimize(huber, x, jac=slope, hess=curvature)] == ["agree", "agree"]
+    wrong = lambda x: 1.001 * curvature(x)  # noqa: E731
+    assert check_minimize(huber, x, jac=slope, hess=wrong)[1].verdict == "disagree"
+
+
 @pytest.mark.parametrize("hess", ["2-point", BFGS()])
 def test_a_hessian_that_nobody_claims_is_not_checked(hess):
     assert [report.verdict for report in check_minimize(rosen, X0, jac=rosen_der, hess=hess)] == ["agree"]

@@ -234,18 +234,22 @@ class Differences:
         if seen.is_staircase:
             search = search.over_jumps()
             found, seen = search.settle()
-        if len(indices) == 1 and not reported.is_contradicted(found) and self._may_be_quieter(found):
+        if len(indices) == 1 and self._may_be_quieter(found, is_contradicted=reported.is_contradicted(found)):
             search, found, seen = self._with_own_noise(search, found, seen, int(indices[0]))
         self._experience.learn(block, self.steps, seen.step)
         if closer and not reported.is_contradicted(found):
             found = search.look_closer(seen) or found
         return found
 
-    def _may_be_quieter(self, found: Found) -> bool:
-        """Whether the error bound is noise that rounding of the cost does not explain."""
+    def _may_be_quieter(self, found: Found, *, is_contradicted: bool) -> bool:
+        """Whether the line may be quieter than all: where it hides the derivative, and where it contradicts the report.
+
+        Noise that rounding of the cost does not explain may be jumps in other coordinates.
+        """
         rounded = self.near.noise.relative * abs(self.probes.base)
-        is_noise = found.noise > 0.3 * found.error and self.near.noise.at(self.steps[0]) > NOISIER * rounded
-        return is_noise and not self._experience.is_noisy_everywhere
+        is_noise = self.near.noise.at(self.steps[0]) > NOISIER * rounded
+        is_hidden = found.noise > 0.3 * found.error and not self._experience.is_noisy_everywhere
+        return is_noise and (is_contradicted or is_hidden)
 
     def _with_own_noise(self, search: Search, found: Found, seen: Seen, i: int) -> tuple[Search, Found, Seen]:
         """The search with the noise of the line itself, if that is much smaller; else as it was."""

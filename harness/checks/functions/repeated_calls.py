@@ -17,6 +17,12 @@ from harness.verdict.comparison import Answer
 FUN = "fun"
 """The name of the user's function in a report."""
 
+ABOVE_NOISE = 1e5
+"""The slope there is known to one part in so many."""
+
+FARTHER = (1.0, 16.0)
+"""A gradient counts as cached if it ignores a move of one step, and one of so many."""
+
 
 @dataclass(frozen=True, eq=False)
 class FirstAnswer:
@@ -71,25 +77,37 @@ def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray
     return (wrong(Kind.STALE_GRADIENT, FUN, of="last-call" if _is_near(gradient, there, tolerance) else "unknown"),)
 
 
-@np.errstate(all="ignore")
 def find_cached_gradient(near: CostNear, source: Gradient, reported: Answer, unit: float) -> tuple[Fact, ...]:
-    """Whether the gradient is the same to the last bit at another point, where the cost has another slope.
+    """Whether the gradient is the same to the last bit at other points, where the cost has another slope.
 
-    The slope there is the difference of the cost along the line from θ. It counts as another if it is farther from
-    the gradient's than its curvature, its truncation and its noise explain.
+    It is at two of them, one farther away: a gradient in float32 may move by less than its rounding, and a cost may
+    jump.
+    """
+    moves = [times * (step_away(near.probes) - near.probes.theta) for times in FARTHER]
+    is_cached = reported.gradient.any() and all(_ignores(near, source, reported, unit, move) for move in moves)
+    return (wrong(Kind.CACHED_GRADIENT, FUN),) if is_cached else ()
+
+
+@np.errstate(all="ignore")
+def _ignores(near: CostNear, source: Gradient, reported: Answer, unit: float, move: np.ndarray) -> bool:
+    """Whether the gradient is the same after a move, where the slope of the cost is another.
+
+    That is the difference of the cost along the line from θ. It is another if it is farther from the gradient's than
+    its curvature, its truncation and its noise explain.
     """
     probes, gradient = near.probes, reported.gradient
-    elsewhere = step_away(probes)
-    width = 0.25 * (elsewhere - probes.theta)
-    if not gradient.any() or not np.array_equal(source(elsewhere), gradient):
-        return ()
+    elsewhere = probes.theta + move
+    if not np.array_equal(source(elsewhere), gradient):
+        return False
+    scatter = scatter_near(probes, elsewhere)
+    width = min(0.25, CONDITION_GAIN * ABOVE_NOISE * scatter / abs(move @ gradient)) * move  # a cost may wind
     costs = np.array([probes.cost(elsewhere + k * width) for k in range(-2, 3)])
     wide, narrow = (costs[4] - costs[0]) / 4.0, (costs[3] - costs[1]) / 2.0
     bend = np.abs(np.diff(costs, n=2)).max()  # a quarter of what is looked for, unless there is a kink
-    noise = scatter_near(probes, elsewhere) + unit * largest(costs)
+    noise = scatter + unit * largest(costs)
     allowed = max(2.0 * bend, CONDITION_GAIN * abs(wide - narrow)) + CONDITION_GAIN * noise
     allowed += reported.accuracy * np.abs(width) @ np.abs(gradient)
-    return (wrong(Kind.CACHED_GRADIENT, FUN),) if abs(narrow - width @ gradient) > allowed else ()
+    return bool(abs(narrow - width @ gradient) > allowed)
 
 
 def _is_same(cost: float, gradient: np.ndarray, cost2: float, gradient2: np.ndarray, tolerance: float) -> bool:

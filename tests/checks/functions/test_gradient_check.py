@@ -167,6 +167,11 @@ def log_of(t):
     return math.log(t[0]) + math.log(t[1])
 
 
+def dense_jumps(t):
+    heights = np.random.default_rng(0).normal(size=(4, 40))
+    return float(np.sum(np.floor(heights / t[:, None]) * np.linspace(-1.0, 1.5, 40))), np.zeros(4)
+
+
 TIES, HALVES = [1.0, 1.0, 1.0, 2.0, 0.0], np.array([2.04, -2.56, 0.42, -0.57], np.float16)
 FLAT = {"1": 1.0, "not a float32": 0.1}
 FINE_WAVE = (lambda x: 1e-3 * math.sin(1e13 * x), lambda x: 1e10 * math.cos(1e13 * x))
@@ -220,6 +225,7 @@ CASES = {
         "inconclusive",
         KINK,
     ),
+    "very many jumps beside θ": (dense_jumps, [0.2, 0.1, -0.013, -15.0], "agree"),
     "a jump at θ": (lambda t: (np.sum(np.floor(t)), np.zeros(2)), [1.0, 1.7], "inconclusive", Kind.ROUGH_COST),
     # each of three ties moves alone without moving the median, and yet a subgradient is no bug
     "median": (median, [0.4, -1.0, 2.0, 0.1, 3.0], "agree"),

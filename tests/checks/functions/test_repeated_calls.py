@@ -141,6 +141,7 @@ CONSTANT = {
     "a kink one step away": lambda t: (np.sum(np.abs(t - THETA - 2.0**-9)), np.sign(t - THETA - 2.0**-9)),
     "a jump one step away": lambda t: (np.sum(t) + (t[0] > 0.3 + 2.0**-11), np.ones(3)),
     "in steps of rounding": lambda t: (np.float32(np.sum(t)), np.ones(3)),
+    "winding at a step": lambda t: (1e-7 * np.sum(t) + np.sum(1e9 * t % 2.0), 1e9 * np.ones(3) + 1e-7),
 }
 
 
