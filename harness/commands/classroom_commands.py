@@ -113,6 +113,7 @@ def diagnose(
     output: options.Output = None,
     l2: options.L2 = None,
     ordinary: Annotated[bool, typer.Option("--ordinary/--any-size", help=ORDINARY)] = True,
+    timeout: Annotated[float, options.seconds("The time limit for each call of the function.")] = 60.0,
     report: options.ReportFile = None,
     json: options.Json = False,
 ) -> None:
@@ -124,7 +125,7 @@ def diagnose(
     like = options.problems_like(sizes, output, l2)
     activations = [find_activation(name) for name in activation] if activation else None
     with progress_bar() as progress:
-        found = diagnose(target, problems, seed, like, activations, progress, ordinary=ordinary)
+        found = diagnose(target, problems, seed, like, activations, progress, ordinary=ordinary, timeout=timeout)
     show(found.to_dict(), diagnosis_text(found), json)
     if report is not None:
         from harness.grading.grade_reports import diagnosis_page

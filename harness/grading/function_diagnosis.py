@@ -84,6 +84,7 @@ def diagnose(
     progress: Progress = silent,
     *,
     ordinary: bool = True,
+    timeout: float = TIMEOUT,
 ) -> Diagnosis:
     """Call a function on many problems, and find the bugs that explain its answers.
 
@@ -96,6 +97,7 @@ def diagnose(
     like : layer sizes, output and λ, where they are given
     activations : for a gradient source, those that hidden layers draw from
     ordinary : whether X and θ are of ordinary size alone; a function of the course's signature is called on no others
+    timeout : seconds for each call
 
     Raises
     ------
@@ -103,7 +105,7 @@ def diagnose(
         There is no such file or function, or no convention in which it can be called.
     """
     started = time.perf_counter()
-    process = _start_process(target)
+    process = _start_process(target, timeout)
     try:
         named = target.rpartition(":")[2] or None if ":" in target else None
         if interface := source_interface(process.submission, named):
@@ -135,13 +137,13 @@ def diagnose(
     return diagnosis
 
 
-def _start_process(target: str) -> SubmissionProcess:
+def _start_process(target: str, timeout: float) -> SubmissionProcess:
     name = target.rpartition(":")[0] if ":" in target else target
     path = Path(name)
     if path.suffix not in (".py", ".ipynb"):
         if ":" not in target or not name:
             raise ValueError(f"{target!r} names no function; give FILE.py, FILE.py:function or module:function")
-        return _start_module(target)
+        return _start_module(target, timeout)
     if path.is_dir():
         raise IsADirectoryError(f"{name} is a folder; give one of its files, as FILE.py or FILE.py:function")
     if not path.is_file():
@@ -151,10 +153,10 @@ def _start_process(target: str) -> SubmissionProcess:
     assert submission is not None
     if submission.error:
         raise FactError(submission.error)
-    return SubmissionProcess(submission, TIMEOUT)
+    return SubmissionProcess(submission, timeout)
 
 
-def _start_module(target: str) -> SubmissionProcess:
+def _start_module(target: str, timeout: float) -> SubmissionProcess:
     """A function of a module that can be imported: its file is read for the signature, and the module is called."""
     from harness.named_objects import import_attribute
 
@@ -166,7 +168,7 @@ def _start_module(target: str) -> SubmissionProcess:
         raise ValueError(f"{target} is no function of a Python file; give FILE.py:function or module:function")
     submission = read_submission(Path(origin))
     assert submission is not None
-    return SubmissionProcess(submission, TIMEOUT, module=target.rpartition(":")[0])
+    return SubmissionProcess(submission, timeout, module=target.rpartition(":")[0])
 
 
 def _require_course_like(like: Like, activations: Any) -> Like:
@@ -219,7 +221,8 @@ def _diagnosis(
     target: str, interface: Interface, given: GivenAnswers, found: Explanations | None, seconds: float
 ) -> Diagnosis:
     answers, change = given.answers, given.change
-    raised = [failure.fact for failure in given.failures.values() if not failure.is_not_applicable]
+    failures = list(given.failures.values())
+    raised = [failure.fact for failure in dict.fromkeys(failures) if not failure.is_not_applicable]
     total = len(answers) + len(given.failures)
     is_wrong = bool(found and (found.cost_wrong or found.gradient_wrong))
     is_enough = len(answers) >= max(1.0, ENOUGH * total) and found is not None and found.coordinates > 0
@@ -229,7 +232,7 @@ def _diagnosis(
     elif not is_enough:
         facts = (doubt(Kind.FEW_ANSWERS, answered=len(answers), total=total),)
     verdict = "disagree" if is_wrong or (raised and is_enough) else "agree" if is_enough else "inconclusive"
-    notes = _notes(interface, raised, len(given.failures) - len(raised))
+    notes = _notes(interface, raised, sum(failure.is_not_applicable for failure in failures))
     if change and given.is_spoilt:
         verdict, facts = "disagree", (*facts, change)
     elif change:

@@ -15,6 +15,7 @@ from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_
 from harness.grading.submission_files import Submission
 from harness.grading.submission_functions import Function
 from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess, as_spoiling
+from harness.isolation.limits import ENDINGS
 
 FAR = 1.0
 """An answer whose parts are farther than that from the right one, relative to it, is none of the exercise."""
@@ -278,10 +279,14 @@ class GivenAnswers:
 
 
 def collect_answers(process: SubmissionProcess, interface: Interface, exercises: Iterable[Exercise]) -> GivenAnswers:
-    """Call a submission on every exercise."""
-    answers, failures = {}, {}
+    """Call a submission on every exercise; after `ENDINGS` processes that it ended, its last failure stands for all."""
+    answers: dict[Exercise, Any] = {}
+    failures: dict[Exercise, CallFailed] = {}
     change: Fact | None = None
     for exercise in exercises:
+        if (fatal := [failure for failure in failures.values() if failure.is_fatal])[ENDINGS - 1 :]:
+            failures[exercise] = fatal[-1]
+            continue
         try:
             answers[exercise] = answer = interface.answer(process, exercise)
         except CallFailed as failure:

@@ -23,6 +23,9 @@ MEMORY = 4 * 2**30
 LEAST_MEMORY = 2**28
 """Bytes below which Python itself does not start."""
 
+ENDINGS = 3
+"""Processes that code may take down, or keep busy until time is up; then it is not called any more."""
+
 FILE_SIZE = 2**30
 """Bytes that a file may grow to."""
 

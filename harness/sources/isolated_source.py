@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from harness.isolation import Foreign, Outcome, Worker
+from harness.isolation.limits import ENDINGS
 from harness.named_objects import import_attribute, is_file
 from harness.sources.source_table import Source, SourceFailed
 from reference.activations import Activation
 from reference.measured import NotApplicable
 from reference.network import Network
 from reference.problem import Problem
-
-ENDINGS = 3
-"""So many processes may a source take down, or keep busy until time is up; then it is not called any more."""
 
 
 class Isolated:

@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from harness.facts.fact import Fact, from_document, to_document, wrong
 from harness.facts.kinds import Kind
+from harness.sources.source_names import named_sources
 from harness.sweep.settings import Settings
 from harness.verdict.report import Report
 from reference.user_input import error_in_words
@@ -58,6 +60,13 @@ class Row(NamedTuple):
 def make_rows(settings: Settings, seeds: Sequence[int]) -> list[Row]:
     """The rows of some seeds."""
     return [make_row(settings, seed) for seed in seeds]
+
+
+def warm_up(settings: Settings) -> None:
+    """Import what the rows need, and let JAX compile. Of the sources, those of the harness alone are called."""
+    named = named_sources(settings.sources) if settings.sources else {}
+    own = tuple(name for name, source in named.items() if source.is_of_the_harness)
+    make_row(replace(settings, sources=own), 0)
 
 
 def make_row(settings: Settings, seed: int) -> Row:

@@ -55,8 +55,8 @@ class SweepSummary:
 
     @property
     def pace(self) -> float:
-        """Rows a second and core; 0 without rows."""
-        return self.rows / self.seconds if self.rows else 0.0
+        """Rows a second and core; 0 if no row took any time, because all of them failed."""
+        return self.rows / self.seconds if self.seconds else 0.0
 
     @property
     def verdict(self) -> str:

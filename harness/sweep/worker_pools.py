@@ -53,17 +53,17 @@ class _Crew:
         if not hasattr(self.mine, "worker"):
             self.mine.worker = Worker("harness.sweep.rows", prepare=[("os:environ.update", (ONE_THREAD,))])
             self.workers.append(self.mine.worker)
-            self._call(settings, seeds[:1], START)  # JAX is imported and compiles, which no row is to blame for
-        return self._call(settings, seeds, limit)
+            self._call(START, "warm_up", settings)  # JAX is imported and compiles, which no row is to blame for
+        return self._call(limit, "make_rows", settings, seeds)
 
-    def _call(self, settings: Settings, seeds: Sequence[int], limit: float) -> Outcome:
+    def _call(self, limit: float, function: str, *arguments: Any) -> Outcome:
         worker: Worker = self.mine.worker
         worker.load()
         if self.dismissed:  # while the process was being started, where `dismiss` did not find it
             worker.close()
             raise InterruptedError(STOPPING)
         worker.timeout = limit
-        return worker.call("make_rows", settings, seeds)
+        return worker.call(function, *arguments)
 
     def dismiss(self) -> None:
         """End the processes; who asks for more rows gives up."""

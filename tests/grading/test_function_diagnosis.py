@@ -9,6 +9,7 @@ import pytest
 from harness.facts import message_table
 from harness.facts.kinds import Kind
 from harness.grading.function_diagnosis import diagnose as diagnose_function
+from harness.isolation.limits import ENDINGS
 from tests.grading.submissions import COURSE, RIGHT, WRONG, apart, at_start, kinds, returning
 
 SOURCES = """\
@@ -149,3 +150,15 @@ def test_check_draws_problems_like_the_homework(run_command):
     code, out, _ = run_command(*like.split(), "--sources", "loop,finite-difference", "--json")
     assert code == 0
     assert json.loads(out)["networks"] == 3  # though λ = 0 hides bugs on each of them
+
+
+@pytest.mark.more
+def test_a_function_that_never_returns_is_called_no_more_than_some_times(tmp_path):
+    calls = tmp_path / "calls"
+    text = f"def backprop(problem, theta):\n    open({str(calls)!r}, 'a').write('x')\n    while True: pass\n"
+    (tmp_path / "mine.py").write_text(text)
+    found = diagnose_function(f"{tmp_path / 'mine.py'}:backprop", 8, timeout=0.3)
+    assert (found.verdict, found.answered, found.problems) == ("inconclusive", 0, 8)
+    (times,) = [fact.data["times"] for fact in found.notes if fact.kind == Kind.CALL_FAILED]
+    assert times == ENDINGS
+    assert calls.read_text().count("x") <= ENDINGS + 2  # and one exercise, with and without λ

@@ -102,6 +102,13 @@ def test_damaged_rows_are_made_again(file, monkeypatch):
     assert read(file)[1] == ROWS
 
 
+def test_rows_that_took_no_time_are_counted(tmp_path):
+    with open_to_write(tmp_path / "rows.sqlite", LIGHT.in_full()) as store:
+        store.add([Row(0, "", "error")])
+        found = summarise(store)
+    assert (found.pace, found.verdict) == (0.0, "error")
+
+
 def test_a_file_without_rows_is_no_agreement(tmp_path):
     with open_to_write(tmp_path / "rows.sqlite", LIGHT.in_full()) as store:
         assert summarise(store).verdict == "inconclusive"
