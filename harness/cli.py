@@ -22,6 +22,7 @@ from harness.commands.study_commands import audit, study
 from harness.commands.sweep_commands import sweep
 from harness.commands.training_commands import ex4, run, train
 from harness.exit_codes import BAD_INPUT, EXIT_CODES, INTERRUPTED, MEANINGS, TERMINATED
+from harness.files import remove_scratch_folders
 from harness.wording import docstring
 from reference.user_input import error_in_words
 
@@ -87,6 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         flush_streams()
         code = BAD_INPUT
     if code in (INTERRUPTED, TERMINATED):
+        remove_scratch_folders()
         os._exit(code)  # an interrupted library, such as JAX while it compiles, can crash when it is torn down
     sys.exit(code)
 

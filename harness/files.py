@@ -3,12 +3,15 @@
 import errno
 import os
 import secrets
+import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from weakref import WeakSet
 
 from harness.seals import checksum
 
@@ -22,6 +25,7 @@ MAX_SIZE = 2**30  # bytes that a file, or an array in a file, may take unless --
 _PIECE = 2**20  # bytes to read at once
 _PART = ".harness-part"
 _LOCK = ".harness-lock"
+_SCRATCH = "harness-scratch"
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a file system answers that has no locks."""
@@ -124,7 +128,7 @@ def _descriptor_of_what_stays(path: str | Path) -> int | None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    _remove_stale_parts(path.parent)
+    _remove_stale(path.parent, _PART)
     part = path.with_name(f"{_PART}-{os.getpid()}-{secrets.token_hex(4)}")  # the same folder, to be renamed
     try:
         with part.open("xb") as file:
@@ -138,12 +142,12 @@ def _replace(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _remove_stale_parts(folder: Path) -> None:
-    """Remove the parts left by processes that were killed while they wrote."""
-    for part in folder.glob(f"{_PART}-*-*"):
+def _remove_stale(folder: Path, kind: str) -> None:
+    """Remove what processes left that were killed: parts of files that they wrote, and folders that they worked in."""
+    for path in folder.glob(f"{kind}-*-*"):
         with suppress(OSError, ValueError):
-            if not _is_running(int(part.name.split("-")[-2])):
-                part.unlink()
+            if not _is_running(int(path.name.split("-")[-2])):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _is_running(pid: int) -> bool:
@@ -156,6 +160,29 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+_scratch_folders: WeakSet[tempfile.TemporaryDirectory[str]] = WeakSet()
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder. If this process is killed, a later one removes it."""
+    _remove_stale_folders(os.getpid())
+    folder = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}-{os.getpid()}-", ignore_cleanup_errors=True)
+    _scratch_folders.add(folder)
+    return folder
+
+
+def remove_scratch_folders() -> None:
+    """Remove all folders that `scratch_folder` made, before an end that Python's own clearing up is no part of."""
+    for folder in list(_scratch_folders):
+        folder.cleanup()
+
+
+@cache
+def _remove_stale_folders(_: int) -> None:
+    """Once in a process, because there may be very many temporary files."""
+    _remove_stale(Path(tempfile.gettempdir()), _SCRATCH)
 
 
 def prepare_directory(path: str | Path) -> Path:

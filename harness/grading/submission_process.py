@@ -1,7 +1,6 @@
 """A submission loaded and called in a process of its own, and the arguments that its calls change in place."""
 
 import io
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 from harness.digits.digits_data import load_digits
 from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
+from harness.files import scratch_folder
 from harness.grading.submission_files import DATA, Submission
 from harness.grading.submission_functions import Function
 from harness.grading.submission_loader import DATA_FOLDER
@@ -162,7 +162,7 @@ class SubmissionProcess:
         module: str = "",
     ):
         self.submission, self._module = submission, module
-        self._folder = tempfile.TemporaryDirectory(prefix="harness-grade-", ignore_cleanup_errors=True)
+        self._folder = scratch_folder()
         folder = Path(self._folder.name).resolve()
         for file in () if module else submission.files:
             if not file.error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from harness.files import scratch_folder
 from harness.isolation.limits import IDLE, LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
 from harness.isolation.values import PREFIX, decode, lengths
 
@@ -106,7 +107,7 @@ class Process:
         if os.name != "posix":
             raise OSError("running code in a process of its own needs a POSIX system, such as Linux or macOS")
         self.ended = False
-        self._folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)
+        self._folder = scratch_folder()
         self._trace = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import files
 from harness.files import exclusive_lock, file_to_fill, folder_to_fill, prepare_directory, read_at_most, write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="devices, FIFOs and links are POSIX's")
@@ -226,6 +227,20 @@ def test_a_file_system_without_locks_is_refused_in_a_sentence_and_left_clean(num
     monkeypatch.setattr("fcntl.flock", fail)
     with pytest.raises(OSError, match=r"place cannot be locked, .* has no locks"), file_to_fill(tmp_path / "place"):
         pass
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_the_folder_of_a_killed_process_is_removed_by_the_next(is_killed, tmp_path, monkeypatch):
+    end = "os.kill(os.getpid(), 9)" if is_killed else "files.remove_scratch_folders()"
+    program = f"import os; from harness import files; folder = files.scratch_folder(); {end}; os._exit(0)"
+    subprocess.run([sys.executable, "-c", program], check=False, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert bool(list(tmp_path.iterdir())) == is_killed
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files._remove_stale_folders.cache_clear()
+    with files.scratch_folder() as folder:
+        assert list(tmp_path.iterdir()) == [Path(folder)]
     assert not list(tmp_path.iterdir())
 
 
