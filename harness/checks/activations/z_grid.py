@@ -22,6 +22,8 @@ FLOOR = 128 * 2.0**-53
 """Errors below this share of the mean slope within `REACHED` are not judged: a term of a softplus that is written in
 pieces may be left out from 30 of these 128 u on."""
 
+ORDINARY = 0.9  # so many of the slopes on a grid are of ordinary size
+
 BRIDGED = 2  # a wrong stretch may contain so many points of agreement in a row, such as those where two curves cross
 BESIDE = 1e-6  # distance from a junction within which finite differences of plain values reach across it
 AROUND_A_KINK, MOST_AROUND = 50, 40  # points around a kink, and kinks with points around them: others lie between
@@ -89,9 +91,10 @@ class GridPoints:
     @cached_property
     def floor(self) -> float:
         """The size from which errors of a slope are judged; smaller ones, as where slopes vanish far out, are noted."""
-        # an error so large that it widens this mean is beyond the floor itself
         within = (np.abs(self.z) <= REACHED) & np.isfinite(self.slope)
-        return FLOOR * float(np.trapezoid(np.abs(self.slope[within]), self.z[within])) / (2.0 * REACHED)
+        size = np.abs(self.slope[within])
+        size = np.minimum(size, np.quantile(size, ORDINARY) if size.size else 0.0)  # a pole says nothing of the scale
+        return FLOOR * float(np.trapezoid(size, self.z[within])) / (2.0 * REACHED)
 
     @property
     def judged(self) -> np.ndarray:
