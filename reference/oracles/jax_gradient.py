@@ -104,8 +104,14 @@ def _slope_program(f: Activation, count: int) -> Traced:
 
 
 def slope(f: Activation, z: np.ndarray, *, quickly: bool = True) -> MeasuredSlope:
-    """f(z) and f'(z) in reverse mode, at z of shape (n,), compiled quickly or as a caller gets it."""
+    """f(z) and f'(z) in reverse mode, at z of shape (n,), compiled quickly or as a caller gets it: each by itself.
+
+    XLA may fuse a slope with a value that is an output as well, and then differ from `jit(grad)` (jax#40564).
+    """
     with fixed_settings():
-        program = _slope_program(f, z.size) if quickly else jax.jit(partial(_value_and_slope, f))
-        value, derivative = (np.array(part) for part in program(jnp.asarray(z)))
+        if quickly:
+            parts = _slope_program(f, z.size)(jnp.asarray(z))
+        else:
+            parts = [jax.jit(lambda z, i=i: _value_and_slope(f, z)[i])(jnp.asarray(z)) for i in range(2)]
+        value, derivative = map(np.array, parts)
     return MeasuredSlope(value, derivative, np.zeros_like(z))

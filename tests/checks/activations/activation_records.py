@@ -111,6 +111,11 @@ RIGHT = {
     "a root of less than zero, for the complex step": formula(
         lambda xp, z: (0.5 + 0.5 * xp.tanh(z / 2.0)) ** 2.5, lambda z, a: 2.5 * a * sigma(-z)
     ),
+    "a maxout whose slope XLA mistakes beside its value": formula(
+        lambda xp, z: xp.maximum(xp.maximum(-0.19 + 0.68 * z, -0.07 + 0.67 * z), 1.44 - 0.68 * z),
+        lambda z, a: np.where(z < 1.51 / 1.35, -0.68, np.where(z < 12.0, 0.67, 0.68)),
+        kinks=(1.51 / 1.35, 12.0),
+    ),
     "closed ends of a clip, at kinks that are no floats": formula(
         lambda xp, z: xp.clip(0.3 * z + 0.5, 0.0, 1.0),
         lambda z, a: np.where((0.3 * z + 0.5 >= 0.0) & (0.3 * z + 0.5 <= 1.0), 0.3, 0.0),

@@ -94,6 +94,10 @@ def test_a_wrong_slope_is_pinned_down(wrong):
 SLIGHTLY_WRONG = {
     "off by 100 u": tanh_to(lambda z, a: 1.0 - a * a + 100 * 2.0**-53),
     "a branch that starts too early": of("softplus", lambda z, a: np.where(z > 30.0, 1.0, 0.5 + 0.5 * np.tanh(z / 2))),
+    "a pole that is none": formula(
+        lambda xp, z: xp.where(z == 0.0, 1.0, xp.sin(z) / xp.where(z == 0.0, 1.0, z)),
+        lambda z, a: np.where(z == 0.0, 0.0, np.cos(z) / np.where(z == 0.0, 1.0, z)),
+    ),
     "the wrong truth value": of("relu", lambda z, a: z > 1.0, kinks=(0.0,)),
 }
 
