@@ -70,26 +70,25 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
 
     A run, where one is given, notes the second. Of a branch that raises there are no values at all.
     """
-    apply = _compiled(equation, "values", lambda: widely(equation) or partial(_bound, equation))
-    try:
-        found = _computed(apply, equation, values)
-    except CallbackRaised:
-        if run is not None and run.is_in_branch:
-            raise
-        found = _nothing_known(equation)
+    found = _computed(equation, values, run)
     if run is not None and max([_precision(equation), *map(_unit, found)]) > UNIT_ROUNDOFF["float64"]:
         run.note("in own precision", equation.name)
     return list(map(lifted, found))
 
 
-def _computed(apply: Applied, equation: Equation, values: Sequence[Any]) -> list[Any]:
-    with precisely():
-        try:
-            with raising_callbacks():
+def _computed(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
+    """The same, in the types in which it is computed."""
+    apply = _compiled(equation, "values", lambda: widely(equation) or partial(_bound, equation))
+    try:
+        with precisely(), raising_callbacks():
+            try:
                 return list(map(host, apply(*_in_taken_types(equation, values))))
-        except (*REFUSALS, CallbackRaised):
-            with raising_callbacks():
+            except REFUSALS:
                 return list(map(host, apply(*own_types(equation, values))))
+    except CallbackRaised:
+        if run is not None and run.is_in_branch:
+            raise
+        return _nothing_known(equation)
 
 
 def _nothing_known(equation: Equation) -> list[Any]:
@@ -116,9 +115,9 @@ def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
 
 
 def _precision(equation: Equation) -> float:
-    """u of what computes the values: a program within a primitive keeps its own types, whatever the operands are."""
+    """u of what computes the values: programs within a primitive, and callbacks, keep their own types."""
     own = UNIT_ROUNDOFF["float64"]
-    if widely(equation) or not equation.programs:
+    if widely(equation):
         return own
     dtypes = [t for t in (*equation.dtypes, *equation.input_dtypes) if t is not None and kind(t) in ("f", "c")]
     return max([own, *map(unit_roundoff, dtypes)])
@@ -248,10 +247,10 @@ def _at_stencil(
     try:
         with precisely(), raising_callbacks():
             answers = [np.asarray(x) for x in apply(*_in_taken_types(equation, flat))]
-    except (*REFUSALS, CallbackRaised):  # of a primitive that cannot be batched, or beyond the edge of its domain
+    except Exception:  # noqa: BLE001  of a broken rule for batches, or beyond the edge of its domain
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(count)]
         with precisely():
-            one_by_one = [_finer_values(equation, finer, x) if finer else values_of(equation, x) for x in at]
+            one_by_one = [_finer_values(equation, finer, x) if finer else _computed(equation, x) for x in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [(lifted(x[:count]).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
 

@@ -148,7 +148,7 @@ def _uses_in_loop(equation: Equation) -> tuple[list[Use], Uses]:
     condition, body, fixed = params["cond_jaxpr"], params["body_jaxpr"], second - first
     of_condition, in_condition = _uses_of_constants(condition, [Use.GOES_ON], in_loop=True)
     handed_on = {i for i, slot in enumerate(body.arguments[fixed:]) if body.results[i] == slot}
-    is_truth = [dtype is not None and np.dtype(dtype) == bool for dtype in body.dtypes]
+    is_truth = [dtype is not None and kind(dtype) == "b" for dtype in body.dtypes]
     of_carried = of_condition[first:]
     of_results = [
         Use.NOTHING if i in handed_on else use if is_truth[i] and use else Use.COMPUTES

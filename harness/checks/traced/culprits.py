@@ -112,7 +112,9 @@ def find_culprits(
         found = _find_wrong(case, met, _distinct(others)[:PRIMITIVES_TRIED], deadline)
         # no rule is to blame for an infinite slope; for NaN in a loop, an operation of the loop is
         found = [(culprit, eq) for culprit, eq in found if np.isfinite(culprit.off)]
-    return [culprit for culprit, _ in found] or _by_primal(comparison, custom, deadline)
+    # rules within what runs as a whole, such as a shard_map, meet no operands that are known here
+    unmet = [eq for eq in equations_in(case.program) if eq.name in CUSTOM_RULES and eq not in met]
+    return [culprit for culprit, _ in found] or _by_primal(comparison, custom + unmet[:RULES_TRIED], deadline)
 
 
 def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tuple[Culprit, bool]]:

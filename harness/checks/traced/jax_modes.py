@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dis import opmap
 from functools import cached_property, partial
+from types import TracebackType
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from reference.traced.decisions import Turned, Watched
 from reference.traced.eager_run import InOwnTypes
 from reference.traced.equations import Program, iterates, lifted
 from reference.traced.interpreter import Run
+from reference.traced.rule_origins import whose
 from reference.traced.solver_tolerances import more_accurate
 from reference.traced.traced_function import Traced
 
@@ -49,11 +51,12 @@ class ModeMissing(NotApplicable):
 
 @contextmanager
 def _refuse_missing_modes() -> Iterator[None]:
-    """Raise `ModeMissing` where JAX lacks a mode; whatever else is raised stays what it is."""
+    """Raise `ModeMissing` where JAX, or a library's rule, lacks a mode; whatever else is raised stays what it is."""
     try:
         yield
     except Exception as reason:
-        if isinstance(reason, NotImplementedError) or any(words in str(reason) for words in LACKING):
+        is_lacking = isinstance(reason, NotImplementedError) or any(words in str(reason) for words in LACKING)
+        if is_lacking or whose(_innermost(reason).tb_frame.f_code.co_filename) == "library":
             raise ModeMissing(note(Kind.MODE_MISSING, message=first_line(reason))) from None
         if isinstance(reason, AssertionError) and _is_raised_by_jax(reason):
             raise ModeMissing(note(Kind.ASSERTION_IN_JAX)) from None
@@ -65,13 +68,18 @@ def _is_raised_by_jax(reason: BaseException) -> bool:
 
     A user's own assertion raises there itself (the instruction RAISE_VARARGS), whatever it is named.
     """
-    at = reason.__traceback__
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    if at is None:
-        return False
+    at = _innermost(reason)
     code, module = at.tb_frame.f_code.co_code, at.tb_frame.f_globals.get("__name__", "")
     return module.partition(".")[0] == "jax" or code[at.tb_lasti] != opmap["RAISE_VARARGS"]
+
+
+def _innermost(reason: BaseException) -> TracebackType:
+    """The place where an error was raised that was caught."""
+    at = reason.__traceback__
+    assert at is not None
+    while at.tb_next is not None:
+        at = at.tb_next
+    return at
 
 
 class Mode:

@@ -4,6 +4,7 @@ Such a rule is not trusted: the function's primal runs. Where the primal iterate
 nothing of the derivative of what it converges to, and the call is differenced as a whole.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -79,10 +80,17 @@ def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[I
 
 def _widen_shard_map(equation: Equation) -> Applied | None:
     """The program within a shard_map, in float64 on the same shards."""
-    (program,), how = equation.programs, equation.params
-    if reads_bits(program):
-        return None
-    apply = replayed_with_primals(widened(program))
+    (program,) = equation.programs
+    return None if reads_bits(program) else _sharded(equation, replayed_with_primals(widened(program)))
+
+
+def _replay_shard_map(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
+    return _sharded(equation, partial(run, *equation.programs))(*operands)
+
+
+def _sharded(equation: Equation, apply: Applied) -> Applied:
+    """A shard_map that applies something else to the same shards."""
+    how = equation.params
     axes = how.get("newly_manual_axes", how.get("manual_axes"))  # as JAX calls them now, and before
     kept = {key: how[key] for key in ("mesh", "in_specs", "check_vma")}
 
@@ -119,5 +127,5 @@ PRIMITIVES: tuple[Primitive, ...] = (
         for name, parameter in CUSTOM_RULES.items()
     ),
     Primitive("random_gamma", _as_jax_has_it, rounding=EXACT, takes_keys=True),
-    Primitive("shard_map", widen=_widen_shard_map),
+    Primitive("shard_map", widen=_widen_shard_map, replay=_replay_shard_map),
 )  # fmt: skip

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 from harness import check_derivatives
 from harness.checks.traced.jax_modes import Mode
@@ -229,3 +231,52 @@ def test_derivatives_near_the_end_of_a_types_range_are_linear(dtype):
     slope = np.array(1e-4 * float(jnp.finfo(dtype).max), dtype)
     report = check_derivatives(steep, np.array([0.3, 0.7], dtype), slope, argnums=0)
     assert report.verdict == "agree", report
+
+
+def primitive_of_a_library(batch=None, push=None):
+    """A primitive for the sine whose rules are as broken as those of some libraries."""
+    primitive = Primitive("library_sine")
+    primitive.def_impl(jnp.sin)
+    primitive.def_abstract_eval(lambda x: x)
+    mlir.register_lowering(primitive, mlir.lower_fun(jnp.sin, multiple_results=False))
+    if batch:
+        batching.primitive_batchers[primitive] = batch
+    ad.primitive_jvps[primitive] = push or (lambda x, t: (primitive.bind(*x), jnp.cos(x[0]) * t[0]))
+    return primitive.bind
+
+
+def raising(error, of_library):
+    """A function of a module of the user's own, or of a library's, that raises an error."""
+    file = "/lib/site-packages/broken/rules.py" if of_library else __file__
+    space = {"error": error}
+    exec(compile("def rule(*_):\n    raise error", file, "exec"), space)  # an error of that line
+    return space["rule"]
+
+
+@pytest.mark.parametrize("error", [TypeError("2 arguments"), IndexError("no axis"), NotImplementedError()])
+def test_a_function_that_cannot_be_batched_is_differentiated_unbatched(error):
+    assert check_derivatives(primitive_of_a_library(raising(error, True)), X).verdict == "agree"
+
+
+def test_a_mode_that_a_librarys_rule_cannot_make_is_left_out_and_an_error_of_ones_own_is_raised():
+    report = check_derivatives(primitive_of_a_library(push=raising(TypeError("1 argument too many"), True)), X)
+    assert report.verdict == "inconclusive"
+    assert report.left_out["forward"].data["message"] == "1 argument too many"
+    with pytest.raises(TypeError, match="1 argument too many"):
+        check_derivatives(primitive_of_a_library(push=raising(TypeError("1 argument too many"), False)), X)
+
+
+def test_a_wrong_rule_within_a_shard_map_is_named():
+    mesh, along = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("i",)), jax.sharding.PartitionSpec("i")
+    total = lambda x: steep(jax.lax.psum(x, "i"), 2.0) * wrong_sine(x)  # noqa: E731
+    report = check_derivatives(jax.shard_map(total, mesh=mesh, in_specs=along, out_specs=along), X)
+    assert report.verdict == "disagree"
+    assert report.details["culprits"][0]["name"] == "wrong_sine"
+
+
+@jax.custom_vjp
+def wrong_sine(x):
+    return jnp.sin(x)
+
+
+wrong_sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (1.01 * g * jnp.cos(x),))
