@@ -46,9 +46,7 @@ def _domain_edge(fact: Fact) -> str:
 def _noisy(fact: Fact) -> str:
     data = fact.data
     if data["is_flat"] and data["visible"] is not None:
-        return (
-            f"{_undecided(fact)}. All known derivatives are zero, so an error bound of {data['visible']:.2g} is large."
-        )
+        return f"{_undecided(fact)}. The cost rounds to {data['cost']:.6g} near θ ({_visible(fact)})."
     advice = "subtract its constant part" if data["is_large"] else "try another θ, or a cost with less noise"
     return f"{_undecided(fact)}. The cost is {data['cost']:.6g} and its noise hides the derivative: {advice}."
 

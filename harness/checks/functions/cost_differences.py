@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
-from harness.checks.functions.cost_noise import CostNear, noise_along
+from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.differenced_lines import Group
 from harness.checks.functions.line_stencil import Found
 from harness.checks.functions.parameters import Layout
@@ -236,6 +236,12 @@ class Differences:
             found, seen = search.settle()
         if len(indices) == 1 and self._may_be_quieter(found, is_contradicted=reported.is_contradicted(found)):
             search, found, seen = self._with_own_noise(search, found, seen, int(indices[0]))
+        if reported.is_contradicted(found):
+            size = float(np.max(self._units[indices]))
+            noise = rounding_along(search.line, search.noise, size, self.probes.unit)
+            if noise != search.noise:
+                search = replace(search, noise=noise)
+                found, seen = search.settle()
         self._experience.learn(block, self.steps, seen.step)
         if closer and not reported.is_contradicted(found):
             found = search.look_closer(seen) or found

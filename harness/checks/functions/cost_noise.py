@@ -24,6 +24,13 @@ SPACING = 2.0**13
 WIDEST_SPACING = 2.0**28
 """Where all samples have one value, the distance grows up to this many times: a rounded cost climbs by jumps."""
 
+CONSTANT, FARTHEST = 2.0**-24, 64.0
+"""In units of max(1, |θ_i|): a cost that has one value so far about θ is constant there, and where its change is
+looked for at most."""
+
+SAME_CHANGE = 3
+"""A change that is the same at so many places between the last that is constant and the first that is not is a step."""
+
 SIZES_OF_ZERO = (2.0**-20, 2.0**-40)
 """Beside 1, the sizes that a parameter of zero is taken to have: the cost may bend at any scale there."""
 
@@ -126,6 +133,37 @@ def noise_along(line: Line, size: float, noise: Noise, unit: float) -> Noise:
     far = np.fmin(near(noise.reach), near(-noise.reach))
     least = noise.relative * abs(line(0.0))
     return noise._replace(near=float(np.nanmin([max(here, least), noise.near])), far=float(np.nanmin([far, noise.far])))
+
+
+def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:
+    """The noise of a cost that is constant at θ along a line: its smallest change, where it first changes.
+
+    A sum that rounds to 0, as 1 - tanh(25), is constant as far as its terms round to the same numbers. It changes by a
+    rounding of these terms, which is all that is known of them. A larger change is a jump of the cost itself.
+    """
+    if not line(CONSTANT) == line(0.0) == line(-CONSTANT):
+        return noise
+    changes = [_first_change(line, side) for side in (1.0, -1.0)]
+    rounding = min([change for change in changes if change > 0.0], default=unit)
+    rounding = rounding if rounding <= unit ** (2.0 / 3.0) * max(1.0, size) else unit
+    return noise._replace(near=max(noise.near, rounding), far=max(noise.far, rounding))
+
+
+def _first_change(line: Line, side: float) -> float:
+    """The smallest change of a cost on one side of θ, where it is no longer constant; 0 where it is constant."""
+    base, near, smallest, times = line(0.0), CONSTANT, 0.0, 0
+    far = near
+    while line(side * far) == base:
+        near, far = far, 4.0 * far
+        if far > FARTHEST:
+            return 0.0
+    while times < SAME_CHANGE and near < (middle := 0.5 * (near + far)) < far:
+        change = abs(line(side * middle) - base)
+        if change == 0.0:
+            near = middle
+        else:
+            far, smallest, times = middle, change, times + 1 if change == smallest else 0
+    return float(np.nan_to_num(smallest))
 
 
 @np.errstate(over="ignore")

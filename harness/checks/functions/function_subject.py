@@ -9,7 +9,6 @@ import numpy as np
 from harness.checks.functions.error_patterns import explain
 from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, Found
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.slope_search import size_of
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer
@@ -97,15 +96,14 @@ class FunctionGradient(Subject):
         if reason == KINK:
             data |= _slopes(found[coordinates[0]])
         if reason == NOISE:
-            data |= self._cost_and_slopes()
+            data |= self._cost_and_slopes() | {"is_flat": all(found[i].derivative == 0.0 for i in coordinates)}
         return doubt(KINDS.get(reason, Kind.ROUGH_COST), *places, **data)
 
     def _cost_and_slopes(self) -> dict[str, Any]:
-        """The cost, whether it is large compared with its derivatives, and whether all of these may be zero."""
-        slopes = list(self.found.values())
-        steepest = max((each.least for each in slopes), default=0.0)
+        """The cost, and whether it is large compared with its derivatives."""
+        steepest = max((each.least for each in self.found.values()), default=0.0)
         is_large = abs(self.reported.cost) > max(1.0, LARGE * steepest)
-        return {"cost": self.reported.cost, "is_large": is_large, "is_flat": size_of(slopes) == 0.0}
+        return {"cost": self.reported.cost, "is_large": is_large}
 
 
 def _slopes(found: Found) -> dict[str, float | None]:

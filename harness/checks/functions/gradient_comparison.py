@@ -30,13 +30,16 @@ def measure_scale(case: GradientCase, found: Mapping[int, Found]) -> np.ndarray:
     """The size beside which errors have to be small: that of the largest derivative of a block, at θ or one step away.
 
     A block whose derivatives are all far below the largest elsewhere is compared with that. Where the cost is the same
-    to the last bit wherever it was evaluated, 1 takes its place.
+    to the last bit wherever it was evaluated, what is reported takes its place if it is not zero, and 1 at most.
     """
     sizes = np.zeros(case.layout.size)
     for block in case.layout.blocks:
         sizes[block.indices] = size_of([found[i] for i in block.indices.tolist() if i in found])
     largest, is_flat = float(sizes.max(initial=0.0)), all(each.derivative == 0.0 for each in found.values())
-    return np.ones_like(sizes) if largest == 0.0 and is_flat else np.maximum(sizes, NEGLIGIBLE * largest)
+    if largest > 0.0 or not is_flat:
+        return np.maximum(sizes, NEGLIGIBLE * largest)
+    reported = case.layout.largest_in_block(case.reported.gradient)
+    return np.where(reported > 0.0, np.minimum(reported, 1.0), 1.0)
 
 
 def compare_with_differences(case: GradientCase, differenced: Answer, seen: Differenced, scale: np.ndarray) -> Pair:

@@ -1,0 +1,95 @@
+"""Costs that cancel or round to a constant: what is right there is not called wrong, and errors that show are seen."""
+
+import numpy as np
+import pytest
+from scipy.special import erf, expit, logsumexp
+
+from harness import check_gradient
+from harness.facts.fact import Severity
+from harness.facts.kinds import Kind
+
+
+def summed(cost, slope):
+    """A function of many numbers that adds up a function of one."""
+    return lambda t: (float(np.sum(cost(t))), slope(t))
+
+
+def softmax_loss(t):
+    p = np.exp(t - t.max())
+    return float(-np.log(p[0] / p.sum())), np.exp(t - logsumexp(t)) - np.eye(t.size)[0]
+
+
+log1p = summed(lambda t: np.log(1.0 + np.exp(-t)), lambda t: -1.0 / (1.0 + np.exp(t)))
+one_minus_tanh = summed(lambda t: 1.0 - np.tanh(t), lambda t: -1.0 / np.square(np.cosh(t)))
+one_minus_erf = summed(lambda t: 1.0 - erf(t), lambda t: -2.0 / np.sqrt(np.pi) * np.exp(-t * t))
+minus_log_sigma = summed(lambda t: -np.log(1.0 / (1.0 + np.exp(-t))), lambda t: -expit(-t))
+squareplus = summed(lambda t: 0.5 * (t + np.sqrt(t * t + 4.0)), lambda t: 1.0 / (t * t + 4.0))
+hinge = summed(lambda t: np.maximum(0.0, 1.0 - t), lambda t: np.where(t < 1.0, -1.0, 0.0))
+tiny_square = lambda t: (log1p(t[:1])[0] + t[1] ** 2, np.append(log1p(t[:1])[1], 2.0 * t[1]))  # noqa: E731
+beside_a_constant = lambda t: (1e-6 + log1p(t)[0], log1p(t)[1])  # noqa: E731
+of_another_size = lambda t: (1e6 * log1p(t)[0], 1e6 * log1p(t)[1])  # noqa: E731
+
+HIDDEN = {
+    "log1p on a step": (log1p, [36.5]),
+    "log1p": (log1p, [40.0]),
+    "log1p far out": (log1p, [700.0]),
+    "log1p of several": (log1p, [40.0, 38.0, 45.0]),
+    "beside a constant": (beside_a_constant, [37.5]),
+    "of another size": (of_another_size, [40.0]),
+    "1 - tanh": (one_minus_tanh, [25.0]),
+    "1 - erf": (one_minus_erf, [7.0]),
+    "-log σ": (minus_log_sigma, [40.0]),
+    "softmax": (softmax_loss, [50.0, 0.0, 1.0]),
+    "squareplus": (squareplus, [-3e8]),
+    "log of 1 and a little": (
+        summed(lambda t: np.log(1.0 + 1e-18 * np.exp(t)), lambda t: 1e-18 * np.exp(t)),
+        [1.0, 2.0],
+    ),
+}
+
+
+@pytest.mark.parametrize(("fun", "theta"), HIDDEN.values(), ids=list(HIDDEN))
+def test_where_the_cost_rounds_to_a_constant_what_is_right_is_undecided(fun, theta):
+    report = check_gradient(fun, np.array(theta))
+    assert report.verdict == "inconclusive", report
+    (doubt,) = (fact for fact in report.facts if fact.severity == Severity.DOUBT)
+    assert doubt.kind in (Kind.NOISY_COST, Kind.COST_JUMPS)
+    _, gradient = fun(np.array(theta))
+    assert np.abs(gradient).min() < doubt.data["visible"] < 1e-7 * max(1.0, 1e6 * (fun is of_another_size))
+
+
+@pytest.mark.parametrize(
+    ("fun", "theta"),
+    [
+        (log1p, [40.0, 0.3]),
+        (tiny_square, [40.0, 1e-9]),
+        (tiny_square, [36.5, 1e-9]),
+        (hinge, [3.0, 5.0]),
+        (hinge, [3.0, 0.2]),
+        (summed(np.floor, np.zeros_like), [2.5, 0.3]),
+        (summed(np.zeros_like, np.zeros_like), [2.5, 0.3]),
+    ],
+)
+def test_a_constant_beside_larger_derivatives_or_one_of_slope_zero_agrees(fun, theta):
+    assert check_gradient(fun, np.array(theta)).verdict == "agree"
+
+
+OFF = {
+    "by 1e-6 of log1p": (log1p, [40.0], 1e-6),
+    "by 1e-9 in one of two": (log1p, [40.0, 0.3], np.array([1e-9, 0.0])),
+    "by 1 of 1 - tanh": (one_minus_tanh, [25.0], 1.0),
+    "by 1e-3 of 1 - erf": (one_minus_erf, [7.0], 1e-3),
+    "by 1e-8 in a softmax": (softmax_loss, [50.0, 0.0, 1.0], np.array([1e-8, 0.0, 0.0])),
+    "by 1 of squareplus": (squareplus, [-3e8], 1.0),
+    "by 1e-6 of a hinge": (hinge, [3.0, 5.0], 1e-6),
+    "by 1 of a step": (summed(np.floor, np.zeros_like), [2.5, 0.3], 1.0),
+    "by 1e-3 of nothing": (summed(np.zeros_like, np.zeros_like), [2.5, 0.3], 1e-3),
+    "by 1e-12 of a small hinge": (lambda t: (1e-12 * hinge(t)[0], 1e-12 * hinge(t)[1]), [3.0], 1e-12),
+    "by 1e-3 of another size": (of_another_size, [40.0], 1e-3),
+}
+
+
+@pytest.mark.parametrize(("fun", "theta", "off"), OFF.values(), ids=list(OFF))
+def test_an_error_above_what_the_cost_rounds_to_is_seen(fun, theta, off):
+    report = check_gradient(lambda t: (fun(t)[0], fun(t)[1] + off), np.array(theta))
+    assert report.verdict == "disagree", report
