@@ -4,7 +4,6 @@ The largest errors are searched for by stretch of z (`largest_errors`), and stan
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +43,7 @@ class Precision(NamedTuple):
 
     ulps: np.ndarray
     lost: Sequence[Fact] = ()
-    formats: Mapping[str, dict[str, Any]] = MappingProxyType({})
+    formats: dict[str, dict[str, Any]] = {}  # noqa: RUF012  never written to
     facts: Sequence[Fact] = ()
 
 
