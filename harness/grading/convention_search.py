@@ -148,7 +148,7 @@ def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Candidate]) -> fl
             try:
                 l2 = find_fixed_l2(lambda exercise, call=call: call.answer(process, exercise))
             except CallFailed as failure:
-                if failure.is_fatal or failure.is_missing_name:
+                if failure.is_futile:
                     return None
             else:
                 if l2 is not None:

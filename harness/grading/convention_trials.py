@@ -128,7 +128,7 @@ def _events(
             returned = call.returned(process, exercise)
         except CallFailed as failure:
             yield failure
-            if failure.is_fatal or failure.is_missing_name:
+            if failure.is_futile:
                 return
             continue
         for attempt in _attempts(call, returned, process.submission, exercise):
@@ -173,5 +173,8 @@ def _models(call: Call) -> Iterator[Model]:
     if not in_blocks or call.convention.blocks.arrangement == JOINED:
         yield THE_COURSES
         return
+    is_regularised = "l2" in call.roles
     for model in (THE_COURSES, *MODELS):
-        yield replace(model, regularised="l2" in call.roles)
+        # with λ, sigmoid outputs are this course's: other hidden units are a mistake then
+        if not is_regularised or model == THE_COURSES or model.output != "sigmoid":
+            yield replace(model, regularised=is_regularised)

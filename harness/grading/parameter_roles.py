@@ -39,7 +39,7 @@ NAMES = {
     "X": "x data images trainx xtrain xs inputdata design designmatrix",
     "y": "y labels targets target ytrain truth label yvec ys yonehot classlabels",
     "l2": "lambda lmbda lam lambd lamda reg regularization regularisation regparam l l2 learningrate lmd regconst "
-    "mylambda lambdareg lambdavalue lambdar regterm lambda1 regrate r alpha lambdaa ll weightdecay decay",
+    "λ mylambda lambdareg lambdavalue lambdar regterm lambda1 regrate r alpha lambdaa ll weightdecay decay",
     "sizes": "layers sizes layersizes architecture dims layerdims shape",
     "m": "m nsamples numsamples nexamples numexamples ntrainingsamples samples mtrain nobs",
     "problem": "problem prob",
@@ -112,6 +112,13 @@ def readings(signature: Signature) -> Iterator[tuple[Role, ...]]:
             if known[place] is None and (default is None or type(default) in (int, float)):
                 yield from _reading(signature, [*known[:place], "l2", *known[place + 1 :]])
     yield from _reading(signature, known)
+    flags = {
+        signature.required + place: Default(not default)
+        for place, default in enumerate(signature.defaults)
+        if isinstance(default, bool) and known[signature.required + place] is None
+    }
+    if flags:  # such as return_grad=False
+        yield from _reading(signature, [flags.get(place, role) for place, role in enumerate(known)])
 
 
 def known_roles(signature: Signature) -> list[str | None]:
@@ -123,10 +130,17 @@ def known_roles(signature: Signature) -> list[str | None]:
         known = [name if name in ("b1", "b2") else apart.get(role or "", role) for name, role in zip(names, known)]
     if set(LISTS) <= set(names):
         known = [name if name in LISTS else role for name, role in zip(names, known)]
+    if known.count("l2") > 1 and any(map(_is_surely_l2, names)):  # beside a learning rate
+        known = [None if role == "l2" and not _is_surely_l2(name) else role for name, role in zip(names, known)]
     return [role if role not in known[:i] else None for i, role in enumerate(known)]
 
 
-def _reading(signature: Signature, known: Sequence[str | None]) -> Iterator[tuple[Role, ...]]:
+def _is_surely_l2(name: str) -> bool:
+    """Whether a name is that of λ, and of nothing else that is a number."""
+    return any(part in name for part in ("lam", "lmb", "reg", "decay", "l2", "λ"))
+
+
+def _reading(signature: Signature, known: Sequence[Role | None]) -> Iterator[tuple[Role, ...]]:
     if "problem" in known or list(known) == [None, "theta"]:
         yield from [("problem", "theta")] if signature.required == 2 else []
         return
@@ -145,7 +159,7 @@ def _reading(signature: Signature, known: Sequence[str | None]) -> Iterator[tupl
         yield roles
 
 
-def _with_defaults(signature: Signature, known: Sequence[str | None]) -> list[Role | None]:
+def _with_defaults(signature: Signature, known: Sequence[Role | None]) -> list[Role | None]:
     """The roles of required parameters, then of optional ones up to the last with a known name."""
     given: list[Role | None] = [*known[: signature.required]]
     optional = list(zip(known[signature.required :], signature.defaults))

@@ -79,7 +79,11 @@ def parse_answer(value: Any, convention: Convention, problem: Problem) -> Parsed
 
 
 def _parsed(value: Any, convention: Convention, problem: Problem) -> ParsedAnswer:
-    if (whole := _joined(value, convention, problem)) is not None:
+    if isinstance(value, dict) and len(costs := [item for item in value.values() if _is_cost(item)]) == 1:
+        rest = {name: item for name, item in value.items() if not _is_cost(item)}
+        if (whole := _joined(rest, convention, problem)) is not None:
+            return _with_cost(costs[0], *whole)
+    elif (whole := _joined(value, convention, problem)) is not None:
         return ParsedAnswer(None, *whole)
     if isinstance(value, dict):
         value = tuple(value.values())

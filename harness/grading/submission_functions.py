@@ -13,6 +13,9 @@ from harness.grading.parameter_roles import NO_LITERAL, OF_THETA, known_roles, r
 TRANSFORMS = {"grad", "value_and_grad", "elementwise_grad", "jit"}
 """JAX's and autograd's transforms that return a function of the same parameters."""
 
+UNLIKELY = ("sigmoid", "numerical", "check", "test", "plot", "debug", "train", "descent", "update", "sgd", "predict")
+"""Parts of names of functions that are certainly not the homework's cost function."""
+
 PARAMETER_ATTRIBUTES = (
     ("w1", "b1", "w2", "b2"),
     ("theta1", "theta2"),
@@ -68,7 +71,7 @@ def likelihood(function: Function) -> int:
     """How likely a function is the homework's cost function; below zero for what certainly is not."""
     name = function.name.lower().replace("_", "")
     likely = [word for word in ("cost", "backprop", "grad", "nn", "loss", "network") if word in name]
-    unlikely = any(word in name for word in ("sigmoid", "numerical", "check", "test", "plot", "debug", "compute_num"))
+    unlikely = name.startswith("fit") or any(word in name for word in UNLIKELY)
     return 3 * len(likely) + 2 * (len(function.parameters) >= 4) + 4 * (len(function.parameters) == 7) - 20 * unlikely
 
 
@@ -99,31 +102,52 @@ def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[
     for function in functions:
         unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
         for forward, returned in forwards if unknown else ():
-            if not set(unknown) <= set(returned):
-                continue
-            needed, given = forward.parameters[: forward.required], function.parameters[: function.required]
-            rest = [name for name in (*given, *function.parameters[function.required :]) if name not in unknown]
-            first = dict.fromkeys((*needed, *[name for name in rest if name in given]))
-            optional = [name for name in rest if name not in given and name not in first]
-            values = dict(zip(function.parameters[function.required :], function.defaults))
-            signature = ", ".join((*first, *(f"{name}={values[name]!r}" for name in optional)))
-            passed = ", ".join((*given, *(f"{name}={name}" for name in optional)))
-            name = f"{function.name}_after_{forward.name}"
-            body = (
-                f"{', '.join(returned)}, = [{forward.name}({', '.join(needed)})]"
-                if len(returned) == 1
-                else (f"{', '.join(returned)} = {forward.name}({', '.join(needed)})")
-            )
-            yield replace(
-                function,
-                name=name,
-                parameters=(*first, *optional),
-                required=len(first),
-                defaults=tuple(values[name] for name in optional),
-                stand_in=f"def {name}({signature}): {body}; return {function.name}({passed})",
-                wraps=function.name,
-            )
-            break
+            if values := _matched(unknown, returned):
+                yield _chained(forward, values, function, unknown)
+                break
+
+
+def _matched(unknown: Sequence[str], returned: Sequence[str]) -> list[str]:
+    """The names for what a forward pass returns, so that all unknown parameters are among them; or none.
+
+    What it returns without a name, or one thing under another name, is what the parameter without a match takes.
+    """
+    names = list(returned)
+    left = [name for name in unknown if name not in names]
+    free = [place for place, name in enumerate(names) if name not in unknown]
+    unnamed = [place for place in free if not names[place]]
+    if len(unnamed) == len(left):
+        places = unnamed
+    else:
+        places = [place for place in free if "cache" not in names[place]][-1:] if len(left) == 1 else []
+    if len(places) != len(left):
+        return []
+    for place, name in zip(places, left):
+        names[place] = name
+    return [name or f"returned_{place}" for place, name in enumerate(names)]
+
+
+def _chained(forward: Function, values: Sequence[str], function: Function, unknown: Sequence[str]) -> Function:
+    """A stand-in that runs the forward pass, and then the function of what it returned."""
+    needed, given = forward.parameters[: forward.required], function.parameters[: function.required]
+    rest = [name for name in given if name not in unknown]
+    first = tuple(dict.fromkeys((*needed, *rest)))
+    optional = [
+        pair for pair in zip(function.parameters[function.required :], function.defaults) if pair[0] not in first
+    ]
+    signature = ", ".join((*first, *(f"{name}={value!r}" for name, value in optional)))
+    passed = ", ".join((*given, *(f"{name}={name}" for name, _ in optional)))
+    name = f"{function.name}_after_{forward.name}"
+    body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {function.name}({passed})"
+    return replace(
+        function,
+        name=name,
+        parameters=(*first, *(name for name, _ in optional)),
+        required=len(first),
+        defaults=tuple(value for _, value in optional),
+        stand_in=f"def {name}({signature}): {body}",
+        wraps=function.name,
+    )
 
 
 def _is_forward(function: Function) -> bool:
@@ -134,15 +158,13 @@ def _is_forward(function: Function) -> bool:
 
 
 def _returned(tree: ast.Module, name: str) -> list[str]:
-    """The names that a function returns at its end; none where it returns something without a name."""
+    """The names of what a function returns at its end, empty for what has none."""
     (*_, function) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name] or [None]
     returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)] if function else []
-    match returns[-1] if returns else None:
-        case ast.Name(id=returned):
-            return [returned]
-        case ast.Tuple(elts=items) if all(isinstance(item, ast.Name) for item in items):
-            return [ast.unparse(item) for item in items]
-    return []
+    if not returns or returns[-1] is None:
+        return []
+    items = returns[-1].elts if isinstance(returns[-1], ast.Tuple) else [returns[-1]]
+    return [item.id if isinstance(item, ast.Name) else "" for item in items]
 
 
 def transformed(node: ast.expr) -> str | None:
@@ -169,7 +191,7 @@ def _methods(node: ast.ClassDef) -> Iterator[Function]:
     made = next((_Arguments.of(method.args, skipped=1) for method in methods if method.name == "__init__"), NOTHING)
     for method in methods:
         decorators = {ast.unparse(decorator) for decorator in method.decorator_list}
-        if method.name.startswith("_") or decorators - {"staticmethod", "classmethod"}:
+        if method.name.startswith("__") or decorators - {"staticmethod", "classmethod"}:
             continue
         own = _Arguments.of(method.args, skipped="staticmethod" not in decorators)
         of_object = NOTHING if decorators else made

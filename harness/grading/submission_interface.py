@@ -187,7 +187,7 @@ class Interface:
     @property
     def is_hopeless(self) -> bool:
         """Whether asking at other sizes is no use either: what failed would fail there."""
-        return self.failure is not None and any(each.is_fatal or each.is_missing_name for each in self.failures)
+        return self.failure is not None and any(each.is_futile for each in self.failures)
 
     @property
     def is_right(self) -> bool:

@@ -7,6 +7,7 @@ never loaded; whatever is done with them is done by a stand-in that does nothing
 import ast
 import builtins
 import sys
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
@@ -179,6 +180,9 @@ def load(file: str) -> None:
     # modules are looked for beside the file, then in the folders above
     above = [str(folder) for folder in path.parents if str(folder).startswith(_State.folder)]
     sys.path[:] = [*above, *(entry for entry in sys.path if entry not in above)]
+    if (path.parent / "__init__.py").is_file() and path.parent != Path(_State.folder):
+        _State.loaded[file] = import_module(".".join(Path(file).with_suffix("").parts))  # for its relative imports
+        return
     module = sys.modules.get(path.stem)
     if module is None or getattr(module, "__file__", None) != str(path):
         spec = spec_from_file_location(path.stem, path, loader=_HandedIn(path.stem, str(path)))

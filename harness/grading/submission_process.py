@@ -80,6 +80,11 @@ class CallFailed(Exception):
         return self.error in ("NameError", "UnboundLocalError", *MISSING)
 
     @property
+    def is_futile(self) -> bool:
+        """Whether no other way of calling the function helps."""
+        return self.is_fatal or self.is_missing_name or self.error == "RecursionError"
+
+    @property
     def is_not_applicable(self) -> bool:
         """Whether a source declares that the problem is not for it."""
         return self.error == "NotApplicable"

@@ -595,6 +595,25 @@ def backprop(a1, z2, a2, h, y, Theta1, Theta2, lambd):
 """
 )
 
+FORWARD_WITHOUT_NAMES = (
+    IMPORTS
+    + SIGMOID
+    + """\
+def forward(X, W1, b1, W2, b2):
+    a1 = sigmoid(X @ W1.T + b1)
+    return a1, sigmoid(a1 @ W2.T + b2)
+def loss(y_hat, y, W1, W2, lam):
+    Y = np.eye(y_hat.shape[1])[y]
+    J = -np.sum(Y * np.log(y_hat) + (1 - Y) * np.log(1 - y_hat)) / len(y)
+    return J + lam / (2 * len(y)) * (np.sum(W1**2) + np.sum(W2**2))
+def backward(X, y, a1, y_hat, W1, W2, lam):
+    m = len(y)
+    d = (y_hat - np.eye(y_hat.shape[1])[y]) / m
+    e = d @ W2 * a1 * (1 - a1)
+    return e.T @ X + lam / m * W1, e.sum(0), d.T @ a1 + lam / m * W2, d.sum(0)
+"""
+)
+
 GLOBALS = (
     IMPORTS
     + SIGMOID
@@ -720,6 +739,19 @@ RIGHT: dict[str, str | Files] = {
     "trainer.py": TRAINER,
     "micrograd.py": MICROGRAD,
     "forward-first.py": FORWARD_FIRST,
+    "forward-without-names.py": FORWARD_WITHOUT_NAMES,
+    "private-cost.py": TRAINER.replace("def train", "def fit").replace("computeCost", "_cost_and_gradients"),
+    "gradient-by-flag.py": plain(
+        edition(
+            ("    return J, ", "    if not with_gradient:\n        return J\n    return J, "),
+            head=SEVEN.replace("LAM)", "LAM, with_gradient=False)"),
+        )
+    ),
+    "package": {
+        "nn/__init__.py": "",
+        "nn/core.py": "import numpy as np\nfrom .helpers import sigmoid, sigmoidGradient\n" + edition(),
+        "nn/helpers.py": "import numpy as np\n" + SIGMOID,
+    },
     "weights-at-import.py": plain(
         "data = loadmat('ex4weights.mat')\nTheta1, Theta2 = data['Theta1'], data['Theta2']\nassert Theta1.shape == (25, 401)\n"
         + edition(("    m = X", "    assert START.size == 10285\n    m = X"))

@@ -43,9 +43,27 @@ def test_a_default_between_is_passed_if_its_value_is_known(default, roles):
     assert next(readings(function), None) == roles
 
 
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ("theta, X, y, c=0.0", [("theta", "X", "y", "l2"), ("theta", "X", "y")]),
+        ("theta, X, y, c=None", [("theta", "X", "y", "l2"), ("theta", "X", "y")]),
+        ("theta, X, y, c='text'", [("theta", "X", "y")]),
+        ("theta, X, y, lam=0.0, c=0.0", [("theta", "X", "y", "l2")]),
+        ("theta, X, y, lam, grad=False", [("theta", "X", "y", "l2"), ("theta", "X", "y", "l2", Default(True))]),
+        ("theta, X, y, alpha=0.1, lam=1", [("theta", "X", "y", Default(0.1), "l2")]),
+        ("theta, X, y, m, n, lam", [("theta", "X", "y", "m", "n_in", "l2")]),
+        ("weights, biases, x, y", [("weights", "biases", "X", "y")]),
+    ],
+)
+def test_a_number_with_a_default_may_be_lambda_and_a_flag_is_tried_both_ways(parameters, expected):
+    (function,) = functions_in(ast.parse(f"def f({parameters}): pass"))
+    assert list(readings(function)) == expected
+
+
 CALLABLE = {  # a definition, and how it is called by position
     "def f(a, *, lam=1): pass": ["def f_by_position(a, lam=1): return f(a, lam=lam)"],
-    "class N:\n def __init__(self, n, h=2): pass\n def cost(self, theta): pass\n def _own(self): pass": [
+    "class N:\n def __init__(self, n, h=2): pass\n def cost(self, theta): pass\n def __own(self): pass": [
         "def cost_of_N(theta, n, h=2): return N(n, h).cost(theta)"
     ],
     "class N:\n @staticmethod\n def cost(theta, X): pass": ["def cost_of_N(theta, X): return N.cost(theta, X)"],
@@ -64,6 +82,23 @@ CALLABLE = {  # a definition, and how it is called by position
     "f = lambda a, b=2: a": [""],
     "def f(a, b): pass\ng = jax.jit(jax.grad(f))": ["", ""],
     "g = wrapped(f)": [],
+    "def f(X, theta): return a, h\ndef J(h, y, lam=1): pass": [
+        "",
+        "",
+        "def J_after_f(X, theta, y, lam=1): a, h = f(X, theta); return J(h, y, lam=lam)",
+    ],
+    "def f(X, T1, T2): return a, g(z)\ndef J(y_hat, y): pass": [  # what has no name is what has no match
+        "",
+        "",
+        "def J_after_f(X, T1, T2, y): a, y_hat = f(X, T1, T2); return J(y_hat, y)",
+    ],
+    "def f(X, theta): return {'A': 1}\ndef J(theta, cache, X, y): pass": [
+        "",
+        "",
+        "def J_after_f(X, theta, y): cache = f(X, theta); return J(theta, cache, X, y)",
+    ],
+    "def f(X, theta): return a, b\ndef J(c, d, y): pass": ["", ""],
+    "def f(X, y, theta): return h\ndef J(h, y): pass": ["", ""],
 }
 
 
