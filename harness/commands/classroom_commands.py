@@ -21,6 +21,7 @@ FEEDBACK = "A folder, made if need be, with a page (Markdown) for each student."
 RUBRIC = "Points for the parts, and which conventions count as bugs (TOML)."
 FUNCTION = "The function to grade; by default it is found by its name and parameters."
 TIMEOUT = "The limit on the CPU time of each call of a submission's function."
+SANDBOX = "Without network and with no file to change or neighbour to read, where Linux has namespaces."
 WITH = "A folder with modules that submissions import and did not hand in."
 DATA = "A folder with data files that submissions read; the course's own are there."
 HINTS = "What a student's page tells: the part that is wrong, its layers as well, or the bug by name (the default)."
@@ -52,6 +53,7 @@ def grade(
     beside: Annotated[Path | None, options.folder_to_read(WITH, "--with")] = None,
     data: Annotated[Path | None, options.folder_to_read(DATA)] = None,
     timeout: Annotated[float, options.seconds(TIMEOUT)] = 10.0,
+    sandbox: Annotated[bool, options.flag("--sandbox", SANDBOX)] = False,
     json: options.Json = False,
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
@@ -61,17 +63,19 @@ def grade(
     from harness.grading.grade import Rubric, read_rubric
     from harness.grading.grade_reports import grades_document, grades_text
     from harness.grading.submission_files import not_graded
+    from harness.isolation.sandbox import require_sandbox
     from harness.wording import first_few
 
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")
     chosen = Rubric() if rubric is None else read_rubric(rubric)
     chosen = chosen if max_points is None else chosen.scaled(max_points)
+    if sandbox:
+        require_sandbox()
     students = None if roster is None else read_roster(roster)
     is_one = one or gradescope is not None
-    plan = GradingPlan(
-        chosen, hints or (Hints.LAYER if is_one else Hints.BUG), reveal, function, timeout, data, beside, is_one
-    )
+    level = hints or (Hints.LAYER if is_one else Hints.BUG)
+    plan = GradingPlan(chosen, level, reveal, function, timeout, data, beside, is_one=is_one, sandbox=sandbox)
     table = next((place for place in (csv, html, feedback) if place), None)
     with ExitStack() as stack:
         if feedback is not None:  # refuse the folder before the work

@@ -29,6 +29,7 @@ class GradingPlan:
     data: Path | None = None
     beside: Path | None = None
     is_one: bool = False
+    sandbox: bool = False
 
     def record(self, grade: Grade) -> GradeRecord:
         """The record of a grade; the author of a submission reads no more of it than the hints."""
@@ -86,7 +87,7 @@ def _grade_missing(
     if records:
         progress("grading", len(records), len(submissions))
     waiting = [submissions[number] for number in left]
-    for place, grade in grade_all(waiting, plan.rubric, plan.function, plan.timeout, plan.data):
+    for place, grade in grade_all(waiting, plan.rubric, plan.function, plan.timeout, plan.data, sandbox=plan.sandbox):
         number = left[place]
         records[number] = plan.record(replace(grade, remarks=remarks[grade.name]))
         try:

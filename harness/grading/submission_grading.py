@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from harness.checks.networks.bug_explanations import find_bugs, join_names
@@ -92,13 +93,15 @@ def grade_all(
     function: str | None = None,
     timeout: float = TIMEOUT,
     data: Path | None = None,
+    *,
+    sandbox: bool = False,
 ) -> Iterator[tuple[int, Grade]]:
     """The number and the grade of each submission, as they come."""
     for exercise in (*small_exercises(), *tiny_exercises()):
         exercise.bound("float64")  # computed once, before threads need it
     threads = ThreadPoolExecutor(os.cpu_count() or 1)
     futures = {
-        threads.submit(grade, submission, rubric, function, timeout, data): number
+        threads.submit(grade, submission, rubric, function, timeout, data, sandbox=sandbox): number
         for number, submission in enumerate(submissions)
     }
     try:
@@ -117,12 +120,15 @@ def grade(
     function: str | None = None,
     timeout: float = TIMEOUT,
     data: Path | None = None,
+    *,
+    sandbox: bool = False,
 ) -> Grade:
     """The grade of one submission, which runs in a process of its own."""
     started = time.perf_counter()
     rubric = Rubric() if rubric is None else rubric
     try:
-        found = _grade_in_process(submission, rubric, function, timeout, data)
+        start = partial(SubmissionProcess, submission, timeout, data=data, sandbox=sandbox)
+        found = _grade_in_process(submission, rubric, function, start)
     except Exception as error:  # noqa: BLE001  an error in one submission must not end the class
         failed = doubt(Kind.GRADING_FAILED, reason=error_in_words(error))
         found = Grade(submission, ERROR, diagnosis=(failed,))
@@ -130,12 +136,12 @@ def grade(
 
 
 def _grade_in_process(
-    submission: Submission, rubric: Rubric, function: str | None, timeout: float, data: Path | None
+    submission: Submission, rubric: Rubric, function: str | None, start: Callable[..., SubmissionProcess]
 ) -> Grade:
     if submission.error:
         return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes[1:])
     for with_needed in (False, True):  # only if a name is missing, more of the file is run
-        process = SubmissionProcess(submission, timeout, data=data, with_needed=with_needed)
+        process = start(with_needed=with_needed)
         try:
             interface = find_interface(process, function)
             lacks_name = interface.failure and any(failure.is_missing_name for failure in interface.failures)

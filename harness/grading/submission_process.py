@@ -1,6 +1,8 @@
 """A submission loaded and called in a process of its own, and the arguments that its calls change in place."""
 
 import io
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from harness.files import scratch_folder
 from harness.grading.submission_files import DATA, Submission
 from harness.grading.submission_functions import Function
 from harness.grading.submission_loader import DATA_FOLDER
-from harness.isolation import Outcome, Worker
+from harness.isolation import Outcome, Sandbox, Worker
 from harness.isolation.values import differ
 from harness.wording import counted
 from reference.network import Network
@@ -154,6 +156,7 @@ class SubmissionProcess:
     timeout : seconds of CPU time for each call
     data : a folder with data files that submissions read
     with_needed : whether files also run what sets names that their functions read, with the data there
+    sandbox : whether it runs in a sandbox, in which the folder with its neighbours is hidden
     module : what is called in the place of the submission's files, which are then read for signatures only
     """
 
@@ -165,6 +168,7 @@ class SubmissionProcess:
         data: Path | None = None,
         with_needed: bool = False,
         module: str = "",
+        sandbox: bool = False,
     ):
         self.submission, self._module = submission, module
         self._folder = scratch_folder()
@@ -175,14 +179,17 @@ class SubmissionProcess:
                 (folder / file.name).write_text(file.text, encoding="utf-8", errors="surrogateescape")
         (folder / DATA_FOLDER).mkdir(exist_ok=True)
         if with_needed:
-            _link_data((submission.path, data), folder / DATA_FOLDER)
+            _put_data((submission.path, data), folder / DATA_FOLDER, copied=sandbox)
         self._failed: dict[str, Outcome] = {}
         self._loaded: set[str] = set()
         optional = tuple({name for file in submission.files for name in file.optional})
         prepare = [("os:chdir", (str(folder / DATA_FOLDER),))]  # where its data lies
         prepare += [] if module else [(f"{LOADER}:prepare", (str(folder), optional, with_needed))]
         home = "" if module else folder
-        self._worker = Worker(module or LOADER, timeout=timeout, prepare=() if module else prepare, home=home)
+        hidden = str(submission.path.parent.resolve())
+        walls = Sandbox((str(folder),), (hidden,)) if sandbox else None
+        prepare = () if module else prepare
+        self._worker = Worker(module or LOADER, timeout=timeout, prepare=prepare, home=home, sandbox=walls)
         _WORKERS.add(self._worker)
 
     def call(self, function: Function, *arguments: Any) -> Returned:
@@ -241,13 +248,13 @@ class SubmissionProcess:
         self._folder.cleanup()
 
 
-def _link_data(places: Sequence[Path | None], folder: Path) -> None:
-    """Links to the data files of a submission, of its neighbours and of the teacher, and the course's."""
+def _put_data(places: Sequence[Path | None], folder: Path, *, copied: bool) -> None:
+    """Links to, or copies of, the data files of a submission, its neighbours and its teacher, and the course's."""
     for place in filter(None, places):
         for file in place.rglob("*") if place.is_dir() else place.parent.iterdir():
             if file.suffix in DATA and file.is_file() and file.stat().st_size <= LARGEST_DATA_FILE:
                 with suppress(FileExistsError):
-                    (folder / file.name).symlink_to(file.resolve())
+                    (shutil.copy if copied else os.symlink)(file.resolve(), folder / file.name)
     for name, content in _course_data().items():
         if not (folder / name).exists():
             (folder / name).write_bytes(content)

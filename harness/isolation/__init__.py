@@ -14,13 +14,14 @@ and no other; the next call starts a new one. What is printed is kept apart. It 
 
 Arguments are pickled, for the child may trust its parent. Answers are not: they come back as JSON and raw bytes, read
 with limits, as plain values and NumPy arrays (`harness.isolation.values`). This contains accidents. It is no jail: the
-code runs with the rights of whoever started it, and can read and delete their files.
+code runs with the rights of whoever started it, and can read and delete their files, unless it is in a `Sandbox`.
 
 Each process takes about a quarter of a second to start. Two threads may use two workers at the same time.
 """
 
 from harness.isolation.process import Outcome, Place
+from harness.isolation.sandbox import Sandbox
 from harness.isolation.values import Foreign
 from harness.isolation.worker import Worker
 
-__all__ = ["Foreign", "Outcome", "Place", "Worker"]
+__all__ = ["Foreign", "Outcome", "Place", "Sandbox", "Worker"]

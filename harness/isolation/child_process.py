@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from harness.isolation.limits import MESSAGE_LENGTH, limit_this_process
+from harness.isolation.limits import MESSAGE_LENGTH, MOST_PROCESSES, limit_this_process
 from harness.isolation.values import copies, differ, encode
 from harness.named_objects import import_attribute, import_file_or_module
 from reference.user_input import error_in_words
@@ -30,6 +30,7 @@ class Setting(NamedTuple):
     memory: int
     prepare: tuple[tuple[str, tuple], ...]
     home: str = ""
+    is_sandboxed: bool = False
 
 
 def main(requests: int, answers: int, trace: int) -> None:
@@ -40,7 +41,7 @@ def main(requests: int, answers: int, trace: int) -> None:
     received: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, received), daemon=True).start()
     setting = received.get()
-    limit_this_process(setting.memory)
+    limit_this_process(setting.memory, MOST_PROCESSES if setting.is_sandboxed else None)
     _send(answers, encode({"kind": "answered", "value": None, "changed": []}))
     module: ModuleType | None = None
     own_process = os.getpid()

@@ -36,14 +36,20 @@ MESSAGE_LENGTH = 2_000
 """Characters of an exception's message that are kept."""
 
 
-def limit_this_process(memory: int) -> None:
-    """Limit this process's address space and files, and let it write no core dump.
+MOST_PROCESSES = 64
+"""Processes and threads in a sandbox, which are counted by themselves there."""
+
+
+def limit_this_process(memory: int, processes: int | None = None) -> None:
+    """Limit this process's address space, files and perhaps processes, and let it write no core dump.
 
     A limit that is lower already stays, and one that the system lacks is left out: macOS does not hold that on memory.
     """
     import resource
 
     limits = ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, FILE_SIZE), (resource.RLIMIT_CORE, 0))
+    if processes is not None:
+        limits = (*limits, (resource.RLIMIT_NPROC, processes))
     for which, limit in limits:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(which, (limit, limit))

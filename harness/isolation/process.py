@@ -9,20 +9,24 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from harness.files import scratch_folder
-from harness.isolation.limits import IDLE, LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
+from harness.isolation.clock import Clock
+from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
+from harness.isolation.sandbox import Sandbox, sandboxed
 from harness.isolation.values import PREFIX, decode, lengths
 
 _PROGRAM = (
     "import json, sys; path, fds = json.loads(sys.argv.pop()); sys.path[:] = path; "
     "from harness.isolation.child_process import main; main(*fds)"
 )
+
+MARK = "HARNESS_CHILD_FOLDER"
+"""The variable by which what a child has started is known, whatever session it is in."""
 
 Kind = Literal["answered", "raised", "exited", "died", "timed out"]
 
@@ -103,7 +107,7 @@ class Process:
         Whether nothing more is to be expected of it.
     """
 
-    def __init__(self):
+    def __init__(self, sandbox: Sandbox | None = None):
         if os.name != "posix":
             raise OSError("running code in a process of its own needs a POSIX system, such as Linux or macOS")
         self.ended = False
@@ -113,9 +117,12 @@ class Process:
         self._answers, answers = os.pipe()
         fds = (requests, answers, self._trace.fileno())
         search_path = [str(Path(entry).resolve()) for entry in sys.path]  # it works in another folder
+        command = [sys.executable, "-c", _PROGRAM, json.dumps([search_path, fds])]
+        if sandbox is not None:
+            command = sandboxed(command, (self._folder.name, *sandbox.writable), sandbox.hidden)
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, json.dumps([search_path, fds])],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -141,14 +148,15 @@ class Process:
     def _environment(self) -> dict[str, str]:
         here = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP"), self._folder.name)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        return os.environ | here | threads | {"PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg"}
+        marks = {"PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg", MARK: self._folder.name}
+        return os.environ | here | threads | marks
 
     def exchange(self, request: bytes, seconds: float) -> Outcome:
         """Send a request, and wait for the answer for so many seconds of the child's CPU time, or `IDLE` times as many.
 
         Where the system does not report the CPU time, the seconds are those of the clock.
         """
-        clock = _Clock(self._child.pid, seconds)
+        clock = Clock(self._child.pid, seconds)
         for printed in self._printing.values():
             printed.clear()
         answer = bytearray()
@@ -169,7 +177,7 @@ class Process:
             self.ended = True
             return Outcome("died", what=str(error))
 
-    def _transfer(self, request: memoryview, answer: bytearray, clock: "_Clock") -> bool:
+    def _transfer(self, request: memoryview, answer: bytearray, clock: Clock) -> bool:
         """Move bytes both ways until the answer is whole or the child is gone; False when time is up first."""
         with selectors.DefaultSelector() as selector:
             for fd in self._open:
@@ -246,6 +254,9 @@ class Process:
         """End the child and what it started, and nothing else; any thread may ask for it."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
+        for pid in _marked(self._folder.name):  # what has left the session
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         self._child.wait()
 
     def end(self) -> None:
@@ -259,30 +270,14 @@ class Process:
         self._folder.cleanup()
 
 
-class _Clock:
-    """The time that a call may still take: of the CPU, which a busy machine does not shorten, and of the wall."""
-
-    def __init__(self, pid: int, seconds: float):
-        self._pid, self._seconds = pid, seconds
-        self._started, self._used = time.monotonic(), cpu_seconds(pid)
-
-    def left(self) -> float:
-        """Seconds until it is worth to look again; zero or less when time is up."""
-        passed = time.monotonic() - self._started
-        if passed < self._seconds:
-            return self._seconds - passed
-        if (used := cpu_seconds(self._pid)) is None or self._used is None:
-            return 0.0
-        return min(self._seconds - (used - self._used), IDLE * self._seconds - passed)
-
-
-def cpu_seconds(pid: int) -> float | None:
-    """The CPU time that a process has used; None where the system does not report it."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _marked(folder: str) -> list[int]:
+    """The processes that a child with that folder has started and that have not changed their environment since."""
+    mark, found = f"{MARK}={folder}".encode(), []
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in place.read_bytes().split(b"\0"):
+                found.append(int(place.parent.name))
+    return found
 
 
 def _missing(answer: bytearray) -> int:

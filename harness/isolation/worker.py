@@ -11,6 +11,7 @@ from typing import Any
 from harness.isolation.child_process import Setting
 from harness.isolation.limits import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOUT
 from harness.isolation.process import Outcome, Process
+from harness.isolation.sandbox import Sandbox
 from harness.named_objects import file_of_module, is_file
 from reference.user_input import whole_number
 
@@ -35,6 +36,8 @@ class Worker:
         pickled.
     home : str or Path
         The file or folder whose lines are reported; by default the target's file.
+    sandbox : Sandbox or None
+        The folders of a sandbox (`harness.isolation.sandbox`); None for the rights of this process.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class Worker:
         memory: int = MEMORY,
         prepare: Sequence[tuple[str, tuple]] = (),
         home: str | Path = "",
+        sandbox: Sandbox | None = None,
     ):
         self._process: Process | None = None
         self._loaded: Outcome | None = None
@@ -61,7 +65,8 @@ class Worker:
         self.timeout: float = timeout
         self._home = str(home) or (self.target if is_file(target) else file_of_module(self.target))
         memory = whole_number("memory", memory, at_least=LEAST_MEMORY)
-        self._setting = Setting(self.target, memory, tuple(prepare), str(home))
+        self._setting = Setting(self.target, memory, tuple(prepare), str(home), sandbox is not None)
+        self._sandbox = sandbox
 
     def load(self) -> Outcome:
         """Import the target; the value is a list of the public functions and classes that it defines, in their order.
@@ -70,7 +75,7 @@ class Worker:
         """
         if self._loaded is None or (self._process is None and self._loaded.kind == "answered"):
             self.close()
-            self._process = Process()
+            self._process = Process(self._sandbox)
             started = self._ask(self._setting, START_TIMEOUT)
             if started.kind != "answered":
                 raise OSError(

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.isolation import Worker
+from harness.isolation import Sandbox, Worker
+from harness.isolation.sandbox import require_sandbox
 
 HOMEWORK = """
 import ctypes, os, subprocess, sys, tempfile, time
@@ -293,3 +294,63 @@ def test_a_time_limit_is_a_number_of_seconds(timeout):
 def test_a_memory_limit_leaves_room_for_python(memory):
     with pytest.raises((ValueError, TypeError), match="memory must be"):
         Worker("os", memory=memory)
+
+
+def test_a_child_that_left_the_session_ends_as_well(tmp_path):
+    (tmp_path / "a.py").write_text(
+        "import subprocess\ndef f(): return subprocess.Popen(['sleep', '600'], start_new_session=True).pid\n"
+    )
+    with Worker(tmp_path / "a.py") as worker:
+        pid = worker.call("f").value
+    assert any(_has_ended(pid) or time.sleep(0.05) for _ in range(100))
+
+
+def _has_ended(pid):
+    """Whether a process is gone, or a zombie until its parent takes note of it."""
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def sandbox():
+    try:
+        require_sandbox()
+    except OSError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_sandbox_has_no_network_no_neighbours_and_files_of_its_own_alone(tmp_path):
+    for name in ("own", "class"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "class" / "neighbour.py").write_text("")
+    (tmp_path / "own" / "a.py").write_text(
+        "import os, socket\n"
+        "def listed(folder): return os.listdir(folder)\n"
+        "def write(path):\n with open(path, 'w') as file: file.write('x')\n"
+        "def connect(): socket.create_connection(('192.0.2.1', 9), 1)\n"
+    )
+    walls = Sandbox((str(tmp_path / "own"),), (str(tmp_path / "class"),))
+    with Worker(tmp_path / "own" / "a.py", sandbox=walls) as worker:
+        assert worker.call("listed", str(tmp_path / "class")).value == []
+        assert worker.call("write", str(tmp_path / "own" / "x")).kind == "answered"
+        assert worker.call("write", "x").kind == "answered"  # in the folder that it works in
+        assert "Read-only" in worker.call("write", str(tmp_path / "x")).what
+        assert "unreachable" in worker.call("connect").what
+
+
+def test_a_machine_without_a_sandbox_says_what_is_missing(monkeypatch):
+    require_sandbox.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(OSError, match="lacks the command unshare"):
+        require_sandbox()
+    require_sandbox.cache_clear()
+
+
+def test_a_call_is_ended_after_its_cpu_time_and_one_that_sleeps_later(tmp_path):
+    (tmp_path / "a.py").write_text("import time\ndef busy():\n while True: pass\ndef wait(): time.sleep(0.4)\n")
+    with Worker(tmp_path / "a.py", timeout=0.2) as worker:
+        assert worker.call("wait").kind == "answered"
+        assert worker.call("busy").kind == "timed out"
