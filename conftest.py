@@ -10,9 +10,9 @@ import pytest
 
 pytest_plugins = ("pytester",)
 
-INSTALLED = any(point.value == "harness.pytest_plugin" for point in entry_points(group="pytest11"))
+INSTALLED = any(point.value == "autodiff_cross_check.pytest_plugin" for point in entry_points(group="pytest11"))
 QUIET = ["-p", "no:cacheprovider"]
-PLUGIN = [] if INSTALLED else ["-p", "harness.pytest_plugin"]
+PLUGIN = [] if INSTALLED else ["-p", "autodiff_cross_check.pytest_plugin"]
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ Hypothesis.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autodiff_cross_check import require_own_packages
+
 if TYPE_CHECKING:
     from harness import strategies as strategies
     from harness.assertions import assert_derivatives_agree as assert_derivatives_agree
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     FAULTS = BUGS
 
 __version__ = "0.1.0"
+
+require_own_packages()  # `reference` may be somebody else's
 
 _HOMES = {
     "ACTIVATIONS": "reference.activations",
@@ -83,6 +87,7 @@ def __getattr__(name: str) -> Any:
         return import_module("harness.strategies")
     if name not in _HOMES:
         raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    require_own_packages()  # another `reference` may have been imported since
     module, _, attribute = _HOMES[name].partition(":")
     value = getattr(import_module(module), attribute or name)
     globals()[name] = value

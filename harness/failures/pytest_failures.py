@@ -15,7 +15,7 @@ import pytest
 CASES = Path(".gradient-cases")
 """The folder below the root directory in which failing checks are saved."""
 
-NOT_SHOWN = (__name__, "harness.pytest_plugin")
+NOT_SHOWN = (__name__, "autodiff_cross_check.pytest_plugin", "contextlib")
 
 
 class GradientsDisagree(pytest.fail.Exception):
@@ -36,7 +36,7 @@ class GradientsDisagree(pytest.fail.Exception):
         return _repeat_function(item, self.call)
 
 
-def failures_in(error: BaseException | None) -> list[GradientsDisagree]:
+def failures_in(error: BaseException) -> list[GradientsDisagree]:
     """The failures of checks in an error: it, or those in a group."""
     if isinstance(error, BaseExceptionGroup):
         return [failure for each in error.exceptions for failure in failures_in(each)]

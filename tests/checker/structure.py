@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("harness", "reference")
+PACKAGES = ("autodiff_cross_check", "harness", "reference")
 
 LONGEST_MODULE = 350
 """Lines: what is longer is two things."""

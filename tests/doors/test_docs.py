@@ -19,6 +19,7 @@ GUIDES = sorted((ROOT / "docs").glob("*.md"))
 README = (ROOT / "README.md").read_text()
 TEXTS = [README, *(path.read_text() for path in GUIDES)]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # long lines of a report are folded
+PACKAGES = ("autodiff_cross_check", "harness", "reference")
 COLUMNS = 72  # of code, where a window of 1280 pixels cuts none
 
 COMMANDS = list(getattr(get_command(app), "commands"))  # noqa: B009
@@ -66,7 +67,7 @@ def test_code_names_only_what_there_is():
 def test_the_architecture_names_every_module_in_its_room_and_no_other():
     rows = re.findall(r"^\| [^|`]*`([^`]+)/` \| ([^|]+) \|", guide("architecture.md"), flags=re.MULTILINE)
     named = {f"{room}/{name}" for room, modules in rows for name in re.findall(r"`(\w+)`", modules)}
-    paths = [path for package in ("harness", "reference") for path in (ROOT / package).rglob("*.py")]
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     there = {path.relative_to(ROOT).with_suffix("").as_posix() for path in paths if not path.stem.startswith("_")}
     assert (sorted(there - named), sorted(named - there)) == ([], []), "modules without a name, names without a module"
 

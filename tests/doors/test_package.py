@@ -43,8 +43,26 @@ def test_an_unknown_name_is_an_attribute_error():
         exec("from harness import crosscheck")
 
 
+IMPORTS = ("import harness", "from autodiff_cross_check import check_gradient", "from harness.verdict import report")
+
+
+@pytest.mark.parametrize("program", IMPORTS)
+def test_an_import_says_what_stands_in_the_place_of_reference(program, tmp_path):
+    (tmp_path / "reference.py").write_text("")
+    code, _, err = run_python("-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{program}")
+    assert code == 1
+    assert f"ImportError: `reference` is {tmp_path / 'reference.py'}, and not " in err
+
+
+def test_a_reference_that_was_imported_in_between_is_named():
+    program = "import harness, sys, types; sys.modules['reference'] = types.ModuleType('reference'); harness.Network"
+    code, _, err = run_python("-c", program)
+    assert (code, "`reference` is a stand-in" in err) == (1, True), err
+
+
 LIGHT = {
     "import harness, reference": (),
+    "import autodiff_cross_check.pytest_plugin": ("pytest",),
     "import harness\nharness.Network, harness.Problem, harness.Activation": (),
     "import harness.digits.digits_data": (),
     "import harness.sources.source_table": (),

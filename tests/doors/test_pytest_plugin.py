@@ -187,7 +187,11 @@ NOT_AS_USUAL = """
     [
         ("does_not_repeat", "failed", ["DISAGREE: *", "*not-repeatable*"]),
         ("cannot_be_saved", "failed", ["DISAGREE: *", "*smallest network*", "*not-saved*"]),
-        ("takes_no_part", "skipped", ["mine could not take 1 of them"]),  # that the others agree says nothing of it
+        (
+            "takes_no_part",
+            "skipped",
+            ["mine could not take 1 of them", "FAILED *takes_no_part: *never*"],
+        ),
         ("of_a_function_alone", "failed", ["E *TypeError: has_aux goes with a function*"]),
     ],
 )
@@ -198,6 +202,80 @@ def test_what_is_shown_where_a_check_cannot_go_as_usual(project, run_pytest, tes
     result.stdout.fnmatch_lines(shown)
     if test == "does_not_repeat":
         result.stdout.no_fnmatch_line("*smallest network*")
+
+
+COURSE_STYLE = """
+    import numpy as np
+    import pytest
+    from hypothesis import given, settings
+    from harness import SOURCES, NotApplicable, strategies
+
+    OTHERS = {name: SOURCES[name] for name in ("loop", "finite-difference")}
+
+    def two_layers(problem, theta):
+        Theta1, Theta2 = problem.network.unpack(theta)
+        assert [f.name for f in problem.network.hidden] == ["sigmoid"]
+        return SOURCES["loop"](problem, theta)
+
+    def some(problem, theta):
+        if len(problem.network.sizes) < 4:
+            raise NotApplicable("deep networks only")
+        return SOURCES["loop"](problem, theta)
+
+    def wrong_sometimes(problem, theta):
+        cost, gradient = some(problem, theta)
+        return cost, 2.0 * gradient
+
+    @pytest.mark.networks(layers=2, activations="sigmoid", l2=0.5)
+    def test_marked(random_problem, cross_check):
+        problem, theta = random_problem
+        assert problem.l2 == 0.5
+        cross_check(problem, theta, {"mine": two_layers} | OTHERS)
+
+    def test_unmarked(random_problem, cross_check):
+        cross_check(*random_problem, {"mine": two_layers} | OTHERS)
+
+    def test_some(random_problem, cross_check):
+        cross_check(*random_problem, {"mine": some} | OTHERS)
+
+    @settings(derandomize=True, deadline=None, database=None, max_examples=20)
+    @given(case=strategies.cases(extremes=False))
+    def test_given(case, cross_check):
+        cross_check(*case, {"mine": wrong_sometimes} | OTHERS)
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "more", "outcomes"),
+    [
+        ("marked", [], {"passed": 4}),
+        ("unmarked", [], {"failed": 4}),
+        ("unmarked", ["--gradient-networks-like", "layers=2 activations=sigmoid outputs=softmax"], {"passed": 4}),
+        ("some", ["--gradient-seed", 3], {"passed": 3, "skipped": 1}),  # enough that one was checked
+        ("given", [], {"failed": 1}),  # an example that does not apply ends no test
+    ],
+)
+def test_a_source_meets_the_networks_that_it_takes(project, run_pytest, test, more, outcomes):
+    project(COURSE_STYLE)
+    result = run_pytest(f"test_project.py::test_{test}", "--gradient-networks", 4, *more)
+    result.assert_outcomes(**outcomes)
+    assert result.ret == (FAILED if "failed" in outcomes else 0)
+    if outcomes == {"failed": 4}:
+        result.stdout.fnmatch_lines(["*@pytest.mark.networks(layers=2*"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "part"),
+    [
+        ("layers=0", "layers must be the number of matrices Theta, 1 or more, not 0"),
+        ("layer=2", "takes layers, sizes, activations, outputs, l2, not 'layer'"),
+        ("sizes=(3, 2), layers=2", "sizes (3, 2) make 1 layers, not 2"),
+        ("2", "by name, not (2,)"),
+    ],
+)
+def test_a_marker_that_asks_for_no_network_is_refused(project, run_pytest, marker, part):
+    project(f"import pytest\n@pytest.mark.networks({marker})\ndef test_mine(random_problem): pass")
+    assert part in run_pytest("--gradient-networks", 1).stdout.str()
 
 
 FAILING = """
@@ -394,7 +472,7 @@ def test_a_project_may_have_options_of_the_suites_names(pytester, run_pytest, pr
 @pytest.mark.more
 def test_the_plugin_can_be_switched_off(project, run_pytest_apart):
     project("def test_mine(cross_check): pass")
-    result = run_pytest_apart("-p", "no:gradients", "-p", "no:harness.pytest_plugin")
+    result = run_pytest_apart("-p", "no:gradients", "-p", "no:autodiff_cross_check.pytest_plugin")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*fixture 'cross_check' not found"])
 
@@ -419,6 +497,8 @@ def test_options_are_in_the_help(run_pytest):
         (["--gradient-report=report.txt"], "report.txt"),
         (["--gradient-report=nowhere/report.json"], "there is no folder nowhere"),
         (["--gradient-inconclusive=maybe"], "'maybe'"),
+        (["--gradient-networks-like=layers=two"], "'layers=two' has no number where one is expected"),
+        (["--gradient-networks-like=depth=2"], "takes layers, sizes, activations, outputs, l2, not 'depth'"),
         (["-o", "gradient_inconclusive=maybe"], "gradient_inconclusive must be fail, warn or pass, not 'maybe'"),
         ([*SUITE, "--activation=rellu"], "unknown activation 'rellu'"),
         ([*SUITE, "--activation=nowhere:f"], "cannot import 'nowhere'"),

@@ -100,3 +100,36 @@ def test_a_closed_pipe_ends_it_as_it_ends_any_program(home):
     with os.fdopen(writing, "w") as pipe:
         ended = program(home, "-m", "harness", "bugs", stdout=pipe)
     assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, "")
+
+
+OWN = {"{}/__init__.py": "", "{}/own.py": "NUMBER = 3\n"}
+USES_OWN = "from {} import own\n\ndef test_own():\n    assert own.NUMBER == 3\n"
+USES_FIXTURE = "\ndef test_square(cross_check):\n    cross_check(lambda x: (x @ x, 2 * x), [1.0, 2.0])\n"
+PYTEST = ["-P", "-m", "pytest"]  # as the command `pytest`, without the current folder on the path
+LAYOUTS = {
+    "rootdir/conftest": ({"conftest.py": ""}, "", "test_own.py", PYTEST),
+    "python -m pytest": ({}, "", "tests/test_own.py", ["-m", "pytest"]),
+    "beside the test": ({}, "tests/", "tests/test_own.py", PYTEST),
+    "src": ({"pytest.ini": "[pytest]\npythonpath = src\n"}, "src/", "tests/test_own.py", PYTEST),
+    "importlib": ({}, "", "tests/test_own.py", ["-m", "pytest", "--import-mode=importlib"]),
+}
+"""Files, the folder of the package, the test, and the command."""
+
+
+@pytest.mark.parametrize("name", ["harness", "reference", "something_else"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_project_with_a_package_of_the_same_name_is_not_disturbed(layout, name, home, tmp_path):
+    files, folder, test, command = LAYOUTS[layout]
+    package = {folder + path.format(name): text for path, text in OWN.items()}
+    for path, text in (files | package | {test: USES_OWN.format(name) + USES_FIXTURE}).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    environment = {variable: value for variable, value in os.environ.items() if variable != "PYTHONPATH"}
+    command = [home[0], *command, "-rf"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "test_own.py" in ended.stdout, ended.stderr
+    if name == "something_else":
+        assert "2 passed" in ended.stdout, ended.stdout
+    else:
+        assert "1 passed, 1 error" in ended.stdout, ended.stdout
+        assert f"`{name}` is {tmp_path}" in ended.stdout.replace("\n", "")

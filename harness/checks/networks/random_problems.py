@@ -65,27 +65,33 @@ class SeededChooser:
 
 
 class Like(NamedTuple):
-    """What is given and not drawn: layer sizes, output layer and λ."""
+    """What is given and not drawn: layer sizes, output layer, λ, and the number of matrices Theta."""
 
     sizes: tuple[int, ...] | None = None
     output: str | None = None
     l2: float | None = None
+    layers: int | None = None
 
 
 ANY = Like()
 
 
 def draw_network(
-    choose: Chooser, activations: Sequence[Activation], outputs: Sequence[str], sizes: Sequence[int] | None = None
+    choose: Chooser, activations: Sequence[Activation], outputs: Sequence[str], like: Like = ANY
 ) -> Network:
-    """0 to 4 hidden layers of 1 to 8 units, unless sizes are given, each layer with its own activation."""
+    """0 to 4 hidden layers of 1 to 8 units, unless sizes or layers are given, each layer with its own activation."""
+    sizes, layers = like.sizes, like.layers
+    if layers is not None and (not isinstance(layers, int) or layers < 1):
+        raise ValueError(f"layers must be the number of matrices Theta, 1 or more, not {given(layers)}")
+    if sizes is not None and layers not in (None, len(sizes) - 1):
+        raise ValueError(f"sizes {tuple(sizes)} make {len(sizes) - 1} layers, not {layers}")
     outputs = [outputs] if isinstance(outputs, str) else outputs
     if not isinstance(outputs, Sequence):
         raise TypeError(f"outputs must be a sequence of names of output layers, not {given(outputs)}")
     if not outputs:
         raise ValueError(f"no outputs were given to draw from; there are {', '.join(OUTPUTS)}")
     if sizes is None:
-        depth = choose.integer(0, MAX_HIDDEN_LAYERS)
+        depth = choose.integer(0, MAX_HIDDEN_LAYERS) if layers is None else layers - 1
         sizes = [choose.integer(1, MAX_UNITS) for _ in range(depth + 2)]
     else:
         depth = max(0, len(sizes) - 2)
@@ -153,7 +159,7 @@ def random_problem(
     """
     choose = SeededChooser(seed)
     outputs = outputs if like.output is None else (like.output,)
-    network = draw_network(choose, chosen_activations(activations), outputs, like.sizes)
+    network = draw_network(choose, chosen_activations(activations), outputs, like)
     problem = draw_problem(choose, network, extremes, like.l2)
     theta = draw_theta(choose, network, extremes)
     if not extremes:

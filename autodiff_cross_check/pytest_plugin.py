@@ -6,37 +6,38 @@ cross_check
     ``cross_check(problem, theta, sources=None)`` or ``cross_check(fun, theta, reference=None, ...)``: like
     `harness.assert_gradients_agree`, and counted in the summary at the end. A failure shows where it was called and how
     to repeat it: a problem is shrunk and saved, a function gets a script. A test whose own source cannot take the
-    network (`NotApplicable`) is skipped.
+    network (`NotApplicable`) is skipped. The run fails if such a source took none of a test's networks.
 check_derivatives
     ``check_derivatives(f, *args, ...)``: like `harness.assert_derivatives_agree`, and counted as well.
 random_problem
-    A random ``(problem, theta)``. A test that uses it runs once for each of ``--gradient-networks``.
+    A random ``(problem, theta)``. A test that uses it runs once for each of ``--gradient-networks``. The marker
+    ``@pytest.mark.networks(layers=2, activations="sigmoid", outputs="sigmoid", sizes=(400, 25, 10), l2=1.0)`` or the
+    option ``--gradient-networks-like`` says which networks are drawn.
 
 All work with Hypothesis's ``@given``. ``pytest --pyargs harness.suite`` runs a ready-made suite on an ``--activation``
 or ``--gradient-source``; only such a run has these two options. ``-p no:gradients`` switches the plugin off.
 
-Nothing heavy is imported before a test uses one of the fixtures.
+Neither `harness` nor `reference` is imported before a test uses one of the fixtures, so that a project with a folder or
+file of one of these names is not disturbed. Such a project is told so in pytest's header.
 """
 
 import argparse
-import json
 import shlex
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.exit_codes import InconclusiveGradient
-from harness.failures.pytest_failures import GradientsDisagree, failures_in, lines_to_check
-from harness.named_objects import WithoutOwnFrames
-from harness.wording import counted
+from autodiff_cross_check import ROOT, find_obstacle
+from autodiff_cross_check.check_records import never_checked, summary_lines, write_reports
+from autodiff_cross_check.drawn_networks import DRAWN_BY, networks_of_a_test, parse_option
 
 HOW_TO_PASS = "(gradient_inconclusive = warn or pass in the ini file lets this pass)"
 
-SUITE = Path(__file__).resolve().parent / "suite"
+SUITE = ROOT / "harness" / "suite"
 ACTIVATION, SOURCE = ("--gradient-activation", "--activation"), ("--gradient-source",)
 SUITE_OPTIONS = {ACTIVATION: "an Activation", SOURCE: "a gradient source"}
 """What harness.suite runs on. A project may have an option of the second name; then the first one remains."""
@@ -49,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options, and the setting of the ini file."""
     group = parser.getgroup("gradients", "gradient cross-checks")
     group.addoption("--gradient-networks", type=int, default=20, metavar="N", help="random problems for each test (20)")
+    group.addoption(
+        "--gradient-networks-like",
+        metavar="WHAT",
+        default="",
+        help="which networks are drawn, such as 'layers=2 activations=sigmoid,tanh outputs=sigmoid l2=1'",
+    )
     group.addoption("--gradient-seed", type=int, default=0, metavar="SEED", help="the seed of the random problems (0)")
     group.addoption("--gradient-report", type=Path, metavar="FILE", help="write all reports to FILE (.json or .html)")
     group.addoption(
@@ -88,6 +95,7 @@ def _suite_option(config: pytest.Config, names: tuple[str, ...]) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Make room for the records of the checks, and refuse unusable values before anything runs."""
     config.stash[_records] = []
+    config.addinivalue_line("markers", f"networks({', '.join(DRAWN_BY)}): which networks random_problem draws")
     try:
         _check_values(config)
     except (ValueError, TypeError) as error:
@@ -97,6 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _check_values(config: pytest.Config) -> None:
     given, on_inconclusive = config.option, _on_inconclusive(config)
     report: Path | None = given.gradient_report
+    parse_option(given.gradient_networks_like)
     if given.gradient_networks < 1:
         raise ValueError(f"--gradient-networks must be one or more, not {given.gradient_networks}")
     if given.gradient_seed < 0:
@@ -121,13 +130,20 @@ def _on_inconclusive(config: pytest.Config) -> str:
     return config.option.gradient_inconclusive or config.getini("gradient_inconclusive")
 
 
+def pytest_report_header() -> str | None:
+    """Say what keeps the fixtures from working, if anything does."""
+    obstacle = find_obstacle()
+    return f"gradients: switched off. {obstacle}" if obstacle else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses `random_problem` once for each network, and name it after seed and index."""
     if "random_problem" in metafunc.fixturenames:
-        seed = metafunc.config.option.gradient_seed
-        seeds = [(seed, index) for index in range(metafunc.config.option.gradient_networks)]
-        ids = [f"{seed}-{index}" for seed, index in seeds]
-        metafunc.parametrize("random_problem", seeds, indirect=True, ids=ids, scope="function")
+        option = metafunc.config.option
+        asked = networks_of_a_test(option.gradient_networks_like, metafunc.definition.iter_markers("networks"))
+        drawn = [(option.gradient_seed, index, asked) for index in range(option.gradient_networks)]
+        ids = [f"{seed}-{index}" for seed, index, _ in drawn]
+        metafunc.parametrize("random_problem", drawn, indirect=True, ids=ids, scope="function")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -139,12 +155,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Add how to repeat a failure: here and not where it is raised, because Hypothesis fails a hundred times."""
-    raised = call.excinfo.value if call.excinfo else None
+    if call.excinfo and item.config.stash[_records]:
+        _complete_failures(item, call.excinfo.value)
+    return (yield)
+
+
+def _complete_failures(item: pytest.Item, raised: BaseException) -> None:
+    from harness.failures.pytest_failures import failures_in
+
     activations = _suite_option(item.config, ACTIVATION)
     for failure in failures_in(raised):
         example = getattr(failure, "__notes__", []) if failure is raised else []  # a group shows Hypothesis's notes
         failure.msg = "\n".join([str(failure.msg), *example, "", failure.how_to_repeat(item, activations)])
-    return (yield)
 
 
 # The fixtures last a session, because Hypothesis's @given warns of fixtures that last a test but several examples.
@@ -157,28 +179,36 @@ def random_problem(request: pytest.FixtureRequest) -> Any:
 
     Ordinary sizes only: at θ = 0 or in saturation, right code can be inconclusive.
     """
-    from harness.checks.networks.random_problems import random_problem
+    _require_own_packages()
+    from harness.checks.networks.random_problems import Like, random_problem
 
-    return random_problem(request.param, extremes=False)
+    seed, index, asked = request.param
+    drawn = {name: asked[name] for name in ("activations", "outputs") if name in asked}
+    like = Like(**{name: asked[name] for name in ("sizes", "l2", "layers") if name in asked})
+    return random_problem((seed, index), **drawn, like=like, extremes=False)
 
 
 @pytest.fixture(scope="session")
 def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """``cross_check(subject, theta, ...)``, as `harness.assert_gradients_agree`; returns the report."""
+    _require_own_packages()
     from harness.assertions import check, describe_absence, own_sources_left_out
+    from harness.failures.pytest_failures import GradientsDisagree
+    from harness.named_objects import WithoutOwnFrames
 
     on_inconclusive = _on_inconclusive(pytestconfig)
 
     def assert_agree(subject: Any, theta: Any, sources: Any = None, reference: Any = None, **options: Any) -> Any:
         __tracebackhide__ = True
-        with WithoutOwnFrames(pytestconfig.option.fulltrace):
+        with WithoutOwnFrames(pytestconfig.option.fulltrace), _hint_at_networks(subject):
             report = check(subject, theta, sources, reference, **options)
-        _record(pytestconfig, report)
+        absent = own_sources_left_out(report, sources)
+        _record(pytestconfig, report, describe_absence(absent))
         if report.verdict == "disagree":
             call = {"subject": subject, "theta": theta, "sources": sources, "reference": reference, **options}
             raise GradientsDisagree(report, call)
-        if absent := own_sources_left_out(report, sources):
-            pytest.skip(describe_absence(absent))
+        if absent:
+            _leave_out(describe_absence(absent), pytestconfig.stash[_running])
         return _decided(report, on_inconclusive)
 
     assert_agree.__qualname__ = "cross_check"  # as errors call it
@@ -188,6 +218,10 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """``check_derivatives(f, *args, ...)``, as `harness.assert_derivatives_agree`; returns the report."""
+    _require_own_packages()
+    from harness.failures.pytest_failures import GradientsDisagree
+    from harness.named_objects import WithoutOwnFrames
+
     on_inconclusive = _on_inconclusive(pytestconfig)
 
     def assert_agree(f: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -206,9 +240,45 @@ def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
     return assert_agree
 
 
+def _require_own_packages() -> None:
+    if obstacle := find_obstacle():
+        pytest.fail(obstacle, pytrace=False)
+
+
+@contextmanager
+def _hint_at_networks(subject: Any) -> Iterator[None]:
+    """Add to an error of the user's own backprop how to ask for other networks."""
+    try:
+        yield
+    except Exception as error:
+        if layers := getattr(getattr(subject, "network", None), "shapes", ()):
+            error.add_note(
+                f"This network has {len(layers)} matrices Theta. If your backprop takes only some networks, mark the "
+                'test with @pytest.mark.networks(layers=2, activations="sigmoid"), or raise harness.NotApplicable.'
+            )
+        raise
+
+
+def _leave_out(why: str, item: pytest.Item) -> None:
+    """Skip a test whose own source does not take the network. Of Hypothesis's examples, draw another."""
+    __tracebackhide__ = True
+    if _is_hypothesis_test(item):
+        import hypothesis
+
+        hypothesis.reject()
+    pytest.skip(why)
+
+
+def _is_hypothesis_test(item: pytest.Item) -> bool:
+    return getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+
+
 def _decided(report: Any, on_inconclusive: str) -> Any:
     """The report, unless it is inconclusive and that is a failure. A warning points at the test's line."""
     __tracebackhide__ = True
+    from harness.exit_codes import InconclusiveGradient
+    from harness.failures.pytest_failures import lines_to_check
+
     if report.verdict == "inconclusive" and on_inconclusive == "fail":
         pytest.fail(f"{report}\n\n{lines_to_check()}\n{HOW_TO_PASS}", pytrace=False)
     if report.verdict == "inconclusive" and on_inconclusive == "warn":
@@ -216,11 +286,11 @@ def _decided(report: Any, on_inconclusive: str) -> Any:
     return report
 
 
-def _record(config: pytest.Config, report: Any) -> None:
+def _record(config: pytest.Config, report: Any, absence: str = "") -> None:
     """Keep a record for the summary. Of Hypothesis's examples for one test, the last of each verdict is kept."""
     item, records = config.stash[_running], config.stash[_records]
-    record = {"test": item.nodeid, "report": report.to_dict(), "text": str(report)}
-    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+    record = {"test": item.nodeid, "report": report.to_dict(), "text": str(report), "absence": absence}
+    if _is_hypothesis_test(item):
         key = (item.nodeid, report.verdict)
         records[:] = [each for each in records if (each["test"], each["report"]["verdict"]) != key]
     records.append(record)
@@ -230,10 +300,12 @@ def _record(config: pytest.Config, report: Any) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Send the records of a worker to the process that writes the summary."""
-    output = getattr(session.config, "workeroutput", None)
+    """Send a worker's records to the process that writes the summary. That fails if a source was never checked."""
+    records, output = session.config.stash[_records], getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["gradient_records"] = session.config.stash[_records]
+        output["gradient_records"] = records
+    elif session.exitstatus == pytest.ExitCode.OK and never_checked(records):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -247,25 +319,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     records, path = config.stash[_records], config.option.gradient_report
     if not records:
         return
-    reports = [record["report"] for record in records]
-    counts = Counter(report["verdict"] for report in reports)
-    sources = {source["name"] for report in reports for source in report["sources"]}
-    what = "network" if all("sizes" in report["subject"] for report in reports) else "check"
-    line = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("agree", "disagree", "inconclusive"))
     terminalreporter.section("gradients", sep="-")
-    terminalreporter.line(f"{counted(len(records), what)}, {counted(len(sources), 'source')}: {line}")
-    for name, count in Counter(name for report in reports for name in report["left_out"]).items():
-        terminalreporter.line(f"{name} could not take {count:,} of them")
+    for line in summary_lines(records):
+        terminalreporter.line(line)
+    for test, absence in never_checked(records).items():
+        terminalreporter.line(f"FAILED {test}: your source was never checked, since {absence}", red=True)
     if path is not None:
-        from harness.files import write_whole
-        from harness.pages.report_page import checks_page
-
-        command = shlex.join(["pytest", *config.invocation_params.args])
-        checks = [(record["test"], record["report"]["verdict"], record["text"]) for record in records]
-        write_whole(path, (_json(records) if path.suffix == ".json" else checks_page(checks, line, command)).encode())
+        write_reports(path, records, shlex.join(["pytest", *config.invocation_params.args]))
         terminalreporter.line(f"reports: {path}")
-
-
-def _json(records: list[dict[str, Any]]) -> str:
-    checks = [{"test": record["test"], "report": record["report"]} for record in records]
-    return json.dumps({"schema": "harness.pytest/1", "checks": checks}, indent=1)
