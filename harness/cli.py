@@ -18,6 +18,7 @@ from harness.commands.classroom_commands import diagnose, grade, lesson
 from harness.commands.command_options import places_to_fill
 from harness.commands.command_output import complain, describe_error, flush_streams
 from harness.commands.explain_command import explain
+from harness.commands.function_commands import derivatives, gradient
 from harness.commands.study_commands import audit, study
 from harness.commands.sweep_commands import sweep
 from harness.commands.training_commands import ex4, run, train
@@ -26,7 +27,10 @@ from harness.files import remove_scratch_folders
 from harness.wording import docstring
 from reference.user_input import error_in_words
 
-COMMANDS = (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep, audit, explain)
+COMMANDS = (
+    *(run, check, gradient, derivatives, train, ex4, bugs, replay),
+    *(study, lesson, diagnose, grade, sweep, audit, explain),
+)
 
 app = typer.Typer(
     help="Is this hand-written gradient right? Independent gradient sources, judged against derived error bounds.",

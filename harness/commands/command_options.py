@@ -21,7 +21,7 @@ def value(name: str, text: str, **rest: Any) -> Any:
 
 def flag(name: str, text: str) -> Any:
     """An option without a value."""
-    return typer.Option(name, help=text)
+    return typer.Option(name, help=text, metavar="")
 
 
 def folder_to_read(text: str, *names: str) -> Any:
@@ -95,7 +95,10 @@ Output = Annotated[str | None, value("NAME", "Only this output layer: sigmoid, s
 L2 = Annotated[float | None, value("λ", "Only this λ.", min=0.0)]
 Data = Annotated[Path | None, value("FILE", "Your own digits (.mat, .npz or .csv) instead of the course's.")]
 MaxSize = Annotated[
-    int, value("SIZE", "The largest file, or array in a file, to read.", parser=_parse_size, show_default="1GB")
+    int,
+    value(
+        "SIZE", "The largest file, or array in a file, to read; 1GB by default.", parser=_parse_size, show_default=False
+    ),
 ]
 
 

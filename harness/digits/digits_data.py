@@ -6,18 +6,15 @@ on loading, which gives the course's ``ex4data1.mat`` to rounding error. Source:
 
 import bz2
 import hashlib
-import io
-import math
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
+from harness.array_files import npz_arrays
 from harness.digits.mat_files import read_mat
 from harness.files import MAX_SIZE, read_at_most, too_large
 
@@ -148,23 +145,7 @@ def _read_mat(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
 
 
 def _read_npz(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
-    if not raw.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # NumPy would take it for a pickle, and say how to load it
-        raise ValueError("it is not a zip archive, as every .npz file is")
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        for name in {"X.npy", "y.npy"} & set(archive.namelist()):
-            with archive.open(name) as array:
-                _check_header(name.removesuffix(".npy"), array, max_size)
-    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-        return _X_and_y(arrays)
-
-
-def _check_header(name: str, array: IO[bytes], max_size: int) -> None:
-    """Refuse an array whose header asks for too much memory, before anything is allocated."""
-    read = {(1, 0): npy.read_array_header_1_0}.get(npy.read_magic(array), npy.read_array_header_2_0)
-    shape, _, dtype = read(array)
-    size = math.prod(shape) * max(dtype.itemsize, 8)
-    if size > max_size:
-        raise ValueError(too_large(f"{name} of shape {shape}", size, max_size))
+    return _X_and_y(npz_arrays(raw, max_size))
 
 
 def _X_and_y(arrays: Mapping[str, Any]) -> tuple[Any, Any]:
