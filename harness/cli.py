@@ -19,6 +19,7 @@ from harness.commands.command_options import places_to_fill
 from harness.commands.command_output import complain, describe_error, flush_streams
 from harness.commands.explain_command import explain
 from harness.commands.function_commands import derivatives, gradient
+from harness.commands.museum_command import museum
 from harness.commands.study_commands import audit, study
 from harness.commands.sweep_commands import sweep
 from harness.commands.training_commands import ex4, run, train
@@ -29,7 +30,7 @@ from reference.user_input import error_in_words
 
 COMMANDS = (
     *(run, check, gradient, derivatives, train, ex4, bugs, replay),
-    *(study, lesson, diagnose, grade, sweep, audit, explain),
+    *(museum, study, lesson, diagnose, grade, sweep, audit, explain),
 )
 
 app = typer.Typer(

@@ -12,6 +12,7 @@ from harness import FAULTS
 from harness.cli import app, main
 from harness.commands.explain_command import as_markdown
 from harness.facts.kinds import Kind
+from harness.museum.exhibits import EXHIBITS
 from harness.study.checkers import HARNESS, PEERS
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,13 @@ def test_the_lesson_trains_bugs_of_the_zoo():
     table = re.findall(r"^\| `([^`]+)` \|.*%", guide("teachers.md"), flags=re.MULTILINE)
     assert len(table) >= 10
     assert set(table) <= set(FAULTS)
+
+
+def test_the_museums_table_has_every_exhibit():
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.+?) \|", guide("museum.md"), flags=re.MULTILINE)
+    assert [name for name, _ in rows] == list(EXHIBITS)
+    for name, project in rows:
+        assert EXHIBITS[name].version in project
 
 
 def test_the_studys_table_has_the_names_of_the_figure():

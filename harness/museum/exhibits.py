@@ -1,0 +1,328 @@
+"""The exhibits: derivatives that software has shipped wrong, written anew in the arithmetic in which they failed.
+
+Each was read in the project's own file at the version stated, or is the installed library itself. An exhibit holds the
+cost, the gradient as it was shipped, the right one, and a point where they differ.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special
+
+Vector = np.ndarray
+
+
+class Exhibit(NamedTuple):
+    """A wrong derivative.
+
+    Attributes
+    ----------
+    project, version, place : where it was shipped: the project, a release or commit, file and line
+    formula : the right derivative
+    mistake : what was computed in its place, in one sentence
+    cost, shipped, right : cost, its gradient as shipped, and the right gradient, all functions of θ
+    at : θ, a point where they differ
+    library : the module that has to be installed, where the exhibit is the library itself
+    mended : the version in which it was right again, if that is known
+    """
+
+    project: str
+    version: str
+    place: str
+    formula: str
+    mistake: str
+    cost: Callable[[Vector], float]
+    shipped: Callable[[Vector], Vector]
+    right: Callable[[Vector], Vector]
+    at: tuple[float, ...]
+    library: str = ""
+    mended: str = ""
+
+
+# -- activations -------------------------------------------------------------------------------------------------------
+
+GELU_SCALE, GELU_CUBIC = np.sqrt(2.0 / np.pi), 0.044715
+
+
+def _gelu(x: Vector) -> Vector:
+    return 0.5 * x * (1.0 + np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3)))
+
+
+def _gelu_slope(x: Vector) -> Vector:
+    t = np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))
+    return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t**2) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x**2)
+
+
+def _gelu_slope_of_six_digits(x: Vector) -> Vector:
+    t = np.tanh(0.0356774 * x**3 + 0.797885 * x)
+    return 0.5 + 0.5 * t + (0.0535161 * x**3 + 0.398942 * x) * (1.0 - t**2)
+
+
+def _density(x: Vector) -> Vector:
+    return np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
+
+
+def _gelu_slope_with_erf(x: Vector) -> Vector:
+    return 0.5 * (1.0 + np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))) + x * _density(x)
+
+
+def _exact_gelu_slope(x: Vector) -> Vector:
+    return special.ndtr(x) + x * _density(x)
+
+
+def _gelu_curvature_shipped(x: Vector) -> Vector:
+    s = x / np.sqrt(2.0)
+    erf_slope, erf_curvature = 2.0 / np.sqrt(np.pi) * np.exp(-(s**2)), -4.0 * s * np.exp(-(s**2)) / np.sqrt(np.pi)
+    return np.sqrt(2.0) / 2.0 * (1.0 + erf_slope + erf_curvature / np.sqrt(2.0))
+
+
+def _mish_slope(x: Vector, inner: Callable[[Vector], Vector] = np.tanh) -> Vector:
+    softplus = np.logaddexp(0.0, x)
+    return np.tanh(softplus) + x * special.expit(x) * (1.0 - inner(softplus) ** 2)
+
+
+def _softsign_slope(x: Vector) -> Vector:
+    return 1.0 / (1.0 + np.abs(x)) ** 2
+
+
+# -- libraries themselves ----------------------------------------------------------------------------------------------
+
+
+def _in_jax(function: str, wanted: Callable[[Any, Callable], Any]) -> Callable[[Vector], Any]:
+    """What JAX answers in float64, of a function of ``jax.scipy.special``."""
+
+    @cache
+    def compiled() -> Callable[[Any], Any]:
+        import jax
+
+        f = getattr(import_module("jax.scipy.special"), function)
+        return jax.jit(lambda theta: wanted(theta, f))
+
+    def ask(theta: Vector) -> Any:
+        from reference.jax_settings import fixed_settings
+
+        with fixed_settings():
+            return np.asarray(compiled()(np.asarray(theta, dtype=float)))
+
+    return ask
+
+
+def _sum_in_jax(theta: Any, f: Callable) -> Any:
+    return f(theta).sum()
+
+
+def _gradient_in_jax(theta: Any, f: Callable) -> Any:
+    import jax
+
+    return jax.grad(lambda t: f(t).sum())(theta)
+
+
+def _first_slope(theta: Any, f: Callable) -> Any:
+    """∂f(a, b)/∂a."""
+    import jax
+
+    return jax.grad(f)(theta[0], theta[1])
+
+
+def _its_gradient(theta: Any, f: Callable) -> Any:
+    import jax
+
+    return jax.grad(lambda t: _first_slope(t, f))(theta)
+
+
+def _trigamma(x: float) -> float:
+    return float(special.polygamma(1, x))
+
+
+def _in_torch(wanted: Callable[[Any, Any], Any]) -> Callable[[Vector], Any]:
+    def ask(theta: Vector) -> Any:
+        torch: Any = import_module("torch")
+        with torch.enable_grad():  # a checker may ask within a function of torch
+            return wanted(torch, torch.tensor(theta, dtype=torch.float64)).detach().numpy()
+
+    return ask
+
+
+def _hard_sigmoid_slope(torch: Any, theta: Any) -> Any:
+    theta.requires_grad_()
+    return torch.autograd.grad(torch.nn.functional.hardsigmoid(theta).sum(), theta)[0]
+
+
+def _first_log_sum(torch: Any, theta: Any) -> Any:
+    """The gradient of the first two entries' sum, by forward mode."""
+    forward = torch.autograd.forward_ad
+
+    def slope(direction: Any) -> Any:
+        with forward.dual_level():
+            return forward.unpack_dual(torch.logcumsumexp(forward.make_dual(theta, direction), 0)).tangent[:2].sum()
+
+    return torch.stack([slope(direction) for direction in torch.eye(len(theta), dtype=theta.dtype)])
+
+
+def _first_log_sum_right(x: Vector) -> Vector:
+    return np.concatenate([special.softmax(x[:2]) + np.array([1.0, 0.0]), np.zeros(len(x) - 2)])
+
+
+def _kernel_sum(theta: Vector) -> float:
+    """Σ exp(-γ d²) over the pairs of three points, in θ = log γ."""
+    return float(np.exp(-np.exp(theta[0]) * PAIRS).sum())
+
+
+def _kernel_slope(theta: Vector) -> Vector:
+    gamma = np.exp(theta[0])
+    return np.array([-(gamma * PAIRS * np.exp(-gamma * PAIRS)).sum()])
+
+
+def _kernel_difference(theta: Vector) -> Vector:
+    step, gamma = 1e-10, np.exp(theta[0])
+    return np.array([((np.exp(-np.exp(theta[0] + step) * PAIRS) - np.exp(-gamma * PAIRS)) / step).sum()])
+
+
+PAIRS = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 4.0, 4.0, 5.0, 5.0])
+"""The squared distances of three points, each pair twice."""
+
+MISTYPED = "The same formula with constants of six digits, so a right program answers only six."
+
+EXHIBITS: dict[str, Exhibit] = {
+    "numpy-ml-gelu": Exhibit(
+        *("numpy-ml", "b0359af", "numpy_ml/neural_nets/activations/activations.py:273"),
+        formula="½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))",
+        mistake="The value uses tanh in place of erf, but the slope adds x times the derivative of erf.",
+        cost=lambda x: float(_gelu(x).sum()),
+        shipped=_gelu_slope_with_erf,
+        right=_gelu_slope,
+        at=(-2.0, -0.5, 0.3, 1.5),
+    ),
+    "numpy-ml-gelu-curvature": Exhibit(
+        *("numpy-ml", "b0359af", "numpy_ml/neural_nets/activations/activations.py:300"),
+        formula="(2 - x²)·φ(x), with the normal density φ",
+        mistake="1/2·√2 was meant as 1/(2√2), a 1 is added, and a factor x is missing.",
+        cost=lambda x: float(_exact_gelu_slope(x).sum()),
+        shipped=_gelu_curvature_shipped,
+        right=lambda x: (2.0 - x**2) * _density(x),
+        at=(-2.0, 0.5, 3.0),
+    ),
+    "neataptic-softsign": Exhibit(
+        *("neataptic", "ae93263", "src/methods/activation.js:29"),
+        formula="1/(1 + |x|)²",
+        mistake="The numerator is x, so the slope is 0 at 0, where it should be largest, and negative below 0.",
+        cost=lambda x: float((x / (1.0 + np.abs(x))).sum()),
+        shipped=lambda x: x / (1.0 + np.abs(x)) ** 2,
+        right=_softsign_slope,
+        at=(-1.5, 0.0, 0.4, 2.0),
+    ),
+    "darknet-gelu": Exhibit(
+        *("darknet (AlexeyAB)", "59596d78", "src/activations.h:124, called in src/convolutional_layer.c:1545"),
+        formula="GELU'(x), of the input x",
+        mistake="The formula takes the input, but the layer hands it the output, as it does for sigmoid and tanh.",
+        cost=lambda x: float(_gelu(x).sum()),
+        shipped=lambda x: _gelu_slope(_gelu(x)),
+        right=_gelu_slope,
+        at=(-2.0, -0.5, 0.3, 1.5),
+    ),
+    "candle-gelu": Exhibit(
+        *("candle", "2a13b0f", "candle-core/src/backprop.rs:611"),
+        formula="½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))",
+        mistake=MISTYPED,
+        cost=lambda x: float(_gelu(x).sum()),
+        shipped=_gelu_slope_of_six_digits,
+        right=_gelu_slope,
+        at=(-2.0, -0.5, 0.3, 1.5),
+    ),
+    "mlpack-mish": Exhibit(
+        *("mlpack", "0fb499e", "src/mlpack/methods/ann/activation_functions/mish_function.hpp"),
+        formula="tanh(s) + x·σ(x)·(1 - tanh(s)²), with s = softplus(x)",
+        mistake="The square is that of s, and not that of tanh(s).",
+        cost=lambda x: float((x * np.tanh(np.logaddexp(0.0, x))).sum()),
+        shipped=lambda x: _mish_slope(x, lambda s: s),
+        right=_mish_slope,
+        at=(-2.0, 0.0, 0.5, 3.0),
+        mended="e15e791",
+    ),
+    "mlpack-tanhshrink": Exhibit(
+        *("mlpack", "13edabb", "src/mlpack/methods/ann/activation_functions/tanhshrink_function.hpp"),
+        formula="tanh(x)²",
+        mistake="x² in place of tanh(x)²: the slope grows without end.",
+        cost=lambda x: float((x - np.tanh(x)).sum()),
+        shipped=lambda x: x**2,
+        right=lambda x: np.tanh(x) ** 2,
+        at=(-2.0, 0.1, 0.5, 3.0),
+    ),
+    "mlpack-gelu": Exhibit(
+        *("mlpack", "511fe69", "src/mlpack/methods/ann/activation_functions/gelu_function.hpp"),
+        formula="½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))",
+        mistake=MISTYPED,
+        cost=lambda x: float(_gelu(x).sum()),
+        shipped=_gelu_slope_of_six_digits,
+        right=_gelu_slope,
+        at=(-3.0, 0.7, 2.5),
+    ),
+    "torch-hardsigmoid": Exhibit(
+        *("PyTorch", "2.13", "torch.nn.functional.hardsigmoid, in float64"),
+        formula="1/6 for -3 < x < 3",
+        mistake="The constant 1/6 is rounded to float32 before it is used in float64.",
+        cost=_in_torch(lambda torch, x: torch.nn.functional.hardsigmoid(x).sum()),
+        shipped=_in_torch(_hard_sigmoid_slope),
+        right=lambda x: np.where(np.abs(x) < 3.0, 1.0 / 6.0, 0.0),
+        at=(-1.0, 0.5, 2.0),
+        library="torch",
+    ),
+    "torch-logcumsumexp": Exhibit(
+        *("PyTorch", "2.13", "torch.logcumsumexp, forward mode"),
+        formula="softmax of the entries so far",
+        mistake="All entries are scaled by the largest of the whole vector, so those before it lose their digits.",
+        cost=_in_torch(lambda torch, x: torch.logcumsumexp(x, 0)[:2].sum()),
+        shipped=_in_torch(_first_log_sum),
+        right=_first_log_sum_right,
+        at=(0.0, 1.0, 20.0),
+        library="torch",
+    ),
+    "jax-i0": Exhibit(
+        *("JAX", "0.10.2", "jax.scipy.special.i0"),
+        formula="I₁(x), which is 0 at 0",
+        mistake="exp(|x|) times an even function: the derivative of |x| at 0 is taken for 1, and so is that of I₀.",
+        cost=_in_jax("i0", _sum_in_jax),
+        shipped=_in_jax("i0", _gradient_in_jax),
+        right=special.i1,
+        at=(0.0, 0.7),
+    ),
+    "jax-spence": Exhibit(
+        *("JAX", "0.10.2", "jax.scipy.special.spence, reverse mode"),
+        formula="log(x)/(1 - x)",
+        mistake="NaN for 1 < x <= 2, where forward mode is right.",
+        cost=_in_jax("spence", _sum_in_jax),
+        shipped=_in_jax("spence", _gradient_in_jax),
+        right=lambda x: np.log(x) / (1.0 - x),
+        at=(0.5, 1.5),
+    ),
+    "jax-betaln": Exhibit(
+        *("JAX", "0.10.2", "jax.scipy.special.betaln, second derivative"),
+        formula="∂²/∂a² = ψ'(a) - ψ'(a + b), ∂²/∂a∂b = -ψ'(a + b)",
+        mistake="Where a = b, both are the mean of the two: the arguments are sorted, and a tie is split in halves.",
+        cost=_in_jax("betaln", _first_slope),
+        shipped=_in_jax("betaln", _its_gradient),
+        right=lambda x: np.array([_trigamma(x[0]) - _trigamma(x.sum()), -_trigamma(x.sum())]),
+        at=(2.0, 2.0),
+    ),
+    "jax-log-ndtr": Exhibit(
+        *("JAX", "0.10.2", "jax.scipy.special.log_ndtr, in float64"),
+        formula="φ(x)/Φ(x)",
+        mistake="Below -20 an asymptotic series is used, which is off by 3e-9 there.",
+        cost=lambda x: float(special.log_ndtr(x).sum()),
+        shipped=_in_jax("log_ndtr", _gradient_in_jax),
+        right=lambda x: np.exp(-0.5 * x**2 - 0.5 * np.log(2.0 * np.pi) - special.log_ndtr(x)),
+        at=(-20.5,),
+    ),
+    "sklearn-pairwise-kernel": Exhibit(
+        *("scikit-learn", "eb850e2", "sklearn/gaussian_process/kernels.py, PairwiseKernel"),
+        formula="-γd²·exp(-γd²), in log γ",
+        mistake="A forward difference with a step of 1e-10 stands for the derivative, and keeps six digits at most.",
+        cost=_kernel_sum,
+        shipped=_kernel_difference,
+        right=_kernel_slope,
+        at=(0.3,),
+    ),
+}

@@ -1,0 +1,98 @@
+"""A visit to an exhibit: how far off it is, what the harness says and in what time, and what other checkers say."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from harness.checks.functions.gradient_check import check_gradient
+from harness.museum.exhibits import EXHIBITS, Exhibit
+from harness.study.checkers import ALARM, installed_peers
+from harness.study.trials import quiet_numerics
+from harness.verdict.report import Report
+
+SCHEMA = "harness.museum/1"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What was found.
+
+    Attributes
+    ----------
+    error : the largest error of the shipped gradient at θ, as a share of the largest right entry; NaN if it is NaN
+    seconds : what the harness took
+    others : for each other checker that is installed, "pass", "alarm" or "inconclusive"
+    """
+
+    name: str
+    exhibit: Exhibit
+    error: float
+    report: Report
+    seconds: float
+    others: Mapping[str, str]
+
+    @property
+    def missed_by(self) -> tuple[str, ...]:
+        """The other checkers that raise no alarm."""
+        return tuple(name for name, outcome in self.others.items() if outcome != ALARM)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The visit, ready for JSON."""
+        facts = ("project", "version", "place", "formula", "mistake", "mended")
+        return {
+            "name": self.name,
+            **{fact: getattr(self.exhibit, fact) for fact in facts},
+            "at": list(self.exhibit.at),
+            "error": self.error if np.isfinite(self.error) else None,
+            "report": self.report.to_dict(),
+            "seconds": self.seconds,
+            "others": dict(self.others),
+        }
+
+
+def is_installed(exhibit: Exhibit) -> bool:
+    """Whether the library that an exhibit runs can be imported."""
+    return not exhibit.library or find_spec(exhibit.library) is not None
+
+
+def visit(name: str, peers: Iterable[str] | None = None) -> Visit:
+    """Check an exhibit at its point, with the harness and with the peers of these names, or all that are installed.
+
+    Raises
+    ------
+    ValueError
+        When there is no such exhibit or peer.
+    ImportError
+        When the exhibit's library is not installed.
+    """
+    if name not in EXHIBITS:
+        raise ValueError(f"there is no exhibit {name!r}; `harness museum` lists them")
+    exhibit = EXHIBITS[name]
+    if not is_installed(exhibit):
+        raise ImportError(
+            f"{name} runs {exhibit.library} itself, which is not installed: pip install {exhibit.library}"
+        )
+
+    def cost(theta: np.ndarray) -> float:
+        return float(exhibit.cost(theta))
+
+    theta = np.array(exhibit.at)
+    with quiet_numerics():
+        right, shipped = exhibit.right(theta), exhibit.shipped(theta)  # the first call of a library compiles
+        started = time.perf_counter()
+        report = check_gradient(cost, theta, gradient=exhibit.shipped)
+        seconds = time.perf_counter() - started
+        rng = np.random.default_rng(0)
+        others = {
+            peer: checker.compare(cost, exhibit.shipped, theta, rng)
+            for peer, checker in installed_peers(peers)[0].items()
+        }
+    return Visit(name, exhibit, _relative_error(shipped, right), report, seconds, others)
+
+
+def _relative_error(shipped: np.ndarray, right: np.ndarray) -> float:
+    return float(np.abs(shipped - right).max() / np.abs(right).max())
