@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     FAULTS = BUGS
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 require_own_packages()  # `reference` may be somebody else's
 

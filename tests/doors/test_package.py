@@ -1,6 +1,9 @@
 """The public names, and how little `import harness` loads."""
 
 import json
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from programs import run_python
@@ -86,3 +89,16 @@ def test_the_command_line_answers_without_anything_heavy():
         "        main(arguments)\n"
     )
     assert not set(HEAVY) & set(loaded_by(program))
+
+
+def test_every_file_states_the_same_version():
+    root = Path(__file__).parents[2]
+    for file in ("pyproject.toml", "CITATION.cff", "recipe/meta.yaml"):
+        assert re.search(r'version(?: =|:)? "?' + re.escape(harness.__version__), (root / file).read_text()), file
+
+
+def test_the_recipe_asks_for_what_the_package_does():
+    root = Path(__file__).parents[2]
+    needed = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    recipe = (root / "recipe" / "meta.yaml").read_text().replace("matplotlib-base", "matplotlib").replace(" >=", ">=")
+    assert [each for each in needed if f"- {each}\n" not in recipe] == []
