@@ -79,6 +79,10 @@ with-peers: $(PEERS)  ## PyTorch and the other checkers, for the tests and studi
 messages: $(READY)  ## renew docs/messages.md from the table of messages
 	@$(BIN)/harness explain --markdown docs/messages.md
 
+.PHONY: figures
+figures: $(READY)  ## renew the picture of the README from the tables of docs/study.md
+	@$(BIN)/python -m tests.benchmarks.missed_figure
+
 .PHONY: golden
 golden: $(READY)  ## renew the golden texts of reports, and show what changed
 	@HARNESS_RENEW_GOLDEN=1 $(BIN)/python -m pytest -q tests/verdict/test_golden_reports.py
