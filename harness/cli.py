@@ -101,12 +101,27 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> int:
     """The exit code: 0, a command's own, 2 for bad usage and for errors, 130 for Ctrl-C."""
     try:
-        _command_line()(arguments)
+        _command_line()(_with_new_names(sys.argv[1:] if arguments is None else arguments))
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else BAD_INPUT if ended.code else 0
     except Exception as error:  # noqa: BLE001  Python would exit with 1, which means that the sources disagree
         return _report_error(error)
     return 0
+
+
+RENAMED = {"--report": "--html", "--plot": "--figure", "--page": "--markdown"}
+"""Options by their names until version 1.0; version 1.1 takes only the new ones."""
+
+
+def _with_new_names(arguments: list[str]) -> list[str]:
+    """The arguments, with old names of options replaced and told."""
+    renamed = []
+    for argument in arguments:
+        name, *value = argument.split("=", 1)
+        if name in RENAMED:
+            complain(f"harness: {name} is called {RENAMED[name]} now; the old name works until version 1.1")
+        renamed.append("=".join([RENAMED.get(name, name), *value]))
+    return renamed
 
 
 def _report_error(error: Exception) -> int:

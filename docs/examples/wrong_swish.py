@@ -3,7 +3,7 @@
 f'(z) is σ(z) + z σ'(z), and the second term is missing. Networks with this slope train, only not as well; the check
 names the stretch of z where the slope is wrong, the worst point, and the term:
 
-    harness check --activation wrong_swish:wrong_swish --plot wrong_swish.png
+    harness check --activation wrong_swish:wrong_swish --figure wrong_swish.png
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ from harness.audit.rule_audit import DERIVATIVES, REGIONS, Audit, Audited, Findi
 
 HEAD = """# Audit of derivative rules
 
-Made by `harness audit --page docs/audit.md` on {date} with
+Made by `harness audit --markdown docs/audit.md` on {date} with
 {versions}.
 
 Each derivative is compared with the true one, as balls of arbitrary precision enclose it, at ordinary arguments and at

@@ -43,18 +43,18 @@ def check(
     l2: options.L2 = None,
     ordinary: Annotated[bool, options.flag("--ordinary", ORDINARY)] = False,
     case: Annotated[Path, options.file_to_write(CASE)] = Path("failing-case.json"),
-    plot: Annotated[Path | None, options.file_to_write(PICTURE)] = None,
+    figure: Annotated[Path | None, options.file_to_write(PICTURE)] = None,
     isolate: Annotated[bool, options.flag("--isolate", ISOLATE)] = False,
     timeout: Annotated[float | None, options.seconds(TIMEOUT)] = None,
-    report: options.ReportFile = None,
+    html: options.HtmlFile = None,
     json: options.Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
     from harness.checks.networks.random_problems import needs_plain_differences, usable_sources
     from harness.sources.source_names import may_need_jax
 
-    if plot is not None and not activation:
-        raise ValueError("--plot draws an activation; name one with --activation")
+    if figure is not None and not activation:
+        raise ValueError("--figure draws an activation; name one with --activation")
     if timeout is not None and not isolate:
         raise ValueError("--timeout goes with --isolate: a source in this process cannot be stopped")
     names = None if sources is None else [name.strip() for name in sources.split(",")]
@@ -65,7 +65,7 @@ def check(
         activations, reports = _check_alone(activation or [])
         own = {name: f for name, f in zip(activation or [], activations) if ":" in name}
         named, errors = _tolerant_sources(names, (timeout or TIME_LIMIT) if isolate else None, own)
-    _show_activations(reports, plot, json)
+    _show_activations(reports, figure, json)
     chosen = usable_sources(reports, named)
     extremes = not ordinary and not any(map(needs_plain_differences, reports))
     summaries = _check_in_networks(
@@ -75,11 +75,11 @@ def check(
     verdict = worst_verdict(found.verdict for found in (*reports, *summaries.values()))
     verdict = "inconclusive" if failures and verdict == "agree" else verdict
     _show_networks(verdict, reports, summaries, failures, json)
-    if report is not None:
+    if html is not None:
         from harness.pages.command_pages import check_page
 
         made = {"seed": seed, "networks": networks}
-        options.write_text(report, check_page(verdict, reports, summaries, made))
+        options.write_text(html, check_page(verdict, reports, summaries, made))
     if failed := [summary.failures[0] for summary in summaries.values() if summary.failures]:
         _save_smallest(failed[0], chosen, case, activation or [])
     for name, raised in failures.items():
@@ -147,17 +147,17 @@ def _check_in_networks(activations: list[Any], reports: list[Any], **how: Any) -
         return {}
 
 
-def _show_activations(reports: list[Any], plot: Path | None, json: bool) -> None:
+def _show_activations(reports: list[Any], figure: Path | None, json: bool) -> None:
     """Print the reports on activations at once, unless one JSON document is asked for, and draw the picture."""
     from harness.files import write_whole
 
     if not json:
         for report in reports:
             typer.echo(f"{report}\n")
-    if plot is not None:
+    if figure is not None:
         wrong = [report for report in reports if report.verdict == "disagree"]
-        write_whole(plot, (wrong or reports)[0].plot())
-        complain(f"The picture is {plot}.")
+        write_whole(figure, (wrong or reports)[0].plot())
+        complain(f"The picture is {figure}.")
 
 
 def _show_networks(

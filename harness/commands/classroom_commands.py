@@ -118,7 +118,7 @@ def diagnose(
     l2: options.L2 = None,
     ordinary: Annotated[bool, typer.Option("--ordinary/--any-size", help=ORDINARY)] = True,
     timeout: Annotated[float, options.seconds("The time limit for each call of the function.")] = 60.0,
-    report: options.ReportFile = None,
+    html: options.HtmlFile = None,
     json: options.Json = False,
 ) -> None:
     """Which known bug explains somebody's cost and gradient: one function, checked on many problems."""
@@ -131,10 +131,10 @@ def diagnose(
     with progress_bar() as progress:
         found = diagnose(target, problems, seed, like, activations, progress, ordinary=ordinary, timeout=timeout)
     show(found.to_dict(), diagnosis_text(found), json)
-    if report is not None:
+    if html is not None:
         from harness.grading.grade_reports import diagnosis_page
 
-        options.write_text(report, diagnosis_page(found, {"seed": seed, "problems": problems}))
+        options.write_text(html, diagnosis_page(found, {"seed": seed, "problems": problems}))
     raise typer.Exit(EXIT_CODES[found.verdict])
 
 

@@ -82,7 +82,7 @@ def _parse_size(text: str | int) -> int:
     return int(size)
 
 
-ReportFile = Annotated[Path | None, file_to_write("Where to save a report: one HTML page with tables and pictures.")]
+HtmlFile = Annotated[Path | None, file_to_write("Write the result as one HTML page, with tables and pictures.")]
 Json = Annotated[bool, flag("--json", "Print one JSON document on stdout, and nothing else there.")]
 Seed = Annotated[int, value("SEED", "The seed of every random choice.", min=0)]
 Networks = Annotated[int, value("N", "How many random networks to cross-check.", min=1)]

@@ -33,7 +33,7 @@ def gradient(
     reference: Annotated[str | None, options.value("FILE.py:COST", REFERENCE)] = None,
     accuracy: Accuracy = 0.0,
     budget: Budget = None,
-    report: options.ReportFile = None,
+    html: options.HtmlFile = None,
     max_size: options.MaxSize = MAX_SIZE,
     json: options.Json = False,
 ) -> None:
@@ -52,7 +52,7 @@ def gradient(
             accuracy=accuracy,
             budget=budget,
         )
-    _show(f"harness gradient {fun}", result, report, {"at": at}, json)
+    _show(f"harness gradient {fun}", result, html, {"at": at}, json)
 
 
 def derivatives(
@@ -63,7 +63,7 @@ def derivatives(
     accuracy: Accuracy = 0.0,
     seed: options.Seed = 0,
     budget: Budget = None,
-    report: options.ReportFile = None,
+    html: options.HtmlFile = None,
     max_size: options.MaxSize = MAX_SIZE,
     json: options.Json = False,
 ) -> None:
@@ -84,7 +84,7 @@ def derivatives(
             seed=seed,
             budget=budget,
         )
-    _show(f"harness derivatives {f}", result, report, {"at": ", ".join(at), "seed": seed}, json)
+    _show(f"harness derivatives {f}", result, html, {"at": ", ".join(at), "seed": seed}, json)
 
 
 def _read_point(place: str, max_size: int) -> Any:
@@ -108,12 +108,12 @@ def _read_point(place: str, max_size: int) -> Any:
     return np.array(numbers) if len(numbers) > 1 else numbers[0]
 
 
-def _show(title: str, result: Any, report: Path | None, made: dict[str, Any], json: bool) -> None:
+def _show(title: str, result: Any, html: Path | None, made: dict[str, Any], json: bool) -> None:
     """Print the report, write its page, and exit with the verdict's code."""
-    if report is not None:
+    if html is not None:
         from harness.pages.report_page import page, report_sections
 
         headline = str(result).partition("\n")[0]
-        options.write_text(report, page(title, result.verdict, headline, report_sections(result), made))
+        options.write_text(html, page(title, result.verdict, headline, report_sections(result), made))
     show(result.to_dict(), result, json)
     raise typer.Exit(EXIT_CODES[result.verdict])

@@ -23,12 +23,12 @@ def study(
     quick: Annotated[bool, typer.Option(help="One problem of each kind, and few random networks.")] = False,
     seed: options.Seed = 0,
     networks: Annotated[int | None, options.value("N", NETWORKS, min=1)] = None,
-    figure: Annotated[Path | None, options.file_to_write("Where to save the figure (PNG).")] = None,
+    figure: Annotated[Path | None, options.file_to_write("Write the figure (PNG).")] = None,
     diagnosis: Annotated[bool, options.flag("--diagnosis", DIAGNOSIS)] = False,
     activations: Annotated[bool, options.flag("--activations", ACTIVATIONS)] = False,
     own: Annotated[bool, options.flag("--own", OWN)] = False,
     functions: Annotated[bool, options.flag("--functions", FUNCTIONS)] = False,
-    report: options.ReportFile = None,
+    html: options.HtmlFile = None,
     json: options.Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
@@ -39,7 +39,7 @@ def study(
     from harness.study.zoo_study import QUICK, run_study, zoo_document
 
     studies = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
-    given = {"--seed": seed, "--networks": networks, "--figure": figure, "--report": report}
+    given = {"--seed": seed, "--networks": networks, "--figure": figure, "--html": html}
     if chosen := [name for name, is_chosen in studies.items() if is_chosen]:
         _run_other_study(chosen, quick, {name: value for name, value in given.items() if value}, json)
         return
@@ -51,10 +51,10 @@ def study(
         found = run_study(seed=seed, progress=progress, **size)
     if figure is not None:
         write_whole(figure, png(detection_power(found)))
-    if report is not None:
+    if html is not None:
         from harness.pages.command_pages import study_page
 
-        options.write_text(report, study_page(found, size))
+        options.write_text(html, study_page(found, size))
     show(zoo_document(found), zoo_table(found), json)
 
 
@@ -113,7 +113,7 @@ def _run_other_study(chosen: list[str], quick: bool, given: dict[str, Any], json
 def audit(
     library: Annotated[list[str] | None, options.value("NAME", WHICH)] = None,
     only: Annotated[list[str] | None, options.value("NAME", ONLY)] = None,
-    page: Annotated[Path | None, options.file_to_write("Where to write the result as a page of Markdown.")] = None,
+    markdown: Annotated[Path | None, options.file_to_write("Write the result as a page of Markdown.")] = None,
     json: options.Json = False,
 ) -> None:
     """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
@@ -123,7 +123,7 @@ def audit(
     start_jax()
     with progress_bar() as progress:
         found = audit_rules(library or LIBRARIES, only or (), progress)
-    if page is not None:
-        options.write_text(page, as_page(found))
+    if markdown is not None:
+        options.write_text(markdown, as_page(found))
     show(found.to_dict(), found, json)
     raise typer.Exit(0)

@@ -43,7 +43,7 @@ def sweep(
     scheduler: Annotated[str | None, options.value("ADDRESS", SCHEDULER)] = None,
     timeout: Annotated[float, options.seconds("The time limit for a row.")] = 60.0,
     summary: Annotated[Path | None, options.value("FILE", SUMMARY)] = None,
-    report: options.ReportFile = None,
+    html: options.HtmlFile = None,
     json: options.Json = False,
 ) -> None:
     """Very many random checks, each a row of a SQLite file. The same command continues after any interruption."""
@@ -52,7 +52,7 @@ def sweep(
     from harness.sweep.worker_pools import dask_cluster, this_machine
 
     if summary is not None:
-        _summarise(summary, report, json)
+        _summarise(summary, html, json)
     if out is None:
         raise ValueError("--out names the file of the rows, such as --out results.sqlite; --summary FILE shows one")
     counts = {"networks": networks, "functions": functions, "activations": activations}
@@ -70,7 +70,7 @@ def sweep(
     except KeyboardInterrupt:
         complain(f"Interrupted; {out} has every row that was made, and the same command continues.")
         raise
-    _summarise(out, report, json)
+    _summarise(out, html, json)
 
 
 def _report_damage(seeds: list[int]) -> None:
@@ -92,16 +92,16 @@ def _check_names(settings: Any) -> None:
         find_activation(name)
 
 
-def _summarise(file: Path, page: Path | None, json: bool) -> None:
+def _summarise(file: Path, html: Path | None, json: bool) -> None:
     from harness.sweep.store import open_to_read
     from harness.sweep.summary import summarise
 
     with open_to_read(file) as store:
         found = summarise(store)
-    if page is not None:
+    if html is not None:
         from harness.pages.command_pages import sweep_page
 
-        options.write_text(page, sweep_page(found))
+        options.write_text(html, sweep_page(found))
     show(found.to_dict(), found, json)
     raise typer.Exit(EXIT_CODES.get(found.verdict, BAD_INPUT))
 

@@ -30,7 +30,7 @@ def run(
     out: Annotated[Path, options.value("DIR", "The folder for θ, figures and the report.")] = Path("out"),
     data: options.Data = None,
     max_size: options.MaxSize = MAX_SIZE,
-    report: options.ReportFile = None,
+    html: options.HtmlFile = None,
     json: options.Json = False,
 ) -> None:
     """The main job: cross-check random networks, gate, train on the digits, evaluate, report."""
@@ -41,11 +41,11 @@ def run(
     with progress_bar() as progress:
         result = main_job.run(out, networks=networks, seed=seed, digits=digits, progress=progress)
     show(result.to_dict(), result, json)
-    if report is not None:
+    if html is not None:
         from harness.pages.command_pages import run_page
 
         made = {"seed": seed, "networks": networks, "data": data or COURSE_DIGITS}
-        options.write_text(report, run_page(result, made))
+        options.write_text(html, run_page(result, made))
     raise typer.Exit(INTERRUPTED if result.interrupted else EXIT_CODES[result.verdict])
 
 
@@ -61,7 +61,7 @@ def train(
     resume: Annotated[bool, options.flag("--resume", RESUME)] = False,
     data: options.Data = None,
     max_size: options.MaxSize = MAX_SIZE,
-    report: options.ReportFile = None,
+    html: options.HtmlFile = None,
     json: options.Json = False,
 ) -> None:
     """Gate and training: your own network on four fifths of the digits, tested on the rest."""
@@ -92,11 +92,11 @@ def train(
     verdict = fit.training.report and fit.training.report.verdict  # None without a gate
     document = fit.to_dict() | {"verdict": verdict, "files": [str(file) for file in files]}
     show(document, "\n".join(map(str, [fit, *files])), json)
-    if report is not None:
+    if html is not None:
         from harness.pages.command_pages import train_page
 
         made = {"seed": seed, "source": source, "data": data or COURSE_DIGITS}
-        options.write_text(report, train_page(fit, made))
+        options.write_text(html, train_page(fit, made))
     if fit.training.interrupted:
         raise typer.Exit(INTERRUPTED)
 

@@ -211,7 +211,7 @@ def test_a_library_without_the_derivative_is_named():
 def test_the_command(tmp_path, capsys):
     page = tmp_path / "audit.md"
     with pytest.raises(SystemExit) as ended:
-        main(["audit", "--library", "scipy", "--only", "i0", "--json", "--page", str(page)])
+        main(["audit", "--library", "scipy", "--only", "i0", "--json", "--markdown", str(page)])
     out, _ = capsys.readouterr()
     assert ended.value.code == 0
     assert json.loads(out)["rules"][0]["function"] == "i0"

@@ -1,4 +1,4 @@
-"""harness lesson, and --report of the other commands: what they write, and where they stop."""
+"""harness lesson, and --html of the other commands: what they write, and where they stop."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_a_notebook_without_jupyter_says_what_to_install(run, asked, monkeypatch
     [("loop,finite-difference", 0, "agree"), ("bug:wrong-sign,loop,finite-difference", 1, "disagree")],
 )
 def test_a_check_s_report_is_written_beside_the_verdict(run, tmp_path, sources, code, verdict):
-    ended, _, _ = run("check", "--networks", 3, "--seed", 11, "--sources", sources, "--report", "report.html")
+    ended, _, _ = run("check", "--networks", 3, "--seed", 11, "--sources", sources, "--html", "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert ended == code
     assert f'<h1 class="{verdict}"' in page
@@ -75,7 +75,7 @@ def test_a_check_s_report_is_written_beside_the_verdict(run, tmp_path, sources, 
 def test_a_training_s_report_shows_its_curves(run, tmp_path):
     rng = np.random.default_rng(0)
     np.savez("digits.npz", X=rng.random((40, 9)), y=np.repeat(np.arange(10), 4))
-    assert run("train", "--data", "digits.npz", "--hidden", "3", "--max-iter", 2, "--report", "report.html")[0] == 0
+    assert run("train", "--data", "digits.npz", "--hidden", "3", "--max-iter", 2, "--html", "report.html")[0] == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "9-3-10" in page
     assert "<dd>digits.npz</dd>" in page

@@ -156,11 +156,11 @@ def test_in_a_shell_output_is_plain_and_errors_are_apart():
 # Help
 
 OPTIONS = {
-    "check": ["--networks", "--seed", "--activation", "--sources", "--report", "--json"],
-    "train": ["--max-iter", "--l2", "--hidden", "--seed", "--out", "--report", "--json"],
+    "check": ["--networks", "--seed", "--activation", "--sources", "--html", "--json"],
+    "train": ["--max-iter", "--l2", "--hidden", "--seed", "--out", "--html", "--json"],
     "ex4": ["--weights", "--data", "--json"],
-    "run": ["--networks", "--seed", "--report", "--json"],
-    "study": ["--quick", "--report", "--json"],
+    "run": ["--networks", "--seed", "--html", "--json"],
+    "study": ["--quick", "--html", "--json"],
     "bugs": ["--json"],
     "replay": ["--allow-import", "--json"],
     "explain": ["--markdown", "--json"],
@@ -284,7 +284,7 @@ def test_the_size_of_a_study_is_what_is_asked_for(run, monkeypatch, arguments, s
     ("options", "parts"),
     [
         (["--activations", "--networks", 5], ["--quick, --seed and --json", "--networks"]),
-        (["--diagnosis", "--report", "page.html"], ["--report"]),
+        (["--diagnosis", "--html", "page.html"], ["--html"]),
         (["--diagnosis", "--activations"], ["--activations"]),
         (["--own", "--seed", 3], ["it takes --quick and --json", "--seed"]),
         (["--functions", "--figure", "f.png"], ["--figure"]),

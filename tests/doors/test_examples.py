@@ -77,7 +77,7 @@ def test_its_suite_runs_as_written(name, examples, run_pytest):
 
 def test_the_wrong_one_is_explained_and_drawn(examples, tmp_path, monkeypatch, run_command):
     monkeypatch.chdir(tmp_path)
-    _, out, err = run_command("check", "--activation", "wrong_swish:wrong_swish", "--plot", "swish.png", *QUICK[:4])
+    _, out, err = run_command("check", "--activation", "wrong_swish:wrong_swish", "--figure", "swish.png", *QUICK[:4])
     assert out.startswith("DISAGREE: the odd one out is slope ")
     assert out.index("activation wrong_swish") < out.index("wrong_swish alone: 5 networks, 3 sources")
     assert out.index("wrong_swish alone:") < out.index("wrong_swish and others: 5 networks, 3 sources")
@@ -87,9 +87,9 @@ def test_the_wrong_one_is_explained_and_drawn(examples, tmp_path, monkeypatch, r
 
 def test_a_picture_is_of_an_activation(tmp_path, monkeypatch, run_command):
     monkeypatch.chdir(tmp_path)
-    code, _, err = run_command("check", "--plot", "nothing.png", *QUICK)
+    code, _, err = run_command("check", "--figure", "nothing.png", *QUICK)
     assert code == 2
-    assert "--plot draws an activation; name one with --activation" in err
+    assert "--figure draws an activation; name one with --activation" in err
 
 
 def test_without_an_activation_the_document_says_that_none_was_checked(run_command):

@@ -127,7 +127,7 @@ LONG = {
     "lesson": "--fresh --out {out}/lesson",
     "grade": ". --timeout 100 --csv {out}/grades.csv",
     "diagnose": "endless.py:nn_cost_function",
-    "audit": "--page {out}/page.md",
+    "audit": "--markdown {out}/page.md",
 }
 
 

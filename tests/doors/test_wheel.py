@@ -27,7 +27,7 @@ SLOW = {
     "bugs": 0,
     "replay failing-case.json": 2,  # there is none
     "train --max-iter 1 --hidden 0 --no-gate --out {out}/trained": 0,
-    "check --networks 2 --report {out}/check.html": 0,
+    "check --networks 2 --html {out}/check.html": 0,
     "run --networks 2 --out {out}/run": 0,
     "train --max-iter 1 --out {out}/gated": 0,
     "bugs wrong-sign --case {out}/case.json": 1,

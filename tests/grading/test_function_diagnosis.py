@@ -133,7 +133,7 @@ def test_what_cannot_be_called_is_refused_in_a_line(arguments, folder, diagnose)
 
 def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, diagnose):
     (folder / "<b>.py").write_text(WRONG["no_slope.py"][0])
-    code, *_ = diagnose("<b>.py", "--problems", "4", "--report", "page.html")
+    code, *_ = diagnose("<b>.py", "--problems", "4", "--html", "page.html")
     page = (folder / "page.html").read_text()
     assert code == 1
     assert html.escape(message_table.say(diagnose_function("<b>.py", problems=4).diagnosis[0])) in page
@@ -141,7 +141,7 @@ def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, diag
     assert "<b>.py" not in page
     assert page.count('<tr class="disagree">') == 4
     assert '<svg role="img" aria-label="Theta1:' in page
-    assert diagnose("right.py", "--problems", "2", "--report", "page.html")[0] == 0
+    assert diagnose("right.py", "--problems", "2", "--html", "page.html")[0] == 0
     assert '<tr class="disagree">' not in (folder / "page.html").read_text()
 
 

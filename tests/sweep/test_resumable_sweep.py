@@ -287,7 +287,7 @@ def test_replay_makes_a_row_again_and_the_summary_counts(undisturbed, tmp_path):
     code, _, err = run("replay", undisturbed, "--seed", 7000)
     assert (code, err.count("\n")) == (2, 1)
     page = tmp_path / "page.html"
-    code, out, err = run("sweep", "--summary", undisturbed, "--json", "--report", page)
+    code, out, err = run("sweep", "--summary", undisturbed, "--json", "--html", page)
     found = json.loads(out)
     assert (code, found["rows"], found["verdict"], found["counts"]["disagree"]) == (0, 300, "agree", 0)
     assert sum(found["reasons"].values()) >= found["counts"]["inconclusive"] > 0
