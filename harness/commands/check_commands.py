@@ -182,6 +182,29 @@ def _save_smallest(failed: Any, sources: Any, case: Path, activations: Sequence[
     complain(f"\n{reproduce(failed.problem, failed.theta, failed.report, sources, case, activations)}")
 
 
+PARTS = {
+    "all": "Wrong everywhere in the gradient",
+    "layer": "Wrong in a layer",
+    "bias": "Wrong at the biases",
+    "entry": "Wrong in a few entries",
+    "regulariser": "The regulariser",
+    "cost": "Cost and gradient alike",
+    "cost alone": "The cost alone",
+    "program": "Right formulas in a wrong program",
+}
+"""What is wrong, in words, for each part of a bug."""
+
+
+def _listing(zoo: Sequence[Any]) -> str:
+    """All bugs, grouped by what is wrong."""
+    width = max(len(bug.name) for bug in zoo)
+    groups = [
+        [f"{title}:", *(f"  {bug.name:{width}}  {bug.description}" for bug in zoo if bug.part == part)]
+        for part, title in PARTS.items()
+    ]
+    return "\n\n".join("\n".join(group) for group in groups)
+
+
 def bugs(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help=ONE_BUG)] = None,
     seed: options.Seed = 0,
@@ -195,9 +218,7 @@ def bugs(
     if name is None:
         if case is not None:
             raise ValueError("--case saves the network of a bug; name the bug, such as `harness bugs wrong-sign`")
-        listing = {bug.name: bug.description for bug in BUGS.values()}
-        width = max(map(len, listing))
-        show({"bugs": listing}, "\n".join(f"{bug:{width}}  {what}" for bug, what in listing.items()), json)
+        show({"bugs": {bug.name: bug.description for bug in BUGS.values()}}, _listing(list(BUGS.values())), json)
         return
     if name not in BUGS:
         raise ValueError(f"there is no bug named {name!r}; `harness bugs` lists them{did_you_mean(name, BUGS)}")

@@ -3,8 +3,11 @@
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any
 
 import typer
@@ -19,7 +22,34 @@ def show(document: dict[str, Any], text: object, as_json: bool) -> None:
         in_full = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
         typer.echo(json.dumps(document, indent=1, ensure_ascii=not in_full, allow_nan=False))
     else:
-        typer.echo(printable(str(text), keep="\n"))
+        shown = printable(str(text), keep="\n")
+        typer.echo(for_terminal(shown, get_terminal_size().columns) if _is_terminal() else shown)
+
+
+COLOURS = {"AGREE": typer.colors.GREEN, "DISAGREE": typer.colors.RED, "INCONCLUSIVE": typer.colors.YELLOW}
+NARROWEST = 40
+"""Columns: below that, folded text is harder to read than long lines."""
+
+
+def _is_terminal() -> bool:
+    return bool(getattr(sys.stdout, "isatty", lambda: False)())
+
+
+def for_terminal(text: str, columns: int) -> str:
+    """Text with its lines folded at so many columns, and verdicts in colour unless NO_COLOR is set."""
+    lines = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        folded = wrap(line, max(columns, NARROWEST), subsequent_indent=indent, break_on_hyphens=False)
+        lines += folded or [""]
+    if os.environ.get("NO_COLOR"):
+        return "\n".join(lines)
+    return "\n".join(re.sub(r"^[A-Z]{5,}\b", _coloured, line) for line in lines)
+
+
+def _coloured(verdict: re.Match[str]) -> str:
+    colour = COLOURS.get(verdict[0])
+    return typer.style(verdict[0], fg=colour, bold=True) if colour else verdict[0]
 
 
 def complain(message: str) -> None:

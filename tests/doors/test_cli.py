@@ -16,6 +16,7 @@ from scipy.io import savemat
 
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem, save_case
 from harness.commands import check_commands
+from harness.commands.command_output import for_terminal
 from harness.commands.process_start import start_jax
 from harness.digits.digit_networks import COURSE
 from harness.exit_codes import EXIT_CODES
@@ -444,3 +445,24 @@ def test_ex4_with_other_weights_or_digits_differs(run, digits):
     savemat("mine.mat", dict(zip(["Theta1", "Theta2"], COURSE.unpack(COURSE.init(0)), strict=True)))
     code, out, err = run("ex4", "--weights", "mine.mat", "--data", "few.npz")
     assert (code, err, "DIFFERS" in out) == (DISAGREE, "", True)
+
+
+def test_a_report_is_folded_and_coloured_on_a_terminal(monkeypatch):
+    text = "DISAGREE: the odd one out is fun\n  fun: " + "word " * 30 + "[factor]\n\nname   table  1.5"
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured = for_terminal(text, 60).splitlines()
+    assert coloured[0].startswith("\x1b[31m\x1b[1mDISAGREE\x1b[0m")
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = for_terminal(text, 60).splitlines()
+    assert plain[0] == "DISAGREE: the odd one out is fun"
+    assert max(map(len, plain)) <= 60
+    assert all(line.startswith("    ") for line in plain[2:4])
+    assert " ".join(" ".join(plain).split()) == " ".join(text.split())
+    assert plain[-1] == "name   table  1.5"
+
+
+def test_the_list_of_bugs_has_each_once_in_a_group(run):
+    _, out, _ = run("bugs")
+    listed = re.findall(r"^  (\S+) ", out, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(FAULTS)
+    assert len(re.findall(r"^\S.*:$", out, flags=re.MULTILINE)) >= 6

@@ -30,6 +30,7 @@ DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
 # Arguments without which a command asks for some.
 NEEDED = {"ex4": ["--weights", "x.mat"], "replay": ["x.json"], "diagnose": ["x.py"], "grade": ["x"]}
+NEEDED |= {name: ["x.py:f", "--at", "1"] for name in ("gradient", "derivatives")}
 QUICK = ["check", "--networks", "2", "--sources", "loop,finite-difference"]
 
 
