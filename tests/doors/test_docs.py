@@ -88,6 +88,8 @@ def test_messages_in_guides_end_in_kinds_that_there_are():
 def test_index_and_reference_name_every_command_public_name_and_source():
     assert [name for name in COMMANDS if f"| `harness {name}" not in guide("index.md")] == []
     rows = [rf":: harness\.{name}$" for name in harness.__all__]
+    examples = "\n".join(block for block in code_blocks(guide("api.md")) if block.startswith(">>>"))
+    assert [name for name in harness.__all__ if not re.search(rf"\b{name}\b", examples)] == []
     rows += [rf"^ +``{re.escape(each.name)}`` +{re.escape(each.does)}$" for each in harness.SOURCES.values()]
     assert [row for row in rows if not re.search(row, guide("api.md"), flags=re.MULTILINE)] == []
 
