@@ -1,5 +1,6 @@
 """The bug zoo: each bug is a bug, it is caught, and the source that has it is the one that is named."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from harness.sources import vectorized
 from harness.sources.backprop_steps import Backprop
 from harness.sources.bug_zoo import Bug
 from harness.sources.source_table import BY_HAND, Source
+from harness.study.trials import quiet_numerics
 
 each_bug = pytest.mark.parametrize("bug", FAULTS.values(), ids=list(FAULTS))
 
@@ -31,6 +33,23 @@ def test_every_bug_is_caught_and_the_source_that_has_it_is_named(bug):
     report = plant(bug).report
     assert report.verdict == "disagree"
     assert set(report.outliers) == set(bug.replaces)
+
+
+def answers_of(bugs):
+    """For each answer to 40 problems, to nine digits, the bugs that give it."""
+    problems = [random_problem((7, index)) for index in range(40)]
+    names = {}
+    with quiet_numerics():
+        for bug in bugs:
+            answers = [np.append(*bug.source(*case)[::-1]).round(9).tobytes() for case in problems]
+            names.setdefault(tuple(answers), []).append(bug.name)
+    return names
+
+
+def test_no_two_bugs_answer_alike():
+    assert [names for names in answers_of(FAULTS.values()).values() if len(names) > 1] == []
+    twin = replace(FAULTS["wrong-sign"], name="twin")
+    assert answers_of([FAULTS["wrong-sign"], twin]).popitem()[1] == ["wrong-sign", "twin"]
 
 
 @each_bug
