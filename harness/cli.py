@@ -33,12 +33,14 @@ COMMANDS = (
     *(museum, study, lesson, diagnose, grade, sweep, audit, explain),
 )
 
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
     help="Is this hand-written gradient right? Independent gradient sources, judged against derived error bounds.",
     epilog=MEANINGS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 
 
@@ -77,7 +79,12 @@ for command in COMMANDS:
 @cache
 def _command_line() -> Any:
     """The command line with all commands. To make it takes typer longer than most commands need to fail."""
-    return get_command(app)
+    program: Any = get_command(app)
+    for command in (program, *program.commands.values()):
+        for option in (*command.params, command.get_help_option(typer.Context(command, **HELP))):
+            if getattr(option, "is_flag", False):
+                option.metavar = ""  # the help would show <bool>
+    return program
 
 
 def main(arguments: list[str] | None = None) -> None:

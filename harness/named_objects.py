@@ -12,8 +12,7 @@ from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
-from harness.wording import did_you_mean
-from reference.user_input import error_in_words
+from reference.user_input import did_you_mean, error_in_words
 
 
 def import_attribute(name: str) -> Any:

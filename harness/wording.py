@@ -1,10 +1,9 @@
-"""Parts of messages: lists, counts, numbers, types, near misses."""
+"""Parts of messages: lists, counts, numbers, types."""
 
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -41,12 +40,6 @@ def what_it_is(answer: object) -> str:
     """The type of an answer, with its length if it is a tuple or list."""
     kind = type(answer).__name__
     return f"a {kind} of {len(answer)}" if isinstance(answer, (tuple, list)) else kind
-
-
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The question "; did you mean 'relu'?" if a known name is close, else nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6) if isinstance(name, str) else []
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def docstring(function: Callable[..., Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference.namespaces import NUMPY
-from reference.user_input import given, printable
+from reference.user_input import did_you_mean, given, printable
 
 
 def _checked_kinks(name: str, kinks: Any) -> tuple[float, ...]:
@@ -288,4 +288,5 @@ def get_activation(activation: "str | Activation") -> Activation:
         return activation
     if isinstance(activation, str) and activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
-    raise ValueError(f"unknown activation {given(activation)}; registered are {', '.join(ACTIVATIONS)}")
+    there_are = f"{', '.join(ACTIVATIONS)}{did_you_mean(activation, ACTIVATIONS)}"
+    raise ValueError(f"unknown activation {given(activation)}; registered are {there_are}")

@@ -3,6 +3,8 @@
 import math
 import operator
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 from numbers import Real
 from typing import Any
 
@@ -105,3 +107,9 @@ def whole_number(what: str, value: Any, at_least: int = 0) -> int:
     if number < at_least:
         raise ValueError(f"{what} must be {at_least} or more, not {given(number)}")
     return number
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The question "; did you mean 'relu'?" if a known name is close, else nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6) if isinstance(name, str) else []
+    return f"; did you mean {close[0]!r}?" if close else ""

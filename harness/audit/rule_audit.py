@@ -13,7 +13,8 @@ from harness.audit import matrix_functions
 from harness.audit.audited_functions import AUDITED
 from harness.audit.derivative_errors import HARMS, Error, measure_errors
 from harness.progress import Progress, silent
-from harness.wording import did_you_mean, first_few
+from harness.wording import first_few
+from reference.user_input import did_you_mean
 
 SCHEMA = "harness.audit/1"
 LIBRARIES = ("jax", "optax", "torch", "scipy")

@@ -15,8 +15,8 @@ from harness.exit_codes import BAD_INPUT, EXIT_CODES, worst_verdict
 from harness.files import MAX_SIZE, is_sqlite
 from harness.progress import progress_bar
 from harness.sources.source_table import SPELLINGS, Source
-from harness.wording import counted, did_you_mean
-from reference.user_input import error_in_words
+from harness.wording import counted
+from reference.user_input import did_you_mean, error_in_words
 
 TIME_LIMIT = 10.0
 """Seconds for a call of an isolated source, unless --timeout gives another limit."""

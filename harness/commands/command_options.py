@@ -21,7 +21,7 @@ def value(name: str, text: str, **rest: Any) -> Any:
 
 def flag(name: str, text: str) -> Any:
     """An option without a value."""
-    return typer.Option(name, help=text, metavar="")
+    return typer.Option(name, help=text)
 
 
 def folder_to_read(text: str, *names: str) -> Any:
@@ -111,8 +111,8 @@ def problems_like(sizes: str | None, output: str | None, l2: float | None) -> An
         When sizes are not whole numbers, or there is no such output layer.
     """
     from harness.checks.networks.random_problems import Like
-    from harness.wording import did_you_mean
     from reference.network import OUTPUTS
+    from reference.user_input import did_you_mean
 
     if output is not None and output not in OUTPUTS:
         there_are = ", ".join(OUTPUTS)

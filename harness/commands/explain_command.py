@@ -10,7 +10,7 @@ from harness.commands.command_output import show
 from harness.facts import message_table
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
-from harness.wording import did_you_mean
+from reference.user_input import did_you_mean
 
 KIND = "A kind, as a message has it in brackets, such as kink; without it, all kinds are listed."
 PAGE = "Write a page (Markdown) of all kinds."

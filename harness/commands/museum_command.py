@@ -23,7 +23,7 @@ def museum(
     from harness.museum.museum_page import museum_page, visit_text
     from harness.museum.museum_tour import SCHEMA, is_installed, visit
     from harness.progress import progress_bar
-    from harness.wording import did_you_mean
+    from reference.user_input import did_you_mean
 
     if name is None and html is None:
         listing = {exhibit: f"{what.project} {what.version}: {what.mistake}" for exhibit, what in EXHIBITS.items()}

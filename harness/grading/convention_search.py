@@ -21,7 +21,7 @@ from harness.grading.submission_files import Submission
 from harness.grading.submission_functions import likelihood
 from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
-from harness.wording import did_you_mean
+from reference.user_input import did_you_mean
 
 MOST_FUNCTIONS = 8
 """The likeliest functions of a submission are tried; one among them is the homework's."""

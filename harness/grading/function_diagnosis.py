@@ -25,8 +25,8 @@ from harness.grading.submission_interface import GivenAnswers, Interface, ShownA
 from harness.grading.submission_process import SubmissionProcess
 from harness.progress import Progress, silent
 from harness.verdict.report import json_ready
-from harness.wording import did_you_mean
 from reference.activations import Activation
+from reference.user_input import did_you_mean
 
 SCHEMA = "harness.diagnosis/2"
 """Version 2: facts (kind, severity, where, data, text) in the place of sentences."""

@@ -29,7 +29,7 @@ from harness.grading.answer_evidence import Answers, are_regularised
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, ShownAnswer
-from harness.wording import did_you_mean
+from reference.user_input import did_you_mean
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from harness.named_objects import import_attribute
 from harness.sources.source_table import FLOAT32_SOURCES, SOURCES, SPELLINGS, Source
-from harness.wording import did_you_mean
 from reference.measured import GradientSource
 from reference.problem import Problem
-from reference.user_input import given, printable
+from reference.user_input import did_you_mean, given, printable
 
 SMALL = 1000
 """Parameters up to which JAX's forward mode, which costs one tangent for each, is a source by default."""

@@ -19,10 +19,10 @@ from harness.sources.source_table import SOURCES
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, Checker, harness_verdict, named_peers
 from harness.study.trials import Case, Rate, Response, Study, peer_response, rows_of, run_trials
 from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
-from harness.wording import did_you_mean
 from reference.measured import GradientSource, Oracle
 from reference.oracles import finite_difference
 from reference.problem import Problem
+from reference.user_input import did_you_mean
 
 QUICK = {"problems": 1, "networks": 200, "with_sharpness": False}
 SCHEMA = "harness.study/2"

@@ -466,3 +466,15 @@ def test_the_list_of_bugs_has_each_once_in_a_group(run):
     listed = re.findall(r"^  (\S+) ", out, flags=re.MULTILINE)
     assert sorted(listed) == sorted(FAULTS)
     assert len(re.findall(r"^\S.*:$", out, flags=re.MULTILINE)) >= 6
+
+
+def test_the_help_names_no_types_of_switches_and_no_bare_sizes(run):
+    for command in ("check", "run", "gradient", "museum"):
+        _, out, _ = run(command, "--help")
+        assert [part for part in ("<bool>", "(1GB)") if part in out] == []
+        assert "-h" in out
+
+
+def test_a_near_miss_of_an_activation_is_told(run):
+    code, _, err = run("check", "--activation", "tahn")
+    assert (code, "did you mean 'tanh'?" in err) == (BAD_INPUT, True)

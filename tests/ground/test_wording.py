@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from harness.progress import progress_bar
-from harness.wording import counted, did_you_mean, distinct_digits, first_few, shortened, what_it_is
+from harness.wording import counted, distinct_digits, first_few, shortened, what_it_is
+from reference.user_input import did_you_mean
 
 
 @pytest.mark.parametrize(
