@@ -82,6 +82,26 @@ def test_every_figure_has_a_text_alternative(opened):
     assert opened.page.evaluate("document.body.innerText.match(/undefined|NaN|\\[object/)") is None
 
 
+# The opening
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_the_opening_tells_which_of_two_trainings_had_the_bug(opened, lesson, side):
+    right, *bugs = lesson.data["bugs"]
+    ends = [float(opened.alternative(f"choice-{each}").rpartition(" ")[2].rstrip("%.")) for each in "ab"]
+    assert opened.text("choice-answer") == ""
+    opened.page.click(f"#choose-{side}")
+    told = opened.text("choice-answer")
+    wrong = "A" if "A has the bug" in told else "B"
+    (bug,) = [bug for bug in bugs if bug["description"] in told]
+    assert bug["check"]["verdict"] == "disagree"
+    assert told.startswith("Yes" if wrong == side.upper() else "No")
+    assert bug["check"]["diagnosis"] in told
+    shown = {"A": ends[0], "B": ends[1]}
+    assert shown.pop(wrong) == pytest.approx(100 * bug["training"]["test_accuracy"], abs=0.06)
+    assert shown.popitem()[1] == pytest.approx(100 * right["training"]["test_accuracy"], abs=0.06)
+
+
 # Part 1
 
 

@@ -4,9 +4,14 @@
   const { examples, held_out: heldOut, line_searches: searches, l2 } = data.training;
   const seen = bugs.filter((bug) => bug.check.verdict === "disagree"); // the others are not there at this network's shape
   const beyond = seen.filter((bug) => bug.training.test_accuracy > right.test_accuracy), near = seen.filter((bug) => bug.training.test_accuracy >= right.test_accuracy - 0.02);
+  const ofCost = (bug) => bug.where.includes("cost");
+  const byKind = (where, cost) => {
+    const [all, alike] = [seen, near].map((bugs) => bugs.filter((bug) => ofCost(bug) === cost).length);
+    return all ? `with ${alike} of ${all} bugs ${where}` : "";
+  };
   const list = (names) => (names.length ? names.join(", ") : "none");
   const sentences = {
-    teaser: `of ${seen.length} bugs that were trained with here, ${near.length} come within two points of the digits that correct code reads, or beyond.`,
+    teaser: `${[byKind("in the gradient alone", false), byKind("in the cost, too", true)].filter(Boolean).join(", and ")}, a network reads as many held-out digits as with correct code, or at most two points fewer.`,
     checked: String(data.bugs[0].check.examples),
     trainings: `${examples.toLocaleString("en")} digits, ${heldOut.toLocaleString("en")} held out, 400-25-10, λ = ${l2}, ${searches} line searches, the same initial θ, and no gate`,
     study: `The numbers are from a study of ${data.detection.date} with ${Object.values(data.detection.places).flat().length} bugs on ${Object.entries(data.detection.problems).map(([kind, count]) => `${count} problems “${kind}”`).join(", ")}, seed ${data.detection.seed}.`,
