@@ -46,7 +46,8 @@ CELL_SECONDS = 300
 TIMEOUT = 600.0
 """Seconds for a call: a training takes some, and more on a busy machine."""
 
-SCRIPTS = ("plot", "network", "controls", "by_hand", "step_sizes", "bugs", "detection", "false_alarms", "choice", "start")
+PARTS = ("by_hand", "step_sizes", "bugs", "detection", "false_alarms", "choice")
+SCRIPTS = ("plot", "network", "controls", *PARTS, "start")
 """In the order in which they run: first what all parts share, then one for each part."""
 
 A_FEW = (
