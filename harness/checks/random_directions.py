@@ -8,6 +8,9 @@ import numpy as np
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
+SMALLEST_ENTRY, LARGEST_ENTRY = 0.5, 1.5
+"""The sizes that entries of a random direction have."""
+
 
 def random_directions(count: int, size: int, seed: int) -> np.ndarray:
     """(count, size) entries of random sign and of a size in [0.5, 1.5].
@@ -15,7 +18,7 @@ def random_directions(count: int, size: int, seed: int) -> np.ndarray:
     Signs alone miss two equal and opposite errors half the time, and positive directions miss errors that sum to zero.
     """
     rng, shape = np.random.default_rng(seed), (count, size)
-    return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
+    return rng.choice([-1.0, 1.0], shape) * rng.uniform(SMALLEST_ENTRY, LARGEST_ENTRY, shape)
 
 
 ADDED_UP = 10.0

@@ -245,6 +245,22 @@ ROWS: dict[Kind, Row] = {
         example="# jax.scipy.sparse.linalg.cg with tol=1e-4.",
         advice="Nothing, or a smaller tolerance to see smaller errors.",
     ),
+    Kind.MANY_INPUTS: Row(
+        lambda fact: (
+            f"{fact.data['examined']} of {fact.data['total']:,} inputs were examined one by one. "
+            + (
+                "The others were compared with a reverse pass in float64, without your rules."
+                if fact.data["by_reverse_pass"]
+                else "Random directions alone cover the others: they show an error of "
+                f"{fact.data['visible']:.1e} or more in one of them."
+            )
+        ),
+        meaning="There are too many inputs to examine each by increments, which cost a run of the program for a few.",
+        cause="A function of more than a thousand inputs. Without a reverse pass in float64 (a loop of unknown length, "
+        "a callback), single entries are not compared.",
+        example="# The loss of a network with a million parameters.",
+        advice="Nothing, or check the parts with a rule of their own alone, at smaller sizes.",
+    ),
     Kind.TRUSTED_RULE: Row(
         "Taken as they are, and not checked: {where}.",
         meaning="These derivatives are a matter of definition.",

@@ -157,6 +157,7 @@ class Kind(StrEnum):
     IN_32_BITS = "in-32-bits"
     LOST_DTYPE = "lost-dtype"
     MACHINE_CODE = "machine-code"
+    MANY_INPUTS = "many-inputs"
     MODE_MISSING = "mode-missing"
     NAN_GIVEN = "nan-given"
     NAN_ORIGIN = "nan-origin"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.bounds.program_bound import largest_in_block
+from harness.bounds.program_bound import floor_of, largest_in_block
 from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
 from harness.checks.traced.error_scales import ordinary_size
 from harness.checks.traced.low_precision import Replaced, Scope, estimate_in_float64, select_in_blocks, with_float64
@@ -25,6 +25,7 @@ from harness.checks.traced.reported_derivatives import (
 )
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Answer, Block
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 
 class TrueDerivatives(NamedTuple):
@@ -63,7 +64,7 @@ class Look:
     float64_derivatives: Mapping[str, np.ndarray]  # each mode evaluated in float64, where that is possible
     replaced: Mapping[str, Replaced]
     is_outside: np.ndarray  # mask of the coordinates outside of the function's domain
-    reverse: tuple[Answer, Reported] | None  # reverse mode in all of many inputs
+    in_all_inputs: Mapping[str, Answer]  # of many inputs, what JAX reports in all of them
 
 
 def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look:
@@ -72,9 +73,9 @@ def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look
     reported = [found.derivative for found in products.values()]
     reported += [reference.estimate.derivative] if reference else []
     coordinates = _coordinates(point, plan)
-    true = find_true_derivatives(point, plan.examined, reported, coordinates.blocks)
+    true = find_true_derivatives(point, plan, reported, coordinates.blocks)
     terms = np.abs(point.combinations.cotangents[:, None]) * point.terms
-    at = point.is_known[:, None] & coordinates.is_examined
+    at = point.is_known[:, None] & (coordinates.is_examined | (plan.whole is not None))
     scope = Scope(coordinates.blocks, point.program.coarsest, at, terms)
     # modes may contradict each other within a wide bound, and each may have its own convention at a kink
     may_borrow = (len(reported) == 1 or not scope.is_wide(true.estimate)) and not true.kinks.any()
@@ -88,7 +89,7 @@ def look_at_more_inputs(point: Point, look: Look, examined: np.ndarray) -> Look:
     plan = replace(look.plan, examined=examined)
     coordinates = _coordinates(point, plan)
     reported = [found.estimate.derivative for found in look.reports.values()]
-    true = find_true_derivatives(point, examined, reported, coordinates.blocks)
+    true = find_true_derivatives(point, plan, reported, coordinates.blocks)
     return _answer(point, plan, coordinates, look.reports, true, look.missing)
 
 
@@ -105,10 +106,13 @@ def _coordinates(point: Point, plan: Plan) -> Coordinates:
 
 @np.errstate(all="ignore")
 def find_true_derivatives(
-    point: Point, examined: np.ndarray, reported: Sequence[np.ndarray], blocks: Sequence[Block]
+    point: Point, plan: Plan, reported: Sequence[np.ndarray], blocks: Sequence[Block]
 ) -> TrueDerivatives:
-    """The increments' derivatives in the examined inputs; at a kink, of all conventions the one closest to JAX's."""
-    size, coarsest = point.case.inputs.size, point.program.coarsest
+    """The increments' derivatives in the examined inputs; at a kink, of all conventions the one closest to JAX's.
+
+    Elsewhere those of the reverse pass in float64, where there are any.
+    """
+    examined, size, coarsest = plan.examined, point.case.inputs.size, point.program.coarsest
     reported = [derivative[:, examined] for derivative in reported]
     at = point.is_known[:, None] & np.ones(len(examined), bool)
     scope = Scope(select_in_blocks(blocks, examined, size), coarsest, at)
@@ -119,6 +123,8 @@ def find_true_derivatives(
     nearest = np.clip(np.where(np.isnan(first), mean, first), mean - half_gap, mean + half_gap)
     shape = len(point.combinations), size
     estimate = Estimate(np.full(shape, np.nan), np.full(shape, np.inf))
+    if plan.whole is not None:
+        estimate.derivative[0], estimate.error[0] = plan.whole, floor_of(plan.whole, blocks, UNIT_ROUNDOFF["float64"])
     estimate.derivative[:, examined] = np.where(half_gap > 0.0, nearest, mean)
     estimate.error[:, examined] = np.where(np.isfinite(mean), error, np.inf)
     return TrueDerivatives(estimate, Sides(mean, half_gap), 2.0 * half_gap > error, slopes)
@@ -145,9 +151,10 @@ def _answer(
     )
     increments = point.answer(INCREMENTS, known, blocks)
     is_outside = _outside([estimate.derivative for estimate in bounded.values()], point.is_outside)
-    reverse = next(((a, reports[a.name]) for a in own if a.name == "reverse"), None) if point.case.is_large else None
-    alone = known
-    if point.case.is_large:  # from here on, the examined inputs alone
+    in_all_inputs, alone = {}, known
+    if point.case.is_large:
+        in_all_inputs = {answer.name: answer for answer in own}
+        # from here on, the examined inputs alone
         own, increments = tuple(_select(a, plan.examined) for a in own), _select(increments, plan.examined)
         alone = Estimate(*(x[:, plan.examined] for x in known))
         coordinates = coordinates.select(plan.examined)
@@ -156,17 +163,17 @@ def _answer(
         # in a coarse type, compare the rule's evaluation in float64 wherever it decides more
         runs = comparable_runs(reports[answer.name], true.slopes.obstacles, coarsest)
         if isinstance(runs, np.ndarray):
-            estimate, largest = _in_float64(point, runs, bounded[answer.name].error, blocks, plan.examined)
+            estimate, largest = in_float64(point, runs, bounded[answer.name].error, blocks, plan.examined)
             derivatives[answer.name] = estimate.derivative
             judged[i], taken = with_float64(answer, estimate, largest, increments, sides)
             replaced[answer.name] = Replaced(taken, answer)
     return Look(
         plan, coordinates, reports, missing, true, own, tuple(judged), increments, alone, derivatives, replaced,
-        is_outside, reverse,
+        is_outside, in_all_inputs,
     )  # fmt: skip
 
 
-def _in_float64(
+def in_float64(
     point: Point, runs: np.ndarray, error: np.ndarray, blocks: Sequence[Block], examined: np.ndarray
 ) -> tuple[Estimate, np.ndarray]:
     """A mode's evaluation in float64 in the examined inputs, and the largest of each one's block in all."""

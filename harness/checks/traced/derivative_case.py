@@ -170,6 +170,7 @@ class Plan:
 
     modes: tuple[Mode, ...]
     examined: np.ndarray  # the inputs whose derivatives are compared one by one
+    whole: np.ndarray | None = None  # of many inputs: all derivatives by a reverse pass in float64
     quickly: bool = True  # whether XLA may compile without its slow passes, or as it does by default
 
 

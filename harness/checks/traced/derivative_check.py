@@ -171,6 +171,8 @@ def report_on(
     """
     met = meet_equations(comparison.case)
     facts = [*comparison.facts, *_nothing_checked(comparison), *note_everything(comparison, arguments, met)]
+    if comparison.everywhere:
+        facts += comparison.everywhere.facts(comparison.look.plan.examined, comparison.case.inputs.size)
     impurities = find_impurities(comparison, arguments)
     is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in impurities)
     blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
@@ -251,6 +253,8 @@ def _judge(
         inside = replace(subject, to_judge=subject.to_judge & ~is_outside, facts=rest)
         verdict = judge(inside, *compared).verdict if inside.to_judge.any() else "nowhere"
         report = replace(report, details=report.details | {"where_defined": verdict})
+    if comparison.everywhere:
+        report = comparison.everywhere.add_to(report, look.plan.examined, comparison.case.inputs.size)
     return replace(report, decided_share=0.0) if _nothing_checked(comparison) else report
 
 

@@ -1,17 +1,19 @@
 """JAX's derivatives compared with the program's own: measure, look at inputs, look along directions, conclude."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import DIFFERENCED, MEANINGLESS, SOLVERS_FACTOR, SPREAD_FACTOR
+from harness.bounds.tolerances import DIFFERENCED, MEANINGLESS, SAMPLED_INPUTS, SOLVERS_FACTOR, SPREAD_FACTOR
 from harness.checks.traced.derivative_answers import Look, look_at_inputs, look_at_more_inputs, ordinary_derivative
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
 from harness.checks.traced.error_scales import TERMS, scale_around, scale_of_terms, twice_would_pass, with_digits
 from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
 from harness.checks.traced.many_inputs import (
+    SAMPLED_BESIDE_WHOLE,
     DirectionalDerivatives,
     compare_random_directions,
     locate_error,
@@ -20,6 +22,7 @@ from harness.checks.traced.many_inputs import (
 from harness.checks.traced.program_at_point import Obstacles, differences
 from harness.checks.traced.real_coordinates import Coordinates, Estimate
 from harness.checks.traced.reported_derivatives import Reported, ask_modes, comparable_runs, report_reference
+from harness.checks.traced.whole_gradient import Everywhere, compare_everywhere, gradient_by_primals
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
@@ -37,6 +40,7 @@ class Comparison:
     facts: tuple[Fact, ...]
     alone: dict[str, Estimate]  # increments and differences, with no more than their own errors
     is_contradicted: bool  # whether differences agree with JAX somewhere where increments do not
+    everywhere: Everywhere | None = None  # what is known of the other ones of many inputs
 
     @property
     def case(self) -> Case:
@@ -77,8 +81,11 @@ def compare_derivatives(
 
     After the deadline, by `time.perf_counter`, no more of many inputs are looked at one by one.
     """
-    point = measure(case)
-    plan = Plan(tuple(make_mode(point, name) for name in modes), sample_inputs(case, deadline))
+    point, whole = measure(case), None
+    if case.is_large and time.perf_counter() < deadline:
+        whole = gradient_by_primals(case, point.combinations.weights[0])
+    examined = sample_inputs(case, deadline, SAMPLED_INPUTS if whole is None else SAMPLED_BESIDE_WHOLE)
+    plan = Plan(tuple(make_mode(point, name) for name in modes), examined, whole)
     reference = None if gradient is None else report_reference(point, gradient)
     comparison = _compare(point, plan, reference)
     if comparison.disagreeing and not _is_same_for_callers(comparison):
@@ -105,10 +112,17 @@ def _compare(point: Point, plan: Plan, reference: Reported | None) -> Comparison
     look = look_at_inputs(point, plan, reference)
     compare_along = compare_random_directions if case.is_large else compare_inputs_at_kinks
     directional = compare_along(point, look)
-    if case.is_large and directional.disagree and look.reports:
-        i = locate_error(point, _suspect_gradient(point, look, directional))
-        look = look_at_more_inputs(point, look, np.union1d(look.plan.examined, i))
-    return conclude(point, look, directional)
+    if not case.is_large:
+        return conclude(point, look, directional)
+    everywhere = compare_everywhere(point, look, directional)
+    more = everywhere.suspects
+    if directional.disagree and look.reports and not more.size:
+        more = locate_error(point, _suspect_gradient(point, look, directional))
+    elif plan.whole is not None and not everywhere.pairs:
+        more = sample_inputs(case, np.inf)  # increments do not vouch for the reverse pass: examine as many as without
+    if np.size(more):
+        look = look_at_more_inputs(point, look, np.union1d(look.plan.examined, more))
+    return replace(conclude(point, look, directional), everywhere=everywhere)
 
 
 def _suspect_gradient(point: Point, look: Look, directional: DirectionalDerivatives) -> np.ndarray:
@@ -175,7 +189,7 @@ def _with_differences(
     odd = [pair.at_odds for pair in pairs if pair.other(INCREMENTS)]
     wrong = np.unique(np.flatnonzero(np.any([np.zeros(size * len(combinations), bool), *odd], axis=0)) % size)
     # difference what looks wrong first, and some inputs all over
-    axes = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, max(1, size // DIFFERENCED))).astype(int)
+    axes = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, -(-size // DIFFERENCED))).astype(int)
     obstacles = look.true.slopes.obstacles.and_those(
         directional.slopes.obstacles if directional.slopes else Obstacles()
     )

@@ -17,7 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.program_bound import SMALLEST, few_roundings, is_wide, largest_in_block, of_nothing_known, spread
+from harness.bounds.program_bound import (
+    SMALLEST,
+    few_roundings,
+    floor_of,
+    is_wide,
+    largest_in_block,
+    of_nothing_known,
+    spread,
+)
 from harness.bounds.tolerances import (
     ABSOLUTE,
     DERIVATIVE_ROUNDINGS,
@@ -126,7 +134,8 @@ def bound_of_mode(
     That excuses no number that is far off: callers get it. It does where f itself loses its value in this way.
     """
     off = np.abs(reported - true.derivative)
-    if borrows and not mode.has_solver and scope.covers(true.error, off):
+    floor = floor_of(reported.ravel(), scope.blocks, mode.coarsest).reshape(reported.shape)  # of every bound
+    if borrows and not mode.has_solver and scope.covers(true.error + floor, off):
         return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
     by_solvers, share = np.zeros(reported.shape), 0.0
     if mode.has_solver:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.bounds.program_bound import largest_in_block
-from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
+from harness.bounds.tolerances import DIRECTIONS, ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
 from harness.checks.random_directions import compare_ends, farthest_off, random_directions, slopes_along
 from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Case, Point
@@ -22,6 +22,9 @@ from harness.checks.traced.real_coordinates import Estimate, Sides
 from harness.checks.traced.reported_derivatives import Reported, ask_modes, bound_modes, comparable_runs
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Block, Pair
+
+SAMPLED_BESIDE_WHOLE = 8
+"""The same where a reverse pass in float64 is compared in all inputs."""
 
 FEWEST = 2
 """Of millions of inputs, no fewer are examined one by one, and no fewer random directions cover the others."""
@@ -37,6 +40,7 @@ class DirectionalDerivatives:
     missing: Mapping[str, Fact] = field(default_factory=dict)  # why modes are missing
     replaced: Mapping[str, np.ndarray] = field(default_factory=dict)  # where a mode's float64 evaluation is compared
     slopes: Slopes | None = None
+    along: np.ndarray | None = None  # the directions, (directions, inputs)
 
     @property
     def disagree(self) -> bool:
@@ -44,11 +48,11 @@ class DirectionalDerivatives:
         return any(pair.disagrees for pair in self.pairs)
 
 
-def sample_inputs(case: Case, deadline: float) -> np.ndarray:
+def sample_inputs(case: Case, deadline: float, most: int = SAMPLED_INPUTS) -> np.ndarray:
     """The inputs that are examined one by one: all, or a random sample of many."""
     if not case.is_large:
         return np.arange(case.inputs.size)
-    count = int(np.clip(ENTRIES_MOVED / case.inputs.size, FEWEST, SAMPLED_INPUTS))
+    count = int(np.clip(ENTRIES_MOVED / case.inputs.size, FEWEST, most))
     sample = np.sort(np.random.default_rng(case.seed).choice(case.inputs.size, count, replace=False))
     return sample[:1] if time.perf_counter() > deadline else sample
 
@@ -60,10 +64,11 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     output.
     """
     inputs, seed, coarsest = point.case.inputs, point.case.seed, point.program.coarsest
-    count = int(np.clip(0.1 * ENTRIES_MOVED / inputs.size, FEWEST, RANDOM_ENDS))
+    most = RANDOM_ENDS if look.plan.whole is None else DIRECTIONS
+    count = int(np.clip(0.1 * ENTRIES_MOVED / inputs.size, FEWEST, most))
     along = random_directions(count, inputs.size, seed + 2)
     scope = Scope([Block("directions", np.arange(count))], coarsest, np.ones((1, count), bool))
-    answers = slopes_along(along, [look.reverse[0]]) if look.reverse else []
+    answers = slopes_along(along, [a for a in look.in_all_inputs.values() if a.name == "reverse"])
     plan = replace(look.plan, modes=tuple(mode for mode in look.plan.modes if mode.name == "forward"))
     products, missing = ask_modes(point, plan, along)
     reported = [a.gradient[None] for a in answers] + [found.derivative for found in products.values()]
@@ -76,7 +81,7 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     increments = point.answer(INCREMENTS, true, scope.blocks)
     sides, replaced = Sides(slopes.sides.mean[0], slopes.sides.half_gap[0]), {}
     for i, answer in enumerate(answers):
-        found = look.reverse[1] if look.reverse and answer.name == "reverse" else reports[answer.name]
+        found = look.reports[answer.name] if answer.name == "reverse" else reports[answer.name]
         runs = comparable_runs(found, slopes.obstacles, coarsest)
         if isinstance(runs, np.ndarray):
             runs = runs @ along.T if answer.name == "reverse" else runs
@@ -85,7 +90,7 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
             answers[i], replaced[answer.name] = with_float64(answer, estimate, largest, increments, sides)
     ordinary = ordinary_derivative(point, look.true)
     pairs = compare_ends(answers, increments, ordinary) if point.is_known.all() else []
-    return DirectionalDerivatives(tuple(pairs), (), reports, {**missing, **missing_after}, replaced, slopes)
+    return DirectionalDerivatives(tuple(pairs), (), reports, {**missing, **missing_after}, replaced, slopes, along)
 
 
 def locate_error(point: Point, gradient: np.ndarray) -> int:

@@ -126,11 +126,12 @@ def bound_modes(
     """Error bounds for the products of the modes, and why a mode is missing after all.
 
     A mode whose products lie within the error bound of the increments has that bound, with three exceptions. In 16-bit
-    types the evaluation in float64 decides more. For many inputs, increments know some of them alone. And `may_borrow`
+    types the evaluation in float64 decides more. Of many inputs, some may not be known. And `may_borrow`
     is false at a kink, where increments follow one of several conventions, and where their bound is so wide that two
     modes within it may contradict each other.
     """
-    borrows = may_borrow and point.program.coarsest < COARSE and (along is not None or not point.case.is_large)
+    is_known = along is not None or plan.whole is not None or not point.case.is_large
+    borrows = may_borrow and point.program.coarsest < COARSE and is_known
     found, missing = {}, {}
     for mode in (mode for mode in plan.modes if mode.name in products):
         request = request_for(point, mode, along)
@@ -156,13 +157,13 @@ def _bound(
     def is_right(derivative: np.ndarray) -> bool:
         return scope.covers(true.error + bound.error, np.abs(derivative - true.derivative))
 
-    is_compiled_right = True
-    if not is_right(products.derivative) and is_right(mode.rounded(None, *request)):
+    is_compiled_right, is_borrowed = True, BORROWED in bound.kinds
+    if not is_borrowed and not is_right(products.derivative) and is_right(mode.rounded(None, *request)):
         # XLA without its slow passes may compute a number twice, with other roundings; with them, as for a caller
         products = _products(point, mode, request, quickly=False)
         is_compiled_right = is_right(products.derivative) or not is_right(mode.in_own_types(*request))
     runs, unit = None, point.program.coarsest
-    if BORROWED not in bound.kinds and unit > UNIT_ROUNDOFF["float64"]:
+    if not is_borrowed and unit > UNIT_ROUNDOFF["float64"]:
         is_enough = partial(_is_covered, bound.error, true, scope, unit)
         runs = evaluate_in_float64(mode, request, point.program.traced, point.case.seed, is_enough)
     estimate = Estimate(products.derivative, bound.error)

@@ -13,11 +13,16 @@ X = np.array([0.7, -1.3, 0.2])
 
 
 def test_error_bounds_have_the_precision_that_they_are_in():
-    for dtype, kind in ((np.float32, "derived"), (np.float64, "borrowed")):
-        bounds = facts(check_derivatives(jnp.sin, X.astype(dtype)), Kind.ERROR_BOUNDS)
+    for dtype, rate, kind in (
+        ("float32", 100.0, "derived"),
+        ("float32", 1.0, "borrowed"),
+        ("float64", 1.0, "borrowed"),
+    ):
+        waves = lambda x: jnp.sin(rate * x)  # noqa: B023, E731
+        bounds = facts(check_derivatives(waves, X.astype(dtype)), Kind.ERROR_BOUNDS)
         assert {(fact.where, fact.data["precision"], *fact.data["bounds"]) for fact in bounds} == {
             (("increments",), "float64", "derived"),
-            (("reverse", "forward"), dtype.__name__, kind),
+            (("reverse", "forward"), dtype, kind),
         }
 
 

@@ -74,9 +74,9 @@ def test_an_answer_within_the_error_bar_of_the_increments_needs_none_of_its_own(
     assert "borrowed" in [kind for fact in facts(report, Kind.ERROR_BOUNDS) for kind in fact.data["bounds"]]
 
 
-@pytest.mark.parametrize(("dtype", "needs"), [("float64", False), ("float32", True), ("bfloat16", True)])
+@pytest.mark.parametrize(("dtype", "needs"), [("float64", False), ("float32", False), ("bfloat16", True)])
 def test_what_a_rule_means_is_asked_for_where_its_own_answer_tells_less(dtype, needs, bars_of_modes, monkeypatch):
-    """In types coarser than float64, whose roundings are beyond the error bar of the increments."""
+    """In 16-bit types, and where roundings are amplified."""
     asked = []
     monkeypatch.setattr(Mode, "in_float64", lambda mode, run, *given: asked.append(run) or mode.rounded(None, *given))
     assert check_derivatives(lambda w: network(with_rule(1.0)(w)).astype(dtype), W.astype(dtype)).verdict == "agree"
@@ -84,7 +84,8 @@ def test_what_a_rule_means_is_asked_for_where_its_own_answer_tells_less(dtype, n
 
 
 def test_in_float32_the_first_random_rounding_that_covers_what_is_seen_is_the_last(bars_of_modes):
-    assert check_derivatives(network, W.astype(np.float32)).verdict == "agree"
+    waves = lambda w: jnp.sum(jnp.cos(1e4 * w))  # noqa: E731
+    assert check_derivatives(waves, W.astype(np.float32)).verdict == "agree"
     assert bars_of_modes.count(("reverse", "rounded")) == 2  # without random roundings, and with
 
 

@@ -1,0 +1,76 @@
+"""Many inputs: one reverse pass in float64 is compared in all of them, and increments vouch for it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functions_of_jax import facts
+
+from harness import check_derivatives
+from harness.checks.traced import derivative_comparison
+from harness.facts.kinds import Kind
+
+SIZE = 3000
+W = np.random.default_rng(0).normal(size=SIZE)
+
+
+def with_errors(errors):
+    """A sum of sines whose rule is off in some entries, by index."""
+    f = jax.custom_vjp(lambda x: jnp.sum(jnp.sin(x) * W.astype(x.dtype)))
+
+    def backward(x, g):
+        right = g * jnp.cos(x) * W.astype(x.dtype)
+        for i, off in errors.items():
+            right = right.at[i].add(off)
+        return (right,)
+
+    f.defvjp(lambda x: (f(x), x), backward)
+    return f
+
+
+@pytest.mark.parametrize(("dtype", "off"), [("float64", 1e-12), ("float32", 1e-4), ("bfloat16", 1.0)])
+def test_a_small_error_of_a_single_entry_is_found(dtype, off):
+    x = np.linspace(-1.0, 1.0, SIZE).astype(jnp.dtype(dtype))
+    report = check_derivatives(with_errors({1234: off}), x)
+    assert [finding.where for finding in report.findings] == ["x[1234]"]
+    assert check_derivatives(with_errors({}), x).verdict == "agree"
+
+
+def test_errors_that_cancel_along_every_sum_are_found():
+    report = check_derivatives(with_errors({7: 0.1, 8: -0.1}), np.zeros(SIZE))
+    assert report.findings[0].coordinates == 2
+
+
+def test_all_inputs_are_decided_and_what_would_have_shown_holds_for_all():
+    x = jnp.asarray(np.linspace(-1.0, 1.0, SIZE), "float32")
+    report = check_derivatives(with_errors({}), x)
+    assert report.decided_share == 1.0
+    assert facts(report, Kind.MANY_INPUTS)[0].data["by_reverse_pass"]
+    worst = report.smallest_visible[1]
+    assert worst < 1e-4
+    assert check_derivatives(with_errors({2345: 2.0 * worst}), x).verdict == "disagree"
+
+
+def outside(x):
+    """A square by NumPy, which JAX cannot differentiate."""
+    return jax.pure_callback(lambda x: np.square(np.asarray(x)), jax.ShapeDtypeStruct((), x.dtype), x)
+
+
+called = jax.custom_vjp(outside)
+called.defvjp(lambda x: (outside(x), x), lambda x, g: (2.0 * g * x,))
+
+
+def test_without_a_reverse_pass_what_was_not_examined_is_not_decided():
+    report = check_derivatives(lambda x: jnp.sum(jnp.sin(x)) + called(x[0]), np.linspace(-1.0, 1.0, 1200))
+    (fact,) = facts(report, Kind.MANY_INPUTS)
+    assert (fact.data["by_reverse_pass"], report.verdict) == (False, "agree")
+    assert report.decided_share == fact.data["examined"] / 1200
+    assert report.smallest_visible[1] >= fact.data["visible"] > 0.0
+
+
+def test_a_reverse_pass_that_increments_contradict_is_not_used(monkeypatch):
+    monkeypatch.setattr(derivative_comparison, "gradient_by_primals", lambda case, weights: np.ones(case.inputs.size))
+    report = check_derivatives(with_errors({}), np.linspace(-1.0, 1.0, SIZE))
+    assert report.verdict == "agree", report
+    assert not facts(report, Kind.MANY_INPUTS)[0].data["by_reverse_pass"]
+    assert report.subject["looked at one by one"] >= 64
