@@ -15,6 +15,8 @@ ACTIVATIONS = "Instead, right and wrong records of activations, shown to the sam
 DIAGNOSIS = "Instead, how often the diagnosis names the right bug, for single bugs and for pairs."
 OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
 FUNCTIONS = "Instead, functions that JAX traces, with rules right and wrong, shown to check_derivatives and its peers."
+OPERATORS = "Instead, every differentiable operator of PyTorch, shown to the drop-in and to gradcheck."
+STORE = "With --operators: keep each result in this file, and go on with what is there."
 WHICH = "Only these of jax, optax, torch and scipy. Can be repeated."
 ONLY = "Only these functions, such as sinc. Can be repeated."
 
@@ -28,6 +30,8 @@ def study(
     activations: Annotated[bool, options.flag("--activations", ACTIVATIONS)] = False,
     own: Annotated[bool, options.flag("--own", OWN)] = False,
     functions: Annotated[bool, options.flag("--functions", FUNCTIONS)] = False,
+    operators: Annotated[bool, options.flag("--operators", OPERATORS)] = False,
+    store: Annotated[Path | None, options.file_to_write(STORE)] = None,
     html: options.HtmlFile = None,
     json: options.Json = False,
 ) -> None:
@@ -38,6 +42,9 @@ def study(
     from harness.study.study_tables import zoo_table
     from harness.study.zoo_study import QUICK, run_study, zoo_document
 
+    if operators:
+        _run_operators([diagnosis, activations, own, functions, figure, html, networks, seed], quick, store, json)
+        return
     studies = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
     given = {"--seed": seed, "--networks": networks, "--figure": figure, "--html": html}
     if chosen := [name for name, is_chosen in studies.items() if is_chosen]:
@@ -90,6 +97,28 @@ def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[dict[st
 
     found = run_rule_study(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
     return trial_document(found, "named"), rule_table(found)
+
+
+def _run_operators(others: list[Any], quick: bool, store: Path | None, json: bool) -> None:
+    """The study of PyTorch's operators, which takes --quick, --store and --json."""
+    if any(others):
+        raise ValueError("--operators is a study of its own: it takes --quick, --store and --json")
+    from torch.autograd import gradcheck, gradgradcheck  # pyright: ignore[reportMissingImports]
+
+    from harness.drop_in import torch
+    from harness.study.checkers import HARNESS
+    from harness.study.operator_study import QUICK_SAMPLES, QUICK_STEP, OperatorChecker, run_operator_study
+    from harness.study.study_tables import operator_table
+    from harness.study.trials import trial_document
+
+    checkers = {
+        HARNESS: OperatorChecker(torch.gradcheck, torch.gradgradcheck),
+        "torch gradcheck": OperatorChecker(gradcheck, gradgradcheck),
+    }
+    size = {"step": QUICK_STEP, "samples": QUICK_SAMPLES} if quick else {}
+    with progress_bar() as progress:
+        found = run_operator_study(checkers, progress, store=store, **size)
+    show(trial_document(found, "decided"), operator_table(found), json)
 
 
 SEEDED = {"--diagnosis": _measure_diagnosis, "--activations": _measure_activations}

@@ -195,9 +195,7 @@ class WeightedCost:
             duals = {}
             for i, tangent in zip(self.places, tangents.values()):
                 x = given[i].detach()
-                duals[id(self.inputs[i])] = forward_ad.make_dual(
-                    x, torch.view_as_complex(tangent) if x.is_complex() else tangent
-                )
+                duals[id(self.inputs[i])] = forward_ad.make_dual(x, as_complex(tangent) if x.is_complex() else tangent)
             slope = forward_ad.unpack_dual(self._sum([duals.get(id(x), y) for x, y in zip(self.inputs, given)])).tangent
             return 0.0 if slope is None else float(slope.detach())
 
@@ -226,7 +224,7 @@ class WeightedCost:
     def _moved(self, i: int, values: Any) -> Any:
         """An input with other values: itself, but for one in a wider type or in memory that it shares with another."""
         x = self.inputs[i]
-        values = torch.view_as_complex(values.contiguous()) if x.is_complex() else values
+        values = as_complex(values) if x.is_complex() else values
         if values.dtype == x.dtype and self.alone[i]:
             _numbers(x).copy_(values)
             return x
@@ -291,6 +289,11 @@ def _as_real(x: Any) -> Any:
     """A tensor without its graph, as real numbers."""
     x = x.detach()
     return torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
+
+
+def as_complex(x: Any) -> Any:
+    """Real numbers with two parts along a last axis, as complex ones."""
+    return torch.complex(x[..., 0], x[..., 1])
 
 
 def _names(func: Any, count: int) -> list[str]:

@@ -13,7 +13,7 @@ from torch.autograd import forward_ad
 
 from harness.drop_in.fallback import drawn_weights
 from harness.drop_in.line_checks import OPPOSITE, POINTS, SCALES, Scale, Slope, distance_of_slope, ends_differently
-from harness.drop_in.torch_costs import WeightedCost, every_output
+from harness.drop_in.torch_costs import WeightedCost, as_complex, every_output
 
 DOUBLE = (torch.float64, torch.complex128)
 
@@ -172,7 +172,7 @@ def _direction(x: Any, scale: Scale) -> Any:
     weights = drawn_weights("line", tuple(real.shape))
     units = torch.as_tensor(weights * scale.units(real.abs().cpu().numpy())).to(x.device)
     units = ((real + scale.step * units) - real) / scale.step
-    return torch.view_as_complex(units) if x.is_complex() else units
+    return as_complex(units) if x.is_complex() else units
 
 
 def _slope(gradients: Sequence[Any], line: Line) -> Slope:

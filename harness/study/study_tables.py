@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from harness.study.activation_study import WRITTEN
-from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PASS
 from harness.study.diagnosis_study import named_rightly, not_named, outcomes_of
 from harness.study.gradient_study import SHIPPED_WRONG
+from harness.study.operator_study import FELL_BACK, disagreements
 from harness.study.trials import WRONG, Rate, Study, Trial, percent
 from harness.study.wrong_activations import SLOPE_BUGS
 from harness.study.zoo_cases import CONTROLS, GROUPS
@@ -242,6 +243,21 @@ def rule_table(study: Study) -> str:
             "float64 alone: functions of other types are not shown to them",
         ],
     )
+
+
+def operator_table(study: Study) -> str:
+    """A row for each checker, and each operator on which they differ."""
+    columns: list[Column] = [
+        ("pass", lambda checker: study.count(checker=checker, outcome=PASS)),
+        ("alarm", lambda checker: study.count(checker=checker, outcome=ALARM)),
+        ("raised", lambda checker: sum(t.outcome.startswith("raised") for t in study.trials if t.checker == checker)),
+        (FELL_BACK, lambda checker: study.count(checker=checker, naming=FELL_BACK)),
+        ("s", lambda checker: f"{sum(t.seconds for t in study.trials if t.checker == checker):.1f}"),
+    ]
+    differ = [
+        f"  {each[0].case}: {', '.join(f'{t.checker} {t.outcome}' for t in each)}" for each in disagreements(study)
+    ]
+    return _sections(study, checker_table(study, columns, "checker"), differ and ["They differ on", *differ])
 
 
 # -- diagnoses ---------------------------------------------------------------------------------------------------------

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.progress import Progress
+from harness.files import write_whole
+from harness.progress import Progress, silent
+from harness.seals import sealed, unsealed
 from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS
 
 RIGHT, WRONG = "right", "wrong"
@@ -219,6 +222,37 @@ def run_trials(
                 )
         progress(step, done, len(cases))
     return trials
+
+
+def resumed_trials(
+    path: Path | None,
+    schema: str,
+    cases: Sequence[Case],
+    checkers: Mapping[str, Callable[[Case], Response]],
+    progress: Progress,
+    step: str,
+) -> list[Trial]:
+    """`run_trials`, without those that a file holds already; each new one is added to it, a sealed line each."""
+    known = {(trial.case, trial.checker): trial for trial in _stored(path, schema)} if path else {}
+    trials = []
+    for done, case in enumerate(cases, start=1):
+        missing = {name: respond for name, respond in checkers.items() if (case.name, name) not in known}
+        for trial in run_trials([case], missing, silent, step):
+            known[case.name, trial.checker] = trial
+            if path:
+                with path.open("ab") as file:
+                    file.write(sealed(schema, trial._asdict()) + b"\n")
+        trials += [known[case.name, name] for name in checkers]
+        progress(step, done, len(cases))
+    return trials
+
+
+def _stored(path: Path, schema: str) -> list[Trial]:
+    """The trials in a file; a last line that was cut off is left out, and made again."""
+    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    if lines[-1]:
+        write_whole(path, b"".join(line + b"\n" for line in lines[:-1]))
+    return [Trial(**unsealed(path, line, schema)) for line in lines[:-1]]
 
 
 def peer_response(check: Callable[[], str], case: Case) -> Response:

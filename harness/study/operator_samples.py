@@ -1,0 +1,108 @@
+"""PyTorch's own operators with the samples on which its gradient tests check them.
+
+They come from `torch.testing._internal.common_methods_invocations.op_db`, which needs the package `expecttest`.
+"""
+
+# Not installed everywhere, so that its names cannot be resolved.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.study.trials import RIGHT, Case
+
+DTYPES = ("float64", "complex128")
+
+LARGEST = 400
+"""Samples with more numbers than this are left out: a slow Jacobian of theirs takes minutes."""
+
+
+class Mode(NamedTuple):
+    """A mode of differentiation: what an operator has to support, and what a checker is asked."""
+
+    supported: str
+    second: bool
+    options: dict[str, bool]
+
+
+MODES = {
+    "reverse": Mode("supports_autograd", False, {"check_undefined_grad": True}),
+    "forward": Mode("supports_forward_ad", False, {"check_forward_ad": True, "check_backward_ad": False}),
+    "second": Mode("supports_gradgrad", True, {"check_undefined_grad": False}),
+    "forward over reverse": Mode(
+        "supports_fwgrad_bwgrad",
+        True,
+        {"check_undefined_grad": False, "check_fwd_over_rev": True, "check_rev_over_rev": False},
+    ),
+}
+
+
+class Operator(NamedTuple):
+    """An operator in one type and mode."""
+
+    name: str
+    dtype: str
+    mode: str
+
+    def samples(self) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """Functions of those inputs that require a gradient, and these inputs; drawn anew, and the same each time."""
+        torch, operator = import_module("torch"), _operators()[self.name]
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002  PyTorch's samples draw from it
+        for sample in operator.sample_inputs("cpu", getattr(torch, self.dtype), requires_grad=True):
+            function, inputs = _of_differentiated(operator, sample)
+            if inputs and sum(x.numel() for x in inputs) <= LARGEST:
+                yield function, inputs
+
+    def options(self) -> dict[str, Any]:
+        """What PyTorch's own tests ask of a checker."""
+        operator = _operators()[self.name]
+        asked = {"check_grad_dtypes": True, "fast_mode": operator.gradcheck_fast_mode is not False}
+        return {**asked, "nondet_tol": operator.gradcheck_nondet_tol, **MODES[self.mode].options}
+
+
+def operator_cases(step: int = 1, seed: int = 0) -> Iterator[Case]:
+    """One in `step` operators, drawn at random, in all types and modes that it supports."""
+    torch, every = import_module("torch"), list(_operators().items())
+    chosen = sorted(np.random.default_rng(seed).permutation(len(every))[: math.ceil(len(every) / step)].tolist())
+    for name, operator in (every[k] for k in chosen):
+        for dtype in DTYPES:
+            if operator.supports_autograd and getattr(torch, dtype) in operator.supported_backward_dtypes("cpu"):
+                for mode, wanted in MODES.items():
+                    if getattr(operator, wanted.supported):
+                        yield Case(f"{name}, {dtype}, {mode}", RIGHT, Operator(name, dtype, mode))
+
+
+@cache
+def _operators() -> dict[str, Any]:
+    try:
+        database = import_module("torch.testing._internal.common_methods_invocations").op_db
+    except ImportError as error:
+        raise ValueError(f"PyTorch's operator database needs {error.name}: pip install torch expecttest") from None
+    return {f"{op.name}.{op.variant_test_name}".rstrip("."): op for op in database}
+
+
+def _of_differentiated(operator: Any, sample: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The operator as a function of the tensors that require a gradient, wherever they are among its arguments."""
+    first = [*sample.input] if isinstance(sample.input, (list, tuple)) else [sample.input]
+    every = [*first, *sample.args, *sample.kwargs.values()]
+    places = [i for i, x in enumerate(every) if getattr(x, "requires_grad", False) is True]
+
+    def function(*inputs: Any) -> Any:
+        given = list(every)
+        for i, x in zip(places, inputs):
+            given[i] = x
+        head, rest = given[: len(first)], given[len(first) :]
+        named = dict(zip(sample.kwargs, rest[len(sample.args) :]))
+        whole = type(sample.input)(head) if isinstance(sample.input, (list, tuple)) else head[0]
+        output = operator.gradcheck_wrapper(operator.op, whole, *rest[: len(sample.args)], **named)
+        return sample.output_process_fn_grad(output) if sample.output_process_fn_grad else output
+
+    return function, tuple(every[i] for i in places)
