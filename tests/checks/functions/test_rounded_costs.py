@@ -93,3 +93,42 @@ OFF = {
 def test_an_error_above_what_the_cost_rounds_to_is_seen(fun, theta, off):
     report = check_gradient(lambda t: (fun(t)[0], fun(t)[1] + off), np.array(theta))
     assert report.verdict == "disagree", report
+
+
+# Jumps of the second derivative
+
+
+def huber(t):
+    return float(np.sum(np.where(np.abs(t) <= 1.0, 0.5 * t * t, np.abs(t) - 0.5))), np.clip(t, -1.0, 1.0)
+
+
+def contact(t):
+    return float(np.sum(np.square(np.maximum(t, 0.0)))), 2.0 * np.maximum(t, 0.0)
+
+
+def signed_square(t):
+    return float(np.sum(t * np.abs(t))), 2.0 * np.abs(t)
+
+
+def elu(t):
+    return float(np.sum(np.where(t > 0.0, t, np.expm1(np.minimum(t, 0.0))))), np.exp(np.minimum(t, 0.0))
+
+
+BENDS = {
+    "x|x| at 0": (signed_square, [0.0, 0.3]),
+    "x|x| about 0": (signed_square, np.linspace(-0.01, 0.01, 21)),
+    "Huber at δ": (huber, [1.0, 0.3, 2.0]),
+    "Huber about δ": (huber, 1.0 + np.linspace(-0.01, 0.01, 21)),
+    "contact just touching": (contact, [0.0, 0.7]),
+    "contact about to touch": (contact, np.linspace(-0.01, 0.01, 21)),
+    "elu at 0": (elu, [0.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize(("fun", "theta"), BENDS.values(), ids=list(BENDS))
+def test_at_a_jump_of_the_second_derivative_what_is_right_stays_well_within_its_bound(fun, theta):
+    report = check_gradient(fun, np.array(theta))
+    assert report.verdict == "agree"
+    assert report.margin < 0.25
+    off = lambda t: (fun(t)[0], fun(t)[1] + 1e-4)  # noqa: E731
+    assert check_gradient(off, np.array(theta)).verdict == "disagree"
