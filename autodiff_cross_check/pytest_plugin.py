@@ -291,6 +291,9 @@ def _record(config: pytest.Config, report: Any, absence: str = "") -> None:
     item, records = config.stash[_running], config.stash[_records]
     record = {"test": item.nodeid, "report": report.to_dict(), "text": str(report), "absence": absence}
     if _is_hypothesis_test(item):
+        from harness.named_objects import hide_from_hypothesis
+
+        hide_from_hypothesis()
         key = (item.nodeid, report.verdict)
         records[:] = [each for each in records if (each["test"], each["report"]["verdict"]) != key]
     records.append(record)

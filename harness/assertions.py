@@ -8,6 +8,7 @@ from harness.checks.functions.jacobian_check import check_hessian, check_jacobia
 from harness.checks.networks.network_check import cross_check
 from harness.facts import message_table
 from harness.facts.fact import Fact
+from harness.named_objects import hide_from_hypothesis
 from harness.sources.source_names import Sources, named_sources
 from harness.verdict.report import Report
 from reference.problem import Problem
@@ -129,5 +130,6 @@ def assert_derivatives_agree(f: Callable[..., Any], *args: Any, **options: Any) 
 def _agreed(report: Report, otherwise: str) -> Report:
     __tracebackhide__ = True
     if report.verdict != "agree":
+        hide_from_hypothesis()
         raise AssertionError(f"{otherwise}\n{report}")
     return report

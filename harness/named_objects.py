@@ -41,9 +41,13 @@ def import_attribute(name: str) -> Any:
         raise ValueError(f"module {module_name!r} has no attribute {attribute!r}{close}") from None
 
 
+def _own_folders() -> tuple[str, str]:
+    return str(Path(__file__).parent), str(Path(import_module("reference").__path__[0]))
+
+
 def _is_ours(file: str) -> bool:
     """Whether a file of code belongs to this project."""
-    return file.startswith((str(Path(__file__).parent), str(Path(import_module("reference").__path__[0]))))
+    return file.startswith(_own_folders())
 
 
 def raised_at(error: BaseException) -> str:
@@ -53,6 +57,14 @@ def raised_at(error: BaseException) -> str:
         if not ("site-packages" in file or file.startswith("<") or _is_ours(file)):
             return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name}: {frame.line})"
     return ""
+
+
+def hide_from_hypothesis() -> None:
+    """Let Hypothesis explain a failure by lines of the user's code, and by none of this project's."""
+    scrutineer: Any = sys.modules.get("hypothesis.internal.scrutineer")
+    known, ours = getattr(scrutineer, "UNHELPFUL_LOCATIONS", None), tuple(f"{folder}/**" for folder in _own_folders())
+    if isinstance(known, tuple) and not set(ours) <= set(known):
+        scrutineer.UNHELPFUL_LOCATIONS = (*known, *ours)
 
 
 class WithoutOwnFrames:

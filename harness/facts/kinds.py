@@ -47,6 +47,7 @@ class Kind(StrEnum):
     SQUARED = "squared"
     SWAPPED_ENTRIES = "swapped-entries"
     SYMMETRISED = "symmetrised"
+    WHOLE_NUMBERS = "whole-numbers"
     ZERO = "zero"
 
     # -- networks, sources, sweeps and the bug zoo: harness/facts/network_messages.py ----------------------------------

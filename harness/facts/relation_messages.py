@@ -210,6 +210,13 @@ ROWS = {
         example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t * t), np.array([0.5, -2.0, 3.0]))",
         advice="Look for a product in which both sides are the same array.",
     ),
+    Kind.WHOLE_NUMBERS: Row(
+        lambda fact: f"{_place(fact)}: whole numbers in the place of the derivatives. Compute it in floating point.",
+        meaning="The right derivatives were cut off or rounded to whole numbers.",
+        cause="The gradient is written into an array of integers, as np.zeros_like of integers is, or divided by `//`.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (t @ t, (2 * t).astype(int)), np.array([1.3, -2.7, 3.1]))",
+        advice="Give the array a floating point type.",
+    ),
     Kind.SWAPPED_ENTRIES: Row(
         lambda fact: f"{_place(fact)}: two entries are swapped.",
         meaning="Two entries have each other's value, and all others are right.",

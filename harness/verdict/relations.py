@@ -93,6 +93,15 @@ def find_sign(part: Part, m: int | None = None) -> Fact | None:
     return None
 
 
+def find_whole_numbers(part: Part, m: int | None = None) -> Fact | None:
+    """The derivative cut off or rounded to whole numbers."""
+    value, expected = part.value[part.known], part.expected[part.known]
+    if part.wrong.sum() < 2 or not np.array_equal(value, np.round(value)):
+        return None
+    is_made = any(np.array_equal(value, make(expected)) for make in (np.trunc, np.round, np.floor))
+    return note(Kind.WHOLE_NUMBERS, part.name, **part.counts) if is_made else None
+
+
 def find_factor(part: Part, m: int | None = None) -> Fact | None:
     """A multiple of the derivative; or of what is left of it without the regulariser's share."""
     if part.wrong.sum() < 2:
@@ -102,7 +111,7 @@ def find_factor(part: Part, m: int | None = None) -> Fact | None:
         right = part.expected - removed
         more = part.fit(part.difference, right)
         c = 1.0 + more
-        if np.isfinite(c) and part.leaves_little(part.difference - more * right, gain=1.0 + abs(c), sharp=SHARP):
+        if np.isfinite(c) and part.leaves_little(part.difference - more * right, gain=1.0 + abs(c), sharp=part.sharp):
             data = {"sums": _sums(c, m), "before_regulariser": bool(removed.any())} | _length(part, c)
             return note(Kind.FACTOR, part.name, factor=c, **data, **_counts(part))
     return None
@@ -136,7 +145,7 @@ def _length(part: Part, c: float) -> dict[str, Any]:
 def find_regulariser(part: Part, m: int | None = None) -> Fact | None:
     """An error of c θ; with the share of the regulariser, by how much of it the derivative is off."""
     c = part.fit(part.difference, part.theta) if part.wrong.sum() > 1 else np.nan
-    if not np.isfinite(c) or c == 0.0 or not part.leaves_little(part.difference - c * part.theta, sharp=SHARP):
+    if not np.isfinite(c) or c == 0.0 or not part.leaves_little(part.difference - c * part.theta, sharp=part.sharp):
         return None
     multiple = {"multiple": c} | _counts(part)
     if not m:
@@ -155,7 +164,7 @@ def find_constant(part: Part, m: int | None = None) -> Fact | None:
     if part.wrong.sum() < 3:
         return None
     c = float(np.median(part.difference[part.compared]))
-    if not part.leaves_little(part.difference - c, sharp=SHARP):
+    if not part.leaves_little(part.difference - c, sharp=part.sharp):
         return None
     return note(Kind.CONSTANT_ERROR, part.name, error=c, **_counts(part))
 

@@ -20,7 +20,8 @@ SHARP_ENOUGH = 0.05
 """With error bounds: the largest share of the difference, at the median, at which a relation could have failed."""
 
 SHARP = 1e-3
-"""The same for a relation to which a number is fitted: almost any number fits within wide bounds."""
+"""The same for a relation to which a number is fitted, and that a single further entry supports: almost any number fits
+within wide bounds."""
 
 PARTS_NAMED = 3
 
@@ -83,6 +84,15 @@ class Part:
         """A part of this part."""
         error = None if self.error is None else self.error[index]
         return Part(name, *(array[index] for array in self.arrays), error=error)
+
+    @property
+    def sharp(self) -> float:
+        """The largest share at which a relation with one fitted number could have failed.
+
+        One entry fixes the number, and each of the others may contradict it. So with more of them wider bounds suffice.
+        """
+        others = int(self.wrong.sum()) - 1
+        return min(SHARP_ENOUGH, SHARP ** (1.0 / others)) if others > 0 else SHARP
 
     def leaves_little(
         self, rest: np.ndarray, *, gain: float = 1.0, sharp: float = SHARP_ENOUGH, everywhere: bool = False

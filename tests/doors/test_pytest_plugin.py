@@ -593,6 +593,7 @@ def test_the_fixtures_go_with_given_and_the_simplest_example_is_saved_once(proje
     result.stdout.fnmatch_lines(
         ["DISAGREE: the odd one out is fun*", "test_project.py:*: in test_wrong", "*test_wrong(", "*x=4,"]
     )
+    assert "/harness/checks/" not in result.stdout.str(), "Hypothesis explains failures by the user's lines alone"
     (saved,) = (pytester.path / ".gradient-cases").glob("*.npz")
     with np.load(saved) as case:
         assert abs(case["theta"]).max() == 4.0

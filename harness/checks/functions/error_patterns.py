@@ -15,8 +15,12 @@ from harness.facts.kinds import Kind
 from harness.verdict import relations
 from harness.verdict.comparison import Answer
 from harness.verdict.wrong_part import SHARP_ENOUGH, Part, join, named
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 BLOCKS_SHOWN = 3
+
+FEW_OF_FLOAT32 = 16.0 * UNIT_ROUNDOFF["float32"]
+"""Errors of a few roundings of float32, as a share of the derivatives."""
 
 APPROXIMATE = 1e-5
 """Errors below this share of the derivatives may come from a cost or gradient that is computed to a tolerance."""
@@ -77,7 +81,7 @@ def find_relations(part: Part) -> tuple[Fact, ...]:
         return (note(Kind.NOT_FINITE, part.name, **counts),)
     if part.wrong.sum() < 2:
         return ()
-    if plain := relations.find_zero(part) or relations.find_sign(part):
+    if plain := relations.find_zero(part) or relations.find_sign(part) or relations.find_whole_numbers(part):
         return (plain,)
     found = [fact for relation in FITTED if (fact := relation(part, None))]
     if len(found) > 1:
@@ -114,7 +118,7 @@ def _explain_part(part: Part, layout: Layout, indices: np.ndarray, scatter: np.n
         return entries, *at_theta
     if (4.0 * jumps + part.bound >= off)[part.wrong].all():
         return entries, note(Kind.DIGITS_LOST, part.name)
-    if holds_float32(part.value):
+    if holds_float32(part.value) and largest <= FEW_OF_FLOAT32 * size:
         return entries, note(Kind.FLOAT32_DIGITS, part.name, relative_error=largest / size)
     if largest <= APPROXIMATE * size:
         return entries, note(Kind.SMALL_ERROR, part.name, share=largest / size)

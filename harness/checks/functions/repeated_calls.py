@@ -85,7 +85,10 @@ def find_cached_gradient(near: CostNear, source: Gradient, reported: Answer, uni
     """
     moves = [times * (step_away(near.probes) - near.probes.theta) for times in FARTHER]
     is_cached = reported.gradient.any() and all(_ignores(near, source, reported, unit, move) for move in moves)
-    return (wrong(Kind.CACHED_GRADIENT, FUN),) if is_cached else ()
+    kind = (
+        Kind.WHOLE_NUMBERS if np.array_equal(reported.gradient, np.round(reported.gradient)) else Kind.CACHED_GRADIENT
+    )
+    return (wrong(kind, FUN),) if is_cached else ()
 
 
 @np.errstate(all="ignore")

@@ -34,9 +34,7 @@ LIBRARIES = frozenset({"builtins", "functools", "numpy", "operator", "jax", "jax
 """Callables whose type is of these libraries hold no parameters; other callables may be layers with parameters."""
 
 INSTEAD = {
-    "pandas": ".to_numpy(), and build the table inside of fun",
     "polars": ".to_numpy(), and build the table inside of fun",
-    "xarray": ".values",
     "scipy": ".data of a sparse matrix, and build the matrix inside of fun",
     "sparse": ".data of a sparse array, and build the array inside of fun",
     "astropy": ".value, without the unit",
@@ -46,6 +44,13 @@ INSTEAD = {
     "mlx": "np.asarray of it",
 }
 """What to give instead of arrays and tables of other libraries."""
+
+
+LABELLED = ("pandas", "xarray")
+"""Libraries whose arrays have labels, which a new one keeps."""
+
+OF_ROUNDING = 64.0 * 2.0**-53
+"""Imaginary parts below this share of the real ones, as a Fourier transform leaves, are taken for zero."""
 
 
 def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
@@ -71,9 +76,16 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
         values = values.astype(np.float32)
     if values.dtype.kind in "biu":
         values = values.astype(np.float64)
+    if values.dtype.kind == "c" and _is_real(values):
+        values = values.real
     if values.dtype.kind != "f":
         raise TypeError(f"{what} must be real numbers, not {_of_dtype(values, array)}")
     return values
+
+
+def _is_real(values: np.ndarray) -> bool:
+    """Whether imaginary parts are zero, or what rounding leaves of zero."""
+    return bool(np.abs(values.imag).max(initial=0.0) <= OF_ROUNDING * np.abs(values.real).max(initial=0.0))
 
 
 def _is_plain(array: Any) -> bool:
@@ -186,9 +198,19 @@ def like(model: Any, values: np.ndarray) -> Any:
     dtype = to_numpy(model).dtype
     if not np.ndim(model) and not isinstance(model, np.ndarray):
         return dtype.type(values)
+    if kind in LABELLED:
+        return _with_labels(model, values.astype(dtype))
     order = "F" if isinstance(model, np.ndarray) and np.isfortran(model) else "C"
     made = values.astype(dtype, order=order)
     return made.view(np.matrix) if isinstance(model, np.matrix) else made
+
+
+def _with_labels(model: Any, values: np.ndarray) -> Any:
+    """A table of pandas, or an array of xarray, with other values."""
+    if type(model).__module__.startswith("xarray"):
+        return model.copy(data=values)
+    axes = {"columns": model.columns} if values.ndim > 1 else {}
+    return type(model)(values, index=model.index, **axes)
 
 
 def like_in_float64(model: Any, values: np.ndarray) -> Any:
@@ -201,4 +223,6 @@ def like_in_float64(model: Any, values: np.ndarray) -> Any:
         import jax.numpy as jnp
 
         return jnp.asarray(values)
+    if type(model).__module__.partition(".")[0] in LABELLED:
+        return _with_labels(model, values.copy())
     return values.copy() if np.ndim(model) or isinstance(model, np.ndarray) else np.float64(values)

@@ -63,6 +63,8 @@ BUGS = {
     "offset": (lambda g, p: {"b": g["b"] + 0.1}, (Kind.CONSTANT_ERROR, "b", {"error": 0.1})),
     "zero": (lambda g, p: {"V": 0 * g["V"]}, (Kind.ZERO, "V", {})),
     "zero in part": (one("R", 0, lambda x: 0 * x), (Kind.ZERO, "R", {"wrong": 5, "right": 5})),
+    "nearly right": (lambda g, p: {"W": 1.00000001 * g["W"]}, (Kind.FACTOR, "W", {"factor": 1.00000001})),
+    "whole numbers": (lambda g, p: {"W": np.trunc(g["W"])}, (Kind.WHOLE_NUMBERS, "W", {})),
     "mean": (lambda g, p: {"R": g["R"] / 5}, (Kind.FACTOR, "R", {"factor": 0.2, "length": 5, "axis": 1})),
     "clipped": (lambda g, p: {"W": np.clip(g["W"], -0.5, 0.5)}, (Kind.CLIPPED, "W", {"limit": 0.5})),
     "row by row": (lambda g, p: {"W": g["W"] * [[1], [2], [3]]}, (Kind.FACTOR_BY_SLICE, "W", {"axis": 0})),
@@ -192,3 +194,21 @@ def test_what_groups_show_to_be_right_was_examined():
 
     row = (Kind.WRONG_ENTRIES, ("theta", "theta[3, :]"), {"wrong": 10, "known": 3000})
     assert_explained(check_gradient(fun, table), row)
+
+
+@pytest.mark.parametrize("factor", [1.01, 0.98])
+def test_a_factor_near_one_is_named_in_float32_if_all_entries_have_it(factor):
+    theta = np.linspace(-1.0, 1.0, 7, dtype=np.float32)
+    report = check_gradient(lambda t: (np.sin(t).sum(), np.float32(factor) * np.cos(t)), theta)
+    assert_explained(report, (Kind.FACTOR, "theta", {"factor": factor}))
+
+
+def test_errors_of_one_percent_in_float32_are_no_roundings():
+    theta = np.linspace(-1.0, 1.0, 7, dtype=np.float32)
+    report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) * (1.0 + np.float32(0.01) * np.sin(50 * t))), theta)
+    assert_explained(report, (Kind.WRONG_ENTRIES, "theta", {}))
+
+
+def test_whole_numbers_that_are_right_at_theta_are_no_cache():
+    report = check_gradient(lambda t: (np.sum(t**2), (2 * t).astype(int)), np.array([1.0, 2.0, 3.0]))
+    assert (report.verdict, [fact.kind for fact in report.reasons]) == ("disagree", [Kind.WHOLE_NUMBERS])

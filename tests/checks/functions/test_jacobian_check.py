@@ -33,9 +33,10 @@ def off(i, j, share):
 
 def operator(matvec, rmatvec=None):
     def at(x):
-        products = {"matvec": lambda v: matvec(x) @ v}
-        if rmatvec is not None:
-            products["rmatvec"] = lambda w: rmatvec(x).T @ w
+        there = None if rmatvec is None else rmatvec(x)
+        products: dict = {"matvec": lambda v: matvec(x) @ v}
+        if there is not None:
+            products["rmatvec"] = lambda w: there.T @ w
         return LinearOperator(A.shape, **products)  # pyright: ignore[reportCallIssue]
 
     return at

@@ -115,15 +115,50 @@ def test_a_gradient_of_what_is_held_is_refused(mask):
         check_gradient(of_w_and({"x": np.ones(2)}), {"w": W, "x": mask})
 
 
-def like_pandas():
+class Table:
+    """An array with labels, as pandas and xarray have it: libraries that need not be installed."""
+
+    def __init__(self, data, index=("a", "b"), columns=("x", "y", "z")):
+        self.data, self.index, self.columns = np.array(data), index, columns
+        self.dtype, self.shape, self.ndim = self.data.dtype, self.data.shape, self.data.ndim
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.data, dtype)
+
+    def copy(self, data):
+        return type(self)(data, self.index, self.columns)
+
+    def astype(self, dtype):
+        return self.copy(data=self.data.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("library", ["pandas.core.frame", "xarray.core.dataarray"])
+def test_labelled_arrays_are_parameters_and_keep_their_labels(library, dtype):
+    kind = type("Labelled", (Table,), {"__module__": library})
+
+    def fun(t):
+        assert (type(t), t.index, t.columns) == (kind, ("A", "B"), ("X", "Y", "Z"))
+        return np.sin(t.data).sum(), t.copy(data=np.cos(t.data))
+
+    assert check_gradient(fun, kind(W.astype(dtype), ("A", "B"), ("X", "Y", "Z"))).verdict == "agree"
+
+
+def test_an_imaginary_part_of_zero_or_of_rounding_is_taken_for_zero():
+    for imaginary in (0.0, 1e-17):
+        fun = lambda t, i=imaginary: (np.sin(t).sum() + 1j * i, np.cos(t) + 1j * i)  # noqa: E731
+        assert check_gradient(fun, W).verdict == "agree"
+
+
+def like_polars():
     """A table that NumPy would take for an array, from a library that need not be installed."""
-    module = ModuleType("pandas.core.frame")
+    module = ModuleType("polars.dataframe.frame")
     frame = type("DataFrame", (), {"__array__": lambda self, *_: W, "__module__": module.__name__})
     return frame()
 
 
 REFUSED = {
-    "pandas": (like_pandas(), "not DataFrame of pandas; give .to_numpy.., and build the table inside of fun"),
+    "polars": (like_polars(), "not DataFrame of polars; give .to_numpy.., and build the table inside of fun"),
     "masked array": (np.ma.array(W, mask=W > 0), r"not a masked array; give .compressed\(\) of it"),
     "structured array": (np.zeros(2, [("a", float)]), "not a structured array; give a dict of its fields"),
     "record array": (np.zeros(2, [("a", float)]).view(np.recarray), "not recarray; give np.asarray of it"),
