@@ -77,7 +77,7 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
     if values.dtype.kind in "biu":
         values = values.astype(np.float64)
     if values.dtype.kind == "c" and _is_real(values):
-        values = values.real
+        values = np.real(values)
     if values.dtype.kind != "f":
         raise TypeError(f"{what} must be real numbers, not {_of_dtype(values, array)}")
     return values
@@ -85,7 +85,8 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
 
 def _is_real(values: np.ndarray) -> bool:
     """Whether imaginary parts are zero, or what rounding leaves of zero."""
-    return bool(np.abs(values.imag).max(initial=0.0) <= OF_ROUNDING * np.abs(values.real).max(initial=0.0))
+    real, imaginary = np.abs(np.real(values)), np.abs(np.imag(values))
+    return bool(imaginary.max(initial=0.0) <= OF_ROUNDING * real.max(initial=0.0))
 
 
 def _is_plain(array: Any) -> bool:
