@@ -7,10 +7,10 @@ rest, and then all digits, because that is what published accuracies refer to. M
   93.9% and 90.7% to 91.8%;
 - all digits: 95.1% to 96.0% after 50 (the course says about 95.3%), 96.5% (the article's) is reached after 55 to 70,
   and 97.6% to 98.5% after 100;
-- all digits, baseline, λ = 0.1: 95.2% to 95.6% after 150 (published: 95.08%); 100 give 94.2% to 94.9%.
+- all digits, baseline, λ = 0.1: 95.2% to 95.9% after 150 (published: 95.08%); 100 give 94.2% to 94.9%.
 
-The same machine gives the same θ each time. Another BLAS, or another number of its threads, rounds differently, which
-100 line searches amplify to some tenths of a percent.
+The same BLAS gives the same θ each time, whatever its number of threads. Another one rounds differently, which 100 line
+searches amplify to some tenths of a percent.
 """
 
 import json

@@ -3,16 +3,19 @@
 Examples are columns, as in the lecture notes: the formulas of `harness.sources.loop`, with which this module shares
 nothing, on matrices. X is stored with examples as rows, so that A_0 = Xᵀ is a view of it, and W A_0 and δ A_0ᵀ are the
 two layouts in which a matrix product is fastest. The examples are taken in blocks: a block of X read for the forward
-product is still in the cache when the gradient product reads it again. The blocks are in one place, `_blocks`.
+product is still in the cache when the gradient product reads it again. Blocks are worked on side by side.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
+from harness.processors import map_blocks
+from reference.network import Network
 from reference.problem import Problem
 
-BLOCK_ROWS = 2000  # of X, or columns of A_0: 6 MB of digits
+BLOCK_ROWS = 1250  # of X, or columns of A_0: 4 MB of digits
 
 
 def _sigmoid_cross_entropy(Z, Y):
@@ -51,34 +54,38 @@ def cost_and_gradient(problem: Problem, theta: np.ndarray) -> tuple[float, np.nd
     dJ/dW_l = δ_l A_{l-1}ᵀ/m + λ/m · W_l,  dJ/db_l = Σ δ_l/m.
     """
     network, m = problem.network, problem.m
+    gradient, cost = np.zeros_like(theta), 0.0
+    for losses, of_block in map_blocks(partial(_of_block, network, theta), list(_blocks(problem, theta.dtype))):
+        cost += losses
+        gradient += of_block
+    gradient /= m
+    for Gradient, Theta in zip(network.unpack(gradient), network.unpack(theta)):
+        Gradient[:, 1:] += (problem.l2 / m) * Theta[:, 1:]
+        cost += problem.l2 / 2 * np.square(Theta[:, 1:]).sum()
+    return float(cost / m), gradient
+
+
+def _of_block(network: Network, theta: np.ndarray, block: tuple[np.ndarray, np.ndarray]) -> tuple[float, np.ndarray]:
+    """The sums of the losses and of their gradients over a block."""
+    X, Y = block
     weights = [Theta[:, 1:] for Theta in network.unpack(theta)]
     biases = [Theta[:, :1] for Theta in network.unpack(theta)]
-    output = _OUTPUT[network.output.name]
-    Deltas_W = [np.zeros(W.shape, theta.dtype) for W in weights]
-    Deltas_b = [np.zeros(b.shape, theta.dtype) for b in biases]
-    cost = 0.0
-    for X, Y in _blocks(problem, theta.dtype):
-        Zs, As = [], [X]
-        for W, b, f in zip(weights, biases, network.hidden):
-            Z = W @ As[-1]
-            Z += b
-            Zs.append(Z)
-            As.append(f(Z))
-        prediction, losses = output(weights[-1] @ As[-1] + biases[-1], Y)
-        cost += losses
-        delta = prediction - Y
-        for layer in reversed(range(len(weights))):
-            Deltas_W[layer] += delta @ As[layer].T
-            Deltas_b[layer] += delta.sum(axis=1, keepdims=True)
-            if layer:
-                delta = weights[layer].T @ delta
-                delta *= network.hidden[layer - 1].slope(Zs[layer - 1], As[layer])
+    Zs, As = [], [X]
+    for W, b, f in zip(weights, biases, network.hidden):
+        Z = W @ As[-1]
+        Z += b
+        Zs.append(Z)
+        As.append(f(Z))
+    prediction, losses = _OUTPUT[network.output.name](weights[-1] @ As[-1] + biases[-1], Y)
+    delta = prediction - Y
     gradient = np.empty_like(theta)
-    for Gradient, W, Delta_W, Delta_b in zip(network.unpack(gradient), weights, Deltas_W, Deltas_b):
-        Gradient[:, :1] = Delta_b / m
-        Gradient[:, 1:] = Delta_W / m + (problem.l2 / m) * W
-        cost += problem.l2 / 2 * np.square(W).sum()
-    return float(cost / m), gradient
+    for layer, Gradient in reversed(list(enumerate(network.unpack(gradient)))):
+        Gradient[:, 1:] = delta @ As[layer].T
+        Gradient[:, :1] = delta.sum(axis=1, keepdims=True)
+        if layer:
+            delta = weights[layer].T @ delta
+            delta *= network.hidden[layer - 1].slope(Zs[layer - 1], As[layer])
+    return losses, gradient
 
 
 def cost_and_gradient_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
