@@ -8,6 +8,7 @@ the others. At a kink any slope between the one-sided derivatives is a conventio
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ from harness.checks.activations.slope_oracles import (
     ask_oracles,
     slope_function,
 )
+from harness.checks.activations.torch_formulas import OverTorch
 from harness.checks.activations.z_grid import OF_Z, GridPoints, Notation, grid
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -46,13 +48,14 @@ JUNCTIONS_SHOWN = 6  # junctions that are reported one by one; the details have 
 
 
 @settings_kept
-def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
+def check_activation(activation: str | Activation | type, *, order: int = 1) -> Report:
     """Check the record of one activation, by itself.
 
     Parameters
     ----------
-    activation : str or Activation
-        A record, the name of a registered one, or ``module:attribute``.
+    activation : str, Activation or torch.autograd.Function
+        A record, the name of a registered one, or ``module:attribute``. Of a `torch.autograd.Function`, forward is the
+        formula and backward the claimed slope; its kinks need no declaration.
     order : 1 or 2
         With 2, the second derivative is reported, too; a curvature in the record is judged in any case.
 
@@ -74,11 +77,18 @@ def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
         raise ValueError(f"order must be 1 or 2, not {order!r}")
     f = as_written(find_activation(activation))
     report = _check_slope(f)
+    if isinstance(f, OverTorch) and f.is_pair and (kinks := _kinks_found(report)):
+        f = replace(f, kinks=kinks)  # a pair cannot declare them
+        report = _check_slope(f)
     if f.surrogate:
         report = excuse_surrogate(report)
     for claim in list_other_claims(f):
         report = add_claim(report, claim, _check_slope(claim.record, claim.notation))
     return add_second_derivative(report, f) if order == 2 else report
+
+
+def _kinks_found(report: Report) -> tuple[float, ...]:
+    return tuple(kink["z"] for kink in report.details["kinks"] if kink["jumps"] and not kink["value_jumps"])
 
 
 def _check_slope(f: Activation, notation: Notation = OF_Z) -> Report:

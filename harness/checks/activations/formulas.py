@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
 from harness.checks.activations.array_proxies import run_on_entries
+from harness.checks.activations.torch_formulas import in_torch, is_function_pair, record_of_pair
 from harness.facts.activation_messages import OF_VECTORS
 from harness.named_objects import import_attribute
 from reference.activations import ACTIVATIONS, Activation, get_activation
@@ -38,17 +39,21 @@ ADVICE = {
 """What to write instead, by words of the exception that NumPy, JAX, PyTorch or flint raises."""
 
 
-def find_activation(name: str | Activation) -> Activation:
-    """A record, a registered one by its name, or the one that ``module:attribute`` names.
+def find_activation(name: Any) -> Activation:
+    """A record, a registered one by its name, one that ``module:attribute`` names, or a `torch.autograd.Function`.
 
     Raises
     ------
     ValueError
         When there is none, or it is something else.
     """
+    if is_function_pair(name):
+        return record_of_pair(name)
     if not isinstance(name, str) or ":" not in name:
         return get_activation(name)
     found = import_attribute(name)
+    if is_function_pair(found):
+        return record_of_pair(found)
     if not isinstance(found, Activation):
         raise ValueError(f"{name} is of type {type(found).__name__}, but an Activation is needed")
     return found
@@ -62,7 +67,7 @@ def advise(reason: BaseException) -> str:
 @lru_cache(maxsize=64)
 def as_written(f: Activation) -> Activation:
     """The record with formulas that run in NumPy's float64 and in every arithmetic, however they are written."""
-    f = _with_float_slope(_in_float64(f))
+    f = _with_float_slope(_in_float64(in_torch(f)))
     if ACTIVATIONS.get(f.name) is f:
         return f
 
@@ -157,10 +162,6 @@ def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.nda
         refusal = f"{name} cannot be computed in NumPy for z of shape {z.shape} ({advise(reason)})"
         raise ValueError(f"{refusal}. {OF_VECTORS}" if _takes_matrices(f, part) else refusal) from reason
     kind = type(computed).__name__
-    if type(computed).__module__.partition(".")[0] == "torch":
-        raise ValueError(
-            f"{name} came back as a {kind} of torch: write xp.exp(z) for torch.exp(z), and np.exp(z) in the slope"
-        )
     if str(getattr(computed, "dtype", "")) in ("float32", "float16", "bfloat16"):
         raise ValueError(
             f"{name} came back as {computed.dtype} for z of float64: compute it in float64, without a cast and without "

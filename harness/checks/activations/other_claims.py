@@ -7,6 +7,7 @@ slope, and da/dβ the "slope" of a formula in which β is moved in the place of 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from harness.bounds.activation_bound import FORMULA_ERRORS
 from harness.checks.activations.formulas import as_written
 from harness.checks.activations.slope_answers import CLAIMED
+from harness.checks.activations.torch_formulas import OverTorch, runs_in_torch
 from harness.checks.activations.z_grid import Notation, grid
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
@@ -21,7 +23,7 @@ from harness.verdict.report import Report
 from reference.activations import Activation
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.tangent import Tangent
-from reference.namespaces import NUMPY
+from reference.namespaces import NUMPY, Namespace
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
 
@@ -67,7 +69,7 @@ def _slope_as_value(f: Activation, curvature: Callable[[Any, Any], Any]) -> Acti
 
 
 @dataclass(frozen=True, eq=False)
-class InParameter(Activation):
+class InParameter(OverTorch):
     """f as a function of z whose "slope" is its derivative in a parameter p: only p is moved, at each z by itself.
 
     Attributes
@@ -103,7 +105,8 @@ def _in_parameter(f: Activation, name: str, derivative: Callable[..., Any], at: 
         return formula(xp, *_held_and_moved(xp, z, at[name]))
 
     title = f"{f.name} as a function of {name}"
-    return InParameter(title, value, plain.slope, kinks=kinks, formula=formula, usual=at[name])
+    tensors = partial(value, Namespace("torch", np)) if runs_in_torch(plain) else None
+    return InParameter(title, value, plain.slope, kinks=kinks, formula=formula, usual=at[name], tensors=tensors)
 
 
 def _held_and_moved(xp: Any, z: Any, p: float) -> tuple[Any, Any]:
@@ -118,6 +121,8 @@ def _held_and_moved(xp: Any, z: Any, p: float) -> tuple[Any, Any]:
         from reference.arithmetics.balls import values
 
         return values(z), p + (z - values(z))
+    if xp.name == "torch":
+        return z.detach(), p + (z - z.detach())
     if xp.name == "complex":
         return (real := np.real(np.asarray(z))), p + (z - real)
     return z, p

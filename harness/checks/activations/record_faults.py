@@ -122,6 +122,8 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
     """
     faults, balls = [], slopes.get("ball")
     exact = {"value": balls.value, "slope": balls.slope, "jax": balls.slope} if balls else {}
+    if not balls and slopes:  # no number is certain, but there is one
+        exact = {"slope": next(iter(slopes.values())).slope}
     parts = {"value": points.a, "slope": points.slope}
     if "jax" in slopes:
         parts["jax"] = np.where(points.judged & ~points.at_junctions, slopes["jax"].slope, 0.0)
@@ -132,7 +134,8 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
         if avoidable.any():
             i = int(avoidable.argmax())
             could_be = {"expected": float(exact[part][i] + 0.0), "z": float(points.z[i])}  # no negative zero
-            is_wrong = part != "jax" and (avoidable & np.isnan(computed) & ~points.judged).any()
+            compared = points.judged if balls else np.zeros(points.z.shape, dtype=bool)
+            is_wrong = part != "jax" and (avoidable & np.isnan(computed) & ~compared).any()
             kind = Kind.DROPPED_BRANCH if part == "jax" else Kind.FORMULA_NOT_FINITE
             faults.append((wrong if is_wrong else note)(kind, *where, **could_be))
         elif broken.any():

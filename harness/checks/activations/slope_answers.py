@@ -12,7 +12,7 @@ from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations.junctions import Junction
 from harness.checks.activations.likely_bugs import ClaimedSlope, find_likely_bugs
 from harness.checks.activations.proof import Proof
-from harness.checks.activations.slope_oracles import ORACLES, OracleSlopes, SlopeFunction
+from harness.checks.activations.slope_oracles import IN_TORCH, ORACLES, OracleSlopes, SlopeFunction
 from harness.checks.activations.z_grid import BRIDGED, OF_Z, GridPoints, Notation
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -24,7 +24,7 @@ from reference.measured import MeasuredSlope
 
 CLAIMED, ONE_SIDED = "slope", "one-sided derivative"
 
-FAMILIES = {name: SOURCES[name].family for name in ORACLES}
+FAMILIES = {name: SOURCES[name].family for name in ORACLES} | {IN_TORCH: IN_TORCH}
 
 SAMPLED = 1e3
 """A rounding error that was sampled, and not bounded, may be too small by much. It is widened by this factor."""

@@ -11,6 +11,7 @@ import numpy as np
 from harness.bounds.activation_bound import FORMULA_ERRORS, activation_bound
 from harness.bounds.tolerances import MEANINGLESS
 from harness.checks.activations.formulas import advise
+from harness.checks.activations.torch_formulas import runs_in_torch, slope_by_autograd
 from harness.checks.activations.z_grid import floats_beside
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -32,6 +33,10 @@ ORACLES = {
 """Where the ``slope(f, z)`` is of each kind of gradient source that needs no slope by hand."""
 
 
+IN_TORCH = "torch"
+"""The source beside these of a formula over torch."""
+
+
 class OracleSlopes(NamedTuple):
     """What the oracles compute, notes on how, why others cannot, and which of them ran code that no caller does."""
 
@@ -46,12 +51,16 @@ class OracleSlopes(NamedTuple):
         return self._replace(slopes=self.slopes | called, quick=frozenset())
 
 
+def _slope_by(name: str, f: Activation, z: np.ndarray) -> MeasuredSlope:
+    return slope_by_autograd(f, z) if name == IN_TORCH else import_module(ORACLES[name]).slope(f, z)
+
+
 def ask_oracles(f: Activation, z: np.ndarray, noise: np.ndarray) -> OracleSlopes:
     """The slope at each z by every oracle; `noise` is how far rounding can move f(z)."""
     slopes, notes, left_out = {}, {}, {}
-    for name in ORACLES:
+    for name in [*ORACLES, *([IN_TORCH] if runs_in_torch(f) else [])]:
         try:
-            measured = import_module(ORACLES[name]).slope(f, z)
+            measured = _slope_by(name, f, z)
             if np.shape(measured.slope) != z.shape:
                 raise ValueError(f"the slopes of {z.size} numbers have shape {np.shape(measured.slope)}")
             slopes[name] = measured
@@ -78,9 +87,10 @@ def slope_function(f: Activation, z: np.ndarray) -> SlopeFunction | None:
         return np.broadcast_to(a.slope if isinstance(a, Tangent) else 0.0, z.shape)
 
     def by_oracle(name: str) -> SlopeFunction:
-        return lambda z: import_module(ORACLES[name]).slope(f, z).slope
+        return lambda z: _slope_by(name, f, z).slope
 
-    for method in (by_tangent, *map(by_oracle, ("complex-step", "jax", "ball"))):
+    others = (IN_TORCH,) if runs_in_torch(f) else ("complex-step", "jax", "ball")
+    for method in (by_tangent, *map(by_oracle, others)):
         with contextlib.suppress(*FORMULA_ERRORS):
             method(z)
             return lambda z, method=method: np.where(np.isfinite(f(z.copy())), method(z), np.nan)

@@ -10,6 +10,7 @@ from harness import ACTIVATIONS, Activation, check_activation
 from harness.checks.activations.array_proxies import DEEPEST, run_on_entries
 from harness.checks.activations.formulas import as_written, find_activation
 from harness.checks.activations.proof import prove
+from harness.checks.activations.slope_answers import CLAIMED
 from reference.arithmetics.balls import exact, precision, slopes, value_of, variables
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.increments import Increment
@@ -202,12 +203,75 @@ def test_a_formula_with_parameters_is_asked_for_them():
     np.testing.assert_array_equal(answer.value, 3.0 * np.maximum(Z, 0.0))
 
 
-@pytest.mark.more
-def test_what_torch_returns_gets_one_sentence():
+@pytest.fixture(scope="module")
+def over_torch():
+    """Records whose formulas call torch, and pairs of torch, right ones first."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
-    f = Activation("torch", lambda xp, z: torch.tanh(torch.as_tensor(z)), lambda z, a: 1.0 - a * a)
-    with pytest.raises(ValueError, match=r"came back as a Tensor of torch: write xp.exp\(z\) for torch.exp\(z\)"):
-        check_activation(f)
+    sigma = lambda z: 0.5 + 0.5 * np.tanh(0.5 * z)  # noqa: E731
+
+    class Swish(torch.autograd.Function):
+        factor = 1.0
+
+        @staticmethod
+        def forward(ctx, z):
+            ctx.save_for_backward(z)
+            return z * torch.sigmoid(z)
+
+        @classmethod
+        def backward(cls, ctx, upstream):
+            (z,) = ctx.saved_tensors
+            s = torch.sigmoid(z)
+            return upstream * cls.factor * (s + z * s * (1.0 - s))
+
+    class Half(Swish):
+        factor = 0.5
+
+    class ReLU(torch.autograd.Function):
+        @staticmethod
+        def forward(z):
+            return z.clamp(min=0.0)
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx, upstream):
+            return upstream * (ctx.saved_tensors[0] > 0.0)
+
+    gelu = torch.nn.functional.gelu
+    right = {
+        "tanh": Activation("torch", lambda xp, z: torch.tanh(z), lambda z, a: 1.0 - a * a),
+        "as_tensor": Activation("torch", lambda xp, z: torch.tanh(torch.as_tensor(z)), lambda z, a: 1.0 - a * a),
+        "both": Activation("torch", lambda xp, z: torch.sigmoid(z), lambda z, a: torch.sigmoid(-z) * a),
+        "module": Activation("torch", lambda xp, z: gelu(z), ACTIVATIONS["gelu"].slope),
+        "kink": Activation("torch", lambda xp, z: torch.relu(z), lambda z, a: (a > 0.0) * 1.0, kinks=(0.0,)),
+        "pair": Swish,
+        "pair with a kink": ReLU,
+    }
+    wrong = {
+        "sign": Activation("torch", lambda xp, z: torch.tanh(z), lambda z, a: a * a - 1.0),
+        "factor": Activation("torch", lambda xp, z: torch.sigmoid(2.0 * z), lambda z, a: sigma(2.0 * z) * (1.0 - a)),
+        "backward": Half,
+        "parameter": Activation(
+            "torch",
+            lambda xp, z, b=2.0: torch.sigmoid(b * z),
+            lambda z, a: 2.0 * torch.sigmoid(-2.0 * z) * a,
+            parameters={"b": lambda z, a, b: sigma(b * z) * sigma(-b * z)},
+        ),
+        "NaN": Activation("torch", lambda xp, z: torch.sigmoid(z), lambda z, a: torch.exp(-z) * a * a),
+    }
+    return right, wrong
+
+
+@pytest.mark.more
+def test_formulas_and_functions_of_torch_run_in_torch(over_torch):
+    right, wrong = over_torch
+    assert {name: check_activation(f).verdict for name, f in right.items()} == dict.fromkeys(right, "agree")
+    reports = {name: check_activation(f) for name, f in wrong.items()}
+    assert {name: report.verdict for name, report in reports.items()} == dict.fromkeys(wrong, "disagree")
+    assert reports["sign"].outliers == reports["backward"].outliers == (CLAIMED,)
+    assert all("torch" in {row.name for row in report.sources} for report in reports.values())
 
 
 INSTEAD = {
