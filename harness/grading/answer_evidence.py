@@ -68,10 +68,10 @@ def is_understood(interface: Interface, found: Explanations, given: GivenAnswers
 
     Any of these is enough: a right cost, a right regulariser, a bug of the zoo that gives just this cost or gradient, a
     right layer, or a simple relation of the whole gradient to the right one. A cost that is not finite needs none, nor
-    does a gradient source, which has no convention.
+    does a gradient source or a function of lists of weights and biases, which have no convention to be wrong about.
     """
     answers = given.answers
-    if interface.is_source or (interface.of_cost and not given.costs_are_finite):
+    if interface.is_source or interface.has_one_convention or (interface.of_cost and not given.costs_are_finite):
         return True
     if (
         regularised
@@ -97,6 +97,8 @@ def explain_answers(
     exercise : the one in whose answer patterns are looked for
     """
     facts = describe_bugs(found, exercise.problem, exercise.theta, given.costs_are_finite)
+    if not interface.of_cost:  # nothing is said of a cost that is not there
+        facts = [fact for fact in facts if fact.kind != Kind.GRADIENT_WRONG_TOO]
     if Kind.COST_UNEXPLAINED in kinds_of(facts) and (pattern := find_cost_pattern(given.answers)):
         facts = [pattern if fact.kind == Kind.COST_UNEXPLAINED else fact for fact in facts]
     if found.gradient_wrong and not found.of_gradient and not found.of_both:

@@ -29,6 +29,9 @@ MOST_FUNCTIONS = 8
 MOST_FATAL = 2
 """So many functions may end their process or take too long; then no other is tried."""
 
+MOST_PARAMETERS = 1000
+"""Of a network that is asked for one example at a time, which may be made of scalars."""
+
 ALL_EXAMPLES = "5000"
 """A number in code that is written for all of the course's examples."""
 
@@ -187,7 +190,9 @@ def _best_interface(
 
 
 def _interface(exercises: Sequence[Exercise], cost: Attempt | None, gradient: Attempt | None, **options) -> Interface:
-    model = next(attempt.model for attempt in (cost, gradient) if attempt)
+    found = next(attempt for attempt in (cost, gradient) if attempt)
+    model, is_slow = found.model, found.call.convention.single
+    exercises = [exercise for exercise in exercises if not is_slow or exercise.theta.size <= MOST_PARAMETERS]
     return Interface(cost, gradient, exercises=tuple(exercise.of_model(model) for exercise in exercises), **options)
 
 

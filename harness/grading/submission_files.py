@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.grading.parameter_roles import readings
+from harness.grading.scalar_networks import scalar_networks_in
 from harness.grading.submission_code import imported_names, tried_imports, with_settings
 from harness.grading.submission_functions import Function, functions_in
 from reference.user_input import error_in_words
@@ -258,8 +259,10 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
         at = f" (line {error.lineno})" if error.lineno else ""  # none, where it holds null bytes
         return _unreadable(name, shown, f"{error.msg}{at}")
     except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
-        return _unreadable(name, shown, error_in_words(error))
-    functions = [replace(function, file=name) for function in with_settings(tree, list(functions_in(tree)))]
+        kind = "it is no notebook: " if path.suffix == ".ipynb" else ""
+        return _unreadable(name, shown, f"{kind}{error_in_words(error)}")
+    found = [*functions_in(tree), *scalar_networks_in(tree)]
+    functions = [replace(function, file=name) for function in with_settings(tree, found)]
     stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
     return SubmissionFile(
         name,

@@ -41,7 +41,7 @@ class Function:
     parameters : positional parameters; those after the first `required` have `defaults`
     takes_more : whether it has ``*args``
     defaults : values, or `NO_LITERAL`
-    stand_in : a line of Python that defines it where the submission does not: a wrapper that passes parameters by name,
+    stand_in : Python that defines it where the submission does not: a wrapper that passes parameters by name,
         makes an object and calls its method, runs the forward pass first, or sets constants
     file : the module's file that defines it
     wraps : the function or method that a stand-in calls, such as "Net.loss"

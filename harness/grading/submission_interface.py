@@ -17,6 +17,9 @@ from harness.grading.submission_functions import Function
 from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess, as_spoiling
 from harness.isolation.limits import ENDINGS
 
+REPEATED = 1e-9
+"""Relative to the largest entry: an answer that differs by more when it is called again is another one."""
+
 FAR = 1.0
 """An answer whose parts are farther than that from the right one, relative to it, is none of the exercise."""
 
@@ -172,6 +175,11 @@ class Interface:
         return (*cost, "gradient", *(("regularised",) if self.model.regularised else ()))
 
     @property
+    def has_one_convention(self) -> bool:
+        """Whether it can be called in one way alone, as functions of one example are."""
+        return any(attempt.call.convention.single for attempt in self.attempts)
+
+    @property
     def conventions(self) -> list[str]:
         """In what it differs from the course's own way."""
         found: list[str] = self.model.differences()
@@ -240,7 +248,15 @@ class Interface:
         parts = [
             [np.nan if part is None else part for part in (given.cost, given.gradient)] for given in (answer, again)
         ]
-        return all(np.array_equal(before, after, equal_nan=True) for before, after in zip(*parts))
+        return all(_is_same(before, after) for before, after in zip(*parts))
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    """Whether two answers are one up to rounding, which the order of a set may change."""
+    largest = float(np.nan_to_num(np.abs(before)).max())
+    return np.shape(before) == np.shape(after) and np.allclose(
+        before, after, rtol=0.0, atol=REPEATED * largest, equal_nan=True
+    )
 
 
 @dataclass(frozen=True, eq=False)

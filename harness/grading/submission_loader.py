@@ -21,6 +21,9 @@ from harness.grading.submission_code import FAILURES, runnable
 DRAWING = ("matplotlib", "seaborn", "plotly", "IPython", "ipywidgets", "mpl_toolkits", "google", "tqdm", "ipdb")
 """Modules that show something, and compute nothing."""
 
+PYTHON_2 = ("xrange", "raw_input", "unicode", "basestring", "long", "reduce", "cmp", "execfile")
+"""Names that Python 2 defines."""
+
 DATA_FOLDER = "data"
 """The folder with the data, beside the submission's files; whatever file is opened is looked for there as well."""
 
@@ -206,6 +209,8 @@ def call(file: str, name: str, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except NameError as error:
+        if error.name in PYTHON_2:
+            raise NameError(f"{error.name} is Python 2, and this is Python 3") from error
         if lacking := _lacking(error, vars(module).get(FAILURES, ())):
             raise NotHandedIn(lacking) from error
         raise

@@ -862,7 +862,7 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         "rwr",
         "slope-halved",
     ),
-    "micrograd-wrong.py": (_changed("micrograd.py", ("(1 - t ** 2) * out.grad", "(1 - t) * out.grad")), "rw-", ""),
+    "micrograd-wrong.py": (_changed("micrograd.py", ("(1 - t ** 2) * out.grad", "(1 - t) * out.grad")), "-w-", ""),
     "forward-first-wrong.py": (
         _changed("forward-first.py", ("(h, y, Theta1", "(h, y, Theta1"), ("d3 = h - Y", "d3 = Y - h")),
         "rwr",

@@ -12,8 +12,8 @@ from tests.grading.submissions import graded_here
 
 LETTERS = {"right": "r", "wrong": "w", "absent": "-"}
 
-QUICK_RIGHT = ("la.py", "last-is-zero.py", "extra.py", "extra-in-front.py", "network.py", "trainer.py")
-QUICK_WRONG = ("la-cost-halved.py", "extra-no-mean.py", "two-layer-net-reg.py")
+QUICK_RIGHT = ("la.py", "last-is-zero.py", "extra.py", "extra-in-front.py", "network.py", "trainer.py", "micrograd.py")
+QUICK_WRONG = ("extra-no-mean.py", "two-layer-net-reg.py")
 """Those of one file that are graded in a moment, in this process."""
 
 
