@@ -261,6 +261,14 @@ ROWS: dict[Kind, Row] = {
         example="# The loss of a network with a million parameters.",
         advice="Nothing, or check the parts with a rule of their own alone, at smaller sizes.",
     ),
+    Kind.WITHIN_TOLERANCE: Row(
+        "JAX's derivatives differ from those of the values by what a solver leaves: its tolerance is {tolerance:.1e}. "
+        "accuracy={accuracy:.0e} accepts such errors.",
+        meaning="The rule is right up to the solver's tolerance. Smaller mistakes of it would not show.",
+        cause="An implicit or adjoint derivative of a solution that an iterative solver approximates.",
+        example="# diffrax.diffeqsolve by an implicit solver with rtol=1e-6.",
+        advice="Give accuracy=, or a smaller tolerance. For a rule that is no derivative on purpose, trust= its name.",
+    ),
     Kind.TRUSTED_RULE: Row(
         "Taken as they are, and not checked: {where}.",
         meaning="These derivatives are a matter of definition.",

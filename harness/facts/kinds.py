@@ -186,6 +186,7 @@ class Kind(StrEnum):
     VALUE_DEPENDS_ON_RUN = "value-depends-on-run"
     VALUE_NOT_FINITE = "value-not-finite"
     WRONG_RULE = "wrong-rule"
+    WITHIN_TOLERANCE = "within-tolerance"
     ZERO_DERIVATIVE = "zero-derivative"
 
     # -- drop-ins: harness/facts/drop_in_messages.py -------------------------------------------------------------------

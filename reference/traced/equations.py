@@ -19,6 +19,9 @@ from reference.traced.primitive import Primitive
 UNUSED = -1
 """The slot of an output that nobody reads."""
 
+RANDOM_BITS = ("random_bits", "threefry2x32", "rng_bit_generator", "rng_uniform")
+"""Primitives that make random numbers of a key."""
+
 PRIMAL_PARAMETERS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """The parameter that holds the program of a call, by the primitive and the release of JAX."""
 
@@ -170,6 +173,11 @@ def primal_of(equation: Equation) -> Program:
 def iterates(program: Program) -> bool:
     """Whether a loop with a condition occurs in it, however deep."""
     return any(eq.primitive.iterates or any(map(iterates, eq.programs)) for eq in program.equations)
+
+
+def draws(program: Program) -> bool:
+    """Whether random numbers are drawn in it."""
+    return any(eq.name in RANDOM_BITS or any(map(draws, eq.programs)) for eq in program.equations)
 
 
 def reads_bits(program: Program) -> bool:

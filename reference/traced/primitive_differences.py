@@ -198,10 +198,18 @@ def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequen
 
 
 def _best(found: Slopes) -> Slopes:
-    """The slopes with the smallest errors of all widths, and these errors."""
+    """The slopes with the smallest errors of all widths, and these errors.
+
+    Where the slopes of another width contradict them, as those of values that a bisection rounds do by chance, the
+    error is at least as large.
+    """
     tried, errors = found
-    best = np.argmin(np.where(np.isnan(errors), np.inf, errors), axis=0)[None]
-    return np.take_along_axis(tried, best, 0)[0], np.take_along_axis(errors, best, 0)[0]
+    errors = np.where(np.isnan(errors), np.inf, errors)
+    best = np.argmin(errors, axis=0)[None]
+    slope, error = (np.take_along_axis(x, best, 0)[0] for x in (tried, errors))
+    with np.errstate(invalid="ignore"):
+        beyond = np.abs(tried - slope) - errors
+    return slope, np.fmax(error, np.fmax.reduce(np.where(np.isfinite(beyond), beyond, 0.0), axis=0))
 
 
 def _richardson(

@@ -52,10 +52,19 @@ def tightened(program: Program, largest: float) -> Program:
     A tolerance does nothing but decide whether a loop goes on. Where there is no such number, as in a loop that accepts
     and refuses steps by their errors, it is a number that takes part in a choice.
     """
+    return _scaled(program, set(_tolerances(program, largest)))
+
+
+def largest_tolerance(program: Program) -> float:
+    """The largest tolerance of a program's solvers; zero where there is none."""
+    return max(_tolerances(program, LARGEST_TOLERANCES[0]).values(), default=0.0)
+
+
+def _tolerances(program: Program, largest: float) -> dict[Any, float]:
     uses = _uses_of_constants(program, [Use.COMPUTES] * len(program.results), in_loop=False)[1]
-    small = [key for key, number in numbers_in(program) if 0.0 < abs(number) <= largest]
-    chosen = {key for key in small if uses[key] == Use.GOES_ON} or {key for key in small if uses[key] & Use.CHOOSES}
-    return _scaled(program, chosen)
+    small = {key: abs(number) for key, number in numbers_in(program) if 0.0 < abs(number) <= largest}
+    deciding = {key: size for key, size in small.items() if uses[key] == Use.GOES_ON}
+    return deciding or {key: size for key, size in small.items() if uses[key] & Use.CHOOSES}
 
 
 def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:

@@ -89,8 +89,22 @@ def compare_derivatives(
     reference = None if gradient is None else report_reference(point, gradient)
     comparison = _compare(point, plan, reference)
     if comparison.disagreeing and not _is_same_for_callers(comparison):
-        return _compare(point, replace(plan, quickly=False), reference)
-    return comparison
+        comparison = _compare(point, replace(plan, quickly=False), reference)
+    return _within_tolerance(comparison, reference) or comparison
+
+
+def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Comparison | None:
+    """The comparison that accepts what a solver's tolerance leaves, where that explains all, with a doubt."""
+    point, plan = comparison.point, comparison.look.plan
+    if point.case.accuracy or not comparison.disagreeing:
+        return None
+    tolerance = max(mode.tolerance for mode in plan.modes)
+    if not tolerance:
+        return None
+    accuracy = SOLVERS_FACTOR * tolerance
+    again = _compare(replace(point, case=replace(point.case, accuracy=accuracy)), plan, reference)
+    fact = doubt(Kind.WITHIN_TOLERANCE, tolerance=tolerance, accuracy=accuracy)
+    return None if again.disagreeing else replace(again, facts=(*again.facts, fact))
 
 
 def _is_same_for_callers(comparison: Comparison) -> bool:

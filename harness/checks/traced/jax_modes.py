@@ -26,7 +26,7 @@ from reference.traced.eager_run import InOwnTypes
 from reference.traced.equations import Program, iterates, lifted
 from reference.traced.interpreter import Run
 from reference.traced.rule_origins import whose
-from reference.traced.solver_tolerances import more_accurate
+from reference.traced.solver_tolerances import largest_tolerance, more_accurate
 from reference.traced.traced_function import Traced
 
 MODES = ("reverse", "forward")
@@ -272,6 +272,13 @@ class Mode:
         if not any(map(iterates, self.programs)):
             return False
         return self._is_reverse or solves(Traced(self._function, *self.leaves).program)
+
+    @property
+    def tolerance(self) -> float:
+        """The largest tolerance of the solvers in its programs and in f's; zero where there is none."""
+        if not self.has_solver:
+            return 0.0
+        return max(map(largest_tolerance, [*self.programs, Traced(self._function, *self.leaves).program]))
 
     @np.errstate(all="ignore")
     def solvers_error(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, float]:

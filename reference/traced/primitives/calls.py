@@ -12,7 +12,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, directions, is_constant, unknown_where
 from reference.traced.bounded_run import Unbounded
-from reference.traced.equations import Equation, bind, iterates, reads_bits
+from reference.traced.equations import Equation, bind, draws, is_floating, is_key, iterates, reads_bits
 from reference.traced.primitive import EXACT, Primitive
 from reference.traced.primitive_differences import by_its_rule, differenced, values_of
 from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widely, widened
@@ -36,11 +36,29 @@ def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Inc
     place, program = function_of(equation), equation.primal
     if place.name == "_frexp" and is_jax(place):
         return _mantissa_and_exponent(run, equation, *operands)
+    if directions(*operands) and iterates(program) and draws(program):
+        return _sampled(run, equation, *operands)
     if directions(*operands) and (iterates(program) or reads_bits(program)):
         return differenced(run, equation, *operands)
     if run.rounding is None and iterates(program) and widely(equation):  # compiled, since NumPy's loops are slow
         return [constant(y) for y in values_of(equation, [x.value for x in operands])]
     return run(program, *operands)
+
+
+def _sampled(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    """Samples that are accepted or refused, whose derivative is implicit: their values along a path do not show it."""
+    name, count = function_of(equation).name, directions(*operands)
+    run.note(
+        "unresolved",
+        f"{name} draws samples and refuses some, so that their derivative is implicit and their values do not show it; "
+        f'trust=["{name}"] takes it as it is',
+    )
+    values = values_of(equation, [x.value for x in operands])
+    floating = [not is_key(y) and is_floating(y) for y in values]
+    return [
+        Increment(y, np.full((count, *np.shape(y)), np.nan)) if floats else constant(y)
+        for y, floats in zip(values, floating)
+    ]
 
 
 def _bound_of_custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:

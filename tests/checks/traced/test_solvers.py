@@ -12,6 +12,7 @@ from harness import check_derivatives
 from harness.facts.kinds import Kind
 from reference.arithmetics.increments import constant
 from reference.traced.interpreter import Run
+from reference.traced.primitive_differences import _best
 from reference.traced.primitives import control_flow
 from reference.traced.program_replay import replayed
 from reference.traced.solver_tolerances import more_accurate
@@ -213,3 +214,57 @@ COMPUTED_WITH = {
 def test_small_numbers_that_a_loop_computes_with_are_no_tolerances(name):
     f, x, verdict = COMPUTED_WITH[name]
     assert check_derivatives(f, x).verdict == verdict
+
+
+def square_root(share):
+    """√a by Newton's steps up to a tolerance of 1e-6, with a rule that is off by a share."""
+
+    @jax.custom_vjp
+    def root(a):
+        far = lambda y: jnp.abs(y * y - a) > 1e-6  # noqa: E731
+        return lax.while_loop(far, lambda y: 0.5 * (y + a / y), a + 1.0)
+
+    root.defvjp(lambda a: (root(a), root(a)), lambda y, g: ((1.0 + share) * g / (2.0 * y),))
+    return root
+
+
+def test_what_a_tolerance_explains_is_in_doubt_until_an_accuracy_accepts_it():
+    report = check_derivatives(square_root(5e-7), 2.7)
+    assert report.verdict == "inconclusive"
+    assert Kind.WITHIN_TOLERANCE in report.kinds
+    assert check_derivatives(square_root(5e-7), 2.7, accuracy=1e-6).verdict == "agree"
+    assert check_derivatives(square_root(1e-4), 2.7).verdict == "disagree"
+
+
+def test_widths_that_contradict_each_other_widen_the_error_of_differences():
+    slopes, errors = (
+        np.array([[1.0, 2.0], [1.1, 2.0], [1.0, 9.0]]),
+        np.array([[1e-3, 1e-9], [1e-9, 1e-3], [1.0, np.nan]]),
+    )
+    found, error = _best((slopes, errors))
+    np.testing.assert_array_equal(found, [1.1, 2.0])
+    np.testing.assert_allclose(error, [0.1 - 1e-3, 1e-9])
+
+
+def sampler(slope):
+    """Draws until a proposal lies below its argument, with the implicit derivative of such samples by a slope."""
+
+    @jax.custom_jvp
+    def sample(key, a):
+        def step(state):
+            key, _ = state
+            key, once = jax.random.split(key)
+            return key, 2.0 * jax.random.uniform(once, dtype=a.dtype)
+
+        return lax.while_loop(lambda state: state[1] > a, step, (key, jnp.full_like(a, 9.0)))[1]
+
+    sample.defjvp(lambda x, t: (sample(*x), slope * sample(*x) / x[1] * t[1]))
+    return sample
+
+
+def test_the_implicit_derivative_of_a_sampler_is_in_doubt_until_it_is_trusted():
+    key, f = jax.random.key(1), sampler(1.0)
+    report = check_derivatives(f, key, 0.7)
+    assert report.verdict == "inconclusive"
+    assert Kind.NO_SLOPE in report.kinds
+    assert check_derivatives(f, key, 0.7, trust=["sample"]).verdict == "agree"
