@@ -148,8 +148,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Remember which test runs, for the fixtures, which are made once a session."""
+    """Remember which test runs, for the fixtures, which are made once a session. What an earlier run showed is gone."""
     item.config.stash[_running] = item
+    records = item.config.stash[_records]
+    records[:] = [record for record in records if record["test"] != item.nodeid]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -294,14 +294,14 @@ def _outcome(document: Any) -> Outcome:
             return Outcome("answered", value, changed=dict(map(_changed, changed)))
         case {"kind": "raised" | "exited" as kind, "what": str(what), "error": str(error), "place": place}:
             return Outcome(kind, what=_in_print(what), error=_in_print(error), place=_place(place))
-    raise ValueError("the answer cannot be read (it is not an outcome)")
+    raise ValueError("gave an answer that cannot be read (it is not an outcome)")
 
 
 def _changed(document: Any) -> tuple[int, Any]:
     match document:
         case [int(place), now]:
             return place, now
-    raise ValueError("the answer cannot be read (it names no argument)")
+    raise ValueError("gave an answer that cannot be read (it names no argument)")
 
 
 def _place(document: Any) -> Place | None:

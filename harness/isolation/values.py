@@ -48,8 +48,8 @@ def encode(value: Any) -> bytes:
 def _check_sizes(header: int, arrays: int) -> None:
     if header > MOST_HEADER or arrays > MOST_ARRAYS:
         raise ValueError(
-            f"the answer is too large: {header:,} bytes of plain values and {arrays:,} bytes of arrays; at most "
-            f"{MOST_HEADER:,} and {MOST_ARRAYS:,} are taken"
+            f"gave an answer that is too large: {header:,} bytes of plain values and {arrays:,} bytes of arrays; at "
+            f"most {MOST_HEADER:,} and {MOST_ARRAYS:,} are taken"
         )
 
 
@@ -106,9 +106,9 @@ def decode(header: bytes, arrays: bytes) -> Any:
         chunks = _Chunks(arrays)
         value = _built(json.loads(header), chunks)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"the answer cannot be read ({type(error).__name__})") from None
+        raise ValueError(f"gave an answer that cannot be read ({type(error).__name__})") from None
     if chunks.left:
-        raise ValueError("the answer cannot be read (there are more bytes than arrays)")
+        raise ValueError("gave an answer that cannot be read (there are more bytes than arrays)")
     return value
 
 

@@ -99,6 +99,16 @@ def test_right_code_runs_once_for_each_network_and_is_counted(project, run_pytes
     assert re.findall(r"PASSED \S*::(\S+)", result.stdout.str()) == [f"test_mine[7-{index}]" for index in range(3)]
 
 
+def test_a_test_that_runs_again_is_counted_once(project, run_pytest, pytester):
+    project(RIGHT)
+    pytester.makeconftest(
+        "from _pytest.runner import runtestprotocol\n"
+        "def pytest_runtest_protocol(item, nextitem): runtestprotocol(item, nextitem=nextitem, log=False)\n"
+    )
+    result = run_pytest("--gradient-networks", 3, "--gradient-seed", 7)
+    assert counts(result, "networks, 3 sources") == (3, 0, 0)
+
+
 def test_wrong_code_fails_with_its_shrunk_case_and_the_replay_command(project, run_pytest, pytester, capsys):
     project(WRONG)
     result = run_pytest(*ONE, "--gradient-report", "gradients.json")

@@ -128,7 +128,7 @@ def test_an_answer_can_be_written_to():
     ids=lambda value: repr(value[:40]),
 )
 def test_what_nobody_wrote_is_refused(header, content):
-    with pytest.raises(ValueError, match=r"^the answer cannot be read"):
+    with pytest.raises(ValueError, match=r"^gave an answer that cannot be read"):
         decode(header, content)
 
 
@@ -137,7 +137,7 @@ def test_noise_is_refused_or_a_value(header, content):
     try:
         decode(header, content)
     except ValueError as error:
-        assert str(error).startswith("the answer cannot be read")  # noqa: PT017
+        assert str(error).startswith("gave an answer that cannot be read")  # noqa: PT017
 
 
 def test_what_is_too_large_is_refused_before_it_is_received():

@@ -163,7 +163,7 @@ def test_a_file_tells_what_it_defines_and_attributes_of_classes_are_called(worke
         ("is_gone", "exited", "ended its process with exit code 0 instead of answering"),
         ("crashes", "died", f"was ended by the signal SIGSEGV (random.py, line {line('crashes')}, in crashes: def "),
         ("is_killed", "died", "was ended by the signal SIGKILL"),
-        ("forges", "died", "the answer cannot be read (it is not an outcome)"),
+        ("forges", "died", "gave an answer that cannot be read (it is not an outcome)"),
         ("closes", "died", ""),  # its own thread that reads requests may end it before the closed pipe is seen
     ],
 )
