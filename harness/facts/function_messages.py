@@ -163,6 +163,16 @@ ROWS: dict[Kind, Row] = {
         + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t).astype(np.float32)), np.array([0.3, -0.7]))",
         advice="Nothing, if float32 is meant. Else look where the precision is lost.",
     ),
+    Kind.DECAY_ORDER: Row(
+        lambda fact: (
+            f"The Taylor remainder decays with order {fact.data['orders'][0]:.1f} to {fact.data['orders'][1]:.1f}. "
+            "A right gradient has 2, a wrong one or a kink 1."
+        ),
+        meaning="How the remainder f(θ + hv) - f(θ) - h g·v shrinks with h, where it is larger than noise.",
+        cause='method="taylor" was asked for.',
+        example=IMPORTS + 'report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), 0.3, method="taylor")',
+        advice="Look at the picture, `report.plot()`.",
+    ),
     Kind.GROUPED: Row(
         "Differenced one by one: {alone:coordinate}. The others were differenced in {groups:group}.",
         meaning="Every coordinate was examined, many of them along a random direction together with others.",

@@ -84,6 +84,7 @@ class Kind(StrEnum):
     CACHED_GRADIENT = "cached-gradient"
     COST_JUMPS = "cost-jumps"
     DIGITS_LOST = "digits-lost"
+    DECAY_ORDER = "decay-order"
     DOMAIN_EDGE = "domain-edge"
     FLAT_COST = "flat-cost"
     FLOAT32_COST = "float32-cost"

@@ -34,6 +34,7 @@ from harness.checks.functions.gradient_comparison import (
 from harness.checks.functions.gradient_rounding import holds_float32, range_nearby
 from harness.checks.functions.line_stencil import Found
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice, find_cached_gradient
+from harness.checks.functions.taylor_remainder import check_remainders
 from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments
 from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
@@ -53,6 +54,8 @@ FEWEST_GROUPS = 50.0
 
 MUCH_SMALLER = 1e-3
 """For a diagnosis, coordinates that are right have to be known to this share of the errors of others."""
+
+METHODS = ("differences", "taylor")
 
 LOST_DIGITS = 1e-6
 """A derivative that scatters by more than this share of itself has lost digits, which is worth a note."""
@@ -78,6 +81,7 @@ def check_gradient(
     has_aux: bool = False,
     budget: int | float | None = None,
     accuracy: float = 0.0,
+    method: str = "differences",
 ) -> Report:
     """Check whether the gradient that `fun` returns is the derivative of the cost that it returns.
 
@@ -109,6 +113,9 @@ def check_gradient(
     accuracy : float
         Errors of the gradient below this share of the largest derivative in their block are accepted, as a solver's
         tolerance leaves them; the report says how large they are, and larger ones are wrong.
+    method : "differences" or "taylor"
+        "taylor" judges by the decay of the Taylor remainder along directions, for a cost whose noise leaves differences
+        nothing, as a solver's may. It is less sharp, and `Report.plot` draws the decay.
 
     Returns
     -------
@@ -123,6 +130,8 @@ def check_gradient(
         that, as with TypeError.
     """
     started, accuracy = time.perf_counter(), require_accuracy(accuracy)
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     allowance, args = Budget(budget), args if isinstance(args, tuple) else (args,)
     cost_of_reference = with_arguments(reference, args)
     user = UserFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
@@ -134,7 +143,7 @@ def check_gradient(
             return _report_not_repeatable(user, first, notes, started)
         with progress_bar(PATIENCE) as progress:
             case = measure(user, first, notes, allowance, progress, accuracy)
-            return _check(case, cost_of_reference, started)
+            return check_remainders(case, started) if method == "taylor" else _check(case, cost_of_reference, started)
 
 
 def _check(case: GradientCase, reference: Callable[..., Any] | None, started: float) -> Report:
