@@ -14,7 +14,7 @@ from harness.exit_codes import EXIT_CODES
 from harness.grading.hint_levels import Hints
 from harness.progress import Progress, progress_bar
 
-FOLDER = "The submissions: .py and .ipynb files, and folders of files."
+FOLDER = "The submissions: .py and .ipynb files, and folders of files. A file is one submission."
 CSV = "A table with one line for each submission."
 HTML = "One page with a sortable table, and pictures of what is wrong."
 FEEDBACK = "A folder, made if need be, with a page (Markdown) for each student."
@@ -73,7 +73,7 @@ def grade(
     if sandbox:
         require_sandbox()
     students = None if roster is None else read_roster(roster)
-    is_one = one or gradescope is not None
+    is_one = one or gradescope is not None or folder.is_file()
     level = hints or (Hints.LAYER if is_one else Hints.BUG)
     plan = GradingPlan(chosen, level, reveal, function, timeout, data, beside, is_one=is_one, sandbox=sandbox)
     table = next((place for place in (csv, html, feedback) if place), None)

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.checks.networks.bug_replay import NO_BUG
 from harness.facts import message_table
+from harness.facts.fact import Severity
 from harness.grading.function_diagnosis import Diagnosis
 from harness.grading.grade import AGREE, Grade, Rubric, beside_parts
 from harness.grading.grade_records import SCHEMA, GradeRecord
@@ -37,6 +38,7 @@ MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal: bool = False) -> GradeRecord:
     """What reports show of a grade."""
+    mistakes = grade.bugs or [str(fact.kind) for fact in grade.diagnosis if fact.severity != Severity.NOTE]
     columns = {
         "submission": grade.name,
         "verdict": grade.verdict,
@@ -46,7 +48,7 @@ def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal:
         "conventions": "; ".join(grade.conventions),
         "remarks": "; ".join(map(message_table.say, grade.remarks)),
         "seconds": round(grade.seconds, 2),
-        "bugs": first_few(grade.bugs, 2),
+        "bugs": first_few(mistakes, 2) if mistakes else "",
     }
     shares = {n: share for n, share in (grade.parts.shares | beside_parts(grade.helpers)).items() if share is not None}
     scale = rubric.total / (sum(rubric.points[name] for name in shares) or 1.0)  # what is not counted leaves its points
@@ -155,6 +157,9 @@ LARGEST_PICTURE = 400
 WRONG_DECADE = -9.0
 """An entry counts as wrong in a picture where it is off by 1e-9 of the largest."""
 
+MISTAKES = 8
+"""So many mistakes of a class are counted on top of its page."""
+
 SHOWN_COLUMNS = (*OUTCOMES, "points", "seconds")
 
 ANSWER_COLUMNS = (
@@ -169,10 +174,14 @@ ANSWER_COLUMNS = (
 
 def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> str:
     """The page; all text from submissions is escaped."""
-    heads = ["submission", "verdict", "bugs", *(name.replace("_", " ") for name in SHOWN_COLUMNS)]
+    heads = ["submission", "verdict", "mistakes", *(name.replace("_", " ") for name in SHOWN_COLUMNS)]
     rows = [tuple(map(record.columns.get, ("submission", "verdict", "bugs", *SHOWN_COLUMNS))) for record in records]
     marks = {number: record.verdict for number, record in enumerate(records)}
+    common = Counter(record.columns["bugs"].partition(", ")[0] for record in records if record.columns["bugs"])
     sections = [
+        section(
+            "The most common mistakes", listing(f"{name}: {number}" for name, number in common.most_common(MISTAKES))
+        ),
         section("All submissions", wide(table(heads, rows, "Click a column's name to sort by it.", marks))),
         *(record.section for record in records if record.section),
     ]

@@ -99,7 +99,7 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
     for title, sentences in (
         ("What is wrong", map(message_table.say, hints_in(grade, hints))),
         (different, grade.conventions),
-        ("Notes", map(message_table.say, grade.notes if hints == Hints.BUG else ())),
+        ("Notes", map(message_table.say, _notes_for(grade, hints))),
     ):
         if items := [f"- {_escaped(sentence)}" for sentence in sentences]:
             lines += ["", f"## {title}", "", *items]
@@ -108,6 +108,12 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
     if reveal and grade.verdict != AGREE:
         lines += ["", "## A right one", "", "```python", inspect.getsource(loop.cost_and_gradient).rstrip(), "```"]
     return "\n".join([*lines, ""])
+
+
+def _notes_for(grade: Grade, hints: Hints) -> list[Fact]:
+    """The notes that a student has use for: what equals a bug elsewhere says nothing of right work."""
+    names_bugs = hints == Hints.BUG and grade.verdict != AGREE
+    return [fact for fact in grade.notes if names_bugs or fact.kind != Kind.CONVENTION_IS_BUG]
 
 
 def _outcome(grade: Grade, name: str) -> str:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import sys
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -229,6 +230,8 @@ def _imported_files(
     above = [folder for folder in file.parents if folder.is_relative_to(home)]
     roots = [*above, *resolved.parents[:FOLDERS_ABOVE], *([beside] if beside else [])]
     for level, name in read[file].imports:
+        if not level and name.partition(".")[0] in sys.stdlib_module_names:
+            continue  # what a neighbour called so is no part of this one
         for root in roots if not level else file.parents[level - 1 : level]:
             places = list(_places(root, name))
             yield from ((place, home if place.is_relative_to(home) else root) for place in places)

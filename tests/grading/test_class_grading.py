@@ -43,7 +43,9 @@ def test_no_name_and_no_message_loses_the_class_and_rows_are_kept(folder, tmp_pa
     assert len(list(tmp_path.glob("*.md"))) == 4
 
     # the same command grades nothing twice; other settings do
-    monkeypatch.setattr("harness.grading.class_grading.grade_all", lambda waiting, *rest: iter(waiting and [1 / 0]))
+    monkeypatch.setattr(
+        "harness.grading.class_grading.grade_all", lambda waiting, *rest, **more: iter(waiting and [1 / 0])
+    )
     assert [record.columns for record in grade_class(folder, GradingPlan(), kept)[0]] == [r.columns for r in records]
     with pytest.raises(ZeroDivisionError):
         grade_class(folder, GradingPlan(hints=Hints.PART), kept)
@@ -81,7 +83,7 @@ def test_the_folder_of_an_author_is_one_submission_and_names_no_bug(tmp_path):
     (tmp_path / "ex4.py").write_text("from helpers import *\n" + course(("    d3 = h - Y", "    d3 = Y - h")))
     (tmp_path / "helpers.py").write_text("def f(): pass")
     (record,), _ = grade_class(tmp_path, GradingPlan(hints=Hints.LAYER, is_one=True))
-    assert (record.name, record.columns["gradient"], record.columns["bugs"]) == (tmp_path.name, "wrong", "")
+    assert (record.name, record.columns["gradient"], record.columns["bugs"]) == (tmp_path.name, "wrong", "layers-wrong")
     assert [fact["kind"] for fact in record.diagnosis] == [Kind.LAYERS_WRONG]
     assert "wrong-sign" not in str(record)
 

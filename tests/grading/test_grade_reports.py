@@ -110,6 +110,8 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
     assert "Theta1: 25 of 25 entries are wrong" in page
     assert "<td>slope-missing</td>" in page
     assert "Theta2: 0 of 18 entries are wrong" in page
+    for mistake in ("slope-missing: 1", "not-readable: 1"):  # on top of all
+        assert page.index(mistake) < page.index("All submissions")
 
 
 def test_a_students_page_says_what_is_right_and_wrong_and_holds_no_solution(grades):
