@@ -203,7 +203,8 @@ def _with_differences(
     odd = [pair.at_odds for pair in pairs if pair.other(INCREMENTS)]
     wrong = np.unique(np.flatnonzero(np.any([np.zeros(size * len(combinations), bool), *odd], axis=0)) % size)
     # difference what looks wrong first, and some inputs all over
-    axes = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, -(-size // DIFFERENCED))).astype(int)
+    some = DIFFERENCED if look.plan.whole is None else 1
+    axes = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, -(-size // some))).astype(int)
     obstacles = look.true.slopes.obstacles.and_those(
         directional.slopes.obstacles if directional.slopes else Obstacles()
     )

@@ -1,5 +1,6 @@
 """JAX's derivatives in reverse and in forward mode, and the same programs run by the interpreter."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dis import opmap
@@ -23,7 +24,7 @@ from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
 from reference.traced.decisions import Turned, Watched
 from reference.traced.eager_run import InOwnTypes
-from reference.traced.equations import Program, iterates, lifted
+from reference.traced.equations import Program, iterates, lifted, unit_roundoff
 from reference.traced.interpreter import Run
 from reference.traced.rule_origins import whose
 from reference.traced.solver_tolerances import largest_tolerance, more_accurate
@@ -186,6 +187,13 @@ class Mode:
         with _refuse_missing_modes():
             return self._vectors(traced(self.leaves, self._arrays(vectors), quickly=quickly))
 
+    @np.errstate(all="ignore")
+    def at_rounded_arguments(self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """JAX's products where each argument is another number, a rounding away."""
+        other = copy.copy(self)
+        other.leaves = [_rounded_away(leaf, rng) for leaf in self.leaves]
+        return other.products(vectors, weights)
+
     def unbatched_product(self, vector: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | None:
         """JAX's product for one vector without `jax.vmap`; None where no function has its own rule for that."""
         given = [x[0] for x in self._arrays(vector[None])]
@@ -319,6 +327,11 @@ class Mode:
         """Whether another trace of the same mode computes the same products."""
         found = [mode.by_numpy(vectors[: next(iter(self._traced))]) for mode in (self, other)]
         return np.array_equal(*found, equal_nan=True)
+
+
+def _rounded_away(leaf: Any, rng: np.random.Generator) -> Any:
+    values, unit = np.asarray(leaf), unit_roundoff(np.asarray(leaf).dtype)
+    return (values * (1.0 + 2.0 * unit * rng.choice([-1.0, 1.0], values.shape))).astype(values.dtype)
 
 
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:

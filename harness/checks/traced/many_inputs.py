@@ -23,8 +23,8 @@ from harness.checks.traced.reported_derivatives import Reported, ask_modes, boun
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Block, Pair
 
-SAMPLED_BESIDE_WHOLE = 8
-"""The same where a reverse pass in float64 is compared in all inputs."""
+SAMPLED_BESIDE_WHOLE, MOVED_BESIDE_WHOLE = 8, 5e6
+"""Inputs that are examined one by one, and entries moved for them, where a reverse pass is compared in all inputs."""
 
 FEWEST = 2
 """Of millions of inputs, no fewer are examined one by one, and no fewer random directions cover the others."""
@@ -52,7 +52,8 @@ def sample_inputs(case: Case, deadline: float, most: int = SAMPLED_INPUTS) -> np
     """The inputs that are examined one by one: all, or a random sample of many."""
     if not case.is_large:
         return np.arange(case.inputs.size)
-    count = int(np.clip(ENTRIES_MOVED / case.inputs.size, FEWEST, most))
+    entries = ENTRIES_MOVED if most == SAMPLED_INPUTS else MOVED_BESIDE_WHOLE
+    count = int(np.clip(entries / case.inputs.size, FEWEST, most))
     sample = np.sort(np.random.default_rng(case.seed).choice(case.inputs.size, count, replace=False))
     return sample[:1] if time.perf_counter() > deadline else sample
 

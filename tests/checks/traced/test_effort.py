@@ -89,6 +89,13 @@ def test_in_float32_the_first_random_rounding_that_covers_what_is_seen_is_the_la
     assert bars_of_modes.count(("reverse", "rounded")) == 2  # without random roundings, and with
 
 
+def test_of_many_inputs_in_float32_a_rounding_of_the_arguments_may_explain_all(bars_of_modes, monkeypatch):
+    monkeypatch.setattr(Mode, "in_float64", None)
+    x = np.linspace(-1.0, 1.0, 1200, dtype=np.float32)
+    report = check_derivatives(lambda x: jnp.sum(jnp.cos(20.0 * x)), x, modes=("reverse",))
+    assert (report.verdict, report.decided_share, bars_of_modes) == ("agree", 1.0, [])
+
+
 def test_a_mode_is_traced_once_whatever_is_asked_of_it(monkeypatch):
     traced = []
     monkeypatch.setattr(Mode, "_vectors", lambda *given, old=Mode._vectors: traced.append(given[0]) or old(*given))
