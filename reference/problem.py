@@ -25,7 +25,7 @@ def real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) -> 
         if array.dtype.kind not in "biuf":
             raise TypeError
         array = np.asarray(array, dtype=np.float64, order="C")
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
         kind = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
         raise TypeError(f"{what} must be an array of real numbers ({expected}), not {kind}") from None
     if array.ndim not in ndim:

@@ -25,9 +25,9 @@ def printable(text: str, keep: str = "") -> str:
 
 def given(value: Any, longest: int = 80) -> str:
     """A value that a user gave, in one line of an error message: its `repr`, or type and shape for an array."""
-    if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
-        return f"an array of {value.dtype} of shape {value.shape}"
     try:
+        if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
+            return f"an array of {value.dtype} of shape {value.shape}"
         text = " ".join(repr(value).split())
     except Exception:  # noqa: BLE001  a user's class may raise anything, and a long integer has no decimal string
         text = f"a value of type {type(value).__name__}"
@@ -44,9 +44,13 @@ def seed_of_generator(value: Any) -> Any:
     TypeError, ValueError
         For anything else.
     """
-    if value is None or hasattr(value, "bit_generator"):
+    import numpy as np
+
+    if value is None or isinstance(value, (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)):
         return value
-    for number in value if isinstance(value, (tuple, list)) or getattr(value, "ndim", 0) == 1 else (value,):
+    for number in (
+        np.ravel(value) if isinstance(value, np.ndarray) else value if type(value) in (tuple, list) else [value]
+    ):
         whole_number("seed", number)
     return value
 

@@ -58,7 +58,8 @@ def mat_bytes(network: Network, theta: np.ndarray) -> bytes:
     from scipy.io import savemat
 
     file = io.BytesIO()
-    savemat(file, {f"Theta{layer}": Theta for layer, Theta in enumerate(network.unpack(theta), start=1)})
+    Thetas = {f"Theta{layer}": Theta for layer, Theta in enumerate(network.unpack(theta), start=1)}
+    savemat(file, Thetas, do_compression=True)  # which adds a checksum
     return WRITTEN_HEADER.ljust(HEADER_TEXT) + file.getvalue()[HEADER_TEXT:]
 
 

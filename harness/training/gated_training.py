@@ -22,6 +22,7 @@ from reference.measured import GradientSource
 from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem, real_array
+from reference.user_input import given
 
 ADVICE = {  # by verdict; {who} is filled in
     "disagree": "fix the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
@@ -189,6 +190,8 @@ def train(
         raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
     training = _Training(problem, theta, source, gate=gate)
     stamp, state = stamp_of(problem, training.latest.x, training.name), None
+    if not isinstance(checkpoint, Checkpoint | None):
+        raise TypeError(f"checkpoint must be a Checkpoint, not {given(checkpoint)}")
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.load(stamp)
         training.latest.x = state["best_x"]

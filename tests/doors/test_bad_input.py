@@ -243,7 +243,15 @@ ITSELF.append(ITSELF)
 DEEP: Any = 1.0
 for _ in range(3000):
     DEEP = [DEEP]
+
+
+class Speechless:
+    def __repr__(self):
+        raise RuntimeError("it cannot be shown")
+
+
 NOTHINGS = {
+    "speechless": Speechless(),
     "itself": ITSELF,
     "deep": DEEP,
     "None": None,
@@ -321,10 +329,15 @@ FUNCTIONS = {
     "register": (lambda bad: harness.register(bad), "register"),
     "Activation name": (lambda bad: harness.Activation(bad, ANY, ANY), "name"),
     "Activation kinks": (lambda bad: harness.Activation("a", ANY, ANY, kinks=bad), "kinks"),
+    "train checkpoint": (lambda bad: harness.train(PROBLEM, THETA, 1, gate=False, checkpoint=bad), "checkpoint"),
+    "check_activation order": (lambda bad: harness.check_activation("tanh", order=bad), "order"),
+    "save_case report": (lambda bad: harness.save_case("x", PROBLEM, THETA, report=bad), "report"),
     "save_case problem": (lambda bad: harness.save_case("x", bad, THETA), "problem"),
     "load_case": (lambda bad: harness.load_case(bad), "path|file|text"),
 }
 GOOD_AFTER_ALL = {
+    "train checkpoint": {"None"},
+    "save_case report": {"None"},
     "Network.init seed": {"None", "huge", "no numbers"},
     "Network.init epsilon": {"1.5"},
     "check_gradient theta": {"-1", "1.5", "cube", "too long", "nested", "ragged", "dict"},  # of which fun takes some

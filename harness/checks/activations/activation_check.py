@@ -43,6 +43,7 @@ from harness.verdict.consensus import in_question
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.activations import Activation
+from reference.user_input import given
 
 JUNCTIONS_SHOWN = 6  # junctions that are reported one by one; the details have all
 
@@ -73,8 +74,8 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
     ValueError, TypeError
         For no activation, or one whose value or slope cannot be computed in NumPy.
     """
-    if order not in (1, 2):
-        raise ValueError(f"order must be 1 or 2, not {order!r}")
+    if not isinstance(order, int) or order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, not {given(order)}")
     f = as_written(find_activation(activation))
     report = _check_slope(f)
     if isinstance(f, OverTorch) and f.is_pair and (kinks := _kinks_found(report)):

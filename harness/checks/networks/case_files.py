@@ -60,6 +60,8 @@ def save_case(
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
+    if not isinstance(report, Report | None):
+        raise TypeError(f"report must be a Report, not {given(report)}")
     network = problem.network
     content = {
         "network": {
