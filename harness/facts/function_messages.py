@@ -48,7 +48,8 @@ def _noisy(fact: Fact) -> str:
     if data["is_flat"] and data["visible"] is not None:
         return f"{_undecided(fact)}. The cost rounds to {data['cost']:.6g} near θ ({_visible(fact)})."
     advice = "subtract its constant part" if data["is_large"] else "try another θ, or a cost with less noise"
-    return f"{_undecided(fact)}. The cost is {data['cost']:.6g} and its noise hides the derivative: {advice}."
+    visible = "" if data["visible"] is None else f" ({_visible(fact)})"
+    return f"{_undecided(fact)}. Noise of the cost, {data['cost']:.6g}, hides them{visible}: {advice}."
 
 
 def _wrong_entries(fact: Fact) -> str:

@@ -104,6 +104,10 @@ def _noise_at_theta(probes: Probes) -> tuple[Probes, float]:
     while not found > 0.0 and spacing <= WIDEST_SPACING:
         found = scatter_of(_costs_near(probes, theta, spacing * probes.unit))
         spacing *= 16.0
+    if not found > 0.0:
+        unit_of_line = np.maximum(np.abs(theta), 1.0)
+        line = lambda t: probes.cost(theta + t * unit_of_line * random_direction(theta.size))  # noqa: E731
+        found = _rounding(line, float(unit_of_line.max()), probes.unit)
     return probes, float(np.nan_to_num(found))
 
 
@@ -143,27 +147,37 @@ def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:
     """
     if not line(CONSTANT) == line(0.0) == line(-CONSTANT):
         return noise
-    changes = [_first_change(line, side) for side in (1.0, -1.0)]
-    rounding = min([change for change in changes if change > 0.0], default=unit)
-    rounding = rounding if rounding <= unit ** (2.0 / 3.0) * max(1.0, size) else unit
+    rounding = _rounding(line, size, unit) or unit
     return noise._replace(near=max(noise.near, rounding), far=max(noise.far, rounding))
 
 
-def _first_change(line: Line, side: float) -> float:
-    """The smallest change of a cost on one side of θ, where it is no longer constant; 0 where it is constant."""
-    base, near, smallest, times = line(0.0), CONSTANT, 0.0, 0
-    far = near
-    while line(side * far) == base:
-        near, far = far, 4.0 * far
-        if far > FARTHEST:
-            return 0.0
+def _rounding(line: Line, size: float, unit: float) -> float:
+    """The first change of a cost along a line, if it is as small as a rounding of terms; else 0."""
+    change = _first_change(line)
+    return change if change <= unit ** (2.0 / 3.0) * max(1.0, size) else 0.0
+
+
+def _first_change(line: Line) -> float:
+    """The smallest change of a cost where it is no longer constant, on the nearer side; 0 where it is constant."""
+    far, base = CONSTANT, line(0.0)
+    while far < FARTHEST:
+        near, far = far, 8.0 * far
+        for side in (1.0, -1.0):
+            if line(side * far) != base and np.isfinite(line(side * far)):
+                return _smallest_change(lambda t, side=side: abs(line(side * t) - base), near, far)
+    return 0.0
+
+
+def _smallest_change(change: Line, near: float, far: float) -> float:
+    """The smallest change between a place where there is none and one where there is."""
+    smallest, times = change(far), 0
     while times < SAME_CHANGE and near < (middle := 0.5 * (near + far)) < far:
-        change = abs(line(side * middle) - base)
-        if change == 0.0:
+        found = change(middle)
+        if found == 0.0:
             near = middle
         else:
-            far, smallest, times = middle, change, times + 1 if change == smallest else 0
-    return float(np.nan_to_num(smallest))
+            far, smallest, times = middle, found, times + 1 if found == smallest else 0
+    return smallest
 
 
 @np.errstate(over="ignore")

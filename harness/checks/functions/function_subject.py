@@ -96,7 +96,8 @@ class FunctionGradient(Subject):
         if reason == KINK:
             data |= _slopes(found[coordinates[0]])
         if reason == NOISE:
-            data |= self._cost_and_slopes() | {"is_flat": all(found[i].derivative == 0.0 for i in coordinates)}
+            is_flat = all(self.found[i].derivative == 0.0 for i in coordinates if i in self.found)
+            data |= self._cost_and_slopes() | {"is_flat": is_flat}
         return doubt(KINDS.get(reason, Kind.ROUGH_COST), *places, **data)
 
     def _cost_and_slopes(self) -> dict[str, Any]:
