@@ -36,6 +36,9 @@ OPPOSITE, NONLINEAR = -(2.0**20), 1e-8
 """A derivative is also applied to so many times the same vector, and answers so many times the same but for this share.
 Powers of two multiply without rounding. Rules that ignore signs, clip or multiply twice are not linear."""
 
+CONSTANT = 4.0 * UNIT_ROUNDOFF["float64"]
+"""Values that move by no more than this share of their terms are constant, and so small a slope is none."""
+
 NOISE = NOISE_GAIN * NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"]
 
 
@@ -83,12 +86,13 @@ def distance_of_slope(values: Sequence[float], size: float, step: float, slope: 
     `values` are those at `POINTS`, and `size` is that of the terms of the value at 0. Infinite where a number is NaN.
     """
     lowest, lower, here, upper, highest = values
-    scale = sum(slope.shares)
-    if scale == 0.0:
-        return 0.0 if slope.value == 0.0 and lowest == lower == here == upper == highest else math.inf
-    noise = NOISE * size / step
+    scale, noise = sum(slope.shares), NOISE * size / step
+    if scale <= CONSTANT * size and max(map(abs, (lowest - here, lower - here, upper - here, highest - here))) <= (
+        CONSTANT * size if scale else 0.0
+    ):
+        return abs(slope.value)
     allowed = min(accuracy, SLIGHT) * scale + noise
-    if not allowed <= SHARE * min([SHARE_OF_ALL * scale, *(share for share in slope.shares if share > 0.0)]):
+    if not allowed <= SHARE * min([SHARE_OF_ALL * scale, *(share for share in slope.shares if share > allowed)]):
         return math.inf
     derivative = without_squares((upper - lower) / (2.0 * step), (highest - lowest) / (4.0 * step))
     bend = abs((highest - 2.0 * here + lowest) - 4.0 * (upper - 2.0 * here + lower)) / (2.0 * step)

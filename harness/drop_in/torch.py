@@ -22,14 +22,13 @@ from harness.drop_in.fallback import (
     cannot_run,
     check_within,
     disagreeing,
-    is_installed,
     log_notes,
     refusal,
     stated_accuracy,
 )
 from harness.drop_in.torch_costs import WeightedCost, differentiable, every_output, random_like
 from harness.drop_in.torch_looks import REPEATED, call_again, doubtful_parts
-from harness.drop_in.torch_rules import batching_faults, notes_on, own_functions
+from harness.drop_in.torch_rules import batching_faults, functions_behind, is_of_library, notes_on
 from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -37,6 +36,10 @@ from harness.verdict.report import Report
 NAME, NAME_OF_SECOND = "torch.autograd.gradcheck", "torch.autograd.gradgradcheck"
 
 SIGNATURE, SIGNATURE_OF_SECOND = inspect.signature(original), inspect.signature(original_of_second)
+
+MORE = ("check_undefined_grad", "check_grad_dtypes", "check_batched_grad", "check_batched_forward_grad", "nondet_tol")
+"""What asks for more than derivatives. By default the originals also check how a rule handles undefined gradients: a
+question only where one is written in Python."""
 
 TOLERANCES = {"atol": 1e-5, "rtol": 1e-3}
 """The originals' defaults; a wider one is the accuracy that the caller asks for."""
@@ -161,33 +164,33 @@ def _settled(name: str, weighted: Callable[[], WeightedCost], modes: tuple[bool,
     accuracy = stated_accuracy(name, numbers, TOLERANCES)
     try:
         cost = weighted()
-        rules = own_functions(cost.found)
+        rules = functions_behind(cost.found)
         notes = notes_on(cost, rules)
         results = _results(cost, modes, accuracy, allowed_scatter, rules)
     except (TypeError, ValueError, NotImplementedError) as reason:
         return replace(fallback, stacklevel=4).ask_original(cannot_run(reason))
     log_notes(name, notes)
     results = [result._replace(report=result.report.with_facts(*notes)) for result in results]
-    return fallback.settle(results, right=lambda: _apart_from_numbers(ask))
+    asks_more = rules or any(ask.keywords.get(option) for option in MORE)
+    return fallback.settle(results, right=lambda: _apart_from_numbers(ask) if asks_more else True)
 
 
 def _results(
     cost: WeightedCost, modes: tuple[bool, bool], accuracy: float, allowed_scatter: float, rules: Sequence[type]
 ) -> list[Result]:
     """The reports on all that a look does not accept, and on what is wrong whatever the numbers are."""
-    of_library = all(is_installed(rule.__module__) for rule in rules)
+    of_library = all(map(is_of_library, rules))
     accuracy = max(accuracy, SLIGHT) if of_library else accuracy
     backward, forward = doubtful_parts(cost, accuracy, modes)
     again = call_again(cost) if modes[0] else REPEATED  # after a call elsewhere, of which nothing may be left
     faults = [*batching_faults(cost, rules), *([] if again.is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")])]
     if modes[0] and (faults or again.scatter > accuracy) and cost.every not in backward:
         backward = [*backward, cost.every]
-    checks = [cost.part(part).check_backward for part in backward]
-    checks += [cost.check_forward] if forward or (faults and not checks) else []
+    checks = [(cost.part(part).check_backward, cost.largest(part)) for part in backward]
+    checks += [(cost.check_forward, 0.0)] if forward or (faults and not checks) else []
     accuracy = again.accuracy(accuracy, allowed_scatter)
     is_blind = cost.is_coarse or (again.largest * again.scatter > BLINDING and again.is_within(allowed_scatter))
-    size = cost.largest if backward else 0.0
-    results = [check_within(check, accuracy, size, rules_of_library=of_library) for check in checks]
+    results = [check_within(check, accuracy, size, rules_of_library=of_library) for check, size in checks]
     return [
         result._replace(report=disagreeing(result.report, faults), is_coarse=result.is_coarse or is_blind)
         for result in results

@@ -91,6 +91,8 @@ class WeightedCost:
         if len(places) == len(self.chosen):
             return self
         found = copy.copy(self)
+        for derived in ("gradients", "flat_weights"):
+            found.__dict__.pop(derived, None)
         found.chosen, found.weights = ([given[k] for k in places] for given in (self.chosen, self.weights))
         found.summed = f"{self.summed} {', '.join(map(str, found.chosen))} alone"
         return found
@@ -119,12 +121,15 @@ class WeightedCost:
         """The gradients of each part at the inputs."""
         return {part: self.pull_back(self.found, part) for part in self.parts()}
 
-    @property
-    def largest(self) -> float:
-        """The largest derivative of all outputs together, in any input."""
-        return max(
-            (float(g.abs().max()) for g in self.gradients[self.every] if g is not None and g.numel()), default=0.0
-        )
+    @cached_property
+    def flat_weights(self) -> list[Any]:
+        """The weights of each output as a vector."""
+        return [w.reshape(-1) for w in self.weights]
+
+    def largest(self, part: tuple[int, ...]) -> float:
+        """The largest derivative of a part of the outputs, in any input."""
+        found = self.gradients[part]
+        return max((float(g.abs().max()) for g in found if g is not None and g.numel()), default=0.0)
 
     def pull_back(self, outputs: Sequence[Any], part: Sequence[int], factor: float = 1.0) -> list[Any]:
         """The gradients of a part of the outputs, with their weights for cotangents; None where there is no path."""

@@ -113,7 +113,7 @@ def call_again(cost: WeightedCost) -> Again:
         is_linear, scatter = _distance(opposite, again, factor) <= eps**0.5, _distance(again, first)
     values = zip(_weighted(cost, cost.found), _weighted(cost, outputs))
     scatter = max([scatter, *(abs(a - b) / abs(a) for a, b in values if a != b)])
-    return Again(is_linear, scatter, cost.largest if scatter else 0.0)
+    return Again(is_linear, scatter, cost.largest(every) if scatter else 0.0)
 
 
 def _may_look(cost: WeightedCost) -> bool:
@@ -141,8 +141,10 @@ def _move(cost: WeightedCost, numbers: Sequence[Any]) -> None:
 
 def _weighted(cost: WeightedCost, outputs: Sequence[Any]) -> list[float]:
     """Re Σ w·y of each output."""
-    outputs = [outputs[k].detach() for k in cost.chosen]
-    return [float(torch.vdot(w.reshape(-1), y.to(w.dtype).reshape(-1)).real) for y, w in zip(outputs, cost.weights)]
+    return [
+        float(torch.vdot(w, y if y.dtype == w.dtype else y.to(w.dtype)).real)
+        for w, y in zip(cost.flat_weights, (outputs[k].detach().reshape(-1) for k in cost.chosen))
+    ]
 
 
 def _line(

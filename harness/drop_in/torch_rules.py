@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.autograd import Function
 
-from harness.drop_in.fallback import drawn_weights
+from harness.drop_in.fallback import drawn_weights, is_installed
 from harness.drop_in.torch_costs import WeightedCost, every_output
 from harness.facts.fact import Fact, note, wrong
 from harness.facts.kinds import Kind
@@ -18,14 +18,14 @@ NEARBY = 2.0**-6
 """The examples of a batch differ by so much: enough that one in another's place shows, and no input leaves a domain."""
 
 
-def own_functions(outputs: Sequence[Any]) -> list[type]:
-    """The Functions in the outputs' graph, PyTorch's own aside."""
+def functions_behind(outputs: Sequence[Any]) -> list[type]:
+    """The Functions in the outputs' graph, those of PyTorch's own Python code included."""
     found: dict[type, None] = {}
     pending = [y.grad_fn for y in outputs if y.grad_fn is not None]
     seen = set(pending)
     while pending:
         node = pending.pop()
-        if (rule := getattr(node, "_forward_cls", None)) and not rule.__module__.startswith("torch."):
+        if rule := getattr(node, "_forward_cls", None):
             found[rule] = None
         fresh = [child for child, _ in node.next_functions if child is not None and child not in seen]
         seen.update(fresh)
@@ -33,9 +33,15 @@ def own_functions(outputs: Sequence[Any]) -> list[type]:
     return list(found)
 
 
+def is_of_library(rule: type) -> bool:
+    """Whether a Function is an installed library's. Those of PyTorch may hide a caller's: checkpoints, custom_op."""
+    return is_installed(rule.__module__) and not rule.__module__.startswith("torch.")
+
+
 def notes_on(cost: WeightedCost, rules: Sequence[type]) -> list[Fact]:
     """What a caller may want to know although every derivative that he asked about is right."""
-    lacking = [rule.__name__ for rule in rules if rule.jvp is Function.jvp and not rule.generate_vmap_rule]
+    own = [rule for rule in rules if not rule.__module__.startswith("torch.")]
+    lacking = [rule.__name__ for rule in own if rule.jvp is Function.jvp and not rule.generate_vmap_rule]
     facts = [note(Kind.NO_FORWARD_RULE, *lacking)] if lacking else []
     unmarked = [k for k, y in enumerate(cost.found) if y.is_floating_point() and not y.requires_grad]
     if rules and unmarked and (moved := [f"output {k}" for k in _moved(cost, unmarked)]):

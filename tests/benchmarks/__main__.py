@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks.drop_ins import drop_ins
 from tests.benchmarks.rows import GROUPS, Row
 from tests.benchmarks.traced import traced
 
-ALL = (*GROUPS, traced)
+ALL = (*GROUPS, traced, drop_ins)
 
 
 def main() -> None:

@@ -57,6 +57,8 @@ RIGHT = {
     "two views of one tensor": ((lambda x: (lambda a, b: a @ b, (x, x.t())))(tensor(3, 3))),
     "a gradient within": (lambda a: torch.autograd.grad((a**3).sum(), a, create_graph=True)[0], (tensor(3),)),
     # the outputs' weights are other numbers than the input, to which such a sum would be blind
+    "an input that hardly matters": (lambda a, b: a.sin().sum() + 1e-14 * b.sum(), (tensor(3), tensor(2))),
+    "constant but for roundings": (lambda a: a.corrcoef(), (tensor(2),)),
     "numbers from the seed 0": (lambda a: a / a.norm(), (torch.randn(
         6, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True
     ),)),
@@ -358,6 +360,43 @@ def test_what_pytorch_itself_is_a_little_off_by_is_left_to_the_original(recwarn)
     assert gradcheck(own, (x,), rtol=1e-2) is True  # wider than the original's default
 
 
+class Behind(Function):
+    """sin of the numbers of the call before this one."""
+
+    before = None
+
+    @staticmethod
+    def forward(ctx, a):
+        ctx.slope, Behind.before = (a if Behind.before is None else Behind.before).cos(), a.detach().clone()
+        return a.sin()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.slope
+
+
+def test_a_gradient_of_the_call_before_is_wrong():
+    Behind.before = None
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
+        gradcheck(Behind.apply, (tensor(3),))
+
+
+def test_a_rule_that_pytorch_wraps_is_the_callers_own():
+    @torch.library.custom_op("harness::nearly_sine", mutates_args=())
+    def nearly_sine(x: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportInvalidTypeForm]
+        return torch.sin(x)
+
+    nearly_sine.register_autograd(
+        lambda ctx, g: (1.0 + 9e-9) * g * ctx.x.cos(),
+        setup_context=lambda ctx, inputs, output: setattr(ctx, "x", *inputs),
+    )
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
+        gradcheck(nearly_sine, (tensor(3),))
+    hidden = by_rule(torch.sin, lambda x, g: (1.0 + 9e-9) * g * x.cos())
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
+        gradcheck(lambda x: torch.utils.checkpoint.checkpoint(hidden, x, use_reentrant=False), (tensor(3),))
+
+
 def forward_and_reverse(slope_of_reverse, slope_of_forward):
     class Both(Function):
         """sin, with factors in its derivatives."""
@@ -427,6 +466,22 @@ BEHIND_TOGETHER = {
 def test_each_output_is_checked_alone_and_linearity_too(name, shape):
     with pytest.raises(GradcheckError, match=r"^DISAGREE"):
         gradcheck(BEHIND_TOGETHER[name], (tensor(*shape),))
+
+
+def test_each_output_is_compared_with_its_own_size():
+    class Two(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return 1e8 * x.sin(), x.cos()
+
+        @staticmethod
+        def backward(ctx, ga, gb):
+            (x,) = ctx.saved_tensors
+            return 1e8 * ga * x.cos() - 1.001 * gb * x.sin()
+
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
+        gradcheck(Two.apply, (tensor(3),))
 
 
 def test_missing_cotangents_may_be_known(recwarn):
