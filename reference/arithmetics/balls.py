@@ -74,6 +74,8 @@ def _divide(x, y):
 def _power(x, y):
     if isinstance(y, arb) and y.is_integer():
         return x**y if y >= 0 else _divide(1, x**-y)
+    if isinstance(y, arb) and y > 0 and value_of(x) == 0 and slope_of(x) == 0:  # a branch that is zero
+        return arb(0)
     return x**y if value_of(x) > 0 else _UNKNOWN  # flint takes powers of a series that is zero for zero
 
 

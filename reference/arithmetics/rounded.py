@@ -170,6 +170,8 @@ def _power(x, y):
         return np.maximum(np.power(low, exponent), np.power(high, exponent))
 
     inherited = np.abs(y.value) * largest(y.value - 1.0) * x.error
+    # a root is infinitely steep at zero, and yet moves by a root of the error at most
+    inherited = np.where((y.value > 0.0) & (y.value < 1.0), np.fmin(inherited, np.power(x.error, y.value)), inherited)
     if np.any(y.error):
         power = np.maximum(largest(y.value - y.error), largest(y.value + y.error))
         inherited = inherited + np.maximum(np.abs(np.log(low)), np.abs(np.log(high))) * power * y.error

@@ -12,13 +12,14 @@ from functools import partial
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.z_grid import AROUND, TINY, floats_beside, sides
+from harness.checks.activations.z_grid import TINY, floats_beside, sides
 from reference.activations import Activation
 from reference.arithmetics.taylor.taylor_functions import derivative_of
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 from reference.oracles import ball_arithmetic
 
+AROUND = 8  # floats on either side of a place where a comparison changes, which rounding may move
 FLOATS = 2 * AROUND + 1  # a cell of so many floats, or fewer, is not split
 PARTS = 8  # the most parts that one cell is split into
 TOGETHER = 256  # cells that one pass should have: it costs hardly more for them than for one

@@ -105,7 +105,7 @@ OneSided = tuple[np.ndarray, np.ndarray]
 EXPONENTS = (-60, -120, -180)
 """Balls give the slope at these distances, powers of 2 relative to z. No scale in a float64 formula is as small."""
 
-FLOATS_AWAY = 2.0 ** np.arange(2, 13)
+FLOATS_AWAY = 2.0 ** np.arange(2, 23, 2)
 """Where a formula compares rounded numbers, it changes to another branch some floats beside the exact place. The slope
 of either side is that at the first of these distances which rounding does not reach."""
 

@@ -27,8 +27,7 @@ ORDINARY = 0.9  # so many of the slopes on a grid are of ordinary size
 BRIDGED = 2  # a wrong stretch may contain so many points of agreement in a row, such as those where two curves cross
 BESIDE = 1e-6  # distance from a junction within which finite differences of plain values reach across it
 AROUND_A_KINK, MOST_AROUND = 50, 40  # points around a kink, and kinks with points around them: others lie between
-NEARBY = 1e-9  # relative: places that are closer to each other are one place
-AROUND = 8  # floats on either side of a kink, such as 5/3, that stand for it: rounding may move a comparison past them
+NEARBY = 1e-9  # relative: places that are closer are one, as a kink at 5/3 and those where rounding moves it to
 
 
 class Notation(NamedTuple):
@@ -105,7 +104,7 @@ class GridPoints:
         """Each z, or the declared kink that it stands for; and whether there is one."""
         places = z.copy()
         for kink in self.f.kinks:
-            places[np.abs(z - kink) <= AROUND * np.spacing(abs(kink))] = kink
+            places[np.abs(z - kink) <= NEARBY * abs(kink)] = kink
         return places, np.isin(places, self.f.kinks)
 
     @property

@@ -116,6 +116,7 @@ RIGHT = {
         lambda z, a: np.where(z < 1.51 / 1.35, -0.68, np.where(z < 12.0, 0.67, 0.68)),
         kinks=(1.51 / 1.35, 12.0),
     ),
+    "a power of zero": formula(lambda xp, z: xp.maximum(z, 0.0) ** 1.5, lambda z, a: 1.5 * np.sqrt(np.maximum(z, 0.0))),
     "closed ends of a clip, at kinks that are no floats": formula(
         lambda xp, z: xp.clip(0.3 * z + 0.5, 0.0, 1.0),
         lambda z, a: np.where((0.3 * z + 0.5 >= 0.0) & (0.3 * z + 0.5 <= 1.0), 0.3, 0.0),
