@@ -88,7 +88,7 @@ def grade(
     if left := [] if is_one else not_graded(folder):
         complain(f"Not graded, because there is no .py or .ipynb file: {first_few(left, 10)}.")
     if strangers:
-        complain(f"Nobody in the roster has handed in {first_few(strangers, 10)}.")
+        complain(f"The roster names no student for {first_few(strangers, 10)}.")
     if feedback is not None:
         complain(f"The pages are in {feedback}.")
     for failure in (*lost, *failures):

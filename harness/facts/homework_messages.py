@@ -257,7 +257,7 @@ ROWS: dict[Kind, Row] = {
         advice="Compare the files. Names that were changed hide a copy from this remark.",
     ),
     Kind.WHOLE_FILE_RUN: Row(
-        "The whole file was run, since its functions need what it does beside them.",
+        "More of the file was run: what sets names that its functions read.",
         meaning="By default only imports, functions and constants of a file are run.",
         cause="A function reads data that the file loads when it is run.",
         example="# DATA = loadmat('ex4data1.mat'), which the cost function reads.",

@@ -144,6 +144,8 @@ def _check(process: SubmissionProcess, helper: Helper, functions: Iterable[Funct
     try:
         verdict = helper.check(call)
     except CallFailed as failure:
+        if failure.fact.kind == Kind.NOT_HANDED_IN:
+            return HelperVerdict()  # the helper may be right with what is missing
         return HelperVerdict(WRONG, replace(failure.fact, severity=Severity.WRONG))
     except (TypeError, ValueError) as error:  # raised by NumPy for what was returned
         verdict = _fault("not-comparable", reason=str(error))

@@ -37,7 +37,7 @@ LOADING = 30.0
 COURSE_SIZES = (400, 25, 10)
 
 LARGEST_DATA_FILE = 30_000_000
-"""Bytes of a data file that is still copied for a submission that reads it: twice the size of the course's."""
+"""Bytes of a data file that is still copied into a sandbox: twice the size of the course's."""
 
 _WORKERS: WeakSet[Worker] = WeakSet()
 
@@ -231,8 +231,7 @@ class SubmissionProcess:
         where, name = (), function.author_name
         if place := outcome.place:
             file = self.submission.file(place.file)
-            shown = self.submission.name if len(self.submission.files) == 1 else file.shown
-            where = (f"{file.place(place.line)} of {shown}: {place.text}",)
+            where = (f"{file.place(place.line)} of {file.shown}: {place.text}",)
         if outcome.error in MISSING:
             missing, _, source = outcome.what.partition(": ")[2].partition(", from ")
             fact = doubt(Kind.NOT_HANDED_IN, *where, missing=missing, source=source)
@@ -252,7 +251,7 @@ def _put_data(places: Sequence[Path | None], folder: Path, *, copied: bool) -> N
     """Links to, or copies of, the data files of a submission, its neighbours and its teacher, and the course's."""
     for place in filter(None, places):
         for file in place.rglob("*") if place.is_dir() else place.parent.iterdir():
-            if file.suffix in DATA and file.is_file() and file.stat().st_size <= LARGEST_DATA_FILE:
+            if file.suffix in DATA and file.is_file() and not (copied and file.stat().st_size > LARGEST_DATA_FILE):
                 with suppress(FileExistsError):
                     (shutil.copy if copied else os.symlink)(file.resolve(), folder / file.name)
     for name, content in _course_data().items():

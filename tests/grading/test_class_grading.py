@@ -166,3 +166,22 @@ def test_remarks_name_copies_links_and_gradients_of_libraries(tmp_path):
 
 def test_points_are_scaled():
     assert Rubric().scaled(20.0).points["gradient"] == 8.0
+
+
+@pytest.mark.more
+def test_modules_and_data_of_the_teacher_are_found_and_a_place_is_named_by_its_file(tmp_path):
+    needs = "from ex2.sigmoid import sigmoid as g\nDATA = np.loadtxt('X.txt')\n"
+    text = "import numpy as np\n" + needs + course(("h = sigmoid(", "assert DATA.size\n    h = g("))
+    for name, content in {
+        "class/smith/nn.py": text,
+        "with/ex2/sigmoid.py": "import numpy as np\ndef sigmoid(z): return 1 / (1 + np.exp(-z))",
+        "data/X.txt": "1 2\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    found = []
+    for given in ({}, {"data": tmp_path / "data"}, {"data": tmp_path / "data", "beside": tmp_path / "with"}):
+        (record,), _ = grade_class(tmp_path / "class", GradingPlan(**given))
+        found.append((record.verdict, *(fact["data"]["missing"] for fact in record.diagnosis)))
+        assert all("nn.py" in place for fact in record.diagnosis for place in fact["where"])
+    assert found == [(ERROR, "X.txt"), (ERROR, "sigmoid"), (AGREE,)]

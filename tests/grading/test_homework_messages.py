@@ -107,7 +107,7 @@ SAID: list[tuple[Fact, str]] = [
     (wrong(Kind.PART_MISSING, "cost"), "No cost was returned."),
     (
         note(Kind.WHOLE_FILE_RUN),
-        "The whole file was run, since its functions need what it does beside them.",
+        "More of the file was run: what sets names that its functions read.",
     ),
 ]
 
