@@ -16,7 +16,8 @@ DIAGNOSIS = "Instead, how often the diagnosis names the right bug, for single bu
 OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
 FUNCTIONS = "Instead, functions that JAX traces, with rules right and wrong, shown to check_derivatives and its peers."
 OPERATORS = "Instead, every differentiable operator of PyTorch, shown to the drop-in and to gradcheck."
-STORE = "With --operators: keep each result in this file, and go on with what is there."
+LIBRARIES = "Instead, functions of libraries that are built on JAX, and rules planted in them, beside check_grads."
+STORE = "With --operators or --libraries: keep each result in this file, and go on with what is there."
 WHICH = "Only these of jax, optax, torch and scipy. Can be repeated."
 ONLY = "Only these functions, such as sinc. Can be repeated."
 
@@ -31,6 +32,7 @@ def study(
     own: Annotated[bool, options.flag("--own", OWN)] = False,
     functions: Annotated[bool, options.flag("--functions", FUNCTIONS)] = False,
     operators: Annotated[bool, options.flag("--operators", OPERATORS)] = False,
+    libraries: Annotated[bool, options.flag("--libraries", LIBRARIES)] = False,
     store: Annotated[Path | None, options.file_to_write(STORE)] = None,
     html: options.HtmlFile = None,
     json: options.Json = False,
@@ -42,8 +44,12 @@ def study(
     from harness.study.study_tables import zoo_table
     from harness.study.zoo_study import QUICK, run_study, zoo_document
 
-    if operators:
-        _run_operators([diagnosis, activations, own, functions, figure, html, networks, seed], quick, store, json)
+    if operators or libraries:
+        others = [operators and libraries, diagnosis, activations, own, functions, figure, html, networks, seed]
+        if any(others):
+            name = "--operators" if operators else "--libraries"
+            raise ValueError(f"{name} is a study of its own: it takes --quick, --store and --json")
+        (_run_operators if operators else _run_libraries)(quick, store, json)
         return
     studies = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
     given = {"--seed": seed, "--networks": networks, "--figure": figure, "--html": html}
@@ -99,10 +105,20 @@ def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[dict[st
     return trial_document(found, "named"), rule_table(found)
 
 
-def _run_operators(others: list[Any], quick: bool, store: Path | None, json: bool) -> None:
-    """The study of PyTorch's operators, which takes --quick, --store and --json."""
-    if any(others):
-        raise ValueError("--operators is a study of its own: it takes --quick, --store and --json")
+def _run_libraries(quick: bool, store: Path | None, json: bool) -> None:
+    """The study of libraries that are built on JAX."""
+    start_jax()
+    from harness.study.library_study import QUICK_STEP, run_library_study
+    from harness.study.study_tables import library_table
+    from harness.study.trials import trial_document
+
+    with progress_bar() as progress:
+        found = run_library_study(progress, step=QUICK_STEP if quick else 1, store=store)
+    show(trial_document(found, "named"), library_table(found), json)
+
+
+def _run_operators(quick: bool, store: Path | None, json: bool) -> None:
+    """The study of PyTorch's operators."""
     from torch.autograd import gradcheck, gradgradcheck  # pyright: ignore[reportMissingImports]
 
     from harness.drop_in import torch

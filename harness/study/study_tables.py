@@ -245,6 +245,37 @@ def rule_table(study: Study) -> str:
     )
 
 
+def library_table(study: Study) -> str:
+    """A row for each library: how its right functions and the planted rules fared, and the CPU seconds beside JAX's."""
+    ours, theirs = study.checkers
+    rows: list[list[object]] = [
+        ["library", "agree", "undecided", "false alarms", "raised", "planted caught", "named", "CPU s", theirs, "CPU s"]
+    ]
+    for library in dict.fromkeys(t.group for t in study.trials):
+        where = {"group": library, "checker": ours}
+        right = partial(study.rate, bugs=False, **where)
+        by_theirs = partial(study.rate, ALARM, group=library, checker=theirs)
+        raised = sum(t.outcome.startswith("raised") for t in study.trials if t.has(where))
+        rows.append([
+            library,
+            _out_of(right(PASS)),
+            right(INCONCLUSIVE).count,
+            right(ALARM).count,
+            raised,
+            _out_of(study.rate(ALARM, bugs=True, **where)),
+            study.count(naming="yes", **where),
+            _cpu_seconds(study, **where),
+            f"{_out_of(by_theirs(bugs=True))} caught, {by_theirs(bugs=False).count} false",
+            _cpu_seconds(study, group=library, checker=theirs),
+        ])  # fmt: skip
+    poor = [f"  {t.case}: {t.outcome}" for t in study.unexpected()]
+    return _sections(study, aligned(rows), poor and ["Not as they should be", *poor])
+
+
+def _cpu_seconds(study: Study, **where: str) -> str:
+    return f"{sum(t.seconds for t in study.trials if t.has(where)):.0f}"
+
+
 def operator_table(study: Study) -> str:
     """A row for each checker, and each operator on which they differ."""
     columns: list[Column] = [

@@ -207,16 +207,20 @@ def rows_of(trials: Sequence[Trial], fields: Mapping[str, str]) -> list[dict[str
 
 
 def run_trials(
-    cases: Sequence[Case], checkers: Mapping[str, Callable[[Case], Response]], progress: Progress, step: str
+    cases: Sequence[Case],
+    checkers: Mapping[str, Callable[[Case], Response]],
+    progress: Progress,
+    step: str,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[Trial]:
-    """The trial of each case by each checker; `progress` counts the cases."""
+    """The trial of each case by each checker, timed by a clock; `progress` counts the cases."""
     trials = []
     for done, case in enumerate(cases, start=1):
         with quiet_numerics():
             for checker, respond in checkers.items():
-                started = time.perf_counter()
+                started = clock()
                 outcome, naming = respond(case)
-                seconds = time.perf_counter() - started
+                seconds = clock() - started
                 trials.append(
                     Trial(checker, case.name, case.kind, case.bug, outcome, seconds, naming, case.group, case.number)
                 )
@@ -231,13 +235,14 @@ def resumed_trials(
     checkers: Mapping[str, Callable[[Case], Response]],
     progress: Progress,
     step: str,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[Trial]:
     """`run_trials`, without those that a file holds already; each new one is added to it, a sealed line each."""
     known = {(trial.case, trial.checker): trial for trial in _stored(path, schema)} if path else {}
     trials = []
     for done, case in enumerate(cases, start=1):
         missing = {name: respond for name, respond in checkers.items() if (case.name, name) not in known}
-        for trial in run_trials([case], missing, silent, step):
+        for trial in run_trials([case], missing, silent, step, clock):
             known[case.name, trial.checker] = trial
             if path:
                 with path.open("ab") as file:
