@@ -57,11 +57,27 @@ def _gradient_contest(problem: Problem, theta: np.ndarray) -> dict[str, float]:
     return medians({name: run for name, run in contestants.items() if run})
 
 
+def _beside_others(work: str) -> Iterator[Row]:
+    """The same beside one and two processes that never rest."""
+    problem, theta = _digits(Network((400, 25, 10)))
+    contestants = {"ours": partial(SOURCES["vectorized"], problem, theta), "jax": peers.jax_jitted(problem, theta)}
+    for count in (1, 2):
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+        try:
+            seconds = medians(contestants, least=20)
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+        yield Row(f"{work}, beside {count} busy", "jax", seconds, seconds["ours"] / seconds["jax"], 1.2)
+
+
 def gradients() -> Iterator[Row]:
     work = "one gradient, 400-25-10, m = 5000"
     seconds = _gradient_contest(*_digits(Network((400, 25, 10))))
     yield Row(work, "jax", seconds, seconds["ours"] / seconds["jax"], 0.7)
     yield Row(work, "bare products", seconds, seconds["ours"] / seconds["bare products"], 1.45)
+    yield from _beside_others(work)
     seconds = _gradient_contest(*_synthetic(Network((784, 300, 100, 10)), 5000))
     fastest = min((name for name in seconds if name not in ("ours", "bare products")), key=seconds.__getitem__)
     work = "one gradient, 784-300-100-10, m = 5000"

@@ -340,7 +340,16 @@ GOOD_AFTER_ALL = {
     "save_case report": {"None"},
     "Network.init seed": {"None", "huge", "no numbers"},
     "Network.init epsilon": {"1.5"},
-    "check_gradient theta": {"-1", "1.5", "cube", "too long", "nested", "ragged", "dict"},  # of which fun takes some
+    "check_gradient theta": {
+        "-1",
+        "1.5",
+        "cube",
+        "too long",
+        "nested",
+        "ragged",
+        "dict",
+        "complex array",
+    },  # of which fun takes some
     "check_gradient budget": {"None", "1.5", "inf", "huge"},
     "Problem l2": {"1.5"},
     "check_derivatives args": {"1.5", "nan", "inf", "complex", "nan array", "inf array", "complex array", "cube"}
