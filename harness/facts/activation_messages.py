@@ -18,7 +18,7 @@ FORMULA = EXAMPLE + "report = check_activation(Activation('mine', lambda xp, z: 
 
 EXACT = "is exact"
 
-OF_VECTORS = "check_gradient and check_derivatives take functions of whole vectors, such as softmax"
+OF_VECTORS = "check_jacobian and check_derivatives take functions of whole vectors, such as softmax"
 
 STRETCHES = 4
 """So many stretches of z are written out in a message."""
@@ -239,7 +239,7 @@ ROWS = {
         cause="A mean, a sum, a sort, or a fixed index into z.",
         example=FORMULA.format(value="z - xp.mean(z)", slope="np.ones_like(z)"),
         advice="Compute each entry from the same entry of z alone. A softmax, a GLU, a maxout or a norm has a "
-        "Jacobian: use check_derivatives(f, z) over jnp, or check_gradient(lambda z: (f(z) @ v, vjp(z, v)), z).",
+        "Jacobian: use check_jacobian(f, z, jac) or (f, z, vjp=vjp), and check_derivatives(f, z) over jnp.",
     ),
     Kind.NUMBER_FORMAT: Row(
         _number_format,

@@ -174,5 +174,5 @@ def test_a_function_of_whole_vectors_is_told_which_checker_takes_it(value):
         words = say(fact)
     except ValueError as refusal:
         words = str(refusal)
-    assert "check_gradient" in words
+    assert "check_jacobian" in words
     assert "check_derivatives" in words
