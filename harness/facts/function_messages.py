@@ -136,7 +136,8 @@ ROWS: dict[Kind, Row] = {
     Kind.NOISY_COST: Row(
         _noisy,
         meaning="Changes of the cost over a step are as small as its noise, so differences cannot tell its slope.",
-        cause="A large constant is part of the cost, or the cost comes from an iterative solver or a simulation.",
+        cause="A large constant is part of the cost. It rounds to a constant, as 1 - tanh(25) does. It comes from an "
+        "iterative solver or a simulation.",
         example=IMPORTS
         + "report = check_gradient(lambda t: (1e13 + np.sin(t).sum(), np.cos(t)), np.array([0.3, -0.7, 1.1]))",
         advice="Subtract what is constant, tighten the tolerance of solvers, and fix the seed of simulations.",

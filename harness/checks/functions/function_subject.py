@@ -104,7 +104,7 @@ class FunctionGradient(Subject):
         """The cost, and whether it is large compared with its derivatives."""
         steepest = max((each.least for each in self.found.values()), default=0.0)
         is_large = abs(self.reported.cost) > max(1.0, LARGE * steepest)
-        return {"cost": self.reported.cost, "is_large": is_large}
+        return {"cost": self.reported.cost + 0.0, "is_large": is_large}  # no negative zero
 
 
 def _slopes(found: Found) -> dict[str, float | None]:
