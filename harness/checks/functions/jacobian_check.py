@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import MEANINGLESS
 from harness.checks.functions.cost_probe import Budget
 from harness.checks.functions.gradient_case import measure
 from harness.checks.functions.gradient_check import check_gradient, examine
@@ -20,12 +19,15 @@ from harness.checks.functions.matrix_rows import judge_rows
 from harness.checks.functions.repeated_calls import call_twice
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.functions.vector_function import EACH_OUTPUT, Claim, Product, VectorFunction
-from harness.checks.random_directions import random_directions
+from harness.checks.random_directions import farthest_off, random_directions
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 from harness.progress import silent
 from harness.verdict.comparison import require_accuracy
 from harness.verdict.report import Report
+
+NARROW_STEP = 1e-6
+"""The step of the difference that shows which of many outputs is wrong."""
 
 COLUMNS = 300
 """From products J v alone, the matrix is made of so many columns; more inputs are moved along one direction."""
@@ -152,16 +154,17 @@ def _check_along(function: VectorFunction, push: Product, budget: int | float | 
 
 
 def _suspects(function: VectorFunction, pull: Product) -> list[int]:
-    """The outputs to be examined: all of a few, and of many those that look wrong along some direction."""
+    """The outputs to be examined: all of a few, and of many one that is wrong along some direction, by bisection."""
     if function.size <= EACH_OUTPUT:
         return list(range(function.size))
-    step = MEANINGLESS["float64"]
     direction = random_directions(1, function.theta.size, seed=1)[0].reshape(function.theta.shape)
-    units = np.eye(function.size)
-    ends = (function.values(function.theta + side * step * direction) for side in (1.0, -1.0))
-    slopes = np.subtract(*ends) / (2.0 * step)
-    off = np.abs(slopes - [np.vdot(pull(function.theta, unit), direction) for unit in units])
-    return sorted(np.argsort(-np.nan_to_num(off, nan=np.inf))[:EACH_OUTPUT].tolist())
+    ends = (function.values(function.theta + side * NARROW_STEP * direction) for side in (1.0, -1.0))
+    slopes = np.subtract(*ends) / (2.0 * NARROW_STEP)
+
+    def off(along: np.ndarray) -> np.ndarray:
+        return np.array([abs(w @ slopes - np.vdot(pull(function.theta.copy(), w), direction)) for w in along])
+
+    return [farthest_off(function.size, off, seed=2)]
 
 
 def _check_outputs(

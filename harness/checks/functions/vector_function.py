@@ -40,12 +40,14 @@ class VectorFunction:
         self._fun, self._args, self.name = fun, args, name
         theta = to_numpy(theta, "theta")
         self.theta = theta if theta.dtype.kind == "f" else theta.astype(np.float64)
-        first = self.values(self.theta)
+        first = self.values(self.theta.copy())
+        if not first.size:
+            raise ValueError("the function must answer one number at least")
         self.size, self.scale = first.size, np.abs(first)
 
     def values(self, theta: np.ndarray) -> np.ndarray:
         """The values, flat."""
-        return to_numpy(self._fun(theta.copy(), *self._args), "the values that fun answers").ravel()
+        return to_numpy(self._fun(theta, *self._args), "the values that fun answers").ravel()
 
     def claims(self, matrix: Mapping[str, Any], push: Mapping[str, Any], pull: Mapping[str, Any]) -> dict[str, Claim]:
         """What is to be checked: functions that return the matrix, J v and Jᵀw, by their names."""
@@ -73,7 +75,7 @@ class VectorFunction:
         """Jᵀw in the shape of θ."""
 
         def pull(theta: np.ndarray, w: np.ndarray) -> np.ndarray:
-            return _of_size(name, product(theta.copy(), w.copy()), theta.size).reshape(theta.shape)
+            return _of_size(name, product(theta, w.copy()), theta.size).reshape(theta.shape)
 
         return Claim(pull)
 
@@ -110,7 +112,7 @@ class VectorFunction:
         """Random weights in which no output hides another: those of large values or slopes are smaller."""
         slopes = np.zeros(self.size)
         if pull and self.size <= EACH_OUTPUT:
-            slopes = np.array([np.abs(pull(self.theta, w)).max(initial=0.0) for w in np.eye(self.size)])
+            slopes = np.array([np.abs(pull(self.theta.copy(), w)).max(initial=0.0) for w in np.eye(self.size)])
         sizes = np.fmax(self.scale, slopes)
         sizes = np.where(np.isfinite(sizes) & (sizes > 0.0), sizes, sizes[np.isfinite(sizes)].max(initial=0.0) or 1.0)
         return random_directions(1, self.size, seed=0)[0] * sizes.max(initial=0.0) / sizes / np.sqrt(self.size)

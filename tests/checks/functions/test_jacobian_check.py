@@ -130,6 +130,15 @@ def test_an_accuracy_and_arguments_are_passed_on():
     assert verdicts == ["agree", "disagree"]
 
 
+def test_a_function_that_changes_its_argument_is_told_so():
+    def fun(x):
+        x *= 2.0
+        return x
+
+    report = check_jacobian(fun, X, lambda x: 2.0 * np.eye(4))
+    assert (report.verdict, Kind.ARGUMENT_CHANGED in report.kinds) == ("disagree", True)
+
+
 def test_a_function_that_changes_from_call_to_call_is_not_checked():
     rng = np.random.default_rng(0)
     report = check_jacobian(lambda x: sines(x) * (1.0 + 1e-3 * rng.random()), X, right)
@@ -172,6 +181,7 @@ def test_half_of_a_hessian_is_named():
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
+        (lambda: check_jacobian(lambda x: x[:0], X, right), ValueError, "must answer one number at least"),
         (lambda: check_jacobian(sines, X), TypeError, "give jac, jvp or vjp"),
         (lambda: check_hessian(cubic, X[:3]), TypeError, "give hess or hessp"),
         (lambda: check_jacobian(sines, X, right(X)), TypeError, "jac must be a function of theta, not ndarray"),
