@@ -158,3 +158,18 @@ def gradient(fun: Callable[[np.ndarray], np.ndarray | float], theta: np.ndarray,
         return difference(shifted, h, noise, np.sum) if h else Differences(np.nan, np.inf)
 
     return Differences(*np.array([partial(i) for i in range(len(theta))], dtype=float).reshape(-1, 2).T)
+
+
+def best_width(slopes: np.ndarray, errors: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """The slopes with the smallest errors of all widths, which an axis counts, and these errors.
+
+    Where the slopes of another width contradict them, as those of values that a bisection rounds do by chance, the
+    error is at least as large.
+    """
+    errors = np.where(np.isnan(errors), np.inf, errors)
+    best = np.expand_dims(np.argmin(errors, axis=axis), axis)
+    slope = np.take_along_axis(slopes, best, axis)
+    with np.errstate(invalid="ignore"):
+        beyond = np.abs(slopes - slope) - errors
+    contradicted = np.max(np.where(np.isfinite(beyond), beyond, 0.0), axis=axis)
+    return slope.squeeze(axis), np.maximum(np.take_along_axis(errors, best, axis).squeeze(axis), contradicted)

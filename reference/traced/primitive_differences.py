@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.central_differences import twice_extrapolated
+from reference.arithmetics.central_differences import best_width, twice_extrapolated
 from reference.arithmetics.increments import STEP, Increment, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
@@ -148,7 +148,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
         if not is_floating(value):
             outputs.append(constant(value))
             continue
-        (change, error), (finest, _) = map(_best, found)
+        (change, error), (finest, _) = (best_width(*each, axis=0) for each in found)
         error = error + SOLVER_SHARE * np.abs(finest - change)
         if run.rounding is not None:
             signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
@@ -195,21 +195,6 @@ def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequen
         program, given = widened(program), list(values)
     with precisely():
         return equation.once("finer", lambda: more_accurate(program, given, found))
-
-
-def _best(found: Slopes) -> Slopes:
-    """The slopes with the smallest errors of all widths, and these errors.
-
-    Where the slopes of another width contradict them, as those of values that a bisection rounds do by chance, the
-    error is at least as large.
-    """
-    tried, errors = found
-    errors = np.where(np.isnan(errors), np.inf, errors)
-    best = np.argmin(errors, axis=0)[None]
-    slope, error = (np.take_along_axis(x, best, 0)[0] for x in (tried, errors))
-    with np.errstate(invalid="ignore"):
-        beyond = np.abs(tried - slope) - errors
-    return slope, np.fmax(error, np.fmax.reduce(np.where(np.isfinite(beyond), beyond, 0.0), axis=0))
 
 
 def _richardson(

@@ -22,7 +22,7 @@ from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SP
 from harness.checks.traced.real_coordinates import Estimate, Layout, UnitVectors, combine
 from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
-from reference.arithmetics.central_differences import twice_extrapolated
+from reference.arithmetics.central_differences import best_width, twice_extrapolated
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
@@ -275,7 +275,6 @@ def differences(
     for i in range(len(WIDTHS) - 1):
         off = np.abs(slopes[:, i + 1 :] - slopes[:, i : i + 1]) > errors[:, i + 1 :] + errors[:, i : i + 1]
         errors[:, i] = np.where(off.any(axis=1), np.inf, errors[:, i])
-    best = np.argmin(errors, axis=1)[:, None]
-    slopes, errors = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (slopes, errors))
+    slopes, errors = best_width(slopes, errors, axis=1)
     slopes, errors = combine(weights, np.where(np.isfinite(errors), slopes, np.nan)), combine(np.abs(weights), errors)
     return Estimate(slopes, np.where(np.isnan(slopes), np.inf, errors))

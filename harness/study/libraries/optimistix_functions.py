@@ -62,13 +62,13 @@ def _nested(p):
 
 
 UNROLLED = {"adjoint": optx.RecursiveCheckpointAdjoint()}
-LONG = {"options": {"lower": 0.0, "upper": 1.0}}
+BETWEEN = {"lower": 0.0, "upper": 1.0}
 
 FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "root by Newton": (_root(optx.Newton(**TOLERANCES)), (P,)),
     "root by Newton, float32": (_root(optx.Newton(1e-5, 1e-5)), (np.float32(P),)),
     "root by chord": (_root(optx.Chord(**TOLERANCES)), (P,)),
-    "root by bisection": (_root(optx.Bisection(**TOLERANCES), **LONG), (P,)),
+    "root by bisection": (_root(optx.Bisection(**TOLERANCES), options=BETWEEN), (P,)),
     "root by Newton, unrolled": (_root(optx.Newton(**TOLERANCES), **UNROLLED), (P,)),
     "root of a system": (_root(optx.Newton(**TOLERANCES), _system, (0.1, 0.2)), (P,)),
     "root by Dogleg": (_root(optx.Dogleg(**TOLERANCES), _system, (0.1, 0.2)), (P,)),

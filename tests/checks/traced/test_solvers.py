@@ -10,9 +10,9 @@ from jax.experimental.ode import odeint
 
 from harness import check_derivatives
 from harness.facts.kinds import Kind
+from reference.arithmetics.central_differences import best_width
 from reference.arithmetics.increments import constant
 from reference.traced.interpreter import Run
-from reference.traced.primitive_differences import _best
 from reference.traced.primitives import control_flow
 from reference.traced.program_replay import replayed
 from reference.traced.solver_tolerances import more_accurate
@@ -241,7 +241,7 @@ def test_widths_that_contradict_each_other_widen_the_error_of_differences():
         np.array([[1.0, 2.0], [1.1, 2.0], [1.0, 9.0]]),
         np.array([[1e-3, 1e-9], [1e-9, 1e-3], [1.0, np.nan]]),
     )
-    found, error = _best((slopes, errors))
+    found, error = best_width(slopes, errors, axis=0)
     np.testing.assert_array_equal(found, [1.1, 2.0])
     np.testing.assert_allclose(error, [0.1 - 1e-3, 1e-9])
 
