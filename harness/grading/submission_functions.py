@@ -4,7 +4,7 @@ Nothing is run: all of it is read from the syntax tree.
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -196,20 +196,57 @@ def _methods(node: ast.ClassDef) -> Iterator[Function]:
         own = _Arguments.of(method.args, skipped="staticmethod" not in decorators)
         of_object = NOTHING if decorators else made
         instance = node.name if decorators else f"{node.name}({made.passed})"
-        attributes = [] if decorators else _parameter_attributes(node)
+        stored = {} if decorators else _stored_attributes(node)
+        attributes = next(
+            ([stored[n] for n in names] for names in PARAMETER_ATTRIBUTES if set(names) <= stored.keys()), []
+        )
         both = own.joined(of_object)
         call = f"return {instance}.{method.name}({own.passed})"
         if attributes and not both.defaults.keys() & set(attributes):
             # the object keeps θ in attributes that __init__ does not take, so the stand-in sets them
-            both = both.joined(_Arguments(dict.fromkeys(attributes)))
+            first, passed, own = _forward_before(method, methods, own)
+            gradients = [] if _returns_value(method) else _gradients_of(attributes, stored)
+            both = own.joined(of_object).joined(_Arguments(dict.fromkeys(attributes)))
             given = "; ".join(f"made.{name} = {name}" for name in attributes)
-            call = f"made = {instance}; {given}; return made.{method.name}({own.passed})"
+            call = f"return made.{method.name}({passed})"
+            if gradients:
+                call = f"made.{method.name}({passed}); return {', '.join(f'made.{name}' for name in gradients)}"
+            call = f"made = {instance}; {given}; {first}{call}"
         yield both.stand_in(f"{method.name}_of_{node.name}", f"{node.name}.{method.name}", call)
 
 
-def _parameter_attributes(node: ast.ClassDef) -> list[str]:
-    """The attributes in which a class's objects keep the parameters of the network, if they do."""
-    stored = {
+def _forward_before(
+    method: ast.FunctionDef, methods: Sequence[ast.FunctionDef], own: "_Arguments"
+) -> tuple[str, str, "_Arguments"]:
+    """A forward pass that goes before a method which takes no X or what that pass returns; what is passed; parameters.
+
+    It goes before a method that returns nothing, too, which works on what the object remembers.
+    """
+    one = [each for each in methods if each is not method and len(_Arguments.of(each.args, skipped=1).defaults) == 1]
+    forward = next((each.name for each in one if "forward" in each.name.lower()), "")
+    unknown = [name for name, default in own.defaults.items() if default is None and role_of(name) is None]
+    x = next((name for name in own.defaults if role_of(name) == "X"), "")
+    if not forward or len(unknown) > 1 or (x and not unknown and _returns_value(method)):
+        return "", own.passed, own
+    passed = ", ".join("answer" if name in unknown else name for name in own.defaults)
+    taken = {name: default for name, default in own.defaults.items() if name not in unknown}
+    return f"answer = made.{forward}({x or 'X'}); ", passed, _Arguments({x or "X": None} | taken)
+
+
+def _returns_value(method: ast.FunctionDef) -> bool:
+    return any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(method))
+
+
+def _gradients_of(attributes: Sequence[str], stored: Mapping[str, str]) -> list[str]:
+    """The attributes in which an object leaves the gradients of others, such as dW1 or W1_grad; or none."""
+    plain = [name.lower().replace("_", "") for name in attributes]
+    patterns = [[pattern.format(name) for name in plain] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
+    return next(([stored[name] for name in names] for names in patterns if set(names) <= stored.keys()), [])
+
+
+def _stored_attributes(node: ast.ClassDef) -> dict[str, str]:
+    """The attributes that a class's objects have, by their names in small letters and without underscores."""
+    return {
         attribute.attr.lower().replace("_", ""): attribute.attr
         for attribute in ast.walk(node)
         if isinstance(attribute, ast.Attribute)
@@ -217,7 +254,6 @@ def _parameter_attributes(node: ast.ClassDef) -> list[str]:
         and isinstance(attribute.value, ast.Name)
         and attribute.value.id == "self"
     }
-    return next(([stored[name] for name in names] for names in PARAMETER_ATTRIBUTES if set(names) <= stored.keys()), [])
 
 
 class _Arguments(NamedTuple):

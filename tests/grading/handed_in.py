@@ -568,6 +568,34 @@ for k in range(20):
         p.data += -0.1 * p.grad
 """
 
+REMEMBERS = """\
+import numpy as np
+class Net:
+    def __init__(self, n_in, n_hidden, n_out, lam=0.0):
+        self.W1 = np.random.randn(n_in, n_hidden); self.b1 = np.zeros(n_hidden)
+        self.W2 = np.random.randn(n_hidden, n_out); self.b2 = np.zeros(n_out)
+        self.lam = lam
+    def forward(self, X):
+        self.X = X
+        self.a1 = 1/(1+np.exp(-(X @ self.W1 + self.b1)))
+        self.a2 = 1/(1+np.exp(-(self.a1 @ self.W2 + self.b2)))
+        return self.a2
+    def loss(self, y_hat, y):
+        m = len(y); Y = np.eye(y_hat.shape[1])[y]
+        return -np.sum(Y*np.log(y_hat)+(1-Y)*np.log(1-y_hat))/m + self.lam/(2*m)*(np.sum(self.W1**2)+np.sum(self.W2**2))
+    def backward(self, y):
+        m = len(y); Y = np.eye(self.a2.shape[1])[y]
+        d2 = (self.a2 - Y)/m
+        d1 = d2 @ self.W2.T * self.a1*(1-self.a1)
+        self.dW2 = self.a1.T @ d2 + self.lam/m*self.W2; self.db2 = d2.sum(0)
+        self.dW1 = self.X.T @ d1 + self.lam/m*self.W1; self.db1 = d1.sum(0)
+    def step(self, lr):
+        self.W1 -= lr*self.dW1
+    def fit(self, X, y, epochs=10, lr=0.1):
+        for _ in range(epochs):
+            self.forward(X); self.backward(y); self.step(lr)
+"""
+
 FORWARD_FIRST = (
     IMPORTS
     + SIGMOID
@@ -739,6 +767,7 @@ RIGHT: dict[str, str | Files] = {
     "trainer.py": TRAINER,
     "micrograd.py": MICROGRAD,
     "forward-first.py": FORWARD_FIRST,
+    "remembers.py": REMEMBERS,
     "forward-without-names.py": FORWARD_WITHOUT_NAMES,
     "private-cost.py": TRAINER.replace("def train", "def fit").replace("computeCost", "_cost_and_gradients"),
     "gradient-by-flag.py": plain(
@@ -859,6 +888,11 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
     "network-wrong.py": (_changed("network.py", (", delta) * sigmoid_prime(zs[-l])", ", delta)")), "-w-", ""),
     "trainer-wrong.py": (
         _changed("trainer.py", ("D3 @ W2 * A2[:, 1:] * (1 - A2[:, 1:])", "D3 @ W2 * A2[:, 1:]")),
+        "rwr",
+        "slope-halved",
+    ),
+    "remembers-wrong.py": (
+        _changed("remembers.py", ("* self.a1*(1-self.a1)", "* self.a1")),
         "rwr",
         "slope-halved",
     ),

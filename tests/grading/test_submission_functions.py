@@ -98,6 +98,18 @@ CALLABLE = {  # a definition, and how it is called by position
         "def J_after_f(X, theta, y): cache = f(X, theta); return J(theta, cache, X, y)",
     ],
     "def f(X, theta): return a, b\ndef J(c, d, y): pass": ["", ""],
+    "class N:\n def __init__(self): self.w1 = self.w2 = 0\n def forward(self, X): return h\n"
+    " def loss(self, h, y): return J\n def backward(self, y): self.dw1, self.w1, self.dw2, self.w2 = 1, 2, 3, 4": [
+        "def forward_of_N(X, w1, w2): made = N(); made.w1 = w1; made.w2 = w2; return made.forward(X)",
+        (
+            "def loss_of_N(X, y, w1, w2): made = N(); made.w1 = w1; made.w2 = w2; answer = made.forward(X); "
+            "return made.loss(answer, y)"
+        ),
+        (
+            "def backward_of_N(X, y, w1, w2): made = N(); made.w1 = w1; made.w2 = w2; answer = made.forward(X); "
+            "made.backward(y); return made.dw1, made.dw2"
+        ),
+    ],
     "def f(X, y, theta): return h\ndef J(h, y): pass": ["", ""],
 }
 
