@@ -4,7 +4,6 @@ Rows are written as they come. The same command goes on where another was ended:
 are those of its row is not graded again.
 """
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -17,6 +16,7 @@ from typing import Any
 from harness.facts.fact import Fact
 from harness.files import exclusive_lock
 from harness.grading.submission_files import Submission
+from harness.seals import checksum, sealed, unsealed
 
 SCHEMA = "harness.grades/3"
 """Version 3: remarks, and points of the largest possible."""
@@ -60,14 +60,17 @@ class GradeStore:
         self._connection = connection
 
     def find(self, name: str, digest: str) -> GradeRecord | None:
-        """The record of a submission, if it was graded as it is now."""
+        """The record of a submission, if it was graded as it is now, and the record is as it was written."""
         query = "SELECT record FROM grades WHERE name = ? AND digest = ?"
         found = self._connection.execute(query, (name, digest)).fetchone()
-        return GradeRecord(**json.loads(found[0])) if found else None
+        try:
+            return GradeRecord(**unsealed(name, found[0], SCHEMA)) if found else None
+        except ValueError:  # damaged, or of another release: it is graded again
+            return None
 
     def add(self, digest: str, record: GradeRecord) -> None:
         """Write a record, which replaces an earlier one of the same submission."""
-        values = record.name, digest, json.dumps(asdict(record))
+        values = record.name, digest, sealed(SCHEMA, asdict(record)).decode()
         with self._connection:
             self._connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?, ?)", values)
 
@@ -84,6 +87,7 @@ def open_store(path: Path) -> Iterator[GradeStore]:
     with exclusive_lock(path):
         try:
             with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
+                connection.text_factory = bytes  # the seal finds damage in it
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS grades (name TEXT PRIMARY KEY, digest TEXT, record TEXT)"
                 )
@@ -96,7 +100,7 @@ def digest_of(submission: Submission, settings: Mapping[str, Any], remarks: Sequ
     """What a grade depends on, in a few letters: the submission's files, how it is graded, and its neighbours."""
     files = [(file.name, file.text, str(file.error)) for file in submission.files]
     given = json.dumps([SCHEMA, files, str(remarks), {name: repr(value) for name, value in settings.items()}])
-    return hashlib.sha256(given.encode()).hexdigest()
+    return checksum(given.encode())
 
 
 LONGEST_FILE_NAME = 200
@@ -108,5 +112,5 @@ def page_name(name: str) -> str:
     encoded = os.fsencode(f"{name}.md")
     if len(encoded) <= LONGEST_FILE_NAME:
         return f"{name}.md"
-    mark = hashlib.sha256(encoded).hexdigest()[:8]
+    mark = checksum(encoded)[:8]
     return f"{encoded[:LONGEST_FILE_NAME].decode(errors='ignore')}-{mark}.md"

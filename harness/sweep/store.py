@@ -115,7 +115,7 @@ class Store:
 
 
 def _checksum_of_row(row: Sequence[Any]) -> str:
-    return checksum(json.dumps(row).encode())
+    return checksum(json.dumps(row, default=repr).encode())  # damage makes bytes of text
 
 
 def _checksum_of_stamp(stamp: dict[str, str]) -> str:

@@ -185,3 +185,16 @@ def test_modules_and_data_of_the_teacher_are_found_and_a_place_is_named_by_its_f
         found.append((record.verdict, *(fact["data"]["missing"] for fact in record.diagnosis)))
         assert all("nn.py" in place for fact in record.diagnosis for place in fact["where"])
     assert found == [(ERROR, "X.txt"), (ERROR, "sigmoid"), (AGREE,)]
+
+
+def test_a_damaged_record_is_graded_again(tmp_path):
+    path = tmp_path / "g.sqlite"
+    record = GradeRecord({"submission": "smith", "verdict": "disagree"})
+    with open_store(path) as store:
+        store.add("digest", record)
+        assert store.find("smith", "digest") == record
+    raw = path.read_bytes()
+    assert raw.count(b'"disagree"') == 1
+    path.write_bytes(raw.replace(b'"disagree"', b'"disagref"'))
+    with open_store(path) as store:
+        assert store.find("smith", "digest") is None

@@ -68,6 +68,7 @@ def test_a_flipped_bit_or_a_cut_is_refused_or_changes_nothing(file, tmp_path):
 CHANGES = {
     "verdict": ("UPDATE rows SET verdict = 'dis`gree' WHERE seed = 3", "that of seed 3"),
     "agreement": ("UPDATE rows SET verdict = 'agree' WHERE seed = 3", "that of seed 3"),
+    "bytes": ("UPDATE rows SET shape = x'00ff' WHERE seed = 3", "that of seed 3"),
     "worst": ("UPDATE rows SET worst = 0.5 WHERE seed = 5", "that of seed 5"),
     "seed": ("UPDATE rows SET seed = 50 WHERE seed = 5", "that of seed 50"),
     "settings": ("UPDATE stamp SET value = '[]' WHERE name = 'sources'", "its settings"),
