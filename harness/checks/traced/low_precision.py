@@ -41,6 +41,7 @@ from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.one_sided import OneSided, rounded_slopes
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Estimate, Sides
+from harness.checks.traced.traced_programs import has_rules
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block
@@ -134,7 +135,8 @@ def bound_of_mode(
 
     A bound may be wide for two reasons. Rounding may be amplified: then the same program without underflow, and with
     the branches of its run in float64, has as wide a bound. Else a number underflows, or a branch of the rule turns.
-    That excuses no number that is far off: callers get it. It does where f itself loses its value in this way.
+    That excuses no number of a custom rule that is far off: callers get it. It does where f itself loses its value in
+    this way, and for JAX's own derivative of a formula, whose tail may underflow.
     """
     off = np.abs(reported - true.derivative)
     floor = floor_of(reported.ravel(), scope.blocks, mode.coarsest).reshape(reported.shape)  # of every bound
@@ -164,7 +166,7 @@ def bound_of_mode(
 
     found = _bound(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
     error = np.maximum(found.error + by_solvers, of_terms)
-    if mode.coarsest > UNIT_ROUNDOFF["float64"]:
+    if mode.coarsest > UNIT_ROUNDOFF["float64"] and has_rules(point.case.program):
         is_small = partial(scope.is_small, true=true, precision=point.program.precision)
         is_excused = is_small(error) | is_small(off - true.error) | ~np.isfinite(off) | ~point.keeps_value[:, None]
         if (scope.at & ~is_excused).any():

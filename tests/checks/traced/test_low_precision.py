@@ -413,6 +413,7 @@ NUMBERS = {  # function, argument in float32, verdict
     ),
     "terms that cancel": (lambda x: jnp.sum(jnp.square((x + 1e4) - 1e4)), [0.3, 0.7], "agree"),
     "a variance of nearly equal numbers": (jnp.var, [1000.0, 1000.01, 999.99], "agree"),
+    "a tail of JAX's own": (lambda x: 1.0 / (1.0 + jnp.exp(-x)), -60.0, "agree"),
     "a tail": (jax.nn.log_softmax, [-110.0, 2.0, 112.0], "agree"),
 }  # fmt: skip
 
