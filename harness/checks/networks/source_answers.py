@@ -11,7 +11,7 @@ from harness.facts.fact import Fact, note, wrong
 from harness.facts.kinds import Kind
 from harness.sources.process_state import KeptSettings, blamed
 from harness.sources.source_table import Source, SourceFailed
-from harness.verdict.comparison import Answer
+from harness.verdict.comparison import Answer, require_accuracy
 from harness.verdict.consensus import Consensus
 from harness.wording import what_it_is
 from reference.arithmetics.companion import first_line
@@ -68,6 +68,7 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
         seconds=seconds,
         broken_rules=broken_rules,
         notes=notes,
+        accuracy=require_accuracy(getattr(source.run, "accuracy", 0.0)),
     )
 
 

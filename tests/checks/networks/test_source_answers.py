@@ -232,6 +232,20 @@ def test_what_a_source_raises_says_which_source_it_was():
     assert note.endswith("in failing: return problem.X @ problem.X @ theta)")
 
 
+# An accuracy of its own
+
+
+@pytest.mark.parametrize(("accuracy", "verdict"), [(1e-6, "agree"), (1e-9, "disagree")])
+def test_a_source_may_say_how_accurate_it_is(accuracy, verdict):
+    def rough(problem, theta):
+        cost, gradient = loop(problem, theta)
+        return cost, gradient * (1.0 + 1e-7)
+
+    rough.accuracy = accuracy  # pyright: ignore[reportFunctionMemberAccess]
+    report = cross_check(PROBLEM, THETA, beside_right_ones(rough))
+    assert (report.verdict, Kind.ACCURACY in report.kinds) == (verdict, verdict == "agree")
+
+
 # Left out
 
 
