@@ -23,6 +23,7 @@ from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.fallback import (
     ACCURATE,
     SLIGHT,
+    TOLERATED,
     Fallback,
     cannot_run,
     check_within,
@@ -33,7 +34,6 @@ from harness.drop_in.fallback import (
     refusal,
 )
 from harness.drop_in.line_checks import (
-    NONLINEAR,
     OPPOSITE,
     Slope,
     check_forward,
@@ -206,7 +206,7 @@ class _Along:
         """The check of reverse mode, if a look does not accept it."""
         off = max(float(np.max(np.abs(o - OPPOSITE * g), initial=0.0)) for g, o in tree_leaves(gradient, opposite))
         largest = max(float(np.max(np.abs(g), initial=0.0)) for (g,) in tree_leaves(gradient))
-        faults = [wrong(Kind.NOT_LINEAR, mode="reverse")] if off > NONLINEAR * abs(OPPOSITE) * largest else []
+        faults = [wrong(Kind.NOT_LINEAR, mode="reverse")] if off > TOLERATED * abs(OPPOSITE) * largest else []
 
         def check(accuracy: float) -> Report:
             reported = lambda x: make_vjp(self.f, x)[0](weights)  # noqa: E731
@@ -224,7 +224,7 @@ class _Along:
 
         def reported(direction: Any) -> Slope | None:
             found, opposite = (slope(self.x, tree_map(lambda v, k=k: k * v, direction)) for k in (1.0, OPPOSITE))
-            is_linear = abs(opposite - OPPOSITE * found) <= NONLINEAR * abs(opposite)
+            is_linear = abs(opposite - OPPOSITE * found) <= TOLERATED * abs(opposite)
             return Slope(found, [abs(found)]) if is_linear else None
 
         if math.isinf(look(self.cost, self.x, self.size, reported)):

@@ -32,9 +32,9 @@ whole check does, or a few hundredths of that share of all of them together."""
 JUMP = 1e-6
 """A kink whose jump exceeds this share of the slope is left to the whole check."""
 
-OPPOSITE, NONLINEAR = -(2.0**20), 1e-8
-"""A derivative is also applied to so many times the same vector, and answers so many times the same but for this share.
-Powers of two multiply without rounding. Rules that ignore signs, clip or multiply twice are not linear."""
+OPPOSITE = -(2.0**20)
+"""A derivative is also applied to so many times the same vector, and answers so many times the same, to `TOLERATED`: a
+rule that ignores signs, clips or multiplies twice is far off, and one that solves an equation is a little off."""
 
 CONSTANT = 4.0 * UNIT_ROUNDOFF["float64"]
 """Values that move by no more than this share of their terms are constant, and so small a slope is none."""

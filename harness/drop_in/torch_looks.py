@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd import forward_ad
 
-from harness.drop_in.fallback import drawn_weights
+from harness.drop_in.fallback import TOLERATED, drawn_weights
 from harness.drop_in.line_checks import OPPOSITE, POINTS, SCALES, Scale, Slope, distance_of_slope, ends_differently
 from harness.drop_in.torch_costs import WeightedCost, as_complex, every_output
 
@@ -110,7 +110,7 @@ def call_again(cost: WeightedCost) -> Again:
     is_linear = True
     if scatter > 0.0:
         again = cost.pull_back(outputs, every)
-        is_linear, scatter = _distance(opposite, again, factor) <= eps**0.5, _distance(again, first)
+        is_linear, scatter = _distance(opposite, again, factor) <= max(eps**0.5, TOLERATED), _distance(again, first)
     values = zip(_weighted(cost, cost.found), _weighted(cost, outputs))
     scatter = max([scatter, *(abs(a - b) / abs(a) for a, b in values if a != b)])
     return Again(is_linear, scatter, cost.largest(every) if scatter else 0.0)
