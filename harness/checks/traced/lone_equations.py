@@ -63,14 +63,14 @@ def reaching_cotangents(case: Case, equation: Equation) -> list[np.ndarray]:
     shapes = [(s, t) for s, t in zip(equation.shapes, equation.dtypes) if t is not None and kind(t) in ("f", "c")]
     shifts = [(SHIFT * rng.choice([-1.0, 1.0], s)).astype(t) for s, t in shapes]
 
-    def pull_back(shifts: Sequence[Any]) -> Sequence[Any]:
+    def pull_back(leaves: Sequence[Any], shifts: Sequence[Any]) -> Sequence[Any]:
         def results(*changes: Any) -> list[Any]:
-            return replayed_with_primals(_shifted(case.program, equation, shifts, changes))(*case.leaves)
+            return replayed_with_primals(_shifted(case.program, equation, shifts, changes))(*leaves)
 
         return jax.vjp(results, *(jnp.zeros_like(x) for x in shifts))[1](list(weights))
 
     pull = jax.jit(pull_back, compiler_options=compiler_options())
-    found = [list(map(np.asarray, pull([share * x for x in shifts]))) for share in (0, 1)]
+    found = [list(map(np.asarray, pull(case.leaves, [share * x for x in shifts]))) for share in (0, 1)]
     here, beside = ([np.where(np.isfinite(c), c, 0.0) for c in each] for each in found)
     return [np.where(a == 0.0, b, a) for a, b in zip(here, beside)]
 
