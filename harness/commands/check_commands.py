@@ -91,9 +91,10 @@ def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
     """The activations, registered if possible, and the report on each alone."""
     from harness.checks.activations.activation_check import check_activation
     from harness.checks.activations.formulas import find_activation
+    from harness.checks.activations.torch_formulas import in_torch
     from harness.checks.networks.random_problems import register_checked
 
-    activations = [find_activation(name) for name in names]
+    activations = [in_torch(find_activation(name)) for name in names]
     reports = [check_activation(f) for f in activations]
     return [register_checked(f, report) for f, report in zip(activations, reports)], reports
 

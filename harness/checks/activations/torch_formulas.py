@@ -15,12 +15,11 @@ import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
 from reference.activations import Activation
+from reference.arithmetics.companion import NoRule
 from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import Namespace
 
-REFUSED = (
-    "functions of torch take tensors only: write the formula over xp, as xp.tanh(z), to have it checked more sharply"
-)
+REFUSED = "functions of torch take tensors only"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ def _on_arrays(function: Callable[..., Any], *arrays: Any) -> np.ndarray:
     import torch
 
     if any(type(x) is not np.ndarray for x in arrays):
-        raise NotApplicable(REFUSED)
+        raise NoRule(REFUSED)
     with torch.no_grad():
         return function(*map(torch.tensor, arrays)).numpy()
 
@@ -101,7 +100,7 @@ def _gradient(function: Callable[[Any], Any], z: np.ndarray) -> np.ndarray:
     import torch
 
     if type(z) is not np.ndarray:
-        raise NotApplicable(REFUSED)
+        raise NoRule(REFUSED)
     at = torch.tensor(z, requires_grad=True)
     a = function(at)
     return torch.autograd.grad(a, at, torch.ones_like(a))[0].numpy()

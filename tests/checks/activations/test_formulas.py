@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import special
 
-from harness import ACTIVATIONS, Activation, check_activation
+from harness import ACTIVATIONS, Activation, Network, Problem, check_activation, cross_check
 from harness.checks.activations.array_proxies import DEEPEST, run_on_entries
 from harness.checks.activations.formulas import as_written, find_activation
 from harness.checks.activations.proof import prove
 from harness.checks.activations.slope_answers import CLAIMED
+from harness.checks.activations.torch_formulas import in_torch
 from reference.arithmetics.balls import exact, precision, slopes, value_of, variables
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.increments import Increment
@@ -303,3 +304,12 @@ def test_a_record_is_found_by_name_by_module_and_as_it_is():
 
 
 OWN = Activation("own", lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)
+
+
+@pytest.mark.more
+def test_a_formula_over_torch_trains_in_networks(over_torch):
+    f = in_torch(find_activation(over_torch[0]["pair"]))
+    network = Network((2, 3, 1), f)
+    problem = Problem(network, np.linspace(-1.0, 1.0, 8).reshape(4, 2), [0, 0, 0, 0])
+    report = cross_check(problem, network.init(seed=0), ("loop", "vectorized", "finite-difference"))
+    assert report.verdict == "agree"
