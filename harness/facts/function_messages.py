@@ -171,7 +171,7 @@ ROWS: dict[Kind, Row] = {
             "A right gradient has 2, a wrong one or a kink 1."
         ),
         meaning="How the remainder f(θ + hv) - f(θ) - h g·v shrinks with h, where it is larger than noise.",
-        cause='method="taylor" was asked for.',
+        cause='You chose method="taylor".',
         example=IMPORTS + 'report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), 0.3, method="taylor")',
         advice="Look at the picture, `report.plot()`.",
     ),
