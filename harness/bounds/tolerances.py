@@ -101,6 +101,10 @@ DENSE_COMBINATIONS = 2
 SOLVERS_FACTOR = 4.0
 """A multiple of the change that a finer tolerance of a solver makes; what remains below that is a thousandth or so."""
 
+TOLERANCES_LEFT = 32.0
+"""A solver that stops at a tolerance leaves at most so many times it, as a share of the derivative: the error of a
+fixed point is its last step over 1 - k, where k is the factor by which steps shrink."""
+
 DERIVATIVE_ROUNDINGS = 16
 """The tolerance of a derivative in u times the largest of its block, beside the spread of the randomly rounded runs."""
 

@@ -144,7 +144,7 @@ def check_derivatives(
         case, failed = None, ""
         try:
             case = trace(order=order)
-        except TypeError as reason:  # perhaps because types are mixed in 64 bits alone
+        except Exception as reason:  # perhaps because types are mixed in 64 bits alone
             if not needs_64_bits:
                 raise
             failed = first_line(reason)

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import DIFFERENCED, MEANINGLESS, SAMPLED_INPUTS, SOLVERS_FACTOR, SPREAD_FACTOR
+from harness.bounds.tolerances import (
+    DIFFERENCED,
+    MEANINGLESS,
+    SAMPLED_INPUTS,
+    SOLVERS_FACTOR,
+    SPREAD_FACTOR,
+    TOLERANCES_LEFT,
+)
 from harness.checks.traced.derivative_answers import Look, look_at_inputs, look_at_more_inputs, ordinary_derivative
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
 from harness.checks.traced.error_scales import TERMS, scale_around, scale_of_terms, twice_would_pass, with_digits
@@ -101,7 +108,7 @@ def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Com
     tolerance = max(mode.tolerance for mode in plan.modes)
     if not tolerance:
         return None
-    accuracy = SOLVERS_FACTOR * tolerance
+    accuracy = TOLERANCES_LEFT * tolerance
     again = _compare(replace(point, case=replace(point.case, accuracy=accuracy)), plan, reference)
     fact = doubt(Kind.WITHIN_TOLERANCE, tolerance=tolerance, accuracy=accuracy)
     return None if again.disagreeing else replace(again, facts=(*again.facts, fact))
