@@ -256,6 +256,18 @@ def test_what_runs_in_the_callers_32_bits_alone_is_checked_in_these(args):
         check_derivatives(f, *args)
 
 
+def test_any_error_in_64_bits_that_the_check_switched_on_has_it_try_32():
+    def narrow(x):
+        if x.dtype == jnp.float64:
+            raise ValueError("the state is float32")
+        return jnp.sin(x)
+
+    with jax.enable_x64(False):
+        report = check_derivatives(narrow, np.array([0.3, 0.7]))
+    assert report.verdict == "agree"
+    assert Kind.IN_32_BITS in report.kinds
+
+
 def test_tridiagonal_systems_in_float32_are_decided():
     band, right = jnp.asarray(X[:4], "float32"), jnp.asarray(A[:, :2], "float32")
     assert check_derivatives(jax.lax.linalg.tridiagonal_solve, band, band + 4.0, band, right).verdict == "agree"
