@@ -37,8 +37,11 @@ def _lock() -> threading.RLock:
 
 @cache
 def _controller() -> Any:
+    before = set(os.environ)
     from threadpoolctl import ThreadpoolController
 
+    for name in set(os.environ) - before:  # its import sets KMP_DUPLICATE_LIB_OK for the whole process
+        del os.environ[name]
     return ThreadpoolController()
 
 

@@ -109,7 +109,7 @@ ROWS: dict[Kind, Row] = {
         lambda fact: (
             f"{_wrong_rule(fact)} The derivatives of the whole function hide it: another error cancels it, or "
             "its share is too small to show."
-            if fact.severity == Severity.WRONG
+            if fact.severity != Severity.NOTE
             else f"{_wrong_rule(fact)} The function does not use what is wrong: the program masks or stops it, or "
             "holds that argument constant."
         ),

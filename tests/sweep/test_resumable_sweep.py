@@ -96,8 +96,8 @@ def test_a_process_that_is_being_started_when_the_sweep_ends_is_ended_too(monkey
     crew, begun = worker_pools._Crew(), []
 
     class Starting(Process):
-        def __init__(self):
-            super().__init__()
+        def __init__(self, *how):
+            super().__init__(*how)
             begun.append(self._child)
             crew.dismiss()  # which has nothing to interrupt as yet
 

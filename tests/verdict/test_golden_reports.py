@@ -197,7 +197,7 @@ KINDS: dict[str, Callable[[], Report | Summary]] = {
     "activation-disagree-at-a-kink": lambda: check_activation(
         Activation("outside", relu, slope_of_relu(1.5), kinks=(0.0,))
     ),
-    "activation-disagree-of-jax": lambda: check_activation(
+    "activation-nan-of-jax": lambda: check_activation(
         Activation(
             "overflowing",
             lambda xp, z: xp.where(z > 0.0, z, xp.exp(z) - 1.0),

@@ -203,7 +203,10 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
         found = [replace(fact, data={**fact.data, **by}) for fact in hidden]
         return _blame(culprits)._replace(facts=tuple(found))
     alone = find_hidden_culprits(case, met.operands, deadline)
-    severities = [Severity.WRONG if is_in_use else Severity.NOTE for _, is_in_use in alone]
+    # what a solver leaves of the whole, it may leave of a rule alone
+    is_loose = any(fact.kind == Kind.WITHIN_TOLERANCE for fact in comparison.facts)
+    in_use = Severity.DOUBT if is_loose else Severity.WRONG
+    severities = [in_use if is_in_use else Severity.NOTE for _, is_in_use in alone]
     facts = tuple(fact for (c, _), s in zip(alone, severities) for fact in c.facts(Kind.HIDDEN_RULE, s))
     details = {"culprits": [vars(culprit) for culprit, is_in_use in alone if is_in_use]}
     return Blame(facts, details=details if details["culprits"] else {}, explains_lost_digits=bool(alone))

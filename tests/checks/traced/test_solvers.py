@@ -9,6 +9,8 @@ from jax import lax
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
+from harness.checks.traced import derivative_check
+from harness.checks.traced.culprits import Culprit
 from harness.facts.kinds import Kind
 from reference.arithmetics.central_differences import best_width
 from reference.arithmetics.increments import constant
@@ -268,3 +270,12 @@ def test_the_implicit_derivative_of_a_sampler_is_in_doubt_until_it_is_trusted():
     assert report.verdict == "inconclusive"
     assert Kind.NO_SLOPE in report.kinds
     assert check_derivatives(f, key, 0.7, trust=["sample"]).verdict == "agree"
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(5e-7, "inconclusive"), (0.0, "disagree")])
+def test_a_rule_is_not_accused_alone_of_what_a_solver_may_leave(monkeypatch, share, verdict):
+    """A rule that is wrong in use is wrong, unless the whole agrees only to the tolerance of a solver."""
+    hidden = [(Culprit("root", "rules.py:3", 1e-3), True)]
+    monkeypatch.setattr(derivative_check, "find_hidden_culprits", lambda *_: hidden)
+    report = check_derivatives(square_root(share), 2.7)
+    assert (report.verdict, Kind.HIDDEN_RULE in report.kinds) == (verdict, True)
