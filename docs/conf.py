@@ -13,6 +13,7 @@ html_theme = "furo"
 html_title = project
 exclude_patterns = ["examples"]
 nitpicky = False
+myst_heading_anchors = 3  # links such as verdict.md#a-function-of-your-own
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
