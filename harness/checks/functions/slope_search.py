@@ -20,6 +20,9 @@ WIDER_STEPS = (8.0, 32.0)
 WIDEST = 0.1
 """No wider steps than this: the costs of one stencil would have little to do with each other."""
 
+OVER_JUMPS = (1e-4, 1e-3, 0.01, 0.1)
+"""Steps that may see over the jumps of a cost that rounds in part, as shares of a parameter's unit."""
+
 FINEST = 2.0**-36
 """The narrowest step at which a contradiction has to be confirmed, as a share of θ."""
 
@@ -41,8 +44,11 @@ MOST_TRUNCATION = 4.0
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative."""
 
-SUPPORT = 0.1
-"""A wide step supports a report that a narrow step contradicts if it comes ten times closer to it."""
+SUPPORT = 0.3
+"""A wide step supports a report that a narrow step contradicts if it comes three times closer to it."""
+
+STEPS_BESIDE = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59)
+"""In units of a step: steps beside it, whose differences show how much noise scatters these."""
 
 PLACES_NEARBY = (-1.1, -0.7, -0.3, 0.4, 0.8, 1.2)
 """Places within a wide step, in units of it, at which a narrow step is tried again."""
@@ -289,8 +295,19 @@ class Search:
         is_staircase = self._is_staircase(narrow, closer)
         if is_staircase or self._is_slope_between_jumps(seen, found, narrow, closer):
             return None, seen._replace(has_jumps=True, is_staircase=is_staircase)
-        best = found if found.error <= closer.error or not _is_smooth(closer) else closer
+        best, at = (closer, narrow) if closer.error < found.error and _is_smooth(closer) else (found, step)
+        if _is_smooth(best) and self._may_be_scatter(best, at):
+            return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
+
+    def _may_be_scatter(self, found: Found, step: float) -> bool:
+        """Whether differences at steps nearby scatter by as much as the contradiction: then noise was underestimated.
+
+        A few costs about θ may miss noise that comes and goes, as of log(1 - p) where one p of many is nearly 1.
+        """
+        beside = [look(self.line, share * step, self.noise).derivative for share in STEPS_BESIDE]
+        scatter = float(np.ptp([found.derivative, *beside]))
+        return self.reported.distance(found) - self.reported.error - self.reported.accepted <= scatter  # NaN is not
 
     def _confirming_step(self, found: Found, step: float) -> float:
         """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""
@@ -320,16 +337,31 @@ class Search:
         return bool(np.median(np.abs(nearby)) == 0.0)
 
     def _is_slope_between_jumps(self, seen: Seen, found: Found, narrow: float, closer: Found) -> bool:
-        """Whether the narrow slope is the same all over a wide step that comes much closer to the report.
+        """Whether jumps make up what the narrow slope lacks: not only at θ, and by as much all over a wide step.
 
-        Then jumps make up the rest, as with a cost that is computed in float32, in part, or that was rounded: its
-        narrow slope is of no use.
+        Then the narrow slope is of no use. So it is with a cost that is computed in float32, in part, or that was
+        rounded, as log(1 - p) is where p is nearly 1.
         """
         off, support = self.reported.distance(found), seen.support
-        if not (np.isfinite(support.distance) and support.distance + self.reported.error <= SUPPORT * off):
-            return False
-        nearby = [look(self.line, narrow, self.noise, t * support.step).derivative for t in PLACES_NEARBY]
-        return bool(np.median(np.abs(np.array(nearby) - closer.derivative)) <= 0.3 * off)
+        supports = [support, *map(self._support_at, OVER_JUMPS)] if support.step else map(self._support_at, OVER_JUMPS)
+        room = SUPPORT * off if np.isfinite(off) else -1.0
+        near = [each.step for each in supports if each.distance + self.reported.error <= room]
+        return any(self._lacks_jumps(step, narrow, self.reported.derivative - closer.derivative) for step in near)
+
+    def _support_at(self, step: float) -> Support:
+        """How near a plain difference over many jumps comes to the report, if one of half its width shows the same."""
+        wide, half = self._plain(step), self._plain(0.5 * step)
+        distance = abs(wide - self.reported.derivative) + abs(wide - half)
+        return Support(distance, step) if np.isfinite(distance) else Support()
+
+    def _plain(self, step: float, at: float = 0.0) -> float:
+        return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
+
+    def _lacks_jumps(self, step: float, narrow: float, lacking: float) -> bool:
+        """Whether wide differences near θ exceed the narrow ones by what is lacking at θ."""
+        places = [t * step for t in PLACES_NEARBY]
+        more = [self._plain(step, at) - look(self.line, narrow, self.noise, at).derivative for at in places]
+        return bool(np.median(np.abs(np.array(more) - lacking)) <= 0.5 * abs(lacking))
 
 
 def size_of(block: Sequence[Found]) -> float:

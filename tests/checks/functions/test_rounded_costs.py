@@ -132,3 +132,46 @@ def test_at_a_jump_of_the_second_derivative_what_is_right_stays_well_within_its_
     assert report.margin < 0.25
     off = lambda t: (fun(t)[0], fun(t)[1] + 1e-4)  # noqa: E731
     assert check_gradient(off, np.array(theta)).verdict == "disagree"
+
+
+def log_loss_at(z):
+    """Cross-entropy by log(p) and log(1 - p), of which the first example is sure of the wrong class."""
+    X, y = np.array([[1.0], [0.01]]), np.array([0.0, 1.0])
+
+    def fun(w):
+        p = 1.0 / (1.0 + np.exp(-X @ w))
+        return -np.mean(y * np.log(p) + (1.0 - y) * np.log(1.0 - p)), X.T @ (p - y) / 2.0
+
+    return fun, np.array([z])
+
+
+def in_part_float32(w):
+    return float(np.float32(0.01 * np.sin(w[0]))) + w @ w, 0.01 * np.cos(w) + 2.0 * w
+
+
+def logistic(seed):
+    """Cross-entropy by log(p) and log(1 - p) of fifty examples, some of which are surer than 1 - 1e-5."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((50, 10))
+    y = (X @ rng.standard_normal(10) > 0) * 1.0
+
+    def fun(w):
+        p = 1.0 / (1.0 + np.exp(-X @ w))
+        return -np.mean(y * np.log(p) + (1.0 - y) * np.log(1.0 - p)), X.T @ (p - y) / 50.0
+
+    return fun, 2.5 * rng.standard_normal(10)
+
+
+IN_PART = {
+    **{f"log loss at {z}": log_loss_at(z) for z in (30.5, 31.7, 33.2)},
+    **{f"a term in float32, {w}": (in_part_float32, np.array([w])) for w in (0.126, -0.6, 1.3)},
+    **{f"logistic regression, {seed}": logistic(seed) for seed in (12, 19, 29)},
+}
+
+
+@pytest.mark.parametrize(("fun", "theta"), IN_PART.values(), ids=list(IN_PART))
+def test_a_cost_that_rounds_in_part_accuses_nobody_and_hides_no_gross_error(fun, theta):
+    with np.errstate(all="ignore"):
+        assert check_gradient(fun, theta).verdict != "disagree"
+        wrong = check_gradient(lambda w: (fun(w)[0], 2.0 * fun(w)[1] + 1.0), theta)
+    assert wrong.verdict != "agree"
