@@ -15,9 +15,9 @@ import numpy as np
 from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.differenced_lines import Group
-from harness.checks.functions.line_stencil import Found
+from harness.checks.functions.line_stencil import Found, Reported
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.slope_search import Reported, Search, Seen
+from harness.checks.functions.slope_search import Search, Seen
 from harness.checks.functions.step_sizes import glance_for, steps_for
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer

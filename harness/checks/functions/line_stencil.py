@@ -6,6 +6,7 @@ number between them is somebody's convention, and the error bound takes them all
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -139,3 +140,38 @@ def _one_sided(centre: float, values: np.ndarray, h: float, noise: float) -> Fou
 
 def _bound(error: float) -> float:
     return float(error) if np.isfinite(error) else np.inf
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A reported derivative along a line.
+
+    Attributes
+    ----------
+    derivative, error : float
+        The derivative, and by how much rounding may have moved it.
+    size : float
+        The largest of the derivatives reported in its block.
+    meaningful : float
+        An error bound of at most this share of the derivatives decides something.
+    scale : float
+        The size of θ on this line, where it is not zero: a function may bend at that scale, however small.
+    accepted : float
+        The error that the accuracy of the gradient accepts.
+    """
+
+    derivative: float
+    error: float
+    size: float
+    meaningful: float
+    scale: float = np.inf
+    accepted: float = 0.0
+
+    def distance(self, found: Found) -> float:
+        """|reported - found|."""
+        return abs(self.derivative - found.derivative)
+
+    def is_contradicted(self, found: Found, factor: float = 1.0) -> bool:
+        """Whether a difference is farther away than so many times both error bounds."""
+        allowed = factor * (found.error + self.error) + self.accepted
+        return bool(np.isfinite(found.error) and not self.distance(found) <= allowed)

@@ -11,7 +11,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, ROUGH, Found, Line, Noise, look, scatter_of
+from harness.checks.functions.cost_jumps import TREAD, Jumps, Support
+from harness.checks.functions.line_stencil import (
+    EDGE,
+    JUMPS,
+    KINK,
+    NOISE,
+    ROUGH,
+    Found,
+    Line,
+    Noise,
+    Reported,
+    look,
+    scatter_of,
+)
 from reference.arithmetics.central_differences import NOISE_GAIN
 
 WIDER_STEPS = (8.0, 32.0)
@@ -19,9 +32,6 @@ WIDER_STEPS = (8.0, 32.0)
 
 WIDEST = 0.1
 """No wider steps than this: the costs of one stencil would have little to do with each other."""
-
-OVER_JUMPS = (1e-4, 1e-3, 0.01, 0.1)
-"""Steps that may see over the jumps of a cost that rounds in part, as shares of a parameter's unit."""
 
 FINEST = 2.0**-36
 """The narrowest step at which a contradiction has to be confirmed, as a share of θ."""
@@ -44,66 +54,14 @@ MOST_TRUNCATION = 4.0
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative."""
 
-SUPPORT = 0.3
-"""A wide step supports a report that a narrow step contradicts if it comes three times closer to it."""
-
 STEPS_BESIDE = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59)
 """In units of a step: steps beside it, whose differences show how much noise scatters these."""
-
-PLACES_NEARBY = (-1.1, -0.7, -0.3, 0.4, 0.8, 1.2)
-"""Places within a wide step, in units of it, at which a narrow step is tried again."""
-
-TREAD = 2.0**-7
-"""A cost that is constant near θ and jumps on both sides within this distance, the spacing of bfloat16 at 1, was
-rounded: its own slope is of no use. A cost that jumps less often is a function with jumps."""
 
 VANISHING = 1e-3
 """Derivatives below this share of those one step away, error bounds included, vanish at θ, as at a minimum."""
 
 NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
 """The confirming step leaves noise of one part in so many of the contradiction; one-sided slopes need more room."""
-
-
-@dataclass(frozen=True)
-class Reported:
-    """A reported derivative along a line.
-
-    Attributes
-    ----------
-    derivative, error : float
-        The derivative, and by how much rounding may have moved it.
-    size : float
-        The largest of the derivatives reported in its block.
-    meaningful : float
-        An error bound of at most this share of the derivatives decides something.
-    scale : float
-        The size of θ on this line, where it is not zero: a function may bend at that scale, however small.
-    accepted : float
-        The error that the accuracy of the gradient accepts.
-    """
-
-    derivative: float
-    error: float
-    size: float
-    meaningful: float
-    scale: float = np.inf
-    accepted: float = 0.0
-
-    def distance(self, found: Found) -> float:
-        """|reported - found|."""
-        return abs(self.derivative - found.derivative)
-
-    def is_contradicted(self, found: Found, factor: float = 1.0) -> bool:
-        """Whether a difference is farther away than so many times both error bounds."""
-        allowed = factor * (found.error + self.error) + self.accepted
-        return bool(np.isfinite(found.error) and not self.distance(found) <= allowed)
-
-
-class Support(NamedTuple):
-    """The step whose difference comes closest to what was reported, and how close, its error included."""
-
-    distance: float = np.inf
-    step: float = 0.0
 
 
 class Seen(NamedTuple):
@@ -292,8 +250,9 @@ class Search:
             return None, seen
         if found.obstacle in (EDGE, KINK) and not self._converges(seen, found, closer, step, narrow):
             return None, seen
-        is_staircase = self._is_staircase(narrow, closer)
-        if is_staircase or self._is_slope_between_jumps(seen, found, narrow, closer):
+        jumps = Jumps(self.reported, self.line, self.noise, narrow, closer)
+        is_staircase = jumps.are_all_of_it()
+        if is_staircase or jumps.make_up_what_is_lacking(self.reported.distance(found), seen.support):
             return None, seen._replace(has_jumps=True, is_staircase=is_staircase)
         best, at = (closer, narrow) if closer.error < found.error and _is_smooth(closer) else (found, step)
         if _is_smooth(best) and self._may_be_scatter(best, at):
@@ -328,40 +287,6 @@ class Search:
         size = max(abs(each.derivative) for each in looks)
         is_small = spread <= 1e-2 * max(size, seen.steepest) or spread <= closer.noise
         return bool(is_small) and all(each.obstacle == found.obstacle for each in looks)
-
-    def _is_staircase(self, narrow: float, closer: Found) -> bool:
-        """Whether the cost is constant at θ and near it, but for jumps that are close together."""
-        if closer.derivative != 0.0 or self.line(0.0) in (self.line(TREAD), self.line(-TREAD)):
-            return False
-        nearby = [look(self.line, narrow, self.noise, t * TREAD).derivative for t in PLACES_NEARBY]
-        return bool(np.median(np.abs(nearby)) == 0.0)
-
-    def _is_slope_between_jumps(self, seen: Seen, found: Found, narrow: float, closer: Found) -> bool:
-        """Whether jumps make up what the narrow slope lacks: not only at θ, and by as much all over a wide step.
-
-        Then the narrow slope is of no use. So it is with a cost that is computed in float32, in part, or that was
-        rounded, as log(1 - p) is where p is nearly 1.
-        """
-        off, support = self.reported.distance(found), seen.support
-        supports = [support, *map(self._support_at, OVER_JUMPS)] if support.step else map(self._support_at, OVER_JUMPS)
-        room = SUPPORT * off if np.isfinite(off) else -1.0
-        near = [each.step for each in supports if each.distance + self.reported.error <= room]
-        return any(self._lacks_jumps(step, narrow, self.reported.derivative - closer.derivative) for step in near)
-
-    def _support_at(self, step: float) -> Support:
-        """How near a plain difference over many jumps comes to the report, if one of half its width shows the same."""
-        wide, half = self._plain(step), self._plain(0.5 * step)
-        distance = abs(wide - self.reported.derivative) + abs(wide - half)
-        return Support(distance, step) if np.isfinite(distance) else Support()
-
-    def _plain(self, step: float, at: float = 0.0) -> float:
-        return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
-
-    def _lacks_jumps(self, step: float, narrow: float, lacking: float) -> bool:
-        """Whether wide differences near θ exceed the narrow ones by what is lacking at θ."""
-        places = [t * step for t in PLACES_NEARBY]
-        more = [self._plain(step, at) - look(self.line, narrow, self.noise, at).derivative for at in places]
-        return bool(np.median(np.abs(np.array(more) - lacking)) <= 0.5 * abs(lacking))
 
 
 def size_of(block: Sequence[Found]) -> float:
