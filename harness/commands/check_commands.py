@@ -1,6 +1,6 @@
 """harness check, bugs and replay: cross-checks of networks, and of the activations in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,7 +81,7 @@ def check(
         made = {"seed": seed, "networks": networks}
         options.write_text(html, check_page(verdict, reports, summaries, made))
     if failed := [summary.failures[0] for summary in summaries.values() if summary.failures]:
-        _save_smallest(failed[0], chosen, case, activation or [])
+        _save_smallest(failed[0], chosen, case, activation or [], like.fits)
     for name, raised in failures.items():
         complain(f"harness: {name} failed on {counted(len(raised), 'network')}: {raised[0]}")
     raise typer.Exit(BAD_INPUT if failures and verdict != "disagree" else EXIT_CODES[verdict])
@@ -176,11 +176,18 @@ def _show_networks(
         show(document, text, json)
 
 
-def _save_smallest(failed: Any, sources: Any, case: Path, activations: Sequence[str] = ()) -> None:
+def _save_smallest(
+    failed: Any,
+    sources: Any,
+    case: Path,
+    activations: Sequence[str] = (),
+    is_meant: Callable[[Any], bool] = lambda problem: True,
+) -> None:
     """Shrink and save a failing network, and print on stderr how to check it again."""
     from harness.checks.networks.smallest_failure import reproduce
 
-    complain(f"\n{reproduce(failed.problem, failed.theta, failed.report, sources, case, activations)}")
+    found = reproduce(failed.problem, failed.theta, failed.report, sources, case, activations, is_meant=is_meant)
+    complain(f"\n{found}")
 
 
 PARTS = {

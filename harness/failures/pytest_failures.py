@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -71,7 +71,18 @@ def _repeat_network(
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
     prefix = search_path(modules, item.config.invocation_params.dir)
-    return str(reproduce(subject, theta, report, sources, _case_file(item, ".json"), activations, prefix))
+    file, is_meant = _case_file(item, ".json"), _is_drawn_by(item)
+    return str(reproduce(subject, theta, report, sources, file, activations, prefix, is_meant))
+
+
+def _is_drawn_by(item: pytest.Item) -> Callable[[Any], bool]:
+    """Whether the test could have drawn a problem: its marker, or the option, may ask for some networks only."""
+    from harness.checks.networks.random_problems import Like, chosen_activations
+
+    _, _, asked = getattr(getattr(item, "callspec", None), "params", {}).get("random_problem", (0, 0, {}))
+    like = Like(**{name: asked[name] for name in ("sizes", "l2", "layers") if name in asked})
+    among = chosen_activations(asked.get("activations"))
+    return lambda problem: like.fits(problem) and all(f in among for f in problem.network.hidden)
 
 
 def _repeat_function(item: pytest.Item, call: dict[str, Any]) -> str:

@@ -87,7 +87,7 @@ COMPARISON = "harness.verdict.comparison"
         ),
         (
             "harness.assertions",
-            replace('report.verdict != "agree"', "False", within="assert_gradients_agree"),
+            replace('report.verdict != "agree"', "False", within="_agreed"),
             ["harness.assertions", "harness.training.gated_training"],
             doors,
         ),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -180,6 +181,10 @@ def test_settings_are_the_callers_after_any_public_call(tmp_path, monkeypatch, r
         "check_activation": lambda: harness.check_activation("tanh"),
         "check_gradient": lambda: harness.check_gradient(lambda t: (t @ t, 2.0 * t), theta, lambda t: t @ t),
         "assert_gradients_agree": lambda: harness.assert_gradients_agree(problem, theta, sources),
+        **{
+            name: partial(getattr(harness, name), np.sin, np.ones(2), lambda t: np.diag(np.cos(t)))
+            for name in ("check_jacobian", "assert_jacobian_agrees", "check_hessian", "assert_hessian_agrees")
+        },
         "check_networks": lambda: harness.check_networks(2, sources=["loop", "finite-difference"]),
         "random_problem": lambda: harness.random_problem(3),
         "train": lambda: harness.train(problem, theta, 2, gate=False),

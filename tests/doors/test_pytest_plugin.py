@@ -274,6 +274,34 @@ def test_a_source_meets_the_networks_that_it_takes(project, run_pytest, test, mo
         result.stdout.fnmatch_lines(["*@pytest.mark.networks(layers=2*"])
 
 
+OF_THE_COURSE = """
+    import numpy as np
+    import pytest
+    from harness import SOURCES, Problem, Network
+
+    def sigmoids(problem, theta):  # whatever the network's activations are
+        own = Problem(Network(problem.network.sizes, "sigmoid"), problem.X, problem.Y, problem.l2)
+        cost, gradient = SOURCES["vectorized"](own, theta)
+        return cost, gradient * FACTOR
+
+    @pytest.mark.networks(layers=2, activations="sigmoid", outputs="sigmoid")
+    def test_mine(random_problem, cross_check):
+        others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
+        cross_check(*random_problem, {"mine": sigmoids} | others)
+"""
+
+
+def test_a_network_shrinks_only_to_what_its_test_asks_for(project, run_pytest, pytester):
+    """What a source is not meant for would fail as well, and go on failing when the bug is mended."""
+    project(OF_THE_COURSE.replace("FACTOR", "1.0001"))
+    run_pytest(*ONE).assert_outcomes(failed=1)
+    (saved,) = (pytester.path / ".gradient-cases").iterdir()
+    case = json.loads(saved.read_text())
+    assert re.findall(r'"hidden": *\[ *"(\w+)" *\]', json.dumps(case)) == ["sigmoid"]
+    project(OF_THE_COURSE.replace("FACTOR", "1.0"))
+    run_pytest(*ONE).assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize(
     ("marker", "part"),
     [

@@ -72,6 +72,16 @@ class Like(NamedTuple):
     l2: float | None = None
     layers: int | None = None
 
+    def fits(self, problem: Problem) -> bool:
+        """Whether a problem has what is given."""
+        network = problem.network
+        return (
+            (self.sizes is None or tuple(network.sizes) == tuple(self.sizes))
+            and self.output in (None, network.output.name)
+            and self.l2 in (None, problem.l2)
+            and self.layers in (None, len(network.shapes))
+        )
+
 
 ANY = Like()
 

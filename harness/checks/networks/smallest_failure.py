@@ -34,6 +34,7 @@ def reproduce(
     path: Path,
     activations: Sequence[str] = (),
     search_path: str = "",
+    is_meant: Callable[[Problem], bool] = lambda problem: True,
 ) -> Reproduction:
     """Shrink a failing network, and save it; whatever goes wrong here, the failure stands.
 
@@ -48,9 +49,11 @@ def reproduce(
         Those of one's own that may be in the network, as ``module:attribute``.
     search_path : str
         What the replay command needs before it, such as ``PYTHONPATH=... ``.
+    is_meant : callable
+        Whether a problem is one of those that the sources are meant for; others are not tried.
     """
     try:
-        problem, theta, report = shrink_disagreement(problem, theta, sources, report)
+        problem, theta, report = shrink_disagreement(problem, theta, sources, report, is_meant)
     except Exception as error:  # noqa: BLE001  a source may raise anything
         return Reproduction(facts=(note(Kind.NOT_SHRUNK, error=type(error).__name__, reason=message_of(error)),))
     if report.verdict != "disagree":
@@ -67,9 +70,15 @@ def reproduce(
 
 
 def shrink_disagreement(
-    problem: Problem, theta: np.ndarray, sources: Sources | None, drawn: Report
+    problem: Problem,
+    theta: np.ndarray,
+    sources: Sources | None,
+    drawn: Report,
+    is_meant: Callable[[Problem], bool] = lambda problem: True,
 ) -> tuple[Problem, np.ndarray, Report]:
-    """The smallest case with the same outliers, and its report; its verdict tells whether the failure repeats.
+    """The smallest case with the same failure, and its report; its verdict tells whether the failure repeats.
+
+    The same sources are named, and for the same: a wrong cost in the place of a wrong gradient is another failure.
 
     The diagnosis of the case as it was drawn is among the report's notes. A small network shows less of what is wrong,
     so more bugs would fit.
@@ -81,11 +90,13 @@ def shrink_disagreement(
     """
 
     def fails(problem: Problem, theta: np.ndarray) -> bool:
+        if not is_meant(problem):
+            return False
         try:
             report = check(problem, theta, sources, explained=False)
         except Exception:  # noqa: BLE001  whatever a source raises is another failure than the one to show
             return False
-        return report.verdict == "disagree" and report.outliers == drawn.outliers
+        return report.verdict == "disagree" and _named(report) == _named(drawn)
 
     smallest = shrink(problem, theta, fails)
     report = check(*smallest, sources, explained=False)
@@ -93,6 +104,11 @@ def shrink_disagreement(
         return *smallest, drawn
     before = dict.fromkeys(fact for finding in drawn.findings for fact in finding.diagnosis)
     return *smallest, (report.with_facts(note(Kind.SHRUNK), *before) if before else report)
+
+
+def _named(report: Report) -> tuple[tuple[str, ...], set[tuple[str, str]]]:
+    """The outliers, and for each whether its cost or its gradient is wrong."""
+    return report.outliers, {(finding.source, finding.what) for finding in report.findings}
 
 
 def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.ndarray], bool]) -> Case:
