@@ -252,9 +252,13 @@ class Process:
 
     def kill(self) -> None:
         """End the child and what it started, and nothing else; any thread may ask for it."""
+        is_there = self._child.returncode is None  # else another process may have its number by now
+        children = (
+            _children(self._child.pid) if is_there else []
+        )  # one that starts just now shows no environment as yet
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
-        for pid in _marked(self._folder.name):  # what has left the session
+        for pid in {*children, *_marked(self._folder.name)}:  # what has left the session
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         self._child.wait()
@@ -268,6 +272,16 @@ class Process:
         os.close(self._requests)
         os.close(self._answers)
         self._folder.cleanup()
+
+
+def _children(parent: int) -> list[int]:
+    """The processes that a process has started itself."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if place.read_text(errors="replace").rpartition(")")[2].split()[1] == str(parent):
+                found.append(int(place.parent.name))
+    return found
 
 
 def _marked(folder: str) -> list[int]:
