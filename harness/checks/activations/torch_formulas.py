@@ -88,7 +88,7 @@ def in_torch(f: Activation) -> Activation:
 
 def _on_arrays(function: Callable[..., Any], *arrays: Any) -> np.ndarray:
     """A function of tensors at arrays of floats."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     if any(type(x) is not np.ndarray for x in arrays):
         raise NoRule(REFUSED)
@@ -97,7 +97,7 @@ def _on_arrays(function: Callable[..., Any], *arrays: Any) -> np.ndarray:
 
 
 def _gradient(function: Callable[[Any], Any], z: np.ndarray) -> np.ndarray:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     if type(z) is not np.ndarray:
         raise NoRule(REFUSED)
@@ -117,7 +117,7 @@ class _Context:
 
 def _forward_of(function: Any) -> Callable[[Any], Any]:
     """The forward of a pair by itself, which autograd differentiates operation by operation."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     takes_context = function.setup_context is torch.autograd.Function.setup_context
     return (lambda z: function.forward(_Context(), z)) if takes_context else function.forward

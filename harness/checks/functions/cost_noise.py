@@ -136,6 +136,7 @@ def noise_along(line: Line, size: float, noise: Noise, unit: float) -> Noise:
     here = next((scatter for scatter in scatters if scatter > 0.0), 0.0)
     far = np.fmin(near(noise.reach), near(-noise.reach))
     least = noise.relative * abs(line(0.0))
+    here = here or _rounding(line, size, unit)  # steps of a cost that rounds may be wider than all of that
     return noise._replace(near=float(np.nanmin([max(here, least), noise.near])), far=float(np.nanmin([far, noise.far])))
 
 

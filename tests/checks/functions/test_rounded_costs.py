@@ -175,3 +175,22 @@ def test_a_cost_that_rounds_in_part_accuses_nobody_and_hides_no_gross_error(fun,
         assert check_gradient(fun, theta).verdict != "disagree"
         wrong = check_gradient(lambda w: (fun(w)[0], 2.0 * fun(w)[1] + 1.0), theta)
     assert wrong.verdict != "agree"
+
+
+BESIDE_A_MINIMUM = {
+    "log cosh": (summed(lambda t: np.log(np.cosh(t)), np.tanh), (2.5e-6, 1e-7)),
+    "1 - cos": (summed(lambda t: 1.0 - np.cos(t), np.sin), (1e-8, 1e-6)),
+    "pseudo-Huber": (summed(lambda t: np.sqrt(1.0 + t * t) - 1.0, lambda t: t / np.sqrt(1.0 + t * t)), (1e-9, 1e-7)),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_A_MINIMUM)
+def test_beside_a_minimum_that_rounds_a_gradient_of_zero_is_wrong(name):
+    """The cost is constant about θ, by its rounding; a wider step shows the slope."""
+    fun, places = BESIDE_A_MINIMUM[name]
+    for place in places:
+        theta = np.array([place])
+        assert check_gradient(fun, theta).verdict == "agree"
+        for factor in (0.0, 0.5, 2.0):
+            wrong = check_gradient(lambda t, factor=factor: (fun(t)[0], factor * fun(t)[1]), theta)
+            assert wrong.verdict == "disagree"
