@@ -230,7 +230,8 @@ ROWS: dict[Kind, Row] = {
     Kind.SOLVER_HIDES_DIGITS: Row(
         lambda fact: (
             f"{fact.data['undecided']} of {fact.data['total']} coordinates cannot be decided: "
-            f"{first_few(fact.where, 3)}. A solver in f stops at a tolerance that hides their digits."
+            f"{first_few(fact.where, 3, total=fact.data['undecided'])}. "
+            "A solver in f stops at a tolerance that hides their digits."
         ),
         meaning="The solution's own error is as large as the error that is looked for.",
         cause="A loose tolerance of an iterative solver.",

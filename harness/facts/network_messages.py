@@ -33,7 +33,7 @@ def _undecided(fact: Fact) -> str:
     data = fact.data
     whose = f" of {first_few(data['sources'], PLACES)}" if data.get("sources") else ""
     why = " and ".join(CAUSES[Kind(kind)] for kind in (fact.kind, *data["also"]))
-    places = first_few(fact.where, PLACES)
+    places = first_few(fact.where, PLACES, total=data["undecided"])
     return f"{data['undecided']} of {data['total']} coordinates{whose} cannot be decided ({places}): {why}."
 
 
