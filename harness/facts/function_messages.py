@@ -49,7 +49,7 @@ def _noisy(fact: Fact) -> str:
         return f"{_undecided(fact)}. The cost rounds to {data['cost']:.6g} near θ ({_visible(fact)})."
     advice = "subtract its constant part" if data["is_large"] else "try another θ, or a cost with less noise"
     visible = "" if data["visible"] is None else f" ({_visible(fact)})"
-    return f"{_undecided(fact)}. Noise of the cost, {data['cost']:.6g}, hides them{visible}: {advice}."
+    return f"{_undecided(fact)}. Noise hides them, or a kink nearby; the cost is {data['cost']:.6g}{visible}: {advice}."
 
 
 def _wrong_entries(fact: Fact) -> str:
