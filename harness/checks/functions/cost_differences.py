@@ -26,6 +26,9 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 PARTS = 8
 """A large group that is wrong is split into so many, until its wrong coordinates can be differenced one by one."""
 
+CONVINCING = 8
+"""After so many lines of a block that are wrong, whatever noise may be, others are not doubted as much."""
+
 FEW = 32
 """Up to so many suspects are differenced one by one without splitting their group further."""
 
@@ -60,11 +63,14 @@ class Experience:
         For each line on which noise was measured, whether it was as noisy as all.
     doubtful : dict from block to int
         How many first looks in a row have left doubt.
+    contradicted : dict from block to int
+        How many lines contradict what is reported, so that neither noise nor jumps explain it.
     """
 
     starts: dict[int, tuple[int, int]] = field(default_factory=dict)
     noisy: list[bool] = field(default_factory=list)
     doubtful: dict[int, int] = field(default_factory=dict)
+    contradicted: dict[int, int] = field(default_factory=dict)
 
     def start(self, block: int) -> int:
         """The number of the step to begin with: now and then the widest again."""
@@ -207,7 +213,9 @@ class Differences:
             self._is_clear[indices] = found is not None
             self._experience.doubtful[block] = 0 if found else self._experience.doubtful.get(block, 0) + 1
         if found is None:
-            found = self._look_closely(Search(reported, line, self.near.noise, self.steps), indices, closer=closer)
+            is_new = self._experience.contradicted.get(block, 0) < CONVINCING
+            search = Search(reported, line, self.near.noise, self.steps, doubts_itself=is_new)
+            found = self._look_closely(search, indices, closer=closer)
         return self._group(indices, moves, reported, found)
 
     def _group(self, indices: np.ndarray, moves: np.ndarray, reported: Reported, found: Found) -> Group:
@@ -245,6 +253,8 @@ class Differences:
         self._experience.learn(block, self.steps, seen.step)
         if closer and not reported.is_contradicted(found):
             found = search.look_closer(seen) or found
+        if reported.is_contradicted(found):
+            self._experience.contradicted[block] = self._experience.contradicted.get(block, 0) + 1
         return found
 
     def _may_be_quieter(self, found: Found, *, is_contradicted: bool) -> bool:
@@ -265,7 +275,7 @@ class Differences:
         self._experience.noisy.append(not is_quieter)
         if not is_quieter:
             return search, found, seen
-        search = Search(search.reported, search.line, noise, self.steps)
+        search = replace(search, noise=noise)
         return search, *search.settle()
 
     def _own_scale(self, indices: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """Jumps of a cost, as rounding makes them: a narrow slope that contradicts a report may lack what they climb."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class Jumps:
             return False
         return bool(np.median(np.abs([self._narrow_slope(t * TREAD) for t in PLACES_NEARBY])) == 0.0)
 
-    def make_up_what_is_lacking(self, off: float, support: Support) -> bool:
+    def make_up_what_is_lacking(self, off: float, support: Support, steps: Sequence[float]) -> bool:
         """Whether jumps make up what the narrow slope lacks: not only at θ, and by as much all over a wide step.
 
         Then the narrow slope is of no use. So it is with a cost that is computed in float32, in part, or that was
@@ -60,8 +61,9 @@ class Jumps:
         ----------
         off : how far the reported derivative is from what was found
         support : the step that was found to support the report, if any
+        steps : others to try
         """
-        supports = [*([support] if support.step else []), *map(self._support_at, OVER_JUMPS)]
+        supports = [*([support] if support.step else []), *map(self._support_at, steps)]
         room = SUPPORT * off if np.isfinite(off) else -1.0
         near = [each.step for each in supports if each.distance + self.reported.error <= room]
         return any(map(self._is_lacking_around, near))

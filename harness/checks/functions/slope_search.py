@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.cost_jumps import TREAD, Jumps, Support
+from harness.checks.functions.cost_jumps import OVER_JUMPS, TREAD, Jumps, Support
 from harness.checks.functions.line_stencil import (
     EDGE,
     JUMPS,
@@ -103,6 +103,7 @@ class Search:
     ----------
     reported, line, noise : what is reported about which line, and how noisy the cost is
     steps : from wide to narrow, and `has_jumps` : whether the cost is known to climb by jumps
+    doubts_itself : whether a contradiction is tried beside its step, and over jumps
     """
 
     reported: Reported
@@ -110,6 +111,7 @@ class Search:
     noise: Noise
     steps: Sequence[float]
     has_jumps: bool = False
+    doubts_itself: bool = True
 
     def glance(self, step: float) -> Found | None:
         """The central difference at one narrow step if nearly all its digits were reported, up to the noise; else None.
@@ -251,11 +253,11 @@ class Search:
         if found.obstacle in (EDGE, KINK) and not self._converges(seen, found, closer, step, narrow):
             return None, seen
         jumps = Jumps(self.reported, self.line, self.noise, narrow, closer)
-        is_staircase = jumps.are_all_of_it()
-        if is_staircase or jumps.make_up_what_is_lacking(self.reported.distance(found), seen.support):
+        is_staircase, steps = jumps.are_all_of_it(), OVER_JUMPS if self.doubts_itself else ()
+        if is_staircase or jumps.make_up_what_is_lacking(self.reported.distance(found), seen.support, steps):
             return None, seen._replace(has_jumps=True, is_staircase=is_staircase)
         best, at = (closer, narrow) if closer.error < found.error and _is_smooth(closer) else (found, step)
-        if _is_smooth(best) and self._may_be_scatter(best, at):
+        if self.doubts_itself and _is_smooth(best) and self._may_be_scatter(best, at):
             return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
 
