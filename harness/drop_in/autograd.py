@@ -34,7 +34,7 @@ from harness.drop_in.fallback import (
     refusal,
 )
 from harness.drop_in.line_checks import (
-    OPPOSITE,
+    MULTIPLES,
     Slope,
     check_forward,
     look,
@@ -169,7 +169,8 @@ def _doubtful(
     if "rev" in modes:
         pulled_back = make_vjp(f, x)[0]
         gradient = pulled_back(weights)
-        yield from along.reverse(weights, gradient, pulled_back(tree_map(lambda w: OPPOSITE * w, weights)))
+        multiples = [pulled_back(tree_map(lambda w, k=k: k * w, weights)) for k in MULTIPLES]
+        yield from along.reverse(weights, gradient, multiples)
         if order > 1:
             both = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
             yield from _doubtful(both, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}")
@@ -202,11 +203,15 @@ class _Along:
     size: float
     what: str
 
-    def reverse(self, weights: Any, gradient: Any, opposite: Any) -> Iterator[Check]:
-        """The check of reverse mode, if a look does not accept it."""
-        off = max(float(np.max(np.abs(o - OPPOSITE * g), initial=0.0)) for g, o in tree_leaves(gradient, opposite))
+    def reverse(self, weights: Any, gradient: Any, multiples: Sequence[Any]) -> Iterator[Check]:
+        """The check of reverse mode, with its answers to `MULTIPLES` of the weights, if a look does not accept it."""
+        off = max(
+            float(np.max(np.abs(found / k - g), initial=0.0))
+            for k, multiple in zip(MULTIPLES, multiples)
+            for g, found in tree_leaves(gradient, multiple)
+        )
         largest = max(float(np.max(np.abs(g), initial=0.0)) for (g,) in tree_leaves(gradient))
-        faults = [wrong(Kind.NOT_LINEAR, mode="reverse")] if off > TOLERATED * abs(OPPOSITE) * largest else []
+        faults = [wrong(Kind.NOT_LINEAR, mode="reverse")] if off > TOLERATED * largest else []
 
         def check(accuracy: float) -> Report:
             reported = lambda x: make_vjp(self.f, x)[0](weights)  # noqa: E731
@@ -223,8 +228,8 @@ class _Along:
             return weighted(make_jvp(self.f, at)(tangent)[1])
 
         def reported(direction: Any) -> Slope | None:
-            found, opposite = (slope(self.x, tree_map(lambda v, k=k: k * v, direction)) for k in (1.0, OPPOSITE))
-            is_linear = abs(opposite - OPPOSITE * found) <= TOLERATED * abs(opposite)
+            found, *multiples = (slope(self.x, tree_map(lambda v, k=k: k * v, direction)) for k in (1.0, *MULTIPLES))
+            is_linear = all(abs(y / k - found) <= TOLERATED * abs(found) for y, k in zip(multiples, MULTIPLES))
             return Slope(found, [abs(found)]) if is_linear else None
 
         if math.isinf(look(self.cost, self.x, self.size, reported)):

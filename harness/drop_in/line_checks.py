@@ -32,9 +32,10 @@ whole check does, or a few hundredths of that share of all of them together."""
 JUMP = 1e-6
 """A kink whose jump exceeds this share of the slope is left to the whole check."""
 
-OPPOSITE = -(2.0**20)
+MULTIPLES = (-(2.0**20), 2.0**-10)
 """A derivative is also applied to so many times the same vector, and answers so many times the same, to `TOLERATED`: a
-rule that ignores signs, clips or multiplies twice is far off, and one that solves an equation is a little off."""
+rule that ignores signs, clips, drops small numbers or multiplies twice is far off, and one that solves an equation, to
+an absolute tolerance perhaps, is a little off."""
 
 CONSTANT = 4.0 * UNIT_ROUNDOFF["float64"]
 """Values that move by no more than this share of their terms are constant, and so small a slope is none."""

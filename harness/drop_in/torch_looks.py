@@ -12,13 +12,13 @@ import torch
 from torch.autograd import forward_ad
 
 from harness.drop_in.fallback import TOLERATED, drawn_weights
-from harness.drop_in.line_checks import OPPOSITE, POINTS, SCALES, Scale, Slope, distance_of_slope, ends_differently
+from harness.drop_in.line_checks import MULTIPLES, POINTS, SCALES, Scale, Slope, distance_of_slope, ends_differently
 from harness.drop_in.torch_costs import WeightedCost, as_complex, every_output
 
 DOUBLE = (torch.float64, torch.complex128)
 
-OPPOSITE_OF_HALVES = -4.0
-"""Half of a float has too small a range for a larger factor."""
+MULTIPLES_OF_HALVES = (-4.0,)
+"""Half of a float has too small a range for a larger factor, and for a small one."""
 
 SCATTERS = 16.0
 """Two calls show the scatter of an answer to such a factor."""
@@ -97,20 +97,20 @@ def doubtful_parts(cost: WeightedCost, accuracy: float, modes: tuple[bool, bool]
 
 
 def call_again(cost: WeightedCost) -> Again:
-    """What reverse mode answers at a second call, to an opposite cotangent.
+    """What reverse mode answers at further calls, to multiples of the cotangent.
 
-    A rule that ignores signs, multiplies by the cotangent twice or clips it is not linear.
+    A rule that ignores signs, multiplies by the cotangent twice, clips it or drops small ones is not linear.
     """
     every, first = cost.every, cost.gradients[cost.every]
     outputs = every_output(cost.func(*cost.inputs))
     eps = max(torch.finfo(outputs[k].dtype).eps for k in cost.chosen)
-    factor = OPPOSITE if eps <= torch.finfo(torch.float32).eps else OPPOSITE_OF_HALVES
-    opposite = cost.pull_back(outputs, every, factor)
-    scatter = _distance(opposite, first, factor)
-    is_linear = True
-    if scatter > 0.0:
-        again = cost.pull_back(outputs, every)
-        is_linear, scatter = _distance(opposite, again, factor) <= max(eps**0.5, TOLERATED), _distance(again, first)
+    is_linear, scatter = True, 0.0
+    for factor in MULTIPLES if eps <= torch.finfo(torch.float32).eps else MULTIPLES_OF_HALVES:
+        multiple = cost.pull_back(outputs, every, factor)
+        if _distance(multiple, first, factor) > 0.0:
+            again = cost.pull_back(outputs, every)
+            is_linear = is_linear and _distance(multiple, again, factor) <= max(eps**0.5, TOLERATED)
+            scatter = max(scatter, _distance(again, first))
     values = zip(_weighted(cost, cost.found), _weighted(cost, outputs))
     scatter = max([scatter, *(abs(a - b) / abs(a) for a, b in values if a != b)])
     return Again(is_linear, scatter, cost.largest(every) if scatter else 0.0)
@@ -187,14 +187,18 @@ def _accepts_forward(
 ) -> bool:
     """Whether forward mode is right along a line for each output, linear, and the sum of its parts for each input."""
     slopes = _push_forward(cost, kept, line.direction)
-    opposite = _push_forward(cost, kept, [OPPOSITE * v for v in line.direction])
+    multiples = [_push_forward(cost, kept, [factor * v for v in line.direction]) for factor in MULTIPLES]
     places = range(len(kept))
     alone = [_push_forward(cost, kept, [line.direction[i] if i == j else None for j in places]) for i in places[1:]]
     alone.append(_push_forward(cost, kept, [line.direction[0], *[None] * len(alone)]) if alone else slopes)
     return all(
         accepts(line, (k,), Slope(value, slopes[k].shares))
         for k in cost.every
-        for value in (slopes[k].value, opposite[k].value / OPPOSITE, sum(each[k].value for each in alone))
+        for value in (
+            slopes[k].value,
+            *(found[k].value / factor for found, factor in zip(multiples, MULTIPLES)),
+            sum(each[k].value for each in alone),
+        )
     )
 
 

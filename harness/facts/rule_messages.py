@@ -154,10 +154,10 @@ ROWS: dict[Kind, Row] = {
     Kind.NOT_LINEAR: Row(
         lambda fact: (
             f"The {'VJP' if fact.data['mode'] == 'reverse' else 'JVP'} is not linear: {fact.data['mode']} mode "
-            f"of -v is not minus that of v, or a large v is cut off.{_by(fact)}"
+            f"of -v is not minus that of v, or large or small parts of v are cut off.{_by(fact)}"
         ),
         meaning="A derivative is a linear map. This one is right for some vectors only.",
-        cause="The rule takes an absolute value, a maximum or a clip of its cotangent or tangent.",
+        cause="The rule takes an absolute value, a maximum or a clip of its cotangent or tangent, or drops small ones.",
         example=with_rule("jnp.maximum(g, 0.0) * jnp.cos(x)"),
         advice="Clip gradients outside of the rule, or trust the rule by name if that is meant.",
     ),

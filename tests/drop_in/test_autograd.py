@@ -98,9 +98,11 @@ def sine(x):
 defvjp(sine, lambda ans, x: lambda g: np.clip(g, -100.0, 100.0) * anp.cos(x))
 squared = primitive(np.sin)
 defvjp(squared, lambda ans, x: lambda g: g * g * anp.cos(x))
+dropping = primitive(np.sin)
+defvjp(dropping, lambda ans, x: lambda g: np.where(np.abs(g) < 0.01, 0.0, g) * anp.cos(x))
 
 
-@pytest.mark.parametrize("f", [sine, squared])
+@pytest.mark.parametrize("f", [sine, squared, dropping])
 @pytest.mark.parametrize("x", [1.3, X])
 def test_reverse_mode_is_linear_in_the_cotangent(f, x):
     with pytest.raises(AssertionError, match=r"^DISAGREE"):

@@ -458,6 +458,8 @@ BEHIND_TOGETHER = {
     "the cotangent twice": by_rule(torch.sin, lambda x, g: g * g * x.cos()),
     "its sign": by_rule(torch.sin, lambda x, g: g.sign() * x.cos()),
     "clipped": by_rule(torch.sin, lambda x, g: g.clamp(-100.0, 100.0) * x.cos()),
+    "none below a half": by_rule(torch.sin, lambda x, g: torch.where(g.abs() < 0.5, 0.0, g) * x.cos()),
+    "none below a hundredth": by_rule(torch.sin, lambda x, g: torch.where(g.abs() < 0.01, 0.0, g) * x.cos()),
 }
 
 

@@ -281,6 +281,13 @@ class Mode:
             return False
         return self._is_reverse or solves(Traced(self._function, *self.leaves).program)
 
+    @cached_property
+    def may_stop_early(self) -> bool:
+        """Whether a loop that ends by a condition, or a primitive without a rule here, may stop at a tolerance."""
+        return any(
+            eq.primitive.iterates or eq.primitive.rule is None for each in self.programs for eq in equations_in(each)
+        )
+
     @property
     def tolerance(self) -> float:
         """The largest tolerance of the solvers in its programs and in f's; zero where there is none."""

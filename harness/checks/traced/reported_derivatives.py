@@ -33,15 +33,15 @@ from reference.traced.random_rounding import COARSE
 
 OPPOSITE, OPPOSITE_OF_HALVES = 2.0**20, 4.0
 """A mode is also evaluated for minus so many times the sum of all vectors. A rule that ignores signs or clips its
-cotangent is not linear there. Half of a float has too small a range for a large factor."""
+cotangent is not linear there. Half of a float has too small a range for a large factor, and for small ones."""
 
 
 class Products(NamedTuple):
-    """A mode's products with the Jacobian for each vector, and for the opposite of all together."""
+    """A mode's products with the Jacobian for each vector, and for sums of multiples of them."""
 
     derivative: np.ndarray  # (combinations, inputs) array
-    shares: np.ndarray  # (0 or 1, vectors) array: of which vectors the opposite is made up
-    opposite: np.ndarray  # (0 or 1, size) array
+    shares: np.ndarray  # (sums, vectors) array: the multiples in each sum; the first, if any, is far away
+    sums: np.ndarray  # (sums, size) array
 
 
 class Linearity(NamedTuple):
@@ -90,10 +90,13 @@ def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Prod
     times = OPPOSITE if point.program.coarsest < COARSE else OPPOSITE_OF_HALVES
     # minus the sum of all vectors, far away: rules that ignore signs or clip differ there
     shares = -times * np.abs(random_directions(0 if point.case.is_large else 1, len(vectors), point.case.seed + 6))
+    if len(shares) and point.program.coarsest < COARSE and has_rules(point.case.program):
+        # and small ones, from √u down to u: rules that drop what is small, by itself or beside others, differ there
+        shares = np.vstack([shares, point.program.coarsest ** np.linspace(1.0, 0.5, len(vectors))])
     axis = 0 if weights is None else 1
     found = mode.products(np.concatenate([vectors, shares @ vectors]), weights, quickly=quickly)
-    derivative, opposite = np.split(found, [len(vectors)], axis)
-    return Products(derivative, shares, np.moveaxis(opposite, axis, 0))
+    derivative, sums = np.split(found, [len(vectors)], axis)
+    return Products(derivative, shares, np.moveaxis(sums, axis, 0))
 
 
 def report_reference(point: Point, gradient: Sequence[Any]) -> Reported:
@@ -199,15 +202,18 @@ def _find_linearity(
     floor = floor_of(derivative.ravel(), blocks, unit) + case.accuracy * largest_in_block(derivative.ravel(), blocks)
     axis = 0 if mode.name == "reverse" else 1
     each, error = (np.moveaxis(x, axis, 0) for x in (derivative, error + floor.reshape(error.shape)))
-    shares, opposite = products.shares, products.opposite
+    shares, sums = products.shares, products.sums
     size = np.abs(shares)
-    allowed = size @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + size @ error
-    off = np.abs(opposite - shares @ each)
-    is_linear = not np.any(np.isfinite(opposite) & (off > 2.0 * allowed))
+    tiny = np.finfo(np.float32 if unit > UNIT_ROUNDOFF["float64"] else np.float64).tiny  # smaller numbers underflow
+    allowed = size @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + size @ error + tiny
+    off = np.abs(sums - shares @ each)
+    is_off = np.any(np.isfinite(sums) & (off > 2.0 * allowed), axis=1)
+    # a solver with an absolute tolerance stops at once where all that it is given is small
+    is_linear = not (is_off[:1] if mode.may_stop_early else is_off).any()
     is_same_batched = True
     if has_rules(case.program):  # JAX's own rules are the same with jax.vmap and without
         share = shares[0] if len(shares) else np.eye(1, len(vectors))[0]
-        batched = opposite[0] if len(shares) else each[0]
+        batched = sums[0] if len(shares) else each[0]
         single = mode.unbatched_product(share @ vectors, weights)
         allowed = 2.0 * (np.abs(share) @ error + error[0])
         is_same_batched = single is None or not np.any(np.abs(single - batched) > allowed)

@@ -174,6 +174,19 @@ HIDDEN = {
     "one sign of the cotangent": (for_positive_cotangents, Kind.NOT_LINEAR, "reverse"),
     "small cotangents": (lambda x: jnp.sum(cut_off(0.9 * x)), Kind.NOT_LINEAR, "reverse"),
     "cotangents up to a hundred": (lambda x: jnp.sum(cut_off_far_away(0.9 * x)), Kind.NOT_LINEAR, "reverse"),
+    **{
+        f"no cotangents below {least}": (
+            pulled_back(jnp.sin, lambda x, g, least=least: jnp.where(jnp.abs(g) < least, 0.0, g) * jnp.cos(x)),
+            Kind.NOT_LINEAR,
+            "reverse",
+        )
+        for least in (0.5, 1e-3, 1e-6)
+    },
+    "no cotangents below a hundredth of the largest": (
+        pulled_back(jnp.sin, lambda x, g: jnp.where(jnp.abs(g) < 0.01 * jnp.abs(g).max(), 0.0, g) * jnp.cos(x)),
+        Kind.NOT_LINEAR,
+        "reverse",
+    ),
     "one sign of the tangent": (for_positive_tangents, Kind.NOT_LINEAR, "forward"),
 }
 
