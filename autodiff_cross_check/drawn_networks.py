@@ -27,30 +27,27 @@ def parse_option(text: str) -> dict[str, Any]:
             asked[name] = readers.get(name, lambda value: value.split(","))(value)
         except ValueError:
             raise ValueError(f"{OPTION}: {part!r} has no number where one is expected") from None
-    _require_known(asked, OPTION)
+    if fault := _fault_of(asked, OPTION):
+        raise ValueError(fault)
     return asked
 
 
-def networks_of_a_test(option: str, markers: Iterable[pytest.Mark]) -> dict[str, Any]:
+def networks_of_a_test(test: str, option: str, markers: Iterable[pytest.Mark]) -> dict[str, Any]:
     """What the option and a test's markers ask for. A marker prevails over the option, and a closer marker over others.
 
-    Raises
-    ------
-    pytest.UsageError
-        When a marker has an argument without a name, or an unknown one.
+    A marker that has an argument without a name, or an unknown one, fails the collection of the test, in a sentence.
     """
     asked = parse_option(option)
     for marker in reversed(list(markers)):  # the closest one comes first
-        try:
-            if marker.args:
-                raise ValueError(f"{MARKER} takes {', '.join(DRAWN_BY)} by name, not {marker.args}")
-            _require_known(marker.kwargs, MARKER)
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from None
+        if marker.args:
+            pytest.fail(f"In {test}: {MARKER} takes {', '.join(DRAWN_BY)} by name, not {marker.args}", pytrace=False)
+        if fault := _fault_of(marker.kwargs, MARKER):
+            pytest.fail(f"In {test}: {fault}", pytrace=False)
         asked |= marker.kwargs
     return asked
 
 
-def _require_known(asked: Mapping[str, Any], where: str) -> None:
-    if unknown := asked.keys() - DRAWN_BY:
-        raise ValueError(f"{where} takes {', '.join(DRAWN_BY)}, not {', '.join(map(repr, sorted(unknown)))}")
+def _fault_of(asked: Mapping[str, Any], where: str) -> str:
+    """What is asked for and is unknown, in a sentence, or nothing."""
+    unknown = asked.keys() - DRAWN_BY
+    return f"{where} takes {', '.join(DRAWN_BY)}, not {', '.join(map(repr, sorted(unknown)))}" if unknown else ""

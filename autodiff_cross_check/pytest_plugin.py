@@ -140,7 +140,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses `random_problem` once for each network, and name it after seed and index."""
     if "random_problem" in metafunc.fixturenames:
         option = metafunc.config.option
-        asked = networks_of_a_test(option.gradient_networks_like, metafunc.definition.iter_markers("networks"))
+        test, markers = metafunc.definition.nodeid, metafunc.definition.iter_markers("networks")
+        asked = networks_of_a_test(test, option.gradient_networks_like, markers)
         drawn = [(option.gradient_seed, index, asked) for index in range(option.gradient_networks)]
         ids = [f"{seed}-{index}" for seed, index, _ in drawn]
         metafunc.parametrize("random_problem", drawn, indirect=True, ids=ids, scope="function")

@@ -60,7 +60,7 @@ def complain(message: str) -> None:
 
 def describe_error(error: BaseException) -> str:
     """An error in one line. It starts with the error's type if somebody else's code has raised it."""
-    notes = getattr(error, "__notes__", [])
+    notes = [each for each in getattr(error, "__notes__", []) if not each.startswith("-----")]  # JAX's, of its frames
     text = error_in_words(error) if notes else " ".join(message_of(error).split()) or type(error).__name__
     return printable(shortened("; ".join([text, *notes])))
 

@@ -184,12 +184,14 @@ def _kernel_difference(theta: Vector) -> Vector:
 PAIRS = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 4.0, 4.0, 5.0, 5.0])
 """The squared distances of three points, each pair twice."""
 
+TANH_GELU_SLOPE = "½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))"
+
 MISTYPED = "The same formula with constants of six digits, so a right program answers only six."
 
 EXHIBITS: dict[str, Exhibit] = {
     "numpy-ml-gelu": Exhibit(
         *("numpy-ml", "b0359af", "numpy_ml/neural_nets/activations/activations.py:273"),
-        formula="½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))",
+        formula=TANH_GELU_SLOPE,
         mistake="The value uses tanh in place of erf, but the slope adds x times the derivative of erf.",
         cost=lambda x: float(_gelu(x).sum()),
         shipped=_gelu_slope_with_erf,
@@ -225,7 +227,7 @@ EXHIBITS: dict[str, Exhibit] = {
     ),
     "candle-gelu": Exhibit(
         *("candle", "2a13b0f", "candle-core/src/backprop.rs:611"),
-        formula="½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))",
+        formula=TANH_GELU_SLOPE,
         mistake=MISTYPED,
         cost=lambda x: float(_gelu(x).sum()),
         shipped=_gelu_slope_of_six_digits,
@@ -253,7 +255,7 @@ EXHIBITS: dict[str, Exhibit] = {
     ),
     "mlpack-gelu": Exhibit(
         *("mlpack", "511fe69", "src/mlpack/methods/ann/activation_functions/gelu_function.hpp"),
-        formula="½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))",
+        formula=TANH_GELU_SLOPE,
         mistake=MISTYPED,
         cost=lambda x: float(_gelu(x).sum()),
         shipped=_gelu_slope_of_six_digits,

@@ -108,6 +108,7 @@ def test_the_exit_code_is_the_verdict(run, arguments, code):
         ("gradient losses.py:raising --at x.npy", "RuntimeError: not today"),
         ("gradient losses.py:theta --at x.npy", "callable"),
         ("derivatives losses.py:traced --at x.npy", "missing 1 required positional argument: 'y'"),
+        ("derivatives losses.py:traced --at 1,2 --at 1,2,3", "(2,), (3,)"),
         ("derivatives losses.py:cube --at 2 --order 3", "less than or equal to 2"),
     ],
 )
@@ -116,6 +117,7 @@ def test_bad_usage_is_told_in_one_sentence(run, arguments, part):
     assert (code, out) == (BAD_INPUT, "")
     assert part in " ".join(err.replace("│", "").split())
     assert "Traceback" not in err
+    assert "internal frames" not in err  # as JAX adds to its errors
 
 
 def test_the_report_is_written_as_a_page(run, tmp_path):

@@ -313,7 +313,10 @@ def test_a_network_shrinks_only_to_what_its_test_asks_for(project, run_pytest, p
 )
 def test_a_marker_that_asks_for_no_network_is_refused(project, run_pytest, marker, part):
     project(f"import pytest\n@pytest.mark.networks({marker})\ndef test_mine(random_problem): pass")
-    assert part in run_pytest("--gradient-networks", 1).stdout.str()
+    shown = run_pytest("--gradient-networks", 1).stdout.str()
+    assert part in shown
+    assert "INTERNALERROR" not in shown
+    assert "drawn_networks.py" not in shown
 
 
 FAILING = """
