@@ -93,7 +93,8 @@ def with_rule(change):
 
 
 def turned(u, s, v, du, ds, dv):
-    angles = jnp.arange(s.size) * 1j
+    """Turn each pair of singular vectors by an angle that is linear in the tangent: the product u·s·v stays."""
+    angles = jnp.arange(s.size) * 1j * ds.sum()
     return du + u * angles, ds, dv - angles[:, None] * v
 
 
@@ -102,6 +103,7 @@ WRONG = {
     "one phase without the other": with_rule(lambda *x: (turned(*x)[0], *x[4:])),
     "a rotation": with_rule(lambda u, s, v, du, ds, dv: (du, ds, dv + 1e-6 * jnp.roll(v, 1, 0))),
     "a value": with_rule(lambda u, s, v, du, ds, dv: (du, 1.0001 * ds, dv)),
+    "a phase that is not linear in the tangent": with_rule(lambda u, s, v, du, ds, dv: (du + 1j * u, ds, dv - 1j * v)),
 }
 
 
