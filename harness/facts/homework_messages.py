@@ -216,7 +216,8 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.OTHER_EXERCISE: Row(
         "This is the homework of another exercise: {where} belongs to {exercise}. It was not graded.",
-        meaning="Nothing in the answers is right for this exercise, and the code names data or helpers of another one.",
+        meaning="Nothing is right for this exercise. The code names data or helpers of another one, or its functions "
+        "take a θ with one entry for each input.",
         cause="The wrong file was handed in.",
         example="# from planar_utils import load_planar_dataset",
         advice="Students: hand in the file of this exercise. Teachers: ask for it.",

@@ -7,11 +7,10 @@ from itertools import product
 import numpy as np
 
 from harness.checks.networks.bug_explanations import Explanations, describe_bugs, describe_nearest_bug, relate_gradients
-from harness.facts.fact import Fact, Severity, doubt, kinds_of, wrong
+from harness.facts.fact import Fact, Severity, kinds_of, wrong
 from harness.facts.kinds import Kind
 from harness.grading.exercises import Exercise
 from harness.grading.submission_answers import ParsedAnswer
-from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import GivenAnswers, Interface
 from harness.sources.backprop_steps import Backprop
 
@@ -19,20 +18,6 @@ Answers = Mapping[Exercise, ParsedAnswer]
 
 PART_RIGHT = (Kind.COST_RIGHT, Kind.GRADIENT_RIGHT)
 """What a diagnosis says beside what is wrong."""
-
-OTHER_EXERCISES: Mapping[str, str] = {
-    "ex1data": "exercise 1, linear regression",
-    "ex2data": "exercise 2, logistic regression",
-    "ex5data": "exercise 5, regularised linear regression",
-    "ex6data": "exercise 6, support vector machines",
-    "ex7data": "exercise 7, K-means and principal components",
-    "ex8data": "exercise 8, anomaly detection",
-    "ex8_movies": "exercise 8, recommender systems",
-    "planar_utils": "the planar data of another course",
-    "lr_utils": "the logistic regression of another course",
-    "dnn_app_utils": "the deep networks of another course",
-}
-"""Data and helpers that files of other exercises name, and the exercise that they belong to."""
 
 MOST_DECIMALS = 8
 """A cost that is rounded to more decimals is within the tolerance of many exercises."""
@@ -52,15 +37,6 @@ SHARES: Mapping[str, Callable[[int], float]] = {
     "divided-twice": lambda m: 1.0 / m,
 }
 """Factors of the regulariser in the cost, for m examples, right and with a mistake."""
-
-
-def find_other_exercise(submission: Submission) -> Fact | None:
-    """That the files name the data or helpers of another exercise, and none of this one's."""
-    text = "".join(file.text for file in submission.files)
-    if "ex4data" in text or "ex4weights" in text:
-        return None
-    named = [(name, exercise) for name, exercise in OTHER_EXERCISES.items() if name in text]
-    return doubt(Kind.OTHER_EXERCISE, named[0][0], exercise=named[0][1]) if named else None
 
 
 def is_understood(interface: Interface, found: Explanations, given: GivenAnswers, *, regularised: bool) -> bool:

@@ -47,7 +47,7 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
     named : the function to call; by default those whose name and parameters look like the homework's
     """
     submission = process.submission
-    candidates = _candidates(submission, named)
+    candidates = find_candidates(submission, named)
     if not candidates:
         return Interface(failure=_no_function(submission, named))
     l2 = _fixed_l2(process, candidates)
@@ -114,14 +114,15 @@ def _relabelled(found: Interface, labels: str) -> Interface:
 
 def source_interface(submission: Submission, named: str | None) -> Interface | None:
     """The interface of a gradient source ``f(problem, theta)``, which needs no trying; None for other functions."""
-    for function, roles in _candidates(submission, named)[:1]:
+    for function, roles in find_candidates(submission, named)[:1]:
         if "problem" in roles:
             attempt = Attempt(Call(function, roles, Convention()), ParsedAnswer())
             return Interface(attempt, attempt)
     return None
 
 
-def _candidates(submission: Submission, named: str | None) -> list[Candidate]:
+def find_candidates(submission: Submission, named: str | None) -> list[Candidate]:
+    """The functions that may be the homework's, the likeliest first."""
     functions = [function for function in submission.functions if named in (None, function.name, function.author_name)]
     ranked = sorted(functions, key=likelihood, reverse=True)
     found = [function for function in ranked if next(readings(function), None)]

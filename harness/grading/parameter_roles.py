@@ -25,6 +25,8 @@ LISTS = ("weights", "biases")
 OF_THETA = (("theta",), ("theta1", "theta2"), BLOCKS, LISTS)
 """The sets of roles that bring θ; a function has one of them."""
 
+PARTS_OF_THETA = frozenset(role for roles in OF_THETA for role in roles)
+
 NAMES = {
     "theta": "nnparams params parameters theta thetas thetavec weights w p nnparam initialnnparams allparams rolled "
     "unrolled thetaunrolled nnparameters nnweights vec thetaall initialtheta wvec thetavector flattheta t model",

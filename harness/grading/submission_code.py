@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.grading.parameter_roles import known_roles, named_roles, readings, role_of
-from harness.grading.submission_functions import Function, transformed
+from harness.grading.submission_functions import Function, assigned, transformed
 
 HARMLESS = {"np", "numpy", "math", "float", "int", "len", "range", "list", "tuple", "dict", "str", "abs", "round"}
 """What a constant may call: functions and modules that do nothing but compute."""
@@ -187,23 +187,12 @@ def _with_settings(function: Function, settings: dict[str, str], read: set[str])
 def _settings(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """The names that a file sets, each with the role that it has."""
     for node in tree.body:
-        for name, value in _assigned(node) if isinstance(node, ast.Assign) else ():
+        for name, value in assigned(node) if isinstance(node, ast.Assign) else ():
             role, is_number = role_of(name), isinstance(value, ast.Constant) and type(value.value) in (int, float)
             role = "K" if role == "y" and is_number else role  # LABELS = 10
             is_array = role in ("X", "y")
             if role in SETTINGS and not (is_array and (is_number or name[0] not in "XxYy")):
                 yield name, role
-
-
-def _assigned(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
-    for target in node.targets:
-        match target, node.value:
-            case ast.Name(id=name), value:
-                yield name, value
-            case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
-                yield from ((one.id, value) for one, value in zip(targets, values) if isinstance(one, ast.Name))
-            case ast.Tuple(elts=targets), value:  # X, y = load_data()
-                yield from ((one.id, value) for one in targets if isinstance(one, ast.Name))
 
 
 def _names_read(tree: ast.Module) -> dict[str, set[str]]:

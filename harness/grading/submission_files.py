@@ -14,8 +14,8 @@ from pathlib import Path
 
 from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
+from harness.grading.class_methods import class_functions_in
 from harness.grading.parameter_roles import readings
-from harness.grading.scalar_networks import scalar_networks_in
 from harness.grading.submission_code import imported_names, tried_imports, with_settings
 from harness.grading.submission_functions import Function, functions_in
 from reference.user_input import error_in_words
@@ -264,7 +264,7 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
     except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
         kind = "it is no notebook: " if path.suffix == ".ipynb" else ""
         return _unreadable(name, shown, f"{kind}{error_in_words(error)}")
-    found = [*functions_in(tree), *scalar_networks_in(tree)]
+    found = [*functions_in(tree), *class_functions_in(tree)]
     functions = [replace(function, file=name) for function in with_settings(tree, found)]
     stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
     return SubmissionFile(

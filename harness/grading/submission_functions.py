@@ -6,29 +6,16 @@ Nothing is run: all of it is read from the syntax tree.
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from keyword import iskeyword
 from typing import Any, NamedTuple
 
-from harness.grading.parameter_roles import NO_LITERAL, OF_THETA, known_roles, role_of
+from harness.grading.parameter_roles import NO_LITERAL, OF_THETA, PARTS_OF_THETA, known_roles, role_of
 
 TRANSFORMS = {"grad", "value_and_grad", "elementwise_grad", "jit"}
 """JAX's and autograd's transforms that return a function of the same parameters."""
 
 UNLIKELY = ("sigmoid", "numerical", "check", "test", "plot", "debug", "train", "descent", "update", "sgd", "predict")
 """Parts of names of functions that are certainly not the homework's cost function."""
-
-PARAMETER_ATTRIBUTES = (
-    ("w1", "b1", "w2", "b2"),
-    ("theta1", "theta2"),
-    ("w1", "w2"),
-    ("t1", "t2"),
-    ("weights", "biases"),
-    ("params",),
-    ("parameters",),
-    ("theta",),
-    ("thetas",),
-    ("weights",),
-)
-"""Attributes in which objects keep their parameters, in small letters and without underscores."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +70,9 @@ def functions_in(tree: ast.Module) -> Iterator[Function]:
             case ast.FunctionDef():
                 function = _function(node)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments)):
-                function = _Arguments.of(arguments).function(name)
+                function = Arguments.of(arguments).function(name)
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if (source := transformed(value)) in known:
                 function = replace(known[source], name=name, wraps="")  # a derivative takes what its function takes
-            case ast.ClassDef():
-                yield from _methods(node)
-                continue
             case _:
                 continue
         known[function.author_name] = function
@@ -178,85 +162,81 @@ def transformed(node: ast.expr) -> str | None:
 
 
 def _function(node: ast.FunctionDef) -> Function:
-    arguments = _Arguments.of(node.args)
-    if node.args.kwonlyargs:
-        call = f"return {node.name}({arguments.passed})"
-        return arguments.stand_in(f"{node.name}_by_position", node.name, call)
-    return arguments.function(node.name)
+    own = Arguments.of(node.args)
+    passed = {name: f"{name}={name}" if name in own.by_name else name for name in own.defaults}
+    taken = {name: Arguments({name: default}) for name, default in own.defaults.items()}
+    if node.args.vararg:
+        passed[node.args.vararg.arg] = ""
+    for name in passed:
+        if items := _bundled(node, name):
+            passed[name], taken[name] = _bundle(items), Arguments(dict.fromkeys(items.values()))
+            passed[name] = f"*{passed[name]}" if name not in own.defaults else passed[name]
+    parameters = NOTHING
+    for each in taken.values():
+        parameters = parameters.joined(each)
+    call = f"{node.name}({', '.join(filter(None, passed.values()))})"
+    if inner := _returned_function(node):
+        call, parameters = f"{call}({inner.passed})", inner.joined(parameters)
+    if call == f"{node.name}({', '.join(own.defaults)})":
+        return own.function(node.name)
+    return parameters.stand_in(f"{node.name}_by_position", node.name, f"return {call}")
 
 
-def _methods(node: ast.ClassDef) -> Iterator[Function]:
-    """Stand-ins for the public methods of a class; each makes an object and calls its method."""
-    methods = [method for method in node.body if isinstance(method, ast.FunctionDef)]
-    made = next((_Arguments.of(method.args, skipped=1) for method in methods if method.name == "__init__"), NOTHING)
-    for method in methods:
-        decorators = {ast.unparse(decorator) for decorator in method.decorator_list}
-        if method.name.startswith("__") or decorators - {"staticmethod", "classmethod"}:
-            continue
-        own = _Arguments.of(method.args, skipped="staticmethod" not in decorators)
-        of_object = NOTHING if decorators else made
-        instance = node.name if decorators else f"{node.name}({made.passed})"
-        stored = {} if decorators else _stored_attributes(node)
-        attributes = next(
-            ([stored[n] for n in names] for names in PARAMETER_ATTRIBUTES if set(names) <= stored.keys()), []
-        )
-        both = own.joined(of_object)
-        call = f"return {instance}.{method.name}({own.passed})"
-        if attributes and not both.defaults.keys() & set(attributes):
-            # the object keeps θ in attributes that __init__ does not take, so the stand-in sets them
-            first, passed, own = _forward_before(method, methods, own)
-            gradients = [] if _returns_value(method) else _gradients_of(attributes, stored)
-            both = own.joined(of_object).joined(_Arguments(dict.fromkeys(attributes)))
-            given = "; ".join(f"made.{name} = {name}" for name in attributes)
-            call = f"return made.{method.name}({passed})"
-            if gradients:
-                call = f"made.{method.name}({passed}); return {', '.join(f'made.{name}' for name in gradients)}"
-            call = f"made = {instance}; {given}; {first}{call}"
-        yield both.stand_in(f"{method.name}_of_{node.name}", f"{node.name}.{method.name}", call)
+def _bundled(node: ast.FunctionDef, name: str) -> dict[int | str, str]:
+    """What a function takes out of a parameter such as ``args`` or ``options``, by place or key, under which name.
 
-
-def _forward_before(
-    method: ast.FunctionDef, methods: Sequence[ast.FunctionDef], own: "_Arguments"
-) -> tuple[str, str, "_Arguments"]:
-    """A forward pass that goes before a method which takes no X or what that pass returns; what is passed; parameters.
-
-    It goes before a method that returns nothing, too, which works on what the object remembers.
+    Empty for a parameter that is used as a whole, or that holds sizes or parts of θ alone.
     """
-    one = [each for each in methods if each is not method and len(_Arguments.of(each.args, skipped=1).defaults) == 1]
-    forward = next((each.name for each in one if "forward" in each.name.lower()), "")
-    unknown = [name for name, default in own.defaults.items() if default is None and role_of(name) is None]
-    x = next((name for name in own.defaults if role_of(name) == "X"), "")
-    if not forward or len(unknown) > 1 or (x and not unknown and _returns_value(method)):
-        return "", own.passed, own
-    passed = ", ".join("answer" if name in unknown else name for name in own.defaults)
-    taken = {name: default for name, default in own.defaults.items() if name not in unknown}
-    return f"answer = made.{forward}({x or 'X'}); ", passed, _Arguments({x or "X": None} | taken)
+    items: dict[int | str, str] = {}
+    for inner in ast.walk(node):
+        match inner:
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Name(id=source)) if source == name:
+                items |= {place: target.id for place, target in enumerate(targets) if isinstance(target, ast.Name)}
+            case ast.Subscript(value=ast.Name(id=source), slice=ast.Constant(value=str() as key)) if source == name:
+                items[key] = f"{key}_" if iskeyword(key) else key
+            case ast.Assign():
+                for target, value in assigned(inner):
+                    match value:
+                        case ast.Subscript(ast.Name(id=source), ast.Constant(value=int() as place)) if source == name:
+                            items[place] = target
+    places = [key for key in items if isinstance(key, int)]
+    is_whole = len(places) in (0, len(items)) and len(places) != 1 and sorted(places) == list(range(len(places)))
+    holds = {role_of(item) for item in items.values()} - {None, *PARTS_OF_THETA}
+    is_bundle = is_whole and holds and role_of(name) != "sizes" and all(map(str.isidentifier, items.values()))
+    return items if is_bundle else {}
 
 
-def _returns_value(method: ast.FunctionDef) -> bool:
-    return any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(method))
+def _bundle(items: Mapping[int | str, str]) -> str:
+    """A tuple or a dictionary of these names, as Python."""
+    if isinstance(next(iter(items)), str):
+        return f"{{{', '.join(f'{key!r}: {name}' for key, name in items.items())}}}"
+    return f"({', '.join(name for _, name in sorted(items.items()))})"
 
 
-def _gradients_of(attributes: Sequence[str], stored: Mapping[str, str]) -> list[str]:
-    """The attributes in which an object leaves the gradients of others, such as dW1 or W1_grad; or none."""
-    plain = [name.lower().replace("_", "") for name in attributes]
-    patterns = [[pattern.format(name) for name in plain] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
-    return next(([stored[name] for name in names] for names in patterns if set(names) <= stored.keys()), [])
+def _returned_function(node: ast.FunctionDef) -> "Arguments | None":
+    """The parameters of a function that is defined inside and returned, as in ``def make_cost(X, y): ...``."""
+    match node.body[-1]:
+        case ast.Return(value=ast.Lambda(args=arguments)):
+            return Arguments.of(arguments)
+        case ast.Return(value=ast.Name(id=name)):
+            inner = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == name]
+            return Arguments.of(inner[0].args) if inner else None
+    return None
 
 
-def _stored_attributes(node: ast.ClassDef) -> dict[str, str]:
-    """The attributes that a class's objects have, by their names in small letters and without underscores."""
-    return {
-        attribute.attr.lower().replace("_", ""): attribute.attr
-        for attribute in ast.walk(node)
-        if isinstance(attribute, ast.Attribute)
-        and isinstance(attribute.ctx, ast.Store)
-        and isinstance(attribute.value, ast.Name)
-        and attribute.value.id == "self"
-    }
+def assigned(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement sets, each with its value."""
+    for target in node.targets:
+        match target, node.value:
+            case ast.Name(id=name), value:
+                yield name, value
+            case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
+                yield from ((one.id, value) for one, value in zip(targets, values) if isinstance(one, ast.Name))
+            case ast.Tuple(elts=targets), value:  # X, y = load_data()
+                yield from ((one.id, value) for one in targets if isinstance(one, ast.Name))
 
 
-class _Arguments(NamedTuple):
+class Arguments(NamedTuple):
     """Parameters by name, each with its default as text or None; and which of them are keyword-only."""
 
     defaults: dict[str, str | None]
@@ -264,7 +244,7 @@ class _Arguments(NamedTuple):
     takes_more: bool = False
 
     @classmethod
-    def of(cls, arguments: ast.arguments, skipped: int = 0) -> "_Arguments":
+    def of(cls, arguments: ast.arguments, skipped: int = 0) -> "Arguments":
         positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
         defaults = [None] * (len(positional) - len(arguments.defaults)) + list(map(ast.unparse, arguments.defaults))
         by_name = zip(arguments.kwonlyargs, arguments.kw_defaults)
@@ -280,8 +260,8 @@ class _Arguments(NamedTuple):
         """All of them, as a function of the same parameters passes them on."""
         return ", ".join(f"{name}={name}" if name in self.by_name else name for name in self.defaults)
 
-    def joined(self, others: "_Arguments") -> "_Arguments":
-        return _Arguments(self.defaults | others.defaults)
+    def joined(self, others: "Arguments") -> "Arguments":
+        return Arguments(self.defaults | others.defaults)
 
     def function(self, name: str) -> Function:
         ordered = sorted(self.defaults, key=lambda parameter: self.defaults[parameter] is not None)
@@ -295,7 +275,7 @@ class _Arguments(NamedTuple):
         return replace(plain, stand_in=f"def {name}({signature}): {body}", wraps=wraps)
 
 
-NOTHING = _Arguments({})
+NOTHING = Arguments({})
 
 
 def _literal(default: str) -> Any:

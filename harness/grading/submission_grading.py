@@ -12,13 +12,7 @@ from harness.checks.networks.bug_explanations import find_bugs, join_names
 from harness.checks.networks.bug_replay import drop_equivalent
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
-from harness.grading.answer_evidence import (
-    Answers,
-    explain_answers,
-    find_constant_cost,
-    find_other_exercise,
-    is_understood,
-)
+from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
 from harness.grading.call_conventions import Convention
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import THE_COURSES, small_exercises, tiny_exercises, with_fixed_l2
@@ -38,6 +32,7 @@ from harness.grading.grade import (
     wrong_helpers,
 )
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
+from harness.grading.other_exercises import find_other_exercise
 from harness.grading.submission_files import Submission, find_submissions
 from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
@@ -166,8 +161,8 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     is_stuck = any(failure.is_loading for failure in interface.failures)
     helpers = {} if is_stuck else check_helpers(process)
     notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if with_needed else []))
-    other = find_other_exercise(process.submission)
-    if other and (interface.failure or interface.model != THE_COURSES):
+    is_course = not interface.failure and interface.model == THE_COURSES
+    if not is_course and (other := find_other_exercise(process)):
         return _not_judged(process.submission, other, {}, rubric, notes)
     if interface.failure:
         return _not_judged(process.submission, interface.failure, helpers, rubric, notes)
@@ -187,7 +182,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     if WRONG in parts.outcomes and not refused:
         explained = _explain(process, interface, given, regularised=parts.regularised == RIGHT)
         if not explained.is_understood:
-            unknown = other or doubt(Kind.CONVENTION_UNKNOWN)
+            unknown = find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN)
             return _not_judged(process.submission, unknown, helpers, rubric, (*notes, *harmless))
     verdict = _verdict(parts, given)
     missing = _missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()

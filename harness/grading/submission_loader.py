@@ -7,13 +7,14 @@ never loaded; whatever is done with them is done by a stand-in that does nothing
 import ast
 import builtins
 import sys
+from dataclasses import is_dataclass
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from harness.grading.submission_code import FAILURES, runnable
@@ -207,7 +208,8 @@ def call(file: str, name: str, *arguments: Any) -> Any:
             raise failures[-1] from None
         raise
     try:
-        return function(*arguments)
+        answer = function(*arguments)
+        return dict(vars(answer)) if isinstance(answer, SimpleNamespace) or is_dataclass(answer) else answer
     except NameError as error:
         if error.name in PYTHON_2:
             raise NameError(f"{error.name} is Python 2, and this is Python 3") from error

@@ -8,7 +8,7 @@ Each submission is a file, or a folder of files, by name: `RIGHT` ones, `WRONG` 
 
 import json
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, indent
 
 Files = dict[str, str]
 
@@ -693,6 +693,167 @@ def plain(cost: str) -> str:
     return IMPORTS + SIGMOID + cost
 
 
+ARRAYS = "np.concatenate([Theta1_grad.ravel(), Theta2_grad.ravel()])"
+TAKEN = "    input_layer_size, hidden_layer_size, num_labels"
+RETURNED = f"    return J, {ARRAYS}\n"
+
+CLOSURE = "def make_cost(input_layer_size, hidden_layer_size, num_labels, X, y, lambda_):\n" + indent(
+    edition(head="def cost(nn_params):\n") + "return cost\n", "    "
+)
+
+OF_ANY_DEPTH = (
+    IMPORTS
+    + SIGMOID
+    + """\
+def cost_and_grads(thetas, X, y, lam):
+    m = X.shape[0]
+    Y = np.eye(thetas[-1].shape[0])[y.ravel().astype(int) - 1]
+    acts = [np.c_[np.ones(m), X]]
+    for i, th in enumerate(thetas):
+        a = sigmoid(acts[-1] @ th.T)
+        acts.append(np.c_[np.ones(m), a] if i < len(thetas) - 1 else a)
+    J = -np.sum(Y * np.log(acts[-1]) + (1 - Y) * np.log(1 - acts[-1])) / m
+    J += lam / (2 * m) * sum(np.sum(t[:, 1:] ** 2) for t in thetas)
+    delta = acts[-1] - Y
+    grads = [None] * len(thetas)
+    for i in reversed(range(len(thetas))):
+        grads[i] = delta.T @ acts[i] / m
+        grads[i][:, 1:] += lam / m * thetas[i][:, 1:]
+        if i:
+            delta = (delta @ thetas[i] * acts[i] * (1 - acts[i]))[:, 1:]
+    return J, grads
+"""
+)
+
+DATACLASS = (
+    "from dataclasses import dataclass\n"
+    + IMPORTS
+    + SIGMOID
+    + """\
+@dataclass
+class Net:
+    Theta1: np.ndarray
+    Theta2: np.ndarray
+    lam: float = 0.0
+    def forward(self, X):
+        a1 = np.insert(X, 0, 1, axis=1)
+        a2 = np.insert(sigmoid(a1 @ self.Theta1.T), 0, 1, axis=1)
+        return a1, a2, sigmoid(a2 @ self.Theta2.T)
+    def cost(self, X, y):
+        h, m = self.forward(X)[2], len(X)
+        Y = np.eye(h.shape[1])[y.ravel() - 1]
+        penalty = (self.Theta1[:, 1:] ** 2).sum() + (self.Theta2[:, 1:] ** 2).sum()
+        return -(Y * np.log(h) + (1 - Y) * np.log(1 - h)).sum() / m + self.lam / (2 * m) * penalty
+    def gradients(self, X, y):
+        (a1, a2, h), m = self.forward(X), len(X)
+        d3 = h - np.eye(h.shape[1])[y.ravel() - 1]
+        d2 = (d3 @ self.Theta2 * a2 * (1 - a2))[:, 1:]
+        g1, g2 = d2.T @ a1 / m, d3.T @ a2 / m
+        g1[:, 1:] += self.lam / m * self.Theta1[:, 1:]
+        g2[:, 1:] += self.lam / m * self.Theta2[:, 1:]
+        return g1, g2
+"""
+)
+
+ESTIMATOR = (
+    IMPORTS
+    + """\
+class NNClassifier:
+    def __init__(self, hidden=25, lam=1.0, max_iter=50):
+        self.hidden, self.lam, self.max_iter = hidden, lam, max_iter
+    def _sigmoid(self, z): return 1 / (1 + np.exp(-z))
+    def _unpack(self, theta, n, k):
+        cut = self.hidden * (n + 1)
+        return theta[:cut].reshape(self.hidden, n + 1), theta[cut:].reshape(k, self.hidden + 1)
+    def _objective(self, theta, X, Y):
+        m, n = X.shape
+        T1, T2 = self._unpack(theta, n, Y.shape[1])
+        A1 = np.hstack([np.ones((m, 1)), X])
+        A2 = np.hstack([np.ones((m, 1)), self._sigmoid(A1 @ T1.T)])
+        H = self._sigmoid(A2 @ T2.T)
+        J = -np.mean(np.sum(Y * np.log(H) + (1 - Y) * np.log(1 - H), axis=1))
+        J += self.lam / (2 * m) * ((T1[:, 1:] ** 2).sum() + (T2[:, 1:] ** 2).sum())
+        D3 = H - Y
+        D2 = D3 @ T2[:, 1:] * A2[:, 1:] * (1 - A2[:, 1:])
+        G1, G2 = D2.T @ A1 / m, D3.T @ A2 / m
+        G1[:, 1:] += self.lam / m * T1[:, 1:]
+        G2[:, 1:] += self.lam / m * T2[:, 1:]
+        return J, np.concatenate([G1.ravel(), G2.ravel()])
+    def fit(self, X, y):
+        res = optimize.minimize(self._objective, np.random.randn(10285), args=(X, np.eye(10)[y]), jac=True)
+        self.theta_ = res.x
+        return self
+"""
+)
+
+# -- other exercises ---------------------------------------------------------------------------------------------------
+
+LOGISTIC = """\
+def costFunction(theta, X, y):
+    m = len(y)
+    h = sigmoid(X @ theta)
+    return -(y @ np.log(h) + (1 - y) @ np.log(1 - h)) / m, X.T @ (h - y) / m
+"""
+ONE_VS_ALL = """\
+def lrCostFunction(theta, X, y, lambda_):
+    m = y.size
+    h = sigmoid(np.dot(X, theta))
+    t = np.r_[0, theta[1:]]
+    J = np.sum(-y * np.log(h) - (1 - y) * np.log(1 - h)) / m + lambda_ / (2 * m) * np.sum(t ** 2)
+    return J, np.dot(X.T, h - y) / m + lambda_ / m * t
+def oneVsAll(X, y, num_labels, lambda_):
+    X = np.c_[np.ones(len(X)), X]
+    starts = [np.zeros(X.shape[1])] * num_labels
+    return [optimize.minimize(lrCostFunction, t, (X, y == c, lambda_), jac=True).x for c, t in enumerate(starts)]
+def predictOneVsAll(all_theta, X):
+    return np.argmax(sigmoid(np.c_[np.ones(len(X)), X] @ all_theta.T), axis=1)
+"""
+BY_MATRIX = """\
+def cost(theta, X, y):
+    theta, X, y = np.matrix(theta), np.matrix(X), np.matrix(y)
+    first = np.multiply(-y, np.log(sigmoid(X * theta.T)))
+    return np.sum(first - np.multiply(1 - y, np.log(1 - sigmoid(X * theta.T)))) / len(X)
+def gradient(theta, X, y):
+    theta, X, y = np.matrix(theta), np.matrix(X), np.matrix(y)
+    error = sigmoid(X * theta.T) - y
+    return np.array([np.sum(np.multiply(error, X[:, i])) / len(X) for i in range(theta.shape[1])])
+"""
+LINEAR = """\
+import numpy as np
+def linearRegCostFunction(X, y, theta, lambda_=0.0):
+    e, t = X @ theta - y, np.r_[0, theta[1:]]
+    return (e @ e + lambda_ * t @ t) / 2 / y.size, (X.T @ e + lambda_ * t) / y.size
+"""
+SOFTMAX_REGRESSION = """\
+import numpy as np
+def softmax_loss_vectorized(W, X, y, reg):
+    s = np.exp(X.dot(W))
+    p = s / s.sum(1, keepdims=True)
+    loss = -np.log(p[range(len(X)), y]).mean() + reg * np.sum(W * W)
+    p[range(len(X)), y] -= 1
+    return loss, X.T.dot(p) / len(X) + 2 * reg * W
+"""
+ONE_UNIT = """\
+import numpy as np
+def sigmoid(z): return 1 / (1 + np.exp(-z))
+def propagate(w, b, X, Y):
+    m = X.shape[1]
+    A = sigmoid(np.dot(w.T, X) + b)
+    cost = -np.sum(Y * np.log(A) + (1 - Y) * np.log(1 - A)) / m
+    return {'dw': X @ (A - Y).T / m, 'db': np.sum(A - Y) / m}, cost
+"""
+RECOMMENDER = """\
+import numpy as np
+def cofiCostFunc(params, Y, R, num_users, num_movies, num_features, lambda_=0.0):
+    X = params[:num_movies * num_features].reshape(num_movies, num_features)
+    Theta = params[num_movies * num_features:].reshape(num_users, num_features)
+    E = (X @ Theta.T - Y) * R
+    J = (E ** 2).sum() / 2 + lambda_ / 2 * ((X ** 2).sum() + (Theta ** 2).sum())
+    return J, np.r_[(E @ Theta + lambda_ * X).ravel(), (E.T @ X + lambda_ * Theta).ravel()]
+"""
+OTHERS = {"ex2/costFunction.py": IMPORTS + SIGMOID + LOGISTIC, "ex3/lr.py": IMPORTS + SIGMOID + ONE_VS_ALL}
+
+
 RIGHT: dict[str, str | Files] = {
     "common": common(),
     "common-last-cell-trains": common(WITH_UTILS, "theta = optimize.minimize(nnCostFunction, nn_params).x\n"),
@@ -802,6 +963,43 @@ RIGHT: dict[str, str | Files] = {
     "guarded-main.py": plain(edition()) + "if __name__ == '__main__':\n    nnCostFunction(*range(7))\n",
     "wrapped-for-minimize.py": plain(edition()) + "cost = lambda p, X, y: nnCostFunction(p, 400, 25, 10, X, y, 1)\n",
     "umlaut-übung.py": plain(edition()) + "# Lösung von Übung 4\n",
+    "args-as-a-tuple.py": plain(edition(head=f"def nnCost(nn_params, args):\n{TAKEN}, X, y, lambda_ = args\n")),
+    "args-with-a-star.py": plain(
+        edition(head=f"def nnCost(nn_params, *args):\n    X, y, lambda_, sizes = args\n{TAKEN} = sizes\n")
+    ),
+    "args-by-place.py": plain(
+        edition(
+            head=f"def nnCost(p, args):\n    X, y = args[0], args[1]\n    lambda_ = args[2]\n{TAKEN} = args[3], args[4], args[5]\n    nn_params = p\n"
+        )
+    ),
+    "args-by-name.py": plain(
+        edition(
+            head=f"def cost(nn_params, data):\n    X, y, lambda_ = data['X'], data['y'], data['lambda']\n{TAKEN} = data['sizes']\n"
+        )
+    ),
+    "options.py": plain(
+        edition(
+            head=f"def nnCost(nn_params, X, y, options):\n    lambda_ = options['lambda']\n{TAKEN} = options['layers']\n"
+        )
+    ),
+    "layer-info.py": plain(edition(head=f"def nnCost(nn_params, layer_info, X, y, lambda_):\n{TAKEN} = layer_info\n")),
+    "by-keyword.py": plain(edition(head=f"def nn_cost(*, nn_params, X, y, sizes, lambda_=0.0):\n{TAKEN} = sizes\n")),
+    "closure.py": plain(CLOSURE),
+    "answer-with-names.py": "from types import SimpleNamespace\n"
+    + plain(edition((RETURNED, f"    return SimpleNamespace(J=J, grad={ARRAYS})\n"))),
+    "answer-in-dictionaries.py": plain(
+        edition((RETURNED, "    return {'cost': J, 'grads': {'Theta1': Theta1_grad, 'Theta2': Theta2_grad}}\n"))
+    ),
+    "of-any-depth.py": OF_ANY_DEPTH,
+    "dataclass.py": DATACLASS,
+    "estimator.py": ESTIMATOR,
+    "mode-by-name.py": plain(
+        edition(
+            (RETURNED, f"    if mode == 'cost':\n        return J\n{RETURNED}"),
+            head=SEVEN.replace("LAM)", "LAM, mode='both')"),
+        )
+    ),
+    "whole-course": OTHERS | {"ex4/nnCostFunction.py": plain(edition())},
 }
 
 SLOPE = " * sigmoidGradient(z2)"
@@ -902,6 +1100,17 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         "rwr",
         "wrong-sign",
     ),
+    "args-as-a-tuple-wrong.py": (_changed("args-as-a-tuple.py", (SLOPE, "")), "rwr", "slope-missing"),
+    "args-by-name-wrong.py": (_changed("args-by-name.py", ("lambda_ / m *", "lambda_ *")), "rrw", "lambda-not-over-m"),
+    "closure-wrong.py": (_changed("closure.py", ("d3 = h - Y", "d3 = Y - h")), "rwr", "wrong-sign"),
+    "answer-in-dictionaries-wrong.py": (
+        _changed("answer-in-dictionaries.py", ("d3 = h - Y", "d3 = Y - h")),
+        "rwr",
+        "wrong-sign",
+    ),
+    "of-any-depth-wrong.py": (_changed("of-any-depth.py", (" * (1 - acts[i])", "")), "rwr", "slope-halved"),
+    "dataclass-wrong.py": (_changed("dataclass.py", ("d3 = h -", "d3 = 2 * h - 2 *")), "rwr", "delta-times-2"),
+    "estimator-wrong.py": (_changed("estimator.py", ("self.lam / m *", "self.lam *")), "rrw", "lambda-not-over-m"),
 }
 
 PYTHON_2 = plain(edition()).replace("    return J,", "    print J\n    return J,")
@@ -931,7 +1140,7 @@ UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the k
     ),
     "kmeans.py": (
         "import numpy as np\ndef findClosestCentroids(X, centroids):\n    return X\n",
-        "no-homework-function",
+        "other-exercise",
     ),
     "handed-out-empty.ipynb": (
         notebook("import numpy as np\n", SEVEN.replace("LAM", "lambda_") + "    # your code\n"),
@@ -939,6 +1148,17 @@ UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the k
     ),
     "empty.ipynb": (notebook(), "no-homework-function"),
     "loops-for-ever.py": (plain(edition(("    d3 =", "    while True: pass\n    d3 ="))), "call-failed"),
+    "logistic.py": (IMPORTS + SIGMOID + LOGISTIC, "other-exercise"),
+    "logistic-by-matrix.py": (IMPORTS + SIGMOID + BY_MATRIX, "other-exercise"),
+    "one-vs-all.ipynb": (notebook(IMPORTS + SIGMOID + ONE_VS_ALL), "other-exercise"),
+    "linear.py": (LINEAR, "other-exercise"),
+    "softmax-regression.py": (SOFTMAX_REGRESSION, "other-exercise"),
+    "one-unit.py": (ONE_UNIT, "other-exercise"),
+    "recommender.py": (RECOMMENDER, "other-exercise"),
+    "whole-course-fails": (
+        OTHERS | {"ex4/nnCostFunction.py": plain(edition(("    d3 =", "    1 / 0\n    d3 =")))},
+        "call-failed",
+    ),
 }
 
 

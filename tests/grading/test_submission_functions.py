@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from harness.grading.class_methods import class_functions_in
 from harness.grading.parameter_roles import COURSE, Default, readings
 from harness.grading.submission_code import with_settings
 from harness.grading.submission_functions import Function, functions_in
@@ -78,7 +79,17 @@ CALLABLE = {  # a definition, and how it is called by position
     "class N:\n def __init__(self, W1, W2): self.W1, self.W2 = W1, W2\n def cost(self, X): pass": [
         "def cost_of_N(X, W1, W2): return N(W1, W2).cost(X)"
     ],
+    "@dataclass\nclass N:\n W1: float\n W2: float = 0\n def cost(self, X): pass": [
+        "def cost_of_N(X, W1, W2=0): return N(W1, W2).cost(X)"
+    ],
+    "def f(a, args): X, y = args": ["def f_by_position(a, X, y): return f(a, (X, y))"],
+    "def f(a, *args): X, y = args": ["def f_by_position(a, X, y): return f(a, *(X, y))"],
+    "def f(a, o): return o['lambda'] * o['X']": [
+        "def f_by_position(a, lambda_, X): return f(a, {'lambda': lambda_, 'X': X})"
+    ],
+    "def f(thetas, p): T1, T2 = thetas; W1 = p['W1']": [""],
     "def f(a, b=2): pass": [""],
+    "def f(X, lam=1):\n def g(theta): pass\n return g": ["def f_by_position(theta, X, lam=1): return f(X, lam)(theta)"],
     "f = lambda a, b=2: a": [""],
     "def f(a, b): pass\ng = jax.jit(jax.grad(f))": ["", ""],
     "g = wrapped(f)": [],
@@ -116,13 +127,15 @@ CALLABLE = {  # a definition, and how it is called by position
 
 @pytest.mark.parametrize("definition", CALLABLE)
 def test_methods_and_keyword_only_parameters_get_a_stand_in(definition):
-    assert [function.stand_in for function in functions_in(ast.parse(definition))] == CALLABLE[definition]
+    tree = ast.parse(definition)
+    found = [*functions_in(tree), *class_functions_in(tree)]
+    assert [function.stand_in for function in found] == CALLABLE[definition]
 
 
 def test_a_derivative_takes_the_parameters_of_its_function_and_a_method_keeps_its_name():
     (_, derivative) = functions_in(ast.parse("def f(a, b=2): pass\ng = grad(f)"))
     assert str(derivative) == "g(a, b)"
-    (method,) = functions_in(ast.parse("class N:\n def cost(self, theta): pass"))
+    (method,) = class_functions_in(ast.parse("class N:\n def cost(self, theta): pass"))
     assert (str(method), method.name) == ("N.cost(theta)", "cost_of_N")
 
 

@@ -1,0 +1,154 @@
+"""Stand-ins for what classes do: objects whose methods give a cost, and networks of scalars, as micrograd's."""
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.grading.parameter_roles import role_of
+from harness.grading.submission_functions import NOTHING, Arguments, Function
+
+PARAMETER_ATTRIBUTES = (
+    ("w1", "b1", "w2", "b2"),
+    ("theta1", "theta2"),
+    ("w1", "w2"),
+    ("t1", "t2"),
+    ("weights", "biases"),
+    ("params",),
+    ("parameters",),
+    ("theta",),
+    ("thetas",),
+    ("weights",),
+)
+"""Attributes in which objects keep their parameters, in small letters and without underscores."""
+
+
+def class_functions_in(tree: ast.Module) -> Iterator[Function]:
+    """Stand-ins for the methods of each class, and for the gradient of a network of scalars."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield from _methods(node)
+    yield from _scalar_networks(tree)
+
+
+def _methods(node: ast.ClassDef) -> Iterator[Function]:
+    """Stand-ins for the methods of a class; each makes an object and calls its method."""
+    methods = [method for method in node.body if isinstance(method, ast.FunctionDef)]
+    made = next(
+        (Arguments.of(method.args, skipped=1) for method in methods if method.name == "__init__"), _fields(node)
+    )
+    for method in methods:
+        decorators = {ast.unparse(decorator) for decorator in method.decorator_list}
+        if method.name.startswith("__") or decorators - {"staticmethod", "classmethod"}:
+            continue
+        own = Arguments.of(method.args, skipped="staticmethod" not in decorators)
+        of_object = NOTHING if decorators else made
+        instance = node.name if decorators else f"{node.name}({made.passed})"
+        stored = {} if decorators else _stored_attributes(node)
+        attributes = next(
+            ([stored[n] for n in names] for names in PARAMETER_ATTRIBUTES if set(names) <= stored.keys()), []
+        )
+        both = own.joined(of_object)
+        call = f"return {instance}.{method.name}({own.passed})"
+        if attributes and not both.defaults.keys() & set(attributes):
+            # the object keeps θ in attributes that __init__ does not take, so the stand-in sets them
+            first, passed, own = _forward_before(method, methods, own)
+            gradients = [] if _returns_value(method) else _gradients_of(attributes, stored)
+            both = own.joined(of_object).joined(Arguments(dict.fromkeys(attributes)))
+            given = "; ".join(f"made.{name} = {name}" for name in attributes)
+            call = f"return made.{method.name}({passed})"
+            if gradients:
+                call = f"made.{method.name}({passed}); return {', '.join(f'made.{name}' for name in gradients)}"
+            call = f"made = {instance}; {given}; {first}{call}"
+        yield both.stand_in(f"{method.name}_of_{node.name}", f"{node.name}.{method.name}", call)
+
+
+def _fields(node: ast.ClassDef) -> Arguments:
+    """What a dataclass is made of; nothing for other classes."""
+    if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+        return NOTHING
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+    return Arguments({ast.unparse(field.target): field.value and ast.unparse(field.value) for field in fields})
+
+
+def _forward_before(
+    method: ast.FunctionDef, methods: Sequence[ast.FunctionDef], own: "Arguments"
+) -> tuple[str, str, "Arguments"]:
+    """A forward pass that goes before a method which takes no X or what that pass returns; what is passed; parameters.
+
+    It goes before a method that returns nothing, too, which works on what the object remembers.
+    """
+    one = [each for each in methods if each is not method and len(Arguments.of(each.args, skipped=1).defaults) == 1]
+    forward = next((each.name for each in one if "forward" in each.name.lower()), "")
+    unknown = [name for name, default in own.defaults.items() if default is None and role_of(name) is None]
+    x = next((name for name in own.defaults if role_of(name) == "X"), "")
+    if not forward or len(unknown) > 1 or (x and not unknown and _returns_value(method)):
+        return "", own.passed, own
+    passed = ", ".join("answer" if name in unknown else name for name in own.defaults)
+    taken = {name: default for name, default in own.defaults.items() if name not in unknown}
+    return f"answer = made.{forward}({x or 'X'}); ", passed, Arguments({x or "X": None} | taken)
+
+
+def _returns_value(method: ast.FunctionDef) -> bool:
+    return any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(method))
+
+
+def _gradients_of(attributes: Sequence[str], stored: Mapping[str, str]) -> list[str]:
+    """The attributes in which an object leaves the gradients of others, such as dW1 or W1_grad; or none."""
+    plain = [name.lower().replace("_", "") for name in attributes]
+    patterns = [[pattern.format(name) for name in plain] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
+    return next(([stored[name] for name in names] for names in patterns if set(names) <= stored.keys()), [])
+
+
+def _stored_attributes(node: ast.ClassDef) -> dict[str, str]:
+    """The attributes that a class's objects have, by their names in small letters and without underscores."""
+    return {
+        attribute.attr.lower().replace("_", ""): attribute.attr
+        for attribute in ast.walk(node)
+        if isinstance(attribute, ast.Attribute)
+        and isinstance(attribute.ctx, ast.Store)
+        and isinstance(attribute.value, ast.Name)
+        and attribute.value.id == "self"
+    }
+
+
+STAND_IN = """
+def {name}(weights, biases, x, y):
+    import math, numpy
+    network = {network}(len(x), [len(b) for b in biases])
+    rows = [[*row, b] for W, bs in zip(weights, biases) for row, b in zip(W.tolist(), bs.ravel().tolist())]
+    parameters = network.parameters()
+    for parameter, value in zip(parameters, [number for row in rows for number in row], strict=True):
+        parameter.data = value
+    outputs, cost = network(x.ravel().tolist()), 0.0
+    for output, target in zip(outputs if isinstance(outputs, list) else [outputs], y.ravel().tolist()):
+        z, slope = {z_and_slope}
+        cost = output * ((1.0 / (1.0 + math.exp(-z)) - target) / slope) + cost
+    cost.backward()
+    left = iter([parameter.grad for parameter in parameters])
+    blocks = [numpy.array([[next(left) for _ in range(W.shape[1] + 1)] for _ in W], dtype=float) for W in weights]
+    return [block[:, -1:] for block in blocks], [block[:, :-1] for block in blocks]
+"""
+
+OUTPUTS = {"tanh": "math.atanh(output.data), 1.0 - output.data**2", "linear": "output.data, 1.0"}
+"""By the last units of a network: its last pre-activation, and the slope of the output in it."""
+
+
+def _scalar_networks(tree: ast.Module) -> Iterator[Function]:
+    """Stand-ins for the gradient of each class that makes a network of scalars, whatever its last units are."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    methods = {node.name: {item.name for item in node.body if isinstance(item, ast.FunctionDef)} for node in classes}
+    if not any({"backward", "__mul__"} <= names for names in methods.values()):
+        return
+    for node in classes:
+        if {"__init__", "__call__", "parameters"} <= methods[node.name] and _takes_sizes(node):
+            for output, z_and_slope in OUTPUTS.items():
+                name = f"gradient_of_{node.name}_with_{output}_outputs"
+                text = STAND_IN.format(name=name, network=node.name, z_and_slope=z_and_slope)
+                parameters = ("weights", "biases", "x", "y")
+                yield Function(name, parameters, len(parameters), stand_in=text, wraps=f"{node.name}.backward")
+
+
+def _takes_sizes(node: ast.ClassDef) -> bool:
+    """Whether an object is made with the number of inputs and a list of the layers' sizes."""
+    (made,) = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"][:1]
+    names = [argument.arg for argument in made.args.args]
+    return len(names) == 3 and not made.args.defaults and names[2].endswith("s")
