@@ -15,7 +15,14 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced import primitive_differences
 from reference.traced.equations import UNUSED, Constant, Equation, Program, is_floating, lifted
 from reference.traced.primitive import Rule
-from reference.traced.random_rounding import EquationRounding, Noise, round_partial_sums, rounded, rounding_of
+from reference.traced.random_rounding import (
+    EquationRounding,
+    Noise,
+    is_rounded_in_some_order,
+    round_partial_sums,
+    rounded,
+    rounding_of,
+)
 from reference.traced.rule_origins import name_of
 
 
@@ -162,10 +169,14 @@ class Run:
         is_inexact = None
         if find and all(np.asarray(x.value).dtype.kind == "f" for x in operands):
             is_inexact = lambda: find(*[x.value for x in operands])  # noqa: E731  costs time, and is rarely needed
-        outputs = [rounded(x, h, self._noise, is_inexact) for x, h in zip(outputs, how.results)]
-        if how.partial_sums and primitive.rule:
+        sizes, unit = 0.0, how.partial_sums
+        if unit and primitive.rule:
             sizes = primitive.rule(Run(), equation, *[constant(_size(x.value)) for x in operands]).value
-            value = round_partial_sums(outputs[0].value, sizes, how.partial_sums, self._noise)
+            terms = [np.asarray(x.value) for x in operands if is_floating(x.value)]
+            is_inexact = lambda: is_rounded_in_some_order(terms, sizes, unit)  # noqa: E731  costs time, too
+        outputs = [rounded(x, h, self._noise, is_inexact) for x, h in zip(outputs, how.results)]
+        if unit and primitive.rule:
+            value = round_partial_sums(outputs[0].value, sizes, unit, self._noise)
             outputs = [Increment(value, outputs[0].change)]
         return outputs
 

@@ -154,6 +154,24 @@ def rounded(x: Increment, how: ArrayRounding, noise: Noise, is_inexact: Callable
     return Increment(value, x.change if is_constant(x) else _moved(x.change, how.unit, how.size, noise))
 
 
+def is_rounded_in_some_order(terms: Sequence[np.ndarray], sizes: Any, unit: float) -> Any:
+    """Where a sum may be rounded in some order of its terms, however few bits the result has.
+
+    It is not if all terms are multiples of one power of two, and their sizes add up to at most 1/u of it: every partial
+    sum fits then. `terms` are the operands that are added up, or whose products are.
+    """
+    steps = [_last_bit(x) for x in terms]
+    return sizes * unit > min(*steps, prod(steps))
+
+
+def _last_bit(array: np.ndarray) -> float:
+    """The largest power of two of which all numbers are multiples; infinite where all are zero."""
+    numbers = array[(array != 0.0) & np.isfinite(array)]
+    mantissas, exponents = np.frexp(numbers)
+    whole = (mantissas * 2.0**53).astype(np.int64)
+    return float(np.ldexp((whole & -whole).astype(float), exponents - 53).min(initial=np.inf))
+
+
 def round_partial_sums(sums: Any, sizes: Any, unit: float, noise: Noise) -> Any:
     """Sums whose partial sums are rounded too: by up to u times the sum of the sizes."""
     if not (np.abs(sizes) > np.abs(sums)).any():

@@ -413,6 +413,10 @@ NUMBERS = {  # function, argument in float32, verdict
     ),
     "terms that cancel": (lambda x: jnp.sum(jnp.square((x + 1e4) - 1e4)), [0.3, 0.7], "agree"),
     "a variance of nearly equal numbers": (jnp.var, [1000.0, 1000.01, 999.99], "agree"),
+    "a mean that one order of its terms has exactly": (
+        ruled(lambda x: jnp.mean(jnp.square(x - jnp.mean(x))), lambda x, g: (g * (x - jnp.mean(x)) / 2,)),
+        [1000.1421508789062, 1000.4334106445312, 1000.7041015625, 1000.6082763671875], "agree",
+    ),
     "a tail of JAX's own": (lambda x: 1.0 / (1.0 + jnp.exp(-x)), -60.0, "agree"),
     "a tail": (jax.nn.log_softmax, [-110.0, 2.0, 112.0], "agree"),
 }  # fmt: skip
