@@ -84,6 +84,8 @@ def _command_line() -> Any:
         for option in (*command.params, command.get_help_option(typer.Context(command, **HELP))):
             if getattr(option, "is_flag", False):
                 option.metavar = ""  # the help would show <bool>
+            elif option.param_type_name == "argument":
+                option.display_type_rich = lambda ctx: ""  # the help would show <str> beside the argument's own name
     return program
 
 

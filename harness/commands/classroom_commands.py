@@ -32,7 +32,7 @@ MAX_POINTS = "Scale the points to this total."
 REVEAL = "Add a right backprop to the pages of students whose own is wrong."
 TARGET = "A function of the course's signature, or a gradient source f(problem, theta); in a file, found by its name."
 ORDINARY = "Only X and θ of ordinary size, or some that saturate, hold ties or are zero (for a gradient source)."
-QUICK = "A few bugs, trained for less long: half a minute instead of some."
+QUICK = "A few bugs, trained for less long: half a minute instead of several."
 NOTEBOOK = "An executed Jupyter notebook as well (pip install 'autodiff-cross-check\\[notebook]')."
 FRESH = "Compute everything anew, and keep nothing for the next time."
 

@@ -8,7 +8,7 @@ from harness.wording import counted, first_few
 
 BOUNDS = {
     (): "none",
-    ("borrowed",): "they are within the bounds of the increments and need none of their own",
+    ("borrowed",): "the derivatives are within those of the increments, so none were needed",
     ("derived",): "derived bounds on rounding errors",
     ("spread",): "the spread of randomly rounded runs, an estimate",
     ("derived", "spread"): "derived bounds where these are narrow, else the spread of randomly rounded runs",
@@ -117,8 +117,8 @@ ROWS: dict[Kind, Row] = {
         advice="Check with order=1 as well.",
     ),
     Kind.FLOAT64_EVALUATION: Row(
-        "{where} was too imprecise in {type} to compare in places, so the rule was evaluated in float64 there. A right "
-        "rule may be off by {share:.1e} of the largest of its block, and by the rounding of its constants.",
+        "{type} is too imprecise in places to compare {where}, so the rule was evaluated in float64 there. A right "
+        "rule may be off by {share:.1e} of its block's largest derivative, and by the rounding of its constants.",
         meaning="The formula of the rule is compared, without the rounding of its type.",
         cause="The function computes in float32 or less.",
         example=CHECK
@@ -239,8 +239,8 @@ ROWS: dict[Kind, Row] = {
         advice="Check with a smaller tolerance.",
     ),
     Kind.SOLVER_TOLERANCE: Row(
-        "A solver stops at its tolerance: a finer one moves JAX's derivatives by up to {moved:.1e} of the largest. The "
-        "error bounds hold {factor:.0f} times that.",
+        "A solver stops at its tolerance: a finer one moves JAX's derivatives by up to {moved:.1e} of the largest one. "
+        "The error bounds hold {factor:.0f} times that.",
         meaning="Derivatives of a solution are as exact as the solution.",
         cause="An iterative solver, such as conjugate gradients, Newton's method or an ODE solver.",
         example="# jax.scipy.sparse.linalg.cg with tol=1e-4.",

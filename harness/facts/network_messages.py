@@ -263,7 +263,7 @@ ROWS = {
         advice="Check at another θ.",
     ),
     Kind.ZERO_WEIGHTS: Row(
-        "Bugs that weights carry (backward through layers, regulariser), because all weights are zero.",
+        "Bugs in what is multiplied by a weight (δ of lower layers, the regulariser), because all weights are zero.",
         meaning="A factor of zero hides whatever it is multiplied with.",
         cause="θ is zero, apart from biases.",
         example=EXAMPLE + "report = cross_check(problem, 0.0 * theta)",

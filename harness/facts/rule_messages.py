@@ -52,7 +52,7 @@ def _wrong_rule(fact: Fact) -> str:
     if not data["off"] and data["explains"]:  # it was not checked alone, or showed no error there
         return f"Without the rule of {data['name']}, {fact.where[0]}, every derivative agrees."
     how = "checked alone in float64" if data["in_float64"] else "checked alone"
-    off = f"off by {data['off']:.1e} of the largest" if math.isfinite(data["off"]) else "infinitely far off"
+    off = f"off by {data['off']:.1e} of the largest derivative" if math.isfinite(data["off"]) else "infinitely far off"
     what = f"is {off}" if data["off"] else "shows no error"
     if data["order"] == 2:
         what = f"is right at first order, and its own derivative {what}"

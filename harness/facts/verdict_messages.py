@@ -35,7 +35,8 @@ def _difference(fact: Fact) -> str:
         return f"{differs} ({beyond})."
     blocks = fact.where[1:]
     place = first_few(blocks, BLOCKS_SHOWN) if len(blocks) <= BLOCKS_SHOWN else _span(blocks)
-    return f"{differs} ({beyond}). {data['coordinates']} coordinates differ, in {place}."
+    count = f"{'At least ' if data['perhaps_more'] else ''}{data['coordinates']} coordinates"
+    return f"{differs} ({beyond}). {count} differ, in {place}."
 
 
 def _span(blocks: tuple[str, ...]) -> str:
@@ -52,6 +53,11 @@ def _argument_changed(fact: Fact) -> str:
     return f"{fact.where[0]} changes {changed}. Work on a copy: {effect}."
 
 
+def _places(fact: Fact) -> str:
+    """The first undecided coordinates, and how many others there are: `where` may name only some of them."""
+    return first_few(fact.where, 3, total=fact.data["undecided"])
+
+
 def _kink(fact: Fact) -> str:
     """Where the kink is, its slopes, and how many coordinates it hides; or that a convention is accepted."""
     if not fact.where:
@@ -63,7 +69,7 @@ def _kink(fact: Fact) -> str:
         return f"{fact.where[0]} sits on a kink{slopes}."
     undecided, total = fact.data["undecided"], fact.data.get("total")
     return (
-        f"{undecided}{f' of {total}' if total else ''} coordinates cannot be decided: {first_few(fact.where, 3)}. "
+        f"{undecided}{f' of {total}' if total else ''} coordinates cannot be decided: {_places(fact)}. "
         f"θ sits on a kink{slopes}, where no single value is the derivative."
     )
 
@@ -74,8 +80,8 @@ def _undecided(fact: Fact) -> str:
         return "Too few coordinates could be decided."
     whose = f" of {first_few(data['sources'], 4)}" if data["sources"] else ""
     return (
-        f"{data['undecided']} of {data['total']} coordinates{whose} cannot be decided: {first_few(fact.where, 3)}. "
-        "A kink is within reach of rounding, or the errors are as large as the derivative."
+        f"{data['undecided']} of {data['total']} coordinates{whose} cannot be decided: {_places(fact)}. "
+        "The error bounds are too wide there: no derivative exists, a kink is near, or rounding errors are large."
     )
 
 
@@ -93,7 +99,7 @@ def _one_family(fact: Fact) -> str:
 
 
 def _few_undecided(fact: Fact) -> str:
-    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {first_few(fact.where, 3)}."
+    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {_places(fact)}."
 
 
 def _accuracy(fact: Fact) -> str:

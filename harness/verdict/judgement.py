@@ -59,7 +59,7 @@ def judge(
     if findings:  # a difference outweighs whatever else is in doubt
         facts = [fact for fact in facts if fact.severity != Severity.DOUBT]
     is_doubtful = bool(doubts) or any(fact.severity == Severity.DOUBT for fact in facts)
-    if not doubts and len(evidence.undecided):
+    if not is_doubtful and len(evidence.undecided):
         few = evidence.undecided
         facts.append(note(Kind.FEW_UNDECIDED, *subject.places(few)[:PLACES_KEPT], undecided=len(few)))
     outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.broken_rules)
@@ -256,6 +256,7 @@ def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> 
         expected=float(against.gradient[worst]),
         bound=float(pair.allowed[worst]),
         coordinates=int(pair.at_odds.sum()),
+        perhaps_more=not pair.decided.all(),
         blocks=subject.parts(pair.at_odds),
         diagnosis=tuple(subject.explain(replace(source, error=source.error + pair.accepted), against, pair.at_odds)),
     )

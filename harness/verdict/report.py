@@ -60,6 +60,7 @@ class Finding:
     coordinates: int = 1
     blocks: tuple[str, ...] = ()
     diagnosis: tuple[Fact, ...] = ()
+    perhaps_more: bool = False  # coordinates that could not be compared may differ as well
 
     def __post_init__(self):
         if self.coordinates < 1:
@@ -74,7 +75,9 @@ class Finding:
     def fact(self) -> Fact:
         """The disagreement as a fact."""
         kinds = {"cost": Kind.COST_DIFFERS, "end to end": Kind.DIRECTION_DIFFERS}
-        numbers = {name: getattr(self, name) for name in ("value", "expected", "bound", "ratio", "coordinates")}
+        numbers = {
+            name: getattr(self, name) for name in ("value", "expected", "bound", "ratio", "coordinates", "perhaps_more")
+        }
         names = {"source": self.source, "against": self.against}
         kind = kinds.get(self.what, Kind.DERIVATIVE_DIFFERS)
         return Fact(kind, Severity.WRONG, (self.where, *self.blocks), names | numbers)
@@ -246,7 +249,7 @@ def headline(report: Report) -> str:
     if report.tie:
         return f"{report.verdict.upper()}: {names}; a tie, so nobody is named"
     if report.verdict == "disagree" and not report.findings:
-        return f"DISAGREE: {names} {'agree' if report.pairs else 'cannot be compared'}, but a rule is broken"
+        return f"DISAGREE: {names} {'do not differ' if report.pairs else 'cannot be compared'}; something else is wrong"
     return f"{report.verdict.upper()}: {names}"
 
 
@@ -267,6 +270,6 @@ def share_lines(findings: Sequence[Finding]) -> list[Finding]:
 def _sensitivity(report: Report) -> str:
     best, worst = report.smallest_visible
     if not worst:
-        return "smallest detectable error: any"
-    limit = f"{worst:.1e}" if math.isfinite(worst) else "none"
-    return f"smallest detectable error: {best:.1e} (best coordinate) to {limit} (worst)"
+        return "smallest detectable error: none is too small"
+    limit = f" to {worst:.1e} (worst)" if math.isfinite(worst) else "; in the worst, no error can be detected"
+    return f"smallest detectable error: {best:.1e} (best coordinate){limit}"

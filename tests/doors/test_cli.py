@@ -469,9 +469,9 @@ def test_the_list_of_bugs_has_each_once_in_a_group(run):
 
 
 def test_the_help_names_no_types_of_switches_and_no_bare_sizes(run):
-    for command in ("check", "run", "gradient", "museum"):
+    for command in ("check", "run", "gradient", "museum", "grade"):
         _, out, _ = run(command, "--help")
-        assert [part for part in ("<bool>", "(1GB)") if part in out] == []
+        assert [part for part in ("<bool>", "<str>", "<path>", "(1GB)") if part in out] == []
         assert "-h" in out
 
 

@@ -13,9 +13,14 @@ from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer
 from harness.verdict.subject import Subject
+from reference.arithmetics.central_differences import NOISE_ROUNDINGS
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 LARGE = 1e3
 """Changes of a cost that is so many times its derivatives are lost in its roundings: a constant part hides them."""
+
+ROUNDINGS_OF_COST = 4.0 * NOISE_ROUNDINGS
+"""Noise of at most so many roundings of the cost is rounding, and no noise of its own."""
 
 PLACES_SHOWN = 3
 
@@ -33,8 +38,8 @@ class FunctionGradient(Subject):
         What the user's function returned at θ.
     found : dict from coordinate to Found
         Differences of coordinates that were examined one by one.
-    examined : int
-        How many coordinates were examined at all, by themselves or in a group.
+    examined : (n,) mask
+        The coordinates that were examined, by themselves or in a group.
     scatter : (n,) array
         How far the reported gradient jumps when θ moves by a rounding.
     grouped : (n,) array
@@ -48,7 +53,7 @@ class FunctionGradient(Subject):
         theta: np.ndarray,
         reported: Answer,
         found: Mapping[int, Found],
-        examined: int,
+        examined: np.ndarray,
         scatter: np.ndarray,
         grouped: np.ndarray,
         facts: Sequence[Fact] = (),
@@ -61,23 +66,25 @@ class FunctionGradient(Subject):
         return self.layout.label(i)
 
     def describe(self) -> dict[str, Any]:
-        return {"parameters": self.layout.size, "differenced": self.examined}
+        return {"parameters": self.layout.size, "differenced": int(self.examined.sum())}
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         # what a group shows to be right was examined, too
         is_right = np.isnan(right.gradient) & np.isfinite(self.grouped)
         gradient = np.where(is_right, wrong.gradient, right.gradient)
         right = replace(right, gradient=gradient, error=np.where(is_right, self.grouped, right.error))
-        facts = explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)
         kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in self.found and self.found[i].obstacle == KINK]
+        scatter = self.scatter.copy()
+        scatter[kinks] = 0.0  # a right gradient jumps there as well
+        facts = explain(self.layout, self.theta, wrong, right, at_odds, scatter)
         kink = [note(Kind.KINK, self.label(i), **_slopes(self.found[i])) for i in kinks[:1]]
         return (*facts, *kink)
 
     def why_undecided(self, coordinates: np.ndarray) -> tuple[Fact, ...]:
-        """What hides the derivatives, a fact for each reason."""
+        """What hides the derivatives that were examined, a fact for each reason."""
         if not np.isfinite(self.reported.cost):
             return (doubt(Kind.NO_DIFFERENCES, cost=self.reported.cost),)
-        found = {i: self.found.get(i, Found(obstacle=NOISE)) for i in coordinates.tolist()}
+        found = {i: self.found.get(i, Found(obstacle=NOISE)) for i in coordinates[self.examined[coordinates]].tolist()}
         by_reason: dict[str, list[int]] = {}
         for i, each in found.items():
             hidden_by_rounding = self.reported.error[i] > each.error
@@ -101,9 +108,11 @@ class FunctionGradient(Subject):
         return doubt(KINDS.get(reason, Kind.ROUGH_COST), *places, **data)
 
     def _cost_and_slopes(self) -> dict[str, Any]:
-        """The cost, and whether it is large compared with its derivatives."""
+        """The cost, and whether it is so large that its own rounding hides the derivatives."""
+        cost, noise = abs(self.reported.cost), self.reported.cost_error
         steepest = max((each.least for each in self.found.values()), default=0.0)
-        is_large = abs(self.reported.cost) > max(1.0, LARGE * steepest)
+        is_rounding = noise <= ROUNDINGS_OF_COST * UNIT_ROUNDOFF[self.reported.precision] * cost
+        is_large = is_rounding and cost > max(1.0, LARGE * steepest)
         return {"cost": self.reported.cost + 0.0, "is_large": is_large}  # no negative zero
 
 

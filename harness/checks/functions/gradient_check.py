@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.tolerances import ALL_COORDINATES, ENTRIES_MOVED, GROUPS, SINGLED_OUT
+from harness.bounds.tolerances import ALL_COORDINATES, CONCLUSIVE_SHARE, ENTRIES_MOVED, GROUPS, SINGLED_OUT
 from harness.checks.functions.cost_differences import (
     CALLS_OF_LINE,
     Differences,
@@ -177,7 +177,7 @@ def _report_not_repeatable(user: UserFunction, first: FirstAnswer, notes: tuple[
     """The report on a gradient that is another every time: more sources are no help, so nothing else is evaluated."""
     nothing = np.zeros_like(first.gradient)
     reported = Answer(FUN, FUN, first.cost, 0.0, first.gradient, nothing, broken_rules=first.facts, notes=notes)
-    subject = FunctionGradient(user.layout, user.theta, reported, {}, 0, nothing, nothing)
+    subject = FunctionGradient(user.layout, user.theta, reported, {}, nothing.astype(bool), nothing, nothing)
     report = judge(subject, [reported], [], [], Consensus((FUN,), (), tie=False), started=started)
     return replace(report, facts=tuple(fact for fact in report.facts if fact.severity != Severity.DOUBT))
 
@@ -263,7 +263,7 @@ def _subject(case: GradientCase, seen: Differenced, pair: Pair, doubts: Sequence
     grouped = np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan)
     facts = [*case.user.notes(), *doubts, *_coverage(case, seen, covered), *_precision(case, pair)]
     return FunctionGradient(
-        case.layout, case.user.theta, case.reported, seen.found, int(covered.sum()), case.scatter, grouped, facts
+        case.layout, case.user.theta, case.reported, seen.found, covered, case.scatter, grouped, facts
     )
 
 
@@ -273,8 +273,8 @@ def _coverage(case: GradientCase, seen: Differenced, covered: np.ndarray) -> lis
     if len(seen.found) < covered.sum():
         facts.append(note(Kind.GROUPED, alone=len(seen.found), groups=len(seen.groups)))
     if not covered.all():
-        places = _places(case, ~covered)
-        facts.append(note(Kind.UNEXAMINED, *places, left=int((~covered).sum()), budget=str(probes.budget)))
+        left, keep = int((~covered).sum()), doubt if covered.mean() < CONCLUSIVE_SHARE else note
+        facts.append(keep(Kind.UNEXAMINED, *_places(case, ~covered), left=left, budget=str(probes.budget)))
     if probes.raised:
         facts.append(note(Kind.RAISED_NEARBY, FUN, raised=dict(probes.raised)))
     return facts

@@ -39,7 +39,7 @@ class MatrixRows(FunctionGradient):
             np.tile(function.theta.ravel(), len(rows)),
             reported,
             {r * columns + i: found for r, row in enumerate(rows) for i, found in row.found.items()},
-            sum(row.examined for row in rows),
+            np.concatenate([row.examined for row in rows]),
             np.concatenate([row.scatter for row in rows]),
             np.concatenate([row.grouped for row in rows]),
             list({fact.kind: fact for row in rows for fact in row.facts}.values()),
@@ -48,7 +48,7 @@ class MatrixRows(FunctionGradient):
 
     def describe(self) -> dict[str, Any]:
         outputs, parameters = self._size
-        return {"outputs": outputs, "parameters": parameters, "differenced": self.examined}
+        return {"outputs": outputs, "parameters": parameters, "differenced": int(self.examined.sum())}
 
 
 def judge_rows(function: VectorFunction, outputs: Sequence[int], found: Sequence[Evidence]) -> Report:
