@@ -95,7 +95,7 @@ messages: $(READY)  ## renew docs/messages.md from the table of messages
 	@$(BIN)/harness explain --markdown docs/messages.md
 
 .PHONY: figures
-figures: $(READY)  ## renew the picture of the README from the tables of docs/study.md
+figures: $(READY)  ## renew the pictures of the README and of docs/study.md
 	@$(BIN)/python -m tests.benchmarks.missed_figure
 
 .PHONY: golden

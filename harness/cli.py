@@ -118,18 +118,23 @@ def _run(arguments: list[str] | None) -> int:
     return 0
 
 
-RENAMED = {"--report": "--html", "--plot": "--figure", "--page": "--markdown"}
-"""Options by their names until version 1.0; version 1.1 takes only the new ones."""
+RENAMED = {
+    "": {"--report": "--html", "--plot": "--figure", "--page": "--markdown"},
+    "study": {"--own": "--gradients", "--functions": "--derivatives"},
+    "sweep": {"--functions": "--gradients"},
+}
+"""Options of all commands and of single ones by their names until version 1.0; version 1.1 takes only the new ones."""
 
 
 def _with_new_names(arguments: list[str]) -> list[str]:
     """The arguments, with old names of options replaced and told."""
+    new_names = RENAMED[""] | RENAMED.get(arguments[0] if arguments else "", {})
     renamed = []
     for argument in arguments:
         name, *value = argument.split("=", 1)
-        if name in RENAMED:
-            complain(f"harness: {name} is called {RENAMED[name]} now; the old name works until version 1.1")
-        renamed.append("=".join([RENAMED.get(name, name), *value]))
+        if name in new_names:
+            complain(f"harness: {name} is called {new_names[name]} now; the old name works until version 1.1")
+        renamed.append("=".join([new_names.get(name, name), *value]))
     return renamed
 
 

@@ -1,5 +1,6 @@
 """harness study and audit: how well this and other checkers detect bugs, and how exact libraries' rules are."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,18 +9,32 @@ import typer
 from harness.commands import command_options as options
 from harness.commands.command_output import show
 from harness.commands.process_start import start_jax
-from harness.progress import Progress, progress_bar
+from harness.progress import progress_bar
 
 NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
 ACTIVATIONS = "Instead, right and wrong records of activations, shown to the same checkers."
 DIAGNOSIS = "Instead, how often the diagnosis names the right bug, for single bugs and for pairs."
-OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
-FUNCTIONS = "Instead, functions that JAX traces, with rules right and wrong, shown to check_derivatives and its peers."
+GRADIENTS = "Instead, functions with gradients by hand, right and wrong, shown to check_gradient and its peers."
+DERIVATIVES = (
+    "Instead, functions that JAX traces, with rules right and wrong, shown to check_derivatives and its peers."
+)
 OPERATORS = "Instead, every differentiable operator of PyTorch, shown to the drop-in and to gradcheck."
 LIBRARIES = "Instead, functions of libraries that are built on JAX, and rules planted in them, beside check_grads."
 STORE = "With --operators or --libraries: keep each result in this file, and go on with what is there."
 WHICH = "Only these of jax, optax, torch and scipy. Can be repeated."
 ONLY = "Only these functions, such as sinc. Can be repeated."
+
+
+STUDIES = {
+    "": ("zoo_study", ("--seed", "--networks", "--figure", "--html")),
+    "--diagnosis": ("diagnosis_study", ("--seed",)),
+    "--activations": ("activation_study", ("--seed",)),
+    "--gradients": ("gradient_study", ()),
+    "--derivatives": ("rule_study", ()),
+    "--operators": ("operator_study", ("--store",)),
+    "--libraries": ("library_study", ("--store",)),
+}
+"""By option, the module of a study and the options that it takes beside --quick and --json."""
 
 
 def study(
@@ -29,8 +44,8 @@ def study(
     figure: Annotated[Path | None, options.file_to_write("Write the figure (PNG).")] = None,
     diagnosis: Annotated[bool, options.flag("--diagnosis", DIAGNOSIS)] = False,
     activations: Annotated[bool, options.flag("--activations", ACTIVATIONS)] = False,
-    own: Annotated[bool, options.flag("--own", OWN)] = False,
-    functions: Annotated[bool, options.flag("--functions", FUNCTIONS)] = False,
+    gradients: Annotated[bool, options.flag("--gradients", GRADIENTS)] = False,
+    derivatives: Annotated[bool, options.flag("--derivatives", DERIVATIVES)] = False,
     operators: Annotated[bool, options.flag("--operators", OPERATORS)] = False,
     libraries: Annotated[bool, options.flag("--libraries", LIBRARIES)] = False,
     store: Annotated[Path | None, options.file_to_write(STORE)] = None,
@@ -38,121 +53,52 @@ def study(
     json: options.Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
+    chosen = {
+        "--diagnosis": diagnosis, "--activations": activations, "--gradients": gradients,
+        "--derivatives": derivatives, "--operators": operators, "--libraries": libraries,
+    }  # fmt: skip
+    name, *more = [option for option, is_chosen in chosen.items() if is_chosen] or [""]
+    given = {"--seed": seed, "--networks": networks, "--figure": figure, "--html": html, "--store": store}
+    given = {option: value for option, value in given.items() if value}
+    module, takes = STUDIES[name]
+    if unused := [*more, *(option for option in given if option not in takes)]:
+        which = f"{name} is a study of its own: it" if name else "the study of the bug zoo"
+        usual = ", ".join(("--quick", *takes))
+        raise ValueError(f"{which} takes {usual} and --json, but not {', '.join(unused)}")
+    start_jax()
     from harness.figure_style import png
     from harness.files import write_whole
     from harness.study.detection_figure import detection_power
-    from harness.study.study_tables import zoo_table
-    from harness.study.zoo_study import QUICK, run_study, zoo_document
+    from harness.study.study_tables import trial_table
+    from harness.study.trials import trial_document
 
-    if operators or libraries:
-        others = [operators and libraries, diagnosis, activations, own, functions, figure, html, networks, seed]
-        if any(others):
-            name = "--operators" if operators else "--libraries"
-            raise ValueError(f"{name} is a study of its own: it takes --quick, --store and --json")
-        (_run_operators if operators else _run_libraries)(quick, store, json)
-        return
-    studies = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
-    given = {"--seed": seed, "--networks": networks, "--figure": figure, "--html": html}
-    if chosen := [name for name, is_chosen in studies.items() if is_chosen]:
-        _run_other_study(chosen, quick, {name: value for name, value in given.items() if value}, json)
-        return
-    size: dict[str, Any] = dict(QUICK) if quick else {}
-    if networks is not None:
-        size["networks"] = networks
-    start_jax()
+    of = import_module(f"harness.study.{module}")
+    size = dict(of.QUICK) if quick else {}
+    size |= {option[2:]: value for option, value in given.items() if option not in ("--figure", "--html")}
+    if operators:
+        size["checkers"] = _operator_checkers()
     with progress_bar() as progress:
-        found = run_study(seed=seed, progress=progress, **size)
+        found = of.run_study(progress=progress, **size)
+    document = getattr(of, "document_of", trial_document)(found)
     if figure is not None:
-        write_whole(figure, png(detection_power(found)))
+        write_whole(figure, png(detection_power(document)))
     if html is not None:
         from harness.pages.command_pages import study_page
 
         options.write_text(html, study_page(found, size))
-    show(zoo_document(found), zoo_table(found), json)
+    show(document, getattr(of, "table_of", trial_table)(found), json)
 
 
-def _measure_diagnosis(quick: bool, seed: int, progress: Progress) -> tuple[dict[str, Any], str]:
-    from harness.study.diagnosis_study import QUICK, diagnosis_document, run_diagnosis_study
-    from harness.study.study_tables import diagnosis_table
-
-    found = run_diagnosis_study(seed=seed, progress=progress, **(QUICK if quick else {}))
-    return diagnosis_document(found), diagnosis_table(found)
-
-
-def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[dict[str, Any], str]:
-    from harness.study.activation_study import QUICK, activation_document, run_activation_study
-    from harness.study.study_tables import activation_table
-
-    found = run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress)
-    return activation_document(found), activation_table(found)
-
-
-def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any], str]:
-    from harness.study.gradient_study import QUICK_STEP, STEP, run_gradient_study
-    from harness.study.study_tables import gradient_table
-    from harness.study.trials import trial_document
-
-    found = run_gradient_study(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
-    return trial_document(found, "diagnosis"), gradient_table(found)
-
-
-def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any], str]:
-    from harness.study.rule_study import QUICK_STEP, run_rule_study
-    from harness.study.study_tables import rule_table
-    from harness.study.trials import trial_document
-
-    found = run_rule_study(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
-    return trial_document(found, "named"), rule_table(found)
-
-
-def _run_libraries(quick: bool, store: Path | None, json: bool) -> None:
-    """The study of libraries that are built on JAX."""
-    start_jax()
-    from harness.study.library_study import QUICK_STEP, run_library_study
-    from harness.study.study_tables import library_table
-    from harness.study.trials import trial_document
-
-    with progress_bar() as progress:
-        found = run_library_study(progress, step=QUICK_STEP if quick else 1, store=store)
-    show(trial_document(found, "named"), library_table(found), json)
-
-
-def _run_operators(quick: bool, store: Path | None, json: bool) -> None:
-    """The study of PyTorch's operators."""
+def _operator_checkers() -> dict[str, Any]:
+    """The drop-in for PyTorch and the original."""
     from torch.autograd import gradcheck, gradgradcheck  # pyright: ignore[reportMissingImports]
 
-    from harness.drop_in import torch
+    from harness.drop_in import torch as drop_in
     from harness.study.checkers import HARNESS
-    from harness.study.operator_study import QUICK_SAMPLES, QUICK_STEP, OperatorChecker, run_operator_study
-    from harness.study.study_tables import operator_table
-    from harness.study.trials import trial_document
+    from harness.study.operator_study import OperatorChecker
 
-    checkers = {
-        HARNESS: OperatorChecker(torch.gradcheck, torch.gradgradcheck),
-        "torch gradcheck": OperatorChecker(gradcheck, gradgradcheck),
-    }
-    size = {"step": QUICK_STEP, "samples": QUICK_SAMPLES} if quick else {}
-    with progress_bar() as progress:
-        found = run_operator_study(checkers, progress, store=store, **size)
-    show(trial_document(found, "decided"), operator_table(found), json)
-
-
-SEEDED = {"--diagnosis": _measure_diagnosis, "--activations": _measure_activations}
-OTHERS = SEEDED | {"--own": _measure_own, "--functions": _measure_functions}
-"""The other studies by option: each returns its document, and its table as text."""
-
-
-def _run_other_study(chosen: list[str], quick: bool, given: dict[str, Any], json: bool) -> None:
-    """Run another study than the main one. A second study, and options that would change nothing, are refused."""
-    name, *more = chosen
-    takes = "--quick, --seed and --json" if name in SEEDED else "--quick and --json"
-    unused = [*more, *(other for other in given if other != "--seed" or name not in SEEDED)]
-    if unused:
-        raise ValueError(f"{name} is a study of its own: it takes {takes}, but not {', '.join(unused)}")
-    start_jax()
-    with progress_bar() as progress:
-        document, text = OTHERS[name](quick, given.get("--seed", 0), progress)
-    show(document, text, json)
+    ours = OperatorChecker(drop_in.gradcheck, drop_in.gradgradcheck)
+    return {HARNESS: ours, "torch gradcheck": OperatorChecker(gradcheck, gradgradcheck)}
 
 
 def audit(

@@ -26,14 +26,14 @@ NAMED = 10  # damaged rows that a message names
 DEFAULT = ("loop", "vectorized", "jax", "finite-difference")
 
 Count = Annotated[int | None, options.value("N", "How many random networks (the default: 10,000).", min=1)]
-Functions = Annotated[int | None, options.value("N", "Instead: random functions with right gradients.", min=1)]
+Gradients = Annotated[int | None, options.value("N", "Instead: random functions with right gradients.", min=1)]
 Activations = Annotated[int | None, options.value("N", "Instead: random activations with right slopes.", min=1)]
 
 
 def sweep(
     out: Annotated[Path | None, options.value("FILE", OUT, dir_okay=False)] = None,
     networks: Count = None,
-    functions: Functions = None,
+    gradients: Gradients = None,
     activations: Activations = None,
     seed: options.Seed = 0,
     activation: options.OnlyActivations = None,
@@ -55,11 +55,12 @@ def sweep(
         _summarise(summary, html, json)
     if out is None:
         raise ValueError("--out names the file of the rows, such as --out results.sqlite; --summary FILE shows one")
-    counts = {"networks": networks, "functions": functions, "activations": activations}
+    counts = {"networks": networks, "gradients": gradients, "activations": activations}
     chosen = {kind: count for kind, count in counts.items() if count is not None} or {"networks": 10_000}
     if len(chosen) > 1:
         raise ValueError(f"a file has rows of one kind: choose one of {', '.join(f'--{kind}' for kind in chosen)}")
     ((kind, count),) = chosen.items()
+    kind = "functions" if kind == "gradients" else kind  # as files of rows call them
     names = tuple(name.strip() for name in sources.split(",")) if sources else DEFAULT if source else ()
     settings = Settings(kind, tuple(activation or ()), names + tuple(source or ()))
     _check_names(settings)

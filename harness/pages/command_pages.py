@@ -15,8 +15,8 @@ from harness.pages.html_page import picture, table
 from harness.pages.report_page import gallery, listing, page, preformatted, report_sections, section, wide
 from harness.study.checkers import ALARM, INCONCLUSIVE
 from harness.study.detection_figure import detection_power
-from harness.study.study_tables import zoo_table
 from harness.study.trials import Rate, Study
+from harness.study.zoo_study import document_of, table_of
 from harness.sweep.summary import SweepSummary
 from harness.verdict.report import Report
 
@@ -138,14 +138,14 @@ def study_page(study: Study, made: Mapping[str, Any]) -> str:
     missed = [f"{trial.case} on {trial.kind} problem {trial.number}: {trial.outcome}" for trial in study.missed()]
     alarms = partial(study.rate, ALARM, checker=study.checkers[0])
     caught, false = alarms(bugs=True), alarms(bugs=False)
-    alternative = "Bugs caught and correct code called wrong, by checker; the tables have the numbers."
-    power = picture(png(detection_power(study)), alternative, "Bars are all problems, marks the kinds.")
+    alternative = "Bugs missed and correct code called wrong, by checker; the tables have the numbers."
+    power = picture(png(detection_power(document_of(study))), alternative, "Bars are all problems, marks the kinds.")
     sections = [
         section("Checkers", wide(_checkers(study))),
         section("By kind of problem", wide(power)),
         section("By bug", wide(_by_bug(study))),
         section("Missed by this harness", listing(missed or ["nothing"])),
-        section("In full", wide(preformatted(zoo_table(study)))),
+        section("In full", wide(preformatted(table_of(study)))),
     ]
     return page(
         "harness study",

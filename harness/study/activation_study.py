@@ -3,10 +3,8 @@
 A peer gets the same slope as its users would write it: as the gradient of Σ f(z) at a hundred random z.
 """
 
-import time
 from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,9 +12,10 @@ from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.formulas import as_written
 from harness.checks.activations.proof import prove
 from harness.progress import Progress, silent
-from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, VERDICTS, Peer, installed_peers
+from harness.study.checkers import VERDICTS
 from harness.study.right_activations import RIGHT as RIGHT_RECORDS
-from harness.study.trials import RIGHT, WRONG, Case, Rate, Response, Study, peer_response, rows_of, run_trials
+from harness.study.study_tables import bug_table, trial_table
+from harness.study.trials import RIGHT, WRONG, Case, Flat, Rate, Response, Study, beside_peers, conduct
 from harness.study.wrong_activations import EACH, SLOPE_BUGS, wrong_records
 from harness.study.wrong_activations import WRONG as WRONG_RECORDS
 from reference.activations import ACTIVATIONS, Activation
@@ -27,11 +26,11 @@ WRITTEN = "written out"
 POINTS, SPREAD = 100, 3.0
 """Peers get so many z, from a normal distribution of this width."""
 
-QUICK: dict[str, Any] = {"records": 6, "each": 2}
+QUICK = {"records": 6, "each": 2}
+SCHEMA = "harness.study.activations/2"
+"""Version 2: every trial, as in other studies."""
 
-UNEXPECTED = {
-    "checker": "checker", "record": "case", "bug": "bug", "outcome": "outcome", "seconds": "seconds"
-}  # fmt: skip
+DESCRIPTIONS = {WRITTEN: "wrong in many ways"} | {name: bug.description for name, bug in SLOPE_BUGS.items()}
 
 
 class RecordAtPoints(NamedTuple):
@@ -42,7 +41,7 @@ class RecordAtPoints(NamedTuple):
     rng: np.random.Generator
 
 
-def run_activation_study(
+def run_study(
     records: int | None = None,
     each: int = EACH,
     seed: int = 0,
@@ -65,15 +64,12 @@ def run_activation_study(
     """
     if records is not None and records < 1:
         raise ValueError(f"a study needs at least one record, not {records}")
-    started = time.perf_counter()
     right = [*ACTIVATIONS.values(), *RIGHT_RECORDS.values()][:records]
-    others, left_out = installed_peers(peers)
-    checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, peer) for name, peer in others.items()}
-    trials = run_trials([*record_cases(right, records, each, seed)], checkers, progress, "records of activations")
+    checkers, left_out = beside_peers(_respond, _flat, peers)
     proved = Rate(sum(prove(as_written(f)).complete for f in right), len(right))
-    seconds = time.perf_counter() - started
-    further = {"proved": proved.to_dict()}
-    return Study("harness.study.activations/1", tuple(trials), left_out, seconds, seed, further)
+    parts = {"records of activations": record_cases(right, records, each, seed)}
+    further = {"bugs": DESCRIPTIONS, "proved": proved.to_dict()}
+    return conduct(SCHEMA, parts, checkers, progress, left_out=left_out, seed=seed, further=further)
 
 
 def record_cases(right: list[Activation], written: int | None, each: int, seed: int) -> Iterator[Case]:
@@ -87,11 +83,11 @@ def record_cases(right: list[Activation], written: int | None, each: int, seed: 
         yield Case(f.name, WRONG if bug else RIGHT, subject, bug)
 
 
-def _harness_response(case: Case) -> Response:
+def _respond(case: Case) -> Response:
     return Response(VERDICTS[check_activation(case.subject.record).verdict])
 
 
-def _peer_response(peer: Peer, case: Case) -> Response:
+def _flat(case: Case) -> Flat:
     f, z, rng = case.subject
 
     def cost(z: np.ndarray) -> float:
@@ -101,31 +97,12 @@ def _peer_response(peer: Peer, case: Case) -> Response:
         z = np.array(z)
         return np.array(np.broadcast_to(f.slope(z, np.array(f(z))), z.shape), dtype=float)
 
-    return peer_response(lambda: peer.compare(cost, gradient, z.copy(), rng), case)
+    return Flat(cost, gradient, z.copy(), rng)
 
 
-def activation_document(study: Study) -> dict[str, Any]:
-    """A JSON-ready document."""
-    return {
-        "schema": study.schema,
-        "seed": study.seed,
-        "checkers": [_checker_row(study, checker) for checker in study.checkers],
-        "left_out": study.left_out,
-        "bugs": {name: SLOPE_BUGS[name].description for name in study.bugs if name in SLOPE_BUGS},
-        **study.further,
-        "unexpected": rows_of(study.unexpected(), UNEXPECTED),
-        "seconds": study.seconds,
-    }
-
-
-def _checker_row(study: Study, checker: str) -> dict[str, Any]:
-    rate = partial(study.rate, checker=checker)
-    return {
-        "name": checker,
-        "caught": rate(ALARM, bugs=True).to_dict(),
-        "caught_by_bug": {bug: rate(ALARM, bugs=True, bug=bug).to_dict() for bug in study.bugs},
-        "false_alarms": rate(ALARM, bugs=False).to_dict(),
-        "undecided": rate(INCONCLUSIVE, bugs=True).to_dict(),
-        "undecided_of_right": rate(INCONCLUSIVE, bugs=False).to_dict(),
-        "seconds": study.median_seconds(checker=checker),
-    }
+def table_of(study: Study) -> str:
+    """Every checker, every bug, and how many right records are proved."""
+    proved = study.further["proved"]
+    bugs = bug_table(study, "caught by checker", lambda rate: rate.count)
+    lines = [f"right records proved for all z in [-30, 30]: {proved['count']} of {proved['total']}"]
+    return trial_table(study, [*bugs, "", *map(": ".join, study.further["bugs"].items())], lines)

@@ -255,9 +255,3 @@ def installed_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Peer]
         except ImportError as error:
             left_out[name] = f"not run, since it cannot be imported ({error}); install it with {INSTALL}"
     return peers, left_out
-
-
-def named_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Checker], dict[str, str]]:
-    """The same as checkers of sources."""
-    peers, left_out = installed_peers(names)
-    return {name: peer.checker() for name, peer in peers.items()}, left_out

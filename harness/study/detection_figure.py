@@ -1,13 +1,13 @@
-"""A study as a figure: bugs caught and false alarms, checker by checker."""
+"""The study of the zoo as a figure: bugs missed and false alarms, checker by checker."""
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.figure_style import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
-from harness.study.checkers import ALARM, HARNESS
-from harness.study.trials import Study
+from harness.study.checkers import HARNESS
+from harness.study.trials import Rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,57 +20,71 @@ LANES = (-0.35, 0.17, 0.32)
 ROW, MARK = 0.66, 5.8
 """The height of a row in inches, and the size of a mark in points."""
 
-EDGE = 2.5
-"""Percent left free beyond 0 and 100, for the marks that are there."""
+EDGE = 0.025
+"""The share of an axis that is left free beyond its ends, for the marks that are there."""
 
 BAR, OURS = "#E4E4E4", "#BFD9EA"
 
 
-def detection_power(study: Study) -> "Figure":
-    """Wrong gradients caught (left) and correct code called wrong (right), for every checker.
+def detection_power(document: Mapping[str, Any]) -> "Figure":
+    """Wrong gradients missed (left) and correct code called wrong (right), for every checker, by the study's document.
 
     The bar is all kinds of problem together with its 95% interval; the marks are the kinds. Bugs of the cost and of the
     program are left out, as the title says: a checker of one function cannot see a wrong cost.
     """
-    height = 1.8 + ROW * len(study.checkers)
-    title = "Which checkers catch wrong gradients, and which cry wolf"
-    figure = new_figure(title, height, width=9.0, h_pad=0.1, w_pad=0.12, wspace=0.03)
+    rows, kinds = document["checkers"], list(document["problems"])
+    bugs = [bug["caught_by_kind"] for bug in document["bugs"].values() if bug["group"] == "gradient"]
+    missed = [
+        {kind: sum((_missed(bug[row["name"]][kind]) for bug in bugs), Rate(0, 0)) for kind in kinds} for row in rows
+    ]
+    false = [{kind: _rate(row["false_alarms_by_kind"][kind]) for kind in kinds} for row in rows]
+    title = "Which checkers miss wrong gradients, and which raise false alarms"
+    figure = new_figure(title, 1.8 + ROW * len(rows), width=9.0, h_pad=0.1, w_pad=0.12, wspace=0.03)
     left, right = figure.subplots(1, 2, sharey=True)
-    counted = sum(bug["group"] == "gradient" for bug in study.further["bugs"].values())
-    which = f"{counted} of {len(study.bugs)} bugs: not those of cost or program"
-    _draw(left, f"Wrong gradients caught (%)\n{which}", study, bugs=True, group="gradient")
-    _draw(right, "Correct code called wrong (%)", study, bugs=False)
-    columns = len(study.further["problems"]) + 1
+    names = [row["name"] for row in rows]
+    which = f"{len(bugs)} of {len(document['bugs'])} bugs: not those of cost or program"
+    _draw(left, f"Wrong gradients missed (%)\n{which}", names, missed)
+    _draw(right, "Correct code called wrong (%)", names, false)
     figure.legend(
         *left.get_legend_handles_labels(),
-        loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False, labelcolor=INK, columnspacing=1.4,
+        loc="outside lower center", ncols=len(kinds) + 1, fontsize=SMALL, frameon=False, labelcolor=INK,
+        columnspacing=1.4,
     )  # fmt: skip
     return figure
 
 
-def _draw(ax: "Axes", title: str, study: Study, **counted: Any) -> None:
-    alarms, kinds = partial(study.rate, ALARM, **counted), study.further["problems"]
-    rows = np.arange(len(study.checkers))
-    overall = [alarms(checker=checker) for checker in study.checkers]
-    colours = [OURS if checker == HARNESS else BAR for checker in study.checkers]
+def _rate(counts: Mapping[str, Any]) -> Rate:
+    return Rate(counts["count"], counts["total"])
+
+
+def _missed(caught: Mapping[str, Any]) -> Rate:
+    return Rate(caught["total"] - caught["count"], caught["total"])
+
+
+def _draw(ax: "Axes", title: str, names: Sequence[str], rates: Sequence[Mapping[str, Rate]]) -> None:
+    """A row for each checker, from its rates by kind of problem."""
+    rows = np.arange(len(names))
+    overall = [sum(by_kind.values(), Rate(0, 0)) for by_kind in rates]
     shares = np.array([100.0 * total.share for total in overall])
     ends = 100.0 * np.array([total.interval() for total in overall]).T
     first, last, lane = LANES
-    ax.barh(rows, shares, height=0.84, color=colours)
+    ax.barh(rows, shares, height=0.84, color=[OURS if name == HARNESS else BAR for name in names])
     ax.errorbar(
         shares, rows + lane, xerr=np.abs(ends - shares), fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5,
         label="all problems: bar, with 95% interval", clip_on=False,
     )  # fmt: skip
+    kinds = list(rates[0])
     for kind, (mark, colour), offset in zip(kinds, MARKS, np.linspace(first, last, len(kinds))):
-        shares = [100.0 * alarms(checker=checker, kind=kind).share for checker in study.checkers]
         ax.plot(
-            shares, rows + offset, mark, color=colour, markersize=MARK, markeredgecolor="white", markeredgewidth=0.4,
-            label=kind, clip_on=False, zorder=3,
+            [100.0 * by_kind[kind].share for by_kind in rates], rows + offset, mark, color=colour, markersize=MARK,
+            markeredgecolor="white", markeredgewidth=0.4, label=kind, clip_on=False, zorder=3,
         )  # fmt: skip
     dress(ax, title)
-    ax.set_yticks(rows, study.checkers, fontsize=MEDIUM)
-    ax.set_xlim(-EDGE, 100.0 + EDGE)
-    ax.set_ylim(len(study.checkers) - 0.4, -0.6)
+    largest = max(100.0 * rate.share for by_kind in rates for rate in by_kind.values() if rate.total)
+    largest = min(100.0, 5.0 * np.ceil(largest / 5.0 + 0.2))  # a whole number of fives beyond the last mark
+    ax.set_yticks(rows, names, fontsize=MEDIUM)
+    ax.set_xlim(-EDGE * largest, (1.0 + EDGE) * largest)
+    ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", labelsize=MEDIUM)
     ax.grid(axis="x", color=FAINT, linewidth=0.8)
     ax.set_axisbelow(True)

@@ -3,9 +3,7 @@
 Also derivatives that libraries have shipped wrong. All checkers get the function, its gradient and θ.
 """
 
-import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +13,11 @@ from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.functions.parameters import Layout
 from harness.facts.fact import Fact
 from harness.progress import Progress, silent
-from harness.study.checkers import HARNESS, VERDICTS, Checker, named_peers
+from harness.study.checkers import VERDICTS
 from harness.study.gradient_bugs import GRADIENT_BUGS, Diagnosis
 from harness.study.model_costs import MODELS, Function, Model, Parameters
 from harness.study.scalar_costs import FORMULAS, SHIPPED
-from harness.study.trials import RIGHT, WRONG, Case, Response, Study, peer_response, quiet_numerics, run_trials
+from harness.study.trials import RIGHT, WRONG, Case, Flat, Response, Study, beside_peers, conduct
 from harness.verdict.comparison import Answer
 from harness.verdict.report import Report
 
@@ -37,8 +35,11 @@ AT_POINT = "wrong-at-point"
 NEXT = 1e-7
 """The distance from θ at which a gradient is compared with the right one at θ."""
 
-STEP, QUICK_STEP = 5, 80
+STEP = 5
 """Of the functions with a bug, every so many are shown."""
+
+SCHEMA = "harness.study.own/1"
+QUICK: dict[str, Any] = {"step": 80, "peers": ()}
 
 SCALES = {"ordinary": 0.7, "awkward": 3.0}
 """The width of the normal distribution of a model's parameters."""
@@ -70,7 +71,7 @@ def gradient_cases() -> Iterator[Case]:
         right = {"t": shipped.right(theta["t"])}
         for kind, gradient, bug in ((RIGHT, shipped.right, ""), (SHIPPED_WRONG, shipped.wrong, name)):
             subject = GradientAtPoint(_of_array(shipped.cost, gradient), theta, right)
-            yield Case(f"{name}, shipped", kind, subject, bug)
+            yield Case(f"{name}, shipped", kind, subject, bug, "shipped")
 
 
 def _right_functions() -> Iterator[tuple[str, Function, Parameters]]:
@@ -110,35 +111,35 @@ def _differs(claimed: Parameters, right: Parameters) -> bool:
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 
-def run_gradient_study(progress: Progress = silent, step: int = STEP, peers: tuple[str, ...] | None = None) -> Study:
+def run_study(progress: Progress = silent, step: int = STEP, peers: tuple[str, ...] | None = None) -> Study:
     """Show this harness and its peers all functions that are right, and every `step`-th with a bug planted."""
-    started = time.perf_counter()
-    with quiet_numerics():
-        cases = list(gradient_cases())
-    planted = [case for case in cases if case.kind == WRONG]
-    cases = [case for case in cases if case.kind != WRONG] + planted[::step]
-    others, left_out = named_peers(peers)
-    checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, peer) for name, peer in others.items()}
-    trials = run_trials(cases, checkers, progress, "functions")
-    return Study("harness.study.own/1", tuple(trials), left_out, time.perf_counter() - started)
+    checkers, left_out = beside_peers(_respond, _flat, peers)
+    return conduct(SCHEMA, {"functions": _chosen(step)}, checkers, progress, left_out=left_out, naming="diagnosis")
 
 
-def _harness_response(case: Case) -> Response:
+def _chosen(step: int) -> Iterator[Case]:
+    cases = list(gradient_cases())
+    yield from (case for case in cases if case.kind != WRONG)
+    yield from [case for case in cases if case.kind == WRONG][::step]
+
+
+def _respond(case: Case) -> Response:
     report = check_gradient(case.subject.function, case.subject.theta)
     named = rate_diagnosis(report, case.subject) if case.bug and report.verdict == "disagree" else ""
     return Response(VERDICTS[report.verdict], named)
 
 
-def _peer_response(checker: Checker, case: Case) -> Response:
+def _flat(case: Case) -> Flat:
     function, theta, _, _ = case.subject
     layout = Layout(theta)
 
-    def source(_: Any, flat: np.ndarray) -> tuple[float, np.ndarray]:
-        cost, gradient = function(layout.rebuild(np.asarray(flat, dtype=float)))
-        return float(cost), layout.flatten(gradient, "gradient")
+    def cost(flat: np.ndarray) -> float:
+        return float(function(layout.rebuild(np.asarray(flat, dtype=float)))[0])
 
-    problem: Any = None  # the source needs none
-    return peer_response(lambda: checker(source, problem, layout.flatten(theta, "theta")), case)
+    def gradient(flat: np.ndarray) -> np.ndarray:
+        return layout.flatten(function(layout.rebuild(np.asarray(flat, dtype=float)))[1], "gradient")
+
+    return Flat(cost, gradient, layout.flatten(theta, "theta"))
 
 
 # -- diagnoses ---------------------------------------------------------------------------------------------------------

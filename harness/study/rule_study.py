@@ -1,8 +1,7 @@
 """The study of functions that JAX traces: derivative rules right and wrong, alone and in larger programs."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import jax
@@ -11,10 +10,19 @@ import numpy as np
 
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.progress import Progress, silent
-from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS, VERDICTS, Checker, named_peers
+from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS
 from harness.study.rule_bugs import OF_THE_COTANGENT, PLACES, UNREPEATABLE, fits, wrong_rules
 from harness.study.traced_functions import PLAIN, RULE_FUNCTIONS, Function, RuleFunction
-from harness.study.trials import RIGHT, WRONG, Case, Response, Study, peer_response, quiet_numerics, run_trials
+from harness.study.trials import (
+    RIGHT,
+    WRONG,
+    Case,
+    Flat,
+    Response,
+    Study,
+    beside_peers,
+    conduct,
+)
 from harness.verdict.report import Report
 from reference.jax_settings import settings
 
@@ -26,21 +34,20 @@ FLAT_PEERS = ("torch gradcheck", "autograd check_grads")
 SHOWS = 1e-11
 """A wrong rule is wrong here if it moves an answer by this share of its largest entry."""
 
-QUICK_STEP = 45
+QUICK: dict[str, Any] = {"step": 45, "peers": ()}
 
 
 class TracedCall(NamedTuple):
-    """A function at its arguments; its record and the rule that it got, where it has one of its own."""
+    """A function at its arguments; its record and the rule that it got, where it has one of its own.
+
+    `modes` are those that `check_grads` can check: JAX has no forward mode of a `custom_vjp`.
+    """
 
     function: Function
     arguments: tuple[Any, ...]
     record: RuleFunction | None = None
     rule: Function | None = None
-
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """The modes that `check_grads` can check: JAX has no forward mode of a `custom_vjp`."""
-        return ("rev",) if self.record is not None and self.record.kind == "vjp" else ("fwd", "rev")
+    modes: tuple[str, ...] = ("fwd", "rev")
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------
@@ -69,7 +76,8 @@ def place_of(f: RuleFunction, number: int) -> str:
 
 def placed(f: RuleFunction, rule: Function, place: str, bug: str = "") -> Case:
     """The case of a function with some rule in a larger program."""
-    call = TracedCall(PLACES[place](f.with_rule(rule)), f.arguments, f, rule)
+    modes = ("rev",) if f.kind == "vjp" else ("fwd", "rev")
+    call = TracedCall(PLACES[place](f.with_rule(rule)), f.arguments, f, rule, modes)
     return Case(f"{f.name}, {place}" + (f": {bug}" if bug else ""), WRONG if bug else RIGHT, call, bug)
 
 
@@ -93,20 +101,17 @@ def differs(found: np.ndarray, right: np.ndarray) -> bool:
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 
-def run_rule_study(progress: Progress = silent, step: int = 1, peers: Sequence[str] | None = None) -> Study:
+def run_study(progress: Progress = silent, step: int = 1, peers: Sequence[str] | None = None) -> Study:
     """Show this harness and its peers every `step`-th case."""
-    started = time.perf_counter()
-    with quiet_numerics():
-        cases = [*right_cases()[::step], *wrong_cases(step)]
-    flat, left_out = named_peers(FLAT_PEERS if peers is None else peers)
-    others = {NATIVE: _check_natively} if peers is None else {}
-    others |= {name: partial(_check_flat, checker) for name, checker in flat.items()}
-    checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, check) for name, check in others.items()}
-    trials = run_trials(cases, checkers, progress, "functions")
-    return Study("harness.study.functions/1", tuple(trials), left_out, time.perf_counter() - started)
+    checkers, left_out = beside_peers(ask_harness, _flat, FLAT_PEERS if peers is None else peers)
+    if peers is None:
+        checkers = {HARNESS: checkers.pop(HARNESS), NATIVE: ask_jax, **checkers}
+    parts = {"functions": chain(right_cases()[::step], wrong_cases(step))}
+    return conduct("harness.study.functions/1", parts, checkers, progress, left_out=left_out)
 
 
-def _harness_response(case: Case) -> Response:
+def ask_harness(case: Case) -> Response:
+    """The harness's outcome, and how it names a wrong rule."""
     report = check_derivatives(case.subject.function, *case.subject.arguments)
     named = names_the_rule(report, case.subject) if case.bug and report.verdict == "disagree" else ""
     return Response(VERDICTS[report.verdict], named)
@@ -123,36 +128,33 @@ def names_the_rule(report: Report, call: TracedCall) -> str:
     return "yes" if (first["name"], first["where"]) == (call.record.name, place) else "another"
 
 
-def _peer_response(check: Callable[[Case], str], case: Case) -> Response:
-    with settings(x64=True):
-        return peer_response(lambda: check(case), case)
-
-
-def _check_natively(case: Case) -> str:
+def ask_jax(case: Case) -> Response:
+    """The outcome of JAX's own checker."""
     from jax.test_util import check_grads
 
     try:
-        check_grads(case.subject.function, case.subject.arguments, order=1, modes=case.subject.modes)
+        with settings(x64=True):
+            check_grads(case.subject.function, case.subject.arguments, order=1, modes=case.subject.modes)
     except AssertionError:
-        return ALARM
-    return PASS
+        return Response(ALARM)
+    return Response(PASS)
 
 
-def _check_flat(checker: Checker, case: Case) -> str:
-    """The outcome of a peer that knows float64 alone, and functions of one vector with their gradients."""
+def _flat(case: Case) -> Flat | None:
+    """None for functions of other numbers than float64, which is all that these peers know."""
     arguments = case.subject.arguments
     if any(np.asarray(leaf).dtype != np.float64 for leaf in jax.tree.leaves(arguments)):
-        return NOT_APPLICABLE
+        return None
     both = flat_gradient(case.subject)
     if case.bug != UNREPEATABLE:  # compiled, it would return the same each time
         both = jax.jit(both)
 
-    def source(_: Any, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        cost, *parts = both(theta)
-        return float(cost), np.concatenate(parts)
+    def parts(theta: np.ndarray) -> list[Any]:
+        with settings(x64=True):
+            return both(theta)
 
-    problem: Any = None  # the source needs none
-    return checker(source, problem, vector_of(arguments))
+    theta = vector_of(arguments)
+    return Flat(lambda t: float(parts(t)[0]), lambda t: np.concatenate(parts(t)[1:]), theta)
 
 
 def vector_of(arguments: Any) -> np.ndarray:

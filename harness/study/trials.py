@@ -6,10 +6,10 @@ A case is right code, or code with one known bug. The studies differ by their ca
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 from harness.files import write_whole
 from harness.progress import Progress, silent
 from harness.seals import sealed, unsealed
-from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS
+from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS, Cost, Gradient, Peer, installed_peers
 
 RIGHT, WRONG = "right", "wrong"
 
@@ -44,6 +44,10 @@ class Case(NamedTuple):
     number: int = 0
 
 
+MISNAMED = ("false", "misleading", "no", "another")
+"""Words of studies for an alarm that names another culprit, or none."""
+
+
 class Response(NamedTuple):
     """The outcome of a check: "pass", "alarm", "inconclusive" or "not applicable".
 
@@ -52,6 +56,10 @@ class Response(NamedTuple):
 
     outcome: str
     naming: str = ""
+
+
+Respond = Callable[[Case], Response]
+Checkers = Mapping[str, Respond]
 
 
 class Trial(NamedTuple):
@@ -130,14 +138,16 @@ class Study:
     trials : in the order in which they were made
     left_out : checkers that did not take part, and why
     seconds : that the whole run took
+    naming : what the document calls the trials' field of this name
     further : results of other measurements and the run's sizes, JSON-ready, by their names in the document
     """
 
     schema: str
     trials: tuple[Trial, ...]
-    left_out: Mapping[str, str]
-    seconds: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
     seed: int = 0
+    naming: str = "named"
     further: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -181,75 +191,78 @@ class Study:
 
     def missed(self) -> list[Trial]:
         """Bugs about which the harness raised no alarm."""
-        return [trial for trial in self.unexpected() if trial.bug]
+        return [trial for trial in self.unexpected() if trial.bug and trial.outcome != ALARM]
 
     def unexpected(self) -> list[Trial]:
-        """Bugs about which the harness raised no alarm, and right code that it did not pass."""
+        """Bugs of which the harness missed or misnamed the culprit, and right code that it did not pass."""
         ours = [trial for trial in self.trials if trial.checker == HARNESS]
-        return [trial for trial in ours if trial.outcome != (ALARM if trial.bug else PASS)]
+        return [t for t in ours if t.outcome != (ALARM if t.bug else PASS) or t.naming in MISNAMED]
 
     def median_seconds(self, **where: Any) -> float:
         """The median time of a check; NaN where there was none."""
         seconds = [t.seconds for t in self.trials if t.outcome != NOT_APPLICABLE and t.has(where)]
         return float(np.median(seconds)) if seconds else float("nan")
 
-
-def trial_document(study: Study, naming: str) -> dict[str, Any]:
-    """A JSON-ready document with every trial; `naming` is its name for the field."""
-    fields = {name: name for name in ("checker", "case", "kind", "outcome", "seconds")} | {naming: "naming"}
-    rows = rows_of(study.trials, fields)
-    return {"schema": study.schema, "seconds": study.seconds, "left_out": study.left_out, "trials": rows}
+    def total_seconds(self, **where: Any) -> float:
+        """The time of all checks."""
+        return sum(trial.seconds for trial in self.trials if trial.has(where))
 
 
-def rows_of(trials: Sequence[Trial], fields: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Trials for a JSON document, which may have names of its own for their fields: {"its name": "ours"}."""
-    return [{name: getattr(trial, ours) for name, ours in fields.items()} for trial in trials]
+def trial_document(study: Study) -> dict[str, Any]:
+    """A JSON-ready document with every trial."""
+    head = {"schema": study.schema, "seed": study.seed, "seconds": study.seconds, "left_out": study.left_out}
+    fields = ("checker", "case", "kind", "bug", "outcome", "seconds")
+    rows = [{name: getattr(trial, name) for name in fields} | {study.naming: trial.naming} for trial in study.trials]
+    return head | dict(study.further) | {"trials": rows}
 
 
-def run_trials(
-    cases: Sequence[Case],
-    checkers: Mapping[str, Callable[[Case], Response]],
-    progress: Progress,
-    step: str,
-    clock: Callable[[], float] = time.perf_counter,
-) -> list[Trial]:
-    """The trial of each case by each checker, timed by a clock; `progress` counts the cases."""
-    trials = []
-    for done, case in enumerate(cases, start=1):
-        with quiet_numerics():
-            for checker, respond in checkers.items():
-                started = clock()
-                outcome, naming = respond(case)
-                seconds = clock() - started
-                trials.append(
-                    Trial(checker, case.name, case.kind, case.bug, outcome, seconds, naming, case.group, case.number)
-                )
-        progress(step, done, len(cases))
-    return trials
-
-
-def resumed_trials(
-    path: Path | None,
+def conduct(
     schema: str,
-    cases: Sequence[Case],
-    checkers: Mapping[str, Callable[[Case], Response]],
-    progress: Progress,
-    step: str,
+    parts: Mapping[str, Iterable[Case]],
+    checkers: Checkers,
+    progress: Progress = silent,
+    *,
+    store: Path | None = None,
     clock: Callable[[], float] = time.perf_counter,
-) -> list[Trial]:
-    """`run_trials`, without those that a file holds already; each new one is added to it, a sealed line each."""
-    known = {(trial.case, trial.checker): trial for trial in _stored(path, schema)} if path else {}
-    trials = []
-    for done, case in enumerate(cases, start=1):
-        missing = {name: respond for name, respond in checkers.items() if (case.name, name) not in known}
-        for trial in run_trials([case], missing, silent, step, clock):
-            known[case.name, trial.checker] = trial
-            if path:
-                with path.open("ab") as file:
-                    file.write(sealed(schema, trial._asdict()) + b"\n")
-        trials += [known[case.name, name] for name in checkers]
-        progress(step, done, len(cases))
-    return trials
+    **rest: Any,
+) -> Study:
+    """Show every case to every checker.
+
+    Parameters
+    ----------
+    schema : the name and version of the study's document
+    parts : cases, by the step that progress shows; each part is made when it is its turn
+    store : a file that keeps each trial as a sealed line; what it holds already is not done again
+    clock : what measures a check
+    rest : further fields of the study
+    """
+    started, trials = time.perf_counter(), []
+    known = {(trial.case, trial.checker): trial for trial in _stored(store, schema)} if store else {}
+    for step, part in parts.items():
+        with quiet_numerics():
+            cases = list(part)
+        for done, case in enumerate(cases, start=1):
+            for checker, respond in checkers.items():
+                trial = known.get((case.name, checker)) or _try(case, checker, respond, clock)
+                if store and (case.name, checker) not in known:
+                    with store.open("ab") as file:
+                        file.write(sealed(schema, trial._asdict()) + b"\n")
+                trials.append(trial)
+            progress(step, done, len(cases))
+    return Study(schema, tuple(trials), seconds=time.perf_counter() - started, **rest)
+
+
+def _try(case: Case, checker: str, respond: Respond, clock: Callable[[], float]) -> Trial:
+    """One trial. A peer that raises gives an alarm about code with a bug; any other exception is an outcome."""
+    with quiet_numerics():
+        started = clock()
+        try:
+            outcome, naming = respond(case)
+        except Exception as error:  # noqa: BLE001  libraries raise errors of their own classes
+            is_alarm = case.bug and checker != HARNESS
+            outcome, naming = ALARM if is_alarm else f"raised {type(error).__name__}", ""
+        seconds = clock() - started
+    return Trial(checker, case.name, case.kind, case.bug, outcome, seconds, naming, case.group, case.number)
 
 
 def _stored(path: Path, schema: str) -> list[Trial]:
@@ -260,12 +273,36 @@ def _stored(path: Path, schema: str) -> list[Trial]:
     return [Trial(**unsealed(path, line, schema)) for line in lines[:-1]]
 
 
-def peer_response(check: Callable[[], str], case: Case) -> Response:
-    """A peer's outcome; an exception is an alarm about code with a bug, and an outcome of its own about right code."""
-    try:
-        return Response(check())
-    except (ValueError, ArithmeticError, RuntimeError, TypeError) as error:
-        return Response(ALARM if case.bug else f"raised {type(error).__name__}")
+# -- peers -------------------------------------------------------------------------------------------------------------
+
+
+class Flat(NamedTuple):
+    """A case as peers take it: the cost and the gradient as functions of a vector, and the vector.
+
+    `rng` is what rules draw from that draw coordinates; by default each peer has one for all cases.
+    """
+
+    cost: Cost
+    gradient: Gradient
+    theta: np.ndarray
+    rng: np.random.Generator | None = None
+
+
+def beside_peers(
+    ours: Respond, flat: Callable[[Case], Flat | None], names: Iterable[str] | None = None
+) -> tuple[dict[str, Respond], dict[str, str]]:
+    """Our checker and the peers of these names (by default all), and why peers are left out.
+
+    `flat` makes of a case what peers take, or None where they cannot.
+    """
+    peers, left_out = installed_peers(names)
+    others = {name: partial(_ask, peer, np.random.default_rng(0), flat) for name, peer in peers.items()}
+    return {HARNESS: ours} | others, left_out
+
+
+def _ask(peer: Peer, rng: np.random.Generator, flat: Callable[[Case], Flat | None], case: Case) -> Response:
+    given = flat(case)
+    return Response(peer.compare(*given[:3], given.rng or rng) if given else NOT_APPLICABLE)
 
 
 @contextmanager

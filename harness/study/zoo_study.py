@@ -1,38 +1,35 @@
 """The study of the bug zoo: which checkers catch bugs in gradients of networks, and which call correct code wrong."""
 
-import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.many_networks import check_networks
-from harness.digits.digit_networks import COURSE
-from harness.digits.digits_data import load_digits
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
-from harness.sources.source_table import SOURCES
-from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, Checker, harness_verdict, named_peers
-from harness.study.trials import Case, Rate, Response, Study, peer_response, rows_of, run_trials
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, harness_verdict, installed_peers
+from harness.study.smallest_errors import error_table, smallest_errors
+from harness.study.study_tables import (
+    Column,
+    as_text,
+    bug_table,
+    checker_table,
+    interval,
+    listed,
+    milliseconds,
+    rates,
+    with_share,
+)
+from harness.study.trials import Case, Flat, Rate, Response, Study, Trial, beside_peers, conduct
 from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
-from reference.measured import GradientSource, Oracle
-from reference.oracles import finite_difference
-from reference.problem import Problem
 from reference.user_input import did_you_mean
 
 QUICK = {"problems": 1, "networks": 200, "with_sharpness": False}
 SCHEMA = "harness.study/2"
 
 BLAMES = ("right", "wrong", "abstained")
-
-MISSED = {
-    "checker": "checker", "kind": "kind", "number": "number", "subject": "case", "group": "group",
-    "outcome": "outcome", "blame": "naming", "seconds": "seconds",
-}  # fmt: skip
 
 
 def run_study(
@@ -63,14 +60,12 @@ def run_study(
         raise ValueError(f"a study needs problems >= 1 and networks >= 0, not {problems} and {networks}")
     started = time.perf_counter()
     chosen = [_named_bug(name) for name in (BUGS if bugs is None else bugs)]
-    others, left_out = named_peers(peers)
-    checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, peer) for name, peer in others.items()}
+    checkers, left_out = beside_peers(_respond, _flat, peers)
     counts = counts_of(problems)
-    trials = []
-    for kind, count in counts.items():
-        trials += run_trials([*zoo_cases(chosen, kind, count, seed)], checkers, progress, kind)
+    parts = {kind: zoo_cases(chosen, kind, count, seed) for kind, count in counts.items()}
+    study = conduct(SCHEMA, parts, checkers, progress, left_out=left_out, seed=seed)
     summary = check_networks(networks, seed, progress=progress, step="correct networks") if networks else None
-    sharpness, too_slow = smallest_errors(others, progress) if with_sharpness else ([], {})
+    sharpness, too_slow = smallest_errors(installed_peers(peers)[0], progress) if with_sharpness else ([], {})
     further = {
         "problems": counts,
         "bugs": {bug.name: {"group": group_of(bug), "description": bug.description} for bug in chosen},
@@ -78,7 +73,7 @@ def run_study(
         "sharpness": sharpness,
         "sharpness_not_asked": too_slow,
     }
-    return Study(SCHEMA, tuple(trials), left_out, time.perf_counter() - started, seed, further)
+    return replace(study, further=further, seconds=time.perf_counter() - started)
 
 
 def _named_bug(name: str) -> Bug:
@@ -87,14 +82,14 @@ def _named_bug(name: str) -> Bug:
     return BUGS[name]
 
 
-def _harness_response(case: Case) -> Response:
+def _respond(case: Case) -> Response:
     bug, problem, theta = case.subject
     return Response(*harness_verdict(bug.sources, bug.replaces, problem, theta.copy()))
 
 
-def _peer_response(checker: Checker, case: Case) -> Response:
+def _flat(case: Case) -> Flat:
     bug, problem, theta = case.subject
-    return peer_response(lambda: checker(bug.source, problem, theta.copy()), case)
+    return Flat(lambda t: bug.source(problem, t)[0], lambda t: bug.source(problem, t)[1], theta.copy())
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------
@@ -119,7 +114,7 @@ def blamed(study: Study, blame: str) -> Rate:
     return Rate(alarms(naming=blame).count, alarms().count)
 
 
-def zoo_document(study: Study) -> dict[str, Any]:
+def document_of(study: Study) -> dict[str, Any]:
     """A JSON-ready document with every count and its interval."""
     further = study.further
     return {
@@ -134,7 +129,7 @@ def zoo_document(study: Study) -> dict[str, Any]:
         "bugs": {name: _bug_row(study, name) for name in study.bugs},
         "attribution": {blame: blamed(study, blame).to_dict() for blame in BLAMES},
         "inconclusive_on_ordinary_problems": inconclusive_on_ordinary_problems(study).to_dict(),
-        "missed": rows_of(study.missed(), MISSED),
+        "missed": [_missed_row(trial) for trial in study.missed()],
         "networks": further["networks"],
         "sharpness": further["sharpness"],
         "sharpness_not_asked": further["sharpness_not_asked"],
@@ -164,6 +159,11 @@ def _checker_row(study: Study, checker: str) -> dict[str, Any]:
     return row
 
 
+def _missed_row(trial: Trial) -> dict[str, Any]:
+    fields = ("checker", "kind", "number", "group", "outcome", "seconds")
+    return {name: getattr(trial, name) for name in fields} | {"subject": trial.case, "blame": trial.naming}
+
+
 def _bug_row(study: Study, name: str) -> dict[str, Any]:
     caught = partial(study.rate, ALARM, bugs=True, bug=name)
     kinds = study.further["problems"]
@@ -176,85 +176,64 @@ def _bug_row(study: Study, name: str) -> dict[str, Any]:
     }
 
 
-# -- the smallest error in one coordinate that a checker sees, at the size of exercise 4 -------------------------------
+# -- as text -----------------------------------------------------------------------------------------------------------
 
-RESOLUTION = 1.1
-"""The bisection ends when the ends of the bracket have this ratio."""
-
-COORDINATES = 3
-
-LOWEST, HIGHEST = 1e-30, 1.0
-"""The bracket at the start: below rounding of any coordinate, and as large as the largest coordinates."""
-
-
-def smallest_errors(peers: Mapping[str, Checker], progress: Progress) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The smallest error seen at 400-25-10 on the 5,000 digits with λ = 1, by bisection.
-
-    Returns
-    -------
-    rows : the checker, the coordinate and the error as JSON-ready dicts; the error is None where even 1 is not seen
-    left_out : the checkers that were not tried, and why
-    """
-    problem, theta = exercise_4()
-    checkers = {HARNESS: harness_checker(problem, theta)}
-    checkers |= {name: peer for name, peer in peers.items() if PEERS[name].is_cheap}
-    reason = f"too slow at this size: a check, or an alarm, evaluates the cost for each of {COURSE.size:,} parameters"
-    found = []
-    for checker, check in checkers.items():
-        for i in coordinates(problem, theta):
-            error = smallest_error(check, problem, theta, i)
-            row = {"checker": checker, "coordinate": COURSE.label(i), "error": error if math.isfinite(error) else None}
-            found.append(row)
-            progress("smallest errors", len(found), COORDINATES * len(checkers))
-    return found, {name: reason for name in peers if name not in checkers}
+CAUGHT, FALSE = {"outcome": ALARM, "bugs": True}, {"outcome": ALARM, "bugs": False}
+COLUMNS = (
+    rates("bugs caught", **CAUGHT),
+    rates("(95%)", show=interval, **CAUGHT),
+    *(rates(group, group=group, **CAUGHT) for group in GROUPS),
+    rates("false alarms", **FALSE),
+    rates("(95%)", show=interval, **FALSE),
+    Column("told apart", lambda study, checker: study.told_apart(checker=checker)),
+    Column("undecided", lambda study, checker: _of_bugs_and_right(study, INCONCLUSIVE, checker=checker)),
+    Column("ms", milliseconds),
+)
 
 
-def exercise_4() -> tuple[Problem, np.ndarray]:
-    """The course's network on its digits, λ = 1, at an initial θ."""
-    digits = load_digits()
-    return Problem(COURSE, digits.X, digits.classes, 1.0), COURSE.init(0)
+def table_of(study: Study) -> str:
+    """Every checker, every kind of problem, every bug, and how this harness fared."""
+    problems = study.further["problems"]
+    shown = ", ".join(f"{count} {kind}" for kind, count in problems.items())
+    overview = [
+        f"{len(study.bugs)} bugs on {shown} problems, correct code on {CONTROLS} times as many; seed {study.seed}",
+        "",
+        *checker_table(study, COLUMNS),
+        "",
+        *(f"{group}: {meaning}" for group, meaning in GROUPS.items()),
+        "told apart: caught, with no alarm about correct code on the same problem",
+        "undecided: of bugs / of correct code; ms: the median check",
+        "(95%): Wilson's interval, as if trials were independent",
+    ]
+    by_kind = checker_table(
+        study,
+        [Column(kind, partial(_alarms, kind)) for kind in problems],
+        "bugs caught / false alarms",
+        end=["bugs not there, by enclosure", *absent_bugs(study).values()],
+    )
+    errors = error_table(study.further["sharpness"], study.further["sharpness_not_asked"])
+    return as_text(study, overview, by_kind, bug_table(study, "bugs caught by checker"), _of_harness(study), errors)
 
 
-def coordinates(problem: Problem, theta: np.ndarray) -> list[int]:
-    """The coordinates with the smallest, the median and the largest rounding error bound."""
-    by_bound = np.argsort(rounding_bound(problem, theta).gradient, kind="stable")
-    return [int(by_bound[rank]) for rank in np.linspace(0, len(by_bound) - 1, COORDINATES).astype(int)]
+def _alarms(kind: str, study: Study, checker: str) -> str:
+    return _of_bugs_and_right(study, ALARM, checker=checker, kind=kind)
 
 
-def off_by(error: float, i: int) -> GradientSource:
-    """The vectorized backprop with an error added to coordinate i."""
-
-    def source(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        cost, gradient = SOURCES["vectorized"](problem, theta)
-        gradient[i] += error
-        return cost, gradient
-
-    return source
+def _of_bugs_and_right(study: Study, outcome: str, **where: str) -> str:
+    return " / ".join(str(study.rate(outcome, bugs=bugs, **where)) for bugs in (True, False))
 
 
-def harness_checker(problem: Problem, theta: np.ndarray) -> Checker:
-    """The harness at one θ; the sources that stay the same are evaluated once."""
-    measured = finite_difference.gradient(problem, theta)
-    loop, jax = SOURCES["loop"](problem, theta), SOURCES["jax"](problem, theta)
-    answers = {"loop": lambda *_: loop, "jax": lambda *_: jax, "finite-difference": Oracle(lambda *_: measured)}
-    others = {name: replace(SOURCES[name], function=answer) for name, answer in answers.items()}
-
-    def check(source: GradientSource, problem: Problem, theta: np.ndarray) -> str:
-        return harness_verdict({"vectorized": source} | others, ("vectorized",), problem, theta)[0]
-
-    return check
-
-
-def smallest_error(check: Checker, problem: Problem, theta: np.ndarray, i: int) -> float:
-    """The smallest error in coordinate i that raises an alarm, to a factor of `RESOLUTION`; infinite if 1 does not."""
-
-    def sees(error: float) -> bool:
-        return check(off_by(error, i), problem, theta.copy()) == ALARM
-
-    low, high = LOWEST, HIGHEST
-    if not sees(high):
-        return math.inf
-    while high / low > RESOLUTION:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if sees(middle) else (middle, high)
-    return high
+def _of_harness(study: Study) -> list[str]:
+    right, wrong, abstained = (with_share(blamed(study, blame)) for blame in BLAMES)
+    lines = [
+        "This harness",
+        f"  alarms that name the source with the bug: {right}",
+        f"  alarms that name another: {wrong}; that name nobody: {abstained}",
+        f"  correct code on ordinary problems left undecided: {with_share(inconclusive_on_ordinary_problems(study))}",
+    ]
+    if networks := study.further["networks"]:
+        of = {verdict: Rate(count, networks["networks"]) for verdict, count in networks["counts"].items()}
+        false = of["disagree"]
+        lines.append(f"  false alarms on correct random networks: {with_share(false)}, interval {interval(false, 3)}")
+        lines.append(f"  undecided of these: {with_share(of['inconclusive'])}")
+    return lines + listed([f"missed: {t.case} on {t.kind} problem {t.number} ({t.outcome})" for t in study.missed()])

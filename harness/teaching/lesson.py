@@ -29,7 +29,7 @@ from harness.progress import Progress, silent
 from harness.provenance import code_and_libraries, environment
 from harness.seals import checksum, sealed, unsealed
 from harness.sources.bug_zoo import BUGS
-from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
+from harness.study.checkers import HARNESS, OUR_RULE, PEERS, installed_peers
 from harness.teaching import detection_limits, trained_bugs, worked_example
 from harness.teaching.trained_bugs import Training
 
@@ -95,7 +95,7 @@ def lesson_data(
     data["errors"] = once("errors", size.training, partial(trained_bugs.relative_errors, size.training))
     data["rules"] = {name: peer.rule for name, peer in PEERS.items()} | {HARNESS: OUR_RULE}
     data["all_bugs"] = list(BUGS)
-    data["left_out"] = named_peers()[1]
+    data["left_out"] = installed_peers()[1]
     data["own"] = own_function()
     data["training"] = size.training._asdict() | {"l2": trained_bugs.L2, "seed": trained_bugs.SEED}
     data["made"] = environment() | {"seconds": f"{time.perf_counter() - started:.0f}"}
@@ -106,7 +106,7 @@ def _bugs(
     size: Size, progress: Progress, cache: Path | None, processes: int | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Every bug with its results, and the images of the digits that are misread with any of them."""
-    left_out = named_peers()[1]
+    left_out = installed_peers()[1]
     peers = [name for name in PEERS if name not in left_out]
     subjects = trained_bugs.subjects(size.bugs)
     results = {name: read_result(f"bug {name}", [size.training, peers], cache) for name in subjects}

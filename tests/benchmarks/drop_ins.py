@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.study.operator_samples import operator_cases
+from harness.study.operator_study import operator_cases
 from tests.benchmarks.rows import Row
 
 OPERATORS, ROUNDS = 12, 5

@@ -1,6 +1,7 @@
-"""The picture of the README: what share of known bugs each checker misses, by the tables of docs/study.md.
+"""The pictures of README and docs/study.md: what share of known bugs each checker misses.
 
-Run by ``make figures``. The numbers are read from the page, so that page and picture cannot differ.
+Run by ``make figures``. That of the README reads its numbers from the tables of docs/study.md, so that page and picture
+cannot differ; that of the page shows the study of the bug zoo which the package carries.
 """
 
 import re
@@ -9,6 +10,8 @@ from pathlib import Path
 from harness.figure_style import COLOURS, FAINT, MEDIUM, SMALL, dress, new_figure, png
 from harness.files import write_whole
 from harness.study.checkers import HARNESS, PEERS
+from harness.study.detection_figure import detection_power
+from harness.teaching.detection_limits import carried_study
 
 DOCS = Path(__file__).parents[2] / "docs"
 STUDIES = {"Functions of your own": "functions", "Activations": "activations", "Functions that JAX traces": "JAX rules"}
@@ -35,7 +38,9 @@ def _percent(cell: str, total: int) -> float:
 
 
 def main() -> None:
-    """Write docs/images/missed.png."""
+    """Write docs/images/missed.png and docs/images/detection_power.png."""
+    _, study = carried_study()
+    write_whole(DOCS / "images" / "detection_power.png", png(detection_power(study)))
     shares = missed_shares((DOCS / "study.md").read_text(encoding="utf-8"))
     checkers = [HARNESS, *PEERS]
     figure = new_figure("Known bugs that each checker misses, at its defaults", 4.6, width=9.0)

@@ -250,7 +250,7 @@ def test_training_without_the_gate_with_a_source_that_is_named(run, tmp_path):
 
 MAIN_STUDY, ACTIVATION_STUDY = (
     "harness.study.zoo_study.run_study",
-    "harness.study.activation_study.run_activation_study",
+    "harness.study.activation_study.run_study",
 )
 QUICK_STUDY = {"problems": 1, "with_sharpness": False}
 
@@ -258,14 +258,10 @@ QUICK_STUDY = {"problems": 1, "with_sharpness": False}
 @pytest.mark.parametrize(
     ("arguments", "study", "size"),
     [
-        ([], MAIN_STUDY, {"seed": 0}),
-        (["--networks", 50], MAIN_STUDY, {"seed": 0, "networks": 50}),
-        (["--quick"], MAIN_STUDY, {"seed": 0, "problems": 1, "networks": 200, "with_sharpness": False}),
-        (
-            ["--quick", "--networks", 50],
-            MAIN_STUDY,
-            {"seed": 0, "problems": 1, "networks": 50, "with_sharpness": False},
-        ),
+        ([], MAIN_STUDY, {}),
+        (["--networks", 50], MAIN_STUDY, {"networks": 50}),
+        (["--quick"], MAIN_STUDY, {"problems": 1, "networks": 200, "with_sharpness": False}),
+        (["--quick", "--networks", 50], MAIN_STUDY, {"problems": 1, "networks": 50, "with_sharpness": False}),
         (["--activations", "--quick", "--seed", 3], ACTIVATION_STUDY, {"seed": 3, "records": 6, "each": 2}),
     ],
 )
@@ -287,13 +283,30 @@ def test_the_size_of_a_study_is_what_is_asked_for(run, monkeypatch, arguments, s
         (["--activations", "--networks", 5], ["--quick, --seed and --json", "--networks"]),
         (["--diagnosis", "--html", "page.html"], ["--html"]),
         (["--diagnosis", "--activations"], ["--activations"]),
-        (["--own", "--seed", 3], ["it takes --quick and --json", "--seed"]),
-        (["--functions", "--figure", "f.png"], ["--figure"]),
+        (["--gradients", "--seed", 3], ["it takes --quick and --json", "--seed"]),
+        (["--derivatives", "--figure", "f.png"], ["--figure"]),
+        (["--libraries", "--seed", 3], ["--quick, --store and --json", "--seed"]),
+        (["--store", "trials"], ["the study of the bug zoo takes", "--store"]),
     ],
 )
 def test_an_option_that_a_study_would_ignore_is_refused(run, options, parts):
     code, out, err = run("study", *options)
     assert (code, out, [part for part in parts if part not in err]) == (BAD_INPUT, "", [])
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "new"),
+    [
+        ("study", "--own", "--gradients"),
+        ("study", "--functions", "--derivatives"),
+        ("sweep", "--functions", "--gradients"),
+    ],
+)
+def test_one_name_stands_for_one_thing_and_old_names_work(run, command, old, new):
+    value = [5] if command == "sweep" else []
+    code, _, err = run(command, old, *value, "--no-such-option")
+    assert f"{old} is called {new} now" in err
+    assert (code, "No such option: --no-such-option" in err) == (BAD_INPUT, True)
 
 
 # Ctrl-C, and when JAX is started

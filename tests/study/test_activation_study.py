@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.study.activation_study import QUICK, RIGHT_RECORDS, WRONG_RECORDS, record_cases, run_activation_study
-from harness.study.checkers import ALARM, HARNESS, PASS, installed_peers
-from harness.study.trials import Case, Rate
+from harness.study.activation_study import QUICK, RIGHT_RECORDS, WRONG_RECORDS, _flat, record_cases, run_study
+from harness.study.checkers import ALARM, HARNESS, PASS
+from harness.study.trials import Case, Rate, Response, beside_peers, conduct
 from harness.study.wrong_activations import EACH, SLOPE_BUGS, is_there, wrong_records
 from reference.activations import ACTIVATIONS, Activation
 
@@ -45,9 +45,7 @@ def test_a_bug_that_changes_nothing_is_not_there():
 def test_of_a_few_records_this_harness_sees_all_and_accuses_nobody():
     """The narrow, the far and the single z among them, which samples miss."""
     steps = []
-    study = run_activation_study(
-        records=2, each=2, peers=["scipy check_grad < 1e-4"], progress=lambda *step: steps.append(step)
-    )
+    study = run_study(records=2, each=2, peers=["scipy check_grad < 1e-4"], progress=lambda *step: steps.append(step))
     assert study.unexpected() == []
     assert study.further["proved"] == Rate(2, 2).to_dict()
     assert study.rate(ALARM, bugs=True, checker=HARNESS).total == steps[-1][2] - 2
@@ -56,19 +54,17 @@ def test_of_a_few_records_this_harness_sees_all_and_accuses_nobody():
 
 def test_peers_get_the_same_slope():
     """They raise an alarm about a factor of two, and none about the right slope."""
-    from harness.study.activation_study import _peer_response
-
     f = ACTIVATIONS["tanh"]
     twice = Activation("twice", f.value, lambda z, a: 2.0 * f.slope(z, a))
-    peers, _ = installed_peers(["scipy check_grad < 1e-4", "JAX check_grads"])
+    checkers, _ = beside_peers(lambda case: Response(PASS), _flat, ["scipy check_grad < 1e-4", "JAX check_grads"])
     right, *_ = record_cases([f], 0, 0, seed=0)
-    for record, outcome in ((f, PASS), (twice, ALARM)):
-        case = Case(record.name, "", right.subject._replace(record=record), "")
-        assert [_peer_response(peer, case).outcome for peer in peers.values()] == [outcome] * len(peers)
+    cases = [right, Case("twice", "", right.subject._replace(record=twice), "twice")]
+    study = conduct("made/1", {"records": cases}, checkers)
+    assert [study.rate(ALARM, bugs=bugs).count for bugs in (False, True)] == [0, len(checkers) - 1]
 
 
 def test_sizes_that_make_no_sense_are_refused_and_quick_is_smaller():
     with pytest.raises(ValueError, match="at least one"):
-        run_activation_study(records=0)
+        run_study(records=0)
     assert QUICK["records"] < len(ACTIVATIONS)
     assert QUICK["each"] < EACH

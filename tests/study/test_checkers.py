@@ -14,7 +14,7 @@ from harness.study.checkers import (
     PASS,
     PEERS,
     harness_verdict,
-    named_peers,
+    installed_peers,
     peer_by_number,
 )
 from harness.study.zoo_cases import CORRECT
@@ -32,10 +32,10 @@ def ordinary():
 @pytest.fixture
 def peer(request):
     """The peer of that name; the test is skipped where it is not installed."""
-    checkers, left_out = named_peers([request.param])
+    peers, left_out = installed_peers([request.param])
     if left_out:
         pytest.skip(left_out[request.param])
-    return checkers[request.param]
+    return peers[request.param].checker()
 
 
 @pytest.mark.parametrize("peer", PEERS, indirect=True)
@@ -111,6 +111,6 @@ def test_the_global_generator_is_left_as_it_was(peer, ordinary):
 
 def test_a_peer_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    checkers, left_out = named_peers(["torch gradcheck", "course, 1e-9"])
-    assert list(checkers) == ["course, 1e-9"]
+    peers, left_out = installed_peers(["torch gradcheck", "course, 1e-9"])
+    assert list(peers) == ["course, 1e-9"]
     assert INSTALL in left_out["torch gradcheck"]

@@ -4,35 +4,15 @@ import pytest
 
 from harness.sources.bug_zoo import BUGS
 from harness.study import diagnosis_study
-from harness.study.diagnosis_study import (
-    COSTS,
-    IMPROPER_COSTS,
-    MISLEADING,
-    NAMED,
-    PAIRS,
-    SINGLE,
-    VAGUE,
-    WRONG_COSTS,
-    diagnosis_document,
-    name_planted,
-    named_rightly,
-    outcomes_of,
-    plant,
-    run_diagnosis_study,
-)
-from harness.study.study_tables import diagnosis_table
+from harness.study.diagnosis_study import AMONG, MISLEADING, NAMED, PAIRS, SINGLE, VAGUE, name_planted, plant, run_study
 
 
 def test_bugs_are_named_rightly():
-    found = run_diagnosis_study(problems=1, pairs=15, seed=0)
-    assert named_rightly(found, SINGLE).share >= 0.98
-    assert named_rightly(found, SINGLE).total >= 80
-    assert named_rightly(found, PAIRS).share >= 0.9
-    outcomes = outcomes_of(found)
-    assert outcomes[COSTS][NAMED] == len(WRONG_COSTS) + len(IMPROPER_COSTS) == 12
-    assert not any(counts[MISLEADING] for counts in outcomes.values())
-    assert diagnosis_document(found)["outcomes"] == outcomes
-    assert all(f"{kind}: {counts[NAMED]} right" in diagnosis_table(found) for kind, counts in outcomes.items())
+    found = run_study(problems=1, pairs=15, seed=0)
+    for kind, count, share in ((SINGLE, 80, 0.98), (PAIRS, 10, 0.9)):
+        right = sum(found.count(kind=kind, naming=word) for word in (NAMED, AMONG))
+        assert right >= share * found.count(kind=kind) >= share * count
+    assert not found.count(naming=MISLEADING)
 
 
 @pytest.fixture(scope="module")

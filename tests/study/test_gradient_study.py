@@ -13,13 +13,13 @@ from harness.study.checkers import ALARM
 from harness.study.gradient_bugs import GRADIENT_BUGS
 from harness.study.gradient_study import (
     AT_POINT,
-    QUICK_STEP,
+    QUICK,
     SHIPPED_WRONG,
     STEP,
     VAGUE,
     gradient_cases,
     rate_diagnosis,
-    run_gradient_study,
+    run_study,
 )
 from harness.study.model_costs import MODELS
 from harness.study.scalar_costs import FORMULAS, SHIPPED
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.more
 
 @pytest.fixture(scope="module")
 def found():
-    return run_gradient_study(step=QUICK_STEP, peers=())
+    return run_study(**QUICK)
 
 
 @pytest.fixture(scope="module")

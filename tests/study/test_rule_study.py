@@ -16,7 +16,7 @@ from harness.study.rule_study import (
     names_the_rule,
     placed,
     right_cases,
-    run_rule_study,
+    run_study,
     vector_of,
 )
 from harness.study.traced_functions import PLAIN, RULE_FUNCTIONS
@@ -33,7 +33,7 @@ def test_there_are_enough_functions_and_bugs():
 
 
 def test_right_functions_agree_and_wrong_ones_are_caught_and_named():
-    found = run_rule_study(step=150, peers=())
+    found = run_study(step=150, peers=())
     assert found.count(kind=RIGHT, outcome=PASS) == found.count(kind=RIGHT) >= 1
     assert found.count(kind=WRONG, outcome=ALARM) == found.count(kind=WRONG) == found.count(naming="yes") >= 2
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,19 +13,19 @@ from harness.bounds.network_bound import Bound
 from harness.checks.networks.random_problems import random_problem
 from harness.figure_style import png
 from harness.sources.backprop_steps import Backprop
-from harness.study import zoo_cases, zoo_study
-from harness.study.checkers import ALARM, HARNESS, PASS, PEERS
+from harness.study import smallest_errors, zoo_cases
+from harness.study.checkers import ALARM, HARNESS, PASS
 from harness.study.detection_figure import detection_power
-from harness.study.study_tables import zoo_table
 from harness.study.trials import Rate, Study
 from harness.study.zoo_cases import GROUPS, KINDS, Enclosure, counts_of, draw, group_of
 from harness.study.zoo_study import (
     QUICK,
     absent_bugs,
     blamed,
+    document_of,
     inconclusive_on_ordinary_problems,
     run_study,
-    zoo_document,
+    table_of,
 )
 from reference.network import Network
 from reference.problem import Problem
@@ -176,7 +178,7 @@ def test_progress_ends_with_the_last_of_each_step(study, steps):
 
 
 def test_the_document_is_json_with_every_count(study):
-    document = json.loads(json.dumps(zoo_document(study), allow_nan=False))
+    document = json.loads(json.dumps(document_of(study), allow_nan=False))
     assert document["schema"] == "harness.study/2"
     harness, course, _ = document["checkers"]
     assert harness["name"] == HARNESS
@@ -194,7 +196,7 @@ def test_the_document_is_json_with_every_count(study):
 
 
 def test_the_table_has_everybody_under_one_number(study):
-    text = zoo_table(study)
+    text = table_of(study)
     for name in (HARNESS, *RULES, *BUGS, *KINDS, "95%"):
         assert name in text
     assert max(map(len, text.splitlines())) <= 140
@@ -207,12 +209,12 @@ def test_the_table_has_everybody_under_one_number(study):
 
 
 def test_the_figure_has_a_row_for_every_checker_and_says_which_bugs_it_counts(study):
-    figure = detection_power(study)
-    caught, false = ([bar.get_bbox().width for bar in ax.patches] for ax in figure.axes)  # pyright: ignore[reportAttributeAccessIssue]
+    figure = detection_power(document_of(study))
+    missed, false = ([bar.get_bbox().width for bar in ax.patches] for ax in figure.axes)  # pyright: ignore[reportAttributeAccessIssue]
     gradients = [study.rate(ALARM, bugs=True, checker=checker, group="gradient") for checker in (HARNESS, *RULES)]
     correct_code = [study.rate(ALARM, bugs=False, checker=checker) for checker in (HARNESS, *RULES)]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [HARNESS, *RULES]
-    assert caught == [100.0 * rate.share for rate in gradients]
+    assert missed == pytest.approx([100.0 * (1.0 - rate.share) for rate in gradients])
     assert false == [100.0 * rate.share for rate in correct_code]
     counted = sum(group_of(FAULTS[bug]) == "gradient" for bug in study.bugs)
     assert f"{counted} of {len(BUGS)} bugs" in figure.axes[0].get_title()
@@ -220,12 +222,12 @@ def test_the_figure_has_a_row_for_every_checker_and_says_which_bugs_it_counts(st
 
 
 def test_no_mark_of_the_figure_is_cut_or_hides_another(study):
-    figure = detection_power(study)
+    figure = detection_power(document_of(study))
     figure.draw_without_rendering()
     for ax in figure.axes:
-        assert ax.get_xlim()[0] < 0.0
-        assert ax.get_xlim()[1] > 100.0
         marks = [line for line in ax.lines if line.get_label() in KINDS]
+        assert ax.get_xlim()[0] < 0.0
+        assert ax.get_xlim()[1] > max(np.max(mark.get_xdata()) for mark in marks)
         assert len(marks) == len(KINDS)
         heights = sorted(ax.transData.transform((0.0, np.asarray(mark.get_ydata())[0]))[1] for mark in marks)
         apart = np.diff(heights).min() * 72.0 / figure.dpi
@@ -255,7 +257,7 @@ def ordinary():
     rng = np.random.default_rng(0)
     network = Network(SIZES)
     problem, theta = Problem(network, rng.uniform(0.0, 1.0, (6, 4)), rng.integers(0, 3, 6), 1.0), network.init(1, 0.5)
-    correct = zoo_study.SOURCES["vectorized"](problem, theta)[1]
+    correct = smallest_errors.SOURCES["vectorized"](problem, theta)[1]
 
     def seeing(size, where=slice(None)):
         return lambda source, *at: ALARM if np.abs(source(*at)[1] - correct)[where].max() >= size else PASS
@@ -266,33 +268,34 @@ def ordinary():
 def test_the_bisection_finds_the_smallest_error(ordinary):
     problem, theta, seeing = ordinary
     check = seeing(1e-9, slice(2, 3))
-    found = zoo_study.smallest_error(check, problem, theta, 2)
-    assert 1e-9 * (1.0 - 1e-6) <= found <= zoo_study.RESOLUTION * 1e-9 * (1.0 + 1e-6)
-    assert zoo_study.smallest_error(check, problem, theta, 3) == np.inf
+    found = smallest_errors.smallest_error(check, problem, theta, 2)
+    assert 1e-9 * (1.0 - 1e-6) <= found <= smallest_errors.RESOLUTION * 1e-9 * (1.0 + 1e-6)
+    assert smallest_errors.smallest_error(check, problem, theta, 3) == np.inf
 
 
 @pytest.mark.more
 def test_at_400_25_10_the_harness_sees_errors_below_1e_12_everywhere():
-    problem, theta = zoo_study.exercise_4()
+    problem, theta = smallest_errors.exercise_4()
     if not DEEP:
         problem = Problem(problem.network, problem.X[::200], problem.Y[::200], problem.l2)
-    *_, most_blurred = zoo_study.coordinates(problem, theta)
-    check = zoo_study.harness_checker(problem, theta)
-    assert check(zoo_study.off_by(1e-12, most_blurred), problem, theta) == ALARM
-    assert check(zoo_study.off_by(0.0, most_blurred), problem, theta) == PASS
+    *_, most_blurred = smallest_errors.coordinates(problem, theta)
+    check = smallest_errors.harness_checker(problem, theta)
+    assert check(smallest_errors.off_by(1e-12, most_blurred), problem, theta) == ALARM
+    assert check(smallest_errors.off_by(0.0, most_blurred), problem, theta) == PASS
 
 
 def test_the_smallest_errors_of_all_who_can_run_at_this_size(monkeypatch, ordinary):
     problem, theta, seeing = ordinary
-    monkeypatch.setattr(zoo_study, "exercise_4", lambda: (problem, theta))
-    monkeypatch.setattr(zoo_study, "harness_checker", lambda *where: seeing(1e-9))
-    cheap, slow = (next(name for name, peer in PEERS.items() if peer.is_cheap is wanted) for wanted in (True, False))
+    monkeypatch.setattr(smallest_errors, "exercise_4", lambda: (problem, theta))
+    monkeypatch.setattr(smallest_errors, "harness_checker", lambda *where: seeing(1e-9))
+    peers: Any = {
+        name: SimpleNamespace(is_cheap=is_cheap, checker=lambda: seeing(1e-3))
+        for name, is_cheap in (("cheap", True), ("slow", False))
+    }
     steps = []
-    found, left_out = zoo_study.smallest_errors(
-        {cheap: seeing(1e-3), slow: seeing(1e-3)}, lambda *step: steps.append(step)
-    )
-    assert [row["checker"] for row in found] == [HARNESS] * 3 + [cheap] * 3
+    found, left_out = smallest_errors.smallest_errors(peers, lambda *step: steps.append(step))
+    assert [row["checker"] for row in found] == [HARNESS] * 3 + ["cheap"] * 3
     assert [row["error"] for row in found] == pytest.approx([1e-9] * 3 + [1e-3] * 3, rel=0.1)
     assert len({row["coordinate"] for row in found}) == 3
     assert steps == [("smallest errors", done, len(found)) for done in range(1, len(found) + 1)]
-    assert list(left_out) == [slow]
+    assert list(left_out) == ["slow"]

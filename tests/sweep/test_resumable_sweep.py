@@ -300,10 +300,10 @@ def test_replay_makes_a_row_again_and_the_summary_counts(undisturbed, tmp_path):
 
 REFUSED = {
     "no file": (["--networks", "5"], "--out names the file"),
-    "two kinds": (["--out", "x", "--networks", "5", "--functions", "5"], "rows of one kind"),
+    "two kinds": (["--out", "x", "--networks", "5", "--gradients", "5"], "rows of one kind"),
     "unknown source": (["--out", "x", "--sources", "lop"], "unknown source 'lop'"),
     "unknown activation": (["--out", "x", "--activation", "relux"], "relux"),
-    "activations of functions": (["--out", "x", "--functions", "5", "--activation", "relu"], "for networks alone"),
+    "activations of functions": (["--out", "x", "--gradients", "5", "--activation", "relu"], "for networks alone"),
     "no address": (["--out", "x", "--scheduler", "nonsense"], "'nonsense' is no address of a Dask scheduler"),
     "no scheduler": (["--out", "x", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
     "huge seed": (["--out", "x", "--seed", str(2**63)], "seeds must be at most"),
@@ -325,6 +325,6 @@ def test_bad_usage_is_one_line_and_makes_no_file(name, tmp_path, monkeypatch, ru
 def test_without_dask_a_scheduler_is_refused_in_a_sentence(tmp_path, monkeypatch, run_command):
     monkeypatch.setitem(sys.modules, "distributed", None)
     out = tmp_path / "rows.sqlite"
-    code, _, err = run_command("sweep", "--functions", 2, "--out", out, "--scheduler", "tcp://h:1")
+    code, _, err = run_command("sweep", "--gradients", 2, "--out", out, "--scheduler", "tcp://h:1")
     assert (code, err.count("\n"), out.exists()) == (2, 1, False)
     assert "pip install 'autodiff-cross-check[distributed]'" in err
