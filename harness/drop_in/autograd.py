@@ -25,7 +25,8 @@ from harness.drop_in.fallback import (
     SLIGHT,
     TOLERATED,
     Fallback,
-    cannot_run,
+    NothingToCheck,
+    Result,
     check_within,
     compared,
     disagreeing,
@@ -41,6 +42,7 @@ from harness.drop_in.line_checks import (
     slope_of,
     tree_leaves,
     tree_map,
+    unit_of,
 )
 from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
@@ -63,26 +65,28 @@ def check_grads(
 
     def check(*args: Any, **kwargs: Any) -> None:
         fallback = Fallback(NAME, partial(original(f, argnum, list(modes), order), *args, **kwargs), _refuse)
-        places = [argnum] if isinstance(argnum, int) else list(argnum)
+        places = [argnum] if isinstance(argnum, int) else argnum
+        is_one = isinstance(argnum, int)
 
-        def of_chosen(chosen: tuple) -> Any:
+        def of_chosen(chosen: Any) -> Any:
             given = list(args)
-            for place, value in zip(places, chosen):
+            for place, value in zip(places, [chosen] if is_one else chosen):
                 given[place] = value
             return f(*given, **kwargs)
 
-        chosen = tuple(args[place] for place in places)
-        if not flatten(chosen)[0].size:
-            return fallback.ask()  # there is no derivative that could be undecided
-        try:
-            f_of_arrays, x = _of_real_arrays(of_chosen, chosen)
+        chosen = args[places[0]] if is_one else tuple(args[place] for place in places)
+        output = f(*args, **kwargs)  # which may warn, as it does when the original calls it
+
+        def find() -> Iterator[Result]:
+            if not flatten(chosen)[0].size:
+                raise NothingToCheck
+            f_of_arrays, x = _of_real_arrays(of_chosen, chosen, output)
             checks = list(_doubtful(f_of_arrays, x, modes, order))
             of_library = bool(checks) and _is_of_library(of_chosen, chosen)
-            accuracy = SLIGHT if of_library else ACCURATE
-            results = [check_within(each, accuracy, size, rules_of_library=of_library) for each, size in checks]
-        except (TypeError, ValueError, NotImplementedError) as reason:
-            return fallback.ask_original(cannot_run(reason))
-        return fallback.settle([result for result in results if result])
+            for each, size in checks:
+                yield check_within(each, SLIGHT if of_library else ACCURATE, size, rules_of_library=of_library)
+
+        return fallback.settle(find)
 
     return check
 
@@ -91,9 +95,9 @@ def _refuse(report: Report) -> None:
     raise refusal(AssertionError, report)
 
 
-def _of_real_arrays(f: Callable[[tuple], Any], chosen: tuple) -> tuple[Callable[[tuple], Any], tuple]:
+def _of_real_arrays(f: Callable[[Any], Any], chosen: Any, output: Any) -> tuple[Callable[[Any], Any], Any]:
     """The function and its arguments with an array for each number, of two parts where it is complex, in any tree."""
-    complex_out = np.iscomplexobj(flatten(f(chosen))[0])
+    complex_out = np.iscomplexobj(flatten(output)[0])
 
     def of_parts(parts: tuple) -> Any:
         output = f(_joined(parts, chosen))
@@ -141,7 +145,7 @@ class _Primitives(Node):
         self.of = frozenset()
 
 
-def _is_of_library(f: Callable[[tuple], Any], x: tuple) -> bool:
+def _is_of_library(f: Callable[[Any], Any], x: Any) -> bool:
     """Whether every rule that f needs is one of an installed library."""
     _, node = trace(_Primitives.new_root(), f, x)
     installed = {
@@ -205,8 +209,8 @@ class _Along:
 
     def reverse(self, weights: Any, gradient: Any, multiples: Sequence[Any]) -> Iterator[Check]:
         """The check of reverse mode, with its answers to `MULTIPLES` of the weights, if a look does not accept it."""
-        off = max(
-            float(np.max(np.abs(found / k - g), initial=0.0))
+        off = max(  # one that overflows shows nothing
+            float(np.max(np.abs(found / k - g), initial=0.0, where=np.isfinite(found)))
             for k, multiple in zip(MULTIPLES, multiples)
             for g, found in tree_leaves(gradient, multiple)
         )
@@ -224,12 +228,13 @@ class _Along:
     def forward(self, weighted: Callable[[Any], float]) -> Iterator[Check]:
         """The check of forward mode, if a look does not accept it."""
 
-        def slope(at: Any, tangent: Any) -> float:
-            return weighted(make_jvp(self.f, at)(tangent)[1])
+        def slope(at: Any, tangent: Any, factor: float = 1.0) -> float:
+            unit = unit_of(float(np.max(np.abs(v), initial=0.0)) for (v,) in tree_leaves(tangent)) / factor
+            return weighted(make_jvp(self.f, at)(tree_map(lambda v: v / unit, tangent))[1]) * unit
 
         def reported(direction: Any) -> Slope | None:
-            found, *multiples = (slope(self.x, tree_map(lambda v, k=k: k * v, direction)) for k in (1.0, *MULTIPLES))
-            is_linear = all(abs(y / k - found) <= TOLERATED * abs(found) for y, k in zip(multiples, MULTIPLES))
+            found, *multiples = (slope(self.x, direction, factor) for factor in (1.0, *MULTIPLES))
+            is_linear = all(abs(each - found) <= TOLERATED * abs(found) for each in multiples if math.isfinite(each))
             return Slope(found, [abs(found)]) if is_linear else None
 
         if math.isinf(look(self.cost, self.x, self.size, reported)):

@@ -8,6 +8,7 @@
 | nothing, because something hides the derivative | warns, and the original decides |
 | that it is right to `TOLERATED`, as the originals ask, and nothing finer | warns, and passes |
 | nothing in less than double precision, where the original's differences show nothing either | warns, and passes |
+| an exception | warns, and the original decides |
 | that every derivative is right | passes |
 
 The accuracy is `ACCURATE`, or `SLIGHT` where every rule is a library's own, or the tolerance that the caller states, if
@@ -19,8 +20,10 @@ import math
 import sys
 import sysconfig
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -49,34 +52,37 @@ TOLERATED = 1e-3
 _logged: set[tuple[str, str]] = set()
 
 
+class NothingToCheck(Exception):
+    """There is no derivative that could be undecided, so the original answers without a warning."""
+
+
+class Outcome(Enum):
+    """What follows from one check."""
+
+    RIGHT = "passes"
+    COARSE = "warns, and passes"
+    OPEN = "warns, and the original decides"
+    WRONG = "fails with the report"
+
+
 class Result(NamedTuple):
-    """A report, and why it does not stand alone.
+    """The outcome of one check, what it leaves in doubt, and its report if there is one."""
 
-    Attributes
-    ----------
-    report : Report
-    forgiven : tuple of Fact
-        The doubts with which a disagreement was forgiven, for the original to decide.
-    is_coarse : bool
-        Whether nothing was found wrong, and the original can see less.
-    """
-
-    report: Report
-    forgiven: tuple[Fact, ...] = ()
-    is_coarse: bool = False
-
-    def doubts(self, is_right: Callable[[Report], bool]) -> tuple[Fact, ...]:
-        """What is left undecided."""
-        if self.report.verdict != "inconclusive" or is_right(self.report):
-            return self.forgiven
-        compared = [fact for fact in self.report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
-        return (*(self.report.reasons or [doubt(Kind.UNDECIDED)]), *compared)
+    outcome: Outcome
+    doubts: Sequence[Fact] = ()
+    report: Report | None = None
 
 
 def is_right(report: Report) -> bool:
     """Whether a report leaves nothing undecided but conventions at kinks."""
     is_at_kinks = report.verdict == "inconclusive" and {fact.kind for fact in report.reasons} == {Kind.KINK}
     return report.verdict == "agree" or is_at_kinks
+
+
+def doubts_of(report: Report) -> tuple[Fact, ...]:
+    """Why a report is inconclusive, and of which derivative."""
+    compared = [fact for fact in report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
+    return (*(report.reasons or [doubt(Kind.UNDECIDED)]), *compared)
 
 
 @dataclass(frozen=True)
@@ -91,66 +97,89 @@ class Fallback:
         Calls the original with the caller's arguments.
     refuse : callable
         Answers or raises for a report that disagrees.
-    is_right : callable
-        Whether a report leaves nothing undecided.
-    stacklevel : int
-        How many calls lie between `settle` and the caller of the drop-in.
     """
 
     name: str
     ask: Callable[[], Any]
     refuse: Callable[[Report], Any]
-    is_right: Callable[[Report], bool] = is_right
-    stacklevel: int = 3
 
-    def settle(
-        self, results: Sequence[Result], more: Sequence[Fact] = (), right: Callable[[], Any] = lambda: None
-    ) -> Any:
-        """Answer the call by its reports. `more` are doubts beside them; `right` answers where no doubt is left."""
+    def settle(self, find: Callable[[], Iterable[Result]], right: Callable[[], Any] = lambda: None) -> Any:
+        """Answer the call by what `find` finds; `right` answers where no error is found. What raises is in doubt."""
+        try:
+            with quietly():
+                results = list(find())
+        except NothingToCheck:
+            return self.ask()
+        except Exception as error:  # noqa: BLE001  whatever the caller's function raises, the original need not
+            return self.ask_original(cannot_run(error))
         for result in results:
-            if result.report.verdict == "disagree" and not result.forgiven:
+            if result.outcome is Outcome.WRONG and result.report:
                 return self.refuse(result.report)
-        doubts = [(result, fact) for result in results for fact in result.doubts(self.is_right)]
-        if more or not all(result.is_coarse for result, _ in doubts):
-            return self.ask_original([*more, *(fact for _, fact in doubts)])
-        if doubts:
-            self._warn(doubt(Kind.NEITHER_DECIDED, self.name), [fact for _, fact in doubts])
+        doubts = [fact for result in results for fact in result.doubts]
+        if any(result.outcome is Outcome.OPEN for result in results):
+            return self.ask_original(doubts)
+        if any(result.outcome is Outcome.COARSE for result in results):
+            _warn(doubt(Kind.NEITHER_DECIDED, self.name), doubts)
         return right()
 
     def ask_original(self, doubts: Sequence[Fact]) -> Any:
         """Warn of what was not decided, and answer or raise what the original does; an error says both."""
-        told = self._warn(doubt(Kind.ORIGINAL_DECIDED, self.name), doubts, 2)
+        told = _warn(doubt(Kind.ORIGINAL_DECIDED, self.name), doubts)
         try:
             return self.ask()
         except Exception as error:
             error.add_note(told)
             raise
 
-    def _warn(self, decided: Fact, doubts: Sequence[Fact], deeper: int = 1) -> str:
-        told = " ".join(map(message_table.say, dict.fromkeys((decided, *doubts))))
-        warnings.warn(told, InconclusiveGradient, self.stacklevel + deeper)
-        return told
+
+def _warn(decided: Fact, doubts: Sequence[Fact]) -> str:
+    """Warn on the line that called the drop-in."""
+    told = " ".join(map(message_table.say, dict.fromkeys((decided, *doubts))))
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals["__name__"].startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(told, InconclusiveGradient, level)
+    return told
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the warnings of a function at points that a check chose, and its caller did not."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def check_within(
-    check: Callable[[float], Report], accuracy: float, size: float = 0.0, *, rules_of_library: bool = False
-) -> Result | None:
-    """The report of a check at an accuracy, and whether it would be right to a coarser one that is enough.
+    check: Callable[[float], Report],
+    accuracy: float,
+    size: float = 0.0,
+    *,
+    rules_of_library: bool = False,
+    is_blind: bool = False,
+) -> Result:
+    """The outcome of a check at an accuracy, and else at a coarser one that is enough.
 
-    None where no error exceeds that share of `size`, the largest derivative in any input: one that vanishes has errors
-    as large as those of the others.
+    No error that is within that share of `size`, the largest derivative in any input, is wrong: a derivative that
+    vanishes has errors as large as those of the others. Where the original `is_blind`, all that is open is coarse.
     """
     report = check(accuracy)
+    in_doubt = Outcome.COARSE if is_blind else Outcome.OPEN
     if report.verdict == "disagree":
         off = max((pair.difference for pair in report.pairs), default=math.inf)
         is_numbers = not any(fact.severity == Severity.WRONG for fact in report.facts)
         if is_numbers and off <= accuracy * size:
-            return None
-        is_library = is_numbers and rules_of_library and off <= LIBRARY * size
-        is_library = is_library or (rules_of_library and accuracy < LIBRARY and check(LIBRARY).verdict != "disagree")
-        return Result(report, (doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY),) if is_library else ())
-    is_open = report.verdict == "inconclusive" and not is_right(report) and accuracy < TOLERATED
-    return Result(report, is_coarse=is_open and check(TOLERATED).verdict == "agree")
+            return Result(Outcome.RIGHT)
+        is_near = (is_numbers and off <= LIBRARY * size) or (
+            accuracy < LIBRARY and check(LIBRARY).verdict != "disagree"
+        )
+        if rules_of_library and is_near:
+            return Result(in_doubt, [doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY)], report)
+        return Result(Outcome.WRONG, report=report)
+    if is_right(report):
+        return Result(Outcome.RIGHT, report=report)
+    is_coarse = accuracy < TOLERATED and check(TOLERATED).verdict == "agree"
+    return Result(Outcome.COARSE if is_coarse else in_doubt, doubts_of(report), report)
 
 
 def is_installed(module: str) -> bool:
@@ -183,7 +212,7 @@ def refusal(kind: type[Exception], report: Report) -> Exception:
 
 
 def cannot_run(error: BaseException) -> tuple[Fact]:
-    """The doubt where a check raises what the original need not."""
+    """The doubt where a check raises an error."""
     return (doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message_of(error).rstrip(".")),)
 
 

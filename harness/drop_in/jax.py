@@ -1,6 +1,6 @@
 """`jax.test_util.check_grads`, by exact increments in place of differences with a fixed step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,17 @@ from jax.test_util import check_grads as original
 
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.checks.traced.function_arguments import NoNumber
-from harness.drop_in.fallback import LIBRARY, Fallback, Result, cannot_run, is_right, refusal, stated_accuracy
+from harness.drop_in.fallback import (
+    LIBRARY,
+    Fallback,
+    NothingToCheck,
+    Outcome,
+    Result,
+    doubts_of,
+    is_right,
+    refusal,
+    stated_accuracy,
+)
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -51,31 +61,32 @@ def check_grads(
     """
     args = tuple(args)
     accuracy = stated_accuracy(NAME, {"atol": atol, "rtol": rtol, "eps": eps}, _default_tolerances(args))
-    fallback = Fallback(
-        NAME,
-        ask=partial(original, f, args, order, modes, atol, rtol, eps),
-        refuse=_refuse,
-        is_right=_is_right,
-    )
+    fallback = Fallback(NAME, partial(original, f, args, order, modes, atol, rtol, eps), _refuse)
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
     unknown = [] if isinstance(modes, str) and chosen else [name for name in _listed(modes) if name not in MODES]
-    doubts = [doubt(Kind.UNKNOWN_MODE, repr(name), modes=", ".join(MODES)) for name in unknown]
-    if unknown and not chosen:
-        return fallback.ask_original(doubts)
-    if not chosen or order < 1:
-        fallback.ask()
-        return None
-    try:
-        reports = _reports(f, args, order, chosen, accuracy)
-    except NoNumber:
-        fallback.ask()
-        return None
-    except Exception as reason:  # noqa: BLE001  what f raises when it is traced, which the original does not ask of it
-        return fallback.ask_original(cannot_run(reason))
-    doubts += [fact for report in reports for fact in report.left_out.values()]
-    # the original differentiates through it, so it has to look
-    doubts += [note for report in reports for note in report.notes if _stops(note)]
-    return fallback.settle([Result(report, _inexact_rules_of_jax(report)) for report in reports], doubts)
+
+    def find() -> Iterator[Result]:
+        if unknown:
+            yield Result(
+                Outcome.OPEN, [doubt(Kind.UNKNOWN_MODE, repr(each), modes=", ".join(MODES)) for each in unknown]
+            )
+        if chosen and order > 0:
+            yield from map(_result, _reports(f, args, order, chosen, accuracy))
+        elif not unknown:
+            raise NothingToCheck
+
+    return fallback.settle(find)
+
+
+def _result(report: Report) -> Result:
+    # What a mode cannot do, and what a stop_gradient keeps from it, the original differentiates: it has to look.
+    doubts = [*report.left_out.values(), *filter(_stops, report.notes)]
+    if report.verdict == "disagree":
+        inexact = _inexact_rules_of_jax(report)
+        return Result(Outcome.OPEN, [*doubts, *inexact], report) if inexact else Result(Outcome.WRONG, report=report)
+    if not _is_right(report):
+        doubts += doubts_of(report)
+    return Result(Outcome.OPEN if doubts else Outcome.RIGHT, doubts, report)
 
 
 def _stops(fact: Fact) -> bool:
@@ -113,7 +124,10 @@ def _is_right(report: Report) -> bool:
 
 def _reports(f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...], accuracy: float) -> list[Report]:
     """A report for each order: the k-th is of the derivative of the (k - 1)-th, in all modes."""
-    found = [check_derivatives(f, *args, modes=modes, accuracy=accuracy)]
+    try:
+        found = [check_derivatives(f, *args, modes=modes, accuracy=accuracy)]
+    except NoNumber as reason:
+        raise NothingToCheck from reason
     reverse = "reverse" in modes and "reverse" not in found[0].left_out
     while len(found) < order and _is_right(found[-1]):
         if reverse:

@@ -6,7 +6,7 @@ noisy, at a kink or badly scaled, is left to `check_gradient`, which alone may r
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,7 +150,10 @@ def look(
         reported = slope(direction)
         if reported is None or not math.isfinite(here):
             return math.inf
-        values = [cost(_moved(x, direction, t * scale.step)) if t else here for t in POINTS]
+        try:
+            values = [cost(_moved(x, direction, t * scale.step)) if t else here for t in POINTS]
+        except Exception:  # noqa: BLE001  outside of the domain, perhaps
+            return math.inf
         distance = distance_of_slope(values, size, scale.step, reported, accuracy)
         if math.isfinite(distance):
             if at_end and ends_differently(values, scale.step, reported):
@@ -163,6 +166,15 @@ def slope_of(gradient: Any, direction: Any) -> Slope:
     """The slope of a gradient along a direction, both trees."""
     terms = [g * v for g, v in tree_leaves(gradient, direction)]
     return Slope(float(sum(np.sum(t) for t in terms)), [float(np.sum(np.abs(t))) for t in terms])
+
+
+def unit_of(sizes: Iterable[float]) -> float:
+    """A power of two by which tangents of these sizes are divided, so that none overflows what one of size 1 does not.
+
+    A direction is as long as its input is large. What a derivative answers to it is so many times what it answers to
+    a tangent of size 1, which is all that the originals ask for.
+    """
+    return float(np.ldexp(1.0, np.frexp(max(sizes, default=1.0))[1]))
 
 
 def _moved(x: Any, direction: Any, step: float) -> Any:

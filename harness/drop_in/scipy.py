@@ -16,11 +16,13 @@ from harness.checks.functions.gradient_rounding import holds_float32
 from harness.drop_in.fallback import (
     ACCURATE,
     Fallback,
+    Outcome,
     check_within,
     compared,
     generator,
     is_right,
     log_unused,
+    quietly,
     refusal,
 )
 from harness.drop_in.line_checks import check_along, look, slope_of
@@ -82,28 +84,24 @@ def check_grad(
     def gradient(x: np.ndarray) -> Any:
         return _row(grad(x, *args))
 
-    if (
-        not report
-        and one_value
-        and math.isfinite(distance := _distance_at_look(lambda x: func(x, *args), gradient, x0))
-    ):
-        return np.float64(distance)
-
     def check(accuracy: float) -> Report:
         if one_value:
             return check_gradient(func, x0, gradient=lambda x, *_: gradient(x), args=args, accuracy=accuracy)
         return check_least_squares(func, np.atleast_1d(x0), grad, args)
 
-    result = check_within(check, ACCURATE)
-    assert result
+    with quietly():
+        if not report and one_value:
+            distance = _distance_at_look(lambda x: func(x, *args), gradient, x0)
+            if math.isfinite(distance):
+                return np.float64(distance)
+        result = check_within(check, ACCURATE)
     found = result.report
-    if report:
+    if report or found is None:
         return found
     largest = np.float64(max((pair.difference for pair in found.pairs), default=0.0))
-    if found.verdict == "disagree":
-        return max(largest, ask_original())
-    nearest = largest if found.verdict == "agree" or result.is_coarse else np.float64(0.0)
-    return Fallback(NAME, ask_original, refuse=lambda report: None).settle([result], right=lambda: nearest)
+    nearest = largest if found.verdict == "agree" or result.outcome is Outcome.COARSE else np.float64(0.0)
+    fallback = Fallback(NAME, ask_original, refuse=lambda _: max(largest, ask_original()))
+    return fallback.settle(lambda: [result], right=lambda: nearest)
 
 
 def assert_grad(func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *args: Any) -> Report:
@@ -140,6 +138,7 @@ def _distance_at_look(cost: Callable[[Any], Any], gradient: Callable[[Any], Any]
     return distance if repeats else math.inf
 
 
+@quietly()
 def check_minimize(
     fun: Callable[..., Any],
     x0: Any,
@@ -183,6 +182,7 @@ def check_minimize(
     return reports
 
 
+@quietly()
 def check_least_squares(
     fun: Callable[..., Any],
     x0: Any,

@@ -5,8 +5,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,6 @@ from harness.drop_in.fallback import (
     SLIGHT,
     Fallback,
     Result,
-    cannot_run,
     check_within,
     disagreeing,
     log_notes,
@@ -159,25 +157,29 @@ def _settled(name: str, weighted: Callable[[], WeightedCost], modes: tuple[bool,
             raise refusal(GradcheckError, report)
         return False
 
-    fallback = Fallback(name, ask, refuse, stacklevel=5)
     numbers = {key: value for key, value in ask.keywords.items() if key in NUMBERS}
     accuracy = stated_accuracy(name, numbers, TOLERANCES)
-    try:
+    fallback = Fallback(name, ask, refuse)
+    rules: list[type] = []  # behind the outputs, once these are known
+
+    def find() -> Iterator[Result]:
         cost = weighted()
-        rules = functions_behind(cost.found)
+        rules.extend(functions_behind(cost.found))
         notes = notes_on(cost, rules)
-        results = _results(cost, modes, accuracy, allowed_scatter, rules)
-    except (TypeError, ValueError, NotImplementedError) as reason:
-        return replace(fallback, stacklevel=4).ask_original(cannot_run(reason))
-    log_notes(name, notes)
-    results = [result._replace(report=result.report.with_facts(*notes)) for result in results]
-    asks_more = rules or any(ask.keywords.get(option) for option in MORE)
-    return fallback.settle(results, right=lambda: _apart_from_numbers(ask) if asks_more else True)
+        log_notes(name, notes)
+        for result in _results(cost, modes, accuracy, allowed_scatter, rules):
+            yield result._replace(report=result.report and result.report.with_facts(*notes))
+
+    def right() -> bool:
+        asks_more = rules or any(ask.keywords.get(option) for option in MORE)
+        return _apart_from_numbers(ask) if asks_more else True
+
+    return fallback.settle(find, right)
 
 
 def _results(
     cost: WeightedCost, modes: tuple[bool, bool], accuracy: float, allowed_scatter: float, rules: Sequence[type]
-) -> list[Result]:
+) -> Iterator[Result]:
     """The reports on all that a look does not accept, and on what is wrong whatever the numbers are."""
     of_library = all(map(is_of_library, rules))
     accuracy = max(accuracy, SLIGHT) if of_library else accuracy
@@ -190,12 +192,14 @@ def _results(
     checks += [(cost.check_forward, 0.0)] if forward or (faults and not checks) else []
     accuracy = again.accuracy(accuracy, allowed_scatter)
     is_blind = cost.is_coarse or (again.largest * again.scatter > BLINDING and again.is_within(allowed_scatter))
-    results = [check_within(check, accuracy, size, rules_of_library=of_library) for check, size in checks]
-    return [
-        result._replace(report=disagreeing(result.report, faults), is_coarse=result.is_coarse or is_blind)
-        for result in results
-        if result
-    ]
+    for check, size in checks:
+        yield check_within(
+            lambda accuracy, check=check: disagreeing(check(accuracy), faults),
+            accuracy,
+            size,
+            rules_of_library=of_library,
+            is_blind=is_blind,
+        )
 
 
 def _apart_from_numbers(ask: partial) -> bool:

@@ -22,7 +22,7 @@ from torch.autograd import forward_ad
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.fallback import compared, drawn_weights, generator
-from harness.drop_in.line_checks import check_forward
+from harness.drop_in.line_checks import check_forward, unit_of
 from harness.verdict.report import Report
 
 ALL_PARTS = 4
@@ -196,13 +196,14 @@ class WeightedCost:
 
     def _slope(self, theta: dict[str, Any], tangents: dict[str, Any]) -> float:
         """The derivative of the cost along a direction."""
+        unit = unit_of(float(t.abs().max()) for t in tangents.values() if t.numel())
         with self._at(theta) as given, forward_ad.dual_level():
             duals = {}
-            for i, tangent in zip(self.places, tangents.values()):
+            for i, tangent in zip(self.places, (t / unit for t in tangents.values())):
                 x = given[i].detach()
                 duals[id(self.inputs[i])] = forward_ad.make_dual(x, as_complex(tangent) if x.is_complex() else tangent)
             slope = forward_ad.unpack_dual(self._sum([duals.get(id(x), y) for x, y in zip(self.inputs, given)])).tangent
-            return 0.0 if slope is None else float(slope.detach())
+            return 0.0 if slope is None else unit * float(slope.detach())
 
     def _sum(self, given: Sequence[Any]) -> Any:
         outputs = every_output(self.func(*given))

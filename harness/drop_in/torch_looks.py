@@ -12,7 +12,16 @@ import torch
 from torch.autograd import forward_ad
 
 from harness.drop_in.fallback import TOLERATED, drawn_weights
-from harness.drop_in.line_checks import MULTIPLES, POINTS, SCALES, Scale, Slope, distance_of_slope, ends_differently
+from harness.drop_in.line_checks import (
+    MULTIPLES,
+    POINTS,
+    SCALES,
+    Scale,
+    Slope,
+    distance_of_slope,
+    ends_differently,
+    unit_of,
+)
 from harness.drop_in.torch_costs import WeightedCost, as_complex, every_output
 
 DOUBLE = (torch.float64, torch.complex128)
@@ -90,7 +99,10 @@ def doubtful_parts(cost: WeightedCost, accuracy: float, modes: tuple[bool, bool]
         for scale in SCALES:
             if not (backward or forward):
                 break
-            line, is_cached = _line(cost, kept, scale, values, cost.gradients[cost.every] if modes[0] else None)
+            try:
+                line, is_cached = _line(cost, kept, scale, values, cost.gradients[cost.every] if modes[0] else None)
+            except Exception:  # noqa: BLE001  outside of the domain, perhaps
+                break
             backward = [p for p in backward if is_cached or not accepts(line, p, _slope(cost.gradients[p], line))]
             forward = forward and not _accepts_forward(cost, kept, line, accepts)
     return backward, forward
@@ -187,7 +199,7 @@ def _accepts_forward(
 ) -> bool:
     """Whether forward mode is right along a line for each output, linear, and the sum of its parts for each input."""
     slopes = _push_forward(cost, kept, line.direction)
-    multiples = [_push_forward(cost, kept, [factor * v for v in line.direction]) for factor in MULTIPLES]
+    multiples = [_push_forward(cost, kept, line.direction, factor) for factor in MULTIPLES]
     places = range(len(kept))
     alone = [_push_forward(cost, kept, [line.direction[i] if i == j else None for j in places]) for i in places[1:]]
     alone.append(_push_forward(cost, kept, [line.direction[0], *[None] * len(alone)]) if alone else slopes)
@@ -196,23 +208,26 @@ def _accepts_forward(
         for k in cost.every
         for value in (
             slopes[k].value,
-            *(found[k].value / factor for found, factor in zip(multiples, MULTIPLES)),
+            *(found[k].value for found in multiples if math.isfinite(found[k].value)),
             sum(each[k].value for each in alone),
         )
     )
 
 
-def _push_forward(cost: WeightedCost, kept: Sequence[Any], tangents: Sequence[Any]) -> list[Slope]:
-    """The derivative of each output along tangents, None where an input has none."""
-    given = list(cost.inputs)
+def _push_forward(cost: WeightedCost, kept: Sequence[Any], tangents: Sequence[Any], factor: float = 1.0) -> list[Slope]:
+    """The derivative of each output along tangents, None where an input has none, by those that are `factor` long."""
+    given, unit = list(cost.inputs), unit_of(float(t.abs().max()) for t in tangents if t is not None) / factor
     with forward_ad.dual_level():
         for i, x, tangent in zip(cost.places, kept, tangents):
-            fresh = x.detach() if tangent is None else forward_ad.make_dual(x.detach(), tangent)
+            fresh = x.detach() if tangent is None else forward_ad.make_dual(x.detach(), tangent / unit)
             given = [fresh if each is cost.inputs[i] else each for each in given]
         outputs = every_output(cost.func(*given))
         found = [forward_ad.unpack_dual(outputs[k]).tangent for k in cost.chosen]
     terms = [None if t is None else w.conj() * t.detach() for w, t in zip(cost.weights, found)]
-    return [Slope(0.0, [0.0]) if t is None else Slope(float(t.sum().real), [float(t.abs().sum())]) for t in terms]
+    return [
+        Slope(0.0, [0.0]) if t is None else Slope(unit * float(t.sum().real), [abs(unit) * float(t.abs().sum())])
+        for t in terms
+    ]
 
 
 def _distance(found: Sequence[Any], of: Sequence[Any], factor: float = 1.0) -> float:

@@ -43,6 +43,13 @@ def test_a_jacobian_is_taken_as_the_original_takes_it(factor, off):
     assert far < 1e-9 if off == 0.0 else far >= off
 
 
+def test_a_function_may_warn_where_only_this_check_calls_it():
+    f, slope = lambda x: float(np.log(x).sum()), lambda x: 1.0 / x
+    assert check_grad(f, slope, [1e-9, 0.5]) < 1e-9
+    assert assert_grad(f, slope, [1e-9, 0.5]).verdict == "agree"
+    assert check_minimize(f, [1e-9, 0.5], jac=slope, hess=lambda x: -np.diag(slope(x) ** 2))[1].verdict == "agree"
+
+
 REFUSED = {
     "an argument that there is not": (rosen, rosen_der, X0, {"step": 1e-3}, TypeError),
     "a matrix of numbers": (rosen, rosen_der, [X0], {}, ValueError),
