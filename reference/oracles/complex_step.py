@@ -222,7 +222,9 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
             raise
     derivative = np.imag(a) / STEP
     error = np.where((z != 0.0) & (np.abs(z) < NEAREST), np.inf, TRUNCATION)
-    return MeasuredSlope(np.real(a), derivative, known(derivative, error), ROUNDINGS, error)
+    # at a branch point, as that of z**1.5 at 0, the step moves the real part as far as it makes the imaginary part
+    value_error = error + np.nan_to_num(np.abs(np.imag(a)))
+    return MeasuredSlope(np.real(a), derivative, known(derivative, error), ROUNDINGS, value_error)
 
 
 def _complex_value(f: Activation, z: np.ndarray) -> np.ndarray:

@@ -37,6 +37,9 @@ STEP = 2.0**-50
 
 STENCIL = STEP * np.array([1.0, -1.0])
 
+NEAREST = 1e-100
+"""The smallest |z| that `slope` takes for a scale: changes of formulas still have their digits."""
+
 UNDERFLOW = 16.0 * float(np.finfo(np.float64).tiny)
 """Changes lose their digits below the smallest normal number: a derivative of 1e-296 has none left."""
 
@@ -136,7 +139,7 @@ def _loss_changes(network: Network, thetas: list, Zs: list, Y: np.ndarray, layer
     return loss.change, np.any(crossed, axis=0)
 
 
-def _from_stencil(changes: Any, h: float = STEP) -> tuple[np.ndarray, np.ndarray]:
+def _from_stencil(changes: Any, h: Any = STEP) -> tuple[np.ndarray, np.ndarray]:
     """The derivative from the changes at +h and -h along the first axis; the error is the gap between both slopes."""
     ahead, behind = changes
     return (ahead - behind) / (2.0 * h), np.abs(ahead + behind) / h + UNDERFLOW / h
@@ -253,15 +256,17 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     NoRule
         When the formula calls what increments cannot pass, or takes another branch for them than for plain numbers.
     """
+    # a formula in 1/z bends on the scale of z at the smallest
+    scale = np.where((z != 0.0) & (np.abs(z) < 1.0), np.maximum(np.abs(z), NEAREST), 1.0)
     (derivative, gap), (twice_as_wide, _) = (
-        _from_stencil([_change(f, z, step) for step in (h, -h)], h) for h in (STEP, 2.0 * STEP)
+        _from_stencil([_change(f, z, step) for step in (h, -h)], h) for h in (STEP * scale, 2.0 * STEP * scale)
     )
     error = known(derivative, gap + WIDTHS * np.abs(twice_as_wide - derivative))
     return MeasuredSlope(f(z.copy()), derivative, error, ROUNDINGS)
 
 
-def _change(f: Activation, z: np.ndarray, step: float) -> np.ndarray:
-    a = Increment.lifted(f.value(NUMPY, Increment(z, np.full_like(z, step))))
+def _change(f: Activation, z: np.ndarray, step: np.ndarray) -> np.ndarray:
+    a = Increment.lifted(f.value(NUMPY, Increment(z, step)))
     require_same(a.value, f(z.copy()))
     return np.broadcast_to(a.change, z.shape)
 

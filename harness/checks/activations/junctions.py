@@ -15,14 +15,14 @@ import numpy as np
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, moved_with_a
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations.slope_oracles import SlopeFunction, is_known, one_sided_derivatives
-from harness.checks.activations.z_grid import BESIDE, GridPoints, distinct, floats_beside, is_near, shortest
+from harness.checks.activations.z_grid import BESIDE, GridPoints, distinct, is_near, shortest
 from reference.activations import Activation
 from reference.arithmetics.branch_log import Watched, watched
 from reference.measured import MeasuredSlope
 from reference.namespaces import NUMPY
 
 HALVINGS = 64  # of a grid interval: down to neighbouring floats, except at zero
-AROUND = 4  # floats on either side of a jump, over which a steep slope would change as much
+AROUND = 2.0**20  # distances as wide as a jump, over which a steep function, like a root at 0, changes as much
 MOST = 200  # Junctions that are judged. A comparison of noise with noise may change its sign anywhere.
 
 JUMP = MEANINGLESS["float64"]
@@ -199,10 +199,10 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     low, high, at_low, at_high = (each[found] for each in (low, high, at_low, at_high))
     if not low.size:
         return []
-    # a function is steep, and does not jump, where it changes as much within a few floats on either side
-    beside = zip(((low, -AROUND), (high, AROUND)), (at_low, at_high))
-    nearby = [np.abs(function(floats_beside(z, count)) - at) for (z, count), at in beside]
-    jumps = ~(np.min(nearby, axis=0) >= change[found])
+    # a function is steep, and does not jump, where it changes as much near by, on the side on which it is defined
+    reach = AROUND * (high - low)
+    nearby = np.fmin(np.abs(function(low - reach) - at_low), np.abs(function(high + reach) - at_high))
+    jumps = ~(nearby >= change[found])
     return distinct([shortest(float(a), float(b)) for a, b in zip(low[jumps], high[jumps])])
 
 
@@ -257,7 +257,9 @@ def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:
     beside = [np.minimum(np.searchsorted(points.z, points.z + step), last) for step in (-BESIDE, BESIDE)]
     claimed = np.min([bound.claimed, *(bound.claimed[i] for i in beside)], axis=0)
     with_a = moved_with_a(points.f, points.z, points.a, bound.value)
-    # more than √u is no rounding, but another piece
-    claimed += np.where(with_a <= JUMP * np.maximum(1.0, np.abs(points.slope)), with_a, 0.0)
+    # more than √u is another piece, unless a has lost as many digits
+    has_lost_digits = (points.a != 0.0) & (bound.value > JUMP * np.abs(points.a))
+    is_rounding = has_lost_digits | (with_a <= JUMP * np.maximum(1.0, np.abs(points.slope)))
+    claimed += np.where(is_rounding, with_a, 0.0)
     on_sides = np.max([bound.formula[i] for i in beside], axis=0)
     return claimed + np.where(np.isfinite(on_sides), on_sides, 0.0) + points.floor

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.z_grid import TINY, floats_beside, sides
+from harness.checks.activations.z_grid import floats_beside, sides, underflows
 from reference.activations import Activation
 from reference.arithmetics.taylor.taylor_functions import derivative_of
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
@@ -134,8 +134,7 @@ def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple
     owner, each = np.repeat(looked_at, [len(part) for part in z]), np.concatenate(z)
     right, wrong = _decide(f, each)
     proved = through & (np.bincount(owner[~right], minlength=low.size) == 0)
-    is_normal = (np.abs(each) >= TINY) | (each == 0.0)  # XLA flushes other floats to zero, so they accuse nobody
-    return low[~proved], high[~proved], each[wrong & is_normal].tolist()
+    return low[~proved], high[~proved], each[wrong & ~underflows(each)].tolist()
 
 
 def _decide(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from functools import cached_property
 from typing import NamedTuple
 
@@ -46,14 +47,20 @@ class Notation(NamedTuple):
         name = self.variable
         if low == high:
             return f"{name} = {low:.5g}"
-        digits = next(count for count in range(5, 18) if f"{low:.{count}g}" != f"{high:.{count}g}")
+        # rounded inwards, because what holds for all z below 1 may not hold at 1
+        ends = ((_rounded(low, digits, ROUND_CEILING), _rounded(high, digits, ROUND_FLOOR)) for digits in range(5, 18))
+        first, last = next((first, last) for first, last in ends if float(first) < float(last))
         # the floats next to zero stand for all that is above or below it
-        left = f"0 < {name}" if 0.0 < low <= TINY else f"{low:.{digits}g} <= {name}"
-        return f"{left} < 0" if -TINY <= high < 0.0 else f"{left} <= {high:.{digits}g}"
+        left = f"0 < {name}" if 0.0 < low <= TINY else f"{first} <= {name}"
+        return f"{left} < 0" if -TINY <= high < 0.0 else f"{left} <= {last}"
 
     def stretches(self, z: np.ndarray, chosen: np.ndarray, bridged: int = 0) -> tuple[str, ...]:
         """The chosen points of a sorted grid, as names of stretches."""
         return tuple(self.stretch(*ends) for ends in stretches(z, chosen, bridged))
+
+
+def _rounded(z: float, digits: int, towards: str) -> str:
+    return f"{float(Context(digits, towards).create_decimal(repr(float(z)))):.{digits}g}"
 
 
 OF_Z = Notation()
@@ -109,8 +116,8 @@ class GridPoints:
 
     @property
     def underflows(self) -> np.ndarray:
-        """Which z are so small that their squares are zero, although they are not: those beside a junction at zero."""
-        return (self.z != 0.0) & (np.abs(self.z) <= TINY)
+        """Which z are so small that their powers underflow."""
+        return underflows(self.z)
 
     @property
     def at_kinks(self) -> np.ndarray:
@@ -152,6 +159,11 @@ def grid(f: Activation, junctions: Sequence[float] = (), suspects: Sequence[floa
 def _spread(rng: np.random.Generator, low: float, high: float, count: int) -> np.ndarray:
     """One random point in each of `count` equal parts of an interval."""
     return low + (high - low) * (np.arange(count) + rng.random(count)) / count
+
+
+def underflows(z: np.ndarray) -> np.ndarray:
+    """Which z are not zero, although their fourth power is: quotients may be 0/0, and no pre-activation is as small."""
+    return (z != 0.0) & (np.abs(z) < TINY**0.25)
 
 
 def sides(place: float) -> tuple[float, float]:

