@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 
 from harness.files import write_whole
 from harness.grading.grade_records import GradeRecord, page_name
-from harness.grading.grade_reports import COLUMNS, grades_csv, grades_page, gradescope_document
+from harness.grading.grade_reports import (
+    CHECKSUM,
+    COLUMNS,
+    checksum_of_row,
+    grades_csv,
+    grades_page,
+    gradescope_document,
+)
 
 SHORTEST_KEY = 3
 """Letters that a name or number of a roster needs to tell a student from others."""
@@ -43,7 +50,7 @@ def read_roster(path: Path) -> Roster:
     Raises
     ------
     OSError, ValueError
-        It cannot be read, or it has no header and no row.
+        It cannot be read, it has no header and no row, or it is a damaged table of grades.
     """
     content = path.read_bytes()
     encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
@@ -56,7 +63,17 @@ def read_roster(path: Path) -> Roster:
     rows = [{name: cell or "" for name, cell in row.items() if name} for row in reader]
     if not rows or not reader.fieldnames or len(reader.fieldnames) < 2:
         raise ValueError(f"{path} holds no roster; it must be a CSV file with a header and a row for each student")
-    return Roster(list(filter(None, reader.fieldnames)), rows)
+    columns = list(filter(None, reader.fieldnames))
+    if CHECKSUM in columns:  # a table that `grades_csv` wrote
+        covered = columns[: columns.index(CHECKSUM)]
+        for number, row in enumerate(rows, start=1):
+            if row.pop(CHECKSUM) != checksum_of_row(row[name] for name in covered):
+                raise ValueError(
+                    f"{path} is damaged, or was changed: row {number} has another checksum. If the change is yours, "
+                    f"delete the column {CHECKSUM!r}"
+                )
+        columns.remove(CHECKSUM)
+    return Roster(columns, rows)
 
 
 def _words(text: str) -> str:

@@ -4,7 +4,7 @@ import csv
 import html
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,16 @@ from harness.grading.student_feedback import feedback_page
 from harness.grading.submission_interface import ShownAnswer
 from harness.pages.html_page import table
 from harness.pages.report_page import listing, page, section, wide
+from harness.seals import checksum
 from harness.verdict.report import json_ready
 from harness.wording import counted, first_few
 
 OUTCOMES = ("cost", "gradient", "regularised", "sigmoid_gradient", "other")
 
 COLUMNS = ("submission", "verdict", *OUTCOMES, "points", "diagnosis", "conventions", "remarks", "seconds")
+
+CHECKSUM = "checksum"
+"""The last column of a table, by which a damaged row is known."""
 
 LONGEST_NAME = 40
 
@@ -79,15 +83,21 @@ def grades_document(records: Sequence[GradeRecord]) -> dict[str, Any]:
 
 
 def grades_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """One line for each row. What a spreadsheet would take for a formula gets an apostrophe before it."""
+    """One line for each row, and its checksum. What a spreadsheet would take for a formula gets an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([*columns, CHECKSUM])
     for row in rows:
         cells = [row.get(column, "") for column in columns]
         is_formula = [isinstance(cell, str) and cell.startswith(FORMULA_STARTS) for cell in cells]
-        writer.writerow(f"'{cell}" if formula else cell for cell, formula in zip(cells, is_formula))
+        cells = [f"'{cell}" if formula else str(cell) for cell, formula in zip(cells, is_formula)]
+        writer.writerow([*cells, checksum_of_row(cells)])
     return MARK + text.getvalue()
+
+
+def checksum_of_row(cells: Iterable[str]) -> str:
+    """What the column `CHECKSUM` holds beside these cells."""
+    return checksum(*(cell.encode() for cell in cells))
 
 
 def gradescope_document(record: GradeRecord) -> dict[str, Any]:

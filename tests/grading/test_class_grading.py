@@ -11,6 +11,7 @@ from harness.grading.class_grading import GradingPlan, grade_class
 from harness.grading.class_tables import Outputs, Roster, matched, read_roster, write_outputs
 from harness.grading.grade import AGREE, ERROR, Rubric
 from harness.grading.grade_records import GradeRecord, open_store, page_name
+from harness.grading.grade_reports import grades_csv
 from harness.grading.hint_levels import Hints
 from harness.grading.submission_files import find_submissions
 from harness.grading.submission_remarks import remarks_on
@@ -134,6 +135,22 @@ def test_what_is_no_roster_is_refused(tmp_path):
     (tmp_path / "r.csv").write_text("\n")
     with pytest.raises(ValueError, match="holds no roster"):
         read_roster(tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_refused"),
+    [("90.0", "99.0", True), ("agree", "agre", True), ("\n", "\n", False), ("checksum", "", False)],
+)
+def test_a_table_of_grades_is_a_roster_unless_it_is_damaged(tmp_path, before, after, is_refused):
+    rows = [{"submission": "ada.py", "verdict": AGREE, "points": 90.0}, {"submission": "bo.py", "points": 3}]
+    (tmp_path / "r.csv").write_text(grades_csv(rows, ("submission", "verdict", "points")).replace(before, after))
+    if is_refused:
+        with pytest.raises(ValueError, match=r"r\.csv is damaged, or was changed: row 1"):
+            read_roster(tmp_path / "r.csv")
+    else:
+        roster = read_roster(tmp_path / "r.csv")
+        assert roster.columns == ["submission", "verdict", "points"]
+        assert [row["points"] for row in roster.rows] == ["90.0", "3"]
 
 
 def test_a_file_that_cannot_be_written_keeps_no_other_from_being_written(tmp_path):

@@ -61,7 +61,8 @@ def test_csv_has_the_columns_and_a_line_for_each(grades, records):
     rows = read_csv(grades_csv([record.columns for record in records]))
     told = "submission,verdict,cost,gradient,regularised,sigmoid_gradient,other"
     told = f"{told},points,diagnosis,conventions,remarks,seconds"
-    assert ",".join(rows[0]) == ",".join(COLUMNS) == told
+    assert ",".join(rows[0]) == f"{told},checksum"
+    assert ",".join(COLUMNS) == told
     assert [row["submission"] for row in rows] == ["a.py", "b.py", "c.py", "d.py"]
     assert [row["verdict"] for row in rows] == ["agree", "disagree", "error", "agree"]
     assert rows[1]["gradient"] == "wrong"
