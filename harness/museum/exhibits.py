@@ -42,17 +42,25 @@ class Exhibit(NamedTuple):
     mended: str = ""
 
 
+def _summed(f: Callable[[Vector], Vector]) -> Callable[[Vector], float]:
+    return lambda x: float(f(x).sum())
+
+
 # -- activations -------------------------------------------------------------------------------------------------------
 
 GELU_SCALE, GELU_CUBIC = np.sqrt(2.0 / np.pi), 0.044715
 
 
+def _gelu_tanh(x: Vector) -> Vector:
+    return np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))
+
+
 def _gelu(x: Vector) -> Vector:
-    return 0.5 * x * (1.0 + np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3)))
+    return 0.5 * x * (1.0 + _gelu_tanh(x))
 
 
 def _gelu_slope(x: Vector) -> Vector:
-    t = np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))
+    t = _gelu_tanh(x)
     return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t**2) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x**2)
 
 
@@ -66,7 +74,7 @@ def _density(x: Vector) -> Vector:
 
 
 def _gelu_slope_with_erf(x: Vector) -> Vector:
-    return 0.5 * (1.0 + np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))) + x * _density(x)
+    return 0.5 * (1.0 + _gelu_tanh(x)) + x * _density(x)
 
 
 def _exact_gelu_slope(x: Vector) -> Vector:
@@ -91,50 +99,38 @@ def _softsign_slope(x: Vector) -> Vector:
 # -- libraries themselves ----------------------------------------------------------------------------------------------
 
 
-def _in_jax(function: str, wanted: Callable[[Any, Callable], Any]) -> Callable[[Vector], Any]:
-    """What JAX answers in float64, of a function of ``jax.scipy.special``."""
+def _in_jax(ask: Callable[[Any, Any, Any], Any]) -> Callable[[Vector], Any]:
+    """``ask(jax, jax.scipy.special, θ)``, compiled, in float64."""
 
     @cache
     def compiled() -> Callable[[Any], Any]:
-        import jax
+        jax, functions = import_module("jax"), import_module("jax.scipy.special")
+        return jax.jit(lambda theta: ask(jax, functions, theta))
 
-        f = getattr(import_module("jax.scipy.special"), function)
-        return jax.jit(lambda theta: wanted(theta, f))
-
-    def ask(theta: Vector) -> Any:
+    def answer(theta: Vector) -> Any:
         from reference.jax_settings import fixed_settings
 
         with fixed_settings():
             return np.asarray(compiled()(np.asarray(theta, dtype=float)))
 
-    return ask
+    return answer
 
 
-def _sum_in_jax(theta: Any, f: Callable) -> Any:
-    return f(theta).sum()
+def _by_jax(name: str) -> dict[str, Any]:
+    """The sum of a function of ``jax.scipy.special`` and its gradient by JAX, as fields of an exhibit."""
+
+    def total(functions: Any) -> Callable[[Any], Any]:
+        return lambda theta: getattr(functions, name)(theta).sum()
+
+    return {
+        "cost": _in_jax(lambda jax, functions, theta: total(functions)(theta)),
+        "shipped": _in_jax(lambda jax, functions, theta: jax.grad(total(functions))(theta)),
+    }
 
 
-def _gradient_in_jax(theta: Any, f: Callable) -> Any:
-    import jax
-
-    return jax.grad(lambda t: f(t).sum())(theta)
-
-
-def _first_slope(theta: Any, f: Callable) -> Any:
-    """∂f(a, b)/∂a."""
-    import jax
-
-    return jax.grad(f)(theta[0], theta[1])
-
-
-def _its_gradient(theta: Any, f: Callable) -> Any:
-    import jax
-
-    return jax.grad(lambda t: _first_slope(t, f))(theta)
-
-
-def _trigamma(x: float) -> float:
-    return float(special.polygamma(1, x))
+def _betaln_slope(jax: Any, functions: Any, theta: Any) -> Any:
+    """∂ betaln(a, b)/∂a."""
+    return jax.grad(functions.betaln)(theta[0], theta[1])
 
 
 def _in_torch(wanted: Callable[[Any, Any], Any]) -> Callable[[Vector], Any]:
@@ -181,28 +177,61 @@ def _kernel_difference(theta: Vector) -> Vector:
     return np.array([((np.exp(-np.exp(theta[0] + step) * PAIRS) - np.exp(-gamma * PAIRS)) / step).sum()])
 
 
+def _residuals(theta: Vector) -> Vector:
+    return OBSERVED - DESIGN @ theta
+
+
+def _scale(theta: Vector) -> float:
+    """The estimate of the variance by Pearson's χ²: Σr²/(n - k)."""
+    return float((_residuals(theta) ** 2).sum()) / (len(OBSERVED) - len(theta))
+
+
+def _log_likelihood(theta: Vector) -> float:
+    r, scale = _residuals(theta), _scale(theta)
+    return -0.5 * float((r**2).sum()) / scale - 0.5 * len(r) * float(np.log(2.0 * np.pi * scale))
+
+
+def _score(theta: Vector) -> Vector:
+    return DESIGN.T @ _residuals(theta) / _scale(theta)
+
+
+def _score_of_estimated_scale(theta: Vector) -> Vector:
+    r = _residuals(theta)
+    return len(r) * DESIGN.T @ r / (r**2).sum()
+
+
+OBSERVED = np.array([0.3, -0.2, 0.9, 0.4, 1.1, 0.7, 1.9, 1.4])
+DESIGN = np.column_stack([np.ones(8), np.linspace(-1.0, 1.0, 8)])
+"""A line through eight points."""
+
 PAIRS = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 4.0, 4.0, 5.0, 5.0])
 """The squared distances of three points, each pair twice."""
 
-TANH_GELU_SLOPE = "½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))"
+TANH_GELU: dict[str, Any] = {
+    "formula": "½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))",
+    "cost": _summed(_gelu),
+    "right": _gelu_slope,
+    "at": (-2.0, -0.5, 0.3, 1.5),
+}
 
-MISTYPED = "The same formula with constants of six digits, so a right program answers only six."
+SIX_DIGITS: dict[str, Any] = {
+    "mistake": "The same formula with constants of six digits, so a right program answers only six.",
+    "shipped": _gelu_slope_of_six_digits,
+    **TANH_GELU,
+}
 
 EXHIBITS: dict[str, Exhibit] = {
     "numpy-ml-gelu": Exhibit(
         *("numpy-ml", "b0359af", "numpy_ml/neural_nets/activations/activations.py:273"),
-        formula=TANH_GELU_SLOPE,
         mistake="The value uses tanh in place of erf, but the slope adds x times the derivative of erf.",
-        cost=lambda x: float(_gelu(x).sum()),
         shipped=_gelu_slope_with_erf,
-        right=_gelu_slope,
-        at=(-2.0, -0.5, 0.3, 1.5),
+        **TANH_GELU,
     ),
     "numpy-ml-gelu-curvature": Exhibit(
         *("numpy-ml", "b0359af", "numpy_ml/neural_nets/activations/activations.py:300"),
         formula="(2 - x²)·φ(x), with the normal density φ",
         mistake="1/2·√2 was meant as 1/(2√2), a 1 is added, and a factor x is missing.",
-        cost=lambda x: float(_exact_gelu_slope(x).sum()),
+        cost=_summed(_exact_gelu_slope),
         shipped=_gelu_curvature_shipped,
         right=lambda x: (2.0 - x**2) * _density(x),
         at=(-2.0, 0.5, 3.0),
@@ -211,34 +240,23 @@ EXHIBITS: dict[str, Exhibit] = {
         *("neataptic", "ae93263", "src/methods/activation.js:29"),
         formula="1/(1 + |x|)²",
         mistake="The numerator is x, so the slope is 0 at 0, where it should be largest, and negative below 0.",
-        cost=lambda x: float((x / (1.0 + np.abs(x))).sum()),
+        cost=_summed(lambda x: x / (1.0 + np.abs(x))),
         shipped=lambda x: x / (1.0 + np.abs(x)) ** 2,
         right=_softsign_slope,
         at=(-1.5, 0.0, 0.4, 2.0),
     ),
     "darknet-gelu": Exhibit(
         *("darknet (AlexeyAB)", "59596d78", "src/activations.h:124, called in src/convolutional_layer.c:1545"),
-        formula="GELU'(x), of the input x",
         mistake="The formula takes the input, but the layer hands it the output, as it does for sigmoid and tanh.",
-        cost=lambda x: float(_gelu(x).sum()),
         shipped=lambda x: _gelu_slope(_gelu(x)),
-        right=_gelu_slope,
-        at=(-2.0, -0.5, 0.3, 1.5),
-    ),
-    "candle-gelu": Exhibit(
-        *("candle", "2a13b0f", "candle-core/src/backprop.rs:611"),
-        formula=TANH_GELU_SLOPE,
-        mistake=MISTYPED,
-        cost=lambda x: float(_gelu(x).sum()),
-        shipped=_gelu_slope_of_six_digits,
-        right=_gelu_slope,
-        at=(-2.0, -0.5, 0.3, 1.5),
-    ),
+        **TANH_GELU,
+    )._replace(formula="GELU'(x), of the input x"),
+    "candle-gelu": Exhibit(*("candle", "2a13b0f", "candle-core/src/backprop.rs:611"), **SIX_DIGITS),
     "mlpack-mish": Exhibit(
         *("mlpack", "0fb499e", "src/mlpack/methods/ann/activation_functions/mish_function.hpp"),
         formula="tanh(s) + x·σ(x)·(1 - tanh(s)²), with s = softplus(x)",
         mistake="The square is that of s, and not that of tanh(s).",
-        cost=lambda x: float((x * np.tanh(np.logaddexp(0.0, x))).sum()),
+        cost=_summed(lambda x: x * np.tanh(np.logaddexp(0.0, x))),
         shipped=lambda x: _mish_slope(x, lambda s: s),
         right=_mish_slope,
         at=(-2.0, 0.0, 0.5, 3.0),
@@ -248,20 +266,15 @@ EXHIBITS: dict[str, Exhibit] = {
         *("mlpack", "13edabb", "src/mlpack/methods/ann/activation_functions/tanhshrink_function.hpp"),
         formula="tanh(x)²",
         mistake="x² in place of tanh(x)²: the slope grows without end.",
-        cost=lambda x: float((x - np.tanh(x)).sum()),
+        cost=_summed(lambda x: x - np.tanh(x)),
         shipped=lambda x: x**2,
         right=lambda x: np.tanh(x) ** 2,
         at=(-2.0, 0.1, 0.5, 3.0),
     ),
     "mlpack-gelu": Exhibit(
         *("mlpack", "511fe69", "src/mlpack/methods/ann/activation_functions/gelu_function.hpp"),
-        formula=TANH_GELU_SLOPE,
-        mistake=MISTYPED,
-        cost=lambda x: float(_gelu(x).sum()),
-        shipped=_gelu_slope_of_six_digits,
-        right=_gelu_slope,
-        at=(-3.0, 0.7, 2.5),
-    ),
+        **SIX_DIGITS,
+    )._replace(at=(-3.0, 0.7, 2.5)),
     "torch-hardsigmoid": Exhibit(
         *("PyTorch", "2.13", "torch.nn.functional.hardsigmoid, in float64"),
         formula="1/6 for -3 < x < 3",
@@ -286,8 +299,7 @@ EXHIBITS: dict[str, Exhibit] = {
         *("JAX", "0.10.2", "jax.scipy.special.i0"),
         formula="I₁(x), which is 0 at 0",
         mistake="exp(|x|) times an even function: the derivative of |x| at 0 is taken for 1, and so is that of I₀.",
-        cost=_in_jax("i0", _sum_in_jax),
-        shipped=_in_jax("i0", _gradient_in_jax),
+        **_by_jax("i0"),
         right=special.i1,
         at=(0.0, 0.7),
     ),
@@ -295,8 +307,7 @@ EXHIBITS: dict[str, Exhibit] = {
         *("JAX", "0.10.2", "jax.scipy.special.spence, reverse mode"),
         formula="log(x)/(1 - x)",
         mistake="NaN for 1 < x <= 2, where forward mode is right.",
-        cost=_in_jax("spence", _sum_in_jax),
-        shipped=_in_jax("spence", _gradient_in_jax),
+        **_by_jax("spence"),
         right=lambda x: np.log(x) / (1.0 - x),
         at=(0.5, 1.5),
     ),
@@ -304,20 +315,19 @@ EXHIBITS: dict[str, Exhibit] = {
         *("JAX", "0.10.2", "jax.scipy.special.betaln, second derivative"),
         formula="∂²/∂a² = ψ'(a) - ψ'(a + b), ∂²/∂a∂b = -ψ'(a + b)",
         mistake="Where a = b, both are the mean of the two: the arguments are sorted, and a tie is split in halves.",
-        cost=_in_jax("betaln", _first_slope),
-        shipped=_in_jax("betaln", _its_gradient),
-        right=lambda x: np.array([_trigamma(x[0]) - _trigamma(x.sum()), -_trigamma(x.sum())]),
+        cost=_in_jax(_betaln_slope),
+        shipped=_in_jax(lambda jax, functions, theta: jax.grad(lambda t: _betaln_slope(jax, functions, t))(theta)),
+        right=lambda x: np.array([special.polygamma(1, x[0]), 0.0]) - special.polygamma(1, x.sum()),
         at=(2.0, 2.0),
     ),
     "jax-log-ndtr": Exhibit(
         *("JAX", "0.10.2", "jax.scipy.special.log_ndtr, in float64"),
         formula="φ(x)/Φ(x)",
         mistake="Below -20 an asymptotic series is used, which is off by 3e-9 there.",
-        cost=lambda x: float(special.log_ndtr(x).sum()),
-        shipped=_in_jax("log_ndtr", _gradient_in_jax),
+        **_by_jax("log_ndtr"),
         right=lambda x: np.exp(-0.5 * x**2 - 0.5 * np.log(2.0 * np.pi) - special.log_ndtr(x)),
         at=(-20.5,),
-    ),
+    )._replace(cost=_summed(special.log_ndtr)),
     "sklearn-pairwise-kernel": Exhibit(
         *("scikit-learn", "eb850e2", "sklearn/gaussian_process/kernels.py, PairwiseKernel"),
         formula="-γd²·exp(-γd²), in log γ",
@@ -326,5 +336,14 @@ EXHIBITS: dict[str, Exhibit] = {
         shipped=_kernel_difference,
         right=_kernel_slope,
         at=(0.3,),
+    ),
+    "statsmodels-glm-score": Exhibit(
+        *("statsmodels", "0.15.0", "statsmodels/genmod/generalized_linear_model.py:513, GLM.score, Gaussian family"),
+        formula="n·Xᵀr/Σr², with the residuals r of n observations",
+        mistake="The log-likelihood estimates its scale from θ, and the score holds it constant: a factor (n - k)/n.",
+        cost=_log_likelihood,
+        shipped=_score,
+        right=_score_of_estimated_scale,
+        at=(0.5, 0.3),
     ),
 }

@@ -13,22 +13,21 @@ TITLE = "harness museum"
 
 def visit_text(visit: Visit) -> str:
     """A visit for a terminal: what was wrong, the report, and what other checkers say."""
+    facts = [f"  {fact}" for fact in _facts(visit)]
+    report = [f"  {line}" for line in str(visit.report).splitlines()]
+    return "\n".join([visit.name, *facts, *report, f"  found in {1e3 * visit.seconds:.0f} ms"])
+
+
+def _facts(visit: Visit) -> list[str]:
     what = visit.exhibit
-    lines = [
-        f"{visit.name}: {_place(visit)}",
-        f"  right:   {what.formula}",
-        f"  mistake: {what.mistake}",
-        f"  error:   {_size(visit)} at θ = {list(what.at)}",
-        *(f"  {line}" for line in str(visit.report).splitlines()),
-        f"  found in {1e3 * visit.seconds:.0f} ms",
-        f"  {_others(visit)}",
+    mended = f", mended in {what.mended}" if what.mended else ""
+    return [
+        f"Where: {what.project} {what.version}, {what.place}{mended}",
+        f"Right: {what.formula}",
+        f"Mistake: {what.mistake}",
+        f"Error: {_size(visit)} at θ = {list(what.at)}",
+        f"Others: {_others(visit)}",
     ]
-    return "\n".join(lines)
-
-
-def _place(visit: Visit) -> str:
-    what = visit.exhibit
-    return f"{what.project} {what.version}, {what.place}" + (f", mended in {what.mended}" if what.mended else "")
 
 
 def _size(visit: Visit) -> str:
@@ -63,12 +62,4 @@ def _missed(visit: Visit) -> str:
 
 
 def _exhibit(visit: Visit) -> str:
-    what = visit.exhibit
-    facts = [
-        f"Where: {_place(visit)}.",
-        f"Right: {what.formula}.",
-        f"Mistake: {what.mistake}",
-        f"Error: {_size(visit)} at θ = {list(what.at)}.",
-        f"Others: {_others(visit)}.",
-    ]
-    return section(visit.name, listing(facts), preformatted(visit.report))
+    return section(visit.name, listing(_facts(visit)), preformatted(visit.report))
