@@ -39,10 +39,14 @@ TABLE: Mapping[Kind, Row] = {kind: row for rows in ROOMS.values() for kind, row 
 
 def say(fact: Fact) -> str:
     """The fact as at most two sentences, and its kind in brackets, which `explain` expands."""
+    return f"{say_plainly(fact)} [{fact.kind}]"
+
+
+def say_plainly(fact: Fact) -> str:
+    """The same without its kind, for students, who look nothing up."""
     message = TABLE[fact.kind].message
     text = in_words(message, fact) if isinstance(message, str) else message(fact)
-    ending = "" if text.endswith((".", "!", "?", ":")) else "."  # some end in the message of an error
-    return f"{text}{ending} [{fact.kind}]"
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."  # some end in the message of an error
 
 
 def explain(kind: Kind) -> str:

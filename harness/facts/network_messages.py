@@ -47,7 +47,8 @@ def _units_at_junction(fact: Fact) -> str:
 
 def _explained(fact: Fact) -> str:
     """Cost, gradient, or both."""
-    everything = f"all {fact.data['coordinates']:,} coordinates"
+    count = fact.data.get("coordinates")  # homework names the gradient: its author counts no coordinates
+    everything = f"all {count:,} coordinates" if count else "the gradient"
     if not fact.data["gradient"]:
         return "the cost"
     return f"the cost and {everything}" if fact.data["cost"] else everything

@@ -81,7 +81,16 @@ def explain_answers(
         facts = [*facts, *find_relations(exercise, given.answers[exercise]), describe_nearest_bug(found)]
     if interface.of_cost and not given.costs_are_finite:
         facts = [wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts]
-    return tuple(fact if fact.kind in PART_RIGHT else replace(fact, severity=Severity.WRONG) for fact in facts)
+    return tuple(_for_homework(fact) for fact in facts)
+
+
+def _for_homework(fact: Fact) -> Fact:
+    """The fact as one about homework: wrong, unless it says what is right, and of the gradient as a whole."""
+    if fact.kind in PART_RIGHT:
+        return fact
+    uncounted = ("coordinates",) if fact.kind in (Kind.BUG, Kind.BUGS_ALIKE) else ()
+    data = {name: value for name, value in fact.data.items() if name not in uncounted}
+    return replace(fact, severity=Severity.WRONG, data=data)
 
 
 def find_relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]:

@@ -12,15 +12,17 @@ import numpy as np
 from harness.checks.networks.bug_replay import NO_BUG
 from harness.facts import message_table
 from harness.facts.fact import Severity
+from harness.facts.kinds import Kind
 from harness.grading.function_diagnosis import Diagnosis
 from harness.grading.grade import AGREE, Grade, Rubric, beside_parts
 from harness.grading.grade_records import SCHEMA, GradeRecord
 from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import feedback_page
 from harness.grading.submission_interface import ShownAnswer
-from harness.pages.html_page import table
+from harness.pages.html_page import Linked, table
 from harness.pages.report_page import listing, page, section, wide
 from harness.seals import checksum
+from harness.sources.bug_zoo import BUGS
 from harness.verdict.report import json_ready
 from harness.wording import counted, first_few
 
@@ -161,6 +163,11 @@ CELL = 14
 DECADES = 16
 """Differences are shaded from rounding, 1e-16 of the largest entry, to as large as the gradient itself."""
 
+KEY: Mapping[float, str] = {-16.0: "rounding", -9.0: "1e-9", -4.0: "1e-4", 0.0: "all of it"}
+"""By decade: the shades that a picture's key explains."""
+
+KEY_STEP = 76
+
 LARGEST_PICTURE = 400
 """Parameters of a network that is still drawn: 20 rows and columns of squares."""
 
@@ -185,12 +192,16 @@ ANSWER_COLUMNS = (
 def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> str:
     """The page; all text from submissions is escaped."""
     heads = ["submission", "verdict", "mistakes", *(name.replace("_", " ") for name in SHOWN_COLUMNS)]
-    rows = [tuple(map(record.columns.get, ("submission", "verdict", "bugs", *SHOWN_COLUMNS))) for record in records]
+    rows = [(_linked(record), *map(record.columns.get, ("verdict", "bugs", *SHOWN_COLUMNS))) for record in records]
     marks = {number: record.verdict for number, record in enumerate(records)}
     common = Counter(record.columns["bugs"].partition(", ")[0] for record in records if record.columns["bugs"])
+    mistakes = [(name, number, _meaning(name)) for name, number in common.most_common(MISTAKES)]
     sections = [
         section(
-            "The most common mistakes", listing(f"{name}: {number}" for name, number in common.most_common(MISTAKES))
+            "The most common mistakes",
+            wide(table(("mistake", "submissions", "what it is"), mistakes, "The first mistake of each submission"))
+            if mistakes
+            else "",
         ),
         section("All submissions", wide(table(heads, rows, "Click a column's name to sort by it.", marks))),
         *(record.section for record in records if record.section),
@@ -199,11 +210,28 @@ def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> s
     return page("harness grade", "", verdict_counts(records), sections, made, heading=heading)
 
 
+def _linked(record: GradeRecord) -> Linked | str:
+    """A submission's name, which leads to its section where there is one."""
+    return Linked(record.name, record.name, _anchor(record.name)) if record.section else record.name
+
+
+def _anchor(name: str) -> str:
+    return f"submission-{checksum(name.encode(errors='surrogateescape'))[:12]}"
+
+
+def _meaning(mistake: str) -> str:
+    """What a set of bugs does, or what a kind of fact means."""
+    bugs = mistake.split(" and ")
+    if set(bugs) <= BUGS.keys():
+        return " ".join(BUGS[bug].description for bug in bugs)
+    return message_table.TABLE[Kind(mistake)].meaning
+
+
 def _grade_section(grade: Grade) -> str:
     conventions = [f"convention: {convention}" for convention in grade.conventions]
     notes = [*conventions, *map(message_table.say, (*grade.notes, *grade.remarks))]
     diagnosis = listing(map(message_table.say, grade.diagnosis))
-    return section(grade.name, diagnosis, _error_picture(grade.probe), listing(notes))
+    return section(grade.name, diagnosis, _error_picture(grade.probe), listing(notes), anchor=_anchor(grade.name))
 
 
 def diagnosis_page(found: Diagnosis, made: Mapping[str, object]) -> str:
@@ -245,10 +273,29 @@ def _error_picture(shown: ShownAnswer | None) -> str:
         decade = np.where(np.isnan(off), 0.0, np.clip(np.log10(off), -DECADES, 0.0))
     pictures = [_squares(f"Theta{number}", matrix) for number, matrix in enumerate(network.unpack(decade), start=1)]
     caption = (
-        f"Where the gradient is off ({html.escape(shown.exercise.name)}): rows are units, the first column is the "
-        "bias; the darker, the further off, from rounding (pale) to as much as the gradient itself."
+        f"Where the gradient is off ({html.escape(shown.exercise.name)}), relative to its largest entry: rows are "
+        "units, the first column is the bias."
     )
-    return f'<figure class="picture">{"".join(pictures)}<figcaption>{caption}</figcaption></figure>'
+    return f'<figure class="picture">{"".join(pictures)}{_key()}<figcaption>{caption}</figcaption></figure>'
+
+
+def _key() -> str:
+    """What the shades of a picture mean, from rounding to as much as the gradient itself."""
+    squares = "".join(
+        f'<rect x="{KEY_STEP * place}" y="0" width="{CELL - 1}" height="{CELL - 1}" fill="#d55e00" '
+        f'fill-opacity="{_opacity(decade):.2f}"/>'
+        f'<text x="{KEY_STEP * place + CELL + 4}" y="{CELL - 2}" font-size="12" fill="currentColor">{words}</text>'
+        for place, (decade, words) in enumerate(KEY.items())
+    )
+    label, width = f"Shades: {', '.join(KEY.values())}", KEY_STEP * len(KEY)
+    return (
+        f'<svg role="img" aria-label="{label}" style="width:{width}px" viewBox="0 -2 {width} {CELL + 4}">'
+        f"<title>{label}</title>{squares}</svg>"
+    )
+
+
+def _opacity(decade: float) -> float:
+    return 0.08 + 0.92 * (1.0 + decade / DECADES)
 
 
 def _squares(name: str, decades: np.ndarray) -> str:
@@ -256,7 +303,7 @@ def _squares(name: str, decades: np.ndarray) -> str:
     rows, columns = decades.shape
     squares = "".join(
         f'<rect x="{j * CELL}" y="{i * CELL}" width="{CELL - 1}" height="{CELL - 1}" fill="#d55e00" '
-        f'fill-opacity="{0.08 + 0.92 * (1.0 + decades[i, j] / DECADES):.2f}">'
+        f'fill-opacity="{_opacity(decades[i, j]):.2f}">'
         f"<title>{name}[{i}, {j or 'bias'}]: 1e{decades[i, j]:.0f}</title></rect>"
         for i in range(rows)
         for j in range(columns)

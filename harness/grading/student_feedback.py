@@ -52,6 +52,9 @@ PLAIN_KINDS = (
 )
 """What may be said without giving a bug away."""
 
+UNSAID = (Kind.COST_RIGHT, Kind.GRADIENT_RIGHT, Kind.NO_BUG_EXPLAINS)
+"""What a student's page leaves out: the parts say what is right, and what was not found helps nobody."""
+
 OFF = 1e-9
 """Of the largest entry: entries that are off by more are shown as wrong."""
 
@@ -67,7 +70,7 @@ LARGEST_SCRIPT = 100
 def hints_in(grade: Grade, hints: Hints) -> list[Fact]:
     """What of a diagnosis a student may read."""
     if hints == Hints.BUG:
-        return list(grade.diagnosis)
+        return [fact for fact in grade.diagnosis if fact.kind not in UNSAID]
     told = [fact for fact in grade.diagnosis if fact.kind in PLAIN_KINDS]
     is_wrong = WRONG in (grade.gradient, grade.regularised)
     layers = _wrong_blocks(grade.probe) if hints == Hints.LAYER and is_wrong else ()
@@ -93,13 +96,10 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
     """One student's page; `reveal` adds a right backprop to read."""
     lines = [f"# {_escaped(grade.name)}", "", SUMMARIES[grade.verdict], "", f"**Points: {grade.points:g}**", ""]
     lines += [f"- {part}: {outcome}" for name, part in PARTS.items() if (outcome := _outcome(grade, name))]
-    different = "What is different, and right all the same"
-    if grade.verdict == DISAGREE:  # where nothing is right, the nearest convention is a guess
-        different = "How it was read, where the course's way is another"
     for title, sentences in (
-        ("What is wrong", map(message_table.say, hints_in(grade, hints))),
-        (different, grade.conventions),
-        ("Notes", map(message_table.say, _notes_for(grade, hints))),
+        ("What is wrong", map(message_table.say_plainly, hints_in(grade, hints))),
+        ("How it was read, where the course's way is another", () if grade.verdict == AGREE else grade.conventions),
+        ("Notes", map(message_table.say_plainly, _notes_for(grade, hints))),
     ):
         if items := [f"- {_escaped(sentence)}" for sentence in sentences]:
             lines += ["", f"## {title}", "", *items]
@@ -111,9 +111,9 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
 
 
 def _notes_for(grade: Grade, hints: Hints) -> list[Fact]:
-    """The notes that a student has use for: what equals a bug elsewhere says nothing of right work."""
-    names_bugs = hints == Hints.BUG and grade.verdict != AGREE
-    return [fact for fact in grade.notes if names_bugs or fact.kind != Kind.CONVENTION_IS_BUG]
+    """The notes that a student has use for: right work needs none."""
+    notes = () if grade.verdict == AGREE else grade.notes
+    return [fact for fact in notes if hints == Hints.BUG or fact.kind != Kind.CONVENTION_IS_BUG]
 
 
 def _outcome(grade: Grade, name: str) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 """The content security policy: only what the page contains, and no request to anywhere."""
@@ -53,6 +53,14 @@ def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = 
     )
 
 
+class Linked(NamedTuple):
+    """A cell of a table: what is shown, what it is sorted by, and the id of the element that it leads to."""
+
+    shown: str
+    value: str
+    target: str
+
+
 def table(
     head: Sequence[str], rows: Iterable[Sequence[object]], caption: str, marks: Mapping[int, str] | None = None
 ) -> str:
@@ -61,7 +69,7 @@ def table(
     Parameters
     ----------
     head : the columns' names
-    rows : cells; a cell that is a pair (shown, value) shows the first and sorts by the second
+    rows : cells; a cell that is a pair (shown, value) shows the first and sorts by the second, and `Linked` is a link
     caption : what the table holds
     marks : classes of the style sheet for some rows, by the row's number
     """
@@ -88,7 +96,10 @@ def _cell(cell: Any, first: bool) -> str:
     shown = "" if value is None else f"{shown:.3g}" if isinstance(shown, float) else str(shown)
     order = f' data-value="{_ordered(value)}" class="number"' if _is_number(value) else ""
     tag = 'th scope="row"' if first else "td"
-    return f"<{tag}{order}>{html.escape(shown)}</{'th' if first else 'td'}>"
+    inside = html.escape(shown)
+    if isinstance(cell, Linked):
+        inside = f'<a href="#{html.escape(cell.target)}">{inside}</a>'
+    return f"<{tag}{order}>{inside}</{'th' if first else 'td'}>"
 
 
 def _value(cell: Any) -> Any:

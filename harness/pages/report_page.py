@@ -43,10 +43,10 @@ def page(
     return document(f"{title}: {heading}", body, scripts=[text_of("harness.pages", "sortable.js")])
 
 
-def section(title: str, *content: str) -> str:
-    """A part of the page; empty without content."""
-    inside = "".join(content)
-    return f"<section><h2>{html.escape(title)}</h2>{inside}</section>" if inside else ""
+def section(title: str, *content: str, anchor: str = "") -> str:
+    """A part of the page, which links lead to by its anchor; empty without content."""
+    inside, place = "".join(content), f' id="{html.escape(anchor)}"' if anchor else ""
+    return f"<section{place}><h2>{html.escape(title)}</h2>{inside}</section>" if inside else ""
 
 
 def wide(*content: str) -> str:

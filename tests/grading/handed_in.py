@@ -1013,8 +1013,9 @@ def _changed(name: str, *edits: tuple[str, str]) -> str | Files:
     for old, new in edits:
         old, new = (json.dumps(text)[1:-1] if isinstance(files, dict) else text for text in (old, new))
         deeper = [json.dumps(text)[1:-1] for text in (old, new)]  # a notebook is a text within a text
-        assert old in after or deeper[0] in after, (name, old)
-        after = after.replace(old, new).replace(*deeper)
+        old, new = (old, new) if old in after else deeper
+        assert old in after, (name, old)
+        after = after.replace(old, new)
     assert after != before, name
     return json.loads(after) if isinstance(files, dict) else after
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,8 @@ def test_the_document_holds_facts(records):
 @pytest.fixture
 def hostile(monkeypatch):
     """A grade whose name is a formula and moves the cursor, and whose diagnosis does so, too."""
-    monkeypatch.setattr(message_table, "say", lambda fact: f"@SUM(A1) {fact.kind} \a")
+    for name in ("say", "say_plainly"):
+        monkeypatch.setattr(message_table, name, lambda fact: f"@SUM(A1) {fact.kind} \a")
     grade = Grade(Submission("=1+1\x1b[31m.py", Path()), "error", diagnosis=(doubt(Kind.FEW_ANSWERS),))
     return record_of(grade, Rubric())
 
@@ -107,12 +109,16 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
     assert EVIL not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert page.count("<svg") == 2  # Theta1 and Theta2 of the one that is wrong
+    assert page.count("<svg") == 3  # Theta1 and Theta2 of the one that is wrong, and their key
     assert "Theta1: 25 of 25 entries are wrong" in page
     assert "<td>slope-missing</td>" in page
     assert "Theta2: 0 of 18 entries are wrong" in page
-    for mistake in ("slope-missing: 1", "not-readable: 1"):  # on top of all
-        assert page.index(mistake) < page.index("All submissions")
+    top, _, below = page.partition("All submissions")
+    for mistake in ("slope-missing", "not-readable"):
+        assert f'<th scope="row">{mistake}</th><td data-value="1.0" class="number">1</td>' in top
+    (target,) = re.findall(r'<a href="#(submission-\w+)">b.py</a>', below)
+    assert f'<section id="{target}"><h2>b.py</h2>' in below
+    assert below.count('aria-label="Shades: rounding, ') == 1
 
 
 def test_a_students_page_says_what_is_right_and_wrong_and_holds_no_solution(grades):
@@ -123,6 +129,9 @@ def test_a_students_page_says_what_is_right_and_wrong_and_holds_no_solution(grad
     assert "def cost_and_gradient" in feedback_page(grades[1], reveal=True)
     assert "def cost_and_gradient" not in feedback_page(grades[0], reveal=True)  # who is right needs none
     assert EVIL not in feedback_page(grades[2])
+    assert "coordinates" not in page
+    right = feedback_page(grades[3])
+    assert ("##" in right, "labels from 0" in right) == (False, False)  # nothing is explained that is not wrong
 
 
 def test_the_script_on_a_students_page_prints_what_the_table_says(grades, folder):

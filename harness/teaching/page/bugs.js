@@ -16,11 +16,7 @@
     });
     plot.curve(ours.map((value, k) => [k, value ?? NaN]), "var(--blue)");
     plot.curve(theirs.map((value, k) => [k, value ?? NaN]), "var(--orange)", { dash: "7 4" });
-    const [a, b] = [end(ours), end(theirs)].map((value) => plot.py(plot.inside(value)));
-    const apart = Math.abs(a - b) < 30 ? 16 : 6, above = a < b || (a === b);
-    const place = (py, up) => Math.min(Math.max(up ? py - apart + 4 : py + apart + 8, plot.top + 12), plot.height - plot.bottom - 6);
-    plot.text(width - 14, place(a, above), "correct code", { anchor: "end", colour: "var(--blue)", weight: 600 });
-    plot.text(width - 14, place(b, !above), bug.name, { anchor: "end", colour: "var(--orange)", weight: 600 });
+    legend(host, [["correct code", "var(--blue)"], [bug.name, "var(--orange)", "7 4"]]);
   });
   const accuracy = lines("bug-accuracy", "accuracy", "held-out digits read correctly", (y) => `${Math.round(100 * y)}%`);
   const cost = lines("bug-cost", "cost", "cost that the code reports", (y) => short(y, 2));

@@ -6,6 +6,8 @@
   const step = () => 10 ** Number(byId("hand-h").value);
   const costAt = (w) => pass(moved(theta, which(), w)).cost;
   const sub = ["₁", "₂"];
+  const plain = ["bias of a₁", "bias of a₂", "x₁ → a₁", "x₁ → a₂", "x₂ → a₁", "x₂ → a₂", "bias of a", "a₁ → a", "a₂ → a"];
+  const names = hand.labels.map((label, i) => `${plain[i]} (${label})`); // as the drawing has it, and as reports do
 
   const network = figure("hand-network", (host, width) => {
     const now = pass(theta), i = which(), height = 255, r = 27;
@@ -13,7 +15,9 @@
     const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": says });
     const at = { x: [[r + 2, 70], [r + 2, 195]], a: [[width / 2, 70], [width / 2, 195]], out: [width - r - 2, 132] };
     const label = (x, y, text, on) => {
-      const style = `font-size:13px;font-weight:${on ? 700 : 400};fill:${on ? "var(--orange)" : "var(--ink)"};stroke:var(--card);stroke-width:4px;paint-order:stroke`;
+      const style = `font-size:13px;font-weight:${on ? 700 : 400};fill:${on ? "var(--orange)" : "var(--ink)"}`;
+      const half = 4.2 * text.length + 2; // paper behind the number, so that no edge crosses it
+      svg.append(shape("rect", { x: x - half, y: y - 13, width: 2 * half, height: 18, fill: "var(--card)" }));
       svg.append(shape("text", { x, y, "text-anchor": "middle", style }, text));
     };
     const edge = ([x1, y1], [x2, y2], index, part) => {
@@ -60,8 +64,7 @@
     plot.curve(clipped(secant, ends), "var(--orange)", { wide: 2.2, dash: "6 4" });
     for (const t of [w - h, w + h]) if (t >= range[0] && t <= range[1]) plot.dot(t, costAt(t), "var(--orange)", { hollow: true });
     plot.dot(w, now.cost, "var(--blue)");
-    plot.text(width - 12, 12, "tangent —", { anchor: "end", colour: "var(--green)", weight: 600 });
-    plot.text(width - 100, 12, "secant - -", { anchor: "end", colour: "var(--orange)", weight: 600 });
+    legend(host, [["cost", "var(--blue)"], ["tangent", "var(--green)"], ["secant", "var(--orange)", "6 4"]]);
   });
 
   function steps(now) {
@@ -96,7 +99,7 @@
       ? "A wide step: the secant cuts across the bend of the curve, and its slope is off."
       : `At this step the two agree to about ${Math.max(0, Math.round(-Math.log10(Math.abs(difference - slope) / Math.max(Math.abs(slope), 1e-12))))} digits.`);
     steps(now);
-    byId("hand-gradient").replaceChildren(...hand.labels.map((label, k) => {
+    byId("hand-gradient").replaceChildren(...names.map((label, k) => {
       const row = tableRow([label, fixed(theta[k], 2), fixed(now.gradient[k], 6)], ["", "number", "number"]);
       if (k === i) row.className = "ours";
       return row;
@@ -105,7 +108,7 @@
     curve();
   }
 
-  options("hand-which", hand.labels, hand.moved);
+  options("hand-which", names, hand.moved);
   byId("hand-w").value = theta[hand.moved];
   onInput(["hand-w"], () => { theta[which()] = Number(byId("hand-w").value); show(); });
   onInput(["hand-h"], show);

@@ -26,13 +26,15 @@
 
   function tell(side) {
     const was = shownBy[side] === bug, name = (shownBy.a === bug ? "A" : "B");
+    const first = side ? `${was ? "Yes" : "No"}: ` : ""; // on paper nobody has chosen
     const worst = bug.check.worst === null ? "without bound" : `up to ${short(bug.check.worst, 2)} times what rounding can explain`;
     byId("choice-answer").replaceChildren(
-      element("p", {}, element("strong", {}, was ? `Yes: ${name} has the bug.` : `No: ${name} has the bug.`), ` ${was ? "Was it a guess? " : ""}The curves do not tell.`),
+      element("p", {}, element("strong", {}, `${first}${name} has the bug.`), ` ${was ? "Was it a guess? " : ""}The curves do not tell.`),
       element("p", {}, `${bug.description} The check tells before the first step: its gradient is off by ${worst}, and the report names the bug.`),
       element("p", {}, element("span", { class: "mono" }, bug.check.diagnosis || bug.check.finding)),
     );
   }
   byId("choose-a").addEventListener("click", () => tell("a"));
   byId("choose-b").addEventListener("click", () => tell("b"));
+  addEventListener("beforeprint", () => { if (!byId("choice-answer").textContent) tell(); });
 }

@@ -21,7 +21,7 @@
     plot.curve([[z - reach, cost(z - h) + secant * (h - reach)], [z + reach, cost(z - h) + secant * (h + reach)]], "var(--orange)", { dash: "6 4" });
     for (const t of [z - h, z + h]) plot.dot(t, cost(t), "var(--orange)", { hollow: true });
     plot.dot(z, cost(z), "var(--blue)");
-    plot.text(width - 12, 12, "secant of the naive check - -", { anchor: "end", colour: "var(--orange)", weight: 600 });
+    legend(host, [["cost", "var(--blue)"], ["secant of the naive check", "var(--orange)", "6 4"]]);
   });
 
   function show() {

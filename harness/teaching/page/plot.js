@@ -94,6 +94,14 @@ class Plot {
   }
 }
 
+// Below a plot, the names of its curves: [name, colour, dash].
+function legend(host, entries) {
+  host.append(element("ul", { class: "legend" }, ...entries.map(([name, stroke, dash = ""]) => {
+    const looks = { "": "solid", "2 3": "dotted", "2 4": "dotted" }[dash] ?? "dashed";
+    return element("li", { style: `color:${stroke}` }, element("span", { style: `border-top-style:${looks}` }), name);
+  })));
+}
+
 function ticks(low, high, count = 5) {
   const raw = (high - low) / count, size = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((k) => k * size).find((s) => s >= raw);

@@ -60,6 +60,6 @@
     }
   }, { rootMargin: "-20% 0px -70% 0px" });
   document.querySelectorAll("main > section").forEach((part) => here.observe(part));
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((answer) => { answer.dataset.open = answer.open; answer.open = true; }));
-  addEventListener("afterprint", () => document.querySelectorAll("details").forEach((answer) => { answer.open = answer.dataset.open === "true"; }));
+  addEventListener("beforeprint", () => document.querySelectorAll("#exercises details").forEach((answer) => { answer.dataset.open = answer.open; answer.open = true; }));
+  addEventListener("afterprint", () => document.querySelectorAll("#exercises details").forEach((answer) => { answer.open = answer.dataset.open === "true"; }));
 }

@@ -2,9 +2,9 @@
 {
   const steps = data.steps, w = steps.w, exact = steps.exact;
   const LOOK = {
-    forward: ["var(--purple)", ""], central: ["var(--orange)", ""], Richardson: ["var(--gold)", "7 4"],
-    "complex step": ["var(--green)", "2 4"], increments: ["var(--blue)", ""],
-  };
+    increments: ["var(--blue)", ""], "complex step": ["var(--green)", "2 4"], forward: ["var(--purple)", ""],
+    Richardson: ["var(--ink)", "2 3"], central: ["var(--orange)", "9 7"],
+  }; // in the order in which they are drawn: where two give the same, both show
   const FLOOR = -17; // an error of zero is drawn here
   const constant = () => { const k = Number(byId("steps-size").value); return k ? 10 ** k : 0; };
   const costPlus = (c) => (t) => pass(moved(data.hand.theta, data.hand.moved, t)).cost + c;
@@ -21,21 +21,16 @@
     });
     plot.add("line", { x1: plot.px(at), x2: plot.px(at), y1: plot.top, y2: plot.py(-17.5), stroke: "var(--ink)", "stroke-dasharray": "3 3" });
     const python = steps.curves.find((row) => row.constant === c);
-    for (const [name, take] of Object.entries(METHODS)) {
-      const [stroke, dash] = LOOK[name];
+    for (const [name, [stroke, dash]] of Object.entries(LOOK)) {
+      const take = METHODS[name];
       plot.curve(grid.map((k) => [k, log(errorOf(take(f, w, 10 ** k)))]), stroke, { dash });
       if (python) python.answers[name].forEach((answer, i) => plot.dot(steps.steps[i], log(errorOf(answer)), stroke, { r: 3, hollow: true }));
       plot.dot(at, log(errorOf(take(f, w, 10 ** at))), stroke);
     }
     const spot = (x, y) => [plot.px(x), plot.py(y)];
-    if (width > 420) plot.text(...spot(-0.1, -11.4), "truncation", { quiet: true, anchor: "end" });
+    if (width > 420) plot.text(...spot(-0.1, -13.4), "truncation", { quiet: true, anchor: "end" });
     plot.text(...spot(-12.6, Math.min(1.2, c ? Math.log10(c) + 0.6 : 0.2)), "rounding", { quiet: true });
-    plot.text(...spot(-10.8, -14.8), "increments, complex step", { colour: "var(--blue)", weight: 600, anchor: "middle" });
-    if (c <= 100) {
-      plot.text(...spot(-3.4, -2.2), "forward", { colour: "var(--purple)", weight: 600, anchor: "end" });
-      plot.text(...spot(-2.5, -7.6), "central", { colour: "var(--orange)", weight: 600 });
-      plot.text(...spot(-2.6, -13.4), "Richardson", { colour: "var(--gold)", weight: 600, anchor: "middle" });
-    }
+    legend(host, Object.keys(METHODS).map((name) => [name, ...LOOK[name]]));
   });
 
   function show() {
