@@ -1,7 +1,7 @@
 """The smallest error in one coordinate that a checker sees, at the size of exercise 4."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from harness.digits.digits_data import load_digits
 from harness.progress import Progress
 from harness.sources.source_table import SOURCES
 from harness.study.checkers import ALARM, HARNESS, Checker, Peer, harness_verdict
-from harness.study.study_tables import aligned
 from reference.measured import GradientSource, Oracle
 from reference.oracles import finite_difference
 from reference.problem import Problem
@@ -98,15 +97,3 @@ def smallest_error(check: Checker, problem: Problem, theta: np.ndarray, i: int) 
         middle = math.sqrt(low * high)
         low, high = (low, middle) if sees(middle) else (middle, high)
     return high
-
-
-def error_table(rows: Sequence[Mapping[str, Any]], left_out: Mapping[str, str]) -> list[str]:
-    """A row for each checker, a column for each coordinate, and who was left out."""
-    if not rows:
-        return []
-    coordinates = list(dict.fromkeys(row["coordinate"] for row in rows))
-    table: list[list[str]] = [["smallest error seen, 400-25-10, m = 5000", *coordinates]]
-    for checker in dict.fromkeys(row["checker"] for row in rows):
-        errors = [row["error"] for row in rows if row["checker"] == checker]
-        table.append([checker, *("not seen" if error is None else f"{error:.1e}" for error in errors)])
-    return [*aligned(table), *(f"{name}: {reason}" for name, reason in left_out.items())]

@@ -10,18 +10,8 @@ from harness.checks.networks.many_networks import check_networks
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, harness_verdict, installed_peers
-from harness.study.smallest_errors import error_table, smallest_errors
-from harness.study.study_tables import (
-    Column,
-    as_text,
-    bug_table,
-    checker_table,
-    interval,
-    listed,
-    milliseconds,
-    rates,
-    with_share,
-)
+from harness.study.smallest_errors import smallest_errors
+from harness.study.study_tables import bug_table, out_of, trial_table
 from harness.study.trials import Case, Flat, Rate, Response, Study, Trial, beside_peers, conduct
 from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
 from reference.user_input import did_you_mean
@@ -63,7 +53,7 @@ def run_study(
     checkers, left_out = beside_peers(_respond, _flat, peers)
     counts = counts_of(problems)
     parts = {kind: zoo_cases(chosen, kind, count, seed) for kind, count in counts.items()}
-    study = conduct(SCHEMA, parts, checkers, progress, left_out=left_out, seed=seed)
+    study = conduct(SCHEMA, parts, checkers, progress, left_out=left_out, seed=seed, naming="source named")
     summary = check_networks(networks, seed, progress=progress, step="correct networks") if networks else None
     sharpness, too_slow = smallest_errors(installed_peers(peers)[0], progress) if with_sharpness else ([], {})
     further = {
@@ -178,62 +168,14 @@ def _bug_row(study: Study, name: str) -> dict[str, Any]:
 
 # -- as text -----------------------------------------------------------------------------------------------------------
 
-CAUGHT, FALSE = {"outcome": ALARM, "bugs": True}, {"outcome": ALARM, "bugs": False}
-COLUMNS = (
-    rates("bugs caught", **CAUGHT),
-    rates("(95%)", show=interval, **CAUGHT),
-    *(rates(group, group=group, **CAUGHT) for group in GROUPS),
-    rates("false alarms", **FALSE),
-    rates("(95%)", show=interval, **FALSE),
-    Column("told apart", lambda study, checker: study.told_apart(checker=checker)),
-    Column("undecided", lambda study, checker: _of_bugs_and_right(study, INCONCLUSIVE, checker=checker)),
-    Column("ms", milliseconds),
-)
-
 
 def table_of(study: Study) -> str:
-    """Every checker, every kind of problem, every bug, and how this harness fared."""
-    problems = study.further["problems"]
-    shown = ", ".join(f"{count} {kind}" for kind, count in problems.items())
-    overview = [
-        f"{len(study.bugs)} bugs on {shown} problems, correct code on {CONTROLS} times as many; seed {study.seed}",
-        "",
-        *checker_table(study, COLUMNS),
-        "",
-        *(f"{group}: {meaning}" for group, meaning in GROUPS.items()),
-        "told apart: caught, with no alarm about correct code on the same problem",
-        "undecided: of bugs / of correct code; ms: the median check",
-        "(95%): Wilson's interval, as if trials were independent",
+    """Every checker on every kind of problem, every bug, correct networks, and the smallest errors seen."""
+    absent = [f"{kind}: {out_of(rate)} bugs change nothing" for kind, rate in absent_bugs(study).items()]
+    networks = study.further["networks"]
+    lines = [f"correct random networks: {networks['counts']}"] if networks else []
+    errors = [
+        f"smallest error seen by {row['checker']} in {row['coordinate']}: {row['error'] or 'none'}"
+        for row in study.further["sharpness"]
     ]
-    by_kind = checker_table(
-        study,
-        [Column(kind, partial(_alarms, kind)) for kind in problems],
-        "bugs caught / false alarms",
-        end=["bugs not there, by enclosure", *absent_bugs(study).values()],
-    )
-    errors = error_table(study.further["sharpness"], study.further["sharpness_not_asked"])
-    return as_text(study, overview, by_kind, bug_table(study, "bugs caught by checker"), _of_harness(study), errors)
-
-
-def _alarms(kind: str, study: Study, checker: str) -> str:
-    return _of_bugs_and_right(study, ALARM, checker=checker, kind=kind)
-
-
-def _of_bugs_and_right(study: Study, outcome: str, **where: str) -> str:
-    return " / ".join(str(study.rate(outcome, bugs=bugs, **where)) for bugs in (True, False))
-
-
-def _of_harness(study: Study) -> list[str]:
-    right, wrong, abstained = (with_share(blamed(study, blame)) for blame in BLAMES)
-    lines = [
-        "This harness",
-        f"  alarms that name the source with the bug: {right}",
-        f"  alarms that name another: {wrong}; that name nobody: {abstained}",
-        f"  correct code on ordinary problems left undecided: {with_share(inconclusive_on_ordinary_problems(study))}",
-    ]
-    if networks := study.further["networks"]:
-        of = {verdict: Rate(count, networks["networks"]) for verdict, count in networks["counts"].items()}
-        false = of["disagree"]
-        lines.append(f"  false alarms on correct random networks: {with_share(false)}, interval {interval(false, 3)}")
-        lines.append(f"  undecided of these: {with_share(of['inconclusive'])}")
-    return lines + listed([f"missed: {t.case} on {t.kind} problem {t.number} ({t.outcome})" for t in study.missed()])
+    return trial_table(study, absent, bug_table(study, "bugs caught by checker"), lines, errors, by="kind")

@@ -121,7 +121,7 @@ def test_misses_and_wrong_names_of_the_zoo_are_shown():
     )  # fmt: skip
     assert [(t.case, t.number) for t in study.missed()] == [("wrong-sign", 1)]
     assert blamed(study, "wrong") == Rate(1, 1)
-    assert "wrong-sign on random problem 1 (pass)" in table_of(study)
+    assert "wrong-sign, random, pass" in table_of(study)
 
 
 SHOWN = study_of(
