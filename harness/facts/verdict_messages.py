@@ -66,11 +66,11 @@ def _kink(fact: Fact) -> str:
     left, right = fact.data["left"], fact.data["right"]
     slopes = f" (left derivative {left:.6g}, right derivative {right:.6g})" if left is not None else ""
     if fact.severity == Severity.NOTE:
-        return f"{fact.where[0]} sits on a kink{slopes}."
+        return f"As far as differences show, {fact.where[0]} is at a kink{slopes}."
     undecided, total = fact.data["undecided"], fact.data.get("total")
     return (
         f"{undecided}{f' of {total}' if total else ''} coordinates cannot be decided: {_places(fact)}. "
-        f"θ sits on a kink{slopes}, where no single value is the derivative."
+        f"As far as differences show, θ is at a kink{slopes}, where no single value is the derivative."
     )
 
 

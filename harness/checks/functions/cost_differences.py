@@ -15,7 +15,8 @@ import numpy as np
 from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.differenced_lines import Group
-from harness.checks.functions.line_stencil import Found, Reported
+from harness.checks.functions.gradient_rounding import gradient_near
+from harness.checks.functions.line_stencil import KINK, Found, Reported
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.slope_search import Search, Seen
 from harness.checks.functions.step_sizes import glance_for, steps_for
@@ -182,7 +183,7 @@ class Differences:
 
     @np.errstate(all="ignore")
     def together(self) -> Group | None:
-        """The difference along a random direction in all coordinates that a first look left without doubt.
+        """The difference along a random direction in all coordinates that a first look left without doubt, or flat.
 
         It is sharper than the first looks, and shows errors that are too small for these, and a cost that has no
         gradient. None where no line is left, or nothing of the budget.
@@ -216,6 +217,8 @@ class Differences:
             is_new = self._experience.contradicted.get(block, 0) < CONVINCING
             search = Search(reported, line, self.near.noise, self.steps, doubts_itself=is_new)
             found = self._look_closely(search, indices, closer=closer)
+            is_flat = found.derivative == 0.0 and found.obstacle != KINK
+            self._is_clear[indices] = is_flat and not reported.is_contradicted(found)
         return self._group(indices, moves, reported, found)
 
     def _group(self, indices: np.ndarray, moves: np.ndarray, reported: Reported, found: Found) -> Group:
@@ -226,6 +229,7 @@ class Differences:
 
     def _reported_along(self, indices: np.ndarray, moves: np.ndarray) -> Reported:
         """What is reported along a direction."""
+        gradient = gradient_near(self.probes.user)
         return Reported(
             float(moves @ self.reported.gradient[indices]),
             float(np.abs(moves) @ self.reported.error[indices]),
@@ -233,6 +237,7 @@ class Differences:
             self._meaningful,
             self._own_scale(indices),
             self.reported.accuracy * _add_up(moves * self._sizes[indices]),
+            lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices]),
         )
 
     def _look_closely(self, search: Search, indices: np.ndarray, *, closer: bool) -> Found:
@@ -253,6 +258,7 @@ class Differences:
         self._experience.learn(block, self.steps, seen.step)
         if closer and not reported.is_contradicted(found):
             found = search.look_closer(seen) or found
+        found = search.hide_behind_jumps(found)
         if reported.is_contradicted(found):
             self._experience.contradicted[block] = self._experience.contradicted.get(block, 0) + 1
         return found

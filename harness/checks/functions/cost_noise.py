@@ -74,7 +74,7 @@ def measure_noise(probes: Probes) -> CostNear:
     step, relative = steps_for(probes.unit)[0], NOISE_ROUNDINGS * probes.unit
     # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
     beside = np.fmin.reduce(np.abs([probes.cost(step_away(probes, sign)) for sign in (1.0, -1.0)]))
-    near = max(near, relative * abs(probes.base))
+    near = max(near, relative * abs(probes.base)) or probes.unit  # a cost of 0 may be that of terms which cancel
     return CostNear(probes, Noise(near, near, step, relative), largest(np.array([probes.base, beside])))
 
 
@@ -136,7 +136,7 @@ def noise_along(line: Line, size: float, noise: Noise, unit: float) -> Noise:
     here = next((scatter for scatter in scatters if scatter > 0.0), 0.0)
     far = np.fmin(near(noise.reach), near(-noise.reach))
     least = noise.relative * abs(line(0.0))
-    here = here or _rounding(line, size, unit)  # steps of a cost that rounds may be wider than all of that
+    here = here or _rounding(line, size, unit) or unit  # steps of a cost that rounds may be wider than all of that
     return noise._replace(near=float(np.nanmin([max(here, least), noise.near])), far=float(np.nanmin([far, noise.far])))
 
 

@@ -138,12 +138,16 @@ class Probes:
 
         def cost(t: float) -> float:
             if t not in known:
-                moved = self.theta.copy()
-                moved[indices] += t * direction
-                known[t] = self.cost(moved)
+                known[t] = self.cost(self.moved(indices, t * direction))
             return known[t]
 
         return cost
+
+    def moved(self, indices: np.ndarray, by: np.ndarray) -> np.ndarray:
+        """θ, with some of its coordinates moved."""
+        moved = self.theta.copy()
+        moved[indices] += by
+        return moved
 
     def in_float64(self) -> "Probes | None":
         """The cost of a θ in float64, if the function computes that in float64 and it is the same cost; else None."""

@@ -1,12 +1,15 @@
 """Derivatives of a cost along coordinates and along directions in groups of them, beside what was reported there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.functions.line_stencil import KINK, Found
-from harness.verdict.comparison import Answer
+from harness.checks.functions.line_stencil import JUMPS, KINK, Found
+from harness.verdict.comparison import Answer, Block
+
+LITTLE = 0.1
+"""Beside what jumps hide of one coordinate, errors of others below this share are no evidence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +88,22 @@ class Differenced:
         partial, errors = (np.array([getattr(each, of) for each in found]) for of in ("derivative", "error"))
         off = abs(group.found.derivative - group.direction @ partial)
         return not off > group.found.error + np.abs(group.direction) @ errors
+
+
+def hide_beside_jumps(reported: Answer, found: Mapping[int, Found], blocks: Sequence[Block]) -> dict[int, Found]:
+    """The differences, of which some contradict what is reported by little beside what jumps hide in their block.
+
+    The cost jumps wherever θ moves, and a coordinate that moves it little meets none of the jumps on its own line.
+    """
+    hidden = dict(found)
+    for block in blocks:
+        known = {i: found[i] for i in block.indices.tolist() if i in found}
+        errors = [each.error for each in known.values() if each.obstacle == JUMPS and np.isfinite(each.error)]
+        least = LITTLE * max(errors, default=0.0)
+        for i, each in known.items():
+            if each.error < abs(reported.gradient[i] - each.derivative) - reported.error[i] <= least:
+                hidden[i] = each._replace(error=least, obstacle=JUMPS)
+    return hidden
 
 
 def open_kinks(

@@ -76,7 +76,7 @@ def measure(
     unit, gradient = max(user.unit, near.probes.unit), gradient_near(user)
     scatter = measure_scatter(user.theta, gradient, first.gradient, unit)
     own_unit = unit_of_gradient(near, gradient, first.gradient, unit)
-    error = bound_rounding(user, gradient, first.gradient, own_unit, scatter=scatter)
+    error = bound_rounding(user, gradient, first.gradient, own_unit, first.cost, scatter=scatter)
     facts = call_elsewhere(user, first, step_away(near.probes), max(GRADIENT_ROUNDINGS * unit, accuracy))
     numbers = first.cost, fine.noise_at_theta.near, first.gradient, error
     broken_rules = (*first.facts, *facts)
@@ -106,6 +106,6 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
             return np.asarray(program(jnp.asarray(flat))[1])
 
         unit = unit_of_gradient(case.near, source, np.asarray(gradient), case.unit)
-        error = bound_rounding(user, source, np.asarray(gradient), unit)
+        error = bound_rounding(user, source, np.asarray(gradient), unit, float(cost))
     cost_error = case.fine.noise_at_theta.near + GRADIENT_ROUNDINGS * case.unit * abs(float(cost))
     return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)

@@ -20,7 +20,7 @@ from harness.checks.functions.cost_differences import (
     Differences,
 )
 from harness.checks.functions.cost_probe import Budget
-from harness.checks.functions.differenced_lines import Differenced, open_kinks
+from harness.checks.functions.differenced_lines import Differenced, hide_beside_jumps, open_kinks
 from harness.checks.functions.function_subject import PLACES_SHOWN, FunctionGradient
 from harness.checks.functions.gradient_case import GradientCase, ask_reference, measure
 from harness.checks.functions.gradient_comparison import (
@@ -32,7 +32,7 @@ from harness.checks.functions.gradient_comparison import (
     settle,
 )
 from harness.checks.functions.gradient_rounding import holds_float32, range_nearby
-from harness.checks.functions.line_stencil import Found
+from harness.checks.functions.line_stencil import KINK, Found
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice, find_cached_gradient
 from harness.checks.functions.taylor_remainder import check_remainders
 from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments
@@ -160,6 +160,7 @@ def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> 
     others = [] if reference is None else [ask_reference(case, reference)]
     for other in others:
         seen = _examine_rivals(case, differences, seen, other)
+    seen = replace(seen, found=hide_beside_jumps(case.reported, seen.found, case.layout.blocks))
     scale = measure_scale(case, seen.found)
     seen = _accept_conventions(case, differences, seen)
 
@@ -194,7 +195,7 @@ def _difference_all(case: GradientCase, differences: Differences) -> tuple[Diffe
     pair = _compare_quickly(case, seen)
     if pair.disagrees:
         return replace(seen, found=_sharpen(differences, seen, pair)), ()
-    if together is None or not together.is_wrong:
+    if together is None or not (together.is_wrong or together.found.obstacle == KINK):
         return seen, ()
     seen = _difference_each(case, differences, closely=True)
     pair = _compare_quickly(case, seen)

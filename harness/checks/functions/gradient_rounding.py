@@ -32,6 +32,10 @@ RIGHT_NEARBY = 1e-4
 OF_FLOAT32 = 1e-3
 """A sum in float64 of a million terms in float32 has so many of their roundings."""
 
+EXPONENT_ROUNDINGS = 4.0
+"""exp(a - b) of two numbers a and b, each off by a rounding or two, is off by so many roundings of them; half of the
+digits are left at least."""
+
 CONDITION_GAIN = 16.0
 """Rounding moves every entry of θ and of every intermediate result; one random direction shows only their sum."""
 
@@ -56,12 +60,14 @@ def bound_rounding(
     source: Gradient,
     gradient: np.ndarray,
     unit: float,
+    cost: float,
     *,
     scatter: np.ndarray | None = None,
 ) -> np.ndarray:
     """The error bound of a gradient: some roundings of it, and by how much it changes when θ is rounded.
 
-    Roundings of the largest entry in a block would hide entries that are very much smaller. These are given what
+    A formula may take exp of numbers as large as the cost, as exp(log φ - log Φ) does, which is off by roundings of
+    these. Roundings of the largest entry in a block would hide entries that are very much smaller. These are given what
     they scatter by, where that was measured.
 
     Parameters
@@ -72,13 +78,16 @@ def bound_rounding(
         The gradient at θ.
     unit : float
         u of the precision in which it is computed.
+    cost : float
+        The cost at θ.
     scatter : (n,) array, optional
     """
     theta = user.theta
     width = np.sqrt(unit) * np.abs(theta) * random_direction(theta.size)
     up, down = source(theta + width), source(theta - width)
     moved = np.nan_to_num(np.abs(up - down), nan=0.0, posinf=0.0) * np.sqrt(unit)
-    rounded = GRADIENT_ROUNDINGS * unit * user.layout.largest_in_block(gradient)
+    of_exponents = np.fmin(EXPONENT_ROUNDINGS * unit * abs(cost), np.sqrt(unit))
+    rounded = max(GRADIENT_ROUNDINGS * unit, of_exponents) * user.layout.largest_in_block(gradient)
     if scatter is not None and unit <= UNIT_ROUNDOFF["float64"]:
         own = GRADIENT_ROUNDINGS * unit * np.abs(gradient) + CONDITION_GAIN * scatter
         is_hidden = rounded > MEANINGLESS["float64"] * np.abs(gradient)

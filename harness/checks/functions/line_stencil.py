@@ -158,14 +158,17 @@ class Reported:
         The size of θ on this line, where it is not zero: a function may bend at that scale, however small.
     accepted : float
         The error that the accuracy of the gradient accepts.
+    elsewhere : callable
+        The derivative that is reported at another place of the line.
     """
 
     derivative: float
     error: float
     size: float
     meaningful: float
-    scale: float = np.inf
-    accepted: float = 0.0
+    scale: float
+    accepted: float
+    elsewhere: Line
 
     def distance(self, found: Found) -> float:
         """|reported - found|."""

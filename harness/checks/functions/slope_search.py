@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.cost_jumps import OVER_JUMPS, TREAD, Jumps, Support
+from harness.checks.functions.cost_jumps import TREAD, Jumps, is_slope_between_jumps
 from harness.checks.functions.line_stencil import (
     EDGE,
     JUMPS,
@@ -60,6 +60,9 @@ STEPS_BESIDE = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59)
 VANISHING = 1e-3
 """Derivatives below this share of those one step away, error bounds included, vanish at θ, as at a minimum."""
 
+HIDDEN = 2.0
+"""Jumps that make up what a slope lacks to half of it may hide so many times as much."""
+
 NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
 """The confirming step leaves noise of one part in so many of the contradiction; one-sided slopes need more room."""
 
@@ -70,7 +73,6 @@ class Seen(NamedTuple):
     Attributes
     ----------
     best, step : the difference with the smallest error bound that contradicts nothing, and its step
-    support : Support
     steepest : float
         The largest slope within the widest stencil.
     met_edge : whether a stencil left the domain
@@ -80,7 +82,6 @@ class Seen(NamedTuple):
 
     best: Found = Found()
     step: float = 0.0
-    support: Support = Support()
     steepest: float = 0.0
     met_edge: bool = False
     has_jumps: bool = False
@@ -183,6 +184,16 @@ class Search:
         steps = [*reversed(self._wider_steps()), self.steps[0]]
         return Search(self.reported, self.line, noise, steps, has_jumps=True)
 
+    def hide_behind_jumps(self, found: Found) -> Found:
+        """What was found, hidden by jumps if it contradicts a report that is the slope between these."""
+        if not (self.doubts_itself and self.reported.is_contradicted(found)):
+            return found
+        return self._hidden(found) if is_slope_between_jumps(self.reported, self.line, self.noise, found) else found
+
+    def _hidden(self, found: Found) -> Found:
+        """A difference that jumps explain."""
+        return found._replace(error=HIDDEN * self.reported.distance(found), obstacle=JUMPS)
+
     # -- one step ------------------------------------------------------------------------------------------------------
 
     def _look(self, seen: Seen, step: float) -> tuple[Found, Seen]:
@@ -193,7 +204,6 @@ class Search:
 
     def _keep(self, seen: Seen, found: Found, step: float) -> Seen:
         """What is known after one more step."""
-        seen = seen._replace(support=min(seen.support, Support(self.reported.distance(found) + found.error, step)))
         if found.obstacle == EDGE:  # one side alone decides nothing
             found, seen = Found(obstacle=EDGE), seen._replace(met_edge=True)
         if self.reported.is_contradicted(found):
@@ -253,9 +263,9 @@ class Search:
         if found.obstacle in (EDGE, KINK) and not self._converges(seen, found, closer, step, narrow):
             return None, seen
         jumps = Jumps(self.reported, self.line, self.noise, narrow, closer)
-        is_staircase, steps = jumps.are_all_of_it(), OVER_JUMPS if self.doubts_itself else ()
-        if is_staircase or jumps.make_up_what_is_lacking(self.reported.distance(found), seen.support, steps):
-            return None, seen._replace(has_jumps=True, is_staircase=is_staircase)
+        is_staircase = jumps.are_all_of_it()
+        if is_staircase or (self.doubts_itself and jumps.hide_what_is_lacking()):
+            return None, seen._replace(best=self._hidden(closer), has_jumps=True, is_staircase=is_staircase)
         best, at = (closer, narrow) if closer.error < found.error and _is_smooth(closer) else (found, step)
         if self.doubts_itself and _is_smooth(best) and self._may_be_scatter(best, at):
             return None, seen

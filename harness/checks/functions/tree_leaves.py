@@ -119,7 +119,9 @@ def _refusal(array: Any) -> str:
     library = kind.__module__.partition(".")[0]
     if library in INSTEAD:
         return f"{kind.__name__} of {library}; give {INSTEAD[library]}"
-    return f"a {kind.__name__}; give a dict, list or tuple of arrays" if isinstance(array, (Mapping, set)) else ""
+    if isinstance(array, set):
+        return "a set; give a dict, list or tuple of arrays"
+    return f"a {kind.__name__}" if isinstance(array, Mapping) else ""
 
 
 def _of_dtype(values: np.ndarray, given: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
 from harness.checks.random_directions import random_directions
 
@@ -38,7 +39,7 @@ class VectorFunction:
         if not callable(fun):
             raise TypeError(f"the function must be callable as fun(theta), not {type(fun).__name__}")
         self._fun, self._args, self.name = fun, args, name
-        theta = to_numpy(theta, "theta")
+        theta = _to_one_array(theta)
         self.theta = theta if theta.dtype.kind == "f" else theta.astype(np.float64)
         first = self.values(self.theta.copy())
         if not first.size:
@@ -116,6 +117,18 @@ class VectorFunction:
         sizes = np.fmax(self.scale, slopes)
         sizes = np.where(np.isfinite(sizes) & (sizes > 0.0), sizes, sizes[np.isfinite(sizes)].max(initial=0.0) or 1.0)
         return random_directions(1, self.size, seed=0)[0] * sizes.max(initial=0.0) / sizes / np.sqrt(self.size)
+
+
+def _to_one_array(theta: Any) -> np.ndarray:
+    try:
+        return to_numpy(theta, "theta")
+    except TypeError:
+        if branch := take_apart(theta):
+            raise TypeError(
+                f"theta must be one array, whose entries belong to the columns of the matrix, not a {branch.kind}; "
+                "give one array, and take it apart inside of fun"
+            ) from None
+        raise
 
 
 def _of_size(name: str, answered: Any, size: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import linalg
+from scipy import linalg, special
 
 from harness import check_gradient
 from harness.checks.functions.step_sizes import STEPS
@@ -163,6 +163,12 @@ def steep(cost, slope, factor=1.0):
     return lambda t: (cost(t[0]) + t[1] ** 2, np.array([slope(t[0]), factor * 2 * t[1]]))
 
 
+def probit(t, factor=1.0):
+    """-log Φ, and its slope as exp(log φ - log Φ), which loses the digits that both logarithms need."""
+    log_cdf = special.log_ndtr(t)
+    return -np.sum(log_cdf), -factor * np.exp(-0.5 * t * t - 0.5 * np.log(2.0 * np.pi) - log_cdf)
+
+
 def log_of(t):
     return math.log(t[0]) + math.log(t[1])
 
@@ -226,6 +232,12 @@ CASES = {
         KINK,
     ),
     "very many jumps beside θ": (dense_jumps, [0.2, 0.1, -0.013, -15.0], "agree"),
+    "partial derivatives without a gradient": (
+        lambda t: (np.sqrt(np.abs(t[0] * t[1])), np.zeros(2)),
+        [0.0, 0.0],
+        "inconclusive",
+        KINK,
+    ),
     "a jump at θ": (lambda t: (np.sum(np.floor(t)), np.zeros(2)), [1.0, 1.7], "inconclusive", Kind.ROUGH_COST),
     # each of three ties moves alone without moving the median, and yet a subgradient is no bug
     "median": (median, [0.4, -1.0, 2.0, 0.1, 3.0], "agree"),
@@ -269,6 +281,8 @@ CASES = {
     "a wave of a few roundings, wrong": (steep(*FINE_WAVE, 1.005), [1.0, 1.0], "disagree"),
     "wiggles too fine for the first step": (wiggling(0.0), THETA, "disagree"),
     "wiggles too fine, right": (wiggling(1e-2), THETA, "inconclusive"),
+    **{f"exponentials of {z}": (probit, [z], "agree") for z in (-3.0, -142.5, -412.5)},
+    "exponentials, off": (lambda t: probit(t, 1.0 + 1e-7), [-142.5], "disagree"),
     # costs that climb by jumps
     "rounded to three digits": (rounded_to_three_digits, theta_of(), "inconclusive", Kind.COST_JUMPS),
     "rounded to three digits, wrong": (times(2.0, rounded_to_three_digits), theta_of(), "disagree"),

@@ -192,6 +192,11 @@ def test_half_of_a_hessian_is_named():
         ),
         (lambda: check_jacobian(sines, X, vjp=lambda x, w: w), ValueError, "vjp must answer 4 numbers, not 5"),
         (lambda: check_hessian(sines, X, lambda x: right(x)), ValueError, "gradient must answer 4 numbers"),
+        (
+            lambda: check_jacobian(sines, {"a": X}, right),
+            TypeError,
+            "theta must be one array, .*, not a dict;",
+        ),
         (lambda: check_jacobian(*[X, X, right]), TypeError, "must be callable as fun.theta., not ndarray"),
     ],
 )

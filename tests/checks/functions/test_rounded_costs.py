@@ -71,7 +71,9 @@ def test_where_the_cost_rounds_to_a_constant_what_is_right_is_undecided(fun, the
     ],
 )
 def test_a_constant_beside_larger_derivatives_or_one_of_slope_zero_agrees(fun, theta):
-    assert check_gradient(fun, np.array(theta)).verdict == "agree"
+    report = check_gradient(fun, np.array(theta))
+    assert report.verdict == "agree"
+    assert report.smallest_visible[0] > 0.0, "what is constant may have rounded"
 
 
 OFF = {
@@ -162,8 +164,31 @@ def logistic(seed):
     return fun, 2.5 * rng.standard_normal(10)
 
 
+def sure_of_the_wrong_class(seed, factor=1.0):
+    """A logistic regression with an example whose log(1 - p) climbs by jumps that may be as wide as a parameter."""
+    rng = np.random.default_rng(seed)
+    X, w = rng.standard_normal((50, 10)), rng.standard_normal(10)
+    y = (X @ w > 0) * 1.0
+    X[0] *= rng.uniform(30.0, 36.7) / (X[0] @ w)
+    y[0] = 0.0
+
+    def fun(w):
+        p = 1.0 / (1.0 + np.exp(-X @ w))
+        cost = -np.mean(y * np.log(p) + (1.0 - y) * np.log(1.0 - p)) + 0.05 * w @ w
+        return cost, factor * X.T @ (p - y) / 50.0 + 0.1 * w
+
+    return fun, w
+
+
+def rounded_squares(width):
+    return lambda t: (float(np.sum(np.square(np.round(t / width) * width))), np.zeros_like(t))
+
+
 IN_PART = {
-    **{f"log loss at {z}": log_loss_at(z) for z in (30.5, 31.7, 33.2)},
+    **{f"log loss at {z}": log_loss_at(z) for z in (30.5, 31.7, 33.2, 35.3, 36.1)},
+    "log(1 - p) alone": (summed(lambda t: -np.log(1.0 - 1.0 / (1.0 + np.exp(-t))), expit), np.array([35.7])),
+    **{f"sure of the wrong class, {seed}": sure_of_the_wrong_class(seed) for seed in (1, 3, 7)},
+    **{f"squares rounded to {x}": (rounded_squares(x), np.array([0.3, -1.3, 0.7])) for x in (1e-2, 1e-4, 1e-5)},
     **{f"a term in float32, {w}": (in_part_float32, np.array([w])) for w in (0.126, -0.6, 1.3)},
     **{f"logistic regression, {seed}": logistic(seed) for seed in (12, 19, 29)},
 }
@@ -175,6 +200,16 @@ def test_a_cost_that_rounds_in_part_accuses_nobody_and_hides_no_gross_error(fun,
         assert check_gradient(fun, theta).verdict != "disagree"
         wrong = check_gradient(lambda w: (fun(w)[0], 2.0 * fun(w)[1] + 1.0), theta)
     assert wrong.verdict != "agree"
+
+
+@pytest.mark.parametrize(
+    ("fun", "theta"),
+    [(lambda w, z=z: (log_loss_at(z)[0](w)[0], 2.0 * log_loss_at(z)[0](w)[1]), np.array([z])) for z in (33.2, 35.3)]
+    + [sure_of_the_wrong_class(seed, 1.5) for seed in (0, 1)],
+)
+def test_jumps_hide_no_factor(fun, theta):
+    with np.errstate(all="ignore"):
+        assert check_gradient(fun, theta).verdict == "disagree"
 
 
 BESIDE_A_MINIMUM = {
