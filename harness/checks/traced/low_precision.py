@@ -23,11 +23,13 @@ from harness.bounds.program_bound import (
     floor_of,
     is_wide,
     largest_in_block,
+    no_less_than_typical,
     of_nothing_known,
     spread,
 )
 from harness.bounds.tolerances import (
     ABSOLUTE,
+    ALL_COORDINATES,
     DERIVATIVE_ROUNDINGS,
     MEANINGLESS,
     MEANT,
@@ -139,6 +141,7 @@ def bound_of_mode(
     this way, and for JAX's own derivative of a formula, whose tail may underflow.
     """
     off = np.abs(reported - true.derivative)
+    typical = partial(no_less_than_typical, blocks=scope.blocks)
     floor = floor_of(reported.ravel(), scope.blocks, mode.coarsest).reshape(reported.shape)  # of every bound
     if borrows and not mode.has_solver and scope.covers(true.error + floor, off):
         return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
@@ -146,7 +149,9 @@ def bound_of_mode(
         # what a rounding of the arguments moves costs a call by JAX, and a run of the interpreter far more
         rngs = np.random.default_rng(point.case.seed + 7).spawn(ROUNDED_ARGUMENTS)
         runs = chain([reported], (mode.at_rounded_arguments(rng, *request) for rng in rngs))
-        error = spread(runs, mode.coarsest, lambda found: scope.covers(true.error + floor + found, off))
+        error = typical(
+            spread(runs, mode.coarsest, lambda found: scope.covers(true.error + floor + typical(found), off))
+        )
         if scope.covers(true.error + floor + error, off):
             return Bound(error, frozenset([SPREAD])), 0.0
     by_solvers, share = np.zeros(reported.shape), 0.0
@@ -166,6 +171,8 @@ def bound_of_mode(
 
     found = _bound(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
     error = np.maximum(found.error + by_solvers, of_terms)
+    if point.case.is_large:
+        error = typical(error)
     if mode.coarsest > UNIT_ROUNDOFF["float64"] and has_rules(point.case.program):
         is_small = partial(scope.is_small, true=true, precision=point.program.precision)
         is_excused = is_small(error) | is_small(off - true.error) | ~np.isfinite(off) | ~point.keeps_value[:, None]
@@ -181,9 +188,15 @@ def bound_of_mode(
 def bound_of_slopes(
     program: ProgramAtPoint, along: Any, weights: np.ndarray, sides: OneSided, blocks: Sequence[Block]
 ) -> Bound:
-    """A bound on the error of increments, which run in float64. Limits from points nearby have their own error."""
-    derived = program.bound(along, weights) if sides.is_smooth else np.full(sides.right.shape, np.inf)
-    rngs = np.random.default_rng(program.seed).spawn(RANDOM_INCREMENTS)
+    """A bound on the error of increments, which run in float64. Limits from points nearby have their own error.
+
+    Beside what a coarser type rounds, that is next to nothing: then one run estimates it, and of many inputs no bound
+    is derived, which costs more.
+    """
+    is_coarse = program.coarsest > UNIT_ROUNDOFF["float64"]
+    is_derived = sides.is_smooth and not (is_coarse and program.inputs.size > ALL_COORDINATES)
+    derived = program.bound(along, weights) if is_derived else np.full(sides.right.shape, np.inf)
+    rngs = np.random.default_rng(program.seed).spawn(1 if is_coarse else RANDOM_INCREMENTS)
     runs = chain([sides.right], (rounded_slopes(program, rng, along, weights, sides) for rng in rngs))
     found = _bound(sides.right, derived, runs, blocks, UNIT_ROUNDOFF["float64"], lambda _: False)
     return Bound(found.error + sides.error, found.kinds)

@@ -105,10 +105,9 @@ class Layout:
         return [x.astype(t) for x, t in zip(self.wide_arrays(vectors, conjugate=conjugate), self.dtypes)]
 
     def wide_arrays(self, vectors: np.ndarray, *, conjugate: bool = False) -> list[np.ndarray]:
-        """Vectors, (count, size), as arrays in float64 and complex128."""
+        """Vectors, (count, size), as arrays in float64 and complex128; views of the vectors where these are real."""
         found = []
-        for block, shape, double in zip(self.blocks, self.shapes, self.is_complex):
-            part = vectors[:, block.indices]
+        for part, shape, double in zip(np.split(vectors, self._ends[:-1], axis=1), self.shapes, self.is_complex):
             if double:
                 real, imaginary = np.split(part, 2, axis=1)
                 part = real + (-1j if conjugate else 1j) * imaginary
