@@ -31,15 +31,11 @@ class AuditedFunction:
 
     Attributes
     ----------
-    series : callable
-        The function over power series, z + t -> f(z + t).
-    points : floats
-        The arguments.
-    libraries : mapping
-        From a library to its function: a path such as "jax.nn.silu", or ``function(library, x)``. For SciPy it is the
-        derivative.
-    orders : ints
-        The derivatives that are measured.
+    series : the function over power series, z + t -> f(z + t)
+    points : the arguments
+    libraries : from a library to its function: a path such as "jax.nn.silu", or ``function(library, x)``; for SciPy it
+        is the derivative
+    orders : the derivatives that are measured
     """
 
     name: str

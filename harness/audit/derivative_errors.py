@@ -34,14 +34,10 @@ class Error:
 
     Attributes
     ----------
-    z, true, answered : floats
-        The argument, the true derivative rounded to float64, and the library's.
-    ulps : float
-        |answered - true| in units in the last place of the true derivative.
-    harm : str
-        One of `HARMS`.
-    far : float
-        How many powers of ten the argument is away from 1.
+    z, true, answered : the argument, the true derivative rounded to float64, and the library's
+    ulps : |answered - true| in units in the last place of the true derivative
+    harm : one of `HARMS`
+    far : how many powers of ten the argument is away from 1
     """
 
     z: float

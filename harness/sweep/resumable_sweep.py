@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.progress import Progress, silent
 from harness.sweep.rows import Row, prepare
 from harness.sweep.settings import Settings
-from harness.sweep.store import LARGEST_SEED, Store, open_to_write
+from harness.sweep.store import LARGEST_SEED, open_to_write
 from harness.sweep.worker_pools import Pool, make_rows
 
 CHUNK = {"networks": 25, "functions": 10, "activations": 2}  # rows a task: some tenths of a second
@@ -27,27 +27,18 @@ def sweep(
     progress: Progress = silent,
     report_damage: Callable[[list[int]], object] = lambda seeds: None,
 ) -> int:
-    """Make the rows of the seeds that the file has not got yet, and answer how many these were.
-
-    Damaged rows are removed first, and made again.
+    """Make the rows of the seeds that the file has not got yet or that are damaged, and return how many these were.
 
     Whatever ends it (an exception, Ctrl-C, kill -9, a full disk), the file holds whole rows, and the same call goes on.
 
     Parameters
     ----------
-    path : path
-        The SQLite file; made if need be.
-    settings : Settings
-    seeds : range
-        A row for each.
-    pool : context manager of Pool
-        `this_machine` or `dask_cluster`.
-    limit : float
-        Seconds that a row may take.
-    progress : callable, optional
-        Called as ``progress("sweep", done, total)``.
-    report_damage : callable, optional
-        Called with the seeds of the rows that were damaged, if there are any.
+    path : the SQLite file; made if need be
+    seeds : a row for each
+    pool : `this_machine` or `dask_cluster`
+    limit : seconds that a row may take
+    progress : called as ``progress("sweep", done, total)``
+    report_damage : called with the seeds of the rows that were damaged, if there are any
 
     Raises
     ------
@@ -62,15 +53,20 @@ def sweep(
     with pool as workers, open_to_write(path, settings.in_full()) as store:
         if damaged := store.drop_damaged():
             report_damage(damaged)
-        there, rows = store.count(seeds), _Rows(store)
+        there, made, stored = store.count(seeds), 0, time.monotonic()
+        waiting: list[Row] = []
         progress("sweep", there, len(seeds))
         try:
-            for made in _made(store.missing(seeds, CHUNK[settings.kind]), workers, settings, limit):
-                rows.add(made)
-                progress("sweep", there + rows.added, len(seeds))
+            for rows in _made(store.missing(seeds, CHUNK[settings.kind]), workers, settings, limit):
+                waiting += rows
+                made += len(rows)
+                if time.monotonic() - stored > STORE_EVERY:
+                    batch, waiting, stored = waiting, [], time.monotonic()
+                    store.add(batch)
+                progress("sweep", there + made, len(seeds))
         finally:
-            rows.store()
-        return rows.added
+            store.add(waiting)
+        return made
 
 
 def _made(chunks: Iterator[list[int]], workers: Pool, settings: Settings, limit: float) -> Iterator[list[Row]]:
@@ -90,22 +86,3 @@ def _made(chunks: Iterator[list[int]], workers: Pool, settings: Settings, limit:
             except CancelledError:
                 workers.check()
                 raise OSError("a worker has given up; the same command goes on") from None
-
-
-class _Rows:
-    """Rows on their way to the file, to which they are written twice a second."""
-
-    def __init__(self, store: Store) -> None:
-        self.file, self.added, self.stored = store, 0, time.monotonic()
-        self.waiting: list[Row] = []
-
-    def add(self, rows: list[Row]) -> None:
-        self.waiting += rows
-        self.added += len(rows)
-        if time.monotonic() - self.stored > STORE_EVERY:
-            self.store()
-
-    def store(self) -> None:
-        rows, self.waiting = self.waiting, []
-        self.file.add(rows)
-        self.stored = time.monotonic()

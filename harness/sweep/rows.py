@@ -26,20 +26,12 @@ class Row(NamedTuple):
 
     Attributes
     ----------
-    seed : int
-        What decides the check.
-    shape : str
-        What was checked.
-    verdict : str
-        One of `VERDICTS`.
-    worst : float or None
-        The largest |difference| / bound between any two sources; None where nothing could be compared.
-    outliers : str
-        The sources named, separated by commas.
-    facts : str
-        Why the verdict is not "agree": a list of facts (JSON).
-    seconds, times : float, str
-        Of the whole check, and of each source (JSON).
+    shape : what was checked, in words
+    verdict : one of `VERDICTS`
+    worst : the largest |difference| / bound between any two sources; None where nothing could be compared
+    outliers : the sources named, separated by commas
+    facts : why the verdict is not "agree": a list of facts (JSON)
+    seconds, times : of the whole check, and of each source (JSON)
     """
 
     seed: int

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from harness.provenance import code_and_libraries
 from harness.seals import checksum
@@ -16,14 +17,10 @@ class Settings:
 
     Attributes
     ----------
-    kind : str
-        One of `KINDS`.
-    activations : tuple of str
-        Those that hidden layers of random networks draw from; empty for all that are registered.
-    sources : tuple of str
-        Names as `cross_check` takes them; empty for the default ones.
-    extremes : bool
-        Whether some θ and X of random networks are zero, hold ties, or are large enough to saturate.
+    kind : one of `KINDS`
+    activations : those that hidden layers of random networks draw from; empty for all that are registered
+    sources : names as `cross_check` takes them; empty for the default ones
+    extremes : whether some θ and X of random networks are zero, hold ties, or are large enough to saturate
     """
 
     kind: str = "networks"
@@ -37,18 +34,13 @@ class Settings:
         if self.kind != "networks" and (self.activations or self.sources):
             raise ValueError(f"activations and sources are chosen for networks alone, and this sweep is of {self.kind}")
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Settings":
-        given = json.loads(text)
-        return cls(given["kind"], tuple(given["activations"]), tuple(given["sources"]), given["extremes"])
-
     @classmethod
     def from_stamp(cls, stamp: dict[str, str]) -> "Settings":
         """The settings of a file, from what it is stamped with."""
-        return cls.from_json(json.dumps({field.name: json.loads(stamp[field.name]) for field in fields(cls)}))
+        given: dict[str, Any] = {field.name: json.loads(stamp[field.name]) for field in fields(cls)}
+        for name in ("activations", "sources"):
+            given[name] = tuple(given[name])  # JSON has lists alone
+        return cls(**given)
 
     def in_full(self) -> dict[str, str]:
         """Settings and version as text, by name: what a file of rows is stamped with."""

@@ -24,22 +24,14 @@ class SweepSummary:
 
     Attributes
     ----------
-    stamp : dict
-        Settings and version, as text.
-    rows, first, last : int
-        How many rows, and their smallest and largest seed.
-    counts : dict
-        How many of each verdict.
-    outliers : dict
-        How often each source was named, alone or with others.
-    reasons : dict
-        The kinds of facts for which rows are inconclusive, and how many rows each; a row may have several.
-    examples : list of dicts
-        The first rows that disagree, or could not be checked, with their facts.
-    worst : float or None
-        The largest |difference| / bound where all agree.
-    seconds : float
-        What the rows took together, on one core.
+    stamp : settings and version, as text
+    first, last : the smallest and the largest seed
+    counts : how many rows of each verdict
+    outliers : how often each source was named, alone or with others
+    reasons : kinds of facts for which rows are inconclusive, and how many rows each; a row may have several
+    examples : the first rows that disagree, or could not be checked, with their facts
+    worst : the largest |difference| / bound where all agree
+    seconds : that the rows took together, on one core
     """
 
     stamp: dict[str, str]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,6 @@ import pytest
 from harness import FAULTS
 from harness.bounds.network_bound import Bound
 from harness.checks.networks.random_problems import random_problem
-from harness.figure_style import png
 from harness.sources.backprop_steps import Backprop
 from harness.study import smallest_errors, zoo_cases
 from harness.study.checkers import ALARM, HARNESS, PASS
@@ -67,12 +67,9 @@ def test_kinds_of_problem_are_what_their_names_say():
     assert 0.3 < np.mean(distance < 1e-14) < 0.7
 
 
-def test_a_slow_kind_has_fewer_problems_but_never_none():
+def test_every_bug_of_the_zoo_has_a_group_and_a_slow_kind_has_fewer_problems():
     assert counts_of(30)["785 parameters"] < counts_of(30)["random"] == 30
     assert min(counts_of(QUICK["problems"]).values()) == 1
-
-
-def test_every_bug_of_the_zoo_has_a_group():
     groups = {name: group_of(bug) for name, bug in FAULTS.items()}
     assert set(groups.values()) == set(GROUPS)
     assert groups["wrong-loss"] == "cost"
@@ -105,7 +102,7 @@ def test_a_bug_that_leaves_the_answer_unchanged_is_not_there(bug, sizes, l2, pre
 
 
 def test_correct_code_is_never_excluded():
-    for number in range(100):
+    for number in range(40):
         problem, theta = random_problem((7, number))
         assert not Enclosure(problem, theta).excludes(Backprop()), f"random_problem((7, {number}))"
 
@@ -179,20 +176,14 @@ def test_progress_ends_with_the_last_of_each_step(study, steps):
 
 def test_the_document_is_json_with_every_count(study):
     document = json.loads(json.dumps(document_of(study), allow_nan=False))
-    assert document["schema"] == "harness.study/2"
     harness, course, _ = document["checkers"]
-    assert harness["name"] == HARNESS
-    caught, course_caught = (
-        lambda **where: study.rate(ALARM, bugs=True, **where).to_dict(),
-        lambda **where: study.rate(ALARM, bugs=True, checker="course, 1e-9", **where).to_dict(),
-    )
-    assert harness["caught"] == caught(checker=HARNESS)
+    caught = partial(study.rate, ALARM, bugs=True, checker="course, 1e-9")
+    assert (harness["name"], harness["caught"]["count"]) == (HARNESS, study.count(checker=HARNESS, outcome=ALARM))
     assert harness["false_alarms"] == study.rate(ALARM, bugs=False, checker=HARNESS).to_dict()
-    assert course["caught_by_kind"]["ex4-like"] == course_caught(kind="ex4-like")
-    assert course["caught_by_group"]["cost"] == course_caught(group="cost")
-    assert document["bugs"]["targets-shifted"]["caught"]["course, 1e-9"] == course_caught(bug="targets-shifted")
+    assert course["caught_by_kind"]["ex4-like"] == caught(kind="ex4-like").to_dict()
+    assert course["caught_by_group"]["cost"] == caught(group="cost").to_dict()
+    assert document["bugs"]["targets-shifted"]["caught"]["course, 1e-9"] == caught(bug="targets-shifted").to_dict()
     assert set(document["bugs"]) == set(BUGS)
-    assert document["networks"]["counts"]["disagree"] == 0
 
 
 def test_the_table_has_every_checker_on_every_kind_and_every_bug(study):
@@ -202,22 +193,16 @@ def test_the_table_has_every_checker_on_every_kind_and_every_bug(study):
     assert max(map(len, text.splitlines())) <= 140
 
 
-def test_the_figure_has_a_row_for_every_checker_and_says_which_bugs_it_counts(study):
-    figure = detection_power(document_of(study))
+def test_the_figure_has_a_row_for_every_checker_and_no_mark_is_cut_or_hides_another(study):
+    figure, checkers = detection_power(document_of(study)), (HARNESS, *RULES)
+    figure.draw_without_rendering()
     missed, false = ([bar.get_bbox().width for bar in ax.patches] for ax in figure.axes)  # pyright: ignore[reportAttributeAccessIssue]
-    gradients = [study.rate(ALARM, bugs=True, checker=checker, group="gradient") for checker in (HARNESS, *RULES)]
-    correct_code = [study.rate(ALARM, bugs=False, checker=checker) for checker in (HARNESS, *RULES)]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [HARNESS, *RULES]
+    gradients = [study.rate(ALARM, bugs=True, checker=checker, group="gradient") for checker in checkers]
     assert missed == pytest.approx([100.0 * (1.0 - rate.share) for rate in gradients])
-    assert false == [100.0 * rate.share for rate in correct_code]
+    assert false == [100.0 * study.rate(ALARM, bugs=False, checker=checker).share for checker in checkers]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [*checkers]
     counted = sum(group_of(FAULTS[bug]) == "gradient" for bug in study.bugs)
     assert f"{counted} of {len(BUGS)} bugs" in figure.axes[0].get_title()
-    assert png(figure).startswith(b"\x89PNG")
-
-
-def test_no_mark_of_the_figure_is_cut_or_hides_another(study):
-    figure = detection_power(document_of(study))
-    figure.draw_without_rendering()
     for ax in figure.axes:
         marks = [line for line in ax.lines if line.get_label() in KINDS]
         assert ax.get_xlim()[0] < 0.0
