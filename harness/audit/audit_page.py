@@ -2,6 +2,7 @@
 
 from harness.audit.derivative_errors import ABSOLUTE, MET
 from harness.audit.rule_audit import DERIVATIVES, REGIONS, Audit, Audited, Finding
+from harness.wording import distinct_digits
 
 HEAD = """# Audit of derivative rules
 
@@ -64,14 +65,8 @@ def _derivative(rule: Audited) -> str:
 
 def _finding(finding: Finding) -> str:
     rule, error = finding.rule, finding.error
-    numbers = " | ".join((finding.where, *_apart(error.answered, error.true)))
+    numbers = " | ".join((finding.where, *distinct_digits(error.answered, error.true)))
     return f"| {rule.library} | {_derivative(rule)} | {error.harm} | {numbers} |\n"
-
-
-def _apart(answered: float, true: float) -> tuple[str, str]:
-    """Both numbers, with six digits or as many as it takes to distinguish them."""
-    pairs = [(f"{answered:.{digits}g}", f"{true:.{digits}g}") for digits in range(6, 18)]
-    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1])
 
 
 def _errors(rule: Audited) -> str:

@@ -151,13 +151,15 @@ def audit_rules(libraries: Sequence[str] = LIBRARIES, only: Sequence[str] = (), 
     Raises
     ------
     ValueError
-        For a library or function that is not audited.
+        For a library or function that is not audited, and where no library has any of the functions.
     """
     _require("library", libraries, LIBRARIES)
     _require("function", only, [function.name for function in AUDITED])
     here = [library for library in libraries if find_spec(library) is not None]
     chosen = [function for function in AUDITED if not only or function.name in only]
     tasks = [(f, library, n) for library in here for f in chosen if library in f.libraries for n in f.orders]
+    if here and not tasks:
+        raise ValueError(f"{first_few(here, 50)} has no derivative of {first_few(only, 50)} to audit")
     rules, lacking = [], []
     for done, (function, library, order) in enumerate(tasks):
         progress("audit", done, len(tasks))

@@ -89,6 +89,8 @@ def planted_cases(library: str, hosts: Mapping[str, tuple[Host, tuple]]) -> Iter
 def run_study(progress: Progress = silent, *, step: int = 1, store: Path | None = None) -> Study:
     """Show both checkers every `step`-th case, in CPU seconds; with a store, what it holds is not done again."""
     cases, left_out = library_cases(step)
+    if not cases:
+        raise ValueError(f"none of these libraries is installed: {', '.join(left_out)}; {INSTALL}")
     checkers = {HARNESS: ask_harness, NATIVE: ask_jax}
     parts = {"functions of libraries": cases}
     return conduct(SCHEMA, parts, checkers, progress, store=store, clock=time.process_time, left_out=left_out)

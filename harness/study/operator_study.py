@@ -145,7 +145,8 @@ def run_study(
 ) -> Study:
     """Show one in `step` operators of PyTorch to the checkers; with a store, what it holds is not done again."""
     responses = {name: partial(_respond, checker, samples) for name, checker in checkers.items()}
-    return conduct(SCHEMA, {"operators": operator_cases(step)}, responses, progress, store=store, naming="decided")
+    parts, size = {"operators": operator_cases(step)}, {"samples": samples}
+    return conduct(SCHEMA, parts, responses, progress, store=store, size=size, naming="decided")
 
 
 def _respond(checker: OperatorChecker, samples: int, case: Case) -> Response:

@@ -11,16 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.files import write_whole
 from harness.progress import Progress, silent
+from harness.provenance import code_and_libraries, differences
 from harness.seals import sealed, unsealed
 from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS, Cost, Gradient, Peer, installed_peers
 
 RIGHT, WRONG = "right", "wrong"
+
+STORE = "harness.study.trials/1"
+"""The schema of the lines of a store. The first holds what all trials depend on."""
 
 
 class Case(NamedTuple):
@@ -223,21 +228,28 @@ def conduct(
     progress: Progress = silent,
     *,
     store: Path | None = None,
+    size: Mapping[str, int] = MappingProxyType({}),
     clock: Callable[[], float] = time.perf_counter,
     **rest: Any,
 ) -> Study:
     """Show every case to every checker.
+
+    Raises
+    ------
+    ValueError
+        Where the store is damaged, or has trials of other code, libraries or sizes.
 
     Parameters
     ----------
     schema : the name and version of the study's document
     parts : cases, by the step that progress shows; each part is made when it is its turn
     store : a file that keeps each trial as a sealed line; what it holds already is not done again
+    size : what else decides a trial, such as how many samples are shown
     clock : what measures a check
     rest : further fields of the study
     """
     started, trials = time.perf_counter(), []
-    known = {(trial.case, trial.checker): trial for trial in _stored(store, schema)} if store else {}
+    known = {(trial.case, trial.checker): trial for trial in _stored(store, {**size, "study": schema})} if store else {}
     for step, part in parts.items():
         with quiet_numerics():
             cases = list(part)
@@ -246,7 +258,7 @@ def conduct(
                 trial = known.get((case.name, checker)) or _try(case, checker, respond, clock)
                 if store and (case.name, checker) not in known:
                     with store.open("ab") as file:
-                        file.write(sealed(schema, trial._asdict()) + b"\n")
+                        file.write(sealed(STORE, trial._asdict()) + b"\n")
                 trials.append(trial)
             progress(step, done, len(cases))
     return Study(schema, tuple(trials), seconds=time.perf_counter() - started, **rest)
@@ -265,12 +277,18 @@ def _try(case: Case, checker: str, respond: Respond, clock: Callable[[], float])
     return Trial(checker, case.name, case.kind, case.bug, outcome, seconds, naming, case.group, case.number)
 
 
-def _stored(path: Path, schema: str) -> list[Trial]:
+def _stored(path: Path, size: Mapping[str, object]) -> list[Trial]:
     """The trials in a file; a last line that was cut off is left out, and made again."""
-    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
-    if lines[-1]:
-        write_whole(path, b"".join(line + b"\n" for line in lines[:-1]))
-    return [Trial(**unsealed(path, line, schema)) for line in lines[:-1]]
+    stamp = code_and_libraries() | {name: str(value) for name, value in size.items()}
+    if not path.exists() or not path.stat().st_size:
+        write_whole(path, sealed(STORE, {"stamp": stamp}) + b"\n")
+    *lines, last = path.read_bytes().split(b"\n")
+    first, *trials = [unsealed(path, line, STORE) for line in lines or [last]]
+    if apart := differences(stamp, first.get("stamp", {})):
+        raise ValueError(f"{path} has trials of another study or code ({'; '.join(apart)}); choose another file")
+    if last:
+        write_whole(path, b"".join(line + b"\n" for line in lines))
+    return [Trial(**trial) for trial in trials]
 
 
 # -- peers -------------------------------------------------------------------------------------------------------------

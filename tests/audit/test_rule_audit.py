@@ -211,8 +211,12 @@ def test_the_command(tmp_path, capsys):
     assert ended.value.code == 0
     assert json.loads(out)["rules"][0]["function"] == "i0"
     assert page.read_text().startswith("# Audit of derivative rules")
-    for arguments in (["--library", "keras"], ["--only", "sinus"]):
+    for arguments, message in (
+        (["--library", "keras"], "no library 'keras' to audit; there are"),
+        (["--only", "sinus"], "no function 'sinus' to audit; there are"),
+        (["--library", "scipy", "--only", "sinc"], "scipy has no derivative of sinc to audit"),
+    ):
         with pytest.raises(SystemExit) as ended:
             main(["audit", *arguments])
         assert ended.value.code == 2
-        assert "to audit; there are" in capsys.readouterr().err
+        assert message in capsys.readouterr().err

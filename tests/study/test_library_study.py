@@ -22,3 +22,5 @@ def test_a_library_is_shown_or_left_out_with_what_installs_it(monkeypatch):
     cases, left_out = library_cases()
     assert not cases
     assert library_study.INSTALL in left_out["none such"]
+    with pytest.raises(ValueError, match="none of these libraries is installed: none such"):
+        library_study.run_study()

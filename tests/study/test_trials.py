@@ -69,17 +69,25 @@ def test_a_run_goes_on_with_what_is_stored_and_refuses_what_is_damaged(tmp_path)
         asked.append(case.name)
         return Response(ALARM)
 
-    def run():
-        return conduct("made/1", {"cases": CASES}, {HARNESS: respond}, store=store)
+    def run(schema="made/1", **size):
+        return conduct(schema, {"cases": CASES}, {HARNESS: respond}, store=store, size=size)
 
     first, lines = run(), store.read_bytes()
     store.write_bytes(lines[:-9])  # cut off within the last trial
     again = run()
     assert asked == ["f", "f: sign", "f: sign"]
     assert [trial._replace(seconds=0.0) for trial in again.trials] == [t._replace(seconds=0.0) for t in first.trials]
+    with pytest.raises(ValueError, match=r"of another study or code \(study: made/1 there, made/2 here"):
+        run("made/2")
+    with pytest.raises(ValueError, match=r"of another study or code \(samples: .*4 here"):
+        run(samples=4)
     store.write_bytes(lines.replace(b"alarm", b"pass", 1))
     with pytest.raises(ValueError, match=f"{store} is damaged.*checksum"):
         run()
+    store.write_bytes(b"notes")
+    with pytest.raises(ValueError, match=f"{store} is no file of schema"):
+        run()
+    assert store.read_bytes() == b"notes"
 
 
 def study_of(*trials: Trial, **further) -> Study:
