@@ -68,6 +68,14 @@ def shape_of(variable: Any) -> tuple[int, ...]:
     return tuple(getattr(variable.aval, "shape", ()))
 
 
+def counts_of_scan(params: Any) -> tuple[int, int]:
+    """How many operands of a scan its body closes over, and how many it carries."""
+    if "ft_in" in params:  # from JAX 0.12 on
+        constants, carry, _ = params["ft_in"].unpack()
+        return len(list(constants)), len(list(carry))
+    return params["num_consts"], params["num_carry"]
+
+
 def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
     """What JAX computes for an equation of a jaxpr with these parameters, from these values."""
     primitive = eqn.primitive

@@ -49,6 +49,19 @@ class Suprema(NamedTuple):
     bend: Callable[[Reach, Any], Any]
 
 
+def power_suprema(exponent: float) -> Suprema:
+    """Of |x|^p: sup |p| |x|^(p-1) and sup |p (p-1)| |x|^(p-2), each at one end."""
+    curvature = abs(exponent * (exponent - 1.0))
+
+    def largest(x: Reach, p: float) -> Any:
+        return np.power(x.furthest if p >= 0.0 else x.nearest, p)
+
+    return Suprema(
+        lambda x: abs(exponent) * largest(x, exponent - 1.0),
+        lambda x, _: curvature * largest(x, exponent - 2.0) if curvature else 0.0,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Elementary:
     """What is known of y = f(x).

@@ -17,7 +17,7 @@ from reference.arithmetics.increments import (
     linear,
     unknown_where,
 )
-from reference.jax_internals import CallbackRaised
+from reference.jax_internals import CallbackRaised, counts_of_scan
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, Program, bind, is_floating, iterates
 from reference.traced.primitive import EXACT, Compilation, Primitive
@@ -39,20 +39,25 @@ LONGEST_LOOP = 50_000
 # -- loops of fixed length --------------------------------------------------------------------------------------------
 
 
+def _parts_of_scan(equation: Equation, operands: Sequence[Any]) -> tuple[Sequence[Any], list[Any], list[Any]]:
+    """What the body closes over, what it carries, and the sequences that it runs along."""
+    fixed, carried = counts_of_scan(equation.params)
+    return operands[:fixed], list(operands[fixed : fixed + carried]), list(operands[fixed + carried :])
+
+
 def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    params = equation.params
-    fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
-    consts, carry, sequences = operands[:fixed], list(operands[fixed:carried]), operands[carried:]
+    params, (consts, carry, sequences) = equation.params, _parts_of_scan(equation, operands)
+    count = len(carry)
     program, length = params["jaxpr"], params["length"]
-    collected: list[list[Increment]] = [[] for _ in equation.outputs[params["num_carry"] :]]
+    collected: list[list[Increment]] = [[] for _ in equation.outputs[count:]]
     for step in reversed(range(length)) if params["reverse"] else range(length):
         outputs = run(program, *consts, *carry, *[block_of(x, step) for x in sequences])
-        carry = outputs[: params["num_carry"]]
-        for column, output in zip(collected, outputs[params["num_carry"] :]):
+        carry = outputs[:count]
+        for column, output in zip(collected, outputs[count:]):
             column.append(output)
     if params["reverse"]:
         collected = [column[::-1] for column in collected]
-    shapes = equation.shapes[params["num_carry"] :]
+    shapes = equation.shapes[count:]
     return [*carry, *(stacked(column, constant(np.zeros(shape))) for column, shape in zip(collected, shapes))]
 
 
@@ -68,14 +73,12 @@ def _resolved(run: Any, outputs: list[Increment]) -> list[Increment]:
 
 
 def _replay_scan(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
-    params = equation.params
-    fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
+    params, (consts, first, sequences) = equation.params, _parts_of_scan(equation, operands)
 
     def step(carry: Any, x: Any) -> tuple[Any, Any]:
-        outputs = run(params["jaxpr"], *operands[:fixed], *carry, *x)
-        return outputs[: carried - fixed], outputs[carried - fixed :]
+        outputs = run(params["jaxpr"], *consts, *carry, *x)
+        return outputs[: len(first)], outputs[len(first) :]
 
-    first, sequences = list(operands[fixed:carried]), list(operands[carried:])
     carry, collected = jax.lax.scan(step, first, sequences, params["length"], params["reverse"])
     return [*carry, *collected]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics import elementary
-from reference.arithmetics.elementary import SERIES_ROUNDINGS, power_suprema
-from reference.arithmetics.elementary_record import Elementary, Reach
+from reference.arithmetics.elementary import SERIES_ROUNDINGS
+from reference.arithmetics.elementary_record import Elementary, Reach, power_suprema
 from reference.arithmetics.increments import Increment, constant, is_constant
 from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
 from reference.traced.bounded_run import (

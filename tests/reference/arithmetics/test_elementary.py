@@ -201,6 +201,8 @@ def by_numpy(f, x):
 
 
 def by_xla(f, x, **options):
+    if not hasattr(jax.lax, f.primitive):
+        pytest.skip("this release of JAX has no such primitive")
     with fixed_settings():
         return np.asarray(jax.jit(getattr(jax.lax, f.primitive), **options)(jnp.asarray(x)))
 

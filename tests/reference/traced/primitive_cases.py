@@ -60,7 +60,11 @@ def solved(a, b):
 
 
 ELEMENTWISE = {
-    **{name: (getattr(lax, name), ABOVE_1 if name == "acosh" else UNIT) for name in elementary.PRIMITIVES},
+    **{
+        name: (getattr(lax, name), ABOVE_1 if name == "acosh" else UNIT)
+        for name in elementary.PRIMITIVES
+        if hasattr(lax, name)  # one_minus_square is new in JAX 0.12
+    },
     "integer_pow": (lambda x: lax.integer_pow(x, 3), UNIT),
     "neg": (lax.neg, ANY), "abs": (lax.abs, ANY), "sign": (lax.sign, ANY),
     "floor": (lax.floor, 3.0 * ANY), "ceil": (lax.ceil, 3.0 * ANY), "round": (lax.round, 3.0 * ANY),
