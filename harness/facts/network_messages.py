@@ -41,7 +41,8 @@ def _units_at_junction(fact: Fact) -> str:
     if "undecided" in fact.data:
         return _undecided(fact)
     return (
-        f"Units sit where formula pieces meet: {first_few(fact.where, PLACES)}. One-sided derivatives are used there."
+        f"One-sided derivatives are used where pieces of a formula meet, or its slope has a wide error bound: "
+        f"{first_few(fact.where, PLACES)}."
     )
 
 
@@ -249,8 +250,8 @@ ROWS = {
     ),
     Kind.UNITS_AT_JUNCTION: Row(
         _units_at_junction,
-        meaning="A pre-activation lies exactly where two formula pieces meet, so differences see both pieces.",
-        cause="Zero inputs, zero weights, or biases at a junction.",
+        meaning="The slope there is known to few digits: differences see two pieces, or its two formulas contradict.",
+        cause="Zero inputs, zero weights or biases at a junction, or an activation with a wrong slope.",
         example=EXAMPLE + "problem = Problem(Network([2, 3, 2], 'elu'), problem.X, problem.Y, l2=1.0)\n"
         "theta = problem.network.pack([np.zeros((3, 3)), np.ones((2, 4))])\nreport = cross_check(problem, theta)",
         advice="Check at another θ, if JAX's convention at the junction is not the question.",

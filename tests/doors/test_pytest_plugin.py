@@ -472,7 +472,6 @@ def test_settings_of_hypothesis_and_jax_are_left_alone(project, run_pytest, pyte
             cross_check(*random_problem, ["jax", "finite-difference"])
             assert jax.config.values == before
             assert jax.numpy.ones(1).dtype == "float32"
-            assert settings.get_current_profile_name() == "theirs"
             assert settings().max_examples == 7
             assert settings().deadline.total_seconds() == 0.123
     """)
@@ -505,6 +504,8 @@ def test_a_project_may_have_options_of_the_suites_names(pytester, run_pytest, pr
             assert request.config.option.gradient_source == "theirs"
     """)
     run_pytest("--activation", "relu").assert_outcomes(passed=1)
+    if pytest.version_tuple < (9,):
+        return  # older releases find the clash when they parse, too late to give way
     pytester.makeconftest(OWN_OPTIONS.replace('"--gradient-source", ', ""))
     result = run_pytest(*SUITE, "--gradient-activation", "tanh", "-k", "record", "--activation=x")
     result.assert_outcomes(passed=1, deselected=result.parseoutcomes()["deselected"])
