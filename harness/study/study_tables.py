@@ -11,6 +11,8 @@ from harness.study.trials import Rate, Study
 LISTED = 12
 """Lines that are listed, before the rest is only counted."""
 
+POOR = "Bugs that the harness missed or misnamed, and right code that it did not pass"
+
 HEAD = ("", "wrong caught", "undecided", "right passed", "called wrong", "undecided", "raised", "ms", "s")
 
 
@@ -32,7 +34,7 @@ def trial_table(study: Study, *more: Sequence[str], by: str = "group") -> str:
         for t in study.unexpected()
     ]
     left_out = [f"  {name}: {reason}" for name, reason in study.left_out.items()]
-    lists = [["Not as it should be", *_listed(poor)] if poor else [], ["Left out", *left_out] if left_out else []]
+    lists = [[POOR, *_listed(poor)] if poor else [], ["Left out", *left_out] if left_out else []]
     return "\n\n".join("\n".join(part) for part in (aligned(rows), named, *more, *lists) if part)
 
 
@@ -62,12 +64,13 @@ def _named(study: Study, group: dict[str, str]) -> str:
 
 
 def bug_table(study: Study, corner: str, show: Callable[[Rate], object] = str) -> list[str]:
-    """A row for each bug, and a column for each checker in the order of the other table."""
-    rows: list[list[object]] = [[corner, *range(1, len(study.checkers) + 1), "of"]]
+    """A row for each bug, and a column for each checker by its number."""
+    numbers = range(1, len(study.checkers) + 1)
+    rows: list[list[object]] = [[corner, *numbers, "of"]]
     for bug in study.bugs:
         caught = [study.rate(ALARM, bugs=True, checker=checker, bug=bug) for checker in study.checkers]
         rows.append([bug, *map(show, caught), caught[0].total])
-    return aligned(rows)
+    return [*aligned(rows), *(f"{number}: {checker}" for number, checker in zip(numbers, study.checkers))]
 
 
 def out_of(rate: Rate) -> str:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, NOT_APPLICABLE, PASS
-from harness.study.study_tables import LISTED, trial_table
+from harness.study.study_tables import LISTED, POOR, trial_table
 from harness.study.trials import RIGHT, WRONG, Case, Rate, Response, Study, Trial, conduct, percent, trial_document
 from harness.study.zoo_study import blamed, table_of
 
@@ -154,7 +154,7 @@ def test_the_table_has_a_row_for_each_checker_and_group_and_lists_what_is_not_as
     }
     assert "diagnosis: 1 false, 1 vague" in lines
     assert "diagnosis, shipped: 1 right" in lines
-    poor = lines[lines.index("Not as it should be") + 1 :][:4]
+    poor = lines[lines.index(POOR) + 1 :][:4]
     assert poor == ["  missed, pass", "  misnamed, alarm, false", "  accused, alarm", "  undecided, inconclusive"]
     assert "  absent peer: not here" in lines
 

@@ -61,13 +61,6 @@ def cluster(tmp_path):
     running.end()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sweep") / "undisturbed.sqlite"
-    sweep(path, LIGHT, SEEDS, this_machine(2))
-    return table(path)
-
-
 def at(share, what):
     """A progress that does something once that much is done."""
     done_already = []
@@ -80,23 +73,19 @@ def at(share, what):
     return progress
 
 
-def test_a_cluster_makes_the_same_rows_and_the_death_of_a_worker_changes_none(cluster, undisturbed, tmp_path):
-    path = tmp_path / "rows.sqlite"
+def test_a_sweep_survives_the_death_of_a_worker_and_of_the_scheduler(cluster, tmp_path, monkeypatch):
+    """A dead worker changes no row; a dead scheduler is told in a sentence, and the sweep goes on elsewhere."""
+    undisturbed, first, second = (tmp_path / f"{name}.sqlite" for name in ("undisturbed", "first", "second"))
+    sweep(undisturbed, LIGHT, SEEDS, this_machine(2))
     kill = at(0.3, lambda: cluster.workers[0].send_signal(signal.SIGKILL))
-    assert sweep(path, LIGHT, SEEDS, dask_cluster(cluster.address), progress=kill) == len(SEEDS)
-    assert table(path) == undisturbed
-
-
-def test_when_the_scheduler_dies_a_sentence_says_so_and_the_sweep_goes_on_elsewhere(
-    cluster, undisturbed, tmp_path, monkeypatch
-):
-    path = tmp_path / "rows.sqlite"
+    assert sweep(first, LIGHT, SEEDS, dask_cluster(cluster.address), progress=kill) == len(SEEDS)
+    assert table(first) == table(undisturbed)
     kill = at(0.3, lambda: cluster.scheduler.send_signal(signal.SIGKILL))
     with pytest.raises(OSError, match=r"the Dask scheduler at tcp://.* is gone; once there is one, the same command"):
-        sweep(path, LIGHT, SEEDS, dask_cluster(cluster.address), progress=kill)
-    assert 0 < len(table(path)) < len(SEEDS)
+        sweep(second, LIGHT, SEEDS, dask_cluster(cluster.address), progress=kill)
+    assert 0 < len(table(second)) < len(SEEDS)
     monkeypatch.setattr(worker_pools, "CONNECT", 0.5)
     with pytest.raises(OSError, match="no Dask scheduler answers at"):
-        sweep(path, LIGHT, SEEDS, dask_cluster(cluster.address))
-    sweep(path, LIGHT, SEEDS, this_machine(2))
-    assert table(path) == undisturbed
+        sweep(second, LIGHT, SEEDS, dask_cluster(cluster.address))
+    sweep(second, LIGHT, SEEDS, this_machine(2))
+    assert table(second) == table(undisturbed)
