@@ -50,23 +50,6 @@ def test_the_courses_debug_network(name, l2):
     np.testing.assert_allclose(gradient, DEBUG_GRADIENTS[l2], rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("required", "outcome"), [("", pytest.skip.Exception), ("1", pytest.fail.Exception)], ids=["skip", "fail"]
-)
-def test_without_the_courses_weights_a_test_skips_or_fails(request, monkeypatch, tmp_path, required, outcome):
-    monkeypatch.setenv("HARNESS_EX4", str(tmp_path))
-    monkeypatch.setenv("HARNESS_REQUIRE_EX4", required)
-    with pytest.raises(outcome, match="HARNESS_EX4 must name ex4weights"):
-        request.getfixturevalue("course_weights")
-
-
-@pytest.mark.parametrize("name", ["", "ex4weights.mat"], ids=["folder", "file"])
-def test_the_courses_weights_are_found_by_folder_and_by_file(request, monkeypatch, tmp_path, name):
-    (tmp_path / "ex4weights.mat").touch()
-    monkeypatch.setenv("HARNESS_EX4", str(tmp_path / name))
-    assert request.getfixturevalue("course_weights") == tmp_path / "ex4weights.mat"
-
-
 # Conduct
 
 
@@ -93,10 +76,6 @@ def test_networks_without_a_hidden_layer_or_a_second_example(name):
 
 
 # Names
-
-
-def test_the_names_of_the_contract():
-    assert {"loop", "vectorized", "jax", "jax-forward", "finite-difference", "complex-step", "ball"} == set(SOURCES)
 
 
 def test_every_source_has_a_family_and_only_kin_share_one():

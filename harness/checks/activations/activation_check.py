@@ -78,18 +78,16 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
         raise ValueError(f"order must be 1 or 2, not {given(order)}")
     f = as_written(find_activation(activation))
     report = _check_slope(f)
-    if isinstance(f, OverTorch) and f.is_pair and (kinks := _kinks_found(report)):
-        f = replace(f, kinks=kinks)  # a pair cannot declare them
-        report = _check_slope(f)
+    if isinstance(f, OverTorch) and f.is_pair:  # which cannot declare its kinks
+        found = (kink for kink in report.details["kinks"] if kink["jumps"] and not kink["value_jumps"])
+        if kinks := tuple(kink["z"] for kink in found):
+            f = replace(f, kinks=kinks)
+            report = _check_slope(f)
     if f.surrogate:
         report = excuse_surrogate(report)
     for claim in list_other_claims(f):
         report = add_claim(report, claim, _check_slope(claim.record, claim.notation))
     return add_second_derivative(report, f) if order == 2 else report
-
-
-def _kinks_found(report: Report) -> tuple[float, ...]:
-    return tuple(kink["z"] for kink in report.details["kinks"] if kink["jumps"] and not kink["value_jumps"])
 
 
 def _check_slope(f: Activation, notation: Notation = OF_Z) -> Report:
@@ -118,7 +116,11 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     points, slope_at, proof, _ = reading
     bound = activation_bound(f, points.z)
     bound = bound._replace(claimed=bound_rounding_of_claim(f, points.z, bound.claimed))
-    oracles, junctions, compared, other_values = _look(reading, bound, _ask(reading, bound), notation)
+    # what is not elementwise has a Jacobian, and no slope
+    oracles = OracleSlopes({}, {}, dict.fromkeys(ORACLES, note(Kind.NOT_ELEMENTWISE, "value")))
+    if not reading.dependence:
+        oracles = ask_oracles(f, points.z, bound.value)
+    oracles, junctions, compared, other_values = _look(reading, bound, oracles, notation)
     precision = Precision(np.full(points.z.shape, np.nan))
     if not reading.dependence:
         precision = measure_precision(points, bound, oracles.slopes.get("ball"), notation)
@@ -193,13 +195,6 @@ def _points_on_grid(
     a = compute_part(f, "value", lambda: f(z.copy()), z)
     slope = compute_part(f, "slope", lambda: f.slope(z.copy(), a.copy()), z)
     return GridPoints(f, z, a, slope, tuple(junctions), tuple(jumps))
-
-
-def _ask(reading: _Reading, bound: ActivationBound) -> OracleSlopes:
-    """The oracles' slopes; none where values are not elementwise, because such a function has a Jacobian instead."""
-    if not reading.dependence:
-        return ask_oracles(reading.points.f, reading.points.z, bound.value)
-    return OracleSlopes({}, {}, dict.fromkeys(ORACLES, note(Kind.NOT_ELEMENTWISE, "value")))
 
 
 def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[Junction]) -> list[Fact]:

@@ -93,22 +93,16 @@ def _fact_of_format(name: str, found: Mapping[str, Any], notation: Notation) -> 
 
 
 def slope_in_ulps(points: GridPoints, balls: MeasuredSlope | None) -> np.ndarray:
-    """The true error of the reported slope at each z in ulps; NaN where balls do not know it, or for a surrogate."""
+    """The true error of the reported slope at each z in ulps of float64; NaN where it is not known.
+
+    It is not known of a surrogate, of what is subnormal or not finite, and where balls have no sharp slope.
+    """
     if balls is None or points.f.surrogate:
         return np.full(points.z.shape, np.nan)
-    return np.where(points.judged, in_ulps(points.slope, balls.slope, balls.error), np.nan)
-
-
-def in_ulps(computed: np.ndarray, exact: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """|computed - exact| in ulps of float64; NaN where one is not finite, or `exact` is subnormal or not known.
-
-    `error` is how far off `exact` may be.
-    """
-    size = np.abs(exact)
-    known = (size >= FLOAT64.smallest) & (size <= FLOAT64.largest) & (error <= KNOWN * size) & np.isfinite(computed)
-    ulps = np.full(size.shape, np.nan)
-    ulps[known] = np.abs(computed[known] - exact[known]) / np.spacing(size[known])
-    return ulps
+    size = np.abs(balls.slope)
+    known = (size >= FLOAT64.smallest) & (size <= FLOAT64.largest) & (balls.error <= KNOWN * size)
+    known &= points.judged & np.isfinite(points.slope)
+    return np.where(known, np.abs(points.slope - balls.slope) / np.spacing(size), np.nan)
 
 
 def find_lost_tails(points: GridPoints, balls: MeasuredSlope | None, allowed: np.ndarray) -> list[Fact]:

@@ -52,9 +52,8 @@ def float_at(number: np.ndarray) -> np.ndarray:
 
 def count_floats(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """How many floats a cell contains."""
-    return (number_of(high) - number_of(low)).view(
-        np.uint64
-    ) + 1.0  # beyond 2**53 the sum is rounded, which does no harm
+    # beyond 2**53 the sum is rounded, which does no harm
+    return (number_of(high) - number_of(low)).view(np.uint64) + 1.0
 
 
 def floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -154,9 +153,7 @@ def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.
     for kink in f.kinks:
         near = (np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND) & (z != kink)
         if near.any():
-            _, slope, error = _slopes(
-                f, np.array([floats_beside(np.array(kink), side * AROUND) for side in (-2.0, 2.0)])
-            )
+            _, slope, error = _slopes(f, floats_beside(np.full(2, kink), AROUND * np.array([-2.0, 2.0])))
             apart = np.abs(claimed - slope[:, np.newaxis]) + error[:, np.newaxis]
             either |= near & np.any(apart <= ALLOWED * np.maximum(1.0, np.abs(slope))[:, np.newaxis], axis=0)
     return either
@@ -170,9 +167,8 @@ def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return slope, error
     beside = [_slopes(f, side) for side in np.array([sides(x) for x in z[junctions]]).reshape(-1, 2).T]
     (left_value, left, left_error), (right_value, right, right_error) = beside
-    middle = np.where(np.isnan(value), f(z.copy()), value)[
-        junctions
-    ]  # where a dropped branch has a pole, balls have no value
+    # where a dropped branch has a pole, balls have no value
+    middle = np.where(np.isnan(value), f(z.copy()), value)[junctions]
     apart = np.maximum(np.abs(left_value - middle), np.abs(right_value - middle))
     reach = 0.5 * np.abs(left - right) + left_error + right_error
     smooth = (apart <= ALLOWED) & (reach <= 0.1 * ALLOWED)
@@ -191,11 +187,9 @@ def _slopes(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _by_taylor(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    beside = (
-        np.nextafter(z, -np.inf),
-        np.nextafter(z, np.inf),
-    )  # so wide that a comparison which changes at z is undecided
-    value, slope = derivative_of(partial(f.value, NUMPY), variable(*beside))
+    # so wide that a comparison which changes at z is undecided
+    low, high = np.nextafter(z, -np.inf), np.nextafter(z, np.inf)
+    value, slope = derivative_of(partial(f.value, NUMPY), variable(low, high))
     reach = 0.5 * (slope.high - slope.low) * (1.0 + 1e-12)
     answers = (0.5 * value.low + 0.5 * value.high, 0.5 * slope.low + 0.5 * slope.high, reach)
     a, middle, error = (np.broadcast_to(answer, z.shape).copy() for answer in answers)

@@ -172,7 +172,7 @@ def sides(place: float) -> tuple[float, float]:
     return place - step, place + step
 
 
-def floats_beside(z: np.ndarray, count: float) -> np.ndarray:
+def floats_beside(z: np.ndarray, count: float | np.ndarray) -> np.ndarray:
     """The z that lie so many floats after each z, or before it for a negative count."""
     return z + count * np.maximum(np.spacing(np.abs(z)), TINY)
 

@@ -211,28 +211,6 @@ def test_nan_of_the_record_is_wrong_where_there_is_a_number(value, slope):
     assert Kind.FORMULA_NOT_FINITE in kinds_of(report.facts)
 
 
-@pytest.fixture
-def only(monkeypatch):
-    """``only(name, ...)``: no other oracle is asked. The table itself keeps its order."""
-
-    def ask(*names):
-        monkeypatch.setattr("harness.checks.activations.slope_oracles.ORACLES", {name: ORACLES[name] for name in names})
-
-    return ask
-
-
-def test_in_a_tie_the_certified_balls_are_believed(only):
-    only("jax", "complex-step", "ball")
-    report = check_activation(sin_under("jax", "complex"))
-    assert (report.verdict, report.outliers, report.tie) == ("disagree", ("jax", "complex-step"), False)
-
-
-def test_a_tie_without_balls_accuses_the_claim(only):
-    only("jax")
-    report = check_activation(WRONG["sign"].f)
-    assert (report.verdict, report.outliers, report.tie) == ("disagree", (CLAIMED,), False)
-
-
 # Formulas that do not run everywhere
 
 

@@ -4,25 +4,7 @@ import numpy as np
 import pytest
 
 from harness.checks.activations.z_grid import OF_Z, Notation, distance_to_nearest, grid, sides, stretches
-from reference.activations import Activation, leaky_relu
-
-
-def test_the_grid_has_the_points_that_matter():
-    f = leaky_relu(0.1, "leak")
-    z = grid(f)
-    wanted = {0.0, 1e-8, -1e-8, 0.3, -0.3, 30.0, -30.0, 1e3, -1e3, *sides(0.0), 1e-6, -1e-6}
-    assert wanted <= set(z.tolist())
-    assert (np.diff(z) > 0.0).all()
-    assert not np.signbit(z[z == 0.0]).any()
-    np.testing.assert_array_equal(grid(f), z)
-
-
-@pytest.mark.parametrize("kink", [0.0, 1.0, -0.7, 1e-300, 250.0])
-def test_the_sides_of_a_kink_are_the_floats_beside_it(kink):
-    left, right = sides(kink)
-    assert left < kink < right
-    assert right - left <= max(4.0 * np.spacing(abs(kink)), 2.0 * np.finfo(float).tiny)
-
+from reference.activations import Activation
 
 Z = np.array([-2.0, -1.0, -sides(0.0)[1], 0.0, sides(0.0)[1], 1.0, 2.0, 3.0])
 

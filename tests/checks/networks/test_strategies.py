@@ -72,25 +72,6 @@ def test_cases_shrink_to_one_example_of_zeros():
     assert (problem.X.tolist(), problem.Y.tolist(), theta.tolist()) == ([[0.0]], [[1.0]], [0.0, 0.0])
 
 
-def test_thetas_shrink_to_zeros_but_for_what_matters():
-    theta = simplest(strategies.thetas(NETWORK), lambda theta: theta[7] >= 0.5)
-    assert 0.5 <= theta[7] < 0.51
-    assert not np.delete(theta, 7).any()
-
-
-def test_numbers_are_spread_evenly_as_those_of_a_seed_are():
-    seen = []
-
-    @settings(max_examples=100, phases=[Phase.generate], derandomize=True, database=None)
-    @given(strategies.thetas(NETWORK, extremes=False))
-    def collect(theta):
-        seen.append(theta)
-
-    collect()
-    share, _ = np.histogram(seen, bins=np.linspace(-1.0, 1.0, 11))
-    np.testing.assert_allclose(share / np.size(seen), 0.1, atol=0.03)
-
-
 def test_activations_are_those_that_are_registered_or_given():
     assert simplest(strategies.activations()) is ACTIVATIONS["identity"]
     assert simplest(strategies.activations(["relu", "sin"])) is ACTIVATIONS["relu"]
