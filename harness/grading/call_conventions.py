@@ -4,8 +4,8 @@ In the course's convention, θ and gradient are unrolled by columns, examples ar
 labels start at 1. Ports differ in all of that, and are right all the same.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -176,9 +176,19 @@ class Convention:
         return self.blocks.arrangement != JOINED and self.theta != "flat"
 
     @property
-    def usual(self) -> "Convention":
-        """The same labels and order, and the course's way in everything else."""
-        return Convention(self.labels, self.column, self.order)
+    def is_usual(self) -> bool:
+        """Whether only labels, order and what is picked differ from the course's way."""
+        return replace(self, pick=None) == Convention(self.labels, self.column, self.order)
+
+    @property
+    def is_repetition(self) -> bool:
+        """Whether another convention gives the same arguments: an option that does not show in them."""
+        return (
+            (self.column and self.labels == LABELS[2])
+            or (self.order == "C" and self.theta in ("list", "dictionary"))
+            # flat vectors of transposed weights are those of the other order, and axes of biases do not show in them
+            or (self.theta == "flat" and (self.blocks.biases != VECTOR or self.blocks.by_inputs))
+        )
 
     def fits(self, roles: Sequence[Role]) -> bool:
         """Whether parameters with these roles can take θ in this way."""
@@ -197,42 +207,56 @@ class Convention:
         return self.order == "F" and self.theta == as_usual and joined == ("theta1" in roles)
 
 
-def all_conventions() -> Iterator[Convention]:
-    """Every convention, the usual ones first."""
-    for theta, transposed, ones in product(("flat", *THETA_AS), BOTH, BOTH):
-        for order, labels, column in _orders_and_labels(theta):
-            yield Convention(labels, column, order, ones, transposed, theta)
-    apart = (Blocks(*options) for options in product(ARRANGEMENTS[1:], BOTH, (VECTOR, COLUMN, ROW)))
-    for blocks, transposed in product((Blocks(by_inputs=True), *apart), BOTH):
-        for theta in ("flat", "list", "dictionary"):
-            # flat vectors of transposed weights are those of the other order, and axes of biases do not show in them
-            if theta != "flat" or (blocks.biases == VECTOR and not blocks.by_inputs):
-                for order, labels, column in _orders_and_labels(theta):
-                    yield Convention(labels, column, order, False, transposed, theta, blocks)
-    for arrangement, l2_as in product(ARRANGEMENTS[1:], list(L2_AS)[1:]):
-        for labels, theta in product(LABELS, ("list", "dictionary")):
-            yield Convention(labels, theta=theta, blocks=Blocks(arrangement, by_inputs=True), l2_as=l2_as)
-    for arrangement in IN_LISTS:
-        yield Convention(
-            LABELS[2], transposed=True, theta="list", blocks=Blocks(arrangement, biases=COLUMN), single=True
-        )
-    for theta, blocks, labels, column in product(("list", "flat"), (Blocks(), Blocks(IN_TURN)), LABELS, BOTH):
-        for order in ORDERS if theta == "flat" else ORDERS[:1]:
-            yield Convention(labels, column, order, theta=theta, blocks=blocks, plain=True)
+APART = tuple(Blocks(*options) for options in product(ARRANGEMENTS[1:], BOTH, (VECTOR, COLUMN, ROW)))
+
+Row = Mapping[str, Sequence[Any]]
+
+OF_TEN: Row = {
+    "transposed": BOTH, "ones": BOTH, "theta": ("flat", "list"), "labels": LABELS_OF_TEN, "column": BOTH,
+    "order": ORDERS,
+}  # fmt: skip
+
+TABLE: tuple[Row, ...] = (
+    # the course's two matrices, in every form
+    {
+        "theta": ("flat", *THETA_AS), "transposed": BOTH, "ones": BOTH, "order": ORDERS, "labels": LABELS,
+        "column": BOTH,
+    },
+    # transposed, or weights and biases apart, as in other courses
+    {
+        "blocks": (Blocks(by_inputs=True), *APART), "transposed": BOTH, "theta": ("flat", "list", "dictionary"),
+        "order": ORDERS, "labels": LABELS, "column": BOTH,
+    },
+    # a λ that is divided by the caller
+    {
+        "blocks": tuple(Blocks(arrangement, by_inputs=True) for arrangement in ARRANGEMENTS[1:]),
+        "l2_as": tuple(L2_AS)[1:], "labels": LABELS, "theta": ("list", "dictionary"),
+    },
+    # one example at a time
+    {
+        "blocks": tuple(Blocks(arrangement, biases=COLUMN) for arrangement in IN_LISTS), "single": (True,),
+        "labels": LABELS[2:], "transposed": (True,), "theta": ("list",),
+    },
+    # without NumPy
+    {
+        "theta": ("list", "flat"), "blocks": (Blocks(), Blocks(IN_TURN)), "labels": LABELS, "column": BOTH,
+        "order": ORDERS, "plain": (True,),
+    },
+    # the digit 0 in a place of its own
+    OF_TEN | {"labels": LABELS_OF_TEN[len(LABELS):]},
+)  # fmt: skip
+"""The options of some fields of a `Convention` in each row, of which all combinations are tried; usual ones first."""
 
 
-def conventions_of_ten() -> Iterator[Convention]:
-    """Conventions for ten classes: those of the course's arrays, with every way to label the digits."""
-    for transposed, ones, theta in product(BOTH, BOTH, ("flat", "list")):
-        for labels, column, order in product(LABELS_OF_TEN, BOTH, ORDERS if theta == "flat" else ORDERS[:1]):
-            if not (column and labels == "one-hot targets"):
-                yield Convention(labels, column, order, ones, transposed, theta)
+def _conventions_in(*rows: Row) -> tuple[Convention, ...]:
+    found = (Convention(**dict(zip(row, options))) for row in rows for options in product(*row.values()))
+    return tuple(convention for convention in found if not convention.is_repetition)
 
 
-def _orders_and_labels(theta: str) -> Iterator[tuple[Order, str, bool]]:
-    for order, labels, column in product(ORDERS, LABELS, BOTH):
-        if not (column and labels == "one-hot targets") and not (theta in ("list", "dictionary") and order == "C"):
-            yield order, labels, column
+CONVENTIONS = _conventions_in(*TABLE)
+
+OF_THE_COURSE = _conventions_in(OF_TEN)
+"""Those for code that knows the course's sizes alone."""
 
 
 def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, theta: np.ndarray) -> tuple[Any, ...]:

@@ -140,6 +140,11 @@ class Exercise:
         return REWRITTEN * bound.cost + cost, REWRITTEN * bound.gradient + largest
 
     @property
+    def has_few_classes(self) -> bool:
+        """Whether there are fewer classes than the ten digits."""
+        return self.problem.Y.shape[1] < COURSE_SIZES[-1]
+
+    @property
     def is_bounded(self) -> bool:
         """Whether the cost of right code is finite, in any order of its multiplications."""
         return bool(np.isfinite([self.right[0], self.tolerances("float64")[0]]).all())
@@ -234,12 +239,15 @@ def draw_exercise(sizes: tuple[int, int, int], m: int, l2: float, seed: int | tu
 
 @cache
 def small_exercises() -> tuple[Exercise, ...]:
-    """The first is the one that conventions are tried on, and the second the same without a regulariser."""
+    """The first is the one that conventions are tried on, and the second the same without a regulariser.
+
+    The first has ten classes, so that every way to label the digits shows. One has fewer, and else the same shape.
+    """
     return (
-        draw_exercise((4, 5, 3), 7, 1.5, 0),
-        draw_exercise((4, 5, 3), 7, 0.0, 0),
-        draw_exercise((3, 3, 3), 5, 0.75, 1),
-        draw_exercise((2, 6, 10), 12, 3.0, 2),
+        draw_exercise((4, 5, 10), 13, 1.5, 0),
+        draw_exercise((4, 5, 10), 13, 0.0, 0),
+        draw_exercise((3, 3, 10), 11, 0.75, 1),
+        draw_exercise((4, 5, 3), 13, 3.0, 2),
         course_exercise(1.0, 250),
     )
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
+from harness.grading.best_attempts import Candidate
 from harness.grading.call_conventions import as_array
 from harness.grading.convention_search import find_candidates
-from harness.grading.convention_trials import Candidate
 from harness.grading.parameter_roles import Default, named_roles
 from harness.grading.submission_files import Submission
 from harness.grading.submission_process import CallFailed, SubmissionProcess

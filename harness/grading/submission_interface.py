@@ -119,6 +119,12 @@ class Attempt:
     model: Model = THE_COURSES_MODEL
 
     @property
+    def is_right_so_far(self) -> bool:
+        """Whether every part that is there is right."""
+        cost, gradient = self.right
+        return (cost or self.answer.cost is None) and (gradient or self.answer.gradient is None)
+
+    @property
     def rank(self) -> tuple[bool, bool, bool, int, bool, float]:
         """What is compared to find the best attempt; of equal ones, the first and most usual is taken."""
         # among known answers the usual convention stands first; an unknown one must be near in the course's blocks

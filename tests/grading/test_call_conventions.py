@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 
 from harness.facts.kinds import Kind
-from harness.grading.call_conventions import Convention, all_conventions, arguments
+from harness.grading.call_conventions import CONVENTIONS, Convention, arguments
 from harness.grading.exercises import small_exercises
 from harness.grading.parameter_roles import COURSE, Default
 from harness.grading.submission_answers import NotAnAnswer, parse_answer
 
 EXERCISE = small_exercises()[0]
 PROBLEM, THETA = EXERCISE.problem, EXERCISE.theta
-GRADIENT = np.arange(43.0)
+SIZE = THETA.size
+GRADIENT = np.arange(float(THETA.size))
 MATRICES = PROBLEM.network.unpack(GRADIENT)
 
 
 def test_theta_and_gradient_are_unrolled_alike():
-    for convention in all_conventions():
+    for convention in CONVENTIONS:
         if convention.theta == "flat" and convention.fits(COURSE):
             theta, *_ = arguments(COURSE, convention, PROBLEM, THETA)
             np.testing.assert_array_equal(parse_answer((1.0, theta), convention, PROBLEM).gradient, THETA)
@@ -27,9 +28,9 @@ def test_labels_and_examples_come_as_the_convention_says():
     shapes = {
         Convention(): ((m, 4), (m,)),
         Convention(column=True): ((m, 4), (m, 1)),
-        Convention(labels="one-hot targets"): ((m, 4), (m, 3)),
+        Convention(labels="one-hot targets"): ((m, 4), (m, 10)),
         Convention(ones=True): ((m, 5), (m,)),
-        Convention(transposed=True, labels="one-hot targets"): ((4, m), (3, m)),
+        Convention(transposed=True, labels="one-hot targets"): ((4, m), (10, m)),
     }
     for convention, (of_X, of_y) in shapes.items():
         _, _, _, _, X, y, _ = arguments(COURSE, convention, PROBLEM, THETA)
@@ -73,8 +74,8 @@ def test_a_cost_or_a_gradient_may_come_alone(value):
     [
         (None, Kind.NOT_AN_ANSWER, "nothing (None)"),
         ("0.5", Kind.NOT_AN_ANSWER, "a str"),
-        ((0.5, GRADIENT.astype(complex)), Kind.NOT_AN_ANSWER, "an array of shape (43,) and type complex128"),
-        ((0.5, GRADIENT[:-1]), Kind.GRADIENT_SHAPE, "shape (42,)"),
+        ((0.5, GRADIENT.astype(complex)), Kind.NOT_AN_ANSWER, f"an array of shape ({SIZE},) and type complex128"),
+        ((0.5, GRADIENT[:-1]), Kind.GRADIENT_SHAPE, f"shape ({SIZE - 1},)"),
         ((0.5, [MATRICES[0]] * 2), Kind.GRADIENT_SHAPE, "a list of an array of shape (5, 5) and type float64"),
         ([], Kind.GRADIENT_SHAPE, "shape (0,)"),
     ],

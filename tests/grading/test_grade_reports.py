@@ -112,7 +112,7 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
     assert page.count("<svg") == 3  # Theta1 and Theta2 of the one that is wrong, and their key
     assert "Theta1: 25 of 25 entries are wrong" in page
     assert "<td>slope-missing</td>" in page
-    assert "Theta2: 0 of 18 entries are wrong" in page
+    assert "Theta2: 0 of 60 entries are wrong" in page
     top, _, below = page.partition("All submissions")
     for mistake in ("slope-missing", "not-readable"):
         assert f'<th scope="row">{mistake}</th><td data-value="1.0" class="number">1</td>' in top

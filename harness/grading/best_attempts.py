@@ -1,0 +1,153 @@
+"""Which of many attempts came in the right convention, and which of a submission's functions gives which part."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from harness.checks.networks.bug_explanations import is_explained
+from harness.facts.fact import Fact, doubt
+from harness.facts.kinds import Kind
+from harness.grading.call_conventions import Convention
+from harness.grading.exercises import THE_COURSES, Exercise
+from harness.grading.parameter_roles import Role
+from harness.grading.submission_functions import Function
+from harness.grading.submission_interface import Attempt, Call, Interface
+from harness.grading.submission_process import CallFailed, SubmissionProcess
+
+MOST_PARAMETERS = 1000
+"""Of a network that is asked for one example at a time, which may be made of scalars."""
+
+NEAREST = 8
+"""So many answers in unusual conventions, the nearest to the right one, are compared with the bug zoo."""
+
+
+class Candidate(NamedTuple):
+    """A function that may be the homework's, and the roles of its parameters."""
+
+    function: Function
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """What came of calling one function in many conventions."""
+
+    candidate: Candidate
+    attempts: tuple[Attempt, ...]
+    failures: tuple[CallFailed, ...]
+
+    @property
+    def best(self) -> Attempt | None:
+        return best_of(self.attempts)
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the function ended its process or took too long; a file that cannot be run is no function's fault."""
+        return any(failure.is_fatal and not failure.is_loading for failure in self.failures[-1:])
+
+
+def best_of(attempts: Sequence[Attempt]) -> Attempt | None:
+    return max(attempts, key=lambda attempt: attempt.rank, default=None)
+
+
+def explained_places(process: SubmissionProcess, attempts: Sequence[Attempt], exercise: Exercise) -> set[int]:
+    """The indices of attempts whose parts are right or explained by the bug zoo; the zoo tries the likeliest first."""
+    places = range(len(attempts))
+    of_others = [attempt.model != THE_COURSES and any(attempt.right) for attempt in attempts]
+    known = {i for i in places if attempts[i].is_right_so_far or of_others[i]}
+    usual = [i for i in places if attempts[i].call.convention.is_usual]
+    # one bug in the usual conventions, and in those in which a part is right
+    answers: dict[tuple[Any, ...], bool] = {}
+    for i in places:
+        attempt = attempts[i]
+        if i not in known and (i in usual or any(attempt.right)):
+            if attempt.answer.key not in answers:
+                answers[attempt.answer.key] = _is_explained(exercise, attempt)
+            known |= {i} if answers[attempt.answer.key] else set()
+    if known or any(any(attempt.right) for attempt in attempts):
+        return known
+    # one bug in the nearest of the unusual ones
+    unusual = sorted(set(places).difference(usual), key=lambda i: attempts[i].distance)
+    for i in unusual[:NEAREST]:
+        if _is_explained(exercise, attempts[i]):
+            return {i}
+    first = attempts[0]
+    if not Interface(first, first).repeats(process, exercise, first.answer):
+        return set()  # random answers are no work for the zoo
+    # two bugs at once in the usual ones; equal answers, and those without a gradient, once or not at all
+    different = {attempts[i].answer.key: i for i in reversed(usual) if not attempts[i].answer.is_empty}
+    for i in sorted(different.values()):
+        if _is_explained(exercise, attempts[i], pairs=True):
+            return {i}
+    return set()
+
+
+def _is_explained(exercise: Exercise, attempt: Attempt, *, pairs: bool = False) -> bool:
+    """Whether the bug zoo explains what there is of cost and gradient; what is missing is taken to be right."""
+    exercise, answer = exercise.of_model(attempt.model), attempt.answer
+    cost, gradient = exercise.right
+    whole = replace(
+        answer,
+        cost=cost if answer.cost is None else answer.cost,
+        gradient=gradient if answer.gradient is None else answer.gradient,
+    )
+    return is_explained([exercise.replay(whole)], pairs)
+
+
+def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tried: Sequence[Trials]) -> Interface:
+    """A function of cost and gradient, or else the best two, of which one may be missing."""
+    best = [one.best for one in tried if one.best]
+    failures = tuple(failure for one in tried for failure in one.failures)
+    fatal = tuple(failure for failure in failures if failure.is_fatal)
+    if not best:
+        failure = _telling(failures).fact if failures else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
+        return Interface(failure=failure, failures=fatal or failures)
+    whole = best_of([attempt for attempt in best if attempt.answer.is_whole])
+    halves = [attempt.right for attempt in best if not attempt.answer.is_whole]
+    if whole and not (any(cost for cost, _ in halves) and any(gradient for _, gradient in halves)):
+        return interface_of(exercises, whole, whole, failures=fatal)
+    of_cost = best_of([attempt for attempt in best if attempt.answer.cost is not None])
+    of_gradient = best_of([attempt for attempt in best if attempt.answer.cost is None])
+    if of_cost and of_gradient and of_cost.right[0]:
+        attempts = [attempt for one in tried for attempt in one.attempts if attempt.answer.cost is None]
+        alike = [attempt for attempt in attempts if attempt.model == of_cost.model]
+        if of_gradient.model != of_cost.model:
+            of_gradient = best_of(alike) or of_gradient
+        if not (of_gradient.is_explained or of_gradient.right[1]):
+            # a gradient that is wrong in every convention is read in the one in which the cost is right
+            wanted = replace(of_cost.call.convention, pick=None)
+            nearest = [attempt for attempt in alike if replace(attempt.call.convention, pick=None) == wanted]
+            of_gradient = min(nearest, key=lambda attempt: attempt.distance, default=of_gradient)
+    refused = ()
+    if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
+        silent = [one.candidate for one in tried if not one.attempts]
+        refused = tuple(_refusals(process, silent, replace(half.call.convention, pick=None), exercises[0]))
+    return interface_of(exercises, of_cost, of_gradient, failures=fatal, refused=refused)
+
+
+def _refusals(
+    process: SubmissionProcess, silent: Sequence[Candidate], convention: Convention, exercise: Exercise
+) -> Iterator[Fact]:
+    """Why functions that answer in no convention do not in the one in which others do."""
+    for function, roles in silent:
+        if convention.fits(roles):
+            try:
+                Call(function, roles, convention).answer(process, exercise)
+            except CallFailed as failure:
+                yield failure.fact
+
+
+def interface_of(exercises: Sequence[Exercise], cost: Attempt | None, gradient: Attempt | None, **options) -> Interface:
+    found = next(attempt for attempt in (cost, gradient) if attempt)
+    model, is_slow = found.model, found.call.convention.single
+    exercises = [exercise for exercise in exercises if not is_slow or exercise.theta.size <= MOST_PARAMETERS]
+    return Interface(cost, gradient, exercises=tuple(exercise.of_model(model) for exercise in exercises), **options)
+
+
+def _telling(failures: Sequence[CallFailed]) -> CallFailed:
+    """The failure that tells most: of what is missing, of an end, of an answer, or else that which got farthest."""
+    missing = [failure for failure in failures if failure.fact.kind == Kind.NOT_HANDED_IN]
+    fatal = [failure for failure in failures if failure.is_fatal]
+    answered = [failure for failure in failures if failure.outcome == "answered"]
+    farthest = max(failures, key=lambda failure: failure.line)
+    return (*missing, *fatal, *answered, farthest)[0]
