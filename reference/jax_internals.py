@@ -134,6 +134,23 @@ def functions_handed_to_jax(params: Any) -> list[Callable[..., Any]]:
     return []
 
 
+def functions_carried(params: Any) -> list[Lines]:
+    """Where the functions are written that an equation of a jaxpr carries, traced or wrapped."""
+    level, found = _flat(list(params.values())), []
+    for _ in range(MOST_WRAPPERS):
+        within = []
+        for value in level:
+            lines = source_of(value)
+            if lines[2]:
+                found.append(lines)
+            elif hasattr(value, "__wrapped__"):
+                found.append(source_of_function(value))
+            else:
+                within += _flat(_wrapped(value))
+        level = within
+    return list(dict.fromkeys(found))
+
+
 def _wrapped(value: Any) -> Any:
     """What a function closes over, or what a wrapped function of JAX's holds."""
     if inspect.isfunction(value):

@@ -64,6 +64,7 @@ def check_grads(
     assert all(mode in ("fwd", "rev") for mode in modes), f"modes must be some of fwd and rev, not {modes}"
 
     def check(*args: Any, **kwargs: Any) -> None:
+        __tracebackhide__ = True  # pytest shows the caller's line
         fallback = Fallback(NAME, partial(original(f, argnum, list(modes), order), *args, **kwargs), _refuse)
         places = [argnum] if isinstance(argnum, int) else argnum
         is_one = isinstance(argnum, int)
@@ -92,6 +93,7 @@ def check_grads(
 
 
 def _refuse(report: Report) -> None:
+    __tracebackhide__ = True  # pytest shows the caller's line
     raise refusal(AssertionError, report)
 
 

@@ -105,6 +105,7 @@ class Fallback:
 
     def settle(self, find: Callable[[], Iterable[Result]], right: Callable[[], Any] = lambda: None) -> Any:
         """Answer the call by what `find` finds; `right` answers where no error is found. What raises is in doubt."""
+        __tracebackhide__ = True  # pytest shows the caller's line
         try:
             with quietly():
                 results = list(find())

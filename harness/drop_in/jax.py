@@ -59,6 +59,7 @@ def check_grads(
     AssertionError
         When a derivative is wrong; the message is the report.
     """
+    __tracebackhide__ = True  # pytest shows the caller's line
     args = tuple(args)
     accuracy = stated_accuracy(NAME, {"atol": atol, "rtol": rtol, "eps": eps}, _default_tolerances(args))
     fallback = Fallback(NAME, partial(original, f, args, order, modes, atol, rtol, eps), _refuse)
@@ -99,6 +100,7 @@ def _listed(modes: str | Sequence[str]) -> Sequence[str]:
 
 
 def _refuse(report: Report) -> None:
+    __tracebackhide__ = True  # pytest shows the caller's line
     raise refusal(AssertionError, report)
 
 

@@ -112,6 +112,7 @@ def assert_grad(func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *ar
     AssertionError
         When it is not; the message is the report.
     """
+    __tracebackhide__ = True  # pytest shows the caller's line
     report: Report = check_grad(func, grad, x0, *args, report=True)
     if report.verdict == "disagree":
         raise refusal(AssertionError, report)

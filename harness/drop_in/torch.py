@@ -88,6 +88,7 @@ def gradcheck(
     GradcheckError
         When a derivative is wrong; the message is the report.
     """
+    __tracebackhide__ = True  # pytest shows the caller's line
     inputs = _as_tuple(inputs)
     options = {**options, "check_forward_ad": check_forward_ad, "check_backward_ad": check_backward_ad}
     ask = partial(original, func, inputs, nondet_tol=nondet_tol, raise_exception=raise_exception, **options)
@@ -106,6 +107,7 @@ def gradgradcheck(
 
     Parameters, answer and errors are those of `gradcheck`; `grad_outputs` are the cotangents, random ones by default.
     """
+    __tracebackhide__ = True  # pytest shows the caller's line
     inputs = _as_tuple(inputs)
     ask = partial(original_of_second, func, inputs, grad_outputs, raise_exception=raise_exception, **options)
     every = SIGNATURE_OF_SECOND.bind(*ask.args, **ask.keywords)
@@ -148,9 +150,11 @@ def _gradients(func: Callable[..., Any], inputs: tuple) -> Callable[..., tuple]:
 
 def _settled(name: str, weighted: Callable[[], WeightedCost], modes: tuple[bool, bool], ask: partial) -> bool:
     """What the originals answer and raise, by our reports in reverse and in forward mode."""
+    __tracebackhide__ = True  # pytest shows the caller's line
     allowed_scatter = ask.keywords.get("nondet_tol", 0.0)
 
     def refuse(report: Report) -> bool:
+        __tracebackhide__ = True  # pytest shows the caller's line
         if allowed_scatter > 0.0 and not report.findings and report.reasons[0].kind == Kind.NOT_REPEATABLE:
             return fallback.ask_original(report.reasons)  # it is not repeatable, as the caller said
         if ask.keywords["raise_exception"]:

@@ -169,7 +169,11 @@ ROWS: dict[Kind, Row] = {
         advice="Check at a finite point.",
     ),
     Kind.NOTHING_CHECKED: Row(
-        lambda fact: f"JAX has no derivative in {' or '.join(fact.where)} mode here, so nothing was checked.",
+        lambda fact: (
+            f"JAX has no derivative in {' or '.join(fact.where)} mode here, so nothing was checked."
+            if fact.where
+            else "No derivative of JAX could be compared, so nothing was checked."
+        ),
         meaning="No source reported a derivative.",
         cause="The check was limited to reverse mode through a while_loop, or to forward mode through a custom_vjp.",
         example=CHECK + "def f(x):\n    return jax.lax.while_loop(lambda y: y < 9.0, lambda y: 2.0 * y, x)\n"

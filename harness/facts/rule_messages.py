@@ -5,7 +5,7 @@ import math
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
-from harness.wording import first_few
+from harness.wording import counted, first_few
 
 CHECK = "import jax\nimport jax.numpy as jnp\nimport numpy as np\nfrom harness import check_derivatives\n"
 RULE = CHECK + "f = jax.custom_vjp(lambda x: jnp.sin(x))\n"
@@ -50,7 +50,8 @@ def _one_branch(fact: Fact) -> str:
 def _wrong_rule(fact: Fact) -> str:
     data = fact.data
     if not data["off"] and data["explains"]:  # it was not checked alone, or showed no error there
-        return f"Without the rule of {data['name']}, {fact.where[0]}, every derivative agrees."
+        others = f" and {counted(data['others'], 'other')}" if data["others"] else ""
+        return f"Without the rule of {data['name']}, {fact.where[0]}{others}, every derivative agrees."
     how = "checked alone in float64" if data["in_float64"] else "checked alone"
     off = f"off by {data['off']:.1e} of the largest derivative" if math.isfinite(data["off"]) else "infinitely far off"
     what = f"is {off}" if data["off"] else "shows no error"

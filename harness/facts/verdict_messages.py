@@ -249,9 +249,10 @@ ROWS = {
         advice='Add another source, such as "finite-difference" or "jax".',
     ),
     Kind.NOTHING_TO_DECIDE: Row(
-        "Nothing is left to decide. There is no derivative, or the value is not finite, everywhere.",
+        "No derivative could be judged by itself: there is none, or no finite value, or only directions were compared.",
         meaning="No coordinate has a derivative that could be judged.",
-        cause="The function is not finite at the point, or has a kink in every coordinate.",
+        cause="The function is not finite at the point, or has a kink in every coordinate. Or it has many inputs and "
+        "no reverse mode: forward mode is compared along random directions.",
         example="# A function whose values are NaN everywhere.",
         advice="Check at another point.",
     ),

@@ -22,12 +22,16 @@ class InOwnTypes(Run):
     """A run that rounds every result to its type, as the program does."""
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
-        outputs = super().equation(equation, operands)
-        with np.errstate(all="ignore"):
-            return [
-                constant(lifted(np.asarray(y.value).astype(dtype))) if kind(dtype) in ("f", "c") else y
-                for y, dtype in zip(outputs, equation.dtypes)
-            ]
+        return in_own_types(equation, super().equation(equation, operands))
+
+
+@np.errstate(all="ignore")
+def in_own_types(equation: Equation, outputs: Sequence[Increment]) -> Sequence[Increment]:
+    """An equation's outputs, rounded to their types."""
+    return [
+        constant(lifted(np.asarray(y.value).astype(dtype))) if kind(dtype) in ("f", "c") else y
+        for y, dtype in zip(outputs, equation.dtypes)
+    ]
 
 
 def values_of(program: Program, *arguments: Any) -> list[Any]:

@@ -12,6 +12,9 @@ HARNESS_FOLDER = Path(__file__).parents[2] / "harness"
 
 LIBRARY_FOLDER = "site-packages"
 
+MAKES_PRIMITIVES = {"_src", "interpreters", "lax", "numpy"}
+"""Folders of JAX with the functions that make primitives, or trace and batch them."""
+
 
 class Place(NamedTuple):
     """A function, and where it is written."""
@@ -88,6 +91,18 @@ def _written_by_hand(equation: Equation) -> tuple[Place, list[Place]]:
     return function, own or [function]
 
 
+CARRIES_FUNCTIONS = {"custom_linear_solve", "custom_vmap_call", "linear_call"}
+"""Primitives with functions of the user's that stand for derivatives or batches."""
+
+
+def carried_by(equation: Equation) -> list[Place]:
+    """The functions that are part of such a primitive, without JAX's own."""
+    if equation.name not in CARRIES_FUNCTIONS:
+        return []
+    places = [Place(*lines) for lines in jax_internals.functions_carried(equation.raw.params)]
+    return [place for place in places if not is_jax(place)]
+
+
 def argument_names(equation: Equation) -> list[str]:
     """The author's names of the arguments of a function with a rule, leaf by leaf; their numbers where unknown."""
     count = len(equation.inputs) - equation.params.get("num_consts", 0)
@@ -103,6 +118,12 @@ def line_of(equation: Equation) -> Place:
     """The line of the user's code that an equation comes from; nowhere where JAX traced it apart, or the check did."""
     frame = next((frame for frame in frames_of(equation) if whose(frame.file_name) != "jax"), None)
     return NOWHERE if frame is None or whose(frame.file_name) == "harness" else _place_of_frame(frame)
+
+
+def first_line_of(equation: Equation) -> Place:
+    """The innermost line that an equation comes from, of JAX's as well, but for those that make its primitives."""
+    frames = (frame for frame in frames_of(equation) if Path(frame.file_name).parent.name not in MAKES_PRIMITIVES)
+    return next(map(_place_of_frame, frames), NOWHERE)
 
 
 def own_line_of(equation: Equation) -> Place:

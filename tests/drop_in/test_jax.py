@@ -124,8 +124,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_rule_raises_the_report(name):
     f, order, modes = WRONG[name]
-    with jax.enable_x64(True), pytest.raises(AssertionError, match=r"^DISAGREE: the odd one"):
+    with jax.enable_x64(True), pytest.raises(AssertionError, match=r"^DISAGREE: the odd one") as caught:
         check_grads(f, (X,), order, modes)
+    assert [entry.ishidden(caught) for entry in caught.traceback] == [False, *([True] * (len(caught.traceback) - 1))]
 
 
 def test_the_first_derivative_of_the_rule_that_is_wrong_twice_is_right():

@@ -30,6 +30,7 @@ from reference.traced.program_replay import replayed
 from reference.traced.rule_origins import (
     NOWHERE,
     argument_names,
+    carried_by,
     forward_of,
     function_of,
     is_jax,
@@ -59,6 +60,7 @@ class Culprit:
     mistakes: tuple[Fact, ...] = ()  # which mistake it is, where that is known
     # whether every derivative agrees with the primal in the place of the rule; None where that was not tried
     explains: bool | None = None
+    others: int = 0  # how many other rules have to go, too, for that
     in_float64: bool = False  # whether the error is that of the rule's evaluation in float64
     order: int = 1  # 2 where the rule is right at first order, and its own derivative is wrong
     of_jax: bool = False  # whether the rule comes with JAX
@@ -74,7 +76,8 @@ def _name(equation: Equation, off: float, mistakes: Sequence[Fact] = (), *, hand
     off, line, mistakes = off if np.isfinite(off) else np.inf, line_of(equation), tuple(mistakes)
     called = f"called by {line}" if line != NOWHERE else "of JAX"
     if equation.name not in CUSTOM_RULES:
-        return Culprit(equation.name, str(line) if line != NOWHERE else "of JAX", off, mistakes)
+        places = [*map(str, carried_by(equation)), called]
+        return Culprit(equation.name, ", ".join(places).removeprefix("called by "), off, mistakes)
     name, places = written(equation)
     if is_rule_of_jax(equation):
         return Culprit(name or equation.name, called, off, mistakes, of_jax=True)
@@ -114,7 +117,7 @@ def find_culprits(
         found = [(culprit, eq) for culprit, eq in found if np.isfinite(culprit.off)]
     # rules within what runs as a whole, such as a shard_map, meet no operands that are known here
     unmet = [eq for eq in equations_in(case.program) if eq.name in CUSTOM_RULES and eq not in met]
-    return [culprit for culprit, _ in found] or _by_primal(comparison, custom + unmet[:RULES_TRIED], deadline)
+    return [culprit for culprit, _ in found] or _by_primals(comparison, custom + unmet[:RULES_TRIED], deadline)
 
 
 def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tuple[Culprit, bool]]:
@@ -162,22 +165,30 @@ def _find_wrong(
     return sorted(found, key=lambda pair: (sum(_calls(pair[1], other) for _, other in found), -pair[0].off))
 
 
-def _by_primal(comparison: Comparison, equations: Sequence[Equation], deadline: float) -> list[Culprit]:
-    """The first rule whose primal in its place makes everything agree, where no rule alone shows an error."""
-    for equation in {function_of(eq): eq for eq in equations}.values():
+def _by_primals(comparison: Comparison, equations: Sequence[Equation], deadline: float) -> list[Culprit]:
+    """The rules that have to go for everything to agree, where no rule alone shows an error."""
+    rules = list({function_of(eq): eq for eq in equations}.values())
+    if not rules or not _explains(comparison, *rules):
+        return []
+    needed = []
+    for rule in rules:
         if time.perf_counter() > deadline:
             break
-        if _explains(comparison, equation):
-            return [replace(_name(equation, 0.0), explains=True)]
-    return []
+        others = [other for other in rules if other is not rule]
+        if not others or not _explains(comparison, *others):
+            needed.append(rule)
+    return [replace(_name(rule, 0.0), explains=True, others=len(needed) - 1) for rule in needed]
 
 
-def _explains(comparison: Comparison, equation: Equation) -> bool | None:
-    """Whether every derivative agrees when the function runs with the rule's primal; None where JAX cannot."""
-    case, place = comparison.case, function_of(equation)
+def _explains(comparison: Comparison, *rules: Equation) -> bool | None:
+    """Whether every derivative agrees when the function runs with these rules' primals; None where JAX cannot."""
+    case, places = comparison.case, set(map(function_of, rules))
+
+    def is_dropped(equation: Equation) -> bool:
+        return function_of(equation) in places or any(_calls(equation, rule) for rule in rules)
 
     def without(*leaves: Any) -> list[Any]:
-        return replayed(case.program, lambda eq: function_of(eq) == place or _calls(eq, equation), *leaves)
+        return replayed(case.program, is_dropped, *leaves)
 
     modes = [answer.name for answer in comparison.answers if answer.name in MODES] or ["reverse"]
     try:
@@ -220,6 +231,12 @@ def _check_alone(equation: Equation, met: Sequence[Increment], order: int = 1, a
     is given twice moves together, such as a matrix that goes to an equation and to its solver. A rule that takes
     precomputed state cannot be checked so, since its state would stay.
     """
+    comparison = _compare_alone(equation, met, order, accuracy)
+    return comparison and _convict(equation, comparison)
+
+
+def _compare_alone(equation: Equation, met: Sequence[Increment], order: int, accuracy: float) -> Comparison | None:
+    """The check of one equation at values that it met; None where it cannot run alone."""
     alone = isolate(equation, met)
     if not alone.moving or not alone.kept or equation.precomputed or equation.name == "stop_gradient":
         return None
@@ -228,8 +245,7 @@ def _check_alone(equation: Equation, met: Sequence[Increment], order: int = 1, a
     names = [f"its argument {called[i - count_closed_over(equation)]}" for i in alone.moving]
     outputs = [f"its output {i}" for i in alone.kept]
     leaves = [alone.given[i] for i in alone.moving]
-    comparison = _compare(alone.apply, leaves, names, outputs, order=order, accuracy=accuracy)
-    return comparison and _convict(equation, comparison)
+    return _compare(alone.apply, leaves, names, outputs, order=order, accuracy=accuracy)
 
 
 def _compare(
@@ -245,7 +261,7 @@ def _compare(
 
 
 def _is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) -> bool:
-    """Whether a rule is wrong along the tangent that reached it, for a cotangent that reaches it."""
+    """Whether a rule is wrong where a tangent reached it and a cotangent reaches it, or along both together."""
     alone = isolate(equation, met)
     try:
         cotangents = reaching_cotangents(case, equation)
@@ -256,6 +272,12 @@ def _is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) -
     if not (largest and size):
         return False
     tangents = [(met[i].change[0] / size).astype(alone.given[i].dtype) for i in alone.moving]
+    single = _compare_alone(equation, met, 1, case.accuracy)
+    if single and single.point.combinations.each and any(pair.disagrees for pair in single.pairs):
+        # each derivative was compared by itself: a wrong one counts where neither its tangent nor its cotangent is zero
+        given, returned = single.case.inputs.vector(tangents), single.case.outputs.vector(cotangents)
+        wrong = np.any([pair.at_odds for pair in single.pairs], axis=0).reshape(len(returned), len(given))
+        return bool((wrong & (returned != 0.0)[:, None] & (given != 0.0)).any())
 
     def along(t: Any) -> list[Any]:
         outputs = alone.apply(*(alone.given[i] + t.astype(v.dtype) * v for i, v in zip(alone.moving, tangents)))

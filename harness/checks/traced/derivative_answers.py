@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.bounds.program_bound import floor_of, largest_in_block
+from harness.bounds.tolerances import MEANT
 from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
-from harness.checks.traced.error_scales import ordinary_size
+from harness.checks.traced.error_scales import NO_DIGIT, ordinary_size
 from harness.checks.traced.low_precision import Replaced, Scope, estimate_in_float64, select_in_blocks, with_float64
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
 from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors
@@ -163,9 +164,9 @@ def _answer(
         # in a coarse type, compare the rule's evaluation in float64 wherever it decides more
         runs = comparable_runs(reports[answer.name], true.slopes.obstacles, coarsest)
         if isinstance(runs, np.ndarray):
-            estimate, largest = in_float64(point, runs, bounded[answer.name].error, blocks, plan.examined)
+            estimate, tolerance = in_float64(point, runs, bounded[answer.name].error, blocks, plan.examined)
             derivatives[answer.name] = estimate.derivative
-            judged[i], taken = with_float64(answer, estimate, largest, increments, sides)
+            judged[i], taken = with_float64(answer, estimate, tolerance, increments, sides)
             replaced[answer.name] = Replaced(taken, answer)
     return Look(
         plan, coordinates, reports, missing, true, own, tuple(judged), increments, alone, derivatives, replaced,
@@ -176,11 +177,17 @@ def _answer(
 def in_float64(
     point: Point, runs: np.ndarray, error: np.ndarray, blocks: Sequence[Block], examined: np.ndarray
 ) -> tuple[Estimate, np.ndarray]:
-    """A mode's evaluation in float64 in the examined inputs, and the largest of each one's block in all."""
-    derivative = point.combinations.per_output(Estimate(runs[0], error)).derivative
-    largest = largest_in_block(derivative, blocks).reshape(error.shape)
-    estimate = estimate_in_float64(runs[..., examined], error[:, examined], point.program.coarsest)
-    return point.combinations.per_output(estimate), largest[:, examined].ravel()
+    """A mode's evaluation in float64 in the examined inputs, and what a right rule may be off by there.
+
+    That is a share of the largest derivative in the block, for constants and series that end where rounding begins. In
+    an entry in which so much would leave no digit, it is as many roundings of the entry itself and of the function.
+    """
+    unit, share = point.program.coarsest, MEANT[point.program.precision]
+    derivative, rounding = point.combinations.per_output(Estimate(runs[0], error))
+    sizes = share / unit * rounding, NO_DIGIT * np.abs(derivative), share * point.own_terms.ravel()
+    tolerance = np.fmin(share * largest_in_block(derivative, blocks), np.max(sizes, axis=0)).reshape(error.shape)
+    estimate = estimate_in_float64(runs[..., examined], error[:, examined], unit)
+    return point.combinations.per_output(estimate), tolerance[:, examined].ravel()
 
 
 def _select(answer: Answer, places: np.ndarray) -> Answer:

@@ -139,6 +139,12 @@ class Point:
         return scale_of_terms(self.combinations.rows, self.expected, self.error, self.program)
 
     @property
+    def own_terms(self) -> np.ndarray:
+        """The same by what rounding moves alone: (combinations, inputs)."""
+        spread = self.error - floor_of(self.expected, self.case.outputs.blocks, self.program.coarsest)
+        return terms_over_arguments(self.combinations.rows, self.expected, spread, self.program)
+
+    @property
     def is_outside(self) -> np.ndarray:
         """Which combinations have an output that is NaN for JAX and the interpreter alike."""
         is_nan = np.isnan(self.computed) & np.isnan(self.expected)

@@ -52,6 +52,9 @@ from reference.jax_settings import settings
 from reference.traced.equations import Equation
 from reference.traced.rule_origins import name_of
 
+MOST_NAMED = 4
+"""Rules that a report names, of many that are wrong."""
+
 PATIENCE = 2.0
 """Seconds after which a bar shows how far the check is."""
 
@@ -172,7 +175,7 @@ def report_on(
     met = meet_equations(comparison.case)
     facts = [*comparison.facts, *_nothing_checked(comparison), *note_everything(comparison, arguments, met)]
     if comparison.everywhere:
-        facts += comparison.everywhere.facts(comparison.look.plan.examined, comparison.case.inputs.size)
+        facts += comparison.everywhere.facts(comparison.examined, comparison.case.inputs.size)
     impurities = find_impurities(comparison, arguments)
     is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in impurities)
     blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
@@ -213,9 +216,9 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
 
 
 def _blame(culprits: Sequence[Any], origins: tuple[Fact, ...] = ()) -> Blame:
-    """The first culprit is part of every explanation; all of them are data."""
-    first = culprits[0].facts() if culprits else ()
-    return Blame((), first, origins, {"culprits": [vars(culprit) for culprit in culprits]})
+    """The culprits are part of every explanation, the first with its mistakes; all of them are data."""
+    named = [fact for i, c in enumerate(culprits[:MOST_NAMED]) for fact in (c.facts() if i == 0 else c.facts()[:1])]
+    return Blame((), tuple(named), origins, {"culprits": [vars(culprit) for culprit in culprits]})
 
 
 def _nan_origin(comparison: Comparison) -> tuple[Fact, ...]:
@@ -236,7 +239,7 @@ def _judge(
         answers = [replace(answer, notes=()) for answer in answers]
     subject = TracedDerivatives(
         coordinates,
-        coordinates.examined,
+        coordinates.examined & bool(comparison.examined.size),
         tuple(facts),
         details_of(comparison) | blame.details,
         directions=directional.names,
@@ -257,7 +260,7 @@ def _judge(
         verdict = judge(inside, *compared).verdict if inside.to_judge.any() else "nowhere"
         report = replace(report, details=report.details | {"where_defined": verdict})
     if comparison.everywhere:
-        report = comparison.everywhere.add_to(report, look.plan.examined, comparison.case.inputs.size)
+        report = comparison.everywhere.add_to(report, comparison.examined, comparison.case.inputs.size)
     return replace(report, decided_share=0.0) if _nothing_checked(comparison) else report
 
 
@@ -265,7 +268,8 @@ def _nothing_checked(comparison: Comparison) -> list[Fact]:
     """A doubt where neither JAX nor a reference has reported a derivative, so that nothing was checked."""
     if any(a.name in (*MODES, REFERENCE) for a in comparison.answers) or comparison.directional.pairs:
         return []
-    return [doubt(Kind.NOTHING_CHECKED, *(mode.name for mode in comparison.look.plan.modes))]
+    modes = [mode.name for mode in comparison.look.plan.modes]
+    return [doubt(Kind.NOTHING_CHECKED, *(modes if set(modes) <= set(comparison.missing) else ()))]
 
 
 def _require_met(trust: Sequence[str], comparison: Comparison) -> None:

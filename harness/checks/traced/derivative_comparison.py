@@ -10,6 +10,7 @@ import numpy as np
 from harness.bounds.tolerances import (
     DIFFERENCED,
     MEANINGLESS,
+    MEANT,
     SAMPLED_INPUTS,
     SOLVERS_FACTOR,
     SPREAD_FACTOR,
@@ -53,6 +54,12 @@ class Comparison:
     def case(self) -> Case:
         """What was given."""
         return self.point.case
+
+    @property
+    def examined(self) -> np.ndarray:
+        """The inputs whose derivatives were compared one by one: none where forward mode of many inputs is alone."""
+        examined = self.look.plan.examined
+        return examined if any(not answer.oracle for answer in self.answers) else examined[:0]
 
     @property
     def disagreeing(self) -> list[Pair]:
@@ -181,10 +188,13 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
         facts.append(doubt(Kind.INCREMENTS_CONTRADICTED))
     sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * _size_of_function(point, look)
     increments = next(answer for answer in answers if answer.name == INCREMENTS)
-    facts += twice_would_pass(answers, increments, coordinates.blocks, coordinates.examined, *sizes)
+    in_doubt, would_pass = twice_would_pass(answers, increments, coordinates.blocks, coordinates.examined, *sizes)
     alone = {INCREMENTS: look.increments_alone, DIFFERENCES: differenced}
-    found = Comparison(point, look, directional, tuple(answers), tuple(pairs), tuple(facts), alone, is_contradicted)
-    return replace(found, answers=_with_digits(found, ordinary, scale))
+    facts = *facts, *in_doubt
+    found = Comparison(point, look, directional, tuple(answers), tuple(pairs), facts, alone, is_contradicted)
+    noted, without_digit = _with_digits(found, ordinary, scale)
+    decided = [replace(p, decided=p.decided & ~(would_pass | without_digit) | p.at_odds) for p in pairs]
+    return replace(found, answers=noted, pairs=tuple(decided))
 
 
 def _unresolved(look: Look, directional: DirectionalDerivatives) -> list[Fact]:
@@ -268,9 +278,9 @@ def _size_of_function(point: Point, look: Look) -> np.ndarray:
 
 
 @np.errstate(all="ignore")
-def _with_digits(comparison: Comparison, ordinary: float, scale: np.ndarray) -> tuple[Answer, ...]:
-    """The answers with a note of the digits that JAX's own numbers have lost."""
-    look, combinations = comparison.look, comparison.point.combinations
+def _with_digits(comparison: Comparison, ordinary: float, scale: np.ndarray) -> tuple[tuple[Answer, ...], np.ndarray]:
+    """The answers with a note of the digits that JAX's own numbers have lost, and where that is a doubt."""
+    look, point, combinations = comparison.look, comparison.point, comparison.point.combinations
     own = [*look.own, *(answer for answer in comparison.answers if answer.oracle)]
     pairs = compare_all(own, look.coordinates.blocks, ordinary, scale)
     disagreeing = [*comparison.disagreeing, *(pair for pair in pairs if pair.disagrees)]
@@ -280,5 +290,7 @@ def _with_digits(comparison: Comparison, ordinary: float, scale: np.ndarray) -> 
     by_solvers = SOLVERS_FACTOR * comparison.by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
     alone = {name: combinations.per_output(estimate) for name, estimate in comparison.alone.items()}
     alone = {name: Estimate(derivative, error + by_solvers) for name, (derivative, error) in alone.items()}
-    noted = with_digits(own, pairs, alone, look.coordinates, look.float64_derivatives, wrong)
-    return tuple(replace(a, notes=b.notes, ulps=b.ulps) for a, b in zip(comparison.answers, noted))
+    small, places = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel(), look.coordinates.inputs.places
+    small = small if places is None else small[places]
+    noted, in_doubt = with_digits(own, pairs, alone, look.coordinates, look.float64_derivatives, small, wrong)
+    return tuple(replace(a, notes=b.notes, ulps=b.ulps) for a, b in zip(comparison.answers, noted)), in_doubt

@@ -18,10 +18,11 @@ from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from reference.arithmetics.increments import Increment, is_constant
+from reference.traced.eager_run import in_own_types
 from reference.traced.equations import Equation, Program, is_key
 from reference.traced.interpreter import Run
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
-from reference.traced.rule_origins import NOWHERE, Place, frames_of, is_rule_of_jax, line_of, whose
+from reference.traced.rule_origins import NOWHERE, Place, first_line_of, frames_of, is_rule_of_jax, line_of, whose
 
 KEPT = 3
 """An equation in a loop is met many times; its first operands and the last ones are kept."""
@@ -125,8 +126,9 @@ class _Origin(NamedTuple):
 class _OriginRun(Run):
     """A run that knows, for every number that is not finite, which operation made it of finite numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rounds_to_types: bool) -> None:
         super().__init__()
+        self._rounds_to_types = rounds_to_types
         self._of: dict[int, tuple[Increment, _Origin]] = {}  # with the number, since ids are used again
         self._within: list[Equation] = []
 
@@ -139,6 +141,8 @@ class _OriginRun(Run):
         before = len(self._of)
         self._within.append(equation)
         outputs = super().equation(equation, operands)
+        if self._rounds_to_types:
+            outputs = in_own_types(equation, outputs)
         within = [origin for _, origin in list(self._of.values())[before:]]  # a loop puts its steps together anew
         for y in outputs:
             if self.of(y) is None and not (is_key(y.value) or np.isfinite(y.value).all()):
@@ -148,8 +152,12 @@ class _OriginRun(Run):
         return outputs
 
     def _line(self) -> Place:
-        """The line of what runs now, or of what is around it: what JAX traces apart has no line of the user's."""
-        return next((line for eq in reversed(self._within) if (line := line_of(eq)) != NOWHERE), NOWHERE)
+        """The line of what runs now, or of what is around it: what JAX traces apart has no line of the user's.
+
+        Where nobody's line leads to it, as in a function of JAX that is checked itself, the line of JAX.
+        """
+        lines = (line for eq in reversed(self._within) if (line := line_of(eq)) != NOWHERE)
+        return next(lines, first_line_of(self._within[-1]))
 
 
 def find_nan_origin(program: Program, modes: Sequence[Mode]) -> tuple[Fact, ...]:
@@ -165,5 +173,9 @@ def find_nan_origin(program: Program, modes: Sequence[Mode]) -> tuple[Fact, ...]
 
 @np.errstate(all="ignore")
 def _origin(mode: Mode) -> _Origin | None:
-    run = _OriginRun()
-    return next((origin for y in mode.results_of_ones(run) if (origin := run.of(y))), None)
+    for rounds in (False, True):  # what is finite in float64 may overflow in its own type
+        run = _OriginRun(rounds_to_types=rounds)
+        for y in mode.results_of_ones(run):
+            if origin := run.of(y):
+                return origin
+    return None

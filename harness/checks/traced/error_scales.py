@@ -19,7 +19,7 @@ from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Coordinates, Estimate, combine
-from harness.facts.fact import Fact, doubt, note
+from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair, compare
 
@@ -99,8 +99,8 @@ def twice_would_pass(
     ordinary: float,
     scale: np.ndarray,
     small: Callable[[], np.ndarray],
-) -> tuple[Fact, ...]:
-    """A doubt where twice the true derivative would agree as well in most of a block.
+) -> tuple[tuple[Fact, ...], np.ndarray]:
+    """A doubt where twice the true derivative would agree as well in most of a block, and in which coordinates.
 
     Parameters
     ----------
@@ -125,16 +125,17 @@ def twice_would_pass(
         decided, decided_by_itself = (np.any([p.decided for p in pairs], axis=0) for pairs in (by_scale, by_itself))
         passes |= decided & ~decided_by_itself & ~np.any([pair.at_odds for pair in by_scale], axis=0)
     passes &= np.isfinite(true) & (true != 0.0) & examined
-    if not passes.any():
-        return ()
-    passes &= np.abs(true) > small()
-    bounds = {}
+    in_doubt, bounds = np.zeros(true.size, bool), {}
+    if passes.any():
+        passes &= np.abs(true) > small()
     for block in blocks:
         own = passes[block.indices]
         if own.sum() > MOST * np.count_nonzero((true[block.indices] != 0.0) & examined[block.indices]):
             allowed = np.max([answer.error for answer in judged], axis=0)[block.indices]
             bounds[block.name] = max(bounds.get(block.name, 0.0), float(allowed[own].max()))
-    return (doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values())),) if bounds else ()
+            in_doubt[block.indices] = own
+    facts = [doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values()))] if bounds else []
+    return tuple(facts), in_doubt
 
 
 # -- correct digits ---------------------------------------------------------------------------------------------------
@@ -191,9 +192,12 @@ def with_digits(
     alone: Mapping[str, Estimate],
     coordinates: Coordinates,
     in_float64: Mapping[str, np.ndarray],
+    small: np.ndarray,
     wrong: Collection[str],
-) -> list[Answer]:
+) -> tuple[list[Answer], np.ndarray]:
     """The answers; those that have lost digits with notes of it, and with their true errors in ulps.
+
+    What a formula has lost is a doubt, unless it is small beside the function itself. The mask says where.
 
     Parameters
     ----------
@@ -201,6 +205,7 @@ def with_digits(
     alone : the increments and the differences with no more than their own errors
     coordinates : what is differentiated
     in_float64 : the same derivatives evaluated in float64, where these are known
+    small : the size of the derivatives that are small beside the function
     wrong : names of answers that are wrong, by no rounding
     """
     errors, inputs = {answer.name: answer.error for answer in answers}, coordinates.inputs
@@ -214,39 +219,47 @@ def with_digits(
         for numbers in ([0.5 * float(t.eps) for t in types], [float(t.tiny) for t in types])
     )
     known = know_derivatives(counting, units, smallest)
-    return [
-        answer
-        if answer.oracle or answer.name in wrong
-        else _noted(answer, [p for p in pairs if p.first == answer.name and p.second in alone], known, in_float64,
-                    coordinates)
-        for answer in answers
-    ]  # fmt: skip
+    noted, in_doubt = list(answers), np.zeros(answers[0].gradient.shape, bool)
+    for i, answer in enumerate(answers):
+        beside = [pair for pair in pairs if pair.first == answer.name and pair.second in alone]
+        if beside and not answer.oracle and answer.name not in wrong:
+            noted[i], is_doubtful = _note_digits(answer, beside, known, in_float64, small, coordinates)
+            in_doubt |= is_doubtful
+    return noted, in_doubt
 
 
-def _noted(
+def _note_digits(
     answer: Answer,
     beside: Sequence[Pair],
     known: KnownDerivatives,
     in_float64: Mapping[str, np.ndarray],
+    small: np.ndarray,
     coordinates: Coordinates,
-) -> Answer:
-    """An answer with notes of the digits that it has lost, by rounding or by its formula.
+) -> tuple[Answer, np.ndarray]:
+    """An answer with notes of the digits that it has lost, by rounding or by its formula, and where that is a doubt.
 
     What is lost in float64 as well is no rounding. At a kink, or beside a jump, nothing is decided and nothing is lost.
     """
-    if not beside:
-        return answer
     allowed = np.where(np.any([p.decided for p in beside], axis=0), beside[0].allowed, -np.inf)
     with np.errstate(all="ignore"):
         lost = known.is_lost(answer.gradient) & (np.abs(answer.gradient - known.true) <= allowed)
     derivative = in_float64.get(answer.name)
     by_formula = lost & (False if derivative is None else known.is_lost(derivative))
-    masks = {"rounding": lost & ~by_formula, "formula": by_formula}
-    notes = [_lost(answer, mask, by, allowed, known, coordinates) for by, mask in masks.items() if mask.any()]
+    is_doubtful = by_formula & (np.abs(known.true) > small)
+    masks = [
+        ("rounding", Severity.NOTE, lost & ~by_formula),
+        ("formula", Severity.NOTE, by_formula & ~is_doubtful),
+        ("formula", Severity.DOUBT, is_doubtful),
+    ]
+    notes = [
+        replace(_lost(answer, mask, by, allowed, known, coordinates), severity=severity)
+        for by, severity, mask in masks
+        if mask.any()
+    ]
     if not notes:
-        return answer
+        return answer, is_doubtful
     ulps = known.ulps(answer)
-    return replace(answer, notes=tuple(notes), ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))
+    return replace(answer, notes=tuple(notes), ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps)))), is_doubtful
 
 
 def _lost(

@@ -13,11 +13,14 @@ import numpy as np
 
 from harness.checks.traced.derivative_case import make_mode
 from harness.checks.traced.derivative_comparison import Comparison
-from harness.checks.traced.traced_programs import alike, has_rules
+from harness.checks.traced.jax_modes import RULE_OF_MAPS
+from harness.checks.traced.traced_programs import alike, equations_in, has_rules
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from reference.arithmetics.companion import first_line
 from reference.traced.eager_run import eagerly, values_of
+from reference.traced.equations import Program
+from reference.traced.rule_origins import NOWHERE, carried_by
 from reference.traced.traced_function import Traced
 
 EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
@@ -66,8 +69,16 @@ def find_values_by_way_of_running(comparison: Comparison) -> list[Fact]:
         at = int(np.argmax(contradicts if contradicts.any() else apart))
         numbers = {"value": float(values[at]), "otherwise": float(compiled[at])}
         severity = Severity.WRONG if contradicts.any() else Severity.NOTE
+        numbers |= _batching_rule(case.program) if how == BATCHED else {}
         facts.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, severity, (case.outputs.label(at),), {"how": how, **numbers}))
     return facts
+
+
+def _batching_rule(program: Program) -> dict[str, Any]:
+    """The first function with a rule of its own for `jax.vmap`, and where this is written."""
+    found = (carried_by(eq) for eq in equations_in(program) if eq.name == RULE_OF_MAPS)
+    function, *places = next(found, [NOWHERE])
+    return {"rule": function.name, "place": ", ".join(map(str, places))} if places else {}
 
 
 def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:

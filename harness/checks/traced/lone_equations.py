@@ -34,6 +34,7 @@ def count_closed_over(equation: Equation) -> int:
     return equation.params.get("num_consts", 0) if equation.name in CUSTOM_RULES else 0
 
 
+@np.errstate(all="ignore")  # what overflows in its type is infinite there
 def isolate(equation: Equation, met: Sequence[Increment]) -> LoneEquation:
     """An equation by itself, at operands that it met."""
     given = [x.value if is_key(x.value) else np.asarray(x.value).astype(t) for x, t in zip(met, equation.input_dtypes)]

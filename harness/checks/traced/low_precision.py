@@ -32,7 +32,6 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     DERIVATIVE_ROUNDINGS,
     MEANINGLESS,
-    MEANT,
     MEANT_FACTOR,
     RANDOM_INCREMENTS,
     RANDOM_ROUNDINGS,
@@ -317,14 +316,14 @@ def estimate_in_float64(runs: np.ndarray, error: np.ndarray, unit: float) -> Est
 
 @np.errstate(all="ignore")
 def with_float64(
-    answer: Answer, estimate: Estimate, largest: np.ndarray, increments: Answer, sides: Sides
+    answer: Answer, estimate: Estimate, tolerance: np.ndarray, increments: Answer, sides: Sides
 ) -> tuple[Answer, np.ndarray]:
     """The answer with its evaluation in float64 where that decides more, and where it does.
 
-    JAX's own numbers stay where they contradict the increments. `largest` is that of each entry's block. An evaluation
-    between both sides of a kink is as good as the increments.
+    JAX's own numbers stay where they contradict the increments. `tolerance` is what a right rule may be off by. An
+    evaluation between both sides of a kink is as good as the increments.
     """
-    error = estimate.error + MEANT[answer.precision] * largest + SMALLEST
+    error = estimate.error + tolerance + SMALLEST
     # JAX's own number stays where it is wrong, not finite, or has the smaller error
     wrong = ~(np.abs(answer.gradient - increments.gradient) <= answer.error + increments.error)
     taken = ~(wrong & np.isfinite(answer.error)) & np.isfinite(answer.gradient) & (error < answer.error)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.bounds.program_bound import largest_in_block
-from harness.bounds.tolerances import DIRECTIONS, ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
+from harness.bounds.tolerances import DIRECTIONS, ENTRIES_MOVED, MEANT, RANDOM_ENDS, SAMPLED_INPUTS
 from harness.checks.random_directions import compare_ends, farthest_off, random_directions, slopes_along
 from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Case, Point
@@ -87,8 +87,8 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
         if isinstance(runs, np.ndarray):
             runs = runs @ along.T if answer.name == "reverse" else runs
             estimate = estimate_in_float64(runs[:, 0], answer.error, coarsest)
-            largest = largest_in_block(estimate.derivative, scope.blocks)
-            answers[i], replaced[answer.name] = with_float64(answer, estimate, largest, increments, sides)
+            tolerance = MEANT[answer.precision] * largest_in_block(estimate.derivative, scope.blocks)
+            answers[i], replaced[answer.name] = with_float64(answer, estimate, tolerance, increments, sides)
     ordinary = ordinary_derivative(point, look.true)
     pairs = compare_ends(answers, increments, ordinary) if point.is_known.all() else []
     return DirectionalDerivatives(tuple(pairs), (), reports, {**missing, **missing_after}, replaced, slopes, along)

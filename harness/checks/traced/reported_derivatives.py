@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from harness.bounds.program_bound import floor_of, largest_in_block
-from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, GRADIENT_ROUNDINGS, MEANT
+from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, GRADIENT_ROUNDINGS, MEANT, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.derivative_case import REFERENCE, Case, Plan, Point, has_overflowed
+from harness.checks.traced.derivative_case import REFERENCE, Plan, Point, has_overflowed
 from harness.checks.traced.jax_modes import Mode, ModeMissing
 from harness.checks.traced.low_precision import (
     BORROWED,
@@ -29,11 +29,13 @@ from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.equations import unit_roundoff
+from reference.traced.interpreter import Run
 from reference.traced.random_rounding import COARSE
 
 OPPOSITE, OPPOSITE_OF_HALVES = 2.0**20, 4.0
 """A mode is also evaluated for minus so many times the sum of all vectors. A rule that ignores signs or clips its
-cotangent is not linear there. Half of a float has too small a range for a large factor, and for small ones."""
+cotangent is not linear there. Half of a float has too few digits for a large factor, and for small ones: there the
+rule's evaluation in float64 shows it."""
 
 
 class Products(NamedTuple):
@@ -87,16 +89,23 @@ def ask_modes(point: Point, plan: Plan, along: np.ndarray | None = None) -> tupl
 
 def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Products:
     vectors, weights = request
-    times = OPPOSITE if point.program.coarsest < COARSE else OPPOSITE_OF_HALVES
-    # minus the sum of all vectors, far away: rules that ignore signs or clip differ there
-    shares = -times * np.abs(random_directions(0 if point.case.is_large else 1, len(vectors), point.case.seed + 6))
-    if len(shares) and point.program.coarsest < COARSE and has_rules(point.case.program):
-        # and small ones, from √u down to u: rules that drop what is small, by itself or beside others, differ there
-        shares = np.vstack([shares, point.program.coarsest ** np.linspace(1.0, 0.5, len(vectors))])
+    shares = _shares(point, len(vectors), is_half=point.program.coarsest > COARSE)
     axis = 0 if weights is None else 1
     found = mode.products(np.concatenate([vectors, shares @ vectors]), weights, quickly=quickly)
     derivative, sums = np.split(found, [len(vectors)], axis)
     return Products(derivative, shares, np.moveaxis(sums, axis, 0))
+
+
+def _shares(point: Point, count: int, *, is_half: bool) -> np.ndarray:
+    """The multiples of so many vectors in each sum for which a mode is evaluated, too; none of many inputs."""
+    times = OPPOSITE_OF_HALVES if is_half else OPPOSITE
+    # minus the sum of all vectors, far away: rules that ignore signs or clip differ there
+    shares = -times * np.abs(random_directions(0 if point.case.is_large else 1, count, point.case.seed + 6))
+    if len(shares) and not is_half and has_rules(point.case.program):
+        # and small ones, from √u down to u: rules that drop what is small, by itself or beside others, differ there
+        unit = min(point.program.coarsest, UNIT_ROUNDOFF["float32"])
+        shares = np.vstack([shares, unit ** np.linspace(1.0, 0.5, count)])
+    return shares
 
 
 def report_reference(point: Point, gradient: Sequence[Any]) -> Reported:
@@ -173,7 +182,10 @@ def _bound(
         is_enough = partial(_is_covered, bound.error, true, scope, unit)
         runs = evaluate_in_float64(mode, request, point.program.traced, point.case.seed, is_enough)
     estimate = Estimate(products.derivative, bound.error)
-    linearity = _find_linearity(mode, request, products, estimate, scope.blocks, unit, point.case)
+    linearity = _find_linearity(point, mode, request, products, estimate, scope.blocks)
+    if isinstance(runs, np.ndarray) and unit > COARSE and len(products.shares) and has_rules(point.case.program):
+        is_linear = linearity.is_linear and _is_linear_in_float64(point, mode, request, runs[0], bound.error, scope)
+        linearity = linearity._replace(is_linear=is_linear)
     return Reported(mode.name, estimate, bound.kinds, runs, by_solvers, linearity, is_compiled_right)
 
 
@@ -185,39 +197,54 @@ def _is_covered(error: np.ndarray, true: Estimate, scope: Scope, unit: float, ru
 
 @np.errstate(all="ignore")
 def _find_linearity(
-    mode: Mode,
-    request: Request,
-    products: Products,
-    estimate: Estimate,
-    blocks: Sequence[Block],
-    unit: float,
-    case: Case,
+    point: Point, mode: Mode, request: Request, products: Products, estimate: Estimate, blocks: Sequence[Block]
 ) -> Linearity:
-    """Whether a mode's product for several vectors together is the sum of theirs, within rounding.
+    """Whether a mode is linear, and whether it reports the same without `jax.vmap`."""
+    (vectors, weights), unit = request, point.program.coarsest
+    is_linear = _is_linear(mode, products, estimate, blocks, unit, point.case.accuracy)
+    if not has_rules(point.case.program):  # JAX's own rules are the same with jax.vmap and without
+        return Linearity(is_linear)
+    each, error = _by_vector(mode, estimate, blocks, unit, point.case.accuracy)
+    shares = products.shares
+    share, batched = (shares[0], products.sums[0]) if len(shares) else (np.eye(1, len(vectors))[0], each[0])
+    single = mode.unbatched_product(share @ vectors, weights)
+    allowed = 2.0 * (np.abs(share) @ error + error[0])
+    return Linearity(is_linear, single is None or not np.any(np.abs(single - batched) > allowed))
 
-    A product without `jax.vmap` is computed where a rule of the user's own may differ. What overflows decides nothing.
-    """
-    (vectors, weights), (derivative, error) = request, estimate
-    # rounding explains the sum of the errors of each vector, and a few roundings of the largest
-    floor = floor_of(derivative.ravel(), blocks, unit) + case.accuracy * largest_in_block(derivative.ravel(), blocks)
+
+def _by_vector(
+    mode: Mode, estimate: Estimate, blocks: Sequence[Block], unit: float, accuracy: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The products for each vector, (vectors, ...), and what rounding explains of each, with some of the largest."""
+    flat, (derivative, error) = estimate.derivative.ravel(), estimate
+    floor = floor_of(flat, blocks, unit) + accuracy * largest_in_block(flat, blocks)
     axis = 0 if mode.name == "reverse" else 1
-    each, error = (np.moveaxis(x, axis, 0) for x in (derivative, error + floor.reshape(error.shape)))
-    shares, sums = products.shares, products.sums
-    size = np.abs(shares)
+    return np.moveaxis(derivative, axis, 0), np.moveaxis(error + floor.reshape(error.shape), axis, 0)
+
+
+def _is_linear(
+    mode: Mode, products: Products, estimate: Estimate, blocks: Sequence[Block], unit: float, accuracy: float
+) -> bool:
+    """Whether products for sums of vectors are the sums of theirs, within rounding. What overflows shows nothing."""
+    each, error = _by_vector(mode, estimate, blocks, unit, accuracy)
+    size = np.abs(products.shares)
     tiny = np.finfo(np.float32 if unit > UNIT_ROUNDOFF["float64"] else np.float64).tiny  # smaller numbers underflow
     allowed = size @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + size @ error + tiny
-    off = np.abs(sums - shares @ each)
-    is_off = np.any(np.isfinite(sums) & (off > 2.0 * allowed), axis=1)
+    off = np.abs(products.sums - products.shares @ each)
+    is_off = np.any(np.isfinite(products.sums) & (off > 2.0 * allowed), axis=1)
     # a solver with an absolute tolerance stops at once where all that it is given is small
-    is_linear = not (is_off[:1] if mode.may_stop_early else is_off).any()
-    is_same_batched = True
-    if has_rules(case.program):  # JAX's own rules are the same with jax.vmap and without
-        share = shares[0] if len(shares) else np.eye(1, len(vectors))[0]
-        batched = sums[0] if len(shares) else each[0]
-        single = mode.unbatched_product(share @ vectors, weights)
-        allowed = 2.0 * (np.abs(share) @ error + error[0])
-        is_same_batched = single is None or not np.any(np.abs(single - batched) > allowed)
-    return Linearity(is_linear, is_same_batched)
+    return not (is_off[:1] if mode.may_stop_early else is_off).any()
+
+
+def _is_linear_in_float64(
+    point: Point, mode: Mode, request: Request, derivative: np.ndarray, error: np.ndarray, scope: Scope
+) -> bool:
+    """Whether a mode's evaluation in float64 is linear. `error` bounds the roundings in the program's own types."""
+    unit, (vectors, weights) = UNIT_ROUNDOFF["float64"], request
+    shares = _shares(point, len(vectors), is_half=False)
+    sums = np.moveaxis(mode.in_float64(Run(), shares @ vectors, weights), 0 if mode.name == "reverse" else 1, 0)
+    estimate = Estimate(derivative, SPREAD_FACTOR * unit / point.program.coarsest * error)
+    return _is_linear(mode, Products(derivative, shares, sums), estimate, scope.blocks, unit, point.case.accuracy)
 
 
 def comparable_runs(reported: Reported, obstacles: Obstacles, unit: float) -> np.ndarray | Fact | None:

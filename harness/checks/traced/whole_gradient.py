@@ -114,6 +114,6 @@ def _decisive(point: Point, look: Look, answer: Answer, true: Answer) -> Answer:
     if not isinstance(runs, np.ndarray):
         return answer
     everywhere = np.arange(answer.gradient.size)
-    estimate, largest = in_float64(point, runs, reported.estimate.error, point.case.inputs.blocks, everywhere)
+    estimate, tolerance = in_float64(point, runs, reported.estimate.error, point.case.inputs.blocks, everywhere)
     sides = Sides(true.gradient, np.zeros_like(true.gradient))
-    return with_float64(answer, estimate, largest, true, sides)[0]
+    return with_float64(answer, estimate, tolerance, true, sides)[0]

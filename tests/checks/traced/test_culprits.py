@@ -64,6 +64,18 @@ def squared_error_bwd(x, g):
 
 squared_error.defvjp(lambda x: (squared_error(x), x), squared_error_bwd)
 
+
+@jax.custom_vjp
+def squares(x):
+    return x * x
+
+
+def squares_bwd(x, g):
+    return (2.1 * g * x,)
+
+
+squares.defvjp(lambda x: (x * x, x), squares_bwd)
+
 CASES = {
     "over an array of the module": (squared_error, squared_error_bwd, "squared_error"),
     "in an expression": (lambda x: jnp.sum(jnp.tanh(wrong(x)) + x**2), wrong_bwd, "wrong"),
@@ -85,6 +97,60 @@ def test_the_rule_is_named_with_its_line(name):
     assert f"{rule.__name__} ({__file__}:{line})" == culprit["where"]
     assert culprit["explains"]
     assert facts(report, Kind.WRONG_RULE)[0].data["name"] == function
+
+
+def not_transposed(a, b):
+    return jax.lax.custom_linear_solve(
+        lambda v: a @ v, b, lambda _, b: jnp.linalg.solve(a, b), lambda _, b: jnp.linalg.solve(a, b)
+    )
+
+
+def wrong_transpose(residuals, g):
+    return 2.5 * residuals * g
+
+
+def linear(x):
+    return jnp.sin(jax.custom_derivatives.linear_call(lambda r, v: 2.0 * r * v, wrong_transpose, TARGET, x))
+
+
+@jax.custom_batching.custom_vmap
+def mapped(x):
+    return jnp.sin(x)
+
+
+@mapped.def_vmap
+def mapped_otherwise(size, is_mapped, x):
+    return jnp.cos(x), is_mapped[0]
+
+
+def in_parallel(f):
+    mesh, along = jax.sharding.Mesh(np.array(jax.devices()[:1]), "i"), jax.sharding.PartitionSpec("i")
+    return jax.shard_map(f, mesh=mesh, in_specs=along, out_specs=along)
+
+
+SEVERAL = {  # the function, and those whose lines the report names
+    "the transpose of a linear function": (linear, [wrong_transpose]),
+    "the functions of a solver": (lambda x: not_transposed(jnp.diag(x) + TARGET, x), [not_transposed]),
+    "another way to be mapped": (mapped, [mapped_otherwise]),
+    "two": (lambda x: wrong(x) + also_wrong(x), [wrong_bwd, also_wrong_jvp]),
+    "one after the other": (lambda x: wrong(also_wrong(x)), [wrong_bwd, also_wrong_jvp]),
+    "two in a shard_map": (in_parallel(lambda x: wrong(x) + squares(x)), [wrong_bwd, squares_bwd]),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_all_that_is_wrong_is_named_by_its_own_line(name):
+    f, rules = SEVERAL[name]
+    report = check_derivatives(f, X)
+    named = [fact.where[0] for fact in facts(report, Kind.WRONG_RULE)]
+    named += [fact.data["place"] for fact in facts(report, Kind.VALUE_DEPENDS_ON_RUN) if "place" in fact.data]
+    for rule in rules:
+        code = inspect.unwrap(getattr(rule, "__wrapped__", rule)).__code__
+        assert any(
+            f"{code.co_filename}:{line}" in at
+            for at in named
+            for line in range(code.co_firstlineno, code.co_firstlineno + 3)
+        ), named
 
 
 def test_a_jvp_rule_is_named():

@@ -140,11 +140,14 @@ CASES = {
     ),
     "many, of no effect": (lambda x: jnp.sum(0.0 * x), (np.linspace(-1, 1, 1200),), AGREE, (Kind.ZERO_DERIVATIVE,)),
     "many, of which one counts": (lambda x: x[1077], (np.linspace(-1, 1, 1200),), AGREE, ()),
+    "many, in forward mode alone": (looping, (np.linspace(0.1, 1, 1200),), INCONCLUSIVE, (Kind.NOTHING_TO_DECIDE,)),
     "NaN was given": (lambda x, y: x["a"] * y, ({"a": np.array([1.0, np.nan])}, 2.0), INCONCLUSIVE, (Kind.NAN_GIVEN,)),
 }  # fmt: skip
 """A function, its arguments, the verdict, and kinds of facts that are found."""
 
-EXCLUSIVE = (Kind.UNUSED_ARGUMENT, Kind.ZERO_DERIVATIVE, Kind.CALLBACK, Kind.NAN_GIVEN, Kind.NO_SLOPE)
+EXCLUSIVE = (
+    Kind.UNUSED_ARGUMENT, Kind.NOTHING_CHECKED, Kind.ZERO_DERIVATIVE, Kind.CALLBACK, Kind.NAN_GIVEN, Kind.NO_SLOPE,
+)  # fmt: skip
 """Kinds that are found where the table says so, and nowhere else."""
 
 

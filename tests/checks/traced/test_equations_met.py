@@ -53,6 +53,7 @@ BEGINNING = {
     "under jit": (sinc, (np.array([0.0, 1.0]),), "integer_pow", True),
     "in a loop": (in_steps, (np.array([-1.0, 2.0]),), "sqrt", True),
     "an overflow": (inverse_softplus, (np.array([800.0, 1.0]),), "exp", True),
+    "an overflow in float32": (inverse_softplus, (np.array([100.0, 1.0], np.float32),), "exp", True),
     "an infinite slope": (half_of_roots, (np.array([0.0, 4.0]),), "pow", False),
     "a distance of nothing": (distance, (TWO,), "div", False),
     "a spread of equals": (spread, (np.array([2.0, 2.0]),), "div", False),
