@@ -61,6 +61,16 @@ def twice_extrapolated(near: Any, middle: Any, far: Any) -> Differences:
     return Differences((16.0 * first - second) / 15.0, np.abs(first - second))
 
 
+POINTS = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
+"""Where `slopes_from` wants values: at three distances on both sides, in steps."""
+
+
+def slopes_from(values: np.ndarray, step: Any) -> Differences:
+    """The derivative, and its truncation, from the values at `POINTS` along the first axis."""
+    far, middle, near = ((values[i] - values[i + 1]) / (2.0 * POINTS[i] * step) for i in (0, 2, 4))
+    return twice_extrapolated(near, middle, far)
+
+
 def extrapolated_to_zero(near: Any, middle: Any, far: Any) -> Differences:
     """The limit at width zero of what is seen at h, 2h and 4h, as of one-sided differences, and its truncation."""
     first, second = 2.0 * near - middle, 2.0 * middle - far

@@ -17,10 +17,7 @@ import numpy as np
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, Companion
 from reference.arithmetics.elementary import FUNCTIONS
 from reference.arithmetics.elementary_record import Elementary, Reach
-from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, UNIT_ROUNDOFF, gamma
-
-SHORT = 20
-"""Bits: a constant of no more stands for itself, as 0.5 and 3 do, and not for a number that was rounded."""
+from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, UNIT_ROUNDOFF, gamma, is_short
 
 
 class Rounded(Companion):
@@ -45,7 +42,7 @@ class Rounded(Companion):
         A constant of few digits, like 0.5 or 3, is exact, and so is one that is compared or chosen from.
         """
         lifted = cls.lift(x)
-        if function not in _ARITHMETIC or np.ndim(x) or np.asarray(x).dtype.kind != "f" or _is_short(float(x)):
+        if function not in _ARITHMETIC or np.ndim(x) or np.asarray(x).dtype.kind != "f" or is_short(float(x)):
             return lifted
         return cls(lifted.value, lifted.error + cls.unit * np.abs(lifted.value))
 
@@ -108,11 +105,6 @@ class Rounded32(Rounded):
 
 
 _ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide, np.power)
-
-
-def _is_short(x: float) -> bool:
-    """Whether a number is a whole number of at most `SHORT` bits times a power of two."""
-    return not np.isfinite(x) or (np.frexp(x)[0] * 2.0**SHORT).is_integer()
 
 
 def _reach(x):

@@ -19,13 +19,10 @@ import jax
 import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, is_constant
-from reference.arithmetics.roundoff import FREE_ROUNDINGS, UNIT_ROUNDOFF
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF, is_short, lost_in_sum
 from reference.traced.equations import Constant, Equation, Program, underflow, unit_roundoff
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import has_few_bits
-
-SHORT = 20
-"""A constant of no more significant bits is exact, like 0.5 and 3; 0.1 and √2 are good to a rounding."""
 
 CHANGE_UNIT = UNIT_ROUNDOFF["float64"]
 """u of the changes, which the interpreter alone computes."""
@@ -85,12 +82,6 @@ def of_value(value: Any, error: Any, count: int) -> Increment:
     if not count:
         return Increment(value, error)
     return Increment(value, np.concatenate([error, np.zeros((2 * count, *np.shape(value)), error.dtype)]))
-
-
-def gamma(terms: int, unit: float) -> float:
-    """γ_n = nu/(1 - nu) of a sum of n terms in any order, and of the roundings that an implementation may add."""
-    nu = (terms + FREE_ROUNDINGS) * unit
-    return nu / (1.0 - nu) if nu < 1.0 else np.inf
 
 
 def is_undecided(value: Any, error: Any) -> Any:
@@ -181,7 +172,7 @@ class BoundedRun(Run):
 
     def number(self, atom: Constant) -> Increment:
         value = atom.wide
-        if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or _is_short(float(value)):
+        if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or is_short(float(value)):
             return constant(value)
         return of_value(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
 
@@ -257,14 +248,3 @@ def _limits(dtype: Any, coarsest: float) -> Limits:
     if own > coarsest or own <= UNIT_ROUNDOFF["float64"]:
         return Limits(unit, TINY, np.inf, bits)
     return Limits(unit, underflow(dtype), float(limits.max), bits)
-
-
-def lost_in_sum(x: Any, y: Any) -> Any:
-    """The rounding error of x + y, exactly (Knuth, The Art of Computer Programming 2, 4.2.2)."""
-    total = x + y
-    share = total - x
-    return (x - (total - share)) + (y - share)
-
-
-def _is_short(x: float) -> bool:
-    return not np.isfinite(x) or bool(has_few_bits(np.float64(x), SHORT))

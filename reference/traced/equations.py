@@ -160,16 +160,6 @@ def map_equations(program: Program, change: Callable[[Equation], Mapping[str, An
     return whole(program)
 
 
-def programs_in(equation: Equation) -> tuple[Program, ...]:
-    """The programs that an equation runs."""
-    return equation.programs
-
-
-def primal_of(equation: Equation) -> Program:
-    """The program that a call runs."""
-    return equation.primal
-
-
 def iterates(program: Program) -> bool:
     """Whether a loop with a condition occurs in it, however deep."""
     return any(eq.primitive.iterates or any(map(iterates, eq.programs)) for eq in program.equations)

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.central_differences import best_width, twice_extrapolated
+from reference.arithmetics.central_differences import POINTS, best_width, slopes_from
 from reference.arithmetics.increments import STEP, Increment, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
@@ -40,10 +40,7 @@ WIDTHS = (4e-3, 4e-5, 4e-7)
 NOISE_ROUNDINGS = 16.0
 """The error of values, in u of the largest."""
 
-STENCIL = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
-"""Points of a central difference, at three distances for Richardson's extrapolation, over the step."""
-
-FEWEST_POINTS = 8 * len(WIDTHS) * len(STENCIL)
+FEWEST = 8 * len(WIDTHS) * len(POINTS)
 """Points of eight directions: fewer are padded to these, since each number of points is another program to compile."""
 
 SMALLEST_SCALE = 1e-3
@@ -207,11 +204,11 @@ def _richardson(
     finer: Applied | None = None,
 ) -> list[Slopes]:
     """For each output the slopes and estimates of their errors, (widths, directions, ...) each."""
-    lead = (len(STENCIL), *steps.shape)
+    lead = (len(POINTS), *steps.shape)
     moved = list(values)
     for i, slope in zip(moving, slopes):
         ones = (1,) * np.ndim(values[i])
-        distance = STENCIL.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
+        distance = POINTS.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
         moved[i] = np.asarray(values[i]) + distance * slope
     found, own = [], _precision(equation)
     for value, (answer, unit) in zip(centre, _at_stencil(equation, moved, moving, lead, finer)):
@@ -219,10 +216,9 @@ def _richardson(
             found.append((answer, answer))
             continue
         step = steps.reshape(*steps.shape, *(1,) * (answer.ndim - 3))
-        far, middle, near = ((answer[i] - answer[i + 1]) / (2.0 * STENCIL[i] * step) for i in (0, 2, 4))
-        slopes_found, truncation = twice_extrapolated(near, middle, far)
+        slopes_found, truncation = slopes_from(answer, step)
         noise = NOISE_ROUNDINGS * max(own, unit) * np.abs(np.asarray(value)).max(initial=0.0)
-        found.append((slopes_found, truncation + noise / (STENCIL[4] * step)))
+        found.append((slopes_found, truncation + noise / (POINTS[4] * step)))
     return found
 
 
@@ -257,8 +253,8 @@ def _finer_values(equation: Equation, finer: Applied, values: list[Any]) -> list
 
 
 def _padded(points: np.ndarray) -> np.ndarray:
-    """At least `FEWEST_POINTS`, of which the last is repeated."""
-    missing = max(0, FEWEST_POINTS - len(points))
+    """At least `FEWEST`, of which the last is repeated."""
+    missing = max(0, FEWEST - len(points))
     return np.concatenate([points, np.repeat(points[-1:], missing, axis=0)]) if missing else points
 
 

@@ -24,7 +24,7 @@ from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from reference.arithmetics.increments import Increment
-from reference.traced.equations import Equation, Program, primal_of, programs_in
+from reference.traced.equations import Equation, Program
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed
 from reference.traced.rule_origins import (
@@ -321,7 +321,7 @@ def _as_notes(facts: Sequence[Fact]) -> list[Fact]:
 
 def _holds_rule(equation: Equation) -> bool:
     """Whether a custom rule is within, so that checking the equation alone would check the rule."""
-    inner = [eq for program in programs_in(equation) for eq in program.equations]
+    inner = [eq for program in equation.programs for eq in program.equations]
     return any(eq.name in CUSTOM_RULES or _holds_rule(eq) for eq in inner)
 
 
@@ -332,7 +332,7 @@ def _is_all_of(program: Program, equation: Equation) -> bool:
     (only,) = program.equations
     if only.inputs != program.arguments or only.outputs != program.results:
         return False
-    return only is equation or (only.name in CALLS and _is_all_of(primal_of(only), equation))
+    return only is equation or (only.name in CALLS and _is_all_of(only.primal, equation))
 
 
 def _distinct(equations: Sequence[Equation]) -> list[Equation]:
@@ -345,6 +345,4 @@ def _calls(outer: Equation, inner: Equation) -> bool:
     """Whether a function with a rule calls another one."""
     if outer is inner or outer.name not in CUSTOM_RULES or inner.name not in CUSTOM_RULES:
         return False
-    return any(
-        eq.name in CUSTOM_RULES and function_of(eq) == function_of(inner) for eq in equations_in(primal_of(outer))
-    )
+    return any(eq.name in CUSTOM_RULES and function_of(eq) == function_of(inner) for eq in equations_in(outer.primal))

@@ -22,7 +22,7 @@ from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SP
 from harness.checks.traced.real_coordinates import Estimate, Layout, UnitVectors, combine
 from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
-from reference.arithmetics.central_differences import best_width, twice_extrapolated
+from reference.arithmetics.central_differences import POINTS, best_width, slopes_from
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
@@ -200,7 +200,6 @@ class ProgramAtPoint:
 
 # -- finite differences of values -------------------------------------------------------------------------------------
 
-STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
 """Step sizes, in units of the argument. The one with the smallest estimate of its error is used."""
 
@@ -260,16 +259,15 @@ def differences(
     # tiny arguments may be at the scale of the function: that of a norm bends within the vector's own length
     sizes = np.array([np.abs(program.point[i]) for i in axes])
     steps[:, -1] = np.where((sizes > 0.0) & (sizes < steps[:, -1]), WIDTHS[0] * sizes, steps[:, -1])
-    points = (program.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in STENCIL)
+    points = (program.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in POINTS)
     here, *found = values_by(function, program)(chain([program.point], points))
     by_jax = program.coarsest <= UNIT_ROUNDOFF["float64"]
     rounding = float(value_error[np.isfinite(value_error)].max(initial=0.0)) if by_jax else 0.0
     unit = program.coarsest if has_black_box else UNIT_ROUNDOFF["float64"]
     noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
-    found = np.reshape(found, (*steps.shape, len(STENCIL), program.outputs.size))
+    found = np.reshape(found, (*steps.shape, len(POINTS), program.outputs.size))
     h = steps[..., None]
-    far, middle, near = ((found[:, :, i] - found[:, :, i + 1]) / (2.0 * h * STENCIL[i]) for i in (0, 2, 4))
-    slopes, truncation = twice_extrapolated(near, middle, far)
+    slopes, truncation = slopes_from(np.moveaxis(found, 2, 0), h)
     errors = np.nan_to_num(truncation + 8.0 * noise / h, nan=np.inf)
     # across a bend an error may seem small by chance: a shorter step that contradicts it is right
     for i in range(len(WIDTHS) - 1):

@@ -17,9 +17,7 @@ from reference.traced.equations import (
     iterates,
     kind,
     map_equations,
-    primal_of,
     product_units,
-    programs_in,
     unit_roundoff,
 )
 from reference.traced.primitives import PRIMITIVES
@@ -33,7 +31,7 @@ LARGEST_PASS = 2.0e7
 def footprint(program: Program) -> int:
     """How many numbers a program writes in all."""
     own = sum(int(np.prod(shape)) for eq in program.equations for shape in eq.shapes)
-    inner = [(eq.params.get("length", 1), p) for eq in program.equations for p in programs_in(eq)]
+    inner = [(eq.params.get("length", 1), p) for eq in program.equations for p in eq.programs]
     return own + sum(times * footprint(p) for times, p in inner)
 
 
@@ -47,7 +45,7 @@ def coarsest_unit(program: Program) -> float:
     """u of the coarsest floating type in a program."""
     units = map(unit_roundoff, types_in(program))
     cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
-    inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
+    inner = [coarsest_unit(p) for eq in program.equations for p in eq.programs]
     products = [unit for eq in program.equations for unit in product_units(eq)]
     return max([UNIT_ROUNDOFF["float64"], *units, *cut, *products, *inner])
 
@@ -56,7 +54,7 @@ def coarsest_type(program: Program) -> str:
     """The name of the coarsest floating type in a program; empty where what is coarsest is no type, as in products."""
     unit = coarsest_unit(program)
     own = [str(jax.numpy.finfo(t).dtype) for t in types_in(program) if unit_roundoff(t) == unit]
-    inner = (coarsest_type(p) for eq in program.equations for p in programs_in(eq) if coarsest_unit(p) == unit)
+    inner = (coarsest_type(p) for eq in program.equations for p in eq.programs if coarsest_unit(p) == unit)
     return next(chain(sorted(own), filter(None, inner)), "")
 
 
@@ -64,7 +62,7 @@ def is_read(program: Program) -> list[bool]:
     """Whether the results depend on each argument, however deep in calls."""
     used = {slot for slot in program.results if isinstance(slot, int)}
     for equation in program.equations:
-        inner = is_read(primal_of(equation)) if equation.name in CALLS else [True] * len(equation.inputs)
+        inner = is_read(equation.primal) if equation.name in CALLS else [True] * len(equation.inputs)
         used |= {slot for slot, is_used in zip(equation.inputs, inner) if is_used and isinstance(slot, int)}
     return [slot in used for slot in program.arguments]
 
@@ -74,7 +72,7 @@ def solves(program: Program) -> bool:
     return any(
         iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
         for eq in program.equations
-        for inner in programs_in(eq)
+        for inner in eq.programs
     ) or any(eq.name == "custom_linear_solve" and iterates(eq.params["jaxprs"].solve) for eq in program.equations)
 
 
@@ -119,7 +117,7 @@ def equations_in(program: Program) -> Iterator[Equation]:
     """All equations of a program, however deep."""
     for equation in program.equations:
         yield equation
-        for inner in programs_in(equation):
+        for inner in equation.programs:
             yield from equations_in(inner)
 
 

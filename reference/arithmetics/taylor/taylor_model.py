@@ -20,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from reference.arithmetics.companion import Companion, NoRule
+from reference.arithmetics.roundoff import lost_in_sum
 from reference.arithmetics.taylor.expansions import NEXT, TINY, UNIT, furthest_from_zero, nearest_zero, outward
 
 RELAXED = 1.0 + 2.0**-40
@@ -175,9 +176,7 @@ def add(x: Taylor, y: Taylor) -> Taylor:
 def _exact_sum(a: np.ndarray, b: np.ndarray, towards: float) -> np.ndarray:
     """a + b, moved to the next float where it has been rounded the other way."""
     total = a + b
-    from_b = total - a
-    lost = (a - (total - from_b)) + (b - from_b)
-    beyond = ~(lost * np.sign(towards) <= 0.0)
+    beyond = ~(lost_in_sum(a, b) * np.sign(towards) <= 0.0)
     return np.where(beyond & ~np.isinf(total), np.nextafter(total, towards), total)
 
 

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment, aligned, constant, directions, is_constant, linear
-from reference.arithmetics.roundoff import ELEMENTARY
+from reference.arithmetics.roundoff import ELEMENTARY, lost_in_sum
 from reference.traced.bounded_run import (
     CHANGE_ROUNDINGS,
     CHANGE_UNIT,
     Parts,
     is_undecided,
-    lost_in_sum,
     parts,
     times,
 )

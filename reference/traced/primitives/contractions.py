@@ -8,18 +8,18 @@ import math
 import string
 from collections.abc import Callable
 from functools import cache
-from itertools import product
 from typing import Any
 
 import jax
 import numpy as np
 
 from reference.arithmetics.increments import Increment, bilinear, constant, linear
-from reference.traced.bounded_run import CHANGE_UNIT, gamma, parts
+from reference.arithmetics.roundoff import gamma
+from reference.traced.bounded_run import CHANGE_UNIT, parts
 from reference.traced.equations import kind, product_units, unit_roundoff
 from reference.traced.primitive import Compilation, Primitive, Rounding, Rule
-from reference.traced.primitives.data_movement import pad
 from reference.traced.primitives.matrix_factorizations import largest_along
+from reference.traced.primitives.reductions import windows
 
 LEAD, LETTERS = "Z", string.ascii_lowercase + string.ascii_uppercase.replace("Z", "")
 """The letter of the axis of directions in an einsum, and those of all others."""
@@ -108,23 +108,26 @@ def _arranged(lead: int, array: Any, spec: tuple[int, ...]) -> Any:
     return np.transpose(array, (*range(lead), *(lead + axis for axis in spec)))
 
 
-def _dilated(lead: int, array: Any, dilation: Any, padding: Any) -> Any:
-    config = [(0, 0, 0)] * 2 + [(low, high, step - 1) for (low, high), step in zip(padding, dilation)]
-    return pad(lead, config, array, np.zeros(array.shape[:lead], array.dtype))
-
-
 def _conv(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
     params = equation.params
-    numbers, strides = params["dimension_numbers"], params["window_strides"]
-    groups, batch_groups = params["feature_group_count"], params["batch_group_count"]
-    kernel_padding = [(0, 0)] * len(strides)
+    numbers, groups, batch_groups = (
+        params[key] for key in ("dimension_numbers", "feature_group_count", "batch_group_count")
+    )
+    sliding = {"window_strides": params["window_strides"], "padding": params["padding"]}
+    sliding |= {"base_dilation": params["lhs_dilation"], "window_dilation": params["rhs_dilation"]}
 
     def convolve(x_lead: int, y_lead: int, a: Any, b: Any) -> Any:
-        a = _dilated(x_lead, _arranged(x_lead, a, numbers.lhs_spec), params["lhs_dilation"], params["padding"])
-        b = _dilated(y_lead, _arranged(y_lead, b, numbers.rhs_spec), params["rhs_dilation"], kernel_padding)
+        a, b = _arranged(x_lead, a, numbers.lhs_spec), _arranged(y_lead, b, numbers.rhs_spec)
         a, b = _grouped(x_lead, y_lead, a, b, groups, batch_groups)
-        out = _slide(x_lead, y_lead, a, b, strides)
-        return np.transpose(out, _output_axes(max(x_lead, y_lead), numbers.out_spec))
+        kernel, lead = b.shape[y_lead + 3 :], max(x_lead, y_lead)
+        names = LETTERS[FIRST_SPACE_LETTER : FIRST_SPACE_LETTER + len(kernel)]
+        letters = f"{LEAD * x_lead}gnc{names}", f"{LEAD * y_lead}goc", f"{LEAD * lead}ngo{names}"
+        total: Any = 0.0
+        # one product of matrices for each place in the kernel, of which there are few
+        for place, entries in windows(x_lead + 3, sliding | {"window_dimensions": kernel}, a, 0.0):
+            total = total + products(*letters, entries, b[(..., *place)])
+        out = total.reshape(*total.shape[: lead + 1], -1, *total.shape[lead + 3 :])
+        return np.transpose(out, _output_axes(lead, numbers.out_spec))
 
     return bilinear(convolve, x, y)
 
@@ -145,21 +148,6 @@ def _grouped(x_lead: int, y_lead: int, a: Any, b: Any, groups: int, batch_groups
     count = max(groups, batch_groups)
     out = b.shape[y_lead]
     return a, b.reshape(*b.shape[:y_lead], count, out // count, *b.shape[y_lead + 1 :])
-
-
-def _slide(x_lead: int, y_lead: int, a: Any, b: Any, strides: Any) -> Any:
-    """(lead, n, o, ...): the kernel at each of its positions times the entries below it."""
-    space, kernel = a.shape[x_lead + 3 :], b.shape[y_lead + 3 :]
-    sizes = [max((s - k) // step + 1, 0) for s, k, step in zip(space, kernel, strides)]
-    names = LETTERS[FIRST_SPACE_LETTER : FIRST_SPACE_LETTER + len(sizes)]
-    letters = f"{LEAD * x_lead}gnc{names}", f"{LEAD * y_lead}goc", f"{LEAD * max(x_lead, y_lead)}ngo{names}"
-    total: Any = 0.0
-    # one product of matrices for each position in the kernel, of which there are few
-    for place in product(*map(range, kernel)):
-        window = tuple(slice(at, at + step * size, step) for at, step, size in zip(place, strides, sizes))
-        total = total + products(*letters, a[(..., *window)], b[(..., *place)])
-    front = total.shape[: total.ndim - len(sizes) - 2]
-    return total.reshape(*front, -1, *sizes)
 
 
 # -- Fourier transforms -----------------------------------------------------------------------------------------------

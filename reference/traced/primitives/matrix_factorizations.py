@@ -120,17 +120,11 @@ def _lu(run: Any, equation: Any, a: Increment) -> Any:
 
 def _pivoted(matrix: Any) -> tuple[Any, Any, Any]:
     """L and U in one array, the row exchanges, and the order of rows that they make."""
-    rows, columns = matrix.shape
-    packed, pivots, order = np.array(matrix), np.zeros(min(rows, columns), int), np.arange(rows)
-    for k in range(min(rows, columns)):
-        # LAPACK compares complex pivots by |re| + |im|, and takes the first of equal ones
-        size = np.abs(np.real(packed[k:, k])) + np.abs(np.imag(packed[k:, k]))
-        pivots[k] = k + int(np.argmax(size))
-        for array in (packed, order):
-            array[[k, pivots[k]]] = array[[pivots[k], k]]
-        if packed[k, k] != 0:
-            packed[k + 1 :, k] /= packed[k, k]
-        packed[k + 1 :, k + 1 :] -= np.outer(packed[k + 1 :, k], packed[k, k + 1 :])
+    (factorise,) = scipy.linalg.lapack.get_lapack_funcs(("getrf",), (matrix,))
+    packed, pivots, _ = factorise(matrix)
+    order = np.arange(len(matrix))
+    for k, other in enumerate(pivots):
+        order[[k, other]] = order[[other, k]]
     return packed, pivots, order
 
 

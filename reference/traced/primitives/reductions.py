@@ -4,14 +4,15 @@ A sum of n terms has the operands' errors and γ_n of the sum of their sizes, in
 Π (|x| + E) - Π |x| and n roundings. An extreme is no further off than the worst entry that might be it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, directions, full_change, is_constant, linear
-from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, gamma, may_differ, of_value, packed, parts
+from reference.arithmetics.roundoff import gamma
+from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, may_differ, of_value, packed, parts
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rounding, Rule
@@ -80,18 +81,6 @@ def _bound_of_products(name: str, rule: Rule) -> Rule:
         size, largest = np.abs(fold(p.value)), fold(np.abs(p.value) + p.error)
         factor = gamma(terms, run.unit(equation.dtypes[0]))
         return run.rounded(equation, fold(p.value), (largest - size) + 2.0 * factor * largest, 0.0)
-
-    return bound
-
-
-def _bound_of_extremes(name: str, rule: Rule, largest: Rule) -> Rule:
-    """The bound of extremes of windows and of running ones: the largest error within."""
-
-    def bound(run: Any, equation: Any, x: Increment) -> Increment:
-        if run.count and not is_constant(x):
-            raise Unbounded(f"{name} of what changes")
-        error = largest(run, equation, constant(np.asarray(parts(x, 0).error))).value
-        return of_value(rule(run, equation, constant(x.value)).value, error, run.count)
 
     return bound
 
@@ -202,27 +191,27 @@ def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
 # -- extremes ---------------------------------------------------------------------------------------------------------
 
 
-def _reduce_extreme(name: str, *, larger: bool) -> Primitive:
+def _extremes(which: str, *, larger: bool) -> tuple[Primitive, Primitive]:
+    """The largest or the smallest entries along axes, and of windows: along the axis of the entries that one covers."""
     fold, pick, worst_value = (np.max, np.argmax, -np.inf) if larger else (np.min, np.argmin, np.inf)
 
-    def rule(run: Any, equation: Any, x: Increment) -> Increment:
-        axes, value = _axes(equation, 0), np.asarray(x.value)
+    def rule(run: Any, x: Increment, axes: tuple[int, ...]) -> Increment:
+        value = np.asarray(x.value)
         folded = fold(value, axis=axes, keepdims=True)
         if is_constant(x) or not is_floating(value):
             return constant(folded.squeeze(axes))
         if value.dtype.kind == "c":
-            return _folded(x, equation.params["axes"], larger_of(run) if larger else smaller_of(run))
+            return _folded(x, axes, larger_of(run) if larger else smaller_of(run))
         # of equal entries the one with the largest change is the largest just after the step
         first = value == folded
         run.note_ties(first.sum(axis=axes) > 1)
-        change = fold(np.where(first, x.change, worst_value), axis=_axes(equation, 1))
+        change = fold(np.where(first, x.change, worst_value), axis=tuple(1 + axis for axis in axes))
         change = np.where(np.isnan(folded.squeeze(axes)), np.nan, change)
         return Increment(folded.squeeze(axes), change)
 
-    def bound(run: Any, equation: Any, x: Increment) -> Increment:
+    def bound(run: Any, x: Increment, axes: tuple[int, ...]) -> Increment:
         if is_constant(x):
-            return rule(run, equation, x)
-        axes = equation.params["axes"]
+            return rule(run, x, axes)
         columns = [_axes_joined(p, lead, axes) for lead, p in zip((0, 0, 1, 1), parts(x, run.count), strict=True)]
         value, error, change, change_error = columns
         at = pick(value, axis=-1)[..., None]
@@ -243,8 +232,20 @@ def _reduce_extreme(name: str, *, larger: bool) -> Primitive:
         near = (x + reach >= (x - reach).max(axis=axes, keepdims=True)) & (x != largest) & np.isfinite(reach)
         return side * np.where(near, largest, x) if near.any() else None
 
+    def of_axes(find: Callable[..., Increment]) -> Rule:
+        return lambda run, equation, x: find(run, x, equation.params["axes"])
+
+    def of_windows(find: Callable[..., Increment]) -> Rule:
+        return lambda run, equation, x: find(run, _covered(equation.params, x, worst_value), (0,))
+
     compilation = Compilation.KEPT if larger else Compilation.FUSED
-    return Primitive(name, rule, bound, EXACT, place_choice(rule, level=level), compilation=compilation)
+    whole, each = of_axes(rule), of_windows(rule)
+    return (
+        Primitive(
+            f"reduce_{which}", whole, of_axes(bound), EXACT, place_choice(whole, level=level), compilation=compilation
+        ),
+        Primitive(f"reduce_window_{which}", each, of_windows(bound), EXACT, place_choice(each)),
+    )
 
 
 def _axes_joined(array: Any, lead: int, axes: Any) -> Any:
@@ -256,7 +257,15 @@ def _axes_joined(array: Any, lead: int, axes: Any) -> Any:
 
 def _running_extreme(name: str, make_fold: MakeFold) -> Primitive:
     rule, largest = _cumulative(make_fold), _cumulative(larger_of)
-    return Primitive(name, rule, _bound_of_extremes(name, rule, largest), EXACT, place_choice(rule))
+
+    def bound(run: Any, equation: Any, x: Increment) -> Increment:
+        """The largest error so far."""
+        if run.count and not is_constant(x):
+            raise Unbounded(f"{name} of what changes")
+        error = largest(run, equation, constant(np.asarray(parts(x, 0).error))).value
+        return of_value(rule(run, equation, constant(x.value)).value, error, run.count)
+
+    return Primitive(name, rule, bound, EXACT, place_choice(rule))
 
 
 def _arg_extreme(name: str, find: Callable[..., Any]) -> Primitive:
@@ -275,48 +284,36 @@ def _arg_extreme(name: str, find: Callable[..., Any]) -> Primitive:
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 
-def _windows(lead: int, params: Any, array: Any, fill: float) -> Any:
-    """(window position, lead, ...): what each position of the window covers."""
+def windows(lead: int, params: Any, array: Any, fill: float) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """Each place in a window, and the entries there of the window at all its positions, (lead, positions)."""
     dimensions, strides = params["window_dimensions"], params["window_strides"]
-    rank = len(dimensions)
-    base, spread = params.get("base_dilation") or (1,) * rank, params.get("window_dilation") or (1,) * rank
+    ones = (1,) * len(dimensions)
+    base, spread = params.get("base_dilation") or ones, params.get("window_dilation") or ones
     config = [(low, high, step - 1) for (low, high), step in zip(params["padding"], base)]
     array = pad(lead, config, array, np.full(array.shape[:lead], fill, array.dtype))
     extents = [(size - 1) * step + 1 for size, step in zip(dimensions, spread)]
     counts = [max((s - e) // step + 1, 0) for s, e, step in zip(array.shape[lead:], extents, strides)]
-    covered = []
     for place in product(*map(range, dimensions)):
         starts = [at * step for at, step in zip(place, spread)]
         index = [slice(at, at + step * count, step) for at, step, count in zip(starts, strides, counts)]
-        covered.append(array[(slice(None),) * lead + tuple(index)])
-    return np.stack(covered)
+        yield place, array[(slice(None),) * lead + tuple(index)]
+
+
+def _covered(params: Any, x: Increment, fill: float) -> Increment:
+    """What the window covers at each position, along a first axis; changes are zero where `fill` pads."""
+
+    def joined(lead: int, array: Any, fill: float) -> Any:
+        return np.stack([entries for _, entries in windows(lead, params, array, fill)], axis=lead)
+
+    value = joined(0, np.asarray(x.value, float), fill)
+    return Increment(value, 0.0 if is_constant(x) else joined(1, x.change, 0.0))
 
 
 def _window_sum(run: Any, equation: Any, x: Increment) -> Increment:
-    return linear(lambda lead, array: _windows(lead, equation.params, array, 0.0).sum(axis=0), x)
+    def sums(lead: int, array: Any) -> Any:
+        return np.sum([entries for _, entries in windows(lead, equation.params, array, 0.0)], axis=0)
 
-
-def _window_extreme(*, larger: bool) -> Rule:
-    fold, worst_value = (np.max, -np.inf) if larger else (np.min, np.inf)
-
-    def rule(run: Any, equation: Any, x: Increment) -> Increment:
-        value = np.asarray(x.value, float)
-        covered = _windows(0, equation.params, value, worst_value)
-        best = fold(covered, axis=0)
-        if is_constant(x):
-            return constant(best)
-        chosen = covered == best
-        run.note_ties(chosen.sum(axis=0) > 1)
-        changes = _windows(1, equation.params, x.change, 0.0)
-        return Increment(best, fold(np.where(chosen[:, None], changes, worst_value), axis=0))
-
-    return rule
-
-
-def _window_extreme_primitive(name: str, *, larger: bool) -> Primitive:
-    rule = _window_extreme(larger=larger)
-    bound = _bound_of_extremes(name, rule, _window_extreme(larger=True))
-    return Primitive(name, rule, bound, EXACT, place_choice(rule))
+    return linear(sums, x)
 
 
 def _product_primitive(name: str, rule: Rule) -> Primitive:
@@ -333,12 +330,10 @@ PRIMITIVES: tuple[Primitive, ...] = (
     _reduce_truth("reduce_and", np.bitwise_and),
     _reduce_truth("reduce_or", np.bitwise_or),
     _reduce_truth("reduce_xor", np.bitwise_xor),
-    _reduce_extreme("reduce_max", larger=True),
-    _reduce_extreme("reduce_min", larger=False),
+    *_extremes("max", larger=True),
+    *_extremes("min", larger=False),
     _running_extreme("cummax", larger_of),
     _running_extreme("cummin", smaller_of),
-    _window_extreme_primitive("reduce_window_max", larger=True),
-    _window_extreme_primitive("reduce_window_min", larger=False),
     _arg_extreme("argmax", np.argmax),
     _arg_extreme("argmin", np.argmin),
 )
