@@ -7,8 +7,9 @@ Few parameters are differenced one by one. Many are differenced in groups, each 
 that every coordinate is seen; the coordinates of a group that contradicts the gradient are differenced one by one.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from harness.checks.functions.differenced_lines import Group
 from harness.checks.functions.gradient_rounding import gradient_near
 from harness.checks.functions.line_stencil import KINK, Found, Reported
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.slope_search import Search, Seen
+from harness.checks.functions.slope_search import MOSTLY_NOISE, Search, Seen
 from harness.checks.functions.step_sizes import glance_for, steps_for
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
@@ -33,61 +34,14 @@ CONVINCING = 8
 FEW = 32
 """Up to so many suspects are differenced one by one without splitting their group further."""
 
-RETRIED = 10
-"""Where narrow steps were needed, the wide ones are tried again on every tenth line."""
-
 NOISIER = 100.0
 """Noise of so many roundings of the cost may be the work of one coordinate, and not disturb the others."""
 
 QUIETER = 0.1
 """A line that has at most this share of the noise is judged by its own noise."""
 
-NOISY_LINES = 8
-"""After so many lines in a row that are as noisy as all, the noise is taken to be everywhere."""
-
-WORTHLESS = 4
-"""After so many first looks in a row that left doubt, the next lines of the block are looked at closely at once."""
-
 CALLS_OF_LINE = 4.0
 """Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
-
-
-@dataclass(frozen=True, eq=False)
-class Experience:
-    """What lines have taught about the next ones.
-
-    Attributes
-    ----------
-    starts : dict from block to (step's number, lines so far)
-        The step that decided the last line in a block.
-    noisy : list of bool
-        For each line on which noise was measured, whether it was as noisy as all.
-    doubtful : dict from block to int
-        How many first looks in a row have left doubt.
-    contradicted : dict from block to int
-        How many lines contradict what is reported, so that neither noise nor jumps explain it.
-    """
-
-    starts: dict[int, tuple[int, int]] = field(default_factory=dict)
-    noisy: list[bool] = field(default_factory=list)
-    doubtful: dict[int, int] = field(default_factory=dict)
-    contradicted: dict[int, int] = field(default_factory=dict)
-
-    def start(self, block: int) -> int:
-        """The number of the step to begin with: now and then the widest again."""
-        start, lines = self.starts.get(block, (0, 0))
-        self.starts[block] = (start, lines + 1)
-        return 0 if lines % RETRIED == 0 else start
-
-    def learn(self, block: int, steps: Sequence[float], decisive: float) -> None:
-        """Remember the step that decided."""
-        at_least = sum(step >= decisive for step in steps)
-        self.starts[block] = (max(at_least - 1, 0), self.starts[block][1])
-
-    @property
-    def is_noisy_everywhere(self) -> bool:
-        """Whether the last lines were all as noisy as the cost with all parameters moved."""
-        return len(self.noisy) >= NOISY_LINES and all(self.noisy[-NOISY_LINES:])
 
 
 class Differences:
@@ -113,7 +67,7 @@ class Differences:
         self._blocks = np.zeros(layout.size, dtype=int)
         for number, block in enumerate(layout.blocks):
             self._blocks[block.indices] = number
-        self._experience, self._is_clear = Experience(), np.zeros(layout.size, bool)
+        self._contradicted, self._is_clear = Counter[int](), np.zeros(layout.size, bool)
         noise = near.noise_at_theta
         self._is_quiet = noise.near <= NOISIER * noise.relative * near.ordinary
 
@@ -209,12 +163,11 @@ class Differences:
         reported, block = self._reported_along(indices, moves), int(self._blocks[indices[0]])
         line = self.probes.line(indices, moves)
         found = None
-        if self._is_quiet and not closely and self._experience.doubtful.get(block, 0) < WORTHLESS:
+        if self._is_quiet and not closely:
             found = Search(reported, line, self.near.noise_at_theta, self.steps).glance(glance_for(self.probes.unit))
             self._is_clear[indices] = found is not None
-            self._experience.doubtful[block] = 0 if found else self._experience.doubtful.get(block, 0) + 1
         if found is None:
-            is_new = self._experience.contradicted.get(block, 0) < CONVINCING
+            is_new = self._contradicted[block] < CONVINCING
             search = Search(reported, line, self.near.noise, self.steps, doubts_itself=is_new)
             found = self._look_closely(search, indices, closer=closer)
             is_flat = found.derivative == 0.0 and found.obstacle != KINK
@@ -242,8 +195,8 @@ class Differences:
 
     def _look_closely(self, search: Search, indices: np.ndarray, *, closer: bool) -> Found:
         """The difference at the step that decides; over jumps, by the line's own noise, and closer where that helps."""
-        reported, block = search.reported, int(self._blocks[indices[0]])
-        found, seen = search.settle(self._experience.start(block))
+        reported = search.reported
+        found, seen = search.settle()
         if seen.is_staircase:
             search = search.over_jumps()
             found, seen = search.settle()
@@ -255,12 +208,10 @@ class Differences:
             if noise != search.noise:
                 search = replace(search, noise=noise)
                 found, seen = search.settle()
-        self._experience.learn(block, self.steps, seen.step)
         if closer and not reported.is_contradicted(found):
             found = search.look_closer(seen) or found
         found = search.hide_behind_jumps(found)
-        if reported.is_contradicted(found):
-            self._experience.contradicted[block] = self._experience.contradicted.get(block, 0) + 1
+        self._contradicted[int(self._blocks[indices[0]])] += reported.is_contradicted(found)
         return found
 
     def _may_be_quieter(self, found: Found, *, is_contradicted: bool) -> bool:
@@ -270,16 +221,13 @@ class Differences:
         """
         rounded = self.near.noise.relative * abs(self.probes.base)
         is_noise = self.near.noise.at(self.steps[0]) > NOISIER * rounded
-        is_hidden = found.noise > 0.3 * found.error and not self._experience.is_noisy_everywhere
-        return is_noise and (is_contradicted or is_hidden)
+        return is_noise and (is_contradicted or found.noise > MOSTLY_NOISE * found.error)
 
     def _with_own_noise(self, search: Search, found: Found, seen: Seen, i: int) -> tuple[Search, Found, Seen]:
         """The search with the noise of the line itself, if that is much smaller; else as it was."""
         size = float(abs(self.probes.theta[i]) / self._units[i]) or 1.0
         noise = noise_along(search.line, size, self.near.noise, self.probes.unit)
-        is_quieter = noise.at(self.steps[0]) < QUIETER * self.near.noise.at(self.steps[0])
-        self._experience.noisy.append(not is_quieter)
-        if not is_quieter:
+        if not noise.at(self.steps[0]) < QUIETER * self.near.noise.at(self.steps[0]):
             return search, found, seen
         search = replace(search, noise=noise)
         return search, *search.settle()

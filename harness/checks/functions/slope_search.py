@@ -138,11 +138,11 @@ class Search:
         narrow = abs((self.line(half) - centre) - (centre - self.line(-half))) / half
         return not narrow + 4.0 * noise <= SHRUNK * bend
 
-    def settle(self, start: int = 0, seen: Seen | None = None) -> tuple[Found, Seen]:
-        """The difference at the step that decides, beginning with a step's number; if none decides, the best one."""
-        seen = seen or Seen(step=self.steps[0], has_jumps=self.has_jumps)
+    def settle(self) -> tuple[Found, Seen]:
+        """The difference at the step that decides; if none decides, the best one."""
+        seen = Seen(step=self.steps[0], has_jumps=self.has_jumps)
         first = None
-        for step in self.steps[start:]:
+        for step in self.steps:
             if self._drowns(seen, step):
                 break
             found, seen = self._look(seen, step)
@@ -154,10 +154,8 @@ class Search:
             if seen.is_staircase:
                 return seen.found, seen
             seen = self._keep(seen, found, step)
-            if self._decides(seen, seen.best, alone=start > 0) and self._is_explained(seen.best):
+            if self._decides(seen, seen.best) and self._is_explained(seen.best):
                 return seen.found, seen
-        if start > 0:
-            return self.settle(0, seen)
         if first is not None and first.noise > MOSTLY_NOISE * first.error:
             seen = self._look_wider(seen)
         return seen.found, seen
@@ -214,9 +212,9 @@ class Search:
             return seen._replace(best=seen.best._replace(obstacle=found.obstacle))
         return seen
 
-    def _decides(self, seen: Seen, found: Found, *, alone: bool = False) -> bool:
-        """Whether an error bound is small compared with the derivatives of the block, or with this one alone."""
-        size = abs(self.reported.derivative) if alone else max(self.reported.size, size_of([seen.found]))
+    def _decides(self, seen: Seen, found: Found) -> bool:
+        """Whether an error bound is small compared with the derivatives of the block."""
+        size = max(self.reported.size, size_of([seen.found]))
         room = self.reported.meaningful * size - self.reported.error
         return found.error <= max(room, 0.1 * self.reported.error)
 
