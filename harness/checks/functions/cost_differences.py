@@ -15,12 +15,11 @@ import numpy as np
 
 from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
-from harness.checks.functions.differenced_lines import Group
+from harness.checks.functions.gradient_comparison import Group
 from harness.checks.functions.gradient_rounding import gradient_near
 from harness.checks.functions.line_stencil import KINK, Found, Reported
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.slope_search import MOSTLY_NOISE, Search, Seen
-from harness.checks.functions.step_sizes import glance_for, steps_for
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -58,7 +57,7 @@ class Differences:
 
     def __init__(self, layout: Layout, near: CostNear, reported: Answer):
         self.layout, self.reported, self.near, self.probes = layout, reported, near, near.probes
-        self.steps = steps_for(self.probes.unit)
+        self.steps = self.probes.steps
         is_float64 = self.probes.unit <= UNIT_ROUNDOFF["float64"]
         self._meaningful = max(MEANINGLESS["float64" if is_float64 else "float32"], reported.accuracy)
         self._sizes = layout.largest_in_block(reported.gradient)
@@ -164,7 +163,7 @@ class Differences:
         line = self.probes.line(indices, moves)
         found = None
         if self._is_quiet and not closely:
-            found = Search(reported, line, self.near.noise_at_theta, self.steps).glance(glance_for(self.probes.unit))
+            found = Search(reported, line, self.near.noise_at_theta, self.steps).glance(self.probes.glance)
             self._is_clear[indices] = found is not None
         if found is None:
             is_new = self._contradicted[block] < CONVINCING

@@ -50,19 +50,13 @@ OF_FLOAT32 = 4.0
 
 @dataclass(frozen=True)
 class Jumps:
-    """What jumps near θ may explain of a contradiction, which a narrow step shows.
-
-    Attributes
-    ----------
-    reported, line, noise : what is reported about which line, and how noisy the cost is
-    narrow, closer : the narrow step, and its difference
-    """
+    """What jumps near θ may explain of a contradiction, which a narrow step shows."""
 
     reported: Reported
     line: Line
     noise: Noise
     narrow: float
-    closer: Found
+    closer: Found  # the difference at that step
 
     def are_all_of_it(self) -> bool:
         """Whether the cost is constant at θ and near it, but for jumps that are close together."""

@@ -8,7 +8,6 @@ import numpy as np
 from harness.checks.functions.cost_probe import Budget, Line, Probes
 from harness.checks.functions.line_stencil import Noise, scatter_of
 from harness.checks.functions.parameters import largest
-from harness.checks.functions.step_sizes import steps_for
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
 from harness.progress import Progress
@@ -37,20 +36,11 @@ SIZES_OF_ZERO = (2.0**-20, 2.0**-40)
 
 @dataclass(frozen=True, eq=False)
 class CostNear:
-    """The cost near θ, with its noise.
-
-    Attributes
-    ----------
-    probes : Probes
-    noise_at_theta : Noise
-        The noise as it is at θ, taken for that everywhere.
-    ordinary : float
-        A size of the cost that is not small, at θ or one step away: at a minimum the cost may be zero.
-    """
+    """The cost near θ, with its noise."""
 
     probes: Probes
-    noise_at_theta: Noise
-    ordinary: float
+    noise_at_theta: Noise  # as it is at θ, taken for that everywhere
+    ordinary: float  # a size of the cost that is not small, at θ or one step away: at a minimum the cost may be zero
 
     @cached_property
     @np.errstate(all="ignore")
@@ -71,7 +61,7 @@ def measure_cost(user: UserFunction, cost: float, budget: Budget, progress: Prog
 def measure_noise(probes: Probes) -> CostNear:
     """The noise of the cost at θ, and its size at θ and one step away."""
     probes, near = _noise_at_theta(probes)
-    step, relative = steps_for(probes.unit)[0], NOISE_ROUNDINGS * probes.unit
+    step, relative = probes.steps[0], NOISE_ROUNDINGS * probes.unit
     # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
     beside = np.fmin.reduce(np.abs([probes.cost(step_away(probes, sign)) for sign in (1.0, -1.0)]))
     near = max(near, relative * abs(probes.base)) or probes.unit  # a cost of 0 may be that of terms which cancel
@@ -80,7 +70,7 @@ def measure_noise(probes: Probes) -> CostNear:
 
 def step_away(probes: Probes, sign: float = 1.0) -> np.ndarray:
     """A point one step away from θ, in a random direction."""
-    step = steps_for(probes.unit)[0]
+    step = probes.steps[0]
     return probes.theta + sign * step * np.maximum(np.abs(probes.theta), 1.0) * random_direction(probes.theta.size)
 
 

@@ -27,6 +27,15 @@ DOMAIN_ERRORS = (ValueError, ArithmeticError, AssertionError, RuntimeError, Runt
 BUG_ERRORS = (NotImplementedError, RecursionError, UnicodeError)
 """Subclasses of these that only a bug raises."""
 
+STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
+"""Steps for float64, in units of max(1, |θ_i|), from wide to narrow; they are tried in turn until one decides. The
+first balances the truncation h⁴ against the rounding u/h. The narrow ones are for functions that bend, wiggle or have
+kinks at scales far below 1; for most functions, noise ends the search long before. Powers of two, so that θ_i ± h is a
+number."""
+
+GLANCE = 2.0**-17
+"""The step of the first look in float64, which takes two costs: u^(1/3) balances h² against u/h."""
+
 Line = Callable[[float], float]
 """The cost along a line through θ, as a function of one number that is 0 at θ."""
 
@@ -89,32 +98,25 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Probes:
-    """The cost at points near θ.
-
-    Attributes
-    ----------
-    user : UserFunction
-    evaluate : callable
-        ``evaluate(flat)`` -> cost; raises outside the domain.
-    unit : float
-        u of the precision in which the cost is computed.
-    base : float
-        The cost at θ.
-    budget : Budget
-        Counts every call.
-    progress : Progress
-        Is shown how many coordinates are done.
-    raised : Counter
-        How often the function raised each kind of exception outside its domain.
-    """
+    """The cost at points near θ."""
 
     user: UserFunction
-    evaluate: Callable[[np.ndarray], float]
-    unit: float
-    base: float
-    budget: Budget
-    progress: Progress = silent
-    raised: Counter[str] = field(default_factory=Counter)
+    evaluate: Callable[[np.ndarray], float]  # the cost of a flat θ; raises outside the domain
+    unit: float  # u of the precision in which the cost is computed
+    base: float  # the cost at θ
+    budget: Budget  # counts every call
+    progress: Progress = silent  # is shown how many coordinates are done
+    raised: Counter[str] = field(default_factory=Counter)  # kinds of exceptions outside the domain, and how often
+
+    @property
+    def steps(self) -> list[float]:
+        """The steps in units of max(1, |θ_i|) for the precision: u^(1/5) balances h⁴ against u/h."""
+        return [step * (self.unit / UNIT_ROUNDOFF["float64"]) ** 0.2 for step in STEPS]
+
+    @property
+    def glance(self) -> float:
+        """The step of the first look in units of max(1, |θ_i|) for the precision."""
+        return GLANCE * (self.unit / UNIT_ROUNDOFF["float64"]) ** (1.0 / 3.0)
 
     @property
     def theta(self) -> np.ndarray:

@@ -29,33 +29,17 @@ KINDS = {KINK: Kind.KINK, EDGE: Kind.DOMAIN_EDGE, NOISE: Kind.NOISY_COST, JUMPS:
 
 
 class FunctionGradient(Subject):
-    """The gradient in parameters laid out as the user has them.
-
-    Parameters
-    ----------
-    layout, theta : the parameters
-    reported : Answer
-        What the user's function returned at θ.
-    found : dict from coordinate to Found
-        Differences of coordinates that were examined one by one.
-    examined : (n,) mask
-        The coordinates that were examined, by themselves or in a group.
-    scatter : (n,) array
-        How far the reported gradient jumps when θ moves by a rounding.
-    grouped : (n,) array
-        For right coordinates that were examined in a group alone, how far off they may be; NaN for others.
-    facts : sequence of Fact
-    """
+    """The gradient in parameters laid out as the user has them."""
 
     def __init__(
         self,
         layout: Layout,
         theta: np.ndarray,
-        reported: Answer,
-        found: Mapping[int, Found],
-        examined: np.ndarray,
-        scatter: np.ndarray,
-        grouped: np.ndarray,
+        reported: Answer,  # what the user's function returned at θ
+        found: Mapping[int, Found],  # differences of coordinates that were examined one by one
+        examined: np.ndarray,  # (n,) mask of those that were examined, by themselves or in a group
+        scatter: np.ndarray,  # (n,), how far the reported gradient jumps when θ moves by a rounding
+        grouped: np.ndarray,  # (n,), how far off right coordinates of groups may be; NaN for others
         facts: Sequence[Fact] = (),
     ):
         self.layout, self.theta, self.blocks = layout, theta, layout.blocks

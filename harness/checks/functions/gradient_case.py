@@ -28,30 +28,15 @@ REFERENCE = "jax"
 
 @dataclass(frozen=True, eq=False)
 class GradientCase:
-    """What is checked.
-
-    Attributes
-    ----------
-    user : UserFunction
-    gradient : callable
-        The user's gradient at any point, NaN outside the domain.
-    near, fine : CostNear
-        The cost as the user computes it, and as it is differenced: in float64 where the function can do that.
-    unit : float
-        u of the least precise of θ, cost and gradient.
-    reported : Answer
-        What the user's function returned at θ, with error bounds for rounding.
-    scatter : (n,) array
-        How far the reported gradient jumps when θ moves by a rounding.
-    """
+    """What is checked."""
 
     user: UserFunction
-    gradient: Gradient
-    near: CostNear
-    fine: CostNear
-    unit: float
-    reported: Answer
-    scatter: np.ndarray
+    gradient: Gradient  # the user's at any point, NaN outside the domain
+    near: CostNear  # the cost as the user computes it
+    fine: CostNear  # as it is differenced: in float64 where the function can do that
+    unit: float  # u of the least precise of θ, cost and gradient
+    reported: Answer  # what the user's function returned at θ, with error bounds for rounding
+    scatter: np.ndarray  # (n,), how far the reported gradient jumps when θ moves by a rounding
 
     @property
     def layout(self) -> Layout:
@@ -98,8 +83,12 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
     from reference.jax_settings import fixed_settings
 
     user = case.user
+    if user.layout.modules:
+        raise TypeError("a reference is traced by JAX, so theta must be a tree of arrays, and no module of PyTorch")
     with fixed_settings():
-        program = jax.jit(jax.value_and_grad(lambda flat: reference(user.layout.rebuild_with(jnp.asarray, flat))))
+        program = jax.jit(
+            jax.value_and_grad(lambda flat: reference(user.layout.rebuild(flat, lambda _, values: jnp.asarray(values))))
+        )
         cost, gradient = program(jnp.asarray(user.theta))
 
         def source(flat: np.ndarray) -> np.ndarray:

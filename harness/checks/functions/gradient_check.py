@@ -2,9 +2,10 @@
 
 No error bound can be derived for formulas that nobody shows, so the bounds are measured: the noise of the cost
 (`harness.checks.functions.cost_noise`), and the truncation of a difference from differences at other widths. What looks
-wrong at one step is tried again with smaller ones (`harness.checks.functions.step_sizes`), so that neither a kink nor a
-strong curvature within one stencil raises a false alarm. An error has to be small compared with the largest derivative
-in its block, at θ or one step away, and never with the cost: nothing is decided that a large constant in it hides.
+wrong at one step is tried again with smaller ones (`harness.checks.functions.slope_search`), so that neither a kink nor
+a strong curvature within one stencil raises a false alarm. An error has to be small compared with the largest
+derivative in its block, at θ or one step away, and never with the cost: nothing is decided that a large constant in it
+hides.
 """
 
 import time
@@ -20,15 +21,17 @@ from harness.checks.functions.cost_differences import (
     Differences,
 )
 from harness.checks.functions.cost_probe import Budget
-from harness.checks.functions.differenced_lines import Differenced, hide_beside_jumps, open_kinks
 from harness.checks.functions.function_subject import PLACES_SHOWN, FunctionGradient
 from harness.checks.functions.gradient_case import GradientCase, ask_reference, measure
 from harness.checks.functions.gradient_comparison import (
+    Differenced,
     compare_directions,
     compare_with_differences,
     compare_with_reference,
     differenced_answer,
+    hide_beside_jumps,
     measure_scale,
+    open_kinks,
     settle,
 )
 from harness.checks.functions.gradient_rounding import holds_float32, range_nearby
@@ -62,7 +65,7 @@ LOST_DIGITS = 1e-6
 
 
 class Evidence(NamedTuple):
-    """What differences have shown: the subject, and the answers compared, in coordinates and along directions."""
+    """What differences have shown: the answers compared, in coordinates and along directions."""
 
     subject: FunctionGradient
     answers: tuple[Answer, ...]

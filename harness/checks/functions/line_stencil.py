@@ -25,20 +25,12 @@ Line = Callable[[float], float]
 
 
 class Noise(NamedTuple):
-    """How noisy a cost is.
+    """How noisy a cost is."""
 
-    Attributes
-    ----------
-    near : at θ
-    far : at the widest step, where a minimum of zero lies no longer; in between it is taken to grow evenly
-    reach : that step
-    relative : what rounding leaves of any value, as a share of it
-    """
-
-    near: float
-    far: float
-    reach: float
-    relative: float
+    near: float  # at θ
+    far: float  # at the widest step, where a minimum of zero lies no longer; in between it is taken to grow evenly
+    reach: float  # that step
+    relative: float  # what rounding leaves of any value, as a share of it
 
     def at(self, step: float, size: float = 0.0) -> float:
         """The noise in costs of some size at some distance."""
@@ -56,23 +48,14 @@ def scatter_of(costs: np.ndarray) -> float:
 
 
 class Found(NamedTuple):
-    """What was found of a derivative.
-
-    Attributes
-    ----------
-    derivative, error : NaN and infinite where nothing was
-    noise : the part of the error that is noise
-    steepest : the largest slope between neighbouring points of the stencil, so far as noise lets it be told
-    obstacle : what the error comes from, where it is not small: one of those above
-    slopes : those on the two sides of a kink
-    """
+    """What was found of a derivative: NaN, with an infinite error, where nothing was."""
 
     derivative: float = np.nan
     error: float = np.inf
-    noise: float = np.inf
-    steepest: float = 0.0
-    obstacle: str = ROUGH
-    slopes: tuple[float, float] = (np.nan, np.nan)
+    noise: float = np.inf  # the part of the error that is noise
+    steepest: float = 0.0  # the largest slope between neighbouring points of the stencil, as far as noise shows it
+    obstacle: str = ROUGH  # what the error comes from, where it is not small: one of those above
+    slopes: tuple[float, float] = (np.nan, np.nan)  # on the two sides of a kink
 
     @property
     def least(self) -> float:
@@ -144,31 +127,15 @@ def _bound(error: float) -> float:
 
 @dataclass(frozen=True)
 class Reported:
-    """A reported derivative along a line.
-
-    Attributes
-    ----------
-    derivative, error : float
-        The derivative, and by how much rounding may have moved it.
-    size : float
-        The largest of the derivatives reported in its block.
-    meaningful : float
-        An error bound of at most this share of the derivatives decides something.
-    scale : float
-        The size of θ on this line, where it is not zero: a function may bend at that scale, however small.
-    accepted : float
-        The error that the accuracy of the gradient accepts.
-    elsewhere : callable
-        The derivative that is reported at another place of the line.
-    """
+    """A reported derivative along a line."""
 
     derivative: float
-    error: float
-    size: float
-    meaningful: float
-    scale: float
-    accepted: float
-    elsewhere: Line
+    error: float  # by how much rounding may have moved it
+    size: float  # the largest of the derivatives reported in its block
+    meaningful: float  # an error bound of at most this share of the derivatives decides something
+    scale: float  # the size of θ on this line, where it is not zero: a function may bend at that scale, however small
+    accepted: float  # the error that the accuracy of the gradient accepts
+    elsewhere: Line  # the derivative that is reported at another place of the line
 
     def distance(self, found: Found) -> float:
         """|reported - found|."""

@@ -1,6 +1,5 @@
 """A user's parameters as one flat float64 vector, and back: an array, a number, or a nested tree of these."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +11,6 @@ from harness.checks.functions.tree_branches import Branch, take_apart
 from harness.checks.functions.tree_leaves import (
     holds_integers,
     like,
-    like_in_float64,
     to_numpy,
     unit_roundoff,
     why_held,
@@ -58,6 +56,8 @@ class Layout:
         The shape of each array, by that name.
     unit_roundoff : float
         u of the least precise array.
+    modules : list
+        The modules of PyTorch in θ.
 
     Raises
     ------
@@ -66,7 +66,7 @@ class Layout:
     """
 
     def __init__(self, theta: Any, gradient: Any = None):
-        self._modules: list[Any] = []
+        self.modules: list[Any] = []
         try:
             self._form, leaves = self._outline(theta, "theta", is_root=True)
         except RecursionError:
@@ -102,7 +102,7 @@ class Layout:
         if branch is None:
             return None, [Leaf(name, node)]
         if torch_state.is_module(node):
-            self._modules.append(node)
+            self.modules.append(node)
         forms, leaves = [], []
         for key, accessor, child in zip(branch.keys, branch.accessors, branch.children):
             form, below = self._outline(child, _name(name, key, accessor, is_root))
@@ -164,45 +164,15 @@ class Layout:
         filled = [np.zeros(shape) if a is None else to_numpy(a) for a, shape in zip(arrays, self.shapes.values())]
         return np.concatenate([array.ravel().astype(np.float64) for array in filled])
 
-    def rebuild(self, flat: np.ndarray) -> Any:
-        """A new θ of the user's types from a flat vector."""
-        return self.rebuild_with(None, flat)
+    def rebuild(self, flat: Any, make: Callable[[Any, Any], Any] = like) -> Any:
+        """A new θ from a flat vector; its arrays are like the user's, or made by ``make(the user's array, values)``."""
+        return self.join(self.cut(flat, make))
 
-    def rebuild_with(self, convert: Callable[[Any], Any] | None, flat: Any) -> Any:
-        """The same with another type of array, such as JAX tracers; a TypeError for modules of PyTorch."""
-        if convert is not None and self._modules:
-            raise TypeError("a reference is traced by JAX, so theta must be a tree of arrays, and no module of PyTorch")
-        return self.join(self.cut(flat, convert))
-
-    def cut(self, flat: Any, convert: Callable[[Any], Any] | None = None, keep_integers: bool = False) -> list[Any]:
-        """The array of each parameter from a flat vector.
-
-        Each is like the user's, unless it is converted. With `keep_integers`, integers keep their values at θ.
-        """
-        arrays, start = [], 0
-        for leaf, shape in zip(self._parameters, self.shapes.values()):
-            end = start + math.prod(shape)
-            piece = flat[start:end].reshape(shape)
-            start = end
-            if keep_integers and holds_integers(leaf.value):
-                arrays.append(np.array(leaf.value) if isinstance(leaf.value, list) else copy.deepcopy(leaf.value))
-            else:
-                arrays.append(like(leaf.value, piece) if convert is None else convert(piece))
-        return arrays
-
-    def cut_in_float64(self, flat: np.ndarray) -> list[Any]:
-        """The array of each parameter from a flat vector, like the user's but in float64.
-
-        Raises
-        ------
-        TypeError
-            For a `torch.nn.Module` or `torch.nn.Parameter`, which is set in place and keeps its precision.
-        """
-        if self._modules:
-            raise TypeError("a torch.nn.Module keeps its precision")
-        pieces = np.split(flat, np.cumsum([math.prod(shape) for shape in self.shapes.values()])[:-1])
-        shaped = (piece.reshape(shape) for piece, shape in zip(pieces, self.shapes.values()))
-        return [like_in_float64(leaf.value, piece) for leaf, piece in zip(self._parameters, shaped)]
+    def cut(self, flat: Any, make: Callable[[Any, Any], Any] = like) -> list[Any]:
+        """The array of each parameter from a flat vector."""
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        pieces = zip(self._parameters, self.shapes.values(), sizes, np.cumsum(sizes).tolist())
+        return [make(leaf.value, flat[end - size : end].reshape(shape)) for leaf, shape, size, end in pieces]
 
     def join(self, arrays: list[Any]) -> Any:
         """θ with these arrays for its parameters."""
@@ -211,7 +181,7 @@ class Layout:
 
     def keep(self) -> torch_state.Kept:
         """The present state of the modules and parameters of PyTorch in θ."""
-        return torch_state.Kept(self._modules, [p.value for p in self._leaves if torch_state.is_parameter(p.value)])
+        return torch_state.Kept(self.modules, [p.value for p in self._leaves if torch_state.is_parameter(p.value)])
 
     def largest_in_block(self, flat: np.ndarray) -> np.ndarray:
         """For each coordinate the largest finite absolute value in its array."""

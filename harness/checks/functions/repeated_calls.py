@@ -26,21 +26,12 @@ FARTHER = (1.0, 16.0)
 
 @dataclass(frozen=True, eq=False)
 class FirstAnswer:
-    """What a function returned at θ.
-
-    Attributes
-    ----------
-    cost, gradient : float, (n,) array
-    facts : tuple of Fact
-        Rules that it broke on the way.
-    repeats : bool
-        Whether it returned the same when called again.
-    """
+    """What a function returned at θ."""
 
     cost: float
-    gradient: np.ndarray
-    facts: tuple[Fact, ...]
-    repeats: bool
+    gradient: np.ndarray  # (n,)
+    facts: tuple[Fact, ...]  # rules that it broke on the way
+    repeats: bool  # whether it returned the same when called again
 
 
 def call_twice(user: UserFunction, accuracy: float = 0.0) -> FirstAnswer:

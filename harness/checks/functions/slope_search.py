@@ -68,24 +68,14 @@ NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
 
 
 class Seen(NamedTuple):
-    """What the steps have shown so far.
+    """What the steps have shown so far."""
 
-    Attributes
-    ----------
-    best, step : the difference with the smallest error bound that contradicts nothing, and its step
-    steepest : float
-        The largest slope within the widest stencil.
-    met_edge : whether a stencil left the domain
-    has_jumps : whether the cost climbs by jumps
-    is_staircase : whether it is constant between these jumps
-    """
-
-    best: Found = Found()
-    step: float = 0.0
-    steepest: float = 0.0
-    met_edge: bool = False
-    has_jumps: bool = False
-    is_staircase: bool = False
+    best: Found = Found()  # with the smallest error bound that contradicts nothing
+    step: float = 0.0  # of that
+    steepest: float = 0.0  # the largest slope within the widest stencil
+    met_edge: bool = False  # whether a stencil left the domain
+    has_jumps: bool = False  # whether the cost climbs by jumps
+    is_staircase: bool = False  # whether it is constant between these jumps
 
     @property
     def found(self) -> Found:
@@ -98,21 +88,14 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Search:
-    """The search for the step that decides about one reported derivative.
-
-    Attributes
-    ----------
-    reported, line, noise : what is reported about which line, and how noisy the cost is
-    steps : from wide to narrow, and `has_jumps` : whether the cost is known to climb by jumps
-    doubts_itself : whether a contradiction is tried beside its step, and over jumps
-    """
+    """The search for the step that decides about one reported derivative."""
 
     reported: Reported
     line: Line
     noise: Noise
-    steps: Sequence[float]
-    has_jumps: bool = False
-    doubts_itself: bool = True
+    steps: Sequence[float]  # from wide to narrow
+    has_jumps: bool = False  # whether the cost is known to climb by jumps
+    doubts_itself: bool = True  # whether a contradiction is tried beside its step, and over jumps
 
     def glance(self, step: float) -> Found | None:
         """The central difference at one narrow step if nearly all its digits were reported, up to the noise; else None.

@@ -18,26 +18,13 @@ from harness.checks.functions import torch_state
 
 
 class Branch(NamedTuple):
-    """A node of a tree that has children.
+    """A node of a tree that has children."""
 
-    Attributes
-    ----------
-    kind : str
-        The name of its type, for messages.
-    keys : tuple
-        Keys, names or numbers of the children.
-    accessors : tuple of str
-        What is written after the branch to get each child: ``['W']``, ``[0]``, ``.weight``.
-    children : tuple
-    join : callable
-        ``join(children)`` makes a branch of this type from other children.
-    """
-
-    kind: str
-    keys: tuple[Any, ...]
-    accessors: tuple[str, ...]
+    kind: str  # the name of its type, for messages
+    keys: tuple[Any, ...]  # keys, names or numbers of the children
+    accessors: tuple[str, ...]  # what is written after the branch to get each child: ['W'], [0], .weight
     children: tuple[Any, ...]
-    join: Callable[[Sequence[Any]], Any]
+    join: Callable[[Sequence[Any]], Any]  # makes a branch of this type from other children
 
 
 def take_apart(node: Any) -> Branch | None:

@@ -4,6 +4,7 @@ A leaf that is no array of real numbers is held fixed if it stands next to param
 the name of an activation. Otherwise it is refused with what to give instead.
 """
 
+import copy
 import enum
 import functools
 import os
@@ -214,6 +215,13 @@ def _with_labels(model: Any, values: np.ndarray) -> Any:
         return model.copy(data=values)
     axes = {"columns": model.columns} if values.ndim > 1 else {}
     return type(model)(values, index=model.index, **axes)
+
+
+def with_integers(model: Any, values: np.ndarray) -> Any:
+    """The same, but integers as they are in `model`."""
+    if not holds_integers(model):
+        return like(model, values)
+    return np.array(model) if isinstance(model, list) else copy.deepcopy(model)
 
 
 def like_in_float64(model: Any, values: np.ndarray) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.checks.functions import torch_state
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.tree_leaves import to_numpy, unit_roundoff
+from harness.checks.functions.tree_leaves import like_in_float64, to_numpy, unit_roundoff, with_integers
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.wording import what_it_is
@@ -142,7 +142,7 @@ class UserFunction:
         known = len(self._units)
         try:
             with jax_in_float64():
-                return self._call(self._fun, self.layout.cut_in_float64(flat), self._read_cost, watched=False)[0]
+                return self._call(self._fun, self.layout.cut(flat, like_in_float64), self._read_cost, watched=False)[0]
         finally:
             del self._units[known:]
 
@@ -272,5 +272,5 @@ class UserFunction:
         def read(answered: Any, _: Any) -> Any:
             return self._split(answered)[1] if self._gradient is None else self._without_aux(answered)
 
-        arrays = self.layout.cut(self.theta, keep_integers=True)
+        arrays = self.layout.cut(self.theta, with_integers)
         return self._call(self._gradient or self._fun, arrays, read, watched=False)[0]

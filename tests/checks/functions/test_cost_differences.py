@@ -8,8 +8,7 @@ import pytest
 
 from harness import check_gradient, progress
 from harness.bounds.tolerances import ALL_COORDINATES
-from harness.checks.functions.cost_probe import Budget
-from harness.checks.functions.step_sizes import STEPS
+from harness.checks.functions.cost_probe import STEPS, Budget
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 

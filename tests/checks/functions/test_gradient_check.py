@@ -11,7 +11,7 @@ import pytest
 from scipy import linalg, special
 
 from harness import check_gradient
-from harness.checks.functions.step_sizes import STEPS
+from harness.checks.functions.cost_probe import STEPS
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 

@@ -136,11 +136,10 @@ def test_an_empty_array_among_others_has_no_coordinates():
 
 def test_another_kind_of_array_can_be_laid_out_the_same():
     layout = Layout({"W": W, "b": 0.5})
-    rebuilt = layout.rebuild_with(jnp.asarray, jnp.arange(7.0))
+    rebuilt = layout.rebuild(jnp.arange(7.0), lambda _, values: values)
     assert isinstance(rebuilt["W"], jax.Array)
     np.testing.assert_array_equal(rebuilt["W"], np.arange(6.0).reshape(2, 3))
     assert rebuilt["b"] == 6.0
-    assert Layout(W).rebuild_with(jnp.asarray, jnp.arange(6.0)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(
