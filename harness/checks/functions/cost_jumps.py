@@ -74,17 +74,24 @@ class Jumps:
         return bool(np.isfinite(lacking)) and self._add(lacking) and any(self._is_right(at, lacking) for at in FARTHER)
 
     def _add(self, lacking: float) -> bool:
-        """Whether jumps add as much to the slope, over a stretch about θ, as is lacking."""
+        """Whether jumps add as much to the slope as is lacking, over a stretch about θ and over the next narrower one.
+
+        Gauss' rule may be too coarse where a smooth cost bends in a wide stretch; it errs otherwise in a narrower one.
+        """
+        is_confirmed = False
         for low, high in self._stretches():
             slope = self._mean_slope(low, high)
             added = (self.line(high) - self.line(low)) / (high - low) - slope
             if abs(added) <= NO_JUMPS * abs(lacking):
                 return False
+            adds = False
             if abs(added - lacking) <= 0.5 * abs(lacking):
                 middle = 0.5 * (low + high)
                 halves = 0.5 * (self._mean_slope(low, middle) + self._mean_slope(middle, high))
-                if abs(halves - slope) <= 0.1 * abs(lacking):
-                    return True
+                adds = abs(halves - slope) <= 0.1 * abs(lacking)
+            if adds and is_confirmed:
+                return True
+            is_confirmed = adds
         return False
 
     def _stretches(self) -> Iterator[tuple[float, float]]:

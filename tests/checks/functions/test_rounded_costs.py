@@ -202,12 +202,18 @@ def test_a_cost_that_rounds_in_part_accuses_nobody_and_hides_no_gross_error(fun,
     assert wrong.verdict != "agree"
 
 
+def one_entry_off(t):
+    return float(-np.logaddexp(0.0, -t).sum()), expit(-t) * np.where(t == -12.0, 1.01, 1.0)
+
+
 @pytest.mark.parametrize(
     ("fun", "theta"),
     [(lambda w, z=z: (log_loss_at(z)[0](w)[0], 2.0 * log_loss_at(z)[0](w)[1]), np.array([z])) for z in (33.2, 35.3)]
-    + [sure_of_the_wrong_class(seed, 1.5) for seed in (0, 1)],
+    + [sure_of_the_wrong_class(seed, 1.5) for seed in (0, 1)]
+    + [(one_entry_off, np.array([-12.0, -1e-5, 1e-5, 11.0]))],
 )
 def test_jumps_hide_no_factor(fun, theta):
+    """The last cost is smooth, and bends within a wide stretch about θ."""
     with np.errstate(all="ignore"):
         assert check_gradient(fun, theta).verdict == "disagree"
 
