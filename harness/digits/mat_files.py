@@ -1,4 +1,4 @@
-"""θ as .npz and .mat files, and matrices from .mat files, versions 4 to 7, that anybody wrote.
+"""θ as .npz and .mat files, and matrices from .mat files, versions 5 to 7, that anybody wrote.
 
 SciPy's reader ends the interpreter on some files that are damaged on purpose, and allocates as much memory as they ask
 for. This reader takes full real matrices only, up to a given size, and raises ValueError for everything else. Format:
@@ -32,10 +32,9 @@ MOST_VARIABLES = 10_000
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
-# codes of version 5 for elements, for how numbers are stored, and for classes of arrays
+# codes for elements, for how numbers are stored, and for classes of arrays
 _MATRIX, _COMPRESSED = 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_STORED_IN_4 = {0: "f8", 1: "f4", 2: "i4", 3: "i2", 4: "u2", 5: "u1"}
 _NUMBERS = range(6, 16)  # the classes double, single, int8, ..., uint64
 _OTHERS = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "a sparse matrix", 17: "an object"}
 _IS_COMPLEX = 0x08
@@ -101,8 +100,7 @@ def read_mat(raw: bytes, at_most: int) -> dict[str, Variable]:
         raise ValueError("it is an HDF5 file (as MATLAB's -v7.3 writes), and version 7 at most can be read")
     variables = {}
     try:
-        found = _version_4(raw) if 0 in raw[:4] else _version_5(raw, at_most)
-        for number, (name, variable) in enumerate(found):
+        for number, (name, variable) in enumerate(_version_5(raw, at_most)):
             variables[name] = variable
             if number == MOST_VARIABLES:
                 raise ValueError(f"it holds more than {MOST_VARIABLES:,} variables")
@@ -114,7 +112,7 @@ def read_mat(raw: bytes, at_most: int) -> dict[str, Variable]:
 def _version_5(raw: bytes, at_most: int) -> Iterator[tuple[str, Variable]]:
     order = {b"IM": "<", b"MI": ">"}.get(raw[126:128])
     if order is None:
-        raise ValueError("it is no .mat file")
+        raise ValueError("it is no .mat file of version 5 to 7")
     at, left = HEADER, at_most
     while at < len(raw):
         code, content, at = _element(memoryview(raw), at, order)
@@ -172,27 +170,3 @@ def _matrix(raw: memoryview, order: str) -> tuple[str, Variable]:
     if code not in _STORED:
         raise ValueError(f"{name} holds an element of unknown type {code}")
     return name, Variable("real numbers", shape, np.dtype(order + _STORED[code]), content)
-
-
-def _version_4(raw: bytes) -> Iterator[tuple[str, Variable]]:
-    order = "<" if 0 <= struct.unpack_from("<i", raw)[0] < 5000 else ">"
-    at = 0
-    while at < len(raw):
-        how, rows, columns, is_complex, letters = struct.unpack_from(f"{order}5i", raw, at)
-        stored = _STORED_IN_4.get(how // 10 % 10)
-        if how not in (t + p * 10 + m * 1000 for m in (0, 1) for p in range(6) for t in range(3)) or stored is None:
-            raise ValueError("it is no .mat file")
-        if min(rows, columns, letters - 1) < 0:
-            raise ValueError("a variable has no name, or a negative size")
-        at += 20
-        name = raw[at : at + letters].rstrip(b"\0").decode("latin-1")
-        at += letters
-        size = np.dtype(stored).itemsize * rows * columns * (2 if is_complex else 1)
-        content = memoryview(raw)[at : at + size]
-        if len(content) < size:
-            raise ValueError(f"{name} is cut off")
-        at += size
-        kind = ("real numbers", "text", "a sparse matrix")[how % 10]
-        kind = "a complex matrix" if is_complex and how % 10 == 0 else kind
-        dtype = np.dtype(order + stored) if kind == "real numbers" else None
-        yield name, Variable(kind, (rows, columns), dtype, content)

@@ -107,13 +107,6 @@ ROWS: dict[Kind, Row] = {
         example="# A notebook with a code cell that holds `this is no code`.",
         advice="Correct the cell or make it a text cell.",
     ),
-    Kind.CONVENTION_IS_BUG: Row(
-        "Called in the course's own convention, these answers would be the bug {bugs}.",
-        meaning="The answers are right in another convention, and equal a known bug in the course's.",
-        cause="θ and gradient are unrolled by rows, or labels count from 0.",
-        example="# A gradient that is unrolled by rows, from a θ that is unrolled by rows.",
-        advice="Nothing, where the convention is accepted. A rubric may count it as a bug.",
-    ),
     Kind.CONVENTION_REFUSED: Row(
         "The rubric counts this convention as a bug: {where}.",
         meaning="The answers are right in a convention that the rubric refuses.",

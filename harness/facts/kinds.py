@@ -205,7 +205,6 @@ class Kind(StrEnum):
     # -- homework: harness/facts/homework_messages.py ------------------------------------------------------------------
     CALL_FAILED = "call-failed"
     CELL_LEFT_OUT = "cell-left-out"
-    CONVENTION_IS_BUG = "convention-is-bug"
     CONVENTION_REFUSED = "convention-refused"
     CONVENTION_UNKNOWN = "convention-unknown"
     COST_CONSTANT = "cost-constant"

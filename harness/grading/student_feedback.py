@@ -99,7 +99,7 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
     for title, sentences in (
         ("What is wrong", map(message_table.say_plainly, hints_in(grade, hints))),
         ("How it was read, where the course's way is another", () if grade.verdict == AGREE else grade.conventions),
-        ("Notes", map(message_table.say_plainly, _notes_for(grade, hints))),
+        ("Notes", () if grade.verdict == AGREE else map(message_table.say_plainly, grade.notes)),
     ):
         if items := [f"- {_escaped(sentence)}" for sentence in sentences]:
             lines += ["", f"## {title}", "", *items]
@@ -108,12 +108,6 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
     if reveal and grade.verdict != AGREE:
         lines += ["", "## A right one", "", "```python", inspect.getsource(loop.cost_and_gradient).rstrip(), "```"]
     return "\n".join([*lines, ""])
-
-
-def _notes_for(grade: Grade, hints: Hints) -> list[Fact]:
-    """The notes that a student has use for: right work needs none."""
-    notes = () if grade.verdict == AGREE else grade.notes
-    return [fact for fact in notes if hints == Hints.BUG or fact.kind != Kind.CONVENTION_IS_BUG]
 
 
 def _outcome(grade: Grade, name: str) -> str:

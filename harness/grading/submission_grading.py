@@ -1,4 +1,4 @@
-"""One submission graded, and a folder of them."""
+"""One submission graded, and many at once."""
 
 import os
 import time
@@ -9,11 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from harness.checks.networks.bug_explanations import find_bugs, join_names
-from harness.checks.networks.bug_replay import drop_equivalent
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
-from harness.grading.call_conventions import Convention
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import THE_COURSES, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.grade import (
@@ -33,10 +31,9 @@ from harness.grading.grade import (
 )
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
 from harness.grading.other_exercises import find_other_exercise
-from harness.grading.submission_files import Submission, find_submissions
+from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
-from harness.progress import Progress, silent
 from reference.user_input import error_in_words
 
 TIMEOUT = 10.0
@@ -46,40 +43,6 @@ POLLING = 0.05
 """Seconds between two attempts to end the processes of an interrupted grading."""
 
 Helpers = Mapping[str, HelperVerdict]
-
-
-def grade_folder(
-    folder: str | Path,
-    rubric: Rubric | None = None,
-    function: str | None = None,
-    timeout: float = TIMEOUT,
-    progress: Progress = silent,
-    *,
-    data: Path | None = None,
-    beside: Path | None = None,
-) -> list[Grade]:
-    """A grade for every submission in a folder, by name; an error in one keeps no other from its grade.
-
-    Parameters
-    ----------
-    rubric : points and conventions; by default close to the course's
-    function : the name of the function to call; by default found by name and parameters
-    timeout : seconds of CPU time for each call
-    progress : called as ``progress(step, done, total)``
-    data : a folder with data files that submissions read
-    beside : a folder with modules that submissions import and did not hand in
-
-    Raises
-    ------
-    OSError, ValueError
-        There is no folder, or no submission in it.
-    """
-    submissions = find_submissions(folder, beside)
-    grades = {}
-    for done, (number, found) in enumerate(grade_all(submissions, rubric, function, timeout, data), start=1):
-        grades[number] = found
-        progress("grading", done, len(submissions))
-    return [grades[number] for number in sorted(grades)]
 
 
 def grade_all(
@@ -186,7 +149,6 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
             return _not_judged(process.submission, unknown, helpers, rubric, (*notes, *harmless))
     verdict = _verdict(parts, given)
     missing = _missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()
-    equal_bug = _find_equal_bug(process, interface) if verdict == AGREE or refused else ()
     return Grade(
         process.submission,
         verdict,
@@ -200,7 +162,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
             *missing,
             *wrong_helpers(helpers),
         ),
-        notes=(*notes, *equal_bug, *harmless),
+        notes=(*notes, *harmless),
         bugs=explained.bugs,
         conventions=(*interface.conventions, *(c for verdict in helpers.values() for c in verdict.conventions)),
         smallest=_smallest_failure(process, interface, given.answers) if verdict == DISAGREE and not refused else None,
@@ -254,25 +216,6 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
         tuple(map(join_names, found.of_both or (*found.of_cost, *found.of_gradient))),
         is_empty or is_understood(interface, found, given, regularised=regularised),
     )
-
-
-def _find_equal_bug(process: SubmissionProcess, interface: Interface) -> tuple[Fact, ...]:
-    """Which bug a right answer in another convention would be, called in the course's own."""
-    attempt = interface.of_cost
-    if attempt is None or not attempt.call.convention.differences() or interface.only_at:
-        return ()
-    call, convention = attempt.call, attempt.call.convention
-    own = Convention(column=convention.column, pick=convention.pick)
-    if not own.fits(call.roles):
-        return ()
-    exercise = small_exercises()[0]
-    try:
-        answer = replace(call, convention=own).answer(process, exercise)
-    except CallFailed:
-        return ()
-    found = find_bugs([exercise.replay(answer)], pairs=False)
-    bugs = list(map(join_names, drop_equivalent(exercise.problem, exercise.theta, found.of_both)))
-    return (note(Kind.CONVENTION_IS_BUG, bugs=bugs),) if bugs else ()
 
 
 def _smallest_failure(process: SubmissionProcess, interface: Interface, answers: Answers) -> ShownAnswer | None:

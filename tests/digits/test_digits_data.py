@@ -65,14 +65,6 @@ def test_digits_are_500_of_each_in_order_and_digit_0_is_the_last_class(digits):
         digits.X = X
 
 
-def test_changing_the_arrays_does_not_change_the_next_load(digits):
-    spoilt = load_digits()
-    spoilt.X[:] = spoilt.y[:] = 0
-    fresh = load_digits()
-    np.testing.assert_array_equal(fresh.X, digits.X)
-    np.testing.assert_array_equal(fresh.y, digits.y)
-
-
 def test_packing_the_images_again_gives_the_same_bytes():
     pack = runpy.run_path(str(ROOT / "data" / "build_digits.py"))["pack"]
     packed = DIGITS_FILE.read_bytes()
@@ -133,9 +125,9 @@ def test_damaged_digits(copy_of_module, tmp_path, damage):
 # Somebody's own file
 
 
-def mat(*, compressed=False, version="5", **variables):
+def mat(*, compressed=False, **variables):
     buffer = io.BytesIO()
-    savemat(buffer, variables, do_compression=compressed, format=version)
+    savemat(buffer, variables, do_compression=compressed)
     return buffer.getvalue()
 
 
@@ -158,7 +150,6 @@ GOOD = {
     "row of labels.mat": mat(X=X, y=COURSE_LABELS[None, :].astype(float)),
     "compressed.mat": mat(compressed=True, X=X, y=COURSE_LABELS, a=NESTED),
     "nested.mat": mat(a=NESTED, X=X, y=COURSE_LABELS, z=sparse.eye_array(3)),
-    "version 4.mat": mat(version="4", X=X, y=COURSE_LABELS),
     "vector.npz": npz(X=X, y=Y),
     "column, single precision.npz": npz(X=X.astype(np.float32), y=Y[:, None].astype(np.int8)),
     "column-major.npz": npz(X=np.asfortranarray(X), y=Y.astype(float)),
@@ -178,15 +169,6 @@ def test_good_files(tmp_path, name):
     np.testing.assert_array_equal(data.classes, [9, 8, 2, 0])
     assert (data.X.dtype, data.y.dtype) == (np.float64, np.int64)
     assert data.X.flags.c_contiguous
-
-
-def test_a_number_in_a_version_4_file_is_not_taken_for_the_header_of_version_5(tmp_path):
-    wide = np.ones((1, 14))
-    wide.view(np.uint8)[0, 13 * 8 : 13 * 8 + 2] = list(b"IM")
-    content = mat(version="4", X=wide, y=[1])
-    assert content[126:128] == b"IM"
-    (tmp_path / "x.mat").write_bytes(content)
-    np.testing.assert_array_equal(load_data(tmp_path / "x.mat").X, wide)
 
 
 class WritesAFile:
@@ -211,13 +193,9 @@ BAD = [
     ("octave.mat", HDF5 + bytes(100), r"it is an HDF5 file .*; expected .*saved by MATLAB's save -v7"),
     ("weights.mat", mat(Theta1=X, Theta2=X), "it holds Theta1, Theta2 but not X and y"),
     ("no y.mat", mat(X=X), "it holds X but not y"),
-    ("nothing.mat", mat(), "it holds no variables but not X and y"),
-    ("cube.mat", mat(X=np.zeros((4, 2, 2)), y=COURSE_LABELS), r"X has shape \(4, 2, 2\), not \(m, n\)"),
     ("zero.mat", mat(X=X, y=Y), r"y\[0\] is 0, not a label 1..10\); expected .*\(10 is digit 0\)"),
-    ("eleven.mat", mat(X=X, y=[1, 10, 11, 2]), r"y\[2\] is 11, not a label 1..10"),
     ("empty.npz", b"", "it is not a zip archive, as every .npz file is"),
     ("pickle.npz", pickle.dumps({"X": X, "y": Y}), "it is not a zip archive"),
-    ("array.npz", npz(X=X)[:4] + bytes(60), "File is not a zip file"),
     ("truncated.npz", npz(X=X, y=Y)[:-30], "File is not a zip file"),
     ("damaged.npz", npz(X=X, y=Y).replace(X.tobytes(), with_entry(5.0).tobytes()), "Bad CRC-32 for file 'X.npy'"),
     ("objects.npz", npz(X=X.astype(object), y=Y), "Object arrays cannot be loaded when allow_pickle=False"),
@@ -226,23 +204,12 @@ BAD = [
     ("lower case.npz", npz(x=X, y=Y), "it holds x, y but not X"),
     ("complex.npz", npz(X=X + 1j, y=Y), "X holds values of type complex128, not real numbers"),
     ("vector.npz", npz(X=Y, y=Y), r"X has shape \(4,\), not \(m, n\) with at least one row and one column"),
-    ("no columns.npz", npz(X=X[:, :0], y=Y), r"X has shape \(4, 0\)"),
     ("nan.npz", npz(X=with_entry(np.nan), y=Y), r"X\[2, 1\] is nan\); expected numeric arrays"),
-    ("inf.npz", npz(X=with_entry(-np.inf), y=Y), r"X\[2, 1\] is -inf"),
-    ("short y.npz", npz(X=X, y=Y[:3]), r"y has shape \(3,\), not one label for each of the 4 rows of X"),
     ("one-hot.npz", npz(X=X, y=np.eye(10)[Y]), r"y has shape \(4, 10\)"),
-    ("words.npz", npz(X=X, y=["a", "b", "c", "d"]), "y holds values of type <U1"),
-    ("ten.npz", npz(X=X, y=COURSE_LABELS), r"y\[0\] is 10, not a label 0..9\); expected .*numpy.savez"),
-    ("negative.npz", npz(X=X, y=-Y), r"y\[1\] is -9, not a label 0..9"),
-    ("half.npz", npz(X=X, y=Y / 2), r"y\[1\] is 4.5, not a label 0..9"),
-    ("nan label.npz", npz(X=X, y=[0, np.nan, 1, 2]), r"y\[1\] is nan, not a label 0..9"),
     ("empty.csv", b"", r"\(it is empty\); expected rows of comma-separated numbers"),
-    ("comments.csv", b"# x, y\n\n", "it is empty"),
     ("header.csv", csv("x0,x1,x2,y", *CSV_ROWS), "could not convert string 'x0'.*no header"),
     ("ragged.csv", csv(*CSV_ROWS, "1,2"), "the number of columns changed from 4 to 2"),
     ("gap.csv", csv(*CSV_ROWS, "1,,2,3"), "could not convert string ''"),
-    ("labels only.csv", csv("1", "2"), r"X has shape \(2, 0\)"),
-    ("nan.csv", csv("1,2", "nan,3"), r"X\[1, 0\] is nan"),
     ("utf-16.csv", csv(*CSV_ROWS).decode().encode("utf-16"), "'utf-8' codec can't decode"),
     ("ten.csv", csv("0.5,10"), r"y\[0\] is 10, not a label 0..9\); expected .*the last number a digit 0..9"),
     ("digits.txt", csv(*CSV_ROWS), r"has the suffix '.txt'; expected a .mat, .npz or .csv file"),
@@ -374,11 +341,6 @@ def test_a_fifth_of_each_digit_is_kept_aside(digits):
     np.testing.assert_array_equal(np.bincount(digits.y[test]), np.full(10, 100))
     assert len(train) == 4000
     assert not np.array_equal(test, stratified_split(digits.classes, seed=1)[1])
-
-
-def test_every_example_is_kept_aside_by_some_seed():
-    seen = {int(i) for seed in range(100) for i in stratified_split([0] * 5 + [1] * 5, seed=seed)[1]}
-    assert seen == set(range(10))
 
 
 @pytest.mark.parametrize(

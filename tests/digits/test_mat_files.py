@@ -19,9 +19,9 @@ MANY = 2**30
 TYPES = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
 
 
-def mat(version="5", compressed=False, **variables):
+def mat(compressed=False, **variables):
     file = io.BytesIO()
-    savemat(file, variables, do_compression=compressed, format=version)
+    savemat(file, variables, do_compression=compressed)
     return file.getvalue()
 
 
@@ -59,15 +59,6 @@ def test_what_scipy_writes_is_read(array, is_compressed):
     np.testing.assert_array_equal(read(mat(compressed=is_compressed, a="text", X=array, z=array)), array)
 
 
-@given(
-    arrays.arrays(
-        st.sampled_from(["f8", "f4", "i4", "i2", "u2", "u1"]), st.tuples(st.integers(1, 3), st.integers(0, 3))
-    )
-)
-def test_what_scipy_writes_as_version_4_is_read(array):
-    np.testing.assert_array_equal(read(mat("4", a="text", X=array, z=array)), array)
-
-
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_both_orders_of_bytes_are_read_and_numbers_that_were_stored_small(order):
     np.testing.assert_array_equal(read(file_of(matrix(order), order=order)), [[0.0, 1.0]])
@@ -91,7 +82,6 @@ def test_numbers_of_an_unknown_type_are_refused(code, packed):
     [
         (b"", "it is no .mat file"),
         (b"x" * 500, "it is no .mat file"),
-        (bytes(500), "a variable has no name"),
         (file_of(element(9, bytes(8))), "an element of type 9 stands where a matrix should"),
         (file_of(compressed(element(9, bytes(8)))), "an element of type 9 stands where a matrix should"),
         (file_of(compressed(compressed(matrix()))), "an element of type 15 stands where a matrix should"),
@@ -109,11 +99,6 @@ def test_numbers_of_an_unknown_type_are_refused(code, packed):
         (file_of(matrix(kind=99)), "X is of the unknown class 99"),
         (file_of(*[matrix(name=f"v{i}".encode()) for i in range(10_001)]), "more than 10,000 variables"),
         (mat(X=sparse.eye_array(3)), "X is a sparse matrix"),
-        (mat("4", X=sparse.eye_array(3)), "X is a sparse matrix"),
-        (mat("4", X=np.ones((1, 2)) * 1j), "X is a complex matrix"),
-        (mat("4", X=np.ones((9, 9)))[:-1], "X is cut off"),
-        (struct.pack("<5i", 0, -5, 1, 0, 2) + b"X\0", "negative size"),
-        (struct.pack("<5i", 0, 2**31 - 1, 2**31 - 1, 0, 2) + b"X\0", "X is cut off"),
     ],
 )
 def test_what_is_no_matrix_is_refused_in_one_sentence(raw, sentence):
@@ -152,10 +137,7 @@ def test_a_flipped_bit_in_a_compressed_variable_is_found_or_harmless():
 
 @given(st.data())
 def test_damage_anywhere_is_refused_or_harmless(data):
-    good = (
-        file_of(matrix(), compressed(matrix(name=b"y"))) if data.draw(st.booleans()) else mat("4", X=np.eye(3), y=[1])
-    )
-    raw = bytearray(good)
+    raw = bytearray(file_of(matrix(), compressed(matrix(name=b"y"))))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     damaged = bytes(raw[: data.draw(st.integers(8, len(raw)))])

@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
 from harness.grading.grade import Grade, Rubric
 from harness.grading.submission_code import FAILURES, runnable
-from harness.grading.submission_files import Submission, read_submission
-from harness.grading.submission_grading import judge
+from harness.grading.submission_files import Submission, find_submissions, read_submission
+from harness.grading.submission_grading import TIMEOUT, grade_all, judge
 from harness.grading.submission_process import CallFailed, ChangedArguments, Returned
 from harness.isolation.values import copies, differ
 
@@ -724,6 +724,17 @@ def graded_here(folder: Path, name: str, text: str, rubric: Rubric | None = None
     """Its grade, found in this process."""
     process: Any = Here(written(folder, name, text))
     return judge(process, find_interface(process), rubric or Rubric())
+
+
+def grade_folder(
+    folder: Path, timeout: float = TIMEOUT, graded: Callable[[int], Any] = lambda done: None
+) -> list[Grade]:
+    """A grade for every submission in a folder, by name."""
+    grades = {}
+    for number, found in grade_all(find_submissions(folder), timeout=timeout):
+        grades[number] = found
+        graded(len(grades))
+    return [grades[number] for number in sorted(grades)]
 
 
 def kinds(facts: Iterable[Fact]) -> list[str]:

@@ -27,8 +27,7 @@ from harness.grading.grade_reports import (
 from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import feedback_page, hints_in
 from harness.grading.submission_files import Submission
-from harness.grading.submission_grading import grade_folder
-from tests.grading.submissions import COURSE, RIGHT, WRONG
+from tests.grading.submissions import COURSE, RIGHT, WRONG, grade_folder
 
 EVIL = "<script>alert(1)</script>"
 

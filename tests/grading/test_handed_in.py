@@ -6,9 +6,8 @@ import pytest
 
 from harness.facts import message_table
 from harness.grading.grade import AGREE, DISAGREE, ERROR, Grade
-from harness.grading.submission_grading import grade_folder
 from tests.grading.handed_in import ALL, RIGHT, UNGRADED, WRONG, write_class
-from tests.grading.submissions import graded_here
+from tests.grading.submissions import grade_folder, graded_here
 
 LETTERS = {"right": "r", "wrong": "w", "absent": "-"}
 

@@ -24,10 +24,6 @@ SAID: list[tuple[Fact, str]] = [
         "Cell 2 is not valid Python and was left out: invalid syntax (line 1).",
     ),
     (
-        note(Kind.CONVENTION_IS_BUG, bugs=["c-order-throughout"]),
-        "Called in the course's own convention, these answers would be the bug c-order-throughout.",
-    ),
-    (
         wrong(Kind.CONVENTION_REFUSED, "labels from 0"),
         "The rubric counts this convention as a bug: labels from 0.",
     ),

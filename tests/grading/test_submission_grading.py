@@ -11,7 +11,7 @@ from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
 from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Rubric
-from harness.grading.submission_grading import grade, grade_folder, judge
+from harness.grading.submission_grading import grade, judge
 from tests.grading.submissions import (
     BROKEN,
     BY_MATRICES,
@@ -29,6 +29,7 @@ from tests.grading.submissions import (
     apart,
     at_start,
     course,
+    grade_folder,
     graded_here,
     kinds,
     returning,
@@ -220,13 +221,6 @@ def by_differences(p, n, h, K, X, y, lam):
     assert Kind.FLOAT32_DIGITS in kinds(grade.diagnosis)
 
 
-def test_a_convention_that_equals_a_bug_is_a_note(tmp_path):
-    (note,) = graded_here(tmp_path, "a.py", RIGHT["by_rows.py"][0]).notes
-    assert (note.kind, note.data["bugs"]) == (Kind.CONVENTION_IS_BUG, ["c-order-throughout"])
-    for name in ("in_turn.py", "blocks.py", "from_0.py", "ones_in_x.py"):  # which equal none
-        assert graded_here(tmp_path, name, RIGHT[name][0]).notes == ()
-
-
 def test_the_rubric_decides_what_a_convention_is(tmp_path):
     rubric = Rubric(conventions={"labels from 0": "bug"})
     grade = graded_here(tmp_path, "a.py", RIGHT["from_0.py"][0], rubric)
@@ -303,10 +297,7 @@ def a_class(tmp_path_factory):
     texts = RIGHT | WRONG | BROKEN
     for name in names:
         (folder / name).write_text(texts[name][0], encoding="utf-8")
-    progress = []
-    grades = grade_folder(folder, timeout=3.0, progress=lambda *moved: progress.append(moved))
-    assert progress[-1] == ("grading", len(set(names)), len(set(names)))
-    return {grade.name: grade for grade in grades}
+    return {grade.name: grade for grade in grade_folder(folder, timeout=3.0)}
 
 
 EVENTS = {  # of calls that fail: a part of what happened, and of the place
@@ -368,10 +359,10 @@ def test_an_interruption_does_not_wait_for_a_submission_that_never_answers(tmp_p
     (tmp_path / "right.py").write_text(COURSE)
     (tmp_path / "endless.py").write_text(at_start("while True: pass"))
 
-    def interrupted(step, done, total):
+    def interrupted(done):
         raise KeyboardInterrupt
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        grade_folder(tmp_path, timeout=300.0, progress=interrupted)
+        grade_folder(tmp_path, timeout=300.0, graded=interrupted)
     assert time.monotonic() - started < 100.0
