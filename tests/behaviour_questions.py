@@ -262,8 +262,7 @@ def drop_in_autograd() -> Questions:
 
 
 def sweep() -> Questions:
-    from harness.sweep.rows import make_row
-    from harness.sweep.settings import Settings
+    from harness.sweep.rows import Settings, make_row
 
     def ask(kind: str, seed: int) -> dict[str, Any]:
         return fields(make_row(Settings(kind), seed), "shape", "verdict", "worst", "outliers")

@@ -20,8 +20,7 @@ def museum(
 ) -> None:
     """Wrong derivatives that libraries have shipped: what was wrong, and which checkers see it."""
     from harness.museum.exhibits import EXHIBITS
-    from harness.museum.museum_page import museum_page, visit_text
-    from harness.museum.museum_tour import SCHEMA, is_installed, visit
+    from harness.museum.museum_tour import SCHEMA, is_installed, museum_page, visit, visit_text
     from harness.progress import progress_bar
     from reference.user_input import did_you_mean
 

@@ -108,8 +108,7 @@ def audit(
     json: options.Json = False,
 ) -> None:
     """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
-    from harness.audit.audit_page import as_page
-    from harness.audit.rule_audit import LIBRARIES, audit_rules
+    from harness.audit.rule_audit import LIBRARIES, as_page, audit_rules
 
     start_jax()
     with progress_bar() as progress:

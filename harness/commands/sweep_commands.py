@@ -48,7 +48,7 @@ def sweep(
 ) -> None:
     """Very many random checks, each a row of a SQLite file. The same command continues after any interruption."""
     from harness.sweep.resumable_sweep import sweep as make_rows
-    from harness.sweep.settings import Settings
+    from harness.sweep.rows import Settings
     from harness.sweep.worker_pools import dask_cluster, this_machine
 
     if summary is not None:
@@ -111,8 +111,7 @@ def replay_row(file: Path, seed: int | None, json: bool, allow_import: bool = Fa
     """Repeat the check of one row, show its report, and exit with its verdict's code."""
     from harness.provenance import differences
     from harness.sources.source_names import BUG
-    from harness.sweep.rows import prepare
-    from harness.sweep.settings import Settings
+    from harness.sweep.rows import Settings, prepare
     from harness.sweep.store import open_to_read
 
     if seed is None:

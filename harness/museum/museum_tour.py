@@ -1,7 +1,10 @@
-"""A visit to an exhibit: how far off it is, what the harness says and in what time, and what other checkers say."""
+"""A visit to an exhibit: how far off it is, what the harness says and in what time, and what other checkers say.
+
+A visit is shown as text, or on a page with all others.
+"""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -10,6 +13,8 @@ import numpy as np
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.museum.exhibits import EXHIBITS, Exhibit
+from harness.pages.html_page import table
+from harness.pages.report_page import listing, page, preformatted, section, wide
 from harness.study.checkers import ALARM, installed_peers
 from harness.study.trials import quiet_numerics
 from harness.verdict.report import Report
@@ -96,3 +101,62 @@ def visit(name: str, peers: Iterable[str] | None = None) -> Visit:
 
 def _relative_error(shipped: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(shipped - right).max() / np.abs(right).max())
+
+
+# -- in words ----------------------------------------------------------------------------------------------------------
+
+TITLE = "harness museum"
+
+
+def visit_text(visit: Visit) -> str:
+    """A visit for a terminal: what was wrong, the report, and what other checkers say."""
+    facts = [f"  {fact}" for fact in _facts(visit)]
+    report = [f"  {line}" for line in str(visit.report).splitlines()]
+    return "\n".join([visit.name, *facts, *report, f"  found in {1e3 * visit.seconds:.0f} ms"])
+
+
+def _facts(visit: Visit) -> list[str]:
+    what = visit.exhibit
+    mended = f", mended in {what.mended}" if what.mended else ""
+    return [
+        f"Where: {what.project} {what.version}, {what.place}{mended}",
+        f"Right: {what.formula}",
+        f"Mistake: {what.mistake}",
+        f"Error: {_size(visit)} at θ = {list(what.at)}",
+        f"Others: {_others(visit)}",
+    ]
+
+
+def _size(visit: Visit) -> str:
+    return f"{visit.error:.2g} of the largest derivative" if np.isfinite(visit.error) else "NaN"
+
+
+def _others(visit: Visit) -> str:
+    if not visit.others:
+        return "no other checker is installed: pip install 'autodiff-cross-check[peers]'"
+    if not visit.missed_by:
+        return f"all of {len(visit.others)} other checkers raise an alarm"
+    return f"no alarm from {', '.join(visit.missed_by)}"
+
+
+def museum_page(visits: Sequence[Visit]) -> str:
+    """One page: all exhibits in a table, then each by itself."""
+    rows = [
+        (each.name, each.exhibit.project, _size(each), each.report.verdict, f"{1e3 * each.seconds:.0f}", _missed(each))
+        for each in visits
+    ]
+    head = ("exhibit", "project", "error", "harness", "ms", "other checkers that miss it")
+    sections = [section("The exhibits", wide(table(head, rows, "Each at the point at which it is wrong")))]
+    sections += [_exhibit(visit) for visit in visits]
+    caught = sum(visit.report.verdict == "disagree" for visit in visits)
+    headline = f"{caught} of {len(visits)} wrong derivatives that software has shipped are found."
+    heading = "Wrong gradients that were shipped"
+    return page(TITLE, "disagree", headline, sections, {"command": "harness museum --html FILE"}, heading)
+
+
+def _missed(visit: Visit) -> str:
+    return f"{len(visit.missed_by)} of {len(visit.others)}" if visit.others else "none installed"
+
+
+def _exhibit(visit: Visit) -> str:
+    return section(visit.name, listing(_facts(visit)), preformatted(visit.report))

@@ -7,8 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from harness.progress import Progress, silent
-from harness.sweep.rows import Row, prepare
-from harness.sweep.settings import Settings
+from harness.sweep.rows import Row, Settings, prepare
 from harness.sweep.store import LARGEST_SEED, open_to_write
 from harness.sweep.worker_pools import Pool, make_rows
 

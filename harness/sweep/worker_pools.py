@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
 from harness.isolation import Outcome, Worker
-from harness.sweep.rows import Row, error_row
-from harness.sweep.settings import Settings
+from harness.sweep.rows import Row, Settings, error_row
 
 CONNECT = 10.0  # seconds to wait for a Dask scheduler
 START = 120.0  # seconds that the first answer may take, on a busy machine: JAX is imported

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from harness.audit import matrix_functions, rule_audit
-from harness.audit.audit_page import as_page
 from harness.audit.audited_functions import AUDITED, AuditedFunction
 from harness.audit.derivative_errors import DIFFERENTIATE, Error, decades, find_function, measure_errors
 from harness.audit.matrix_functions import (
@@ -21,7 +20,7 @@ from harness.audit.matrix_functions import (
     measure_matrix_errors,
     true_matrix_derivatives,
 )
-from harness.audit.rule_audit import Audit, Audited, audit_rules
+from harness.audit.rule_audit import Audit, Audited, as_page, audit_rules
 from harness.audit.true_derivatives import true_derivative
 from harness.cli import main
 from reference.traced.traced_function import Traced

@@ -9,8 +9,7 @@ import pytest
 from harness.checks.functions.gradient_check import check_gradient
 from harness.museum import museum_tour
 from harness.museum.exhibits import EXHIBITS, GELU_CUBIC
-from harness.museum.museum_page import museum_page, visit_text
-from harness.museum.museum_tour import is_installed, visit
+from harness.museum.museum_tour import is_installed, museum_page, visit, visit_text
 from harness.study.trials import quiet_numerics
 
 LIVE = [pytest.param(name, marks=pytest.mark.more) if what.library or name[:4] == "jax-" else name

@@ -13,7 +13,7 @@ from harness import FAULTS
 from harness.bounds.network_bound import Bound
 from harness.checks.networks.random_problems import random_problem
 from harness.sources.backprop_steps import Backprop
-from harness.study import smallest_errors, zoo_cases
+from harness.study import zoo_cases, zoo_study
 from harness.study.checkers import ALARM, HARNESS, PASS
 from harness.study.detection_figure import detection_power
 from harness.study.trials import Rate, Study
@@ -236,7 +236,7 @@ def ordinary():
     rng = np.random.default_rng(0)
     network = Network(SIZES)
     problem, theta = Problem(network, rng.uniform(0.0, 1.0, (6, 4)), rng.integers(0, 3, 6), 1.0), network.init(1, 0.5)
-    correct = smallest_errors.SOURCES["vectorized"](problem, theta)[1]
+    correct = zoo_study.SOURCES["vectorized"](problem, theta)[1]
 
     def seeing(size, where=slice(None)):
         return lambda source, *at: ALARM if np.abs(source(*at)[1] - correct)[where].max() >= size else PASS
@@ -247,32 +247,32 @@ def ordinary():
 def test_the_bisection_finds_the_smallest_error(ordinary):
     problem, theta, seeing = ordinary
     check = seeing(1e-9, slice(2, 3))
-    found = smallest_errors.smallest_error(check, problem, theta, 2)
-    assert 1e-9 * (1.0 - 1e-6) <= found <= smallest_errors.RESOLUTION * 1e-9 * (1.0 + 1e-6)
-    assert smallest_errors.smallest_error(check, problem, theta, 3) == np.inf
+    found = zoo_study.smallest_error(check, problem, theta, 2)
+    assert 1e-9 * (1.0 - 1e-6) <= found <= zoo_study.RESOLUTION * 1e-9 * (1.0 + 1e-6)
+    assert zoo_study.smallest_error(check, problem, theta, 3) == np.inf
 
 
 @pytest.mark.more
 def test_at_400_25_10_the_harness_sees_errors_below_1e_12_everywhere():
-    problem, theta = smallest_errors.exercise_4()
+    problem, theta = zoo_study.exercise_4()
     if not DEEP:
         problem = Problem(problem.network, problem.X[::200], problem.Y[::200], problem.l2)
-    *_, most_blurred = smallest_errors.coordinates(problem, theta)
-    check = smallest_errors.harness_checker(problem, theta)
-    assert check(smallest_errors.off_by(1e-12, most_blurred), problem, theta) == ALARM
-    assert check(smallest_errors.off_by(0.0, most_blurred), problem, theta) == PASS
+    *_, most_blurred = zoo_study.coordinates(problem, theta)
+    check = zoo_study.harness_checker(problem, theta)
+    assert check(zoo_study.off_by(1e-12, most_blurred), problem, theta) == ALARM
+    assert check(zoo_study.off_by(0.0, most_blurred), problem, theta) == PASS
 
 
 def test_the_smallest_errors_of_all_who_can_run_at_this_size(monkeypatch, ordinary):
     problem, theta, seeing = ordinary
-    monkeypatch.setattr(smallest_errors, "exercise_4", lambda: (problem, theta))
-    monkeypatch.setattr(smallest_errors, "harness_checker", lambda *where: seeing(1e-9))
+    monkeypatch.setattr(zoo_study, "exercise_4", lambda: (problem, theta))
+    monkeypatch.setattr(zoo_study, "harness_checker", lambda *where: seeing(1e-9))
     peers: Any = {
         name: SimpleNamespace(is_cheap=is_cheap, checker=lambda: seeing(1e-3))
         for name, is_cheap in (("cheap", True), ("slow", False))
     }
     steps = []
-    found, left_out = smallest_errors.smallest_errors(peers, lambda *step: steps.append(step))
+    found, left_out = zoo_study.smallest_errors(peers, lambda *step: steps.append(step))
     assert [row["checker"] for row in found] == [HARNESS] * 3 + ["cheap"] * 3
     assert [row["error"] for row in found] == pytest.approx([1e-9] * 3 + [1e-3] * 3, rel=0.1)
     assert len({row["coordinate"] for row in found}) == 3

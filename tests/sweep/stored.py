@@ -1,6 +1,6 @@
 """A quick sweep, and what its file holds."""
 
-from harness.sweep.settings import Settings
+from harness.sweep.rows import Settings
 from harness.sweep.store import open_to_read
 
 LIGHT = Settings(sources=("vectorized", "finite-difference"))  # without JAX, whose start takes longer than all the rest

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from harness.sweep.random_subjects import TERMS, random_activation, random_function
-from harness.sweep.rows import make_row
-from harness.sweep.settings import Settings
+from harness.sweep.rows import Settings, make_row
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -22,8 +22,7 @@ from harness.facts.kinds import Kind
 from harness.isolation.process import Process
 from harness.sweep import worker_pools
 from harness.sweep.resumable_sweep import CHUNK, QUEUED, sweep
-from harness.sweep.rows import Row
-from harness.sweep.settings import Settings
+from harness.sweep.rows import Row, Settings
 from harness.sweep.store import open_to_write
 from harness.sweep.worker_pools import Pool, this_machine
 
