@@ -319,7 +319,7 @@ ROWS = {
         advice="Declare the places in kinks=(...), or mend the pieces; use surrogate=True for a slope of your own.",
     ),
     Kind.UNDECLARED_KINK: Row(
-        "The slope jumps at {where}, where the record declares no kink.",
+        "The {part} jumps at {where}, where the record declares no kink.",
         meaning="Checks treat declared kinks as conventions. An undeclared one may be a mistake in a piece.",
         cause="kinks=(...) is missing, or two pieces should meet smoothly and do not.",
         example=FORMULA.format(value="xp.maximum(z, 0.0)", slope="(z > 0.0) * 1.0"),

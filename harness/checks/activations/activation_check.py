@@ -78,16 +78,22 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
         raise ValueError(f"order must be 1 or 2, not {given(order)}")
     f = as_written(find_activation(activation))
     report = _check_slope(f)
-    if isinstance(f, OverTorch) and f.is_pair:  # which cannot declare its kinks
-        found = (kink for kink in report.details["kinks"] if kink["jumps"] and not kink["value_jumps"])
-        if kinks := tuple(kink["z"] for kink in found):
-            f = replace(f, kinks=kinks)
-            report = _check_slope(f)
+    if isinstance(f, OverTorch) and f.is_pair and (kinks := _undeclared_kinks(report)):
+        f = replace(f, kinks=kinks)  # a pair cannot declare them
+        report = _check_slope(f)
     if f.surrogate:
         report = excuse_surrogate(report)
     for claim in list_other_claims(f):
-        report = add_claim(report, claim, _check_slope(claim.record, claim.notation))
+        other = _check_slope(claim.record, claim.notation)
+        if claim.has_own_kinks and (kinks := _undeclared_kinks(other)):
+            other = _check_slope(replace(claim.record, kinks=(*claim.record.kinks, *kinks)), claim.notation)
+        report = add_claim(report, claim, other)
     return add_second_derivative(report, f) if order == 2 else report
+
+
+def _undeclared_kinks(report: Report) -> tuple[float, ...]:
+    kinks = (kink for kink in report.details["kinks"] if kink["jumps"] and not kink["declared"])
+    return tuple(kink["z"] for kink in kinks if not kink["value_jumps"])
 
 
 def _check_slope(f: Activation, notation: Notation = OF_Z) -> Report:
@@ -224,11 +230,11 @@ def _choose_junctions(f: Activation, junctions: Sequence[Junction]) -> tuple[lis
 
 
 def _facts_of_junctions(reported: Sequence[Junction], undeclared: Sequence[Junction], notation: Notation) -> list[Fact]:
-    facts = [
-        doubt(kind, *(notation.place(kink.z) for kink in sorted(kinks, key=lambda kink: abs(kink.z))))
-        for kind, jumps in ((Kind.UNDECLARED_KINK, False), (Kind.UNDECLARED_JUMP, True))
-        if (kinks := [kink for kink in undeclared if kink.value_jumps == jumps])
-    ]
+    places = {jumps: [kink.z for kink in undeclared if kink.value_jumps == jumps] for jumps in (False, True)}
+    in_order = {jumps: [notation.place(z) for z in sorted(zs, key=abs)] for jumps, zs in places.items()}
+    facts = [doubt(Kind.UNDECLARED_KINK, *in_order[False], part=notation.claim)] if in_order[False] else []
+    if in_order[True] and notation == OF_Z:  # the value beside another claim is the record's own value or slope
+        facts.append(doubt(Kind.UNDECLARED_JUMP, *in_order[True]))
     nearest = sorted(reported, key=lambda one: (not one.declared, abs(one.z)))[:JUNCTIONS_SHOWN]
     facts += [note(Kind.JUNCTION, notation.place(one.z), **one.to_dict()) for one in reported if one in nearest]
     more = len(reported) - JUNCTIONS_SHOWN

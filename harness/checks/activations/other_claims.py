@@ -34,22 +34,24 @@ class OtherClaim(NamedTuple):
     """A claim beside the slope: its name, the record whose slope it is, and the names to report it in.
 
     With other parameters than the usual ones, kinks lie elsewhere and a formula may be undefined. There a claim may be
-    wrong, and nothing else matters.
+    wrong, and nothing else matters. A curvature that has kinks of its own, as that of an elu, cannot declare them.
     """
 
     name: str
     record: Activation
     notation: Notation
     is_usual: bool = True
+    has_own_kinks: bool = False
 
 
 def list_other_claims(f: Activation) -> list[OtherClaim]:
     """The claims beside the slope."""
     claims = []
     if f.curvature is not None:
-        claims.append(OtherClaim("curvature", _slope_as_value(f, f.curvature), Notation("curvature", "f''")))
+        notation = Notation("curvature", "f''")
+        claims.append(OtherClaim("curvature", _slope_as_value(f, f.curvature), notation, has_own_kinks=True))
     for name, derivative in f.parameters.items():
-        notation = Notation("derivative", f"da/d{name}")
+        notation = Notation(f"derivative in {name}", f"da/d{name}")
         for at, where in _places(f, name, derivative):
             claims.append(OtherClaim(f"d/d{name}{where}", _in_parameter(f, name, derivative, at), notation, not where))
     return claims

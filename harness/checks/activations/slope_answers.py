@@ -83,7 +83,7 @@ class ActivationSlope(Subject):
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         if right.name == ONE_SIDED and np.isfinite(wrong.gradient[at_odds]).any():
-            return (note(Kind.OUTSIDE_ONE_SIDED, wrong.name),)
+            return (note(Kind.OUTSIDE_ONE_SIDED, self.notation.claim if wrong.name == CLAIMED else wrong.name),)
         if wrong.name != CLAIMED:
             return ()
         slope_at = self.slope_at or (lambda z: np.full(z.shape, np.nan))

@@ -94,6 +94,17 @@ BETA, ALPHA = at("beta", 0.375, 6.0), at("alpha", 0.5, 8.0)
 CLAIMS = {  # the record, the outliers, the place of a finding, and the bug with its data
     "curvature": (tanh_curved(1.0), set(), "", None, {}),
     "curvature, times 1.05": (tanh_curved(1.05), {"curvature"}, "f''(", Kind.FACTOR, {"factor": 1.05}),
+    "curvature, with a kink of its own": (
+        of(
+            "elu",
+            lambda z, a: np.where(z > 0.0, 1.0, a + 1.0),
+            curvature=lambda z, a: np.where(z > 0.0, 0.0, a + 1.0),
+        ),
+        set(),
+        "",
+        None,
+        {},
+    ),
     "β": (swish(parameters={"beta": d_beta}), set(), "", None, {}),
     "β, from a": (swish(parameters={"beta": lambda z, a, beta: a * (z - a)}), set(), "", None, {}),
     "β, minus": (swish(parameters={"beta": lambda z, a, beta: -d_beta(z, a, beta)}), BETA, "da/dbeta(", Kind.SIGN, {}),
@@ -148,7 +159,8 @@ def test_a_claim_beside_the_slope_is_judged_in_its_own_names(f, outliers, place,
 
 def test_a_kink_of_a_parameter_that_nobody_declares_is_a_doubt():
     report = check_activation(capped(lambda z, a, top: np.where(z > top, 1.0, 0.0), parameter_kinks={"top": ()}))
-    assert (report.verdict, set(report.kinds) & {Kind.UNDECLARED_KINK}) == ("inconclusive", {Kind.UNDECLARED_KINK})
+    (doubt,) = facts_of(report, Kind.UNDECLARED_KINK)
+    assert (report.verdict, doubt.where, doubt.data["part"]) == ("inconclusive", ("z = 6",), "derivative in top")
     with pytest.raises(ValueError, match="parameter_kinks has 'alpha', which is not in parameters"):
         swish(parameter_kinks={"alpha": (0.0,)})
 
