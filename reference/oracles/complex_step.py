@@ -141,7 +141,11 @@ RULES: dict[Any, Callable[..., Any]] = {
     **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply, np.divide, np.matmul)},
     np.reciprocal: np.reciprocal,
     # NumPy's own are analytic all along the real line, and keep the digits of a tiny imaginary part
-    **{f.function: f.function for f in FUNCTIONS if f.increment and not (f.ends or f.evaluator)},
+    **{
+        f.function: f.function
+        for f in FUNCTIONS
+        if isinstance(f.function, np.ufunc) and f.increment and not (f.ends or f.evaluator)
+    },
     **{f: _on_the_real_line(f) for f in (np.power, np.sqrt, np.log)},
     **{f: _of_real_parts(f) for f in (np.less, np.less_equal, np.greater, np.greater_equal)},
     np.not_equal: _differ,

@@ -61,6 +61,7 @@ ELSEWHERE = {
     "reference.arithmetics.elementary_record": ["reference/arithmetics/test_elementary.py"],
     "reference.arithmetics.roundoff": ["reference/arithmetics/test_rounded.py", "bounds"],
     "reference.jax_settings": ["reference/oracles/test_jax_gradient.py"],
+    "reference.measured": ["reference/oracles/test_slopes.py", "sources/test_sources.py"],
     "reference.namespaces": ["reference/test_network.py"],
     "reference.oracles.jax_padded": ["reference/oracles/test_jax_gradient.py"],
 }

@@ -85,14 +85,6 @@ def assert_close(actual, expected, z):
 # Formula and slope
 
 
-@each_activation
-def test_slope_is_the_derivative_of_the_formula(f):
-    z = grid(f)
-    value, slope = by_jax(in_jax(f), z)
-    assert_close(f(z), value, z)
-    assert_close(f.slope(z, f(z)), slope, z)
-
-
 PUBLISHED = {name: (ACTIVATIONS[name], formula) for name, formula in JAX_NN.items()} | FAMILIES
 
 

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax, xlogy
 from harness import strategies
 from reference import ACTIVATIONS, Activation, Network
 from reference.jax_settings import fixed_settings
-from reference.namespaces import NUMPY, Namespace
+from reference.namespaces import NUMPY
 from reference.network import OUTPUTS, get_output
 from reference.oracles.jax_gradient import JAX
 
@@ -76,14 +76,6 @@ def test_unpacking_undoes_packing(network):
 
 
 @given(strategies.networks())
-def test_many_theta_are_unpacked_as_each_of_them_is(network):
-    thetas = np.arange(6.0 * network.size).reshape(2, 3, network.size)
-    for matrices, (rows, columns), layer in zip(network.unpack_many(thetas), network.shapes, range(99)):
-        assert matrices.shape == (2, 3, rows, columns)
-        np.testing.assert_array_equal(matrices[1, 2], network.unpack(thetas[1, 2])[layer])
-
-
-@given(strategies.networks())
 def test_a_forward_pass_for_many_theta_is_that_of_each_of_them(network):
     rng = np.random.default_rng(0)
     thetas, X = rng.normal(size=(2, network.size)), rng.normal(size=(4, network.sizes[0]))
@@ -124,11 +116,6 @@ def test_a_seed_decides_the_initial_parameters():
     np.testing.assert_array_equal(network.init(1), network.init(np.random.default_rng(1)))
     assert not np.array_equal(network.init(1), network.init(2))
     np.testing.assert_allclose(network.init(0, epsilon=0.5), network.init(0) / 0.12 * 0.5, rtol=1e-14)
-
-
-def test_a_network_says_what_it_is():
-    assert repr(Network((3, 5, 4, 3), ["relu", "tanh"], "softmax")) == "Network(3-5-4-3, relu, tanh, softmax)"
-    assert repr(Network((3, 2), output="linear")) == "Network(3-2, no hidden layer, linear)"
 
 
 # What is refused
@@ -284,18 +271,6 @@ def test_what_rounding_may_add_to_a_row_grows_with_the_classes_and_not_with_the_
 
 
 # Namespaces, over which outputs and activations are written
-
-
-def test_a_namespace_has_its_own_functions_and_those_of_its_module():
-    xp = Namespace("mine", np, erf=len)
-    assert (xp.erf, xp.exp, repr(xp)) == (len, np.exp, "Namespace('mine')")
-
-
-def test_a_missing_function_gives_one_clear_sentence():
-    with pytest.raises(
-        AttributeError, match="'numpy' has no function 'expit'; it has what numpy has, and erf and logs"
-    ):
-        NUMPY.expit(0.0)
 
 
 @each_namespace

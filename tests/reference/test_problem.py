@@ -7,9 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given
 
-from harness import strategies
 from reference import ACTIVATIONS, Activation, Network, Problem
 from reference.namespaces import NUMPY
 
@@ -55,21 +53,6 @@ def test_cost_is_the_textbooks(output, hidden, l2):
     theta = rng.normal(size=network.size)
     expected = textbook_cost(network, theta, X, Y, l2)
     np.testing.assert_allclose(Problem(network, X, Y, l2).cost(NUMPY, theta), expected, rtol=1e-14)
-
-
-@given(strategies.cases(extremes=False))
-def test_cost_is_the_mean_loss_and_a_penalty_on_the_weights_alone(case):
-    problem, theta = case
-    plain = Problem(problem.network, problem.X, problem.Y)
-    weights = np.concatenate([Theta[:, 1:].ravel() for Theta in problem.network.unpack(theta)])
-    np.testing.assert_allclose(plain.cost(NUMPY, theta), problem.losses(NUMPY, theta).mean(), rtol=1e-13)
-    penalty = problem.l2 / (2 * problem.m) * weights @ weights
-    np.testing.assert_allclose(problem.cost(NUMPY, theta), plain.cost(NUMPY, theta) + penalty, rtol=1e-13)
-
-
-def test_biases_are_not_regularised():
-    biases = THREE.pack([[[7.0, 0.0, 0.0], [-5.0, 0.0, 0.0], [3.0, 0.0, 0.0]]])
-    assert Problem(THREE, X, Y, l2=1e6).cost(NUMPY, biases) == Problem(THREE, X, Y).cost(NUMPY, biases)
 
 
 # What is kept

@@ -110,12 +110,6 @@ def test_other_powers_of_what_is_positive(n, x):
         np.testing.assert_allclose(power.change[0], exact_change(lambda x: x ** arb(n), (x, x * d)), rtol=ULPS)
 
 
-def test_a_moving_exponent():
-    assert repr(Increment(1.0, 0.5)) == "Increment(1.0, 0.5)"
-    x = Increment(2.0, 0.5) ** Increment(3.0, 1.0)
-    assert x.after == pytest.approx(2.5**4.0)
-
-
 # Matrices
 
 RNG = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import flint
 import numpy as np
 import pytest
 from flint import arb, arb_series
-from golden_numbers import DEBUG_COSTS, DEBUG_GRADIENTS, DEBUG_THETA, LAMBDAS, debug_problem
+from golden_numbers import DEBUG_THETA, debug_problem
 from one_unit import one_unit, trial
 
 from harness import ACTIVATIONS, Network, Problem, random_problem
@@ -30,15 +30,6 @@ def assert_overlap(one: Enclosure, other: Enclosure):
 
 
 @both_ways
-@pytest.mark.parametrize("l2", LAMBDAS)
-def test_the_courses_debug_network(way, l2):
-    enclosure = way(debug_problem(l2), DEBUG_THETA)
-    assert enclosure.radius.max() < 1e-30
-    assert float(enclosure.cost.mid()) == pytest.approx(DEBUG_COSTS[l2], rel=1e-12)
-    np.testing.assert_allclose(enclosure.midpoint, DEBUG_GRADIENTS[l2], rtol=1e-12)
-
-
-@both_ways
 def test_half_squared_error_is_contained_to_the_last_bit_of_its_inputs(way):
     """J = (b + wx - y)²/2 + λ/2 w² with m = 1 has rational derivatives: δ, and δx + λw."""
     b, w, x, y, l2 = 0.1, 0.7, 1.3, 0.2, 0.3
@@ -53,8 +44,8 @@ def test_half_squared_error_is_contained_to_the_last_bit_of_its_inputs(way):
 
 
 @both_ways
-@pytest.mark.parametrize("z", [-1000.0, -40.0, -0.3, 0.0, 2.0, 37.0, 1000.0])
-@pytest.mark.parametrize("y", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("z", [-1000.0, -0.3, 37.0])
+@pytest.mark.parametrize("y", [0.25, 1.0])
 def test_a_sigmoid_output_has_the_derivative_prediction_minus_target(way, z, y):
     enclosure = way(Problem(Network((1, 1)), [[1.0]], [[y]]), np.array([z, 0.0]))
     with precision(3000):
@@ -65,7 +56,7 @@ def test_a_sigmoid_output_has_the_derivative_prediction_minus_target(way, z, y):
 # The two ways
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_both_ways_agree_within_their_radii_on_random_problems(seed):
     problem, theta = random_problem((4, seed))
     small = Problem(problem.network, problem.X[:3], problem.Y[:3], problem.l2)
@@ -104,18 +95,6 @@ def test_examples_are_taken_some_at_a_time(monkeypatch):
     assert problem.m == 5
     assert_overlap(together, in_twos)
     assert in_twos.radius.max() < 1e-30
-
-
-def test_the_courses_network(digits):
-    """A twentieth of the digits; all 5,000 take twenty times as long."""
-    problem = Problem(Network((400, 25, 10)), digits.X[::20], digits.classes[::20], 1.0)
-    theta = problem.network.init(0)
-    enclosure = enclose(problem, theta)
-    cost, gradient = vectorized.cost_and_gradient(problem, theta)
-    assert enclosure.bits == BITS
-    assert enclosure.radius.max() < 1e-29
-    assert cost == pytest.approx(float(enclosure.cost.mid()), rel=1e-14)
-    assert distance(gradient, enclosure).max() < 1e-14
 
 
 # Precision

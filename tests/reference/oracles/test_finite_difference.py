@@ -33,23 +33,9 @@ def covered(measured, truth):
 # Structured differences
 
 
-def test_error_bars_hold_the_truth_on_random_problems(network_count, assert_within_rounding):
-    telling = []
-    for seed in range(network_count):
-        problem, theta = random_problem((2, seed))
-        measured = finite_difference.gradient(problem, theta)
-        truth = jax_padded.reverse(problem, theta)
-        known = assert_within_rounding(
-            problem, theta, measured[:2], truth, roundings=1.0 + measured.roundings, error=measured.error
-        )
-        telling.append(known)
-    assert np.mean(telling) > 0.7
-
-
 @pytest.mark.parametrize("name", ACTIVATIONS)
-@pytest.mark.parametrize("output", ["sigmoid", "softmax", "linear"])
-def test_increments_lose_next_to_nothing(name, output):
-    problem, theta = ordinary_problem(name, output)
+def test_increments_lose_next_to_nothing(name):
+    problem, theta = ordinary_problem(name, "softmax")
     cost, gradient, error, _ = finite_difference.per_pre_activation(problem, theta)
     expected_cost, expected = vectorized.cost_and_gradient(problem, theta)
     np.testing.assert_allclose(cost, expected_cost, rtol=1e-14)
@@ -77,14 +63,6 @@ def test_examples_may_be_taken_in_blocks_of_any_size(monkeypatch):
         blocks = finite_difference.per_pre_activation(problem, theta)
         np.testing.assert_allclose(blocks.cost, whole.cost, rtol=1e-15)
         np.testing.assert_allclose(blocks.gradient, whole.gradient, rtol=1e-13, atol=1e-16)
-
-
-def test_a_formula_without_rules_is_differenced_plainly():
-    problem, theta = ordinary_problem(LOGISTIC)
-    measured = finite_difference.gradient(problem, theta)
-    expected = vectorized.cost_and_gradient(problem, theta)[1]
-    np.testing.assert_allclose(measured.gradient, expected, rtol=1e-9, atol=1e-11)
-    assert covered(measured, expected).all()
 
 
 def test_a_formula_without_rules_on_a_large_network_is_left_out():
@@ -264,11 +242,6 @@ def test_where_stencils_are_wider_than_the_waves_nothing_is_known(frequency, sca
         assert covered(measured._replace(error=measured.error + rounding), truth).all()
         along, errors = finite_difference.along(problem, theta, np.eye(theta.size))
         assert ~(np.abs(along - truth) > errors + rounding).any()
-
-
-def test_ordinary_waves_are_resolved():
-    problem, theta = ordinary_problem(waves(1.0))
-    assert finite_difference.per_weight(problem, theta).error.max() < 1e-8
 
 
 @pytest.mark.parametrize(("scale", "known"), [(1.0, True), (100.0, True), (200.0, False)])
