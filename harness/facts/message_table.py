@@ -3,6 +3,7 @@
 `say` is for what prints, draws or writes. Nothing that decides reads what it returns.
 """
 
+import textwrap
 from collections.abc import Mapping
 
 from harness.facts import (
@@ -52,8 +53,7 @@ def say_plainly(fact: Fact) -> str:
 def explain(kind: Kind) -> str:
     """A kind's row, as text for a terminal."""
     row = TABLE[kind]
-    example = "\n".join(f"    {line}" for line in row.example.splitlines())
+    example = f"An example:\n\n{textwrap.indent(row.example, '    ')}\n\n" if row.example else ""
     return (
-        f"{kind}\n\nWhat it means: {row.meaning}\n\nA common cause: {row.cause}\n\n"
-        f"An example:\n\n{example}\n\nWhat to do: {row.advice}\n"
+        f"{kind}\n\nWhat it means: {row.meaning}\n\nA common cause: {row.cause}\n\n{example}What to do: {row.advice}\n"
     )

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from harness.files import scratch_folder
-from harness.isolation.clock import Clock
-from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
+from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT, Clock
 from harness.isolation.sandbox import Sandbox, sandboxed
 from harness.isolation.values import PREFIX, decode, lengths
 

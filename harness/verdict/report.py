@@ -10,11 +10,13 @@ from typing import Any
 from harness.facts import message_table
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.verdict.colours import COLOURS
 from reference.user_input import printable
 
 SCHEMA = "harness.report/3"
 """Version 3: facts (kind, severity, where, data, text) in the place of sentences."""
+
+COLOURS = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}
+"""The colours of the verdicts, on every page and in notebooks."""
 
 SAME = 1e-9
 """Relative: sources whose answers differ by less are wrong for one reason, and share a line."""

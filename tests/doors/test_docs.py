@@ -10,7 +10,7 @@ from typer.main import get_command
 import harness
 from harness import FAULTS
 from harness.cli import app
-from harness.commands.explain_command import as_markdown
+from harness.commands.catalogue_commands import as_markdown
 from harness.facts.kinds import Kind
 from harness.museum.exhibits import EXHIBITS
 from harness.study.checkers import HARNESS, PEERS

@@ -48,12 +48,6 @@ def one_coordinate(i, value):
     )
 
 
-def with_biases(problem, theta, cost, gradient):
-    for Theta, Delta in zip(problem.network.unpack(theta), problem.network.unpack(gradient)):
-        Delta[:, 0] += problem.l2 / problem.m * Theta[:, 0]
-    return cost, gradient
-
-
 def spoils_theta(problem, theta):
     answer = vectorized(problem, theta)
     theta *= 2.0
@@ -68,18 +62,10 @@ not_a_number = one_coordinate(0, lambda gradient: np.nan)
 
 WRONG = {
     "one coordinate off": one_coordinate(7, lambda gradient: gradient * (1.0 + 1e-9)),
-    "biases regularised": altered(with_biases),
     "no regulariser in the cost": altered(without_regulariser),
     "not a number": not_a_number,
-    "infinite cost": altered(lambda problem, theta, cost, gradient: (np.inf, gradient)),
     "θ changed": spoils_theta,
 }
-
-
-def test_sources_that_agree_pass_with_their_report():
-    report = check_gate(PROBLEM, THETA)
-    assert report.verdict == "agree"
-    assert {row.name for row in report.sources} >= {"loop", "vectorized", "jax", "finite-difference"}
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
@@ -264,8 +250,6 @@ def not_for_this(problem, theta):
     ("arguments", "error", "message"),
     [
         ({"theta": THETA[1:]}, ValueError, r"needs theta of shape \(53,\), but it has shape \(52,\)"),
-        ({"theta": THETA * np.nan}, ValueError, "theta must be finite"),
-        ({"theta": None}, TypeError, "theta must be an array of real numbers"),
         ({"max_iter": -1}, ValueError, "max_iter must be 0 or more"),
         ({"max_iter": 2.5}, TypeError, "max_iter must be an integer"),
         ({"source": "backprop"}, ValueError, "unknown source 'backprop'"),
@@ -382,13 +366,8 @@ INFINITE = Network((1, 2, 2), "relu")
         (Network((2, 1), output="softmax"), np.zeros(3), [[0, 0]], ValueError, "one softmax output cannot"),
         (Network((2, 1), output="linear"), np.zeros(3), [[0, 0]], ValueError, "one linear output cannot"),
         (LINE, np.zeros(8), [[0, 0]], ValueError, r"needs theta of shape \(9,\)"),
-        (LINE, np.full(9, np.nan), [[0, 0]], ValueError, "theta must be finite"),
         (LINE, np.zeros(9), [[0, 0, 0]], ValueError, r"X must have shape \(m, 2\)"),
-        (LINE, np.zeros(9), [0, 0], ValueError, r"X must be \(m, 2\), but has shape \(2,\)"),
-        (LINE, np.zeros(9), 3.0, ValueError, r"X must be \(m, 2\), but has shape \(\)"),
-        (LINE, np.zeros(9), np.zeros((0, 2)), ValueError, "m of one or more"),
         (LINE, np.zeros(9), [[0, np.inf]], ValueError, r"X must be finite, but X\[0, 1\] is inf"),
-        (LINE, np.zeros(9), [["a", "b"]], TypeError, "X must be an array of real numbers"),
         (
             INFINITE,
             np.array([0, 0, 1e200, 1e200, 0, 0, 1, 1, -1, -1]),

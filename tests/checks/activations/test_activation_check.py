@@ -34,7 +34,7 @@ from harness.checks.activations.slope_oracles import ORACLES
 from harness.checks.activations.z_grid import grid
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
-from harness.verdict.colours import COLOURS
+from harness.verdict.report import COLOURS
 from reference.oracles import jax_gradient
 
 
