@@ -11,8 +11,8 @@ import numpy as np
 from flint import acb_mat, arb, arb_series
 
 from harness.audit.derivative_errors import Error, decades, error_of, is_float64
-from harness.audit.true_derivatives import Series, derivative_of, working_precision
-from reference.arithmetics.balls import array_of, exact
+from harness.audit.true_derivatives import TERMS, Series, derivative_of
+from reference.arithmetics.balls import array_of, exact, precision
 
 BITS = 2000
 """Enough for matrices whose entries differ by 10²⁰⁰."""
@@ -146,7 +146,7 @@ def true_matrix_derivatives(
 ) -> list[arb] | None:
     """The first or second derivative by each entry; None where one is unknown or beyond float64."""
     try:
-        with working_precision(BITS):
+        with precision(BITS, TERMS):
             found = [derivative_of(function(_moved(entries, place)), order) for place in ENTRIES]
     except (ZeroDivisionError, ValueError):  # singular; eigenvalues that cannot be told apart
         return None

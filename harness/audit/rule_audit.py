@@ -35,17 +35,18 @@ class Audited:
     errors: Sequence[Error]
 
     def findings(self) -> list[Error]:
-        """For each kind of harm, the error nearest to 1; far from 1 only if it does more harm there."""
-        found: list[Error] = []
-        for is_met in (True, False):
-            for rank, harm in enumerate(HARMS[:-1]):
-                errors = [error for error in self.errors if error.harm == harm and error.is_met == is_met]
-                known = [HARMS.index(error.harm) for error in found]
-                if is_met:
-                    known = [other for other in known if other >= LOSSES]
-                if errors and all(rank < other for other in known):
-                    found.append(min(errors, key=lambda error: (error.far, error.z < 0.0)))
-        return found
+        """For each kind of harm, the error nearest to 1; of lost digits the worst; far from 1 only what is worse."""
+        met, far = (self._nearest(is_met=is_met) for is_met in (True, False))
+        found = [error for error in met if HARMS.index(error.harm) < LOSSES]
+        found += [error for error in met if HARMS.index(error.harm) >= LOSSES][:1]
+        worst = min((HARMS.index(error.harm) for error in met), default=len(HARMS))
+        return found + [error for error in far if HARMS.index(error.harm) < worst][:1]
+
+    def _nearest(self, *, is_met: bool) -> list[Error]:
+        """For each kind of harm, worst first, the error at the argument nearest to 1."""
+        errors = sorted((e for e in self.errors if e.is_met == is_met), key=lambda e: (e.far, e.z < 0.0))
+        nearest = (next((error for error in errors if error.harm == harm), None) for harm in HARMS[:-1])
+        return [error for error in nearest if error]
 
     def ulps(self, region: str) -> float | None:
         """The largest true error in a region, in ulps; None where there is no argument."""

@@ -6,12 +6,12 @@ cancellation costs time and no digits.
 Source: Johansson, Arb: efficient arbitrary-precision midpoint-radius interval arithmetic, IEEE Trans. Comput. 66, 2017.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-from flint import arb, arb_series, ctx
+from flint import arb, arb_series
 
+from reference.arithmetics.balls import precision
 from reference.arithmetics.taylor.special_functions import bessel
 
 Series = Any
@@ -26,22 +26,11 @@ TERMS = 4
 """Of the series: digamma is the derivative of a series, and needs one more than the three that are read."""
 
 
-@contextmanager
-def working_precision(bits: int) -> Iterator[None]:
-    """Compute with so many bits, and with series of `TERMS` terms."""
-    before = ctx.prec, ctx.cap
-    ctx.prec, ctx.cap = bits, TERMS
-    try:
-        yield
-    finally:
-        ctx.prec, ctx.cap = before
-
-
 def true_derivative(function: Callable[[Series], Series], z: float, order: int) -> arb:
     """f'(z) or f''(z) to 80 bits; zero where it is far below all of float64, NaN where it is unknown."""
     bits = 2 * BITS
     while bits <= MOST_BITS:
-        with working_precision(bits):
+        with precision(bits, TERMS):
             found = derivative_of(function(arb_series([arb(z), arb(1)])), order)
         if not found.is_nan():
             return found

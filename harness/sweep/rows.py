@@ -55,15 +55,11 @@ class Settings:
         return cls(**given)
 
     def in_full(self) -> dict[str, str]:
-        """Settings and version as text, by name: what a file of rows is stamped with."""
-        return {name: json.dumps(value, ensure_ascii=False) for name, value in asdict(self).items()} | version(self)
-
-
-def version(settings: Settings) -> dict[str, str]:
-    """The code that makes the rows, the user's own files included."""
-    files = [name.rpartition(":")[0] for name in (*settings.sources, *settings.activations) if ".py:" in name]
-    own = {f"checksum of {file}": checksum(Path(file).read_bytes()) for file in files}
-    return code_and_libraries() | own
+        """What a file of rows is stamped with: settings and code, the user's own files included, as text by name."""
+        files = [name.rpartition(":")[0] for name in (*self.sources, *self.activations) if ".py:" in name]
+        own = {f"checksum of {file}": checksum(Path(file).read_bytes()) for file in files}
+        settings = {name: json.dumps(value, ensure_ascii=False) for name, value in asdict(self).items()}
+        return settings | code_and_libraries() | own
 
 
 ERROR = "error"

@@ -30,10 +30,10 @@ from reference.namespaces import Namespace
 
 
 @contextmanager
-def precision(bits: int) -> Iterator[None]:
-    """Compute with so many bits, and with series of length two."""
+def precision(bits: int, terms: int = 2) -> Iterator[None]:
+    """Compute with so many bits, and with series of so many terms: by default a value and its slope."""
     before = ctx.prec, ctx.cap
-    ctx.prec, ctx.cap = bits, 2
+    ctx.prec, ctx.cap = bits, terms
     try:
         yield
     finally:
