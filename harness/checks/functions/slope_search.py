@@ -241,13 +241,17 @@ class Search:
         factor = 1.0 if self._decides(seen, closer) or np.isfinite(closer.slopes).all() else 2.0
         if not (_is_same(closer, found) and self.reported.is_contradicted(closer, factor)):
             return None, seen
-        if found.obstacle in (EDGE, KINK) and not self._converges(seen, found, closer, step, narrow):
+        middle = float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow
+        middle = 2.0 ** np.floor(np.log2(middle))  # so that θ_i ± h is a number
+        between = look(self.line, middle, self.noise)
+        if found.obstacle in (EDGE, KINK) and not self._converges(seen, (found, closer, between)):
             return None, seen
         jumps = Jumps(self.reported, self.line, self.noise, narrow, closer)
         is_staircase = jumps.are_all_of_it()
         if is_staircase or (self.doubts_itself and jumps.hide_what_is_lacking()):
             return None, seen._replace(best=self._hidden(closer), has_jumps=True, is_staircase=is_staircase)
-        best, at = (closer, narrow) if closer.error < found.error and _is_smooth(closer) else (found, step)
+        tried = [(found, step), *(each for each in ((closer, narrow), (between, middle)) if _is_smooth(each[0]))]
+        best, at = min(tried, key=lambda each: each[0].error)
         if self.doubts_itself and _is_smooth(best) and self._may_be_scatter(best, at):
             return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
@@ -272,14 +276,12 @@ class Search:
             narrowest = min(narrowest, 0.1 * reported.scale)
         return min(max(narrowest, min(self.steps[-1], FINEST * reported.scale)), 0.5 * step)
 
-    def _converges(self, seen: Seen, found: Found, closer: Found, step: float, narrow: float) -> bool:
+    def _converges(self, seen: Seen, looks: Sequence[Found]) -> bool:
         """Whether a one-sided slope has a limit: towards the end of a domain it may grow without one."""
-        between = look(self.line, float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow, self.noise)
-        looks = (found, closer, between)
         spread = np.ptp([each.derivative for each in looks])
         size = max(abs(each.derivative) for each in looks)
-        is_small = spread <= 1e-2 * max(size, seen.steepest) or spread <= closer.noise
-        return bool(is_small) and all(each.obstacle == found.obstacle for each in looks)
+        is_small = spread <= 1e-2 * max(size, seen.steepest) or spread <= looks[1].noise
+        return bool(is_small) and all(each.obstacle == looks[0].obstacle for each in looks)
 
 
 def size_of(block: Sequence[Found]) -> float:
