@@ -2,10 +2,8 @@
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.row import Row
+from harness.facts.row import IMPORTS, Row, checked
 from harness.wording import counted, first_few
-
-IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"
 
 
 def _undecided(fact: Fact) -> str:
@@ -103,16 +101,14 @@ ROWS: dict[Kind, Row] = {
         ),
         meaning="The cost is piecewise constant or piecewise smooth with many small jumps.",
         cause="The cost is rounded on the way, or a part of it is computed in low precision.",
-        example=IMPORTS
-        + "report = check_gradient(lambda t: (round(float(np.sin(t).sum()), 3), np.cos(t)), np.array([0.3, -0.7]))",
+        example=checked("round(float(np.sin(t).sum()), 3), np.cos(t)", "np.array([0.3, -0.7])"),
         advice="Compute the cost in float64 and do not round it.",
     ),
     Kind.DOMAIN_EDGE: Row(
         _domain_edge,
         meaning="Points on one side of θ lie outside the domain, so that no central difference exists.",
         cause="θ is on or next to a bound, such as 0 for a logarithm.",
-        example=IMPORTS
-        + "report = check_gradient(lambda t: (np.sum(t * np.log(t)), np.log(t) + 1), np.array([1e-12, 0.5]))",
+        example=checked("np.sum(t * np.log(t)), np.log(t) + 1", "np.array([1e-12, 0.5])"),
         advice="Check at a θ farther inside.",
     ),
     Kind.GRADIENT_ROUNDING: Row(
@@ -130,7 +126,7 @@ ROWS: dict[Kind, Row] = {
         lambda fact: f"{_undecided(fact)}. The cost at θ is {fact.data['cost']:g}, which has no differences.",
         meaning="Where the cost is NaN or infinite, its slope cannot be measured.",
         cause="An overflow, the logarithm of zero, or a division by zero.",
-        example=IMPORTS + "report = check_gradient(lambda t: (float('nan'), t), np.ones(2))",
+        example=checked("float('nan'), t", "np.ones(2)"),
         advice="Make the cost finite at θ, or check at another θ.",
     ),
     Kind.NOISY_COST: Row(
@@ -138,15 +134,14 @@ ROWS: dict[Kind, Row] = {
         meaning="Changes of the cost over a step are as small as its noise, so differences cannot tell its slope.",
         cause="A large constant is part of the cost. It rounds to a constant, as 1 - tanh(25) does. It comes from an "
         "iterative solver or a simulation.",
-        example=IMPORTS
-        + "report = check_gradient(lambda t: (1e13 + np.sin(t).sum(), np.cos(t)), np.array([0.3, -0.7, 1.1]))",
+        example=checked("1e13 + np.sin(t).sum(), np.cos(t)", "np.array([0.3, -0.7, 1.1])"),
         advice="Subtract what is constant, tighten the tolerance of solvers, and fix the seed of simulations.",
     ),
     Kind.ROUGH_COST: Row(
         lambda fact: f"{_undecided(fact)}. The cost bends or jumps too close to θ ({_visible(fact)}).",
         meaning="At no step do differences of the cost settle before noise hides them.",
         cause="A jump, a pole, or an oscillation that is faster than any step.",
-        example=IMPORTS + "report = check_gradient(lambda t: (np.floor(t).sum(), np.zeros(2)), np.array([1.0, 1.7]))",
+        example=checked("np.floor(t).sum(), np.zeros(2)", "np.array([1.0, 1.7])"),
         advice="Check at another θ, or with smaller numbers.",
     ),
     # -- how a gradient was examined -----------------------------------------------------------------------------------
@@ -160,8 +155,7 @@ ROWS: dict[Kind, Row] = {
         "The gradient of {where} holds float32 numbers. Errors below a few of their roundings do not show.",
         meaning="All numbers are numbers of float32, though the type is float64.",
         cause="A part of the gradient is computed in float32, as JAX does without enable_x64.",
-        example=IMPORTS
-        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t).astype(np.float32)), np.array([0.3, -0.7]))",
+        example=checked("np.sin(t).sum(), np.cos(t).astype(np.float32)", "np.array([0.3, -0.7])"),
         advice="Nothing, if float32 is meant. Else look where the precision is lost.",
     ),
     Kind.DECAY_ORDER: Row(
@@ -178,7 +172,7 @@ ROWS: dict[Kind, Row] = {
         "Differenced one by one: {alone:coordinate}. The others were differenced in {groups:group}.",
         meaning="Every coordinate was examined, many of them along a random direction together with others.",
         cause="There are more parameters than are differenced one by one.",
-        example=IMPORTS + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), np.linspace(0, 1, 1500))",
+        example=checked("np.sin(t).sum(), np.cos(t)", "np.linspace(0, 1, 1500)"),
         advice="Nothing. The report says how small an error would show.",
     ),
     Kind.RAISED_NEARBY: Row(
@@ -251,8 +245,7 @@ ROWS: dict[Kind, Row] = {
         "The cost does not change at all near θ, so the right gradient is 0.",
         meaning="Every difference of the cost is exactly zero, and the reported gradient is not.",
         cause="The cost is rounded, thresholded or a count, and the gradient is a straight-through estimate.",
-        example=IMPORTS
-        + "report = check_gradient(lambda t: (np.sum(np.round(t) ** 2), 2 * t), np.array([0.3, -0.7, 1.1]))",
+        example=checked("np.sum(np.round(t) ** 2), 2 * t", "np.array([0.3, -0.7, 1.1])"),
         advice="Check the cost without its rounding.",
     ),
     Kind.MORE_BLOCKS: Row(
@@ -268,9 +261,7 @@ ROWS: dict[Kind, Row] = {
         "The error is {share:.1g} of the derivatives. The tolerance of a solver or an approximation may leave as much.",
         meaning="All wrong entries are right to five digits or more.",
         cause="A solver stops at a tolerance, or the gradient is itself an approximation.",
-        example=IMPORTS
-        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) + 1e-9 * np.array([1, 2, -1])), "
-        "np.array([0.3, -0.7, 1.1]))",
+        example=checked("np.sin(t).sum(), np.cos(t) + 1e-9 * np.array([1, 2, -1])", "np.array([0.3, -0.7, 1.1])"),
         advice="Tighten the tolerance and check again.",
     ),
     Kind.WRONG_AT_POINT: Row(
@@ -285,8 +276,7 @@ ROWS: dict[Kind, Row] = {
         _wrong_entries,
         meaning="No simple relation between the reported and the right derivatives was found.",
         cause="A term is missing or wrong that depends on the data.",
-        example=IMPORTS + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) + 1e-3 * np.sin(3 * t)), "
-        "np.linspace(0.1, 2.0, 7))",
+        example=checked("np.sin(t).sum(), np.cos(t) + 1e-3 * np.sin(3 * t)", "np.linspace(0.1, 2.0, 7)"),
         advice="Compare the gradient term by term with the cost, beginning with the entry that is named.",
     ),
 }

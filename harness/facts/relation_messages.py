@@ -2,11 +2,9 @@
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.row import Row
+from harness.facts.row import IMPORTS, Row, checked
 from harness.facts.verdict_messages import NETWORK
 from harness.wording import first_few
-
-EXAMPLE = "import numpy as np\nfrom harness import check_gradient\n"
 
 
 def _place(fact: Fact) -> str:
@@ -115,29 +113,28 @@ ROWS = {
         lambda fact: f"{_place(fact)}: clipped at {fact.data['limit']:.6g}.",
         meaning="Entries beyond a limit are cut off at ± this limit, and all others are right.",
         cause="Gradient clipping was left on, or is part of the function that is checked.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, np.clip(t, -1, 1)), "
-        "np.array([0.5, -2.0, 3.0, 4.0]))",
+        example=checked("0.5 * t @ t, np.clip(t, -1, 1)", "np.array([0.5, -2.0, 3.0, 4.0])"),
         advice="Check the gradient before it is clipped.",
     ),
     Kind.CONSTANT_ERROR: Row(
         lambda fact: f"{_place(fact)}: off by the same {fact.data['error']:.6g}{_counted(fact) or ' everywhere'}.",
         meaning="Every wrong entry has the same absolute error.",
         cause="A constant was added to the gradient, or a term of the cost that is linear in θ was left out.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t + 0.25), np.array([1.0, -2.0, 0.5]))",
+        example=checked("0.5 * t @ t, t + 0.25"),
         advice="Look for a term that does not depend on the data.",
     ),
     Kind.FACTOR: Row(
         _factor,
         meaning="The reported derivative is the right one times a number.",
         cause="A mean is missing or taken twice, the 2 of a square is dropped, or a chain rule step is left out.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (t @ t, t), np.array([1.0, -2.0, 0.5]))",
+        example=checked("t @ t, t"),
         advice="Look where this factor could come from: 1/m, 2, the learning rate, the number of outputs.",
     ),
     Kind.FACTOR_BY_SLICE: Row(
         _factor_by_slice,
         meaning="Each row, column or other slice of an array is the right derivative times a number of its own.",
         cause="A weight, a length or a learning rate is applied along the wrong axis, or twice.",
-        example=EXAMPLE + "c = np.array([[1.0], [2.0], [3.0]])\n"
+        example=IMPORTS + "c = np.array([[1.0], [2.0], [3.0]])\n"
         "report = check_gradient(lambda t: (0.5 * (t * t).sum(), c * t), np.arange(1.0, 7.0).reshape(3, 2))",
         advice="Look for an array with these numbers that is broadcast.",
     ),
@@ -154,74 +151,70 @@ ROWS = {
         "Not finite in {where}.",
         meaning="Entries are NaN or infinite where the derivative is a number.",
         cause="Zero times infinity, a division by zero, or an overflow.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t * np.nan), np.array([1.0, -2.0]))",
+        example=checked("0.5 * t @ t, t * np.nan", "np.array([1.0, -2.0])"),
         advice="Find the first operation whose result is not finite.",
     ),
     Kind.OTHER_PLACES: Row(
         lambda fact: f"{_place(fact)}: the right numbers in other places.",
         meaning="The entries are those of the right gradient, in another order.",
         cause="Parameters are packed in one order and unpacked in another.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)[[3, 0, 1, 4, 2]]), "
-        "np.linspace(0.1, 2, 5))",
+        example=checked("np.sin(t).sum(), np.cos(t)[[3, 0, 1, 4, 2]]", "np.linspace(0.1, 2, 5)"),
         advice="Compare how θ is unrolled with how the gradient is.",
     ),
     Kind.REARRANGED: Row(
         _rearranged,
         meaning="The entries are those of the right gradient, moved in a regular way.",
         cause="A transpose is missing, or an array is unrolled in another order.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t).T), "
-        "np.linspace(0.1, 2, 9).reshape(3, 3))",
+        example=checked("np.sin(t).sum(), np.cos(t).T", "np.linspace(0.1, 2, 9).reshape(3, 3)"),
         advice="Compare the shapes and the order of axes on the way out.",
     ),
     Kind.REGULARISER: Row(
         _regulariser,
         meaning="The error is proportional to θ, as the gradient of a quadratic penalty is.",
         cause="The regulariser is missing, counted twice, or not divided by m.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (np.sin(t).sum() + 0.5 * t @ t, np.cos(t)), "
-        "np.array([1.0, -2.0, 0.5]))",
+        example=checked("np.sin(t).sum() + 0.5 * t @ t, np.cos(t)"),
         advice="Compare the regulariser's share of the cost with its share of the gradient.",
     ),
     Kind.SIGN: Row(
         lambda fact: f"{_place(fact)}: the sign is wrong{_before(fact)}{_counted(fact)}.",
         meaning="The reported derivative is minus the right one.",
         cause="target - prediction stands where prediction - target belongs, or ascent for descent.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, -t), np.array([1.0, -2.0, 0.5]))",
+        example=checked("0.5 * t @ t, -t"),
         advice="Look for a difference whose two sides are swapped.",
     ),
     Kind.SIGN_LOST: Row(
         lambda fact: f"{_place(fact)}: the size is right, and the sign is lost.",
         meaning="The reported derivative is the absolute value of the right one.",
         cause="An absolute value, a square root of a square or a norm stands in the backward pass.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, abs(t)), np.array([1.0, -2.0, -0.5]))",
+        example=checked("0.5 * t @ t, abs(t)", "np.array([1.0, -2.0, -0.5])"),
         advice="Look for abs, sqrt or norm in the code of the gradient.",
     ),
     Kind.SINGLE_ENTRY: Row(
         _single_entry,
         meaning="All other entries agree, so one index is treated differently.",
         cause="A loop ends one too early, an index is off by one, or an entry is overwritten.",
-        example=EXAMPLE
-        + "report = check_gradient(lambda t: (0.5 * t @ t, t + [0, 0, 1e-3]), np.array([1.0, -2.0, 0.5]))",
+        example=checked("0.5 * t @ t, t + [0, 0, 1e-3]"),
         advice="Look for code that treats this index by itself.",
     ),
     Kind.SQUARED: Row(
         lambda fact: f"{_place(fact)}: the squares of the right values.",
         meaning="Each reported derivative is the square of the right one.",
         cause="A factor is applied to itself, as with g * g where g * 1 belongs.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t * t), np.array([0.5, -2.0, 3.0]))",
+        example=checked("0.5 * t @ t, t * t", "np.array([0.5, -2.0, 3.0])"),
         advice="Look for a product in which both sides are the same array.",
     ),
     Kind.WHOLE_NUMBERS: Row(
         lambda fact: f"{_place(fact)}: whole numbers in the place of the derivatives. Compute it in floating point.",
         meaning="The right derivatives were cut off or rounded to whole numbers.",
         cause="The gradient is written into an array of integers, as np.zeros_like of integers is, or divided by `//`.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (t @ t, (2 * t).astype(int)), np.array([1.3, -2.7, 3.1]))",
+        example=checked("t @ t, (2 * t).astype(int)", "np.array([1.3, -2.7, 3.1])"),
         advice="Give the array a floating point type.",
     ),
     Kind.SWAPPED_ENTRIES: Row(
         lambda fact: f"{_place(fact)}: two entries are swapped.",
         meaning="Two entries have each other's value, and all others are right.",
         cause="Two indices are exchanged.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t[[1, 0, 2]]), np.array([1.0, -2.0, 0.5]))",
+        example=checked("0.5 * t @ t, t[[1, 0, 2]]"),
         advice="Look where these two entries are written.",
     ),
     Kind.SYMMETRISED: Row(
@@ -234,7 +227,7 @@ ROWS = {
         lambda fact: f"{_place(fact)}: zero where it should not be{_counted(fact)}. This part is never computed.",
         meaning="The derivative is reported as exactly zero and is not.",
         cause="A term was forgotten, a graph was detached, or an array was never filled.",
-        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t * 0), np.array([1.0, -2.0, 0.5]))",
+        example=checked("0.5 * t @ t, t * 0"),
         advice="Look where this part of the gradient is formed, and whether that line runs.",
     ),
 }

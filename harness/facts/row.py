@@ -36,6 +36,15 @@ class Row:
     example: str = ""
 
 
+IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"
+"""How an example begins."""
+
+
+def checked(answer: str, theta: str = "np.array([1.0, -2.0, 0.5])") -> str:
+    """An example: `check_gradient` of the function of t that returns this cost and gradient."""
+    return f"{IMPORTS}report = check_gradient(lambda t: ({answer}), {theta})"
+
+
 class _Words(string.Formatter):
     """Format fields as a message shows them."""
 

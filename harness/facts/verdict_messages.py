@@ -4,10 +4,8 @@ import math
 
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.facts.row import Row
+from harness.facts.row import IMPORTS, Row, checked
 from harness.wording import counted, distinct_digits, first_few
-
-IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"
 
 NETWORK = """import numpy as np
 from harness import SOURCES, Network, Problem, cross_check
@@ -157,8 +155,7 @@ ROWS = {
         _difference,
         meaning="Two sources report different derivatives, by more than their error bounds together allow.",
         cause="A factor, a sign, a transpose or a term of the hand-written derivative is wrong.",
-        example="import numpy as np\nfrom harness import check_gradient\n"
-        "report = check_gradient(lambda t: (t @ t, t), np.array([1.0, 2.0]))",
+        example=checked("t @ t, t", "np.array([1.0, 2.0])"),
         advice="Read the line below, which says what kind of mistake fits, and look at the coordinate that it names.",
     ),
     Kind.DIRECTION_DIFFERS: Row(
@@ -183,8 +180,7 @@ ROWS = {
         "The cost of {where} is not finite. Look for an overflow, a division by zero or the logarithm of zero.",
         meaning="A cost that is NaN or infinite has no derivative to compare.",
         cause="exp of a large number, log of a probability that has rounded to 0 or 1.",
-        example="import numpy as np\nfrom harness import check_gradient\n"
-        "report = check_gradient(lambda t: (float('nan'), t), np.ones(2))",
+        example=checked("float('nan'), t", "np.ones(2)"),
         advice="Compute the logarithm of the probability directly (log-softmax, logaddexp), or check at another θ.",
     ),
     Kind.DERIVATIVE_NOT_FINITE: Row(
@@ -211,7 +207,7 @@ ROWS = {
         _kink,
         meaning="The left and right derivatives differ, and every value between them is a convention.",
         cause="A ReLU, an absolute value, a maximum or a where at the point at which its pieces meet.",
-        example=IMPORTS + "report = check_gradient(lambda t: (np.abs(t).sum(), np.sign(t)), np.array([0.0, 1.0]))",
+        example=checked("np.abs(t).sum(), np.sign(t)", "np.array([0.0, 1.0])"),
         advice="Check at another point, such as one with small random numbers added.",
     ),
     Kind.NOT_REPEATABLE: Row(

@@ -57,9 +57,7 @@ def run(run_command, monkeypatch, tmp_path):
     (tmp_path / "losses.py").write_text(LOSSES)
     np.save(tmp_path / "x.npy", np.array([0.5, 1.0]))
     np.savez(tmp_path / "tree.npz", w=np.array([0.3, -0.2]), b=np.array(0.1))
-    np.savez(tmp_path / "one.npz", np.array([0.5, 1.0]))
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
-    (tmp_path / "damaged.npz").write_bytes((tmp_path / "tree.npz").read_bytes()[:100])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     yield run_command
@@ -70,11 +68,9 @@ def run(run_command, monkeypatch, tmp_path):
     ("arguments", "code"),
     [
         ("gradient losses.py:right --at x.npy", AGREE),
-        ("gradient losses.py:right --at one.npz", AGREE),
         ("gradient losses.py:right --at 0.5,1", AGREE),
         ("gradient losses.py:right --at=-1", AGREE),
         ("gradient losses.py:of_a_tree --at tree.npz", AGREE),
-        ("gradient losses.py:of_a_tree --at losses.py:theta", AGREE),
         ("gradient losses.py:cost --jac losses.py:slope --at x.npy", AGREE),
         ("gradient losses.py:wrong --at x.npy", DISAGREE),
         ("gradient losses.py:nearly --at x.npy", DISAGREE),
@@ -95,18 +91,13 @@ def test_the_exit_code_is_the_verdict(run, arguments, code):
     ("arguments", "part"),
     [
         ("gradient losses.py:rihgt --at x.npy", "did you mean 'right'"),
-        ("gradient nowhere.py:f --at x.npy", "cannot import 'nowhere.py'"),
-        ("gradient losses.py --at x.npy", "must be written as module:attribute"),
         ("gradient losses.py:right --at y.npy", "y.npy is not an existing file"),
         ("gradient losses.py:right --at pickled.npy", "pickled.npy is damaged or malformed"),
-        ("gradient losses.py:right --at damaged.npz", "damaged.npz is damaged or malformed"),
         ("gradient losses.py:right --at x.npy --max-size 20", "20"),
         ("gradient losses.py:right --at 1,x", "is no .npy or .npz file, no FILE.py:NAME, and no numbers"),
-        ("gradient losses.py:right --at losses.py:beta", "no attribute 'beta'"),
         ("gradient losses.py:right", "Missing option '--at'"),
         ("gradient losses.py:cost --at x.npy", "must answer a tuple (cost, gradient)"),
         ("gradient losses.py:raising --at x.npy", "RuntimeError: not today"),
-        ("gradient losses.py:theta --at x.npy", "callable"),
         ("derivatives losses.py:traced --at x.npy", "missing 1 required positional argument: 'y'"),
         ("derivatives losses.py:traced --at 1,2 --at 1,2,3", "(2,), (3,)"),
         ("derivatives losses.py:cube --at 2 --order 3", "less than or equal to 2"),

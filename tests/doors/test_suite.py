@@ -203,27 +203,7 @@ def test_a_broken_rule_fails(run_suite, source, test, complaint):
     result.stdout.fnmatch_lines([complaint])
 
 
-def test_a_source_is_checked_on_networks_of_the_activation_that_is_given(run_suite, pytester):
-    arguments = ("--activation", "mine:numpy_only", "--gradient-source", "mine:right_source", "-k", ALL)
-    result, _ = run_suite(*arguments, "--gradient-networks", 2, "--gradient-report", "all.json")
-    result.assert_outcomes(passed=2, deselected=result.parseoutcomes()["deselected"])
-    checks = json.loads((pytester.path / "all.json").read_text())["checks"]
-    hidden = {name for check in checks for name in check["report"]["subject"]["hidden"]}
-    assert hidden == {"numpy_only"}
-    assert all("jax" not in {row["name"] for row in check["report"]["sources"]} for check in checks)
-
-
 # What a failure shows, and which networks are drawn
-
-
-def test_a_failure_shows_the_report_and_nothing_of_the_suite(run_suite, without_jax):
-    for arguments in (
-        ("--activation", "mine:wrong", "-k", RECORD),
-        ("--gradient-source", "mine:wrong_source", "--gradient-networks", 1, "-k", "test_beside and finite-difference"),
-    ):
-        result, outcomes = run_suite(*arguments)
-        assert len(outcomes["FAILED"]) == 1
-        result.stdout.no_fnmatch_line("*pytest.fail*")
 
 
 @pytest.mark.more

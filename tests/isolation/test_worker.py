@@ -248,9 +248,7 @@ def until(condition, seconds=20.0):
     [
         ("def f(:", "raised SyntaxError: invalid syntax (mine ä.py, line 1: def f(:)"),
         ("\n1 / 0", "raised ZeroDivisionError: division by zero (mine ä.py, line 2: 1 / 0)"),
-        ("import nowhere_at_all", "raised ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("raise SystemExit", "called sys.exit(None) instead of answering"),
-        ("raise BaseException('no')", "raised BaseException: no"),
         ("\nwhile True: pass", "did not answer within 0.5 s (mine ä.py, line 2: while True: pass)"),
     ],
 )
@@ -270,11 +268,6 @@ def test_a_file_finds_what_lies_beside_it_and_modules_are_called_by_name(tmp_pat
         assert worker.call("f").value == 1
     with Worker("math") as worker:
         assert worker.call("hypot", 3.0, 4.0).value == 5.0
-
-
-def test_a_time_limit_may_be_as_long_as_anybody_likes():
-    with Worker("os", timeout=1e300) as worker:
-        assert worker.call("getpid").kind == "answered"
 
 
 def test_what_is_needed_first_is_done_first():
