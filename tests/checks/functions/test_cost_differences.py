@@ -8,7 +8,7 @@ import pytest
 
 from harness import check_gradient, progress
 from harness.bounds.tolerances import ALL_COORDINATES
-from harness.checks.functions.cost_probe import STEPS, Budget
+from harness.checks.functions.cost_probe import STEPS
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 
@@ -173,16 +173,6 @@ def test_a_budget_is_kept_and_the_report_says_how_far_it_went(budget):
 def test_a_budget_is_a_number_above_zero(budget):
     with pytest.raises(ValueError, match="budget must be a number of calls"):
         check_gradient(sines, THETA, budget=budget)
-
-
-def test_a_budget_tells_what_is_left_of_it():
-    budget = Budget(2)
-    budget.count()
-    assert (budget.calls_left(), budget.is_spent, str(budget)) == (1, False, "2 calls")
-    budget.count()
-    assert budget.is_spent
-    assert not Budget(None).is_spent
-    assert str(Budget(2.5)) == "2.5 s"
 
 
 def test_what_takes_long_shows_a_bar_on_a_terminal_and_nowhere_else(capsys, monkeypatch):

@@ -115,6 +115,8 @@ def maximum(t):
     return np.max(t), 1.0 * (t == np.max(t))
 
 
+SINGLE = np.linspace(-1.0, 1.0, 7, dtype=np.float32)
+
 VECTORS = {
     "ones for an indicator": (
         clipped,
@@ -152,6 +154,23 @@ VECTORS = {
         (Kind.WRONG_ENTRIES, {"largest": pytest.approx(2e-9, rel=1e-2)}),
         (Kind.SMALL_ERROR, {}),
     ),
+    "digits that a formula loses": (
+        sines,
+        lambda g, t: g + (1e3 * t + 1) ** 2 - 1e6 * t * t - 2e3 * t - 1,
+        np.linspace(0.3, 1.1, 4),
+        (Kind.WRONG_ENTRIES, {}),
+        (Kind.DIGITS_LOST, {}),
+    ),
+    **{
+        f"a factor {x} in float32": (sines, lambda g, t, x=x: np.float32(x) * g, SINGLE, (Kind.FACTOR, {"factor": x}))
+        for x in (1.01, 0.98)
+    },
+    "one percent in float32": (
+        sines,
+        lambda g, t: g * (1.0 + np.float32(0.01) * np.sin(50 * t)),
+        SINGLE,
+        (Kind.WRONG_ENTRIES, {}),
+    ),
     "a flat cost": (rounded, lambda g, t: 2 * t, THETA, (Kind.REGULARISER, {"multiple": 2.0}), (Kind.FLAT_COST, {})),
 }
 
@@ -176,14 +195,6 @@ def test_a_value_that_is_wrong_at_one_point_alone_is_no_error_bound(value):
     assert (Kind.WRONG_AT_POINT in report.kinds) == np.isfinite(value)
 
 
-def test_digits_that_a_formula_loses_are_an_error_of_the_gradient():
-    def cancelling(t):
-        return np.sum(np.sin(t)), np.cos(t) + (1e3 * t + 1) ** 2 - 1e6 * t * t - 2e3 * t - 1
-
-    report = check_gradient(cancelling, np.linspace(0.3, 1.1, 4))
-    assert (report.verdict, Kind.DIGITS_LOST in report.kinds) == ("disagree", True)
-
-
 def test_what_groups_show_to_be_right_was_examined():
     table = np.random.default_rng(0).normal(size=(300, 10))
 
@@ -194,19 +205,6 @@ def test_what_groups_show_to_be_right_was_examined():
 
     row = (Kind.WRONG_ENTRIES, ("theta", "theta[3, :]"), {"wrong": 10, "known": 3000})
     assert_explained(check_gradient(fun, table), row)
-
-
-@pytest.mark.parametrize("factor", [1.01, 0.98])
-def test_a_factor_near_one_is_named_in_float32_if_all_entries_have_it(factor):
-    theta = np.linspace(-1.0, 1.0, 7, dtype=np.float32)
-    report = check_gradient(lambda t: (np.sin(t).sum(), np.float32(factor) * np.cos(t)), theta)
-    assert_explained(report, (Kind.FACTOR, "theta", {"factor": factor}))
-
-
-def test_errors_of_one_percent_in_float32_are_no_roundings():
-    theta = np.linspace(-1.0, 1.0, 7, dtype=np.float32)
-    report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) * (1.0 + np.float32(0.01) * np.sin(50 * t))), theta)
-    assert_explained(report, (Kind.WRONG_ENTRIES, "theta", {}))
 
 
 def test_whole_numbers_that_are_right_at_theta_are_no_cache():

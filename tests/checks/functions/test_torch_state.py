@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness import check_gradient
-from harness.checks.functions.torch_state import accessor, devices_of, product_unit
+from harness.checks.functions.torch_state import devices_of, product_unit
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 
@@ -234,14 +234,6 @@ def test_what_cannot_be_checked_is_refused_with_what_to_write(fun, theta, error,
 def test_a_reference_of_jax_takes_no_module(net):
     with pytest.raises(TypeError, match="a reference is traced by JAX, so theta must be a tree of arrays"):
         check_gradient(loss, net, lambda t: 0.0)
-
-
-@pytest.mark.parametrize(
-    ("name", "written"),
-    [("weight", ".weight"), ("0.weight", "[0].weight"), ("blocks.1.mlp.0.bias", ".blocks[1].mlp[0].bias")],
-)
-def test_names_are_written_as_in_python(name, written):
-    assert accessor(name) == written
 
 
 def elsewhere(dtype, kind="cuda"):

@@ -14,7 +14,7 @@ import pytest
 
 from harness import check_gradient
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.tree_branches import holds_only_numbers, take_apart
+from harness.checks.functions.tree_branches import take_apart
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 
@@ -116,11 +116,6 @@ TREES = {
 each_tree = pytest.mark.parametrize(("theta", "labels"), TREES.values(), ids=list(TREES))
 
 
-def arrays_of(tree):
-    """What is in a tree, told by the layout's own order."""
-    return Layout(tree).flatten(tree, "theta")
-
-
 @each_tree
 def test_every_leaf_is_named_as_people_index_it(theta, labels):
     layout = Layout(theta)
@@ -203,27 +198,6 @@ def test_an_array_that_stands_twice_is_told():
     notes = check_gradient(lambda t: (sines(t), tuple(map(np.cos, t))), (B, B)).notes
     assert notes == (note(Kind.SHARED_ARRAY, "theta[0]", "theta[1]"),)
     assert not check_gradient(lambda t: (sines(t), tuple(map(np.cos, t))), (B, B.copy())).notes
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([1, 2.0], True),
-        ((np.float32(1.0), 2), True),
-        ([[1, 2], [3, 4]], True),
-        ([], False),
-        ([[1, 2], [3]], False),
-        ([1.0, [2.0]], False),
-        ([W], False),
-        ([1.0, None], False),
-        ([1.0, "a"], False),
-        ([jnp.array(1.0)], False),
-        ([Pair(1.0, 2.0)], False),
-    ],
-)
-def test_lists_of_numbers_are_arrays_and_other_lists_branches(values, expected):
-    assert holds_only_numbers(values) == expected
-    assert (take_apart(values) is None) == expected
 
 
 def contains_itself():

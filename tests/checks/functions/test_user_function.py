@@ -6,7 +6,6 @@ import pytest
 from scipy.optimize import rosen, rosen_der
 
 from harness import check_gradient
-from harness.checks.functions.user_function import UserFunction
 from harness.facts.kinds import Kind
 
 THETA = np.array([0.5, -1.0, 2.0])
@@ -62,11 +61,6 @@ def test_conventions_of_others_are_understood(arguments, options):
     assert report.subject["parameters"] == 3
 
 
-@pytest.mark.parametrize("options", [{"gradient": wrong}, {"jac": wrong}])
-def test_a_wrong_gradient_apart_is_caught(options):
-    assert check_gradient(cost, THETA, **options).outliers == ("fun",)
-
-
 def test_args_reach_a_reference():
     report = check_gradient(scaled, THETA, lambda t, a: jnp.sum(jnp.sin(a @ t)), gradient=scaled_gradient, args=(X,))
     assert report.verdict == "agree"
@@ -86,19 +80,6 @@ def test_differences_of_a_cost_never_call_the_gradient_apart():
     check_gradient(counted("cost", cost), np.linspace(-1.0, 1.0, 40), gradient=counted("gradient", np.cos))
     assert calls["cost"] > 200
     assert calls["gradient"] < 20
-
-
-def test_each_function_is_asked_for_its_own_part_alone():
-    asked = []
-    users = UserFunction(
-        lambda t: asked.append("cost") or cost(t), THETA, lambda t: asked.append("gradient") or np.cos(t)
-    )
-    users.cost(THETA)
-    assert asked == ["cost"]
-    np.testing.assert_array_equal(users.gradient(THETA), np.cos(THETA))
-    assert asked == ["cost", "gradient"]
-    assert users.answer(THETA)[0] == cost(THETA)
-    assert asked == ["cost", "gradient", "cost", "gradient"]
 
 
 @pytest.mark.parametrize("apart", [False, True])
