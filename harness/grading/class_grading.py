@@ -3,57 +3,38 @@
 import sqlite3
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-from harness.grading.grade import Grade, Rubric
+from harness.grading.grade import Grade
 from harness.grading.grade_records import GradeRecord, GradeStore, digest_of, open_store
 from harness.grading.grade_reports import record_of
 from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import hints_in
 from harness.grading.submission_files import Submission, find_submissions, read_submission
-from harness.grading.submission_grading import TIMEOUT, grade_all
+from harness.grading.submission_grading import GradingPlan, grade_all
 from harness.grading.submission_remarks import remarks_on
 from harness.progress import Progress, silent
 
 
-@dataclass(frozen=True)
-class GradingPlan:
-    """How a class is graded: rubric, hints, `reveal`, the function's name, the limit, folders with data and modules."""
+def _record(plan: GradingPlan, grade: Grade) -> GradeRecord:
+    """The record of a grade; the author of a submission reads no more of it than the hints."""
+    if plan.is_one and plan.hints != Hints.BUG:
+        grade = replace(grade, diagnosis=tuple(hints_in(grade, plan.hints)), notes=(), bugs=())
+        return record_of(grade, plan.rubric, reveal=plan.reveal)
+    return record_of(grade, plan.rubric, plan.hints, reveal=plan.reveal)
 
-    rubric: Rubric = field(default_factory=Rubric)
-    hints: Hints = Hints.BUG
-    reveal: bool = False
-    function: str | None = None
-    timeout: float = TIMEOUT
-    data: Path | None = None
-    beside: Path | None = None
-    is_one: bool = False
-    sandbox: bool = False
 
-    def record(self, grade: Grade) -> GradeRecord:
-        """The record of a grade; the author of a submission reads no more of it than the hints."""
-        if self.is_one and self.hints != Hints.BUG:
-            grade = replace(grade, diagnosis=tuple(hints_in(grade, self.hints)), notes=(), bugs=())
-            return record_of(grade, self.rubric, reveal=self.reveal)
-        return record_of(grade, self.rubric, self.hints, reveal=self.reveal)
-
-    def submissions(self, folder: Path) -> list[Submission]:
-        """The submissions in a folder; or the one that it is.
-
-        Raises
-        ------
-        OSError, ValueError
-            There is no folder, or no submission in it.
-        """
-        if not self.is_one:
-            return find_submissions(folder, self.beside)
-        if not folder.exists():
-            raise FileNotFoundError(f"{folder} is not there; give the folder or the file of a submission")
-        submission = read_submission(folder.resolve(), self.beside)
-        if submission is None:
-            raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file")
-        return [submission]
+def _submissions(plan: GradingPlan, folder: Path) -> list[Submission]:
+    """The submissions in a folder; or the one that it is."""
+    if not plan.is_one:
+        return find_submissions(folder, plan.beside)
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder} is not there; give the folder or the file of a submission")
+    submission = read_submission(folder.resolve(), plan.beside)
+    if submission is None:
+        raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file")
+    return [submission]
 
 
 def grade_class(
@@ -70,7 +51,7 @@ def grade_class(
     OSError, ValueError
         There is no submission, or the file cannot be used.
     """
-    submissions = plan.submissions(folder)
+    submissions = _submissions(plan, folder)
     with nullcontext() if kept is None else open_store(kept) as store:
         return _grade_missing(submissions, plan, store, progress)
 
@@ -87,9 +68,9 @@ def _grade_missing(
     if records:
         progress("grading", len(records), len(submissions))
     waiting = [submissions[number] for number in left]
-    for place, grade in grade_all(waiting, plan.rubric, plan.function, plan.timeout, plan.data, sandbox=plan.sandbox):
+    for place, grade in grade_all(waiting, plan):
         number = left[place]
-        records[number] = plan.record(replace(grade, remarks=remarks[grade.name]))
+        records[number] = _record(plan, replace(grade, remarks=remarks[grade.name]))
         try:
             if store is not None and not failures:
                 store.add(digests[number], records[number])

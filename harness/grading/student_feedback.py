@@ -14,7 +14,7 @@ from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
 from harness.grading.helper_checks import ABSENT, WRONG
 from harness.grading.hint_levels import Hints
 from harness.grading.parameter_roles import Default
-from harness.grading.submission_interface import Call, ShownAnswer
+from harness.grading.submission_interface import ShownAnswer
 from harness.sources import loop
 
 SUMMARIES = {
@@ -146,9 +146,8 @@ def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
         lines += [f"| {label} | {yours:.10g} | {expected:.10g} |" for label, yours, expected in rows]
         if len(off) > ENTRIES_SHOWN:
             lines += ["", f"{len(off)} of {gradient.size} entries of the gradient are wrong; these are the first."]
-    if exercise.theta.size <= LARGEST_SCRIPT and not any(
-        each.call.convention.single for each in shown.interface.attempts
-    ):
+    calls = [attempt.call for attempt in shown.interface.attempts]
+    if exercise.theta.size <= LARGEST_SCRIPT and not any(call.convention.single or call.is_source for call in calls):
         lines += ["", "```python", *_script(shown), "```"]
     return lines
 
@@ -157,42 +156,23 @@ def _script(shown: ShownAnswer) -> list[str]:
     """A program that calls the submission on it and prints what it returns."""
     attempt = shown.interface.of_gradient or shown.interface.of_cost
     assert attempt is not None
-    call = attempt.call
-    imports, assignments, expression = _source_call(call, shown) if call.is_source else _course_call(call, shown)
+    call, exercise = attempt.call, shown.exercise
+    given = arguments(call.roles, call.convention, exercise.problem, exercise.theta)
+    parameters = call.function.parameters
+    names = [parameters[i] if isinstance(role, Default) else role for i, role in enumerate(call.roles)]
     wanted = "*" if call.function.stand_in else call.function.name
-    cost, gradient = shown.exercise.right
-    expected = shown.exercise.problem.network.unpack(gradient)
+    cost, gradient = exercise.right
+    expected = exercise.problem.network.unpack(gradient)
     return [
         "import numpy as np",
-        *imports,
         f"from {Path(call.function.file).stem} import {wanted}  # your file, or the cells of your notebook",
         "",
         *filter(None, [call.function.stand_in]),
-        *assignments,
-        f"print({expression})",
+        *(f"{name} = {_literal(value)}" for name, value in zip(names, given)),
+        f"print({call.function.name}({', '.join(names)}))",
         f"# expected: a cost of {cost:.12g}, and as gradients of Theta1 and Theta2",
         *(f"# {line}" for Theta in expected for line in np.array2string(Theta, precision=10).splitlines()),
     ]
-
-
-def _source_call(call: Call, shown: ShownAnswer) -> tuple[list[str], list[str], str]:
-    """Imports, assignments and the call of a gradient source."""
-    problem = shown.exercise.problem
-    arrays = f"{_literal(problem.X)}, {_literal(problem.Y)}, {problem.l2}"
-    assignments = [
-        f"problem = Problem(Network({problem.network.sizes}), {arrays})",
-        f"theta = {_literal(shown.exercise.theta)}",
-    ]
-    return ["from harness import Network, Problem"], assignments, f"{call.function.name}(problem, theta)"
-
-
-def _course_call(call: Call, shown: ShownAnswer) -> tuple[list[str], list[str], str]:
-    """The same for a function like the course's."""
-    given = arguments(call.roles, call.convention, shown.exercise.problem, shown.exercise.theta)
-    parameters = call.function.parameters
-    names = [parameters[i] if isinstance(role, Default) else role for i, role in enumerate(call.roles)]
-    assignments = [f"{name} = {_literal(value)}" for name, value in zip(names, given)]
-    return [], assignments, f"{call.function.name}({', '.join(names)})"
 
 
 def _literal(value: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.grading.parameter_roles import known_roles, named_roles, readings, role_of
-from harness.grading.submission_functions import Function, assigned, transformed
+from harness.grading.submission_functions import Arguments, Function, assigned, transformed
 
 HARMLESS = {"np", "numpy", "math", "float", "int", "len", "range", "list", "tuple", "dict", "str", "abs", "round"}
 """What a constant may call: functions and modules that do nothing but compute."""
@@ -165,22 +165,13 @@ def _with_settings(function: Function, settings: dict[str, str], read: set[str])
         wanted = {name: role for name, role in wanted.items() if role != "l2"}
     if not wanted:
         return function
-    needed, given = function.parameters[: function.required], function.parameters[function.required :]
-    added = tuple(dict.fromkeys(wanted.values()))
-    signature = ", ".join((*needed, *added, *map("{}={!r}".format, given, function.defaults)))
+    own = function.arguments.defaults
+    needed = {name: None for name in own if own[name] is None}
     values = ", ".join(f"{name}={role}" for name, role in wanted.items())
-    passed = ", ".join((*needed, *(f"{name}={name}" for name in given)))
-    body = f"{function.name}.__globals__.update({values}); return {function.name}({passed})"
-    name = f"{function.name}_by_constants"
-    changed = replace(
-        function,
-        name=name,
-        parameters=(*needed, *added, *given),
-        required=len(needed) + len(added),
-        stand_in=f"def {name}({signature}): {body}",
-        wraps=function.name,
-        constants=tuple(wanted),
-    )
+    body = f"{function.name}.__globals__.update({values}); return {function.name}({', '.join(own)})"
+    taken = Arguments(needed | dict.fromkeys(wanted.values()) | own)
+    made = taken.stand_in(f"{function.name}_by_constants", function.name, body)
+    changed = replace(made, takes_more=function.takes_more, constants=tuple(wanted))
     return changed if next(readings(changed), None) else function
 
 

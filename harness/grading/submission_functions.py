@@ -46,6 +46,14 @@ class Function:
     file: str = ""
 
     @property
+    def arguments(self) -> "Arguments":
+        """The parameters with their defaults as text."""
+        return Arguments(
+            dict.fromkeys(self.parameters[: self.required])
+            | dict(zip(self.parameters[self.required :], map(repr, self.defaults)))
+        )
+
+    @property
     def author_name(self) -> str:
         """The name that its author gave it, such as "loss" or "Net.loss"."""
         return self.wraps or self.name
@@ -113,25 +121,13 @@ def _matched(unknown: Sequence[str], returned: Sequence[str]) -> list[str]:
 
 def _chained(forward: Function, values: Sequence[str], function: Function, unknown: Sequence[str]) -> Function:
     """A stand-in that runs the forward pass, and then the function of what it returned."""
-    needed, given = forward.parameters[: forward.required], function.parameters[: function.required]
-    rest = [name for name in given if name not in unknown]
-    first = tuple(dict.fromkeys((*needed, *rest)))
-    optional = [
-        pair for pair in zip(function.parameters[function.required :], function.defaults) if pair[0] not in first
-    ]
-    signature = ", ".join((*first, *(f"{name}={value!r}" for name, value in optional)))
-    passed = ", ".join((*given, *(f"{name}={name}" for name, _ in optional)))
-    name = f"{function.name}_after_{forward.name}"
+    needed = dict.fromkeys(forward.parameters[: forward.required])
+    own = function.arguments.defaults.items()
+    taken = Arguments(needed | {name: default for name, default in own if name not in (*unknown, *needed)})
+    passed = ", ".join(function.parameters)
     body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {function.name}({passed})"
-    return replace(
-        function,
-        name=name,
-        parameters=(*first, *(name for name, _ in optional)),
-        required=len(first),
-        defaults=tuple(value for _, value in optional),
-        stand_in=f"def {name}({signature}): {body}",
-        wraps=function.name,
-    )
+    made = taken.stand_in(f"{function.name}_after_{forward.name}", function.name, body)
+    return replace(made, takes_more=function.takes_more)
 
 
 def _is_forward(function: Function) -> bool:
@@ -163,18 +159,16 @@ def transformed(node: ast.expr) -> str | None:
 
 def _function(node: ast.FunctionDef) -> Function:
     own = Arguments.of(node.args)
-    passed = {name: f"{name}={name}" if name in own.by_name else name for name in own.defaults}
-    taken = {name: Arguments({name: default}) for name, default in own.defaults.items()}
-    if node.args.vararg:
-        passed[node.args.vararg.arg] = ""
-    for name in passed:
+    stars = {argument.arg: star for argument, star in ((node.args.vararg, "*"), (node.args.kwarg, "**")) if argument}
+    parameters, passed = NOTHING, []
+    for name in (*own.defaults, *stars):
         if items := _bundled(node, name):
-            passed[name], taken[name] = _bundle(items), Arguments(dict.fromkeys(items.values()))
-            passed[name] = f"*{passed[name]}" if name not in own.defaults else passed[name]
-    parameters = NOTHING
-    for each in taken.values():
-        parameters = parameters.joined(each)
-    call = f"{node.name}({', '.join(filter(None, passed.values()))})"
+            parameters = parameters.joined(Arguments(dict.fromkeys(items.values())))
+            passed.append(stars.get(name, "") + _bundle(items))
+        elif name in own.defaults:
+            parameters = parameters.joined(Arguments({name: own.defaults[name]}))
+            passed.append(f"{name}={name}" if name in own.by_name else name)
+    call = f"{node.name}({', '.join(passed)})"
     if inner := _returned_function(node):
         call, parameters = f"{call}({inner.passed})", inner.joined(parameters)
     if call == f"{node.name}({', '.join(own.defaults)})":
@@ -182,35 +176,62 @@ def _function(node: ast.FunctionDef) -> Function:
     return parameters.stand_in(f"{node.name}_by_position", node.name, f"return {call}")
 
 
-def _bundled(node: ast.FunctionDef, name: str) -> dict[int | str, str]:
-    """What a function takes out of a parameter such as ``args`` or ``options``, by place or key, under which name.
+class Key(NamedTuple):
+    """Where a value lies in a bundle: a place in a tuple, a key of a dictionary, or an attribute."""
+
+    kind: str
+    at: int | str
+
+
+def _bundled(node: ast.FunctionDef, name: str) -> dict[Key, str]:
+    """What a function takes out of a parameter such as ``args`` or ``options``, and under which name.
 
     Empty for a parameter that is used as a whole, or that holds sizes or parts of θ alone.
     """
-    items: dict[int | str, str] = {}
+    items: dict[Key, str] = {}
     for inner in ast.walk(node):
         match inner:
-            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Name(id=source)) if source == name:
-                items |= {place: target.id for place, target in enumerate(targets) if isinstance(target, ast.Name)}
-            case ast.Subscript(value=ast.Name(id=source), slice=ast.Constant(value=str() as key)) if source == name:
-                items[key] = f"{key}_" if iskeyword(key) else key
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value) if (first := _first(value, name)) >= 0:
+                names = [(place, target.id) for place, target in enumerate(targets) if isinstance(target, ast.Name)]
+                items |= {Key("place", first + place): target for place, target in names}
+            case ast.Subscript(ast.Name(id=source), ast.Constant(value=str() as key)) | ast.Call(
+                ast.Attribute(ast.Name(id=source), "get"), [ast.Constant(value=str() as key), *_]
+            ) if source == name:
+                items[Key("key", key)] = f"{key}_" if iskeyword(key) else key
+            case ast.Attribute(ast.Name(id=source), attribute) if source == name and attribute != "get":
+                items[Key("attribute", attribute)] = attribute
             case ast.Assign():
                 for target, value in assigned(inner):
                     match value:
                         case ast.Subscript(ast.Name(id=source), ast.Constant(value=int() as place)) if source == name:
-                            items[place] = target
-    places = [key for key in items if isinstance(key, int)]
-    is_whole = len(places) in (0, len(items)) and len(places) != 1 and sorted(places) == list(range(len(places)))
+                            items[Key("place", place)] = target
+    places = sorted(key.at for key in items if isinstance(key.at, int))
+    is_whole = len({key.kind for key in items}) == 1 and places == list(range(len(places))) and len(places) != 1
+    # an array has attributes as well, and a network's object, of which one is not to be made from parts
+    is_array = role_of(name) is not None and any(key.kind == "attribute" for key in items)
     holds = {role_of(item) for item in items.values()} - {None, *PARTS_OF_THETA}
-    is_bundle = is_whole and holds and role_of(name) != "sizes" and all(map(str.isidentifier, items.values()))
-    return items if is_bundle else {}
+    is_bundle = is_whole and holds and not is_array and role_of(name) != "sizes" and name != "self"
+    return items if is_bundle and all(map(str.isidentifier, items.values())) else {}
 
 
-def _bundle(items: Mapping[int | str, str]) -> str:
-    """A tuple or a dictionary of these names, as Python."""
-    if isinstance(next(iter(items)), str):
-        return f"{{{', '.join(f'{key!r}: {name}' for key, name in items.items())}}}"
-    return f"({', '.join(name for _, name in sorted(items.items()))})"
+def _first(value: ast.expr, name: str) -> int:
+    """The place from which a tuple is taken apart: 0 for ``args``, 3 for ``args[3:]``; -1 for something else."""
+    match value:
+        case ast.Name(id=source) | ast.Subscript(ast.Name(id=source), ast.Slice(lower=None)) if source == name:
+            return 0
+        case ast.Subscript(ast.Name(id=source), ast.Slice(lower=ast.Constant(value=int() as first))) if source == name:
+            return first
+    return -1
+
+
+def _bundle(items: Mapping[Key, str]) -> str:
+    """A tuple, a dictionary or an object of these names, as Python."""
+    match next(iter(items)).kind:
+        case "place":
+            return f"({', '.join(name for _, name in sorted(items.items()))})"
+        case "key":
+            return f"{{{', '.join(f'{key.at!r}: {name}' for key, name in items.items())}}}"
+    return f"__import__('types').SimpleNamespace({', '.join(f'{key.at}={name}' for key, name in items.items())})"
 
 
 def _returned_function(node: ast.FunctionDef) -> "Arguments | None":

@@ -2,10 +2,9 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.checks.networks.bug_explanations import find_bugs, join_names
@@ -30,6 +29,7 @@ from harness.grading.grade import (
     wrong_helpers,
 )
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
+from harness.grading.hint_levels import Hints
 from harness.grading.other_exercises import find_other_exercise
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
@@ -45,23 +45,41 @@ POLLING = 0.05
 Helpers = Mapping[str, HelperVerdict]
 
 
-def grade_all(
-    submissions: Sequence[Submission],
-    rubric: Rubric | None = None,
-    function: str | None = None,
-    timeout: float = TIMEOUT,
-    data: Path | None = None,
-    *,
-    sandbox: bool = False,
-) -> Iterator[tuple[int, Grade]]:
+@dataclass(frozen=True)
+class GradingPlan:
+    """How a class is graded.
+
+    Attributes
+    ----------
+    rubric : points and conventions; by default close to the course's
+    hints, reveal : what students' pages tell
+    function : the name of the function to call; by default found by name and parameters
+    timeout : seconds of CPU time for each call
+    data, beside : folders with data files and with modules that submissions use and did not hand in
+    is_one : whether a folder is one submission, for its author
+    sandbox : whether submissions run in a sandbox
+    """
+
+    rubric: Rubric = field(default_factory=Rubric)
+    hints: Hints = Hints.BUG
+    reveal: bool = False
+    function: str | None = None
+    timeout: float = TIMEOUT
+    data: Path | None = None
+    beside: Path | None = None
+    is_one: bool = False
+    sandbox: bool = False
+
+
+DEFAULT_PLAN = GradingPlan()
+
+
+def grade_all(submissions: Sequence[Submission], plan: GradingPlan = DEFAULT_PLAN) -> Iterator[tuple[int, Grade]]:
     """The number and the grade of each submission, as they come."""
     for exercise in (*small_exercises(), *tiny_exercises()):
         exercise.bound("float64")  # computed once, before threads need it
     threads = ThreadPoolExecutor(os.cpu_count() or 1)
-    futures = {
-        threads.submit(grade, submission, rubric, function, timeout, data, sandbox=sandbox): number
-        for number, submission in enumerate(submissions)
-    }
+    futures = {threads.submit(grade, submission, plan): number for number, submission in enumerate(submissions)}
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -72,39 +90,28 @@ def grade_all(
             time.sleep(POLLING)
 
 
-def grade(
-    submission: Submission,
-    rubric: Rubric | None = None,
-    function: str | None = None,
-    timeout: float = TIMEOUT,
-    data: Path | None = None,
-    *,
-    sandbox: bool = False,
-) -> Grade:
-    """The grade of one submission, which runs in a process of its own."""
+def grade(submission: Submission, plan: GradingPlan = DEFAULT_PLAN) -> Grade:
+    """The grade of one submission, which runs in a process of its own; an error in it keeps no other from its grade."""
     started = time.perf_counter()
-    rubric = Rubric() if rubric is None else rubric
     try:
-        start = partial(SubmissionProcess, submission, timeout, data=data, sandbox=sandbox)
-        found = _grade_in_process(submission, rubric, function, start)
+        found = _grade_in_process(submission, plan)
     except Exception as error:  # noqa: BLE001  an error in one submission must not end the class
-        failed = doubt(Kind.GRADING_FAILED, reason=error_in_words(error))
-        found = Grade(submission, ERROR, diagnosis=(failed,))
+        found = Grade(submission, ERROR, diagnosis=(doubt(Kind.GRADING_FAILED, reason=error_in_words(error)),))
     return replace(found, seconds=time.perf_counter() - started)
 
 
-def _grade_in_process(
-    submission: Submission, rubric: Rubric, function: str | None, start: Callable[..., SubmissionProcess]
-) -> Grade:
+def _grade_in_process(submission: Submission, plan: GradingPlan) -> Grade:
     if submission.error:
         return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes[1:])
     for with_needed in (False, True):  # only if a name is missing, more of the file is run
-        process = start(with_needed=with_needed)
+        process = SubmissionProcess(
+            submission, plan.timeout, data=plan.data, sandbox=plan.sandbox, with_needed=with_needed
+        )
         try:
-            interface = find_interface(process, function)
+            interface = find_interface(process, plan.function)
             lacks_name = interface.failure and any(failure.is_missing_name for failure in interface.failures)
             if with_needed or not lacks_name:
-                return judge(process, interface, rubric, with_needed=with_needed)
+                return judge(process, interface, plan.rubric, with_needed=with_needed)
         finally:
             process.close()
     raise AssertionError("unreachable: running the whole file is the last attempt")

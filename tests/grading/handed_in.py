@@ -982,6 +982,16 @@ RIGHT: dict[str, str | Files] = {
             head=f"def nnCost(nn_params, X, y, options):\n    lambda_ = options['lambda']\n{TAKEN} = options['layers']\n"
         )
     ),
+    "options-as-attributes.py": plain(
+        edition(
+            head=f"def nnCost(nn_params, X, y, cfg):\n    lambda_ = cfg.lam\n{TAKEN} = cfg.n_in, cfg.n_hidden, cfg.n_out\n"
+        )
+    ),
+    "options-by-keyword.py": plain(
+        edition(
+            head=f"def nnCost(nn_params, **options):\n    X, y, lambda_ = options['X'], options['y'], options.get('lam', 0)\n{TAKEN} = options['sizes']\n"
+        )
+    ),
     "layer-info.py": plain(edition(head=f"def nnCost(nn_params, layer_info, X, y, lambda_):\n{TAKEN} = layer_info\n")),
     "by-keyword.py": plain(edition(head=f"def nn_cost(*, nn_params, X, y, sizes, lambda_=0.0):\n{TAKEN} = sizes\n")),
     "closure.py": plain(CLOSURE),

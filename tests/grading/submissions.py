@@ -15,7 +15,7 @@ from harness.grading.convention_search import find_interface
 from harness.grading.grade import Grade, Rubric
 from harness.grading.submission_code import FAILURES, runnable
 from harness.grading.submission_files import Submission, find_submissions, read_submission
-from harness.grading.submission_grading import TIMEOUT, grade_all, judge
+from harness.grading.submission_grading import TIMEOUT, GradingPlan, grade_all, judge
 from harness.grading.submission_process import CallFailed, ChangedArguments, Returned
 from harness.isolation.values import copies, differ
 
@@ -731,7 +731,7 @@ def grade_folder(
 ) -> list[Grade]:
     """A grade for every submission in a folder, by name."""
     grades = {}
-    for number, found in grade_all(find_submissions(folder), timeout=timeout):
+    for number, found in grade_all(find_submissions(folder), GradingPlan(timeout=timeout)):
         grades[number] = found
         graded(len(grades))
     return [grades[number] for number in sorted(grades)]

@@ -87,7 +87,16 @@ CALLABLE = {  # a definition, and how it is called by position
     "def f(a, o): return o['lambda'] * o['X']": [
         "def f_by_position(a, lambda_, X): return f(a, {'lambda': lambda_, 'X': X})"
     ],
-    "def f(thetas, p): T1, T2 = thetas; W1 = p['W1']": [""],
+    "def f(a, args):\n X, y = args[:2]\n n, lam = args[2:]": [
+        "def f_by_position(a, X, y, n, lam): return f(a, (X, y, n, lam))"
+    ],
+    "def f(a, **kw): return kw['X'] * kw.get('lam', 0)": [
+        "def f_by_position(a, X, lam): return f(a, **{'X': X, 'lam': lam})"
+    ],
+    "def f(a, cfg): return cfg.lam * cfg.n_in": [
+        "def f_by_position(a, lam, n_in): return f(a, __import__('types').SimpleNamespace(lam=lam, n_in=n_in))"
+    ],
+    "def f(thetas, p, X): T1, T2 = thetas; W1 = p['W1']; m, n = X.shape; return X.T": [""],
     "def f(a, b=2): pass": [""],
     "def f(X, lam=1):\n def g(theta): pass\n return g": ["def f_by_position(theta, X, lam=1): return f(X, lam)(theta)"],
     "f = lambda a, b=2: a": [""],
@@ -96,7 +105,7 @@ CALLABLE = {  # a definition, and how it is called by position
     "def f(X, theta): return a, h\ndef J(h, y, lam=1): pass": [
         "",
         "",
-        "def J_after_f(X, theta, y, lam=1): a, h = f(X, theta); return J(h, y, lam=lam)",
+        "def J_after_f(X, theta, y, lam=1): a, h = f(X, theta); return J(h, y, lam)",
     ],
     "def f(X, T1, T2): return a, g(z)\ndef J(y_hat, y): pass": [  # what has no name is what has no match
         "",
@@ -162,5 +171,5 @@ def test_a_stand_in_keeps_defaults_and_needs_the_rest():
     assert (function.author_name, function.required, function.constants) == ("cost", 4, ("LAMBDA",))
     assert function.stand_in == (
         "def cost_by_constants(theta, X, y, l2, verbose=False): "
-        "cost.__globals__.update(LAMBDA=l2); return cost(theta, X, y, verbose=verbose)"
+        "cost.__globals__.update(LAMBDA=l2); return cost(theta, X, y, verbose)"
     )

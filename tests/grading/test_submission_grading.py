@@ -11,7 +11,7 @@ from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
 from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Rubric
-from harness.grading.submission_grading import grade, judge
+from harness.grading.submission_grading import GradingPlan, grade, judge
 from tests.grading.submissions import (
     BROKEN,
     BY_MATRICES,
@@ -283,7 +283,7 @@ def test_a_lambda_in_the_code_is_that_of_the_exercises(tmp_path):
 
 @pytest.mark.more
 def test_the_precision_of_jax_is_right(tmp_path):
-    found = grade(written(tmp_path, "a.py", JAX_COST), timeout=60.0)
+    found = grade(written(tmp_path, "a.py", JAX_COST), GradingPlan(timeout=60.0))
     assert (found.verdict, found.cost, found.gradient) == (AGREE, R, R), found.diagnosis
     assert "single precision (float32)" in found.conventions
 
