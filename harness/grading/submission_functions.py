@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from keyword import iskeyword
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from harness.grading.parameter_roles import NO_LITERAL, OF_THETA, PARTS_OF_THETA, known_roles, role_of
 
 TRANSFORMS = {"grad", "value_and_grad", "elementwise_grad", "jit"}
@@ -207,8 +209,8 @@ def _bundled(node: ast.FunctionDef, name: str) -> dict[Key, str]:
                             items[Key("place", place)] = target
     places = sorted(key.at for key in items if isinstance(key.at, int))
     is_whole = len({key.kind for key in items}) == 1 and places == list(range(len(places))) and len(places) != 1
-    # an array has attributes as well, and a network's object, of which one is not to be made from parts
-    is_array = role_of(name) is not None and any(key.kind == "attribute" for key in items)
+    attributes = [str(key.at) for key in items if key.kind == "attribute"]
+    is_array = any(hasattr(np.ndarray, attribute) or role_of(name) for attribute in attributes)
     holds = {role_of(item) for item in items.values()} - {None, *PARTS_OF_THETA}
     is_bundle = is_whole and holds and not is_array and role_of(name) != "sizes" and name != "self"
     return items if is_bundle and all(map(str.isidentifier, items.values())) else {}

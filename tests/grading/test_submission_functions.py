@@ -97,6 +97,7 @@ CALLABLE = {  # a definition, and how it is called by position
         "def f_by_position(a, lam, n_in): return f(a, __import__('types').SimpleNamespace(lam=lam, n_in=n_in))"
     ],
     "def f(thetas, p, X): T1, T2 = thetas; W1 = p['W1']; m, n = X.shape; return X.T": [""],
+    "def f(h, X, y): return h.shape, X": [""],
     "def f(a, b=2): pass": [""],
     "def f(X, lam=1):\n def g(theta): pass\n return g": ["def f_by_position(theta, X, lam=1): return f(X, lam)(theta)"],
     "f = lambda a, b=2: a": [""],
