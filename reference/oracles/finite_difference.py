@@ -37,8 +37,8 @@ STEP = 2.0**-50
 
 STENCIL = STEP * np.array([1.0, -1.0])
 
-NEAREST = 1e-100
-"""The smallest |z| that `slope` takes for a scale: changes of formulas still have their digits."""
+NEAREST = -332
+"""The exponent of the smallest |z| that `slope` takes for a scale, 1e-100: changes still have their digits there."""
 
 UNDERFLOW = 16.0 * float(np.finfo(np.float64).tiny)
 """Changes lose their digits below the smallest normal number: a derivative of 1e-296 has none left."""
@@ -256,10 +256,9 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     NoRule
         When the formula calls what increments cannot pass, or takes another branch for them than for plain numbers.
     """
-    # a formula in 1/z bends on the scale of z at the smallest
-    scale = np.where((z != 0.0) & (np.abs(z) < 1.0), np.maximum(np.abs(z), NEAREST), 1.0)
+    step = np.ldexp(STEP, np.clip(np.frexp(z)[1], NEAREST, 0))  # a formula in 1/z bends on the scale of z
     (derivative, gap), (twice_as_wide, _) = (
-        _from_stencil([_change(f, z, step) for step in (h, -h)], h) for h in (STEP * scale, 2.0 * STEP * scale)
+        _from_stencil([_change(f, z, h), _change(f, z, -h)], h) for h in (step, 2.0 * step)
     )
     error = known(derivative, gap + WIDTHS * np.abs(twice_as_wide - derivative))
     return MeasuredSlope(f(z.copy()), derivative, error, ROUNDINGS)
