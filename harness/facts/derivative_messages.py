@@ -82,15 +82,6 @@ ROWS: dict[Kind, Row] = {
         example=CHECK + "report = check_derivatives(lambda x: jnp.round(x) * x, np.array([0.3, 1.2]))",
         advice="Nothing, if that is meant.",
     ),
-    Kind.DEVICES: Row(
-        lambda fact: (
-            f"JAX computed on {first_few(fact.where, 4)} ({', '.join(fact.data['device_kinds'])}), and the "
-            "increments on the CPU."
-        ),
-        meaning="The derivatives are those of the device, with its rounding.",
-        cause="Arguments live on an accelerator, or it is the default device.",
-        advice="Nothing.",
-    ),
     Kind.NO_CORRECT_DIGIT: Row(
         _digits_lost,
         meaning="The error is small beside the function's terms, so that it changes no verdict. No digit is right.",
@@ -207,7 +198,7 @@ ROWS: dict[Kind, Row] = {
         cause="TF32 on a GPU, bfloat16 on a TPU, or a precision that was chosen for a product.",
         example=CHECK + "report = check_derivatives(lambda x: jax.lax.dot(x, x, "
         'precision=jax.lax.DotAlgorithmPreset.F16_F16_F16), np.ones((2, 2), "float32"))',
-        advice="jax.default_matmul_precision('highest') shows smaller errors.",
+        advice="jax.default_matmul_precision('highest') shows smaller errors, or allow_tf32 = False in PyTorch.",
     ),
     Kind.SIDE_EFFECT: Row(
         _side_effect,

@@ -3,7 +3,7 @@
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import IMPORTS, Row, checked
-from harness.wording import counted, first_few
+from harness.wording import counted
 
 
 def _undecided(fact: Fact) -> str:
@@ -63,11 +63,6 @@ def _raised(fact: Fact) -> str:
     return f"Near θ, {fact.where[0]} raised {kinds}. Those points are taken to lie outside its domain."
 
 
-def _on_device(fact: Fact) -> str:
-    products = ", whose products of matrices may be in TF32" if fact.data["has_tf32"] else ""
-    return f"PyTorch computes on {first_few(fact.data['devices'], 3)}{products}."
-
-
 def _block_of_another(fact: Fact) -> str:
     one, other = fact.where
     return f"{one} and {other} are swapped." if fact.data["swapped"] else f"{one}: holds the gradient of {other}."
@@ -121,13 +116,6 @@ ROWS: dict[Kind, Row] = {
         example=IMPORTS + "t = np.array([2.04, -2.56, 0.42, -0.57], np.float16)\n"
         "report = check_gradient(lambda t: (np.sum(t**4), 4 * t**3), t)",
         advice="Check the function at a float64 θ.",
-    ),
-    Kind.NO_DIFFERENCES: Row(
-        lambda fact: f"{_undecided(fact)}. The cost at θ is {fact.data['cost']:g}, which has no differences.",
-        meaning="Where the cost is NaN or infinite, its slope cannot be measured.",
-        cause="An overflow, the logarithm of zero, or a division by zero.",
-        example=checked("float('nan'), t", "np.ones(2)"),
-        advice="Make the cost finite at θ, or check at another θ.",
     ),
     Kind.NOISY_COST: Row(
         _noisy,
@@ -210,10 +198,10 @@ ROWS: dict[Kind, Row] = {
         advice="Look whether the parameter should be used.",
     ),
     Kind.ON_DEVICE: Row(
-        _on_device,
-        meaning="Numbers come from another device than the CPU, with the rounding of that device.",
-        cause="Tensors were moved to a GPU.",
-        advice="Nothing, or set torch.backends.cuda.matmul.allow_tf32 = False for full float32.",
+        "{library} computed on {where}.",
+        meaning="Numbers come from another device than the first CPU, with the rounding of that device.",
+        cause="Arguments live on an accelerator, or it is the default device.",
+        advice="Nothing.",
     ),
     Kind.SHARED_ARRAY: Row(
         lambda fact: f"{fact.where[0]} and {fact.where[1]} are one array. Each is varied as if it stood alone.",

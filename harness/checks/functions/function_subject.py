@@ -67,7 +67,7 @@ class FunctionGradient(Subject):
     def why_undecided(self, coordinates: np.ndarray) -> tuple[Fact, ...]:
         """What hides the derivatives that were examined, a fact for each reason."""
         if not np.isfinite(self.reported.cost):
-            return (doubt(Kind.NO_DIFFERENCES, cost=self.reported.cost),)
+            return ()  # which is a doubt of its own
         found = {i: self.found.get(i, Found(obstacle=NOISE)) for i in coordinates[self.examined[coordinates]].tolist()}
         by_reason: dict[str, list[int]] = {}
         for i, each in found.items():

@@ -54,8 +54,8 @@ def devices_of(leaves: Sequence[Any]) -> list[Fact]:
     """Where tensors live, if not all are on the CPU."""
     tensors = [leaf for leaf in leaves if is_tensor(leaf)]
     devices = list(dict.fromkeys(str(tensor.device) for tensor in tensors if tensor.device.type != "cpu"))
-    has_tf32 = any(map(product_unit, tensors))
-    return [note(Kind.ON_DEVICE, devices=devices, has_tf32=has_tf32)] if devices else []
+    coarse = [note(Kind.PRODUCT_BITS, bits=11)] if any(map(product_unit, tensors)) else []
+    return [note(Kind.ON_DEVICE, *devices, library="PyTorch"), *coarse] if devices else []
 
 
 def tensor_like(model: Any, values: np.ndarray) -> Any:

@@ -100,8 +100,7 @@ def _devices(comparison: Comparison) -> Iterator[Fact]:
     """Where JAX has computed, if not on the CPU alone, and how coarsely the device multiplies matrices."""
     devices, details = comparison.case.traced.devices, details_of(comparison)
     if len(devices) > 1 or devices[0] != jax.devices("cpu")[0]:
-        kinds = list(dict.fromkeys(device.device_kind for device in devices))
-        yield note(Kind.DEVICES, *details["devices"], device_kinds=kinds)
+        yield note(Kind.ON_DEVICE, *details["devices"], library="JAX")
     if details["product_bits"]:
         yield note(Kind.PRODUCT_BITS, bits=details["product_bits"])
 

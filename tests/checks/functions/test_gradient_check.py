@@ -258,7 +258,7 @@ CASES = {
     "a wall of 1e300": (times(1.001, wall), [1.0 - 1e-3, 0.5], "disagree"),
     "errors raised nearby": (lambda t: (log_of(t), 1.0 / t), [1e-3, 0.5], "agree", Kind.RAISED_NEARBY),
     "errors raised nearby, wrong": (lambda t: (log_of(t), 1.001 / t), [1e-3, 0.5], "disagree", Kind.RAISED_NEARBY),
-    "a cost that is not finite": (lambda t: (np.inf, t), [1.0, 2.0], "inconclusive", Kind.NO_DIFFERENCES),
+    "a cost that is not finite": (lambda t: (np.inf, t), [1.0, 2.0], "inconclusive", Kind.COST_NOT_FINITE),
     # scales far below 1
     "nanofarads": (circuit, {"C": 2e-9, "R": 1e3}, "agree"),
     "nanofarads, wrong": (circuit_wrong, {"C": 2e-9, "R": 1e3}, "disagree"),

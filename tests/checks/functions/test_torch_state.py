@@ -261,7 +261,7 @@ def test_what_a_gpu_rounds_to_is_what_pytorch_allows_it(tf32, allowed):
 def test_tensors_that_are_not_on_the_cpu_are_told():
     assert devices_of([torch.zeros(2), np.zeros(2)]) == []
     (fact,) = devices_of([torch.zeros(2), torch.zeros(2, device="meta")])
-    assert (fact.kind, fact.data["devices"]) == (Kind.ON_DEVICE, ["meta"])
+    assert (fact.kind, fact.where) == (Kind.ON_DEVICE, ("meta",))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU on this machine")

@@ -81,7 +81,7 @@ LIVES = {
 def test_the_function_runs_where_its_arguments_live(on_two, name):
     verdict, devices, where, kinds = on_two[name]
     assert (verdict, devices, where) == ("agree", LIVES[name], LIVES[name])
-    assert (Kind.DEVICES in kinds) == (name != "none")
+    assert (Kind.ON_DEVICE in kinds) == (name != "none")
 
 
 def test_nothing_is_said_of_the_one_device_that_there_is():
@@ -89,7 +89,7 @@ def test_nothing_is_said_of_the_one_device_that_there_is():
     with jax.default_device(cpu):
         report = check_derivatives(jnp.sin, 1.0)
     assert report.details["devices"] == ["cpu:0"]
-    assert Kind.DEVICES not in report.kinds
+    assert Kind.ON_DEVICE not in report.kinds
 
 
 UNITS = {
