@@ -1,8 +1,5 @@
 """Backprop by hand, in a loop and vectorized: right within rounding, stable, and strangers to each other."""
 
-import ast
-import inspect
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -141,20 +138,3 @@ def test_the_same_question_gets_the_same_bits(hand):
     (cost, gradient), (cost_again, gradient_again) = hand(problem, theta), hand(problem, theta.copy())
     assert cost == cost_again
     assert gradient.tobytes() == gradient_again.tobytes()
-
-
-def imported(module):
-    """The modules of this project that a module's source imports."""
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-@pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
-def test_loop_and_vectorized_share_nothing_but_the_statement_of_the_problem(module):
-    allowed = {"numpy", "collections.abc.Iterator", "functools.partial", "harness.processors.map_blocks"}
-    allowed |= {"reference.network.Network", "reference.problem.Problem"}
-    assert set(imported(module)) <= allowed

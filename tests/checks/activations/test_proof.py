@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from harness.checks.activations.proof import FAR, INSIDE, Proof, prove
 from harness.checks.activations.proof_cells import ALLOWED
 from harness.facts.kinds import Kind
+from harness.study.right_activations import RIGHT as STUDIED
 from reference.activations import ACTIVATIONS, Activation
 from reference.oracles import ball_arithmetic
 
@@ -35,30 +35,10 @@ def test_every_registered_slope_is_proved_for_all_z(name: str):
 
 
 RIGHT = {
-    "pieces that meet smoothly": (
-        lambda xp, z: xp.where(z >= 1.5, z, xp.where(z <= -1.5, 0.0, xp.square(z + 1.5) / 6.0)),
-        lambda z, a: np.clip((z + 1.5) / 3.0, 0.0, 1.0),
-    ),
     "a junction with a guard": (
         lambda xp, z: xp.where(z > 0.0, z, xp.expm1(xp.where(z > 0.0, 0.0, z))),
         lambda z, a: np.where(z > 0.0, 1.0, a + 1.0),
     ),
-    "softplus by max and abs": (
-        lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z))),
-        lambda z, a: 1.0 - np.exp(-a),
-    ),
-    "kinks that rounding moves": (
-        lambda xp, z: xp.clip(z / 6.0 + 0.5, 0.0, 1.0),
-        lambda z, a: np.where(np.abs(z) < 3.0, 1.0 / 6.0, 0.0),
-        (-3.0, 3.0),
-    ),
-    "kinks seen by the value": (lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: (np.abs(a) < 1.0) * 1.0, (-1.0, 1.0)),
-    "fast": (lambda xp, z: xp.sin(30.0 * z), lambda z, a: 30.0 * np.cos(30.0 * z)),
-    "steep at zero": (
-        lambda xp, z: z * xp.log(xp.abs(z) + 1e-12),
-        lambda z, a: np.log(np.abs(z) + 1e-12) + np.abs(z) / (np.abs(z) + 1e-12),
-    ),
-    "SciPy's": (lambda xp, z: z * expit(z), lambda z, a: expit(z) * (1.0 + z * (1.0 - expit(z)))),
     "large": (lambda xp, z: z**5 - 3.0 * z, lambda z, a: 5.0 * z**4 - 3.0),
     "a branch by a difference that rounds to zero": (
         lambda xp, z: xp.maximum(0.0, z) + xp.minimum(0.0, 0.7 * xp.expm1(z / 0.7)),
@@ -96,13 +76,17 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize("name", RIGHT)
+OF_THE_STUDY = ("smelu", "softplus by max", "hard_sigmoid", "hard_tanh by a", "sin 30 z", "z log|z|, guarded")
+PROVED = {name: STUDIED[name] for name in (*OF_THE_STUDY, "scipy's expit")}
+PROVED |= {name: Activation(name, *parts[:2], kinks=parts[2] if parts[2:] else ()) for name, parts in RIGHT.items()}
+
+
+@pytest.mark.parametrize("name", PROVED)
 def test_a_right_slope_is_proved_however_it_is_written(name: str):
-    value, slope, *kinks = RIGHT[name]
-    proof = prove(Activation(name, value, slope, kinks=kinks[0] if kinks else ()))
+    proof = prove(PROVED[name])
     assert proof.complete, proof
     assert not [z for z in proof.suspects if abs(z) <= INSIDE]
-    assert proof.stretch().endswith("except kinks") == bool(kinks)
+    assert proof.stretch().endswith("except kinks") == bool(PROVED[name].kinks)
 
 
 def narrow(z: float):
