@@ -111,7 +111,7 @@ class Proof:
         # a stretch of floats that are next to zero is zero
         stretches = ((0.0, 0.0) if max(map(abs, ends)) <= TINY else ends for ends in self.left)
         reason = {"reason": self.reason} if self.reason else {}
-        return [note(Kind.LEFT_TO_SAMPLING, *(notation.stretch(*ends) for ends in stretches), **reason)]
+        return [note(Kind.LEFT_TO_SAMPLING, *(notation.stretch(*ends, outwards=True) for ends in stretches), **reason)]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""

@@ -42,13 +42,17 @@ class Notation(NamedTuple):
         """One z as a place: "z = 0.3"."""
         return f"{self.variable} = {z:.6g}"
 
-    def stretch(self, low: float, high: float) -> str:
-        """All z in [low, high], with as many digits as distinguish the ends."""
+    def stretch(self, low: float, high: float, *, outwards: bool = False) -> str:
+        """All z in [low, high], with as many digits as distinguish the ends.
+
+        Ends are rounded inwards, because what holds for all z below 1 may not hold at 1. What is doubtful is named with
+        ends that are rounded outwards.
+        """
         name = self.variable
         if low == high:
             return f"{name} = {low:.5g}"
-        # rounded inwards, because what holds for all z below 1 may not hold at 1
-        ends = ((_rounded(low, digits, ROUND_CEILING), _rounded(high, digits, ROUND_FLOOR)) for digits in range(5, 18))
+        at_low, at_high = (ROUND_FLOOR, ROUND_CEILING) if outwards else (ROUND_CEILING, ROUND_FLOOR)
+        ends = ((_rounded(low, digits, at_low), _rounded(high, digits, at_high)) for digits in range(5, 18))
         first, last = next((first, last) for first, last in ends if float(first) < float(last))
         # the floats next to zero stand for all that is above or below it
         left = f"0 < {name}" if 0.0 < low <= TINY else f"{first} <= {name}"

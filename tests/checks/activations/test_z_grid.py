@@ -28,6 +28,7 @@ def test_names_of_stretches_have_as_many_digits_as_it_takes():
     assert OF_Z.stretches(Z, Z > 0.0) == ("0 < z <= 3",)
     assert OF_Z.stretch(6.0, 6.0 + 2.0**-40) == "6 <= z <= 6.0000000000009"
     assert OF_Z.stretch(-1e3, np.nextafter(1.0, 0.0)) == "-1000 <= z <= 0.99999"  # and not at 1
+    assert OF_Z.stretch(-1e3, np.nextafter(1.0, 0.0), outwards=True) == "-1000 <= z <= 1"
     assert Notation("derivative", "da/dβ", "β").stretch(-2.0000001, -2.0) == "-2.0000001 <= β <= -2"
 
 
