@@ -73,14 +73,6 @@ def _density(x: Vector) -> Vector:
     return np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
 
 
-def _gelu_slope_with_erf(x: Vector) -> Vector:
-    return 0.5 * (1.0 + _gelu_tanh(x)) + x * _density(x)
-
-
-def _exact_gelu_slope(x: Vector) -> Vector:
-    return special.ndtr(x) + x * _density(x)
-
-
 def _gelu_curvature_shipped(x: Vector) -> Vector:
     s = x / np.sqrt(2.0)
     erf_slope, erf_curvature = 2.0 / np.sqrt(np.pi) * np.exp(-(s**2)), -4.0 * s * np.exp(-(s**2)) / np.sqrt(np.pi)
@@ -90,10 +82,6 @@ def _gelu_curvature_shipped(x: Vector) -> Vector:
 def _mish_slope(x: Vector, inner: Callable[[Vector], Vector] = np.tanh) -> Vector:
     softplus = np.logaddexp(0.0, x)
     return np.tanh(softplus) + x * special.expit(x) * (1.0 - inner(softplus) ** 2)
-
-
-def _softsign_slope(x: Vector) -> Vector:
-    return 1.0 / (1.0 + np.abs(x)) ** 2
 
 
 # -- libraries themselves ----------------------------------------------------------------------------------------------
@@ -191,10 +179,6 @@ def _log_likelihood(theta: Vector) -> float:
     return -0.5 * float((r**2).sum()) / scale - 0.5 * len(r) * float(np.log(2.0 * np.pi * scale))
 
 
-def _score(theta: Vector) -> Vector:
-    return DESIGN.T @ _residuals(theta) / _scale(theta)
-
-
 def _score_of_estimated_scale(theta: Vector) -> Vector:
     r = _residuals(theta)
     return len(r) * DESIGN.T @ r / (r**2).sum()
@@ -224,14 +208,14 @@ EXHIBITS: dict[str, Exhibit] = {
     "numpy-ml-gelu": Exhibit(
         *("numpy-ml", "b0359af", "numpy_ml/neural_nets/activations/activations.py:273"),
         mistake="The value uses tanh in place of erf, but the slope adds x times the derivative of erf.",
-        shipped=_gelu_slope_with_erf,
+        shipped=lambda x: 0.5 * (1.0 + _gelu_tanh(x)) + x * _density(x),
         **TANH_GELU,
     ),
     "numpy-ml-gelu-curvature": Exhibit(
         *("numpy-ml", "b0359af", "numpy_ml/neural_nets/activations/activations.py:300"),
         formula="(2 - x²)·φ(x), with the normal density φ",
         mistake="1/2·√2 was meant as 1/(2√2), a 1 is added, and a factor x is missing.",
-        cost=_summed(_exact_gelu_slope),
+        cost=_summed(lambda x: special.ndtr(x) + x * _density(x)),
         shipped=_gelu_curvature_shipped,
         right=lambda x: (2.0 - x**2) * _density(x),
         at=(-2.0, 0.5, 3.0),
@@ -242,7 +226,7 @@ EXHIBITS: dict[str, Exhibit] = {
         mistake="The numerator is x, so the slope is 0 at 0, where it should be largest, and negative below 0.",
         cost=_summed(lambda x: x / (1.0 + np.abs(x))),
         shipped=lambda x: x / (1.0 + np.abs(x)) ** 2,
-        right=_softsign_slope,
+        right=lambda x: 1.0 / (1.0 + np.abs(x)) ** 2,
         at=(-1.5, 0.0, 0.4, 2.0),
     ),
     "darknet-gelu": Exhibit(
@@ -342,7 +326,7 @@ EXHIBITS: dict[str, Exhibit] = {
         formula="n·Xᵀr/Σr², with the residuals r of n observations",
         mistake="The log-likelihood estimates its scale from θ, and the score holds it constant: a factor (n - k)/n.",
         cost=_log_likelihood,
-        shipped=_score,
+        shipped=lambda theta: DESIGN.T @ _residuals(theta) / _scale(theta),
         right=_score_of_estimated_scale,
         at=(0.5, 0.3),
     ),

@@ -96,11 +96,8 @@ def visit(name: str, peers: Iterable[str] | None = None) -> Visit:
             peer: checker.compare(cost, exhibit.shipped, theta, rng)
             for peer, checker in installed_peers(peers)[0].items()
         }
-    return Visit(name, exhibit, _relative_error(shipped, right), report, seconds, others)
-
-
-def _relative_error(shipped: np.ndarray, right: np.ndarray) -> float:
-    return float(np.abs(shipped - right).max() / np.abs(right).max())
+    error = float(np.abs(shipped - right).max() / np.abs(right).max())
+    return Visit(name, exhibit, error, report, seconds, others)
 
 
 # -- in words ----------------------------------------------------------------------------------------------------------
@@ -147,7 +144,7 @@ def museum_page(visits: Sequence[Visit]) -> str:
     ]
     head = ("exhibit", "project", "error", "harness", "ms", "other checkers that miss it")
     sections = [section("The exhibits", wide(table(head, rows, "Each at the point at which it is wrong")))]
-    sections += [_exhibit(visit) for visit in visits]
+    sections += [section(each.name, listing(_facts(each)), preformatted(each.report)) for each in visits]
     caught = sum(visit.report.verdict == "disagree" for visit in visits)
     headline = f"{caught} of {len(visits)} wrong derivatives that software has shipped are found."
     heading = "Wrong gradients that were shipped"
@@ -156,7 +153,3 @@ def museum_page(visits: Sequence[Visit]) -> str:
 
 def _missed(visit: Visit) -> str:
     return f"{len(visit.missed_by)} of {len(visit.others)}" if visit.others else "none installed"
-
-
-def _exhibit(visit: Visit) -> str:
-    return section(visit.name, listing(_facts(visit)), preformatted(visit.report))

@@ -30,10 +30,6 @@ def _normal(x):
     return np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
 
 
-def _celu_slope(x):
-    return np.where(x > 0.0, 1.0, np.exp(np.minimum(x, 0.0)))
-
-
 def _mish_slope(x):
     t = np.tanh(special.log1p(np.exp(x)))
     return t + x * (1.0 - t**2) * _sigmoid(x)
@@ -69,7 +65,8 @@ FORMULAS: dict[str, Formula] = {
     "GELU": Formula(lambda x: x * special.ndtr(x), lambda x: special.ndtr(x) + x * _normal(x),
         awkward=(-6.0, 0.0, 7.0)),
     "Mish": Formula(lambda x: x * np.tanh(np.logaddexp(0.0, x)), _mish_slope, awkward=(-9.0, 0.0, 9.0)),
-    "CELU": Formula(lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0))), _celu_slope, awkward=(-7.0, -1e-3)),
+    "CELU": Formula(lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0))), lambda x: np.exp(np.minimum(x, 0.0)),
+        awkward=(-7.0, -1e-3)),
     "log cosh": Formula(lambda x: np.logaddexp(x, -x) - np.log(2.0), np.tanh),
     "pseudo-Huber": Formula(lambda x: np.sqrt(1.0 + x**2) - 1.0, lambda x: x / np.sqrt(1.0 + x**2), awkward=(0.0, 1e3)),
     "Huber": Formula(lambda x: np.where(np.abs(x) < 1.0, 0.5 * x**2, np.abs(x) - 0.5), lambda x: np.clip(x, -1.0, 1.0),
@@ -137,14 +134,6 @@ def _product_slope(t):
     return np.array([np.prod(np.delete(t, i)) for i in range(len(t))])
 
 
-def _log1mexp_slope(t):
-    return np.exp(t) / np.expm1(t)
-
-
-def _singular_sum(t):
-    return float(np.sum(np.linalg.svd(t.reshape(2, 2), compute_uv=False) ** 2))
-
-
 def _sinc_slope(t):
     x = np.pi * t
     return np.pi * np.where(
@@ -157,10 +146,6 @@ def _sinc_shipped(t):
     return (x * np.cos(x) - np.sin(x)) / (x * t)
 
 
-def _variance(t):
-    return float(np.var(t))
-
-
 SHIPPED: dict[str, Shipped] = {
     "softplus at 0": Shipped(_sum(lambda t: np.logaddexp(0.0, t)), _at(0.0, 0.0, special.expit), special.expit,
         (0.0, 1.0)),
@@ -171,7 +156,7 @@ SHIPPED: dict[str, Shipped] = {
     "sinc near 0": Shipped(_sum(np.sinc), _sinc_shipped, _sinc_slope, (1e-6, 2e-6)),
     "sinc at 0": Shipped(_sum(np.sinc), lambda t: np.where(t == 0.0, np.nan, _sinc_slope(t)), _sinc_slope, (0.0, 0.5)),
     "log(1 - exp(x)) near 0": Shipped(_sum(lambda t: np.log(-np.expm1(t))), lambda t: np.full_like(t, -np.inf),
-        _log1mexp_slope, (-1e-9,)),
+        lambda t: np.exp(t) / np.expm1(t), (-1e-9,)),
     "tanh where it is flat": Shipped(_sum(np.tanh), np.zeros_like, lambda t: 1.0 / np.cosh(t) ** 2, (14.0,)),
     "power 0 of 0": Shipped(_sum(lambda t: t**2), _at(0.0, np.nan, lambda t: 2 * t), lambda t: 2 * t, (0.0, 1.0)),
     "exponent of base 0": Shipped(lambda t: 0.0 ** float(t[0]), _nan, np.zeros_like,
@@ -198,9 +183,10 @@ SHIPPED: dict[str, Shipped] = {
         _product_slope, (0.0, 2.0, 3.0)),
     "product with two zeros": Shipped(lambda t: float(np.prod(t)), _nan, _product_slope,
         (0.0, 0.0, 3.0)),
-    "squares of equal singular values": Shipped(_singular_sum, _nan, lambda t: 2.0 * t,
+    "squares of equal singular values": Shipped(
+        lambda t: float(np.sum(np.linalg.svd(t.reshape(2, 2), compute_uv=False) ** 2)), _nan, lambda t: 2.0 * t,
         (1.0, 0.0, 0.0, 1.0)),
-    "variance of a constant": Shipped(_variance, _nan,
+    "variance of a constant": Shipped(lambda t: float(np.var(t)), _nan,
         lambda t: 2.0 * (t - t.mean()) / t.size, (2.0, 2.0, 2.0)),
     "variance, n for n - 1": Shipped(lambda t: float(np.var(t, ddof=1)), lambda t: 2.0 * (t - t.mean()) / t.size,
         lambda t: 2.0 * (t - t.mean()) / (t.size - 1), (0.3, 1.0, 2.0)),

@@ -251,29 +251,9 @@ def _single(*shape: int) -> np.ndarray:
     return _normal(*shape).astype(np.float32)
 
 
-def _layer(p: Any, x: Any) -> Any:
-    return jax.nn.gelu(x @ p["kernel"] + p["bias"])
-
-
-def _recurrent(w: Any, x: Any) -> Any:
-    return lax.scan(lambda h, t: ((h := jnp.tanh(w @ h + t)), h), jnp.zeros(3), x)[1]
-
-
 def _matern(x: Any) -> Any:
     r = jnp.abs(x[:, None] - x[None, :]) + 1e-3
     return jnp.linalg.slogdet((1.0 + r) * jnp.exp(-r) + 0.1 * jnp.eye(len(x)))[1]
-
-
-def _attention(q: Any, k: Any, v: Any) -> Any:
-    return jax.nn.softmax(q @ k.T) @ v
-
-
-def _fixed_point(a: Any) -> Any:
-    return lax.fori_loop(0, 40, lambda _, y: 0.5 * jnp.cos(y) + a, a)
-
-
-def _least_squares(a: Any, b: Any) -> Any:
-    return jnp.linalg.lstsq(a, b)[0]
 
 
 def _kalman(y: Any) -> Any:
@@ -286,12 +266,18 @@ def _kalman(y: Any) -> Any:
 
 
 PLAIN: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "a layer": (_layer, ({"kernel": _normal(3, 2), "bias": _normal(2)}, _normal(3))),
-    "a recurrence": (_recurrent, (0.5 * _normal(3, 3), _normal(4, 3))),
-    "attention": (_attention, (_normal(3, 2), _normal(3, 2), _normal(3, 2))),
+    "a layer": (
+        lambda p, x: jax.nn.gelu(x @ p["kernel"] + p["bias"]),
+        ({"kernel": _normal(3, 2), "bias": _normal(2)}, _normal(3)),
+    ),
+    "a recurrence": (
+        lambda w, x: lax.scan(lambda h, t: ((h := jnp.tanh(w @ h + t)), h), jnp.zeros(3), x)[1],
+        (0.5 * _normal(3, 3), _normal(4, 3)),
+    ),
+    "attention": (lambda q, k, v: jax.nn.softmax(q @ k.T) @ v, (_normal(3, 2), _normal(3, 2), _normal(3, 2))),
     "a Gaussian process": (_matern, (_normal(4),)),
     "a Kalman filter": (_kalman, (_normal(6),)),
-    "a fixed point": (_fixed_point, (_normal(3),)),
+    "a fixed point": (lambda a: lax.fori_loop(0, 40, lambda _, y: 0.5 * jnp.cos(y) + a, a), (_normal(3),)),
     "logistic regression": (lambda w, x: jnp.mean(jnp.logaddexp(0.0, -x @ w)), (_normal(3), _normal(5, 3))),
     "Poisson regression": (lambda w, x: jnp.sum(jnp.exp(x @ w) - x @ w), (_normal(3), _normal(5, 3))),
     "cross entropy": (lambda z: jax.nn.logsumexp(z) - z[1], (_normal(5),)),
@@ -304,7 +290,7 @@ PLAIN: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "cholesky": (lambda a: jnp.linalg.cholesky(a @ a.T + jnp.eye(3)), (_normal(3, 3),)),
     "eigenvalues": (lambda a: jnp.linalg.eigvalsh(a + a.T), (_normal(3, 3),)),
     "singular values": (lambda a: jnp.linalg.svd(a, compute_uv=False), (_normal(3, 2),)),
-    "least squares": (_least_squares, (_normal(4, 2), _normal(4))),
+    "least squares": (lambda a, b: jnp.linalg.lstsq(a, b)[0], (_normal(4, 2), _normal(4))),
     "log determinant": (lambda a: jnp.linalg.slogdet(a)[1], (_definite(3),)),
     "convolution": (lambda x, k: lax.conv(x, k, (1, 1), "SAME"), (_normal(1, 2, 3, 3), _normal(2, 2, 2, 2))),
     "spectrum": (lambda x: jnp.abs(jnp.fft.rfft(x)) ** 2, (_normal(6),)),

@@ -113,11 +113,11 @@ def summarise(store: Store) -> SweepSummary:
         counts,
         dict(outliers.most_common()),
         dict(reasons.most_common()),
-        [_example(row) for rows in examples.values() for row in rows],
+        [
+            {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}
+            for rows in examples.values()
+            for row in rows
+        ],
         worst,
         seconds,
     )
-
-
-def _example(row: Row) -> dict[str, Any]:
-    return {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}

@@ -6,6 +6,7 @@ import diffrax as dfx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optimistix as optx
 
 from harness.study.libraries import Host
 from harness.study.traced_functions import Function
@@ -38,11 +39,11 @@ def _end(solution):
     return solution.ys[-1]
 
 
-def _solve(field, solver, steps=0.1, **options):
-    """Where a solver arrives from `START` by time 1, as a function of the parameters and of the start."""
+def _solve(field, solver, steps=0.1, *, end=1.0, **options):
+    """Where a solver arrives from `START` by the end, as a function of the parameters and of the start."""
 
     def arrive(args, y0):
-        return _end(dfx.diffeqsolve(dfx.ODETerm(field), solver, 0.0, 1.0, steps, y0, args, **options))
+        return _end(dfx.diffeqsolve(dfx.ODETerm(field), solver, 0.0, end, steps, y0, args, **options))
 
     return arrive
 
@@ -80,15 +81,9 @@ def _interpolated(make):
 
 
 def _until_zero(args, y0):
-    event = dfx.Event(lambda t, y, args, **_: y[0] - 0.5, _root_finder())
+    event = dfx.Event(lambda t, y, args, **_: y[0] - 0.5, optx.Newton(1e-10, 1e-10))
     term, stop = dfx.ODETerm(_linear), dfx.diffeqsolve
     return _end(stop(term, dfx.Tsit5(), 0.0, 2.0, 0.1, y0, args, event=event, stepsize_controller=PID))
-
-
-def _root_finder():
-    import optimistix as optx
-
-    return optx.Newton(1e-10, 1e-10)
 
 
 def _end_time(t1, y0):
@@ -163,9 +158,6 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
 }
 
 
-def _in_field(rule):
-    term = dfx.ODETerm(lambda t, y, args: -rule(args * y))
-    return lambda args, y0: _end(dfx.diffeqsolve(term, dfx.Heun(), 0.0, 0.4, 0.1, y0, args))
-
-
-HOSTS: dict[str, tuple[Host, tuple]] = {"in a vector field": (_in_field, (DECAY, START))}
+HOSTS: dict[str, tuple[Host, tuple]] = {
+    "in a vector field": (lambda rule: _solve(lambda t, y, args: -rule(args * y), dfx.Heun(), end=0.4), (DECAY, START))
+}

@@ -148,8 +148,6 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
 }
 
 
-def _in_projection(rule):
-    return lambda v: projection.projection_simplex(rule(v))
-
-
-HOSTS: dict[str, tuple[Host, tuple]] = {"before a projection": (_in_projection, (V,))}
+HOSTS: dict[str, tuple[Host, tuple]] = {
+    "before a projection": (lambda rule: lambda v: projection.projection_simplex(rule(v)), (V,))
+}

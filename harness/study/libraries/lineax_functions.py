@@ -113,8 +113,6 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
 }
 
 
-def _in_operator(rule):
-    return lambda a, b: _solve(lx.LU())(3.0 * jnp.eye(3) + rule(a), b)
-
-
-HOSTS: dict[str, tuple[Host, tuple]] = {"in an operator": (_in_operator, (A, B))}
+HOSTS: dict[str, tuple[Host, tuple]] = {
+    "in an operator": (lambda rule: lambda a, b: _solve(lx.LU())(3.0 * jnp.eye(3) + rule(a), b), (A, B))
+}

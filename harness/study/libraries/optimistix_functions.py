@@ -97,8 +97,9 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
 }
 
 
-def _in_equation(rule):
-    return lambda p: _root(optx.Newton(**TOLERANCES), lambda y, q: 2.0 * y + rule(q * y).sum() - q[0])(p)
-
-
-HOSTS: dict[str, tuple[Host, tuple]] = {"in an equation": (_in_equation, (P,))}
+HOSTS: dict[str, tuple[Host, tuple]] = {
+    "in an equation": (
+        lambda rule: _root(optx.Newton(**TOLERANCES), lambda y, q: 2.0 * y + rule(q * y).sum() - q[0]),
+        (P,),
+    )
+}

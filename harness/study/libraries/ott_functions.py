@@ -8,7 +8,7 @@ import numpy as np
 from ott.geometry import costs, epsilon_scheduler, geometry, grid, pointcloud
 from ott.problems.linear import linear_problem
 from ott.solvers import linear
-from ott.solvers.linear import implicit_differentiation, sinkhorn
+from ott.solvers.linear import sinkhorn
 from ott.tools import sinkhorn_divergence, soft_sort
 from ott.tools.gaussian_mixture import gaussian
 
@@ -44,10 +44,6 @@ def _weights(a):
     return linear.solve(geom, a=a / jnp.sum(a), threshold=1e-9).reg_ot_cost
 
 
-def _plan(c):
-    return linear.solve(geometry.Geometry(c, epsilon=0.3), threshold=1e-10).matrix
-
-
 def _unbalanced(x, y):
     return linear.solve(pointcloud.PointCloud(x, y, epsilon=0.5), tau_a=0.8, tau_b=0.9, threshold=1e-9).reg_ot_cost
 
@@ -67,8 +63,6 @@ def _grid(x):
     return linear.solve(grid.Grid(grid_size=(4,), epsilon=0.2), a=jax.nn.softmax(x), threshold=1e-9).reg_ot_cost
 
 
-IMPLICIT = implicit_differentiation.ImplicitDiff()
-SHORT = {"implicit_diff": None, "min_iterations": 20, "max_iterations": 20}
 NARROW = np.float32(X), np.float32(Z)
 ROOT = np.array([[0.8, 0.1], [0.3, 0.6]])
 
@@ -85,7 +79,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "potentials": (_potential(), (X, Z)),
     "potentials, unrolled": (_potential(implicit_diff=None, max_iterations=200), (X, Z)),
     "weights": (_weights, (WEIGHTS,)),
-    "plan": (_plan, (COST,)),
+    "plan": (lambda c: linear.solve(geometry.Geometry(c, epsilon=0.3), threshold=1e-10).matrix, (COST,)),
     "unbalanced": (_unbalanced, (X, Z)),
     "grid": (_grid, (np.array([0.3, -0.2, 0.8, 0.1]),)),
     "divergence": (_divergence, (X, Z)),
@@ -100,8 +94,9 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
 }
 
 
-def _in_cost(rule):
-    return lambda c: linear.solve(geometry.Geometry(rule(c), epsilon=0.5), threshold=1e-9).reg_ot_cost
-
-
-HOSTS: dict[str, tuple[Host, tuple]] = {"in a cost": (_in_cost, (COST - 0.45,))}
+HOSTS: dict[str, tuple[Host, tuple]] = {
+    "in a cost": (
+        lambda rule: lambda c: linear.solve(geometry.Geometry(rule(c), epsilon=0.5), threshold=1e-9).reg_ot_cost,
+        (COST - 0.45,),
+    )
+}
