@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from harness.checks.networks.bug_explanations import is_explained
+from harness.checks.networks.bug_explanations import find_bugs, is_explained
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import Convention
@@ -78,6 +78,11 @@ def explained_places(process: SubmissionProcess, attempts: Sequence[Attempt], ex
     different = {attempts[i].answer.key: i for i in reversed(usual) if not attempts[i].answer.is_empty}
     for i in sorted(different.values()):
         if _is_explained(exercise, attempts[i], pairs=True):
+            return {i}
+    # one bug that gives the cost, or the gradient, beside something that the zoo does not know
+    for i in sorted(different.values()):
+        found = find_bugs([exercise.replay(attempts[i].answer)], pairs=False)
+        if found.of_cost or found.of_gradient:
             return {i}
     return set()
 

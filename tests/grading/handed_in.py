@@ -1111,6 +1111,11 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         "rwr",
         "wrong-sign",
     ),
+    "tanh-with-the-sigmoid-s-slope.py": (
+        plain(edition(("sigmoid(z2)]", "np.tanh(z2)]"))),
+        "wwr",
+        "tanh-for-hidden-units",
+    ),
     "args-as-a-tuple-wrong.py": (_changed("args-as-a-tuple.py", (SLOPE, "")), "rwr", "slope-missing"),
     "args-by-name-wrong.py": (_changed("args-by-name.py", ("lambda_ / m *", "lambda_ *")), "rrw", "lambda-not-over-m"),
     "closure-wrong.py": (_changed("closure.py", ("d3 = h - Y", "d3 = Y - h")), "rwr", "wrong-sign"),
