@@ -10,7 +10,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,9 @@ def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
     primitive = eqn.primitive
     prepared = primitive.get_bind_params(params)
     functions, params = prepared if isinstance(prepared, tuple) else ((), prepared)  # a pair before JAX 0.10
-    with eqn.ctx.manager:
+    # while JAX itself computes, from 0.12 on, there is no current trace
+    evaluated = core.eval_context() if core.trace_ctx.trace is None else nullcontext()
+    with evaluated, eqn.ctx.manager:
         answer = primitive.bind(*functions, *values, **params)
     return list(answer) if primitive.multiple_results else [answer]
 
