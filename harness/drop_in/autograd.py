@@ -39,7 +39,9 @@ from harness.drop_in.line_checks import (
     Slope,
     check_forward,
     look,
+    row_units,
     slope_of,
+    step_aside,
     tree_leaves,
     tree_map,
     unit_of,
@@ -164,8 +166,12 @@ def _doubtful(
     f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, what: str = "outputs"
 ) -> Iterator[Check]:
     """The checks that no look spares, of f and of its derivatives as functions of x and of what they are applied to."""
-    output = f(x)
-    weights = tree_map(lambda y: np.asarray(drawn_weights(f"order {order}", np.shape(y))), output)
+    output, (beside, step) = f(x), step_aside(x)
+    weights = tree_map(
+        lambda y, moved: np.asarray(drawn_weights(f"order {order}", np.shape(y)) / row_units(y, moved, step)),
+        output,
+        f(beside),
+    )
     size = float(sum(np.sum(np.abs(w * y)) for w, y in tree_leaves(weights, output)))
 
     def weighted(output: Any) -> float:

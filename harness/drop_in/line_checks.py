@@ -40,6 +40,13 @@ an absolute tolerance perhaps, is a little off."""
 CONSTANT = 4.0 * UNIT_ROUNDOFF["float64"]
 """Values that move by no more than this share of their terms are constant, and so small a slope is none."""
 
+NOTHING = 512.0 * UNIT_ROUNDOFF["float64"]
+"""So is an output that is as small a share of what is computed with it: some hundred roundings of that."""
+
+APART, STILL = 2.0**16, 2.0**-5
+"""Entries of an output that move by amounts so far apart are divided by these, but by no less than such a share of
+themselves: at a step of 2⁻¹⁰ their rounding is then 10⁻¹¹ of the others' slopes."""
+
 NOISE = NOISE_GAIN * NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"]
 
 
@@ -81,16 +88,18 @@ class Slope(NamedTuple):
     shares: Sequence[float]
 
 
-def distance_of_slope(values: Sequence[float], size: float, step: float, slope: Slope, accuracy: float) -> float:
+def distance_of_slope(
+    values: Sequence[float], size: float, step: float, slope: Slope, accuracy: float, beside: float = 0.0
+) -> float:
     """How far a slope is from differences of the function; infinite where these do not confirm it.
 
-    `values` are those at `POINTS`, and `size` is that of the terms of the value at 0. Infinite where a number is NaN.
+    `values` are those at `POINTS`, `size` is that of the terms of the value at 0, and `beside` that of all that is
+    computed with it: what is as small as their rounding is 0. Infinite where a number is NaN.
     """
     lowest, lower, here, upper, highest = values
     scale, noise = sum(slope.shares), NOISE * size / step
-    if scale <= CONSTANT * size and max(map(abs, (lowest - here, lower - here, upper - here, highest - here))) <= (
-        CONSTANT * size if scale else 0.0
-    ):
+    constant = max(CONSTANT * size, NOTHING * beside)
+    if scale <= constant and max(abs(value - here) for value in values) <= (constant if scale else 0.0):
         return abs(slope.value)
     allowed = min(accuracy, SLIGHT) * scale + noise
     if not allowed <= SHARE * min([SHARE_OF_ALL * scale, *(share for share in slope.shares if share > allowed)]):
@@ -99,6 +108,23 @@ def distance_of_slope(values: Sequence[float], size: float, step: float, slope: 
     bend = abs((highest - 2.0 * here + lowest) - 4.0 * (upper - 2.0 * here + lower)) / (2.0 * step)
     distance = abs(derivative - slope.value)
     return distance if distance <= allowed and bend <= JUMP * scale else math.inf
+
+
+def row_units(here: Any, moved: Any, step: float) -> np.ndarray:
+    """What the entries of an output are divided by, so that none hides in the rounding of others: how far each moves.
+
+    Powers of two; ones where the entries move by amounts that are not far apart. An entry that hardly moves has one
+    that keeps its rounding below the others' slopes, and one that is 0 throughout has the smallest.
+    """
+    if np.shape(here) != np.shape(moved) or np.size(here) < 2:
+        return np.ones(np.shape(here))
+    with np.errstate(all="ignore"):
+        moves = np.maximum(np.abs(moved - here) / step, STILL * np.abs(here))
+    known = np.isfinite(moves) & (moves > 0.0)
+    smallest, largest = np.min(moves, initial=np.inf, where=known), np.max(moves, initial=0.0, where=known)
+    if not known.any() or largest <= APART * smallest:
+        return np.ones(np.shape(here))
+    return np.exp2(np.round(np.log2(np.where(known, moves, smallest))))
 
 
 def ends_differently(values: Sequence[float], step: float, slope: Slope) -> bool:
@@ -175,6 +201,13 @@ def unit_of(sizes: Iterable[float]) -> float:
     a tangent of size 1, which is all that the originals ask for.
     """
     return float(np.ldexp(1.0, np.frexp(max(sizes, default=1.0))[1]))
+
+
+def step_aside(x: Any) -> tuple[Any, float]:
+    """A point beside x, an array or a tree of arrays, in a random direction, and the step to it."""
+    wide = SCALES[0]
+    direction = tree_map(lambda leaf: _direction(np.asarray(leaf, dtype=float), wide), x)
+    return _moved(x, direction, wide.step), wide.step
 
 
 def _moved(x: Any, direction: Any, step: float) -> Any:

@@ -25,7 +25,7 @@ from harness.drop_in.fallback import (
     quietly,
     refusal,
 )
-from harness.drop_in.line_checks import check_along, look, slope_of
+from harness.drop_in.line_checks import check_along, look, row_units, slope_of, step_aside
 from harness.exit_codes import InconclusiveGradient
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
@@ -199,7 +199,8 @@ def check_least_squares(
     """
     args, more = args if isinstance(args, tuple) else (args,), dict(kwargs or {})
     x0 = _vector(x0)
-    size = np.size(fun(x0, *args, **more))
+    values, (beside, step) = np.ravel(fun(x0, *args, **more)), step_aside(x0)
+    size = values.size
 
     def weighted(x: np.ndarray, w: np.ndarray) -> float:
         return float(w @ np.ravel(fun(x, *args, **more)))
@@ -216,7 +217,8 @@ def check_least_squares(
     if not callable(jac):
         raise TypeError(f"jac must be callable as jac(x, *args, **kwargs), not {jac!r}")
     _of_shape("jac", jac(x0, *args, **more), (size, x0.size))
-    w, v = _direction(size), _direction(x0.size)
+    w = _direction(size) / row_units(values, np.ravel(fun(beside, *args, **more)), step)
+    v = _direction(x0.size)
     whole = check(w)
     if size > 1:
         whole = whole.with_facts(compared("reverse products of J", "rows of J"))

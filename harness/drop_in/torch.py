@@ -25,7 +25,7 @@ from harness.drop_in.fallback import (
     stated_accuracy,
 )
 from harness.drop_in.torch_costs import WeightedCost, differentiable, every_output, random_like
-from harness.drop_in.torch_looks import REPEATED, call_again, doubtful_parts
+from harness.drop_in.torch_looks import call_again, doubtful_parts
 from harness.drop_in.torch_rules import batching_faults, functions_behind, is_of_library, notes_on
 from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
@@ -48,6 +48,9 @@ NUMBERS = ("eps", "atol", "rtol", "fast_mode")
 ANY_NUMBERS = {"eps": 1e-30, "atol": 1e300, "fast_mode": True}
 """With these the original has nothing to say of a derivative's numbers: steps of 1e-30 leave no domain, and 1e300 times
 the size of an empty tensor is 0."""
+
+SCATTERS = 16.0
+"""Two calls show the scatter of an answer to such a factor."""
 
 BLINDING = 1e-9
 """A scatter of values by so much leaves nothing to see of the originals' differences, whose steps are 1e-6."""
@@ -188,14 +191,16 @@ def _results(
     of_library = all(map(is_of_library, rules))
     accuracy = max(accuracy, SLIGHT) if of_library else accuracy
     backward, forward = doubtful_parts(cost, accuracy, modes)
-    again = call_again(cost) if modes[0] else REPEATED  # after a call elsewhere, of which nothing may be left
-    faults = [*batching_faults(cost, rules), *([] if again.is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")])]
-    if modes[0] and (faults or again.scatter > accuracy) and cost.every not in backward:
-        backward = [*backward, cost.every]
-    checks = [(cost.part(part).check_backward, cost.largest(part)) for part in backward]
+    is_linear, scatter = call_again(cost) if modes[0] else (True, 0.0)  # after a call elsewhere: nothing may be left
+    faults = [*batching_faults(cost, rules), *([] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")])]
+    if modes[0] and (faults or scatter > accuracy) and cost not in backward:
+        backward = [*backward, cost]
+    checks = [(part.check_backward, part.largest) for part in backward]
     checks += [(cost.check_forward, 0.0)] if forward or (faults and not checks) else []
-    accuracy = again.accuracy(accuracy, allowed_scatter)
-    is_blind = cost.is_coarse or (again.largest * again.scatter > BLINDING and again.is_within(allowed_scatter))
+    scattered = scatter * cost.largest if scatter else 0.0
+    is_allowed = scattered <= allowed_scatter
+    accuracy = max(accuracy, SCATTERS * scatter if is_allowed else 0.0)
+    is_blind = cost.is_coarse or (is_allowed and scattered > BLINDING)
     for check, size in checks:
         yield check_within(
             lambda accuracy, check=check: disagreeing(check(accuracy), faults),

@@ -11,22 +11,26 @@ the cotangents of all others are missing or zero, which a rule may mistake.
 import copy
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
 from torch.autograd import forward_ad
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.fallback import compared, drawn_weights, generator
-from harness.drop_in.line_checks import check_forward, unit_of
+from harness.drop_in.line_checks import SCALES, Slope, check_forward, row_units, unit_of
 from harness.verdict.report import Report
 
 ALL_PARTS = 4
 """Of so many outputs, every subset is a part; of more, each output, all but each, and all."""
+
+Tensors = dict[str, Any]
+"""Real tensors by the names of the inputs; None for one that has no part in it."""
 
 
 class WeightedCost:
@@ -49,6 +53,11 @@ class WeightedCost:
     ----------
     found : list of tensors
         The outputs at the inputs.
+    chosen : list of int
+        The places of those that are added up.
+    theta : dict of tensors
+        The inputs as real tensors by their names. A complex one has its two parts along a last axis, a sparse one the
+        entries that it specifies.
     """
 
     def __init__(
@@ -68,154 +77,169 @@ class WeightedCost:
             raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
         memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places}
         self.alone = {i: Counter(memory.values())[memory[i]] == 1 for i in self.places}
+        names = _names(func, len(inputs))
+        self.theta: Tensors = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
+        beside = [] if self.is_coarse else self._outputs_beside()  # first: a graph must not see the inputs move
         self.found = every_output(func(*inputs))
         self.chosen = outputs(self.found)
         if not self.chosen:
             raise ValueError("no output depends on an input that requires a gradient")
-        self.weights = random_like([self.found[k] for k in self.chosen], "weights")
-        self.summed = what
+        self.what = what
+        self.weights = random_like(self.outputs, "weights")
+        if len(beside) == len(self.found):
+            rows = (row_units(_array(self.found[k]), _array(beside[k]), SCALES[0].step) for k in self.chosen)
+            self.weights = [w / torch.as_tensor(units).to(w.device) for w, units in zip(self.weights, rows)]
 
-    def parts(self) -> list[tuple[int, ...]]:
-        """The subsets of the outputs that are checked by themselves, by their places among the chosen; all at last."""
-        count = len(self.chosen)
-        sizes = range(1, count + 1) if count <= ALL_PARTS else (1, count - 1, count)
-        return [part for size in sizes for part in combinations(range(count), size)]
+    def _outputs_beside(self) -> list[Any]:
+        """The outputs at a point beside the inputs; none where there are none."""
+        try:
+            with self.at(self.moved(self.direction(SCALES[0].units, "rows"), SCALES[0].step)) as given:
+                return every_output(self.func(*given))
+        except Exception:  # noqa: BLE001  outside of the domain, perhaps
+            return []
 
     @property
-    def every(self) -> tuple[int, ...]:
-        """The places of all outputs among the chosen."""
-        return tuple(range(len(self.chosen)))
+    def outputs(self) -> list[Any]:
+        """Those outputs at the inputs that are added up."""
+        return [self.found[k] for k in self.chosen]
 
-    def part(self, places: tuple[int, ...]) -> "WeightedCost":
-        """The cost of a part of the outputs."""
+    @cached_property
+    def parts(self) -> list["WeightedCost"]:
+        """The subsets of the outputs that are checked by themselves; all of them at last."""
+        count = len(self.chosen)
+        sizes = range(1, count + 1) if count <= ALL_PARTS else (1, count - 1, count)
+        return [self._part(places) for size in sizes for places in combinations(range(count), size)]
+
+    def _part(self, places: tuple[int, ...]) -> "WeightedCost":
         if len(places) == len(self.chosen):
             return self
         found = copy.copy(self)
-        for derived in ("gradients", "flat_weights"):
-            found.__dict__.pop(derived, None)
+        found.__dict__.pop("gradient", None)
         found.chosen, found.weights = ([given[k] for k in places] for given in (self.chosen, self.weights))
-        found.summed = f"{self.summed} {', '.join(map(str, found.chosen))} alone"
+        found.what = f"{self.what} {', '.join(map(str, found.chosen))} alone"
         return found
-
-    @cached_property
-    def theta(self) -> dict[str, Any]:
-        """The inputs as real tensors by their names.
-
-        A complex one has its two parts along a last axis, a sparse one the entries that it specifies.
-        """
-        names = _names(self.func, len(self.inputs))
-        return {names[i]: _as_real(_numbers(self.inputs[i])).clone() for i in self.places}
 
     @property
     def is_coarse(self) -> bool:
         """Whether an input is in less than double precision."""
         return any(torch.finfo(self.inputs[i].dtype).bits < 64 for i in self.places)
 
-    def cost(self, theta: dict[str, Any]) -> float:
-        """Re Σ w·output."""
-        with self._at(theta) as given:
-            return float(self._sum(given).detach())
-
     @cached_property
-    def gradients(self) -> dict[tuple[int, ...], list[Any]]:
-        """The gradients of each part at the inputs."""
-        return {part: self.pull_back(self.found, part) for part in self.parts()}
+    def gradient(self) -> Tensors:
+        """The gradient at the inputs."""
+        return self.pull_back(self.outputs, self.inputs)
 
-    @cached_property
-    def flat_weights(self) -> list[Any]:
-        """The weights of each output as a vector."""
-        return [w.reshape(-1) for w in self.weights]
+    @property
+    def largest(self) -> float:
+        """The largest derivative in any input."""
+        return max((float(g.abs().max()) for g in self.gradient.values() if g is not None and g.numel()), default=0.0)
 
-    def largest(self, part: tuple[int, ...]) -> float:
-        """The largest derivative of a part of the outputs, in any input."""
-        found = self.gradients[part]
-        return max((float(g.abs().max()) for g in found if g is not None and g.numel()), default=0.0)
-
-    def pull_back(self, outputs: Sequence[Any], part: Sequence[int], factor: float = 1.0) -> list[Any]:
-        """The gradients of a part of the outputs, with their weights for cotangents; None where there is no path."""
-        tracked = [k for k in part if outputs[self.chosen[k]].requires_grad]
-        leaves = [self.inputs[i] for i in self.places]
-        if not tracked:
-            return [None] * len(leaves)
-        chosen = [outputs[self.chosen[k]] for k in tracked]
-        weights = [self.weights[k] if factor == 1.0 else factor * self.weights[k] for k in tracked]
-        weights = [w.to(y.dtype) for w, y in zip(weights, chosen)]
-        found = torch.autograd.grad(chosen, leaves, weights, retain_graph=True, allow_unused=True)
-        return [g if g is None or g.layout == torch.strided else g.to_dense() for g in found]
-
-    def check_backward(self, accuracy: float) -> Report:
-        """Its gradient by reverse mode."""
-        report = check_gradient(self.cost, self.theta, gradient=self._pulled_back, accuracy=accuracy)
-        return report.with_facts(compared("reverse mode", self.summed))
-
-    def _pulled_back(self, theta: dict[str, Any]) -> dict[str, Any]:
-        """None where there is no path."""
-        with self._at(theta) as given:
-            cost = self._sum(given)
-            leaves = [given[i] for i in self.places]
-            found = torch.autograd.grad(cost, leaves, allow_unused=True) if cost.requires_grad else [None] * len(leaves)
-            return {name: None if g is None else _as_real(_like(x, g)) for name, x, g in zip(theta, leaves, found)}
-
-    def check_forward(self, accuracy: float) -> Report:
-        """Its gradient by forward mode: along one direction, and if need be entry by entry."""
-        if any(_is_sparse(self.inputs[i]) for i in self.places):
-            raise TypeError("forward mode is not checked here in sparse inputs")
-        rng, every = generator("direction"), self.theta.values()
-        sizes = [x.abs().clamp(min=1.0).double().cpu() for x in every]
-        direction = [torch.as_tensor(rng.normal(size=x.shape)) * x for x in sizes]
-        coarsest = max((x.dtype for x in every), key=lambda dtype: torch.finfo(dtype).eps)
-
-        def moved(step: Any) -> dict[str, Any]:
-            moves = [(step * v).to(x.device) for x, v in zip(every, direction)]
-            wide = step.dtype != coarsest  # then all is
-            return {
-                name: x + (move if wide else move.to(x.dtype)) for (name, x), move in zip(self.theta.items(), moves)
-            }
-
-        def slope(step: Any) -> float:
-            theta = moved(step)
-            return self._slope(theta, {name: v.to(x) for (name, x), v in zip(theta.items(), direction)})
-
-        size, zero = sum(x.numel() for x in every), torch.zeros((), dtype=coarsest)
-
-        def by_entry() -> Report:
-            return check_gradient(self.cost, self.theta, gradient=self._pushed_forward, accuracy=accuracy)
-
-        report = check_forward(lambda step: self.cost(moved(step)), slope, size, by_entry, accuracy, zero)
-        return report.with_facts(compared("forward mode", self.summed))
-
-    def _pushed_forward(self, theta: dict[str, Any]) -> dict[str, Any]:
-        """Its gradient by forward mode, one pass for each entry."""
-        gradients = {name: torch.zeros_like(x) for name, x in theta.items()}
-        for name, gradient in gradients.items():
-            for entry in range(gradient.numel()):
-                units = {each: torch.zeros_like(x) for each, x in theta.items()}
-                units[name].view(-1)[entry] = 1.0
-                gradient.view(-1)[entry] = self._slope(theta, units)
-        return gradients
-
-    def _slope(self, theta: dict[str, Any], tangents: dict[str, Any]) -> float:
-        """The derivative of the cost along a direction."""
-        unit = unit_of(float(t.abs().max()) for t in tangents.values() if t.numel())
-        with self._at(theta) as given, forward_ad.dual_level():
-            duals = {}
-            for i, tangent in zip(self.places, (t / unit for t in tangents.values())):
-                x = given[i].detach()
-                duals[id(self.inputs[i])] = forward_ad.make_dual(x, as_complex(tangent) if x.is_complex() else tangent)
-            slope = forward_ad.unpack_dual(self._sum([duals.get(id(x), y) for x, y in zip(self.inputs, given)])).tangent
-            return 0.0 if slope is None else unit * float(slope.detach())
-
-    def _sum(self, given: Sequence[Any]) -> Any:
+    def call(self, given: Sequence[Any]) -> list[Any]:
+        """The outputs that are added up, at other inputs."""
         outputs = every_output(self.func(*given))
         if len(outputs) <= max(self.chosen):
             raise TypeError("func answers fewer tensors beside these inputs")
-        chosen = (outputs[k] for k in self.chosen)
-        return sum(  # in double precision, whatever the outputs are
-            (w.conj() * y).real.sum() if w.is_complex() else (w * y).sum() for w, y in zip(self.weights, chosen)
+        return [outputs[k] for k in self.chosen]
+
+    def terms(self, outputs: Sequence[Any]) -> list[float]:
+        """Re Σ w·y of each output, in double precision, whatever that is in."""
+        return [
+            float(torch.vdot(w.reshape(-1), y.detach().reshape(-1).to(w.dtype)).real)
+            for w, y in zip(self.weights, outputs)
+        ]
+
+    def pull_back(self, outputs: Sequence[Any], given: Sequence[Any], factor: float = 1.0) -> Tensors:
+        """The gradient of the outputs by so many times their weights for cotangents; None where there is no path."""
+        pairs = [(y, (factor * w).to(y.dtype)) for y, w in zip(outputs, self.weights) if y.requires_grad]
+        if not pairs:
+            return dict.fromkeys(self.theta)
+        leaves = [given[i] for i in self.places]
+        tracked, cotangents = zip(*pairs)
+        found = torch.autograd.grad(tracked, leaves, cotangents, retain_graph=True, allow_unused=True)
+        return {name: None if g is None else _as_real(_like(x, g)) for name, x, g in zip(self.theta, leaves, found)}
+
+    def push_forward(self, given: Sequence[Any], tangents: Mapping[str, Any], factor: float = 1.0) -> list[Slope]:
+        """The derivative of each output along tangents, by those that are `factor` long; None is one of zeros."""
+        if any(_is_sparse(self.inputs[i]) for i in self.places):
+            raise TypeError("forward mode is not checked here in sparse inputs")
+        unit = unit_of(float(t.abs().max()) for t in tangents.values() if t is not None and t.numel()) / factor
+        duals = {}
+        with forward_ad.dual_level():
+            for i, tangent in zip(self.places, tangents.values()):
+                x = given[i].detach()
+                if tangent is not None:
+                    tangent = as_complex(tangent) if x.is_complex() else tangent
+                    x = forward_ad.make_dual(x, (tangent / unit).to(x.dtype))
+                duals[id(self.inputs[i])] = x
+            outputs = self.call([duals.get(id(x), y) for x, y in zip(self.inputs, given)])
+            found = [forward_ad.unpack_dual(y).tangent for y in outputs]
+        terms = [None if t is None else w.conj() * t.detach() for w, t in zip(self.weights, found)]
+        return [
+            Slope(0.0, [0.0]) if t is None else Slope(unit * float(t.sum().real), [abs(unit) * float(t.abs().sum())])
+            for t in terms
+        ]
+
+    def check_backward(self, accuracy: float) -> Report:
+        """Its gradient by reverse mode."""
+
+        def gradient(theta: Tensors) -> Tensors:
+            with self.at(theta) as given:
+                return self.pull_back(self.call(given), given)
+
+        report = check_gradient(self._cost, self.theta, gradient=gradient, accuracy=accuracy)
+        return report.with_facts(compared("reverse mode", self.what))
+
+    def check_forward(self, accuracy: float) -> Report:
+        """Its gradient by forward mode: along one direction, and if need be entry by entry."""
+        rng = generator("direction")
+        direction = {name: torch.as_tensor(rng.normal(size=x.shape)) for name, x in self.theta.items()}
+        direction = {name: v * self.theta[name].abs().clamp(min=1.0).double().cpu() for name, v in direction.items()}
+        coarsest = max((x.dtype for x in self.theta.values()), key=lambda dtype: torch.finfo(dtype).eps)
+
+        def slope(theta: Tensors, tangents: Tensors) -> float:
+            with self.at(theta) as given:
+                return sum(each.value for each in self.push_forward(given, tangents))
+
+        def moved(step: Any) -> Tensors:
+            return self.moved(direction, step, keep=step.dtype == coarsest)  # in a wider type, all is in that
+
+        def by_entry(theta: Tensors) -> Tensors:
+            gradient = {name: torch.zeros_like(x) for name, x in theta.items()}
+            for name, entries in gradient.items():
+                for entry in range(entries.numel()):
+                    units = {each: torch.zeros_like(x) for each, x in theta.items()}
+                    units[name].view(-1)[entry] = 1.0
+                    entries.view(-1)[entry] = slope(theta, units)
+            return gradient
+
+        report = check_forward(
+            lambda step: self._cost(moved(step)),
+            lambda step: slope(moved(step), direction),
+            sum(x.numel() for x in self.theta.values()),
+            lambda: check_gradient(self._cost, self.theta, gradient=by_entry, accuracy=accuracy),
+            accuracy,
+            torch.zeros((), dtype=coarsest),
         )
+        return report.with_facts(compared("forward mode", self.what))
+
+    def _cost(self, theta: Tensors) -> float:
+        with self.at(theta) as given:
+            return sum(self.terms(self.call(given)))
+
+    def direction(self, units: Callable[[Any], Any], purpose: str) -> Tensors:
+        """A random direction in the units that fit the sizes of the inputs."""
+        return {
+            name: torch.as_tensor(drawn_weights(purpose, tuple(x.shape)) * units(x.abs().double().cpu().numpy()))
+            for name, x in self.theta.items()
+        }
+
+    def moved(self, direction: Mapping[str, Any], step: Any, keep: bool = True) -> Tensors:
+        """θ + step · direction; whether in the types of θ."""
+        moves = ((name, x, (step * direction[name]).to(x.device)) for name, x in self.theta.items())
+        return {name: x + (move.to(x.dtype) if keep else move) for name, x, move in moves}
 
     @contextmanager
-    def _at(self, theta: dict[str, Any]) -> Iterator[list[Any]]:
+    def at(self, theta: Tensors) -> Iterator[list[Any]]:
         """The inputs at a θ."""
         given, kept = list(self.inputs), {i: _numbers(self.inputs[i]).clone() for i in self.places}
         try:
@@ -258,6 +282,10 @@ def random_like(tensors: Sequence[Any], purpose: str) -> list[Any]:
         real, imaginary = drawn_weights(f"{purpose} {k}", (2, *y.shape))
         drawn.append(torch.tensor(real + 1j * imaginary if y.is_complex() else real).to(y.device))
     return drawn
+
+
+def _array(x: Any) -> np.ndarray:
+    return x.detach().resolve_conj().cpu().numpy()
 
 
 def _requires_grad(x: Any) -> bool:

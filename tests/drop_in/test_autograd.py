@@ -66,6 +66,12 @@ def test_a_wrong_rule_raises_the_report(mode):
         check_grads(wrong, modes=[mode], order=1)(X)
 
 
+def test_a_row_is_compared_with_its_own_size():
+    check_grads(lambda x: anp.array([1e12 * x, anp.sin(x)]), modes=["rev"], order=1)(0.3)
+    with pytest.raises(AssertionError, match=r"^DISAGREE"):
+        check_grads(lambda x: anp.array([1e12 * x, wrong(x)]), modes=["rev"], order=1)(0.3)
+
+
 def test_a_second_derivative_that_is_wrong_in_the_cotangent_is_found():
     product = primitive(np.multiply)
     defvjp(product, lambda ans, g, c: lambda h: 2.0 * h * c, lambda ans, g, c: lambda h: h * g)

@@ -200,6 +200,14 @@ def test_weights_are_other_numbers_than_those_of_a_small_seed():
     assert report.verdict == "disagree"
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agree"), (1.001, "disagree")])
+def test_a_row_is_compared_with_its_own_size(factor, verdict):
+    units = np.array([1e12, 1.0, 1e-3, 1.0])
+    slopes = units * np.array([1.0, 1.0, factor, 1.0])
+    report = check_least_squares(lambda x: units * residuals(x), X0, lambda x: slopes[:, None] * jacobian(x))
+    assert report.verdict == verdict
+
+
 class Operator(LinearOperator):
     """A Jacobian by its products, of which one is off by a factor."""
 
