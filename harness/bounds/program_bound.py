@@ -57,19 +57,25 @@ def largest_in_block(derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarra
     return largest
 
 
-def no_less_than_typical(error: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
-    """Error bounds of very many entries, each no smaller than the median of its block's.
+LIKE = 3
+"""Numbers are of like size that have the same exponent over this: within a factor of 8."""
+
+
+def no_less_than_typical(error: np.ndarray, derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
+    """Error bounds of very many derivatives, each no smaller than the median bound of those of like size in its block.
 
     Among millions some seem exact in every run, by chance. Entries that no rounding moves, such as those of an unused
     row, are no part of the median.
     """
-    typical = error.copy()
+    bounds, sizes = error.ravel().copy(), np.frexp(np.abs(derivative).ravel())[1] // LIKE
     for block in blocks:
-        at = np.unravel_index(block.indices, error.shape)
-        moved = error[at][np.isfinite(error[at]) & (error[at] > 0.0)]
-        if moved.size:
-            typical[at] = np.maximum(error[at], np.median(moved))
-    return typical
+        own, size = bounds[block.indices], sizes[block.indices]
+        moves = np.isfinite(own) & (own > 0.0)
+        for each in np.unique(size[moves]):
+            alike = moves & (size == each)
+            own[alike] = np.maximum(own[alike], np.median(own[alike]))
+        bounds[block.indices] = own
+    return bounds.reshape(error.shape)
 
 
 def bound_of_values(program: Program, arguments: Sequence[Any], coarsest: float) -> list[Any] | None:

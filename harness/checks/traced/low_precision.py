@@ -140,7 +140,7 @@ def bound_of_mode(
     this way, and for JAX's own derivative of a formula, whose tail may underflow.
     """
     off = np.abs(reported - true.derivative)
-    typical = partial(no_less_than_typical, blocks=scope.blocks)
+    typical = partial(no_less_than_typical, derivative=reported, blocks=scope.blocks)
     floor = floor_of(reported.ravel(), scope.blocks, mode.coarsest).reshape(reported.shape)  # of every bound
     if borrows and not mode.has_solver and scope.covers(true.error + floor, off):
         return Bound(true.error.copy(), frozenset([BORROWED])), 0.0

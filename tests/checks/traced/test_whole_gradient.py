@@ -36,6 +36,17 @@ def test_a_small_error_of_a_single_entry_is_found(dtype, off):
     assert check_derivatives(with_errors({}), x).verdict == "agree"
 
 
+def test_rounding_of_large_entries_hides_no_error_of_a_small_one():
+    """A few of the terms are a thousandth as large, and all are noisy."""
+    shares = np.where(np.arange(SIZE) < 50, 1e-3, 1.0).astype(np.float32)
+    keep = jax.custom_vjp(lambda x: 1.0 * x)
+    keep.defvjp(lambda x: (1.0 * x, None), lambda _, g: (g.at[3].multiply(1.02),))
+    terms = lambda x: jnp.sum(jnp.tanh(3.0 * jnp.sin(300.0 * x)) * shares)  # noqa: E731
+    x = W.astype(np.float32)
+    assert [finding.where for finding in check_derivatives(lambda x: terms(keep(x)), x).findings] == ["x[3]"]
+    assert check_derivatives(terms, x).verdict == "agree"
+
+
 def test_errors_that_cancel_along_every_sum_are_found():
     report = check_derivatives(with_errors({7: 0.1, 8: -0.1}), np.zeros(SIZE))
     assert report.findings[0].coordinates == 2
