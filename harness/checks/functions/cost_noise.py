@@ -143,9 +143,9 @@ def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:
 
 
 def _rounding(line: Line, size: float, unit: float) -> float:
-    """The first change of a cost along a line, if it is as small as a rounding of terms; else 0."""
+    """The first change of a cost along a line, if it is as small as a rounding of terms, or its root; else 0."""
     change = _first_change(line)
-    return change if change <= unit ** (2.0 / 3.0) * max(1.0, size) else 0.0
+    return change if change <= 4.0 * np.sqrt(unit) * max(1.0, size) else 0.0
 
 
 def _first_change(line: Line) -> float:

@@ -246,12 +246,14 @@ class Search:
         between = look(self.line, middle, self.noise)
         if found.obstacle in (EDGE, KINK) and not self._converges(seen, (found, closer, between)):
             return None, seen
-        jumps = Jumps(self.reported, self.line, self.noise, narrow, closer)
-        is_staircase = jumps.are_all_of_it()
-        if is_staircase or (self.doubts_itself and jumps.hide_what_is_lacking()):
+        looks = (closer, narrow), (between, middle)
+        jumps = [Jumps(self.reported, self.line, self.noise, at, each) for each, at in looks]
+        is_staircase = jumps[0].are_all_of_it()
+        if is_staircase or (self.doubts_itself and any(each.hide_what_is_lacking() for each in jumps)):
             return None, seen._replace(best=self._hidden(closer), has_jumps=True, is_staircase=is_staircase)
-        tried = [(found, step), *(each for each in ((closer, narrow), (between, middle)) if _is_smooth(each[0]))]
-        best, at = min(tried, key=lambda each: each[0].error)
+        best, at = min(
+            [(found, step), *(each for each in looks if _is_smooth(each[0]))], key=lambda each: each[0].error
+        )
         if self.doubts_itself and _is_smooth(best) and self._may_be_scatter(best, at):
             return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
