@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.facts.fact import Fact, Severity
-from harness.grading.call_conventions import THE_COURSES, Convention, arguments
+from harness.grading.call_conventions import LABELS, THE_COURSES, Convention, arguments
 from harness.grading.exercises import THE_COURSES as THE_COURSES_MODEL
 from harness.grading.exercises import Exercise, Model, small_exercises
 from harness.grading.parameter_roles import Role
@@ -127,9 +127,10 @@ class Attempt:
     @property
     def rank(self) -> tuple[bool, bool, bool, int, bool, float]:
         """What is compared to find the best attempt; of equal ones, the first and most usual is taken."""
-        # among known answers the usual convention stands first; an unknown one must be near in the course's blocks
-        is_known = self.is_explained or any(self.right)
-        is_usual = self.call.convention.blocks == THE_COURSES or self.model != THE_COURSES_MODEL
+        # among known answers the usual convention stands first; an unknown one must be near in a usual layout
+        is_known, convention = self.is_explained or any(self.right), self.call.convention
+        is_of_course = convention.blocks == THE_COURSES and convention.labels in LABELS
+        is_usual = is_of_course or self.model != THE_COURSES_MODEL
         near = 0.0 if is_known else -self.distance if is_usual else -np.inf
         # of functions with and without λ, the one with λ is the whole homework, unless it is something else altogether
         is_whole = "l2" in self.call.roles and (is_known or self.distance < FAR)
