@@ -226,13 +226,15 @@ class Exercise:
         return Exercise(name, Problem(problem.network, problem.X, problem.Y, l2), self.theta, self.model)
 
 
-def draw_exercise(sizes: tuple[int, int, int], m: int, l2: float, seed: int | tuple[int, ...]) -> Exercise:
+def draw_exercise(
+    sizes: tuple[int, int, int], m: int, l2: float, seed: int | tuple[int, ...], decimals: int = 3
+) -> Exercise:
     """Random X and θ, and every class at least once where there are as many examples."""
     rng = np.random.default_rng(seed)
     network = Network(sizes)
     y = rng.permutation(np.arange(m) % sizes[-1])
-    X = np.round(rng.normal(size=(m, sizes[0])), 3)
-    theta = np.round(rng.uniform(-1.0, 1.0, network.size), 3)
+    X = np.round(rng.normal(size=(m, sizes[0])), decimals)
+    theta = np.round(rng.uniform(-1.0, 1.0, network.size), decimals) + 0.0  # no negative zeros
     examples = f"{m} example{'s' * (m != 1)}"
     return Exercise(f"{'-'.join(map(str, sizes))}, {examples}, λ = {l2:g}", Problem(network, X, y, l2), theta)
 
@@ -270,16 +272,7 @@ def course_exercise(l2: float, every: int) -> Exercise:
 def tiny_exercises() -> tuple[Exercise, ...]:
     """The smallest first, on which a mistake can be followed by hand."""
     shapes = [((1, 1, 2), 1), ((1, 1, 2), 2), ((2, 2, 2), 2), ((2, 2, 2), 3), ((2, 3, 2), 3), ((2, 2, 3), 4)]
-    return tuple(_rounded(draw_exercise(sizes, m, l2, 3)) for sizes, m in shapes for l2 in (0.0, 1.0))
-
-
-def _rounded(exercise: Exercise) -> Exercise:
-    problem = exercise.problem
-    return Exercise(
-        exercise.name,
-        Problem(problem.network, np.round(problem.X, 1), problem.Y, problem.l2),
-        np.round(exercise.theta, 1) + 0.0,  # no negative zeros
-    )
+    return tuple(draw_exercise(sizes, m, l2, 3, decimals=1) for sizes, m in shapes for l2 in (0.0, 1.0))
 
 
 def with_fixed_l2(exercises: tuple[Exercise, ...], l2: float | None) -> tuple[Exercise, ...]:
