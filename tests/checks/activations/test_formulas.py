@@ -15,6 +15,7 @@ from harness.checks.activations.torch_formulas import in_torch
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.rounded import Rounded
 from reference.arithmetics.tangent import Tangent
+from reference.namespaces import NUMPY
 
 
 def _copied(xp, z):
@@ -173,6 +174,16 @@ def test_what_objects_cannot_run_is_refused(formula, reason):
         run_on_entries(formula, Tangent(Z, 1.0))
 
 
+def test_a_formula_with_parameters_is_asked_for_them():
+    f = as_written(
+        Activation(
+            "scaled", lambda xp, z, beta=2.0: np.piecewise(z, [z < 0], [0.0, lambda x: beta * x]), lambda z, a: z
+        )
+    )
+    answer = f.value(NUMPY, Tangent(Z, 1.0), beta=3.0)  # pyright: ignore[reportCallIssue]
+    np.testing.assert_array_equal(answer.value, 3.0 * np.maximum(Z, 0.0))
+
+
 @pytest.fixture(scope="module")
 def over_torch():
     """Records whose formulas call torch, and pairs of torch, right ones first."""
@@ -264,6 +275,15 @@ def test_a_first_try_gets_its_verdict_and_the_line_to_write_instead(value, slope
     assert advice in report.left_out["jax"].data["reason"]
     wrong = Activation("mine", value, lambda z, a: 2.0 * slope(z, a) + 0.1)
     assert check_activation(wrong).outliers == ("slope",)
+
+
+def test_a_record_is_found_by_name_by_module_and_as_it_is():
+    assert find_activation(OWN) is OWN
+    assert find_activation("tanh") is ACTIVATIONS["tanh"]
+    assert find_activation(f"{__name__}:OWN") is OWN
+
+
+OWN = Activation("own", lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)
 
 
 @pytest.mark.more

@@ -183,6 +183,33 @@ def test_a_damaged_case_is_refused_in_one_sentence(tmp_path, change, complaint):
     assert str(path) in str(refused.value)
 
 
+@pytest.mark.parametrize("content", [b"", b"not JSON", b"[]", b"\xff\xfe\x00", b"null", b"[" * 100_000])
+def test_a_file_that_is_no_case_is_refused(tmp_path, content):
+    path = tmp_path / "c.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"c\.json is no file of schema harness\.case/2"):
+        load_case(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (b"harness.case/2", b"harness.case/3", "newer release"),
+        (b"harness.case/2", b"harness.case/1", "older release"),
+        (b"harness.case/2", b"harness.cash/2", "is expected"),
+        (b'"l2": ', b'"l2": 1', "another checksum"),
+        (b'"verdict": "disagree"', b'"verdict": "agree"', "another checksum"),
+    ],
+)
+def test_a_case_that_was_changed_is_refused(tmp_path, old, new, complaint):
+    path, *_ = _saved(tmp_path)
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(ValueError, match=complaint):
+        load_case(path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="is not a file"):
         load_case(tmp_path / "none.json")

@@ -98,10 +98,20 @@ def test_one_that_disagrees_decides_and_too_many_inconclusive_ones_do(made_up, a
     assert summary.counts == {"agree": agree, "disagree": disagree, "inconclusive": inconclusive}
 
 
+def test_the_margin_is_the_largest_of_all(made_up):
+    made_up(outcome("agree", margin) for margin in (0.25, 0.75, 0.5))
+    assert check_networks(3).margin == 0.75
+
+
 def test_networks_that_hide_bugs_are_not_enough(made_up):
     made_up(outcome("agree", blind_to=blind_to) for blind_to in ((HIDES,), (HIDES,), (HIDES,), (), ()))
     summary = check_networks(2)
     assert (summary.networks, summary.counts["agree"]) == (4, 4)
+
+
+def test_one_network_that_hides_nothing_is_enough(made_up):
+    made_up(outcome("agree", blind_to=blind_to) for blind_to in ((), (HIDES,), ()))
+    assert check_networks(2).networks == 2
 
 
 KINK, JUNCTION = (
@@ -170,6 +180,14 @@ def test_the_summary_is_ready_for_json(buggy):
     assert document["sources"] == list(BUG)
     assert [failure["network"] for failure in document["failures"]] == [failure.number for failure in buggy.failures]
     assert document["failures"][0]["report"]["outliers"] == ["mine"]
+
+
+def test_the_first_line_sums_up(buggy):
+    counts = buggy.counts
+    assert str(buggy).splitlines()[0] == (
+        f"20 networks, 3 sources: {counts['agree']} agree, {counts['disagree']} disagree, "
+        f"{counts['inconclusive']} inconclusive (seed 2)"
+    )
 
 
 # Sources that take some networks only

@@ -44,6 +44,15 @@ def test_right_sources_agree_or_are_undecided_on_random_problems():
     assert verdicts.count("agree") > 45
 
 
+@pytest.mark.parametrize(
+    "sources", [["loop", "jax"], ("jax", "loop"), iter(["loop", "jax"])], ids=["list", "tuple", "iter"]
+)
+def test_sources_go_by_their_names(sources):
+    report = cross_check(PROBLEM, THETA, sources)
+    assert sorted(row.name for row in report.sources) == ["jax", "loop"]
+    assert report.verdict == "agree"
+
+
 def test_the_same_question_gets_the_same_answer():
     first, second = (cross_check(PROBLEM, THETA, RIGHT).to_dict() for _ in range(2))
     for document in (first, second):

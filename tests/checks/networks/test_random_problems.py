@@ -9,6 +9,7 @@ from problem_features import ALL_FEATURES, features
 
 from harness import ACTIVATIONS, Activation, check_activation, random_problem
 from harness.checks.networks.random_problems import (
+    GRID,
     L2_VALUES,
     MAX_EXAMPLES,
     MAX_HIDDEN_LAYERS,
@@ -67,6 +68,11 @@ def test_a_seed_decides_the_problem():
         np.testing.assert_array_equal(array, array_again)
 
 
+def test_other_seeds_make_other_problems():
+    seeds = [*range(50), *((7, seed) for seed in range(1, 51))]  # NumPy takes 7 and (7, 0) for the same
+    assert len({random_problem(seed, extremes=False)[1].tobytes() for seed in seeds}) == 100
+
+
 def test_without_extremes_numbers_are_ordinary():
     largest = np.max(
         [[np.abs(problem.X).max(), np.abs(theta).max()] for seed in range(300) for problem, theta in [ordinary(seed)]],
@@ -81,11 +87,22 @@ def ordinary(seed):
     return random_problem((6, seed), extremes=False)
 
 
+def test_numbers_lie_on_a_grid():
+    problem, theta = ordinary(0)
+    np.testing.assert_array_equal(theta * GRID, np.round(theta * GRID))
+    np.testing.assert_array_equal(problem.X * GRID, np.round(problem.X * GRID))
+
+
 def test_only_the_activations_and_outputs_asked_for():
     mine = Activation("mine", value=lambda xp, z: z, slope=lambda z, a: np.ones_like(z))
     drawn = [random_problem(seed, ["relu", mine], ["softmax"])[0].network for seed in range(50)]
     assert {f for network in drawn for f in network.hidden} == {ACTIVATIONS["relu"], mine}
     assert {network.output.name for network in drawn} == {"softmax"}
+
+
+def test_newly_registered_activations_take_part(registry):
+    registry["mine"] = Activation("mine", value=lambda xp, z: z, slope=lambda z, a: np.ones_like(z))
+    assert any(registry["mine"] in random_problem(seed)[0].network.hidden for seed in range(100))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +145,12 @@ def test_networks_leave_out_jax_where_the_formula_does_not_run(registry):
     assert set(usable_sources([fine, report]) or ()) == set(SOURCES) - {"jax", "jax-forward"}
     assert usable_sources([report], {"jax": SOURCES["jax"], "mine": SOURCES["loop"]}) == {"mine": SOURCES["loop"]}
     assert usable_sources([fine]) is None
+
+
+def test_a_formula_that_jax_runs_is_registered(registry):
+    f = tanh_named("squared")
+    register_checked(f, check_activation(f))
+    assert registry["squared"] is f
 
 
 def test_a_record_named_like_another_is_registered_under_a_name_of_its_own(registry):

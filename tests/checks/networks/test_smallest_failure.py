@@ -86,6 +86,14 @@ def test_the_number_of_tries_is_bounded(monkeypatch):
     assert len(tries) == 10
 
 
+def test_the_case_given_is_not_changed():
+    problem, theta = _case(1)
+    before = theta.copy()
+    shrink(problem, theta, lambda problem, theta: True)
+    assert np.array_equal(theta, before)
+    assert cross_check(problem, theta, ["loop", "jax"]).verdict == "agree"
+
+
 def test_a_source_that_raises_on_a_smaller_network_shows_another_failure():
     index, *_ = plant(FAULTS["bias-times-4"])
 
@@ -143,3 +151,10 @@ def test_a_failure_that_is_gone_is_not_saved(tmp_path):
     drawn = cross_check(problem, theta, ["loop", "bug:wrong-sign", "jax"])
     found = reproduce(problem, theta, drawn, ["loop", "vectorized", "jax"], tmp_path / "case.json")
     assert (found.report, kinds_of(found.facts), list(tmp_path.iterdir())) == (None, (Kind.NOT_REPEATABLE,), [])
+
+
+def test_examples_and_parameters_lose_their_digits():
+    problem = Problem(Network((2, 1)), np.full((2, 2), 0.123456789), np.ones((2, 1)))
+    smallest, theta = shrink(problem, np.array([3.14159, 2.71828, 2.71828]), lambda problem, theta: True)
+    assert np.array_equal(smallest.X, [[0.1]])
+    assert np.array_equal(theta, [3.0, 3.0])

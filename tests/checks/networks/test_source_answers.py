@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_network_check import PROBLEM, RIGHT, THETA, a_problem, beside_right_ones, changed, judged
+from test_network_check import PROBLEM, RIGHT, THETA, a_problem, beside_right_ones, changed, judged, off_at
 
 from harness import FAULTS, SOURCES, Activation, cross_check, random_problem
 from harness.facts.kinds import Kind
@@ -114,6 +114,11 @@ def test_an_error_in_float32_is_caught(factor):
     assert (report.verdict, report.outliers) == ("disagree", ("mine",))
 
 
+def test_a_float32_source_does_not_make_the_others_less_sharp():
+    sources = beside_right_ones(in_float32) | {"loop": off_at(4, 1e-12)}
+    assert judged(PROBLEM, THETA, sources).outliers == ("loop",)
+
+
 def test_a_wrong_float32_source_that_no_bound_can_judge_does_not_pass():
     """Where float32's bound is as large as the derivatives: others must not vouch for it."""
     undecided = 0
@@ -186,6 +191,20 @@ def test_a_cost_in_an_array_is_right_and_noted():
 def test_an_answer_of_the_wrong_form_is_refused_by_the_sources_name(answer, error, sentence):
     with pytest.raises(error, match=sentence):
         cross_check(PROBLEM, THETA, {"mine": answer, "loop": loop})
+
+
+@pytest.mark.parametrize(
+    ("theta", "error", "sentence"),
+    [
+        (THETA[:-1], ValueError, r"\(38,\).*\(37,\)"),
+        (THETA.reshape(2, 19), ValueError, r"flat vector of 38 parameters.*\(2, 19\)"),
+        (np.where(np.arange(38) == 3, np.nan, THETA), ValueError, r"theta\[3\] is nan"),
+        ("θ", TypeError, "theta must be an array of real numbers"),
+    ],
+)
+def test_a_theta_that_does_not_fit_gets_one_clear_sentence(theta, error, sentence):
+    with pytest.raises(error, match=sentence):
+        cross_check(PROBLEM, theta)
 
 
 def test_a_function_is_no_problem():
