@@ -76,6 +76,18 @@ def counts_of_scan(params: Any) -> tuple[int, int]:
     return params["num_consts"], params["num_carry"]
 
 
+def parameters_of(eqn: Any) -> dict[str, Any]:
+    """The parameters of an equation. A primitive that expands into others, from JAX 0.12 on, has their program, too."""
+    primitive = eqn.params.get("_prim")
+    if not hasattr(primitive, "expand"):
+        return eqn.params
+
+    def value(*flat: Any) -> list[Any]:
+        return jax.tree.leaves(primitive.expand(*jax.tree.unflatten(primitive.in_tree, flat)))
+
+    return {**eqn.params, "call_jaxpr": jax.make_jaxpr(value)(*primitive.in_avals_flat)}
+
+
 def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
     """What JAX computes for an equation of a jaxpr with these parameters, from these values."""
     primitive = eqn.primitive

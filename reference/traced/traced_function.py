@@ -129,7 +129,7 @@ def _equation(
         primitive,
         tuple(map(atom, eqn.invars)),
         tuple(slot(v) if is_live else UNUSED for v, is_live in zip(eqn.outvars, live)),
-        {key: _readable(value, platform, live_within) for key, value in eqn.params.items()},
+        {key: _readable(value, platform, live_within) for key, value in jax_internals.parameters_of(eqn).items()},
         tuple(map(jax_internals.shape_of, eqn.outvars)),
         tuple(map(jax_internals.dtype_of, eqn.outvars)),
         tuple(map(jax_internals.dtype_of, eqn.invars)),

@@ -129,10 +129,16 @@ CALLS = (
     "checkpoint",
     "core_closed_call",
     "composite",
+    "eval_jaxpr",
 )
 """Primitives that do nothing but run a program, by all releases of JAX."""
 
-CUSTOM_RULES = {"custom_jvp_call": "jvp_jaxpr_fun", "custom_vjp_call": "bwd", "custom_vjp_call_jaxpr": "bwd"}
+CUSTOM_RULES = {
+    "custom_jvp_call": "jvp_jaxpr_fun",
+    "custom_vjp_call": "bwd",
+    "custom_vjp_call_jaxpr": "bwd",
+    "call_hi_primitive": "_prim",
+}
 """Calls with a derivative rule of their own, and the parameter that holds the rule."""
 
 PRIMITIVES: tuple[Primitive, ...] = (
