@@ -41,10 +41,10 @@ from harness.drop_in.line_checks import (
     look,
     row_units,
     slope_of,
-    step_aside,
     tree_leaves,
     tree_map,
     unit_of,
+    values_beside,
 )
 from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
@@ -166,28 +166,20 @@ def _doubtful(
     f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, what: str = "outputs"
 ) -> Iterator[Check]:
     """The checks that no look spares, of f and of its derivatives as functions of x and of what they are applied to."""
-    output, (beside, step) = f(x), step_aside(x)
+    output = f(x)
     weights = tree_map(
-        lambda y, moved: np.asarray(drawn_weights(f"order {order}", np.shape(y)) / row_units(y, moved, step)),
+        lambda y, moved: np.asarray(drawn_weights(f"order {order}", np.shape(y)) / row_units(y, moved)),
         output,
-        f(beside),
+        values_beside(f, x, output),
     )
-    size = float(sum(np.sum(np.abs(w * y)) for w, y in tree_leaves(weights, output)))
-
-    def weighted(output: Any) -> float:
-        return float(sum(np.sum(w * y) for w, y in tree_leaves(weights, output)))
-
-    along = _Along(f, x, lambda x: weighted(f(x)), size, what)
+    along = _Along(f, x, weights, what)
     if "rev" in modes:
-        pulled_back = make_vjp(f, x)[0]
-        gradient = pulled_back(weights)
-        multiples = [pulled_back(tree_map(lambda w, k=k: k * w, weights)) for k in MULTIPLES]
-        yield from along.reverse(weights, gradient, multiples)
+        yield from along.reverse(output)
         if order > 1:
             both = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
             yield from _doubtful(both, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}")
     if "fwd" in modes:
-        yield from along.forward(weighted)
+        yield from along.forward(output)
         if order > 1:
             tangent = tree_map(lambda x: np.asarray(drawn_weights(f"tangent {order}", np.shape(x))), x)
             both = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731
@@ -196,27 +188,29 @@ def _doubtful(
 
 @dataclass(frozen=True)
 class _Along:
-    """The checks of a function's outputs, added up with weights.
-
-    Attributes
-    ----------
-    f, x : the function, and where
-    cost : callable
-        The weighted outputs.
-    size : float
-        The sizes of the terms of the cost.
-    what : str
-        What f answers, for a report.
-    """
+    """The checks of a function f at x, whose outputs are added up with weights; `what` it answers is for a report."""
 
     f: Callable[[Any], Any]
     x: Any
-    cost: Callable[[Any], float]
-    size: float
+    weights: Any
     what: str
 
-    def reverse(self, weights: Any, gradient: Any, multiples: Sequence[Any]) -> Iterator[Check]:
+    def cost(self, x: Any) -> float:
+        """The weighted outputs."""
+        return self._weighted(self.f(x))
+
+    def _weighted(self, output: Any) -> float:
+        return float(sum(np.sum(w * y) for w, y in tree_leaves(self.weights, output)))
+
+    def _is_confirmed(self, output: Any, slope: Callable[[Any], Slope | None]) -> bool:
+        size = float(sum(np.sum(np.abs(w * y)) for w, y in tree_leaves(self.weights, output)))
+        return math.isfinite(look(self.cost, self.x, size, slope))
+
+    def reverse(self, output: Any) -> Iterator[Check]:
         """The check of reverse mode, with its answers to `MULTIPLES` of the weights, if a look does not accept it."""
+        pull_back = make_vjp(self.f, self.x)[0]
+        gradient = pull_back(self.weights)
+        multiples = [pull_back(tree_map(lambda w, k=k: k * w, self.weights)) for k in MULTIPLES]
         off = max(  # one that overflows shows nothing
             float(np.max(np.abs(found / k - g), initial=0.0, where=np.isfinite(found)))
             for k, multiple in zip(MULTIPLES, multiples)
@@ -226,26 +220,26 @@ class _Along:
         faults = [wrong(Kind.NOT_LINEAR, mode="reverse")] if off > TOLERATED * largest else []
 
         def check(accuracy: float) -> Report:
-            reported = lambda x: make_vjp(self.f, x)[0](weights)  # noqa: E731
+            reported = lambda x: make_vjp(self.f, x)[0](self.weights)  # noqa: E731
             report = check_gradient(self.cost, self.x, gradient=reported, accuracy=accuracy)
             return disagreeing(report, faults).with_facts(compared("reverse mode", self.what))
 
-        if faults or math.isinf(look(self.cost, self.x, self.size, lambda v: slope_of(gradient, v))):
+        if faults or not self._is_confirmed(output, lambda v: slope_of(gradient, v)):
             yield check, largest
 
-    def forward(self, weighted: Callable[[Any], float]) -> Iterator[Check]:
+    def forward(self, output: Any) -> Iterator[Check]:
         """The check of forward mode, if a look does not accept it."""
 
         def slope(at: Any, tangent: Any, factor: float = 1.0) -> float:
             unit = unit_of(float(np.max(np.abs(v), initial=0.0)) for (v,) in tree_leaves(tangent)) / factor
-            return weighted(make_jvp(self.f, at)(tree_map(lambda v: v / unit, tangent))[1]) * unit
+            return self._weighted(make_jvp(self.f, at)(tree_map(lambda v: v / unit, tangent))[1]) * unit
 
         def reported(direction: Any) -> Slope | None:
             found, *multiples = (slope(self.x, direction, factor) for factor in (1.0, *MULTIPLES))
             is_linear = all(abs(each - found) <= TOLERATED * abs(found) for each in multiples if math.isfinite(each))
             return Slope(found, [abs(found)]) if is_linear else None
 
-        if math.isinf(look(self.cost, self.x, self.size, reported)):
+        if not self._is_confirmed(output, reported):
             fact = compared("forward mode", self.what)
             yield lambda accuracy: self._check_forward(slope, accuracy).with_facts(fact), 0.0
 

@@ -112,7 +112,8 @@ class Fallback:
         except NothingToCheck:
             return self.ask()
         except Exception as error:  # noqa: BLE001  whatever the caller's function raises, the original need not
-            return self.ask_original(cannot_run(error))
+            message = message_of(error).rstrip(".")
+            return self.ask_original([doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message)])
         for result in results:
             if result.outcome is Outcome.WRONG and result.report:
                 return self.refuse(result.report)
@@ -170,7 +171,7 @@ def check_within(
         off = max((pair.difference for pair in report.pairs), default=math.inf)
         is_numbers = not any(fact.severity == Severity.WRONG for fact in report.facts)
         if is_numbers and off <= accuracy * size:
-            return Result(Outcome.RIGHT)
+            return Result(Outcome.RIGHT, report=report)
         is_near = (is_numbers and off <= LIBRARY * size) or (
             accuracy < LIBRARY and check(LIBRARY).verdict != "disagree"
         )
@@ -210,11 +211,6 @@ def refusal(kind: type[Exception], report: Report) -> Exception:
     error = kind(str(report))
     error.report = report  # pyright: ignore[reportAttributeAccessIssue]
     return error
-
-
-def cannot_run(error: BaseException) -> tuple[Fact]:
-    """The doubt where a check raises an error."""
-    return (doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message_of(error).rstrip(".")),)
 
 
 def compared(derivative: str, outputs: str = "", beside: str = "") -> Fact:

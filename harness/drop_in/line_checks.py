@@ -110,16 +110,17 @@ def distance_of_slope(
     return distance if distance <= allowed and bend <= JUMP * scale else math.inf
 
 
-def row_units(here: Any, moved: Any, step: float) -> np.ndarray:
-    """What the entries of an output are divided by, so that none hides in the rounding of others: how far each moves.
+def row_units(here: Any, moved: Any) -> np.ndarray:
+    """What the entries of an output are divided by, so that none hides in the rounding of others.
 
-    Powers of two; ones where the entries move by amounts that are not far apart. An entry that hardly moves has one
-    that keeps its rounding below the others' slopes, and one that is 0 throughout has the smallest.
+    That is how far each moves in a look's first step, as a power of two; ones where the entries move by amounts that
+    are not far apart. An entry that hardly moves has one that keeps its rounding below the others' slopes, and one that
+    is 0 throughout has the smallest.
     """
     if np.shape(here) != np.shape(moved) or np.size(here) < 2:
         return np.ones(np.shape(here))
     with np.errstate(all="ignore"):
-        moves = np.maximum(np.abs(moved - here) / step, STILL * np.abs(here))
+        moves = np.maximum(np.abs(moved - here) / SCALES[0].step, STILL * np.abs(here))
     known = np.isfinite(moves) & (moves > 0.0)
     smallest, largest = np.min(moves, initial=np.inf, where=known), np.max(moves, initial=0.0, where=known)
     if not known.any() or largest <= APART * smallest:
@@ -203,11 +204,13 @@ def unit_of(sizes: Iterable[float]) -> float:
     return float(np.ldexp(1.0, np.frexp(max(sizes, default=1.0))[1]))
 
 
-def step_aside(x: Any) -> tuple[Any, float]:
-    """A point beside x, an array or a tree of arrays, in a random direction, and the step to it."""
+def values_beside(f: Callable[[Any], Any], x: Any, here: Any) -> Any:
+    """What f answers one step from x, an array or a tree of arrays; `here`, its answer at x, where it raises."""
     wide = SCALES[0]
-    direction = tree_map(lambda leaf: _direction(np.asarray(leaf, dtype=float), wide), x)
-    return _moved(x, direction, wide.step), wide.step
+    try:
+        return f(_moved(x, tree_map(lambda leaf: _direction(np.asarray(leaf, dtype=float), wide), x), wide.step))
+    except Exception:  # noqa: BLE001  outside of the domain, perhaps
+        return here
 
 
 def _moved(x: Any, direction: Any, step: float) -> Any:

@@ -25,7 +25,7 @@ from harness.drop_in.fallback import (
     quietly,
     refusal,
 )
-from harness.drop_in.line_checks import check_along, look, row_units, slope_of, step_aside
+from harness.drop_in.line_checks import check_along, look, row_units, slope_of, values_beside
 from harness.exit_codes import InconclusiveGradient
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
@@ -161,7 +161,7 @@ def check_minimize(
     """
     args = args if isinstance(args, tuple) else (args,)
     x0 = _vector(x0)
-    gradient = _gradient_of_both(fun) if jac is True else jac
+    gradient = (lambda x, *args: fun(x, *args)[1]) if jac is True else jac
     if not callable(gradient):
         raise TypeError(f"jac must be callable as jac(x, *args), or True where fun answers both, not {jac!r}")
     reports = [check_gradient(fun, x0, jac=jac, args=args, accuracy=ACCURATE)]
@@ -199,7 +199,8 @@ def check_least_squares(
     """
     args, more = args if isinstance(args, tuple) else (args,), dict(kwargs or {})
     x0 = _vector(x0)
-    values, (beside, step) = np.ravel(fun(x0, *args, **more)), step_aside(x0)
+    values = np.ravel(fun(x0, *args, **more))
+    beside = values_beside(lambda x: np.ravel(fun(x, *args, **more)), x0, values)
     size = values.size
 
     def weighted(x: np.ndarray, w: np.ndarray) -> float:
@@ -217,7 +218,7 @@ def check_least_squares(
     if not callable(jac):
         raise TypeError(f"jac must be callable as jac(x, *args, **kwargs), not {jac!r}")
     _of_shape("jac", jac(x0, *args, **more), (size, x0.size))
-    w = _direction(size) / row_units(values, np.ravel(fun(beside, *args, **more)), step)
+    w = _direction(size) / row_units(values, beside)
     v = _direction(x0.size)
     whole = check(w)
     if size > 1:
@@ -252,10 +253,6 @@ def _vector(x0: Any) -> np.ndarray:
 def _row(gradient: Any) -> Any:
     """A Jacobian of one row as the gradient that it is."""
     return gradient[0] if isinstance(gradient, np.ndarray) and gradient.ndim == 2 and len(gradient) == 1 else gradient
-
-
-def _gradient_of_both(fun: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x, *args: fun(x, *args)[1]
 
 
 def _of_shape(name: str, matrix: Any, shape: tuple[int, int]) -> Any:

@@ -87,7 +87,7 @@ class WeightedCost:
         self.what = what
         self.weights = random_like(self.outputs, "weights")
         if len(beside) == len(self.found):
-            rows = (row_units(_array(self.found[k]), _array(beside[k]), SCALES[0].step) for k in self.chosen)
+            rows = (row_units(_array(self.found[k]), _array(beside[k])) for k in self.chosen)
             self.weights = [w / torch.as_tensor(units).to(w.device) for w, units in zip(self.weights, rows)]
 
     def _outputs_beside(self) -> list[Any]:

@@ -10,6 +10,7 @@ pytest.importorskip("autograd", reason="autograd is not installed: pip install '
 
 import autograd.numpy as anp
 from autograd.extend import defjvp, defvjp, primitive
+from autograd.tracer import getval
 
 from harness.drop_in import InconclusiveGradient
 from harness.drop_in.autograd import check_grads
@@ -17,7 +18,15 @@ from harness.facts.kinds import Kind
 
 X = np.random.default_rng(1).normal(size=(2, 3))
 
+
+def raises_elsewhere(x):
+    if np.abs(getval(x) - 1.5).max() > 1e-4:
+        raise ValueError("outside of the domain")
+    return anp.array([anp.sin(x), anp.cos(x)])
+
+
 RIGHT = {
+    "a function that raises elsewhere": (raises_elsewhere, 0, (np.full(2, 1.5),)),
     "one argument": (anp.tanh, 0, (X,)),
     "two": (anp.dot, (0, 1), (X, X.T)),
     "the second": (lambda a, b: a * anp.sin(b), 1, (X, X)),
