@@ -209,10 +209,9 @@ def _bundled(node: ast.FunctionDef, name: str) -> dict[Key, str]:
                             items[Key("place", place)] = target
     places = sorted(key.at for key in items if isinstance(key.at, int))
     is_whole = len({key.kind for key in items}) == 1 and places == list(range(len(places))) and len(places) != 1
-    attributes = [str(key.at) for key in items if key.kind == "attribute"]
-    is_array = any(hasattr(np.ndarray, attribute) or role_of(name) for attribute in attributes)
+    is_array = any(hasattr(np.ndarray, str(key.at)) for key in items if key.kind == "attribute")
     holds = {role_of(item) for item in items.values()} - {None, *PARTS_OF_THETA}
-    is_bundle = is_whole and holds and not is_array and role_of(name) != "sizes" and name != "self"
+    is_bundle = is_whole and holds and not is_array and role_of(name) != "sizes"
     return items if is_bundle and all(map(str.isidentifier, items.values())) else {}
 
 

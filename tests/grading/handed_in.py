@@ -987,6 +987,9 @@ RIGHT: dict[str, str | Files] = {
             head=f"def nnCost(nn_params, X, y, cfg):\n    lambda_ = cfg.lam\n{TAKEN} = cfg.n_in, cfg.n_hidden, cfg.n_out\n"
         )
     ),
+    "everything-in-an-object.py": plain(
+        edition(head=f"def nnCost(p, X, y):\n    nn_params, lambda_ = p.theta, p.lam\n{TAKEN} = p.sizes\n")
+    ),
     "options-by-keyword.py": plain(
         edition(
             head=f"def nnCost(nn_params, **options):\n    X, y, lambda_ = options['X'], options['y'], options.get('lam', 0)\n{TAKEN} = options['sizes']\n"
