@@ -19,6 +19,7 @@ from reference.traced.random_rounding import (
     EquationRounding,
     Noise,
     is_rounded_in_some_order,
+    is_short,
     round_partial_sums,
     rounded,
     rounding_of,
@@ -37,6 +38,9 @@ class Run:
         Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
     trusted : predicate of equations
         Custom rules and primitives that are taken as they are.
+    pivot : float
+        Stands for a pivot that is zero, beside the matrix. Some functions of the factors are smooth where the factors
+        are not, such as a determinant; any small number will do then.
     phases : Generator, optional
         Turns the free phases of complex vectors at random.
     is_unlimited : bool
@@ -52,6 +56,7 @@ class Run:
         rounding: np.random.Generator | None = None,
         coarsest: float = UNIT_ROUNDOFF["float64"],
         trusted: Callable[[Equation], bool] = lambda _: False,
+        pivot: float = 0.0,
         phases: np.random.Generator | None = None,
         *,
         is_unlimited: bool = False,
@@ -59,7 +64,7 @@ class Run:
         is_in_branch: bool = False,
     ):
         self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
-        self.phases = phases
+        self.pivot, self.phases = pivot, phases
         self.is_unlimited, self.looks_through = is_unlimited, looks_through
         self.is_in_branch = is_in_branch
         self.observed: dict[str, dict[str, None]] = {}
@@ -160,19 +165,22 @@ class Run:
         how: EquationRounding,
     ) -> Sequence[Increment]:
         """Outputs rounded at random, and their partial sums."""
-        primitive = equation.primitive
+        primitive, unit = equation.primitive, how.partial_sums
         find = primitive.rounding.is_inexact if primitive.rounding else None
-        is_inexact = None
-        if find and all(np.asarray(x.value).dtype.kind == "f" for x in operands):
-            is_inexact = lambda: find(*[x.value for x in operands])  # noqa: E731  costs time, and is rarely needed
-        sizes, unit = 0.0, how.partial_sums
+        values, sizes, is_inexact = [np.asarray(x.value) for x in operands], 0.0, None
+        if find and all(x.dtype.kind == "f" for x in values):
+            is_inexact = lambda: find(*values)  # noqa: E731  costs time, and is rarely needed
         if unit and primitive.rule:
-            sizes = primitive.rule(Run(), equation, *[constant(_size(x.value)) for x in operands]).value
-            terms = [np.asarray(x.value) for x in operands if is_floating(x.value)]
-            is_inexact = lambda: is_rounded_in_some_order(terms, sizes, unit)  # noqa: E731  costs time, too
+            sizes = primitive.rule(Run(), equation, *[constant(_size(x)) for x in values]).value
+            # in float64, few sums have so few bits by chance
+            if "c" not in equation.kinds and unit > UNIT_ROUNDOFF["float64"]:
+                terms = [x for x in values if is_floating(x)]
+                is_inexact = lambda: is_rounded_in_some_order(terms, sizes, unit)  # noqa: E731  costs time, too
         outputs = [rounded(x, h, self._noise, is_inexact) for x, h in zip(outputs, how.results)]
         if unit and primitive.rule:
             value = round_partial_sums(outputs[0].value, sizes, unit, self._noise)
+            if is_inexact and is_short(outputs[0].value, unit).any():  # so are the partial sums of an exact one
+                value = np.where(is_inexact(), value, outputs[0].value)
             outputs = [Increment(value, outputs[0].change)]
         return outputs
 

@@ -187,7 +187,7 @@ def _moved(array: Any, unit: float, size: float, noise: Noise, is_inexact: Calla
         return array + (scale * noise(array.shape) + 1j * (scale * noise(array.shape)))
     if array.dtype.kind != "f":
         return array
-    exact = has_few_bits(array, _exact_bits(unit))
+    exact = is_short(array, unit)
     some_are = np.count_nonzero(exact)
     if some_are:
         exact = exact & ~is_inexact() if is_inexact else exact
@@ -198,6 +198,11 @@ def _moved(array: Any, unit: float, size: float, noise: Noise, is_inexact: Calla
     else:
         moved = array * (1.0 + size * unit * noise(array.shape))
     return np.where(exact, array, moved) if some_are else moved
+
+
+def is_short(array: Any, unit: float) -> Any:
+    """Which float64 numbers have as few significant bits as those of a type with unit roundoff u."""
+    return has_few_bits(np.asarray(array), _exact_bits(unit))
 
 
 @cache

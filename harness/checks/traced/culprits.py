@@ -16,10 +16,15 @@ import numpy as np
 from harness.checks.traced.derivative_case import INCREMENTS, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
 from harness.checks.traced.derivative_subject import find_mistakes
-from harness.checks.traced.equations_met import Operands, meet_equations
+from harness.checks.traced.equations_met import (
+    Operands,
+    count_closed_over,
+    isolate,
+    meet_equations,
+    reaching_cotangents,
+)
 from harness.checks.traced.function_values import find_unsound_modes, find_values_changed_by_modes
 from harness.checks.traced.jax_modes import MODES
-from harness.checks.traced.lone_equations import count_closed_over, isolate, reaching_cotangents
 from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
@@ -295,8 +300,8 @@ def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:
         if equation.name not in CUSTOM_RULES or is_rule_of_jax(equation):
             return None
         broken, values = find_unsound_modes(comparison), find_values_changed_by_modes(comparison)
-        hidden = [*broken, *values][:1]
-        return _name(equation, 0.0, _as_notes(hidden), hands_on_value=not broken) if hidden else None
+        hidden = [replace(fact, severity=Severity.NOTE) for fact in [*broken, *values][:1]]
+        return _name(equation, 0.0, hidden, hands_on_value=not broken) if hidden else None
     pair, look = comparison.disagreeing[0], comparison.look
     wrong = next(answer for answer in comparison.answers if answer.name in (pair.first, pair.second))
     right = next(answer for answer in comparison.answers if answer.name == INCREMENTS)
@@ -310,10 +315,6 @@ def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:
     in_float64 = bool((masks.get(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
     mistakes = () if is_directional else find_mistakes(look.coordinates, wrong, right, pair.at_odds)
     return replace(_name(equation, off, mistakes), in_float64=in_float64)
-
-
-def _as_notes(facts: Sequence[Fact]) -> list[Fact]:
-    return [replace(fact, severity=Severity.NOTE) for fact in facts]
 
 
 # -- equations and the calls between them -----------------------------------------------------------------------------

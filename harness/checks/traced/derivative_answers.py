@@ -159,7 +159,12 @@ def _answer(
         own, increments = tuple(_select(a, plan.examined) for a in own), _select(increments, plan.examined)
         alone = Estimate(*(x[:, plan.examined] for x in known))
         coordinates = coordinates.select(plan.examined)
-    judged, derivatives, replaced, sides = list(own), {}, {}, point.combinations.sides_per_output(true.sides)
+    judged, derivatives, replaced, sides = (
+        list(own),
+        {},
+        {},
+        Sides(*point.combinations.per_output(Estimate(*true.sides))),
+    )
     for i, answer in enumerate(own):
         # in a coarse type, compare the rule's evaluation in float64 wherever it decides more
         runs = comparable_runs(reports[answer.name], true.slopes.obstacles, coarsest)

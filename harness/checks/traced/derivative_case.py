@@ -140,9 +140,10 @@ class Point:
 
     @property
     def own_terms(self) -> np.ndarray:
-        """The same by what rounding moves alone: (combinations, inputs)."""
+        """The same by what rounding moves alone, and of many inputs the share of each: (combinations, inputs)."""
         spread = self.error - floor_of(self.expected, self.case.outputs.blocks, self.program.coarsest)
-        return terms_over_arguments(self.combinations.rows, self.expected, spread, self.program)
+        terms = terms_over_arguments(self.combinations.rows, self.expected, spread, self.program)
+        return terms / (self.case.inputs.size if self.case.is_large else 1)
 
     @property
     def is_outside(self) -> np.ndarray:

@@ -23,14 +23,16 @@ from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
 from harness.checks.traced.many_inputs import (
     SAMPLED_BESIDE_WHOLE,
     DirectionalDerivatives,
+    Everywhere,
+    compare_everywhere,
     compare_random_directions,
+    gradient_by_primals,
     locate_error,
     sample_inputs,
 )
 from harness.checks.traced.program_at_point import Obstacles, differences
 from harness.checks.traced.real_coordinates import Coordinates, Estimate
 from harness.checks.traced.reported_derivatives import Reported, ask_modes, comparable_runs, report_reference
-from harness.checks.traced.whole_gradient import Everywhere, compare_everywhere, gradient_by_primals
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare, compare_all

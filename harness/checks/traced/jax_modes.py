@@ -23,7 +23,6 @@ from reference.arithmetics.increments import Increment, constant
 from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
 from reference.traced.decisions import Turned, Watched
-from reference.traced.eager_run import InOwnTypes
 from reference.traced.equations import Program, iterates, lifted, unit_roundoff
 from reference.traced.interpreter import Run
 from reference.traced.rule_origins import whose
@@ -205,20 +204,19 @@ class Mode:
 
     # -- the same program by the interpreter --------------------------------------------------------------------------
 
-    def _numbers(self, vectors: np.ndarray) -> list[np.ndarray]:
-        return [lifted(x) for x in (*self.leaves, *self._arrays(vectors))]
+    def _numbers(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [lifted(x) for x in (*self.leaves, *arrays)]
 
-    def _interpret(self, numbers: Sequence[np.ndarray], count: int, run: Run) -> np.ndarray:
-        return self._vectors([y.value for y in run(self.traced(count).program, *map(constant, numbers))])
-
-    def by_numpy(self, vectors: np.ndarray, run: Run | None = None) -> np.ndarray:
-        """The products by a run of the interpreter, (count, size)."""
-        return self._interpret(self._numbers(vectors), len(vectors), run or Run())
+    def by_numpy(self, vectors: np.ndarray, run: Run | None = None, *, is_wide: bool = False) -> np.ndarray:
+        """The products by a run of the interpreter, (count, size); of wide vectors, which are not rounded first."""
+        arrays = self.given.wide_arrays if is_wide else self.given.arrays
+        numbers = map(constant, self._numbers(arrays(vectors, conjugate=self._is_reverse)))
+        return self._vectors([y.value for y in (run or Run())(self.traced(len(vectors)).program, *numbers)])
 
     def results_of_ones(self, run: Run) -> list[Increment]:
         """The results of a run of a program that was traced already, for vectors of ones."""
         count, traced = next(iter(self._traced.items()))
-        return run(traced.program, *map(constant, self._numbers(np.ones((count, self.given.size)))))
+        return run(traced.program, *map(constant, self._numbers(self._arrays(np.ones((count, self.given.size))))))
 
     @np.errstate(all="ignore")
     def bound(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -226,7 +224,11 @@ class Mode:
 
         def bound(part: np.ndarray) -> np.ndarray:
             program = self.traced(len(part)).program
-            bounds = None if iterates(program) else bound_of_values(program, self._numbers(part), self.coarsest)
+            bounds = (
+                None
+                if iterates(program)
+                else bound_of_values(program, self._numbers(self._arrays(part)), self.coarsest)
+            )
             if bounds is None:
                 return np.full((len(part), self._reported.size), np.inf)
             return np.abs(self._vectors(bounds))
@@ -234,11 +236,14 @@ class Mode:
         return self._in_passes(bound, vectors, None if weights is None else np.abs(weights))
 
     @np.errstate(all="ignore")
-    def rounded(self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """The products by the interpreter, rounded at random if a generator is given."""
-        run = Run(rng, self.coarsest)
+    def by_run(self, run: Run, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """The products by a run of the interpreter, in passes."""
         with _refuse_missing_modes():  # XLA leaves out what nobody reads, and with it what JAX lacks
             return self._in_passes(lambda part: self.by_numpy(part, run), vectors, weights)
+
+    def rounded(self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """The products by the interpreter, rounded at random if a generator is given."""
+        return self.by_run(Run(rng, self.coarsest), vectors, weights)
 
     @np.errstate(all="ignore")
     def rounded_in_range(
@@ -255,22 +260,10 @@ class Mode:
         return self._in_passes(product, vectors, weights)
 
     @np.errstate(all="ignore")
-    def in_own_types(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """The products by the interpreter, every result rounded to its own type."""
-        run = InOwnTypes()
-        with _refuse_missing_modes():
-            return self._in_passes(lambda part: self.by_numpy(part, run), vectors, weights)
-
-    @np.errstate(all="ignore")
     def in_float64(self, run: Run, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """The products by a run in float64, of vectors that are not rounded to the program's types."""
-
-        def product(part: np.ndarray) -> np.ndarray:
-            exact = self.given.wide_arrays(part, conjugate=self._is_reverse)
-            return self._interpret([lifted(x) for x in (*self.leaves, *exact)], len(part), run)
-
         with _refuse_missing_modes():
-            return self._in_passes(product, vectors, weights)
+            return self._in_passes(lambda part: self.by_numpy(part, run, is_wide=True), vectors, weights)
 
     # -- solvers that stop at a tolerance -----------------------------------------------------------------------------
 

@@ -185,10 +185,6 @@ class Combinations:
         weights = self.cotangents[:, None]
         return Estimate((estimate.derivative / weights).ravel(), (estimate.error / np.abs(weights)).ravel())
 
-    def sides_per_output(self, sides: Sides) -> Sides:
-        """Both sides in the same way."""
-        return Sides(*self.per_output(Estimate(*sides)))
-
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +27,7 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.eager_run import InOwnTypes
 from reference.traced.equations import unit_roundoff
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import COARSE
@@ -173,13 +173,19 @@ def _bound(
     if not is_borrowed and not is_right(products.derivative) and is_right(mode.rounded(None, *request)):
         # XLA without its slow passes may compute a number twice, with other roundings; with them, as for a caller
         products = _products(point, mode, request, quickly=False)
-        is_compiled_right = is_right(products.derivative) or not is_right(mode.in_own_types(*request))
+        is_compiled_right = is_right(products.derivative) or not is_right(mode.by_run(InOwnTypes(), *request))
     runs, unit = None, point.program.coarsest
     # of many inputs, only where a rule's formula may be compared more closely in float64
-    tolerance = MEANT.get(point.program.precision, 0.0) * largest_in_block(products.derivative.ravel(), scope.blocks)
-    decides = is_borrowed or (point.case.is_large and bool((bound.error.ravel() <= tolerance).all()))
+    flat = products.derivative.ravel()
+    tolerance = MEANT.get(point.program.precision, 0.0) * largest_in_block(flat, scope.blocks)
+    total = bound.error.ravel() + floor_of(flat, scope.blocks, unit)
+    decides = is_borrowed or (point.case.is_large and bool((total <= tolerance).all()))
     if not decides and unit > UNIT_ROUNDOFF["float64"]:
-        is_enough = partial(_is_covered, bound.error, true, scope, unit)
+
+        def is_enough(runs: np.ndarray) -> bool:  # to be the increments' answer, beside its error
+            estimate = estimate_in_float64(runs, bound.error, unit)
+            return scope.covers(true.error + estimate.error, np.abs(estimate.derivative - true.derivative))
+
         runs = evaluate_in_float64(mode, request, point.program.traced, point.case.seed, is_enough)
     estimate = Estimate(products.derivative, bound.error)
     linearity = _find_linearity(point, mode, request, products, estimate, scope.blocks)
@@ -187,12 +193,6 @@ def _bound(
         is_linear = linearity.is_linear and _is_linear_in_float64(point, mode, request, runs[0], bound.error, scope)
         linearity = linearity._replace(is_linear=is_linear)
     return Reported(mode.name, estimate, bound.kinds, runs, by_solvers, linearity, is_compiled_right)
-
-
-def _is_covered(error: np.ndarray, true: Estimate, scope: Scope, unit: float, runs: np.ndarray) -> bool:
-    """Whether the evaluation in float64, beside its error, is the increments' answer."""
-    estimate = estimate_in_float64(runs, error, unit)
-    return scope.covers(true.error + estimate.error, np.abs(estimate.derivative - true.derivative))
 
 
 @np.errstate(all="ignore")

@@ -1,7 +1,6 @@
 """check_derivatives: one table of functions, right and wrong, with their verdicts and the kinds of facts found."""
 
 import itertools
-import tracemalloc
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -72,19 +71,9 @@ CASES = {
     "bfloat16": (lambda x: jnp.sin(x) * x, (jnp.asarray(X, BF16),), AGREE, (Kind.FLOAT64_EVALUATION,)),
     "complex": (lambda z: jnp.abs(jnp.fft.fft(z)) ** 2, (X + 1j * X[::-1],), AGREE, (Kind.COMPLEX_CONVENTION,)),
     "a Python number": (lambda x: x * x, (3.0,), AGREE, ()),
-    "an output of which a part is empty": (lambda x: jnp.split(x, [2, 2]), (X,), AGREE, ()),
     "an argument that is empty": (lambda x, e: jnp.sum(x**2) + jnp.sum(e), (X, np.zeros((0, 3))), AGREE, ()),
-    "a fold in bfloat16": (
-        lambda x: jax.lax.reduce(x, jnp.asarray(0, x.dtype), jax.lax.add, (0, 1)), (jnp.asarray(A, BF16),), AGREE, (),
-    ),
     "a kink that is seen from one side": (lambda x: jnp.where(x >= 0.0, 2.0 * x, x), (ZEROS,), AGREE, (Kind.KINK,)),
     "a kink by an index": (lambda x: x * jnp.asarray(X)[(x >= 0.0).astype(int)], (ZEROS,), AGREE, (Kind.KINK,)),
-    "a row added to one entry": (lambda x: jax.lax.add(np.ones((1, 3)), x), (np.ones((1, 1)),), AGREE, ()),
-    "axes read in another order": (lambda x: jax.lax.reshape(x, (2, 8), (1, 0)) * jnp.arange(8.0), (A,), AGREE, ()),
-    "integers and None beside": (lambda x, n, nothing: x[n] ** 2, (X, 2, None), AGREE, ()),
-    "complex, by its convention": (lambda z: jnp.sum(jnp.abs(z) ** 2), (X + 1j,), AGREE, ()),
-    "sums that cancel in float32": (lambda x: jnp.sum(jnp.sin(x)), (jnp.linspace(-1, 1, 40),), AGREE, ()),
-    "below the step": (lambda x: jnp.log(x), (np.array([1e-200]),), AGREE, ()),
     "what is printed": (printing, (X,), AGREE, (Kind.CALLBACK,)),
     # wrong rules
     "1e-9 in one term": (
@@ -92,20 +81,9 @@ CASES = {
         (Kind.WRONG_RULE, Kind.MODE_MISSING),
     ),
     "dropped cotangent": (rule(jnp.sin, lambda x, g: jnp.cos(x)), (X,), DISAGREE, (Kind.COTANGENT_DROPPED,)),
-    "squared cotangent": (rule(jnp.sin, lambda x, g: g * g * jnp.cos(x)), (X,), DISAGREE, (Kind.COTANGENT_TWICE,)),
     "sum for mean": (rule(jnp.mean, lambda x, g: g * jnp.ones_like(x)), (X,), DISAGREE, (Kind.FACTOR,)),
-    "missing transpose": (rule(lambda x: A @ x, lambda x, g: A @ g), (X[:4],), DISAGREE, (Kind.TRANSPOSE_MISSING,)),
-    "sign on one branch": (rule(jnp.abs, lambda x, g: g * 1.0), (X,), DISAGREE, (Kind.SIGN,)),
     "clip as identity": (rule(lambda x: jnp.clip(x, -0.1, 0.1), lambda x, g: g), (X,), DISAGREE, ()),
     "NaN": (rule(jnp.sin, lambda x, g: g * jnp.nan), (X,), DISAGREE, (Kind.NOT_FINITE,)),
-    "a dtype lost": (
-        rule(jnp.sin, lambda x, g: (g.astype("float32") * jnp.cos(x.astype("float32"))).astype(float)), (X,), DISAGREE,
-        (Kind.WRONG_RULE,),
-    ),
-    "the other convention": (
-        rule(lambda z: jnp.sum(jnp.abs(z) ** 2).astype(float), lambda z, g: 2.0 * g * z), (X + 1j,), DISAGREE,
-        (Kind.CONJUGATE,),
-    ),
     # what f does beside its value
     "a state of its own": (stateful, (X,), DISAGREE, (Kind.NOT_REPEATABLE,)),
     "a state of a callback": (counted, (X,), DISAGREE, (Kind.NOT_REPEATABLE,)),
@@ -115,13 +93,7 @@ CASES = {
     "zero times NaN is NaN": (jnp.arcsin, (np.array([0.5, 1.2]),), INCONCLUSIVE, (Kind.VALUE_NOT_FINITE,)),
     "squares overflow": (jnp.linalg.norm, (np.array([3e200, 4e200]),), INCONCLUSIVE, (Kind.VALUE_NOT_FINITE,)),
     "at a jump": (jnp.floor, (np.array([1.0, 0.5]),), INCONCLUSIVE, (Kind.NO_SLOPE,)),
-    "between two constants": (lambda x: jnp.where(x >= 0, 1.0, 0.0), (ZEROS,), INCONCLUSIVE, (Kind.NO_SLOPE,)),
-    "at a step that is odd": (jnp.sign, (ZEROS,), INCONCLUSIVE, (Kind.NO_SLOPE,)),
     "where a count changes": (lambda x: jnp.sum(x >= 0.0) + 0.0 * x, (ZEROS,), INCONCLUSIVE, (Kind.NO_SLOPE,)),
-    "where an index changes": (
-        lambda x: jnp.asarray(X)[(x >= 0.0).astype(int)], (ZEROS,), INCONCLUSIVE, (Kind.NO_SLOPE,),
-    ),
-    "where a branch changes": (switching, (ZEROS,), INCONCLUSIVE, (Kind.NO_SLOPE,)),
     "a slope without a limit": (jnp.cbrt, (0.0,), INCONCLUSIVE, (Kind.SLOPE_WITHOUT_LIMIT,)),
     "a slope that grows like a logarithm": (by_log, (np.zeros(1),), INCONCLUSIVE, (Kind.NO_SLOPE,)),
     "too small for any step": (
@@ -135,11 +107,7 @@ CASES = {
     "passed on to what ignores it": (
         lambda x, y: jax.jit(lambda a, b: jnp.sin(b))(x, y), (X, X), AGREE, (Kind.UNUSED_ARGUMENT,),
     ),
-    "used, and of no effect here": (
-        lambda x, y: jnp.sum(jnp.maximum(x - 9.0, 0.0) * y), (X, X), AGREE, (Kind.ZERO_DERIVATIVE,),
-    ),
     "many, of no effect": (lambda x: jnp.sum(0.0 * x), (np.linspace(-1, 1, 1200),), AGREE, (Kind.ZERO_DERIVATIVE,)),
-    "many, of which one counts": (lambda x: x[1077], (np.linspace(-1, 1, 1200),), AGREE, ()),
     "many, in forward mode alone": (looping, (np.linspace(0.1, 1, 1200),), INCONCLUSIVE, (Kind.NOTHING_TO_DECIDE,)),
     "NaN was given": (lambda x, y: x["a"] * y, ({"a": np.array([1.0, np.nan])}, 2.0), INCONCLUSIVE, (Kind.NAN_GIVEN,)),
 }  # fmt: skip
@@ -259,18 +227,6 @@ def test_what_runs_in_the_callers_32_bits_alone_is_checked_in_these(args):
         check_derivatives(f, *args)
 
 
-def test_any_error_in_64_bits_that_the_check_switched_on_has_it_try_32():
-    def narrow(x):
-        if x.dtype == jnp.float64:
-            raise ValueError("the state is float32")
-        return jnp.sin(x)
-
-    with jax.enable_x64(False):
-        report = check_derivatives(narrow, np.array([0.3, 0.7]))
-    assert report.verdict == "agree"
-    assert Kind.IN_32_BITS in report.kinds
-
-
 def test_tridiagonal_systems_in_float32_are_decided():
     band, right = jnp.asarray(X[:4], "float32"), jnp.asarray(A[:, :2], "float32")
     assert check_derivatives(jax.lax.linalg.tridiagonal_solve, band, band + 4.0, band, right).verdict == "agree"
@@ -311,17 +267,6 @@ def test_a_kink_is_where_the_slopes_on_both_sides_differ(f, is_kink):
     assert (Kind.KINK in report.kinds) == is_kink
 
 
-@pytest.mark.more
-def test_memory_does_not_grow_with_the_number_of_parameters_times_that_of_directions():
-    weights = np.linspace(-1.0, 1.0, 100_000, dtype=np.float32)
-    tracemalloc.start()
-    report = check_derivatives(lambda w: jnp.sum(jnp.tanh(w) ** 2), weights)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert report.verdict == "agree"
-    assert peak < 300e6, peak  # a pass holds 160 MB
-
-
 def test_progress_is_shown_for_each_source(monkeypatch):
     seen = []
 
@@ -350,8 +295,3 @@ def test_what_is_no_rounding_is_wrong_where_all_cancels():
     wrong = jax.custom_jvp(lambda x: jnp.var(x))
     wrong.defjvp(lambda p, t: (jnp.var(*p), jax.jvp(jnp.var, p, t)[1] + 1e-11 * jnp.sum(t[0])))
     assert check_derivatives(wrong, np.ones(3)).verdict == "disagree"
-
-
-def test_culprits_and_their_mistakes_are_data():
-    (culprit,) = check_derivatives(CASES["sum for mean"][0], X).to_dict()["details"]["culprits"]
-    assert culprit["mistakes"][0]["kind"] == "factor"

@@ -20,7 +20,6 @@ def narrow(dtype):
 MISTAKES = {
     "dropped": (rule(jnp.sin, lambda x, g: jnp.cos(x)), Kind.COTANGENT_DROPPED, {}),
     "dropped, one output": (rule(lambda x: jnp.sum(jnp.sin(x)), lambda x, g: jnp.cos(x)), Kind.COTANGENT_DROPPED, {}),
-    "squared": (rule(jnp.sin, lambda x, g: g * g * jnp.cos(x)), Kind.COTANGENT_TWICE, {}),
     "transpose": (rule(lambda x: A @ x, lambda x, g: A @ g), Kind.TRANSPOSE_MISSING, {"conjugated": False}),
     "factor": (rule(lambda x: jnp.mean(x**2), lambda x, g: 2.0 * g * x), Kind.FACTOR, {"factor": 6.0}),
     "stopped": (rule(jnp.sin, lambda x, g: jax.lax.stop_gradient(0.0 * g)), Kind.ZERO, {}),
@@ -45,7 +44,6 @@ MISTAKES = {
         Kind.REGULARISER,
         {"multiple": 3.0},
     ),
-    "float32": (narrow("float32"), Kind.LOST_DTYPE, {"type": "float32"}),
     "bfloat16": (narrow("bfloat16"), Kind.LOST_DTYPE, {"type": "bfloat16"}),
 }
 
@@ -66,7 +64,6 @@ EDGES = {
     "one branch": (X, jnp.abs, lambda x, g: g, ("<", "0")),
     "one number": ([0.0, 0.0, 0.0, 2.0, 3.0, 0.7], jnp.sin, lambda x: x == 0.0, ("=", "0")),
     "zero and less": ([0.0, -2.0, -1.0, 2.0, 3.0, 0.7], jnp.sin, lambda x: x <= 0.0, ("<=", "0")),
-    "zero and more": ([0.0, -2.0, -1.0, 2.0, 3.0, 0.7], jnp.sin, lambda x: x >= 0.0, (">=", "0")),
     "numbers nearby": ([2.7101, 2.71, 2.7102, 2.7104, 2.7105], jnp.sin, lambda x: x < 2.7103, ("<", "2.7104")),
 }
 
@@ -214,7 +211,6 @@ NOT = {
         Kind.TRANSPOSE_MISSING,
     ),
     "errors on both sides": (rule(jnp.sin, lambda x, g: g * jnp.cos(x).at[:2].mul(2.0)), Kind.ONE_BRANCH),
-    "zeros": (rule(jnp.sin, lambda x, g: 0.0 * g), Kind.COTANGENT_DROPPED),
     "zeros beside a factor": (
         rule(lambda x: jnp.maximum(x, 0.0) ** 2, lambda x, g: 4.0 * g * jnp.maximum(x, 0.0)),
         Kind.ONE_BRANCH,

@@ -14,7 +14,6 @@ from functions_of_jax import facts, rule
 
 from harness import check_derivatives
 from harness.facts.kinds import Kind
-from reference.jax_settings import devices_of
 from reference.traced.primitives.contractions import units_of
 
 F16 = jax.lax.DotAlgorithmPreset.F16_F16_F16  # which CPUs have, too
@@ -94,22 +93,16 @@ def test_nothing_is_said_of_the_one_device_that_there_is():
 
 UNITS = {
     "a CPU": (None, "float32", "cpu", (0.0, 0.0)),
-    "a CPU, told to be coarse": ((jax.lax.Precision.DEFAULT,) * 2, "float32", "cpu", (0.0, 0.0)),
     "a GPU": (None, "float32", "gpu", (TF32, 0.0)),
-    "a GPU by its other name": ((jax.lax.Precision.DEFAULT,) * 2, "float32", "cuda", (TF32, 0.0)),
     "a GPU, told to be exact": ((jax.lax.Precision.HIGHEST,) * 2, "float32", "gpu", (0.0, 0.0)),
     "a GPU, half told to be exact": (
         (jax.lax.Precision.HIGHEST, jax.lax.Precision.DEFAULT), "float32", "gpu", (TF32, 0.0)),
     "a GPU in float64": (None, "float64", "gpu", (0.0, 0.0)),
-    "a GPU in bfloat16": (None, jnp.bfloat16, "gpu", (0.0, 0.0)),
     "a TPU": (None, "float32", "tpu", (HALF, 0.0)),
-    "a TPU, more precisely": ((jax.lax.Precision.HIGH,) * 2, "float32", "tpu", (HALF**2, 0.0)),
     "TF32": (jax.lax.DotAlgorithmPreset.TF32_TF32_F32, "float32", "gpu", (TF32, 0.0)),
     "float16 throughout": (F16, "float32", "cpu", (TF32, TF32)),
-    "three products of bfloat16": (jax.lax.DotAlgorithmPreset.BF16_BF16_F32_X3, "float32", "cpu", (HALF**2, 0.0)),
     "an algorithm of parts": (
         jax.lax.DotAlgorithm(jnp.bfloat16, jnp.bfloat16, jnp.float32), "float32", "cpu", (HALF, 0.0)),
-    "whole numbers": (None, "int32", "gpu", (0.0, 0.0)),
 }  # fmt: skip
 
 
@@ -139,13 +132,6 @@ def test_a_product_in_float16_is_allowed_what_it_rounds_and_no_more():
 def test_a_coarse_product_in_the_rule_alone_is_not_excused():
     wrong = rule(lambda x: x @ Y, lambda x, g: jax.lax.dot(g, Y.T, precision=F16))
     assert check_derivatives(wrong, X).verdict == "disagree"
-
-
-def test_devices_are_those_of_the_arguments_that_are_put_somewhere():
-    cpu = jax.devices("cpu")[0]
-    assert devices_of({"a": jax.device_put(X, cpu), "b": Y, "c": 3}) == [cpu]
-    with jax.default_device(cpu):
-        assert devices_of([X]) == [cpu]
 
 
 # -- where there is an accelerator ------------------------------------------------------------------------------------

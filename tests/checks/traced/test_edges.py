@@ -11,10 +11,7 @@ from functions_of_jax import sampled
 from jax import lax
 
 from harness import check_derivatives
-from harness.bounds.program_bound import of_nothing_known
-from harness.checks.traced.real_coordinates import Estimate
 from harness.facts.kinds import Kind
-from harness.verdict.comparison import Block
 
 rng = np.random.default_rng(2)
 Z = np.array([1.0 + 2j, 1.5 - 1j, 1.25 + 5j, 9j])
@@ -38,12 +35,9 @@ def masked(x):
 
 RIGHT = {
     "the largest complex number": (lambda z: lax.reduce_max(z, (0,)), Z),
-    "the smallest of equal ones": (lambda z: lax.reduce_min(z, (0,)), np.array([1 + 2j, 1 + 2j, 3j + 2])),
     "complex maxima so far": (lambda z: lax.cummax(z), Z),
-    "complex maxima of two": (lambda z: lax.max(z, z[::-1]), Z),
     "complex numbers sorted": (lambda z: lax.sort(z), Z),
     "det of zeros": (jnp.linalg.det, np.zeros((4, 4))),
-    "det of rank 3": (jnp.linalg.det, np.diag([1.0, 2.0, 3.0, 0.0])),
     "det of rank 2": (jnp.linalg.det, np.diag([1.0, 2.0, 0.0, 0.0])),
     "det of rank 2, rounded": (jnp.linalg.det, of_rank(2)),
     "det of rank 1, float32": (jnp.linalg.det, of_rank(1).astype(np.float32)),
@@ -53,9 +47,7 @@ RIGHT = {
     "wide, complex64": (svd, M.T.astype(np.complex64)),
     "complex eigenvectors": (lambda a: jnp.linalg.eigh(a + a.conj().T), M[:3]),
     "what is masked by infinity": (masked, rng.normal(size=5)),
-    "many, masked by infinity": (masked, rng.normal(size=300)),
     "mantissas": (lambda x: jnp.frexp(x)[0], single(3.1, -0.7, 5e-3)),
-    "mantissas in bfloat16": (lambda x: jnp.frexp(x)[0], jnp.asarray([3.1, -0.7, 5e-3], "bfloat16")),
     "truth values compared": (
         lambda x: jnp.interp(x, single(0, 1, 2.5, 4), single(0.3, -1, 2, 0.5), period=4.0),
         single(0.3, 1.7, 3.1),
@@ -147,11 +139,3 @@ def test_noise_in_the_place_of_a_zero_is_no_error_where_no_bound_is_derived():
     rng = np.random.default_rng(6)
     report = check_derivatives(shares, rng.normal(), rng.normal(size=3), rng.normal(size=3))
     assert report.verdict == "agree", report
-
-
-def test_where_nothing_is_proven_of_a_derivative_that_vanishes_the_terms_roundings_count():
-    truth = Estimate(np.array([[0.0, 2.0]]), np.array([[1e-20, 1e-16]]))
-    blocks = [Block("a", np.array([0])), Block("b", np.array([1]))]
-    found = of_nothing_known(truth, np.array([[np.inf, np.inf]]), blocks, np.array([[1e-15, 1e-15]]))
-    assert found.tolist() == [[1e-15, 0.0]]
-    assert of_nothing_known(truth, np.array([[1e-18, 1.0]]), blocks, 1e-15).tolist() == [[1e-18, 0.0]]

@@ -125,17 +125,6 @@ def test_tails_and_terms_that_cancel_within_their_digits_are_in_no_doubt():
     assert check_derivatives(one(1e10, lambda x: x), np.array([0.7, 1.3])).verdict == "agree"
 
 
-@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "agree"), (2.1, "disagree"), (2.5, "disagree")])
-def test_in_bfloat16_a_wrong_rule_is_neither_agreed_upon_nor_taken_for_rounding(factor, verdict):
-    rng = np.random.default_rng(1)
-    matrix, x = (jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in ((4, 4), 4))
-    squares = jax.custom_vjp(lambda v: jnp.sum(v * v))
-    squares.defvjp(lambda v: (jnp.sum(v * v), v), lambda v, g: (factor * g * v,))
-    report = check_derivatives(lambda matrix, x: squares(matrix @ x), matrix, x)
-    assert report.verdict == verdict, report
-    assert not any(fact.data["by"] == "rounding" for fact in facts(report, Kind.NO_CORRECT_DIGIT))
-
-
 def test_no_digits_are_lost_where_there_is_no_derivative():
     report = check_derivatives(lambda a: jnp.linalg.svd(a, compute_uv=False)[1], np.outer([1.0, 2.0], [1.0, -1.0]))
     assert report.verdict == "inconclusive"
@@ -170,10 +159,7 @@ UNITS = {
     "solve in large units": lambda a: jnp.linalg.solve(1e16 * a, 1e16 * jnp.ones(3)),
     "solve beside a penalty": lambda a: jnp.linalg.solve(PENALTY[:, None] * a, PENALTY),
     "inverse in large units": lambda a: 1e11 * jnp.linalg.inv(1e11 * a),
-    "inverse in small units": lambda a: jnp.linalg.inv(1e-12 * a),
     "exponential by large terms": lambda a: jax.scipy.linalg.expm(3.0 * a),
-    "log det in small units": lambda a: jnp.linalg.slogdet(1e-8 * jnp.kron(a, A))[1],
-    "det in large units": lambda a: jnp.linalg.det(1e8 * jnp.kron(a, A)),
     "several at once": lambda a: jnp.linalg.solve(jnp.stack([a, 1e12 * a]), jnp.ones((2, 3, 1))),
 }
 

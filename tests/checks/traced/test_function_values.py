@@ -93,7 +93,6 @@ SAME = {
     "an infinity": (lambda x: jnp.log(x), np.array([0.0])),
     "an overflow within": (jax.jit(lambda x: x / (x * x) * x), np.array([1e25, 2.0], np.float32)),
     "random numbers": (lambda x: x * jax.random.normal(jax.random.key(0), x.shape), X),
-    "a weak type": (in_its_type, jnp.ones(3, "bfloat16")),
 }
 
 

@@ -40,7 +40,6 @@ FUNCTIONS = {
     "times up to the last": (lambda t: jnp.sin(unless(jnp.linspace(0.0, t, 4)[-1] > t, t)), np.float64(0.9)),
     "a logarithm": (host_logarithm, THIRDS),
     "a logarithm beside zero": (host_logarithm, np.array([1e-5, 2.0])),
-    "a logarithm, float32": (host_logarithm, np.float32(THIRDS)),
 }
 
 

@@ -14,7 +14,6 @@ from jax.interpreters import ad, batching, mlir
 from harness import check_derivatives
 from harness.checks.traced.jax_modes import Mode
 from harness.facts.kinds import Kind
-from reference.jax_settings import compiler_options
 
 X = np.array([0.7, -1.3, 0.2])
 
@@ -29,9 +28,7 @@ BESIDE = {
     "an overflow in float32": (jnp.exp, np.float32(100.0), "disagree"),
     "zeros in float32": (lambda x: (x * 1e-30) / (x * 2e-30), np.float32(1e-20), "inconclusive"),
     "a pole": (lambda x: 1.0 / x, 0.0, "inconclusive"),
-    "a pole of another": (jax.lax.lgamma, -1.0, "inconclusive"),
     "an end of the domain": (jnp.arctanh, 1.0, "inconclusive"),
-    "no number": (jnp.log, -1.0, "inconclusive"),
 }
 
 
@@ -44,10 +41,6 @@ def test_nan_where_another_output_overflows_is_wrong_and_where_one_has_no_deriva
 
 
 # -- machine code -----------------------------------------------------------------------------------------------------
-
-
-def test_what_is_compiled_for_the_check_is_compiled_quickly():
-    assert compiler_options() or jax.default_backend() != "cpu"
 
 
 @jax.custom_jvp
@@ -172,7 +165,6 @@ right_in_a_batch = pulled_back(lambda x: jnp.sin(x), slope_of_one)
 HIDDEN = {
     "a batch alone": (lambda x: 2.0 * right_in_a_batch(x), Kind.CHANGED_BY_VMAP, "reverse"),
     "one sign of the cotangent": (for_positive_cotangents, Kind.NOT_LINEAR, "reverse"),
-    "small cotangents": (lambda x: jnp.sum(cut_off(0.9 * x)), Kind.NOT_LINEAR, "reverse"),
     "cotangents up to a hundred": (lambda x: jnp.sum(cut_off_far_away(0.9 * x)), Kind.NOT_LINEAR, "reverse"),
     **{
         f"no cotangents below {least}": (
@@ -277,19 +269,3 @@ def test_a_mode_that_a_librarys_rule_cannot_make_is_left_out_and_an_error_of_one
     assert report.left_out["forward"].data["message"] == "1 argument too many"
     with pytest.raises(TypeError, match="1 argument too many"):
         check_derivatives(primitive_of_a_library(push=raising(TypeError("1 argument too many"), False)), X)
-
-
-def test_a_wrong_rule_within_a_shard_map_is_named():
-    mesh, along = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("i",)), jax.sharding.PartitionSpec("i")
-    total = lambda x: steep(jax.lax.psum(x, "i"), 2.0) * wrong_sine(x)  # noqa: E731
-    report = check_derivatives(jax.shard_map(total, mesh=mesh, in_specs=along, out_specs=along), X)
-    assert report.verdict == "disagree"
-    assert report.details["culprits"][0]["name"] == "wrong_sine"
-
-
-@jax.custom_vjp
-def wrong_sine(x):
-    return jnp.sin(x)
-
-
-wrong_sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (1.01 * g * jnp.cos(x),))

@@ -47,8 +47,6 @@ HIDDEN = {
     "in the residual": wrong,
     "on the way forward": cubes(lambda x: x, keep=stop),
     "beside one of f's own on the same line": lambda x: wrong(x) * stop(x).sum(),
-    "in a jit": jax.jit(lambda x: jnp.sin(wrong(x))),
-    "in a batch": lambda x: jax.vmap(wrong)(jnp.stack([x, 2.0 * x])),
     "in a checkpoint": jax.checkpoint(lambda x: jnp.sin(wrong(x))),
     "in the slope of a jvp": lambda x: stopped_slope(x),
     "in a scan": lambda x: twice(stopped_slope, x),

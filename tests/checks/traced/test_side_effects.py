@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import time
 from collections import Counter
 
 import jax
@@ -88,13 +87,11 @@ def closure():
 CHANGING = {
     "a global number": (rebinding, "total"),
     "a dict": (counting, "CALLS"),
-    "a dict with another key": (remembering, "MEMO"),
     "an array": (filling, "BUFFER"),
     "a list": (appending, "LOG"),
     "a list, by a function that it calls": (by_another, "LOG"),
     "a closure": (closure(), "seen"),
     "a closure, compiled": (jax.jit(closure()), "seen"),
-    "a closure, partly applied": (functools.partial(closure()), "seen"),
     "its object": (Layer(), "self.calls"),
     "its object, by a method": (Layer().apply, "self.last"),
     "an object": (through_an_object, "layer.calls"),
@@ -139,15 +136,3 @@ def test_an_argument_that_f_knows_by_another_name_is_none_of_that():
         return x
 
     assert Kind.SIDE_EFFECT not in check_derivatives(f, given).kinds
-
-
-def test_long_lists_are_compared_at_once():
-    long = [*range(300_000)]
-
-    def f(x):
-        long.append(x)
-        return x
-
-    begun = time.perf_counter()
-    assert facts(check_derivatives(f, X), Kind.SIDE_EFFECT)[0].data["keeps_traced"]
-    assert time.perf_counter() - begun < 10.0  # one by one with all others, minutes

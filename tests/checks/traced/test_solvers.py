@@ -12,9 +12,6 @@ from harness import check_derivatives
 from harness.checks.traced import derivative_check
 from harness.checks.traced.culprits import Culprit
 from harness.facts.kinds import Kind
-from reference.arithmetics.central_differences import best_width
-from reference.arithmetics.increments import constant
-from reference.traced.interpreter import Run
 from reference.traced.primitives import control_flow
 from reference.traced.program_replay import replayed
 from reference.traced.solver_tolerances import more_accurate
@@ -120,19 +117,6 @@ def test_a_tolerance_that_hides_the_digits_is_said_to():
     assert Kind.SOLVER_HIDES_DIGITS in report.kinds
 
 
-def halved_until_small(x):
-    return lax.while_loop(lambda s: jnp.abs(s[0]) > 1e-2, lambda s: (0.5 * s[0], s[1] + 1.0), (x, 0.0))
-
-
-def test_of_a_batch_of_loops_each_ends_by_itself():
-    x = np.array([0.25, 5.0, 2.0**-9])
-    f = lambda x: jax.vmap(halved_until_small)(x)  # noqa: E731
-    halved, steps = Run()(Traced(f, x).program, constant(x))
-    expected = jax.vmap(halved_until_small)(x)
-    np.testing.assert_array_equal(halved.value, expected[0])
-    np.testing.assert_array_equal(steps.value, expected[1])
-
-
 def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
     with jax.enable_x64(True):
         coarse, root = cube_root(1e-3), 1.7 ** (1.0 / 3.0)
@@ -236,16 +220,6 @@ def test_what_a_tolerance_explains_is_in_doubt_until_an_accuracy_accepts_it():
     assert Kind.WITHIN_TOLERANCE in report.kinds
     assert check_derivatives(square_root(5e-7), 2.7, accuracy=1e-6).verdict == "agree"
     assert check_derivatives(square_root(1e-4), 2.7).verdict == "disagree"
-
-
-def test_widths_that_contradict_each_other_widen_the_error_of_differences():
-    slopes, errors = (
-        np.array([[1.0, 2.0], [1.1, 2.0], [1.0, 9.0]]),
-        np.array([[1e-3, 1e-9], [1e-9, 1e-3], [1.0, np.nan]]),
-    )
-    found, error = best_width(slopes, errors, axis=0)
-    np.testing.assert_array_equal(found, [1.1, 2.0])
-    np.testing.assert_allclose(error, [0.1 - 1e-3, 1e-9])
 
 
 def sampler(slope):

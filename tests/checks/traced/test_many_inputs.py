@@ -47,6 +47,17 @@ def test_rounding_of_large_entries_hides_no_error_of_a_small_one():
     assert check_derivatives(terms, x).verdict == "agree"
 
 
+@pytest.mark.parametrize(("slope", "verdict"), [(0.01, "agree"), (0.0, "disagree")])
+def test_small_slopes_of_many_inputs_are_decided_in_bfloat16(slope, verdict):
+    leaky = jax.custom_vjp(lambda x: jnp.where(x > 0.0, x * x, 0.01 * x))
+    leaky.defvjp(
+        lambda x: (leaky(x), x), lambda x, g: (jnp.where(x > 0.0, 2.0 * x * g, jnp.asarray(slope, x.dtype) * g),)
+    )
+    report = check_derivatives(lambda x: jnp.sum(leaky(x)), jnp.asarray(W, "bfloat16"))
+    assert report.verdict == verdict, report
+    assert report.decided_share == 1.0 or verdict == "disagree"
+
+
 def test_errors_that_cancel_along_every_sum_are_found():
     report = check_derivatives(with_errors({7: 0.1, 8: -0.1}), np.zeros(SIZE))
     assert report.findings[0].coordinates == 2
