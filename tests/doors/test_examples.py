@@ -85,19 +85,6 @@ def test_the_wrong_one_is_explained_and_drawn(examples, tmp_path, monkeypatch, r
     assert matplotlib.image.imread("swish.png").shape[2] == 4
 
 
-def test_a_picture_is_of_an_activation(tmp_path, monkeypatch, run_command):
-    monkeypatch.chdir(tmp_path)
-    code, _, err = run_command("check", "--figure", "nothing.png", *QUICK)
-    assert code == 2
-    assert "--figure draws an activation; name one with --activation" in err
-
-
-def test_without_an_activation_the_document_says_that_none_was_checked(run_command):
-    document = json.loads(run_command("check", *QUICK)[1])
-    assert document["activations"] == []
-    assert "mixed" not in document
-
-
 def test_a_formula_without_jax_is_checked_in_networks_without_jax(tmp_path, monkeypatch, registry, run_command):
     (tmp_path / "scipy_only.py").write_text(
         "from scipy.special import expit\nfrom harness import Activation\n"
