@@ -130,7 +130,8 @@ class Search:
                 break
             found, seen = self._look(seen, step)
             first = first or found
-            if self.reported.is_contradicted(found):
+            is_hidden = seen.has_jumps and not self.has_jumps  # by jumps that a wider step has shown
+            if self.reported.is_contradicted(found) and not is_hidden:
                 confirmed, seen = self._confirm(seen, found, step)
                 if confirmed:
                     return confirmed, seen
