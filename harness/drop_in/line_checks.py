@@ -43,6 +43,9 @@ CONSTANT = 4.0 * UNIT_ROUNDOFF["float64"]
 NOTHING = 512.0 * UNIT_ROUNDOFF["float64"]
 """So is an output that is as small a share of what is computed with it: some hundred roundings of that."""
 
+SMOOTH = 2.0**-7
+"""An entry is smooth if the difference of its moves ahead and behind is no more than such a share of both."""
+
 APART, STILL = 2.0**16, 2.0**-5
 """Entries of an output that move by amounts so far apart are divided by these, but by no less than such a share of
 themselves: at a step of 2⁻¹⁰ their rounding is then 10⁻¹¹ of the others' slopes."""
@@ -110,22 +113,25 @@ def distance_of_slope(
     return distance if distance <= allowed and bend <= JUMP * scale else math.inf
 
 
-def row_units(here: Any, moved: Any) -> np.ndarray:
+def row_units(here: Any, beside: Sequence[Any]) -> np.ndarray:
     """What the entries of an output are divided by, so that none hides in the rounding of others.
 
-    That is how far each moves in a look's first step, as a power of two; ones where the entries move by amounts that
-    are not far apart. An entry that hardly moves has one that keeps its rounding below the others' slopes, and one that
-    is 0 throughout has the smallest.
+    `beside` holds the output a look's first step ahead and behind. A unit is how far an entry moves, as a share of how
+    far the farthest does, and a power of two. It is 1 for an entry that does not move smoothly, which may be 0 but for
+    rounding, and where the entries move by amounts that are not far apart.
     """
-    if np.shape(here) != np.shape(moved) or np.size(here) < 2:
+    if any(np.shape(here) != np.shape(each) for each in beside) or len(beside) < 2 or np.size(here) < 2:
         return np.ones(np.shape(here))
+    ahead, behind = beside
     with np.errstate(all="ignore"):
-        moves = np.maximum(np.abs(moved - here) / SCALES[0].step, STILL * np.abs(here))
-    known = np.isfinite(moves) & (moves > 0.0)
+        moves = np.abs(ahead - behind)
+        is_smooth = np.abs(ahead - 2.0 * here + behind) <= SMOOTH * moves
+        moves = np.maximum(moves / (2.0 * SCALES[0].step), STILL * np.abs(here))
+    known = np.isfinite(moves) & (moves > 0.0) & is_smooth
     smallest, largest = np.min(moves, initial=np.inf, where=known), np.max(moves, initial=0.0, where=known)
     if not known.any() or largest <= APART * smallest:
         return np.ones(np.shape(here))
-    return np.exp2(np.round(np.log2(np.where(known, moves, smallest))))
+    return np.exp2(np.round(np.log2(np.maximum(np.where(known, moves, largest) / largest, NOTHING))))
 
 
 def ends_differently(values: Sequence[float], step: float, slope: Slope) -> bool:
@@ -204,13 +210,14 @@ def unit_of(sizes: Iterable[float]) -> float:
     return float(np.ldexp(1.0, np.frexp(max(sizes, default=1.0))[1]))
 
 
-def values_beside(f: Callable[[Any], Any], x: Any, here: Any) -> Any:
-    """What f answers one step from x, an array or a tree of arrays; `here`, its answer at x, where it raises."""
+def values_beside(f: Callable[[Any], Any], x: Any) -> list[Any]:
+    """What f answers one step ahead of x, an array or a tree of arrays, and one behind; nothing where it raises."""
     wide = SCALES[0]
+    direction = tree_map(lambda leaf: _direction(np.asarray(leaf, dtype=float), wide), x)
     try:
-        return f(_moved(x, tree_map(lambda leaf: _direction(np.asarray(leaf, dtype=float), wide), x), wide.step))
+        return [f(_moved(x, direction, step)) for step in (wide.step, -wide.step)]
     except Exception:  # noqa: BLE001  outside of the domain, perhaps
-        return here
+        return []
 
 
 def _moved(x: Any, direction: Any, step: float) -> Any:

@@ -200,7 +200,7 @@ def check_least_squares(
     args, more = args if isinstance(args, tuple) else (args,), dict(kwargs or {})
     x0 = _vector(x0)
     values = np.ravel(fun(x0, *args, **more))
-    beside = values_beside(lambda x: np.ravel(fun(x, *args, **more)), x0, values)
+    beside = values_beside(lambda x: np.ravel(fun(x, *args, **more)), x0)
     size = values.size
 
     def weighted(x: np.ndarray, w: np.ndarray) -> float:

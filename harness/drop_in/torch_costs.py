@@ -79,24 +79,28 @@ class WeightedCost:
         self.alone = {i: Counter(memory.values())[memory[i]] == 1 for i in self.places}
         names = _names(func, len(inputs))
         self.theta: Tensors = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
-        beside = [] if self.is_coarse else self._outputs_beside()  # first: a graph must not see the inputs move
+        # First, since a graph must not see the inputs move; gradients have entries that are 0 but for rounding.
+        beside = self._outputs_beside() if what == "outputs" and not self.is_coarse else []
         self.found = every_output(func(*inputs))
         self.chosen = outputs(self.found)
         if not self.chosen:
             raise ValueError("no output depends on an input that requires a gradient")
         self.what = what
         self.weights = random_like(self.outputs, "weights")
-        if len(beside) == len(self.found):
-            rows = (row_units(_array(self.found[k]), _array(beside[k])) for k in self.chosen)
+        if beside and all(len(each) == len(self.found) for each in beside):
+            rows = (row_units(_array(self.found[k]), [_array(each[k]) for each in beside]) for k in self.chosen)
             self.weights = [w / torch.as_tensor(units).to(w.device) for w, units in zip(self.weights, rows)]
 
-    def _outputs_beside(self) -> list[Any]:
-        """The outputs at a point beside the inputs; none where there are none."""
+    def _outputs_beside(self) -> list[list[Any]]:
+        """The outputs one step ahead of the inputs, and one behind; nothing where the function raises."""
+        direction, found = self.direction(SCALES[0].units, "rows"), []
         try:
-            with self.at(self.moved(self.direction(SCALES[0].units, "rows"), SCALES[0].step)) as given:
-                return every_output(self.func(*given))
+            for step in (SCALES[0].step, -SCALES[0].step):
+                with self.at(self.moved(direction, step)) as given:
+                    found.append(every_output(self.func(*given)))
         except Exception:  # noqa: BLE001  outside of the domain, perhaps
             return []
+        return found
 
     @property
     def outputs(self) -> list[Any]:

@@ -65,6 +65,9 @@ RIGHT = {
     "an output that is 0 but for roundings": (
         lambda a: (1e3 * a.sin(), a.softmax(0).sum() - 1.0), (tensor(5),)
     ),
+    "an entry that is 0 but for roundings": (
+        lambda a: torch.stack([a.sin().sum(), 1e-280 * (1e8 * (a.softmax(0).sum() - 1.0)).sin()]), (tensor(5),)
+    ),
     "numbers from the seed 0": (lambda a: a / a.norm(), (torch.randn(
         6, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True
     ),)),
