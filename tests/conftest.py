@@ -1,7 +1,8 @@
 """What the tests share: Hypothesis profiles, the number of random networks, the digits and the course's weights.
 
 HARNESS_PROFILE=deep checks many more random networks. HARNESS_EX4 names the course's ex4weights.mat, or its folder.
-Without it, the tests that need it skip, or fail if HARNESS_REQUIRE_EX4=1.
+Without it, the tests that need it skip, or fail if HARNESS_REQUIRE_EX4=1. HARNESS_WORDLESS=1 puts no fact into words:
+then every test must still pass, but for those of words themselves.
 """
 
 import gc
@@ -14,12 +15,20 @@ import pytest
 from hypothesis import settings
 
 from harness import ACTIVATIONS
+from harness.facts import message_table
 
 EXAMPLES = {"default": 25, "deep": 1_000}
 NETWORKS = {"default": 300, "deep": 10_000}
 PROFILE = os.environ.get("HARNESS_PROFILE", "default")
 if PROFILE not in EXAMPLES:
     raise pytest.UsageError(f"HARNESS_PROFILE is {PROFILE!r}; expected one of {', '.join(EXAMPLES)}")
+
+WORDLESS = os.environ.get("HARNESS_WORDLESS") == "1"
+OF_WORDS = ("tests/facts/", "tests/verdict/test_golden_reports.py", "tests/doors/test_docs.py")
+"""Tests that pin words: of the table of messages, of whole reports, and of what the guides show."""
+
+if WORDLESS:
+    message_table.say = lambda fact: fact.kind.value
 
 # a busy machine cannot promise a deadline; the default profile is repeatable, the deep one explores
 for name, examples in EXAMPLES.items():
@@ -34,11 +43,15 @@ SLOW = set((Path(__file__).parent / "slow_tests.txt").read_text(encoding="utf-8"
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Leave slow tests to `make test-more`."""
+def pytest_collection_modifyitems(config, items):
+    """Leave slow tests to `make test-more`; without words, leave out the tests of words."""
     for item in items:
         if item.nodeid in SLOW:
             item.add_marker(pytest.mark.more)
+    if WORDLESS:
+        of_words = [item for item in items if item.nodeid.startswith(OF_WORDS)]
+        config.hook.pytest_deselected(items=of_words)
+        items[:] = [item for item in items if item not in of_words]
 
 
 @pytest.hookimpl(wrapper=True)
