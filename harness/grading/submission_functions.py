@@ -20,6 +20,10 @@ UNLIKELY = ("sigmoid", "numerical", "check", "test", "plot", "debug", "train", "
 """Parts of names of functions that are certainly not the homework's cost function."""
 
 
+HANDED_OVER_WHOLE = ("sizes", "problem")
+"""Roles of parameters that the harness fills with one object, so that nothing taken out of them is asked for."""
+
+
 @dataclass(frozen=True)
 class Function:
     """A function that a submission defines.
@@ -211,7 +215,7 @@ def _bundled(node: ast.FunctionDef, name: str) -> dict[Key, str]:
     is_whole = len({key.kind for key in items}) == 1 and places == list(range(len(places))) and len(places) != 1
     is_array = any(hasattr(np.ndarray, str(key.at)) for key in items if key.kind == "attribute")
     holds = {role_of(item) for item in items.values()} - {None, *PARTS_OF_THETA}
-    is_bundle = is_whole and holds and not is_array and role_of(name) != "sizes"
+    is_bundle = is_whole and holds and not is_array and role_of(name) not in HANDED_OVER_WHOLE
     return items if is_bundle and all(map(str.isidentifier, items.values())) else {}
 
 
