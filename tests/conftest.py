@@ -24,8 +24,9 @@ if PROFILE not in EXAMPLES:
     raise pytest.UsageError(f"HARNESS_PROFILE is {PROFILE!r}; expected one of {', '.join(EXAMPLES)}")
 
 WORDLESS = os.environ.get("HARNESS_WORDLESS") == "1"
-OF_WORDS = ("tests/facts/", "tests/verdict/test_golden_reports.py", "tests/doors/test_docs.py")
-"""Tests that pin words: of the table of messages, of whole reports, and of what the guides show."""
+OF_WORDS = ("tests/facts/", "tests/verdict/test_golden_reports.py", "tests/verdict/test_report_words.py")
+OF_WORDS += ("tests/doors/test_docs.py",)
+"""Tests that pin words: of the table of messages, of reports, and of what the guides show."""
 
 if WORDLESS:
     message_table.say = lambda fact: fact.kind.value

@@ -364,6 +364,21 @@ def function_values(checker):
 
     assert answered(checker, by_differences, np.array([0.3])) == "disagree"
 
+    for w, x in (
+        (1.6e3, 2.3),
+        (2.6e4, -0.42),
+        (2.9e4, 0.092),
+        (4.5e4, 0.58),
+        (7.7e4, -0.2),
+        (2.3e5, 1.4),
+        (2.3e5, -1.6),
+    ):
+
+        def fine(t, w=w):  # a first stencil sees a slope of its own
+            return np.sum(np.sin(t) + np.sin(w * t) / w), np.cos(t) + np.cos(w * t)
+
+        assert answered(checker, fine, np.array([x])) != "disagree"
+
     def partly_float32(t):
         return float(np.sum(np.sin(t.astype(np.float32)))) + 1e-3 * t @ t, np.cos(t) + 2e-3 * t
 
