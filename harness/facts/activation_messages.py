@@ -120,6 +120,8 @@ def _not_elementwise(fact: Fact) -> str:
         return f"{what}, so it has no slope to compare."
     if data["how"] == "alone":
         return f"{what}: it cannot take one entry of z alone ({data['reason']})."
+    if data["how"] == "upstream":
+        return f"{what}: at z = {data['z']:.6g} it depends on other entries of the gradient that it is given."
     matrix = f"an array and a matrix of {data['side']} by {data['side']}"
     inputs = matrix if data["how"] == "shape" else "two arrays"
     return f"{what}: {inputs} with the same entry z = {data['z']:.6g} have different results there. {OF_VECTORS}."
@@ -236,7 +238,7 @@ ROWS = {
     Kind.NOT_ELEMENTWISE: Row(
         _not_elementwise,
         meaning="An entry of the result depends on other entries, so the derivative is a Jacobian and no slope.",
-        cause="A mean, a sum, a sort, or a fixed index into z.",
+        cause="A mean, a sum, a sort, or a fixed index, of z or of the gradient that a backward is given.",
         example=FORMULA.format(value="z - xp.mean(z)", slope="np.ones_like(z)"),
         advice="Compute each entry from the same entry of z alone. A softmax, a GLU, a maxout or a norm has a "
         "Jacobian: use check_jacobian(f, z, jac) or (f, z, vjp=vjp), and check_derivatives(f, z) over jnp.",

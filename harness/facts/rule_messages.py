@@ -154,7 +154,8 @@ ROWS: dict[Kind, Row] = {
             f"of -v is not minus that of v, or large or small parts of v are cut off.{_by(fact)}"
         ),
         meaning="A derivative is a linear map. This one is right for some vectors only.",
-        cause="The rule takes an absolute value, a maximum or a clip of its cotangent or tangent, or drops small ones.",
+        cause="The rule takes an absolute value, a maximum or a clip of its cotangent or tangent, drops small ones, or "
+        "forgets it.",
         example=with_rule("jnp.maximum(g, 0.0) * jnp.cos(x)"),
         advice="Clip gradients outside of the rule, or trust the rule by name if that is meant.",
     ),

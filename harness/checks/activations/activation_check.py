@@ -78,7 +78,7 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
         raise ValueError(f"order must be 1 or 2, not {given(order)}")
     f = as_written(find_activation(activation))
     report = _check_slope(f)
-    if isinstance(f, OverTorch) and f.is_pair and (kinks := _undeclared_kinks(report)):
+    if isinstance(f, OverTorch) and f.backward and (kinks := _undeclared_kinks(report)):
         f = replace(f, kinks=kinks)  # a pair cannot declare them
         report = _check_slope(f)
     if f.surrogate:
@@ -210,6 +210,8 @@ def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[
     dependence = reading.dependence or record_faults.find_dependence(
         "slope", lambda z: f.slope(z, f(z)), points.z, bound.claimed
     )
+    if isinstance(f, OverTorch) and f.backward and not dependence:
+        dependence = record_faults.find_misused_upstream(f.backward, points, bound.claimed)
     return [
         *record_faults.find_faults(f, points.z),
         *([] if dependence else record_faults.find_value_at_minus_zero(points, bound, jumps)),

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
-from harness.checks.activations.z_grid import OF_Z, GridPoints, Notation
+from harness.checks.activations.proof import INSIDE
+from harness.checks.activations.z_grid import OF_Z, SEED, GridPoints, Notation
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from reference.activations import Activation
@@ -89,6 +90,30 @@ def find_dependence(part: str, function: Callable[[np.ndarray], Any], z: np.ndar
             matrix = np.broadcast_to(function(square.copy()), square.shape).ravel()
             found, how = {*differ(matrix, np.arange(square.size))}, "shape"
     return [wrong(Kind.NOT_ELEMENTWISE, part, how=how, z=float(z[min(found)]), side=side)] if found else []
+
+
+def find_misused_upstream(
+    backward: Callable[[np.ndarray, np.ndarray], np.ndarray], points: GridPoints, error: np.ndarray
+) -> list[Fact]:
+    """Whether a backward is not the slope times the upstream gradient, entry by entry.
+
+    The gradients are zero or powers of two, which move no rounding; where |z| is large, they could overflow.
+    """
+    z, slope = points.z, points.slope
+    rng = np.random.default_rng(SEED)
+    upstream = rng.choice([-1.0, 0.0, 1.0], z.size) * 2.0 ** rng.integers(-20, 21, z.size)
+    known = (np.abs(z) <= INSIDE) & np.isfinite(slope) & ~points.underflows
+
+    def is_wrong(i: np.ndarray) -> np.ndarray:
+        off = np.abs(backward(z[i], upstream[i]) - upstream[i] * slope[i])
+        return known[i] & ~(off <= 2.0 * error[i] * np.abs(upstream[i]))
+
+    wrong_at = np.flatnonzero(is_wrong(np.arange(z.size)))[:SAMPLED]
+    if not wrong_at.size:
+        return []
+    if any(is_wrong(np.array([i])) for i in wrong_at):
+        return [wrong(Kind.NOT_LINEAR, mode="reverse")]
+    return [wrong(Kind.NOT_ELEMENTWISE, "backward", how="upstream", z=float(z[wrong_at[0]]))]
 
 
 def _or_nan(function: Callable[[np.ndarray], Any], z: np.ndarray) -> np.ndarray:

@@ -29,11 +29,11 @@ class OverTorch(Activation):
     Attributes
     ----------
     tensors : the formula, from tensor to tensor, as autograd differentiates it; None where it does not run in torch
-    is_pair : whether it is a `torch.autograd.Function`, which cannot declare kinks
+    backward : that of a `torch.autograd.Function`, which cannot declare kinks, from z and the upstream gradient
     """
 
     tensors: Callable[[Any], Any] | None = field(default=None, kw_only=True)
-    is_pair: bool = field(default=False, kw_only=True)
+    backward: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = field(default=None, kw_only=True)
 
 
 def runs_in_torch(f: Activation) -> bool:
@@ -45,7 +45,7 @@ def slope_by_autograd(f: Activation, z: np.ndarray) -> MeasuredSlope:
     """f(z) and f'(z) by torch's autograd."""
     if not isinstance(f, OverTorch) or f.tensors is None:
         raise NotApplicable("the formula does not call torch")
-    return MeasuredSlope(f(z.copy()), _gradient(f.tensors, z), np.zeros_like(z))
+    return MeasuredSlope(f(z.copy()), _gradient(f.tensors, z, np.ones_like(z)), np.zeros_like(z))
 
 
 def is_function_pair(given: Any) -> bool:
@@ -59,9 +59,9 @@ def record_of_pair(function: Any) -> Activation:
     return OverTorch(
         function.__name__,
         value=lambda xp, z: _on_arrays(function.apply, z),
-        slope=lambda z, a: _gradient(function.apply, z),
+        slope=lambda z, a: _gradient(function.apply, z, np.ones_like(z)),
         tensors=_forward_of(function),
-        is_pair=True,
+        backward=lambda z, upstream: _gradient(function.apply, z, upstream),
     )
 
 
@@ -96,14 +96,13 @@ def _on_arrays(function: Callable[..., Any], *arrays: Any) -> np.ndarray:
         return function(*map(torch.tensor, arrays)).numpy()
 
 
-def _gradient(function: Callable[[Any], Any], z: np.ndarray) -> np.ndarray:
+def _gradient(function: Callable[[Any], Any], z: np.ndarray, upstream: np.ndarray) -> np.ndarray:
     import torch  # pyright: ignore[reportMissingImports]
 
     if type(z) is not np.ndarray:
         raise NoRule(REFUSED)
     at = torch.tensor(z, requires_grad=True)
-    a = function(at)
-    return torch.autograd.grad(a, at, torch.ones_like(a))[0].numpy()
+    return torch.autograd.grad(function(at), at, torch.tensor(upstream))[0].numpy()
 
 
 class _Context:

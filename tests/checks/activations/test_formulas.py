@@ -12,6 +12,7 @@ from harness.checks.activations.formulas import as_written, find_activation
 from harness.checks.activations.proof import prove
 from harness.checks.activations.slope_answers import CLAIMED
 from harness.checks.activations.torch_formulas import in_torch
+from harness.facts.kinds import Kind
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.rounded import Rounded
 from reference.arithmetics.tangent import Tangent
@@ -184,6 +185,23 @@ def test_a_formula_with_parameters_is_asked_for_them():
     np.testing.assert_array_equal(answer.value, 3.0 * np.maximum(Z, 0.0))
 
 
+MISUSES = {
+    "forgotten": (lambda g, slope: slope, Kind.NOT_LINEAR),
+    "squared": (lambda g, slope: g * g * slope, Kind.NOT_LINEAR),
+    "absolute": (lambda g, slope: abs(g) * slope, Kind.NOT_LINEAR),
+    "clipped": (lambda g, slope: g.clamp(-1e3, 1e3) * slope, Kind.NOT_LINEAR),
+    "clipped by its norm": (lambda g, slope: g * (100.0 / g.norm().clamp(min=100.0)) * slope, Kind.NOT_LINEAR),
+    "small ones dropped": (lambda g, slope: g * (abs(g) > 1e-4) * slope, Kind.NOT_LINEAR),
+    "added": (lambda g, slope: g - 1.0 + slope, Kind.NOT_LINEAR),
+    "filled where zero": (lambda g, slope: (g + (g == 0.0)) * slope, Kind.NOT_LINEAR),
+    "NaN where zero": (lambda g, slope: g * g / g * slope, Kind.NOT_LINEAR),
+    "mean": (lambda g, slope: g.mean() * slope, Kind.NOT_ELEMENTWISE),
+    "mean as a sum": (lambda g, slope: g.sum() / g.numel() * slope, Kind.NOT_ELEMENTWISE),
+    "reversed": (lambda g, slope: g.flip(0) * slope, Kind.NOT_ELEMENTWISE),
+}
+"""What a backward makes of the gradient that it is given: slopes that are right where that is one everywhere."""
+
+
 @pytest.fixture(scope="module")
 def over_torch():
     """Records whose formulas call torch, and pairs of torch, right ones first."""
@@ -191,7 +209,7 @@ def over_torch():
     sigma = lambda z: 0.5 + 0.5 * np.tanh(0.5 * z)  # noqa: E731
 
     class Swish(torch.autograd.Function):
-        factor = 1.0
+        product = staticmethod(lambda upstream, slope: upstream * slope)
 
         @staticmethod
         def forward(ctx, z):
@@ -202,10 +220,7 @@ def over_torch():
         def backward(cls, ctx, upstream):
             (z,) = ctx.saved_tensors
             s = torch.sigmoid(z)
-            return upstream * cls.factor * (s + z * s * (1.0 - s))
-
-    class Half(Swish):
-        factor = 0.5
+            return cls.product(upstream, s + z * s * (1.0 - s))
 
     class ReLU(torch.autograd.Function):
         @staticmethod
@@ -233,7 +248,7 @@ def over_torch():
     wrong = {
         "sign": Activation("torch", lambda xp, z: torch.tanh(z), lambda z, a: a * a - 1.0),
         "factor": Activation("torch", lambda xp, z: torch.sigmoid(2.0 * z), lambda z, a: sigma(2.0 * z) * (1.0 - a)),
-        "backward": Half,
+        "backward": type("Half", (Swish,), {"product": staticmethod(lambda upstream, slope: 0.5 * upstream * slope)}),
         "parameter": Activation(
             "torch",
             lambda xp, z, b=2.0: torch.sigmoid(b * z),
@@ -242,17 +257,28 @@ def over_torch():
         ),
         "NaN": Activation("torch", lambda xp, z: torch.sigmoid(z), lambda z, a: torch.exp(-z) * a * a),
     }
-    return right, wrong
+    misused = {
+        name: type("Misused", (Swish,), {"product": staticmethod(product)}) for name, (product, _) in MISUSES.items()
+    }
+    return right, wrong, misused
 
 
 @pytest.mark.more
 def test_formulas_and_functions_of_torch_run_in_torch(over_torch):
-    right, wrong = over_torch
+    right, wrong, _ = over_torch
     assert {name: check_activation(f).verdict for name, f in right.items()} == dict.fromkeys(right, "agree")
     reports = {name: check_activation(f) for name, f in wrong.items()}
     assert {name: report.verdict for name, report in reports.items()} == dict.fromkeys(wrong, "disagree")
     assert reports["sign"].outliers == reports["backward"].outliers == (CLAIMED,)
     assert all("torch" in {row.name for row in report.sources} for report in reports.values())
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("name", MISUSES)
+def test_a_backward_is_the_slope_times_the_gradient_that_it_is_given(over_torch, name):
+    report = check_activation(over_torch[2][name])
+    assert report.verdict == "disagree", f"\n{report}"
+    assert [fact.kind for fact in report.reasons] == [MISUSES[name][1]]
 
 
 INSTEAD = {
