@@ -22,6 +22,7 @@ from harness.checks.functions.parameters import Layout
 from harness.checks.functions.slope_search import MOSTLY_NOISE, Search, Seen
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
+from reference.arithmetics.central_differences import NOISE_GAIN
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 PARTS = 8
@@ -38,6 +39,9 @@ NOISIER = 100.0
 
 QUIETER = 0.1
 """A line that has at most this share of the noise is judged by its own noise."""
+
+BELOW = 0.25
+"""Steps of this share of θ, whose stencils reach as far as 0."""
 
 CALLS_OF_LINE = 4.0
 """Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
@@ -201,6 +205,8 @@ class Differences:
             found, seen = search.settle()
         if len(indices) == 1 and self._may_be_quieter(found, is_contradicted=reported.is_contradicted(found)):
             search, found, seen = self._with_own_noise(search, found, seen, int(indices[0]))
+        if found.vanishes and not reported.is_contradicted(found):
+            search, found, seen = self._at_own_scale(search, found, seen)
         if reported.is_contradicted(found):
             size = float(np.max(self._units[indices]))
             noise = rounding_along(search.line, search.noise, size, self.probes.unit)
@@ -230,6 +236,23 @@ class Differences:
             return search, found, seen
         search = replace(search, noise=noise)
         return search, *search.settle()
+
+    def _at_own_scale(self, search: Search, found: Found, seen: Seen) -> tuple[Search, Found, Seen]:
+        """The search with steps below θ, if a derivative that vanishes beside wider ones is known better there.
+
+        Where the cost bends at the scale of a tiny θ, it may be so steep farther away that any error passes for small.
+        Where the derivative vanishes at that scale as well, as at a minimum, the slopes farther away are its measure.
+        """
+        scale = search.reported.scale
+        steps = [step for step in search.steps if step <= BELOW * scale]
+        if not steps or steps[0] >= seen.step or NOISE_GAIN * search.noise.near >= found.error * steps[0]:
+            return search, found, seen
+        noise = noise_along(search.line, scale, search.noise._replace(reach=steps[0]), self.probes.unit)
+        own = replace(search, noise=noise, steps=steps)
+        closer, seen_closer = own.settle()
+        if closer.vanishes:
+            closer = closer._replace(steepest=max(found.steepest, closer.steepest))
+        return own, closer, seen_closer
 
     def _own_scale(self, indices: np.ndarray) -> float:
         """The size of a single parameter that is not zero, in units of its step."""

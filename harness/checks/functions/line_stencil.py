@@ -19,6 +19,9 @@ ONE_SIDED_GAIN = 2.0 * NOISE_GAIN
 CLEAR = 0.1
 """A kink whose one-sided slopes are good to this share of its jump sits at θ, and not somewhere within the stencil."""
 
+VANISHING = 1e-3
+"""Derivatives below this share of those one step away, error bounds included, vanish at θ, as at a minimum."""
+
 KINK, EDGE, NOISE, ROUGH, JUMPS = "kink", "edge", "noise", "rough", "jumps"
 
 Line = Callable[[float], float]
@@ -70,6 +73,11 @@ class Found(NamedTuple):
         """The size that the derivative has at most."""
         size = abs(self.derivative) + self.error
         return size if np.isfinite(size) else np.inf
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether the derivative is far below those one step away, as at a minimum."""
+        return self.most <= VANISHING * self.steepest
 
     def times(self, factor: float) -> "Found":
         """The same in other units."""

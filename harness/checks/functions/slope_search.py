@@ -18,6 +18,7 @@ from harness.checks.functions.line_stencil import (
     KINK,
     NOISE,
     ROUGH,
+    VANISHING,
     Found,
     Line,
     Noise,
@@ -56,9 +57,6 @@ VISIBLE = 1e-3
 
 STEPS_BESIDE = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59)
 """In units of a step: steps beside it, whose differences show how much noise scatters these."""
-
-VANISHING = 1e-3
-"""Derivatives below this share of those one step away, error bounds included, vanish at θ, as at a minimum."""
 
 HIDDEN = 2.0
 """Jumps that make up what a slope lacks to half of it may hide so many times as much."""
@@ -293,7 +291,7 @@ def size_of(block: Sequence[Found]) -> float:
     Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
     """
     here = max((found.least for found in block), default=0.0)
-    nearby = max((found.steepest for found in block if found.most <= VANISHING * found.steepest), default=0.0)
+    nearby = max((found.steepest for found in block if found.vanishes), default=0.0)
     return here if here > VANISHING * nearby else nearby
 
 

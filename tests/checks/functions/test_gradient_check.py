@@ -154,6 +154,12 @@ def circuit_wrong(p):
     return cost, {name: 1.01 * part for name, part in gradient.items()}
 
 
+def steep_beyond(t, constant=0.5, factor=1.0):
+    """Quartic in t[0] from 1e-8 on."""
+    x, y = t
+    return constant + (x / 1e-8) ** 4 + math.sin(y), np.array([4e32 * x**3, factor * math.cos(y)])
+
+
 def interference(t):
     return np.sum(np.sin(1e-3 / t) ** 2), -1e-3 / t**2 * np.sin(2e-3 / t)
 
@@ -264,6 +270,11 @@ CASES = {
     "nanofarads, wrong": (circuit_wrong, {"C": 2e-9, "R": 1e3}, "disagree"),
     "near a pole": (lambda t: (np.sum(1.0 / t), -1.0 / t**2), [1e-6], "agree"),
     "near a pole, wrong": (lambda t: (np.sum(1.0 / t), -1.01 / t**2), [1e-6], "disagree"),
+    **{
+        f"tiny, and steep farther away, times {k}": (changed(off_at(0, factor=k), steep_beyond), [1e-9, 0.3], verdict)
+        for k, verdict in ((1.0, "agree"), (0.0, "disagree"), (2.0, "disagree"), (1.01, "disagree"))
+    },
+    "beside a tiny one, below rounding": (lambda t: steep_beyond(t, 1e13, 2.0), [1e-9, 0.3], "inconclusive", NOISE),
     "many periods away": (sines, [1e6], "agree"),
     "many periods away, wrong": (times(1.01), [1e6], "disagree"),
     "seconds since 1970": (lambda t: (np.sum(np.sin(t / 86400)), np.cos(t / 86400) / 86400), [1.75e9], "agree"),
