@@ -13,7 +13,7 @@ from harness.checks.activations.junctions import Junction
 from harness.checks.activations.likely_bugs import ClaimedSlope, find_likely_bugs
 from harness.checks.activations.proof import Proof
 from harness.checks.activations.slope_oracles import IN_TORCH, ORACLES, OracleSlopes, SlopeFunction
-from harness.checks.activations.z_grid import BRIDGED, OF_Z, GridPoints, Notation
+from harness.checks.activations.z_grid import BRIDGED, OF_Z, GridPoints, Notation, name_in
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.sources.source_table import SOURCES
@@ -62,7 +62,7 @@ class ActivationSlope(Subject):
         return blocks_of(self.points)
 
     def label(self, i: int) -> str:
-        return f"{self.notation.derivative}({self.points.z[i]:.6g})"
+        return f"{self.notation.derivative}({name_in(self.points.z, self.points.z[i], 6)})"
 
     def describe(self) -> dict[str, Any]:
         f = self.points.f

@@ -60,11 +60,22 @@ class Notation(NamedTuple):
 
     def stretches(self, z: np.ndarray, chosen: np.ndarray, bridged: int = 0) -> tuple[str, ...]:
         """The chosen points of a sorted grid, as names of stretches."""
-        return tuple(self.stretch(*ends) for ends in stretches(z, chosen, bridged))
+        return tuple(
+            self.stretch(low, high) if low < high else f"{self.variable} = {name_in(z, low, 5)}"
+            for low, high in stretches(z, chosen, bridged)
+        )
 
 
 def _rounded(z: float, digits: int, towards: str) -> str:
     return f"{float(Context(digits, towards).create_decimal(repr(float(z)))):.{digits}g}"
+
+
+def name_in(points: np.ndarray, z: float, digits: int) -> str:
+    """A point of a sorted grid, with as many digits as distinguish it from the points on both sides of it."""
+    at = int(np.searchsorted(points, z))
+    beside = points[max(at - 1, 0) : at + 2]
+    names = ([f"{x:.{count}g}" for x in (z, *beside)] for count in range(digits, 18))
+    return next(name for name, *others in names if float(name) == z or others.count(name) == 1)
 
 
 OF_Z = Notation()

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.checks.activations.z_grid import OF_Z, Notation, distance_to_nearest, grid, sides, stretches
-from reference.activations import Activation
+from harness.checks.activations.slope_answers import ActivationSlope
+from harness.checks.activations.z_grid import OF_Z, GridPoints, Notation, distance_to_nearest, grid, sides, stretches
+from reference.activations import ACTIVATIONS, Activation
 
 Z = np.array([-2.0, -1.0, -sides(0.0)[1], 0.0, sides(0.0)[1], 1.0, 2.0, 3.0])
 
@@ -30,6 +31,15 @@ def test_names_of_stretches_have_as_many_digits_as_it_takes():
     assert OF_Z.stretch(-1e3, np.nextafter(1.0, 0.0)) == "-1000 <= z <= 0.99999"  # and not at 1
     assert OF_Z.stretch(-1e3, np.nextafter(1.0, 0.0), outwards=True) == "-1000 <= z <= 1"
     assert Notation("derivative", "da/dβ", "β").stretch(-2.0000001, -2.0) == "-2.0000001 <= β <= -2"
+
+
+def test_no_point_of_a_grid_is_named_as_one_beside_it():
+    near = np.array([0.1, sides(0.1)[1], 1.0, sides(1.0)[1], 1.000001, 5.0 / 3.0, sides(5.0 / 3.0)[1]])
+    names = ["0.1", "0.10000000000000002", "1", "1.0000000000000002", "1.000001"]
+    names += ["1.6666666666666667", "1.666666666666667"]
+    assert [OF_Z.stretches(near, near == z) for z in near] == [(f"z = {name}",) for name in names]
+    slopes = ActivationSlope(GridPoints(ACTIVATIONS["tanh"], near, near, near))
+    assert [slopes.label(i) for i in range(near.size)] == [f"f'({name})" for name in names]
 
 
 def test_many_kinks_make_no_grid_that_cannot_be_worked_on():
