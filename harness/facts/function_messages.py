@@ -46,8 +46,8 @@ def _noisy(fact: Fact) -> str:
     if data["is_flat"] and data["visible"] is not None:
         return f"{_undecided(fact)}. The cost rounds to {data['cost']:.6g} near θ ({_visible(fact)})."
     advice = "subtract its constant part" if data["is_large"] else "try another θ, or a cost with less noise"
-    hides = f"rounding of the cost, which is {data['cost']:.6g}," if data["is_large"] else "noise of the cost"
-    return f"{_undecided(fact)}. They are hidden by {hides} or by a kink nearby ({_visible(fact)}): {advice}."
+    hides = f"Rounding of the cost, which is {data['cost']:.6g}," if data["is_large"] else "Noise of the cost"
+    return f"{_undecided(fact)}. {hides} or a kink nearby hides the derivative ({_visible(fact)}): {advice}."
 
 
 def _wrong_entries(fact: Fact) -> str:

@@ -35,6 +35,16 @@ SAID = {
         "nois|could not be decided",
     ),
     "noise is no rounding": (lambda: check_gradient(noisy, np.array([0.3, -0.7, 1.1])), "less noise", "constant part"),
+    "one call": (
+        lambda: check_gradient(squares, np.linspace(0.1, 1, 300), budget=1),
+        "The budget of 1 call was",
+        "1 calls",
+    ),
+    "one coordinate": (
+        lambda: check_gradient(lambda t: (1e12 + t[0], np.ones(1)), np.array([0.3])),
+        r"theta\[0\]\. Rounding of the cost, which is 1e\+12, or a kink nearby hides the derivative",
+        "They",
+    ),
     "a kink loses no digits": (lambda: check_gradient(lambda t: at_kinks(t, 3.0), KINKS), "kink", "loses digits"),
     "some of a group": (
         lambda: check_gradient(doubled_in_a, {k: COUNTED.normal(size=600) for k in "ab"}),

@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.checks.functions.user_function import UserFunction
 from harness.progress import Progress, silent
+from harness.wording import counted
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.user_input import given
 
@@ -93,7 +94,7 @@ class Budget:
         return (self.limit - spent) * max(self.calls, 1) / max(spent, 1e-9)
 
     def __str__(self) -> str:
-        return f"{self.limit:,} calls" if isinstance(self.limit, int) else f"{self.limit:g} s"
+        return counted(self.limit, "call") if isinstance(self.limit, int) else f"{self.limit:g} s"
 
 
 @dataclass(frozen=True, eq=False)
