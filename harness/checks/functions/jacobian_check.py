@@ -1,10 +1,11 @@
 """The check of a Jacobian, and of a Hessian as the Jacobian of a gradient, by the check of gradients.
 
-Of fun(x) with m values, w·fun(x) with random weights w has the gradient Jᵀw, in which every wrong entry of J shows.
-Where it is not found right, the outputs are examined one by one, from the same calls of fun, and the report is on the
-entries of J.
+Of fun(x) with m values, w·fun(x) with random weights w has the gradient Jᵀw. It is found right of those rows of J of
+which it would show errors as small as a check of that row alone. All others are examined one by one, from the same
+calls of fun, and so are all where it is not found right. The report is then on the entries of J.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,25 +13,29 @@ from typing import Any
 
 import numpy as np
 
+from harness.bounds.tolerances import CONCLUSIVE_SHARE, GROUPED, MEANINGLESS
 from harness.checks.functions.cost_probe import Budget
 from harness.checks.functions.function_subject import FunctionGradient
-from harness.checks.functions.gradient_case import measure
+from harness.checks.functions.gradient_case import measure, precision_of
 from harness.checks.functions.gradient_check import Evidence, check_gradient, examine
 from harness.checks.functions.gradient_comparison import settle
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.repeated_calls import call_twice
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.functions.vector_function import EACH_OUTPUT, Claim, Product, VectorFunction
-from harness.checks.random_directions import farthest_off, random_directions
-from harness.facts.fact import note
+from harness.checks.random_directions import ADDED_UP, farthest_off, random_directions
+from harness.facts.fact import doubt, note
 from harness.facts.kinds import Kind
 from harness.progress import silent
-from harness.verdict.comparison import Answer, Pair, require_accuracy
-from harness.verdict.judgement import judge
+from harness.verdict.comparison import Answer, Block, Pair, require_accuracy
+from harness.verdict.judgement import PLACES_KEPT, judge
 from harness.verdict.report import Report
 
 NARROW_STEP = 1e-6
 """The step of the difference that shows which of many outputs is wrong."""
+
+EACH_ENTRY = 4000
+"""More outputs than `EACH_OUTPUT` that the sum does not show are examined one by one if they have so few entries."""
 
 COLUMNS = 300
 """From products J v alone, the matrix is made of so many columns; more inputs are moved along one direction."""
@@ -134,46 +139,78 @@ def _check_claims(
 
 
 def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | None, accuracy: float) -> Report:
-    """The gradient of a random sum of the outputs; the outputs one by one where it is not found right."""
+    """The gradient of a random sum of the outputs; one by one those of which it does not show that they are right."""
     if claim.push and function.theta.size > COLUMNS:
-        return _check_along(function, claim.push, budget, accuracy)
-    w = function.weights(claim.pull)
+        function, claim = _along_direction(function, claim.push)
+    slopes = function.slopes()
+    w = function.weights(slopes)
     gradient = lambda theta: claim.pull(theta, w)  # noqa: E731
     total = partial(function.total, w)
     whole = check_gradient(total, function.theta, gradient=gradient, budget=budget, accuracy=accuracy)
-    if whole.verdict == "agree" or (whole.verdict == "disagree" and not whole.findings):
+    if whole.verdict == "disagree" and not whole.findings:
         return whole
-    alone = _check_outputs(function, claim.pull, _suspects(function, claim.pull), budget, accuracy)
-    return alone if alone.verdict in ("disagree", whole.verdict) else whole
+    is_right, most, left = whole.verdict == "agree", EACH_OUTPUT, list(range(function.size))
+    if is_right:  # an error in an entry shows in the sum by as much as the output weighs
+        best, worst = whole.smallest_visible
+        left, most = _find_hidden(function, whole, w, slopes, accuracy), max(most, EACH_ENTRY // function.theta.size)
+        whole = replace(whole, smallest_visible=(best / np.abs(w).max(), worst / np.abs(w).min()))
+    if not left:
+        return whole
+    examined = left if len(left) <= most else [_find_suspect(function, claim.pull, w, left)]
+    alone, unknown = _check_outputs(function, claim.pull, examined, budget, accuracy), len(left) - len(examined)
+    share = 1.0 - ((1.0 - alone.decided_share) * len(examined) + unknown) / function.size
+    findings = tuple(replace(each, perhaps_more=each.perhaps_more or unknown > 0) for each in alone.findings)
+    alone = replace(alone, decided_share=share, findings=findings)
+    if alone.verdict == "disagree":
+        return alone
+    if not is_right:
+        return alone if alone.verdict == whole.verdict and not unknown else whole
+    rows = [f"{function.name}[{k}, :]" for k in left[:PLACES_KEPT]]
+    if share >= CONCLUSIVE_SHARE:
+        few = [note(Kind.FEW_UNDECIDED, *rows, undecided=len(left))] if share < 1.0 else []
+        return replace(whole, decided_share=min(share, whole.decided_share)).with_facts(*few)
+    many = [doubt(Kind.UNDECIDED, *rows, undecided=len(left), total=function.size, sources=[])] if unknown else []
+    return replace(alone, verdict="inconclusive").with_facts(*many)
 
 
-def _check_along(function: VectorFunction, push: Product, budget: int | float | None, accuracy: float) -> Report:
-    """J v along one random direction, of more inputs than there should be products."""
-    theta, w = function.theta, function.weights(None)
+def _find_hidden(
+    function: VectorFunction, whole: Report, w: np.ndarray, slopes: np.ndarray, accuracy: float
+) -> list[int]:
+    """The outputs whose wrong entries a sum that agrees may not show: its error bound is wide beside their slopes."""
+    bounds = np.sort(whole.picture.bound)  # of the columns, of which few may be undecided
+    visible = bounds[int(np.ceil(CONCLUSIVE_SHARE * (bounds.size - 1)))] / np.abs(w)
+    least = GROUPED if Kind.GROUPED in whole.kinds else MEANINGLESS[precision_of(function.unit)]
+    least = max(least, ADDED_UP * np.sqrt(w.size) * accuracy)  # a share of the sum is more of a row
+    return np.flatnonzero(~(visible <= least * slopes)).tolist()
+
+
+def _along_direction(function: VectorFunction, push: Product) -> tuple[VectorFunction, Claim]:
+    """The function along one random direction, of more inputs than there should be products, and what is claimed."""
+    theta = function.theta
     v = random_directions(1, theta.size, seed=1)[0].reshape(theta.shape) / np.sqrt(theta.size)
-    cost = lambda at: function.total(w, theta + at["direction"] * v)  # noqa: E731
-    slope = lambda at: {"direction": w @ push(theta + at["direction"] * v, v)}  # noqa: E731
-    return check_gradient(cost, {"direction": 0.0}, gradient=slope, budget=budget, accuracy=accuracy)
+    line = VectorFunction(lambda t: function.values(theta + t * v), np.zeros(1), (), f"({function.name} v)")
+    return line, Claim(lambda t, w: np.array([w @ push(theta + t * v, v)]))
 
 
-def _suspects(function: VectorFunction, pull: Product) -> list[int]:
-    """The outputs to be examined: all of a few, and of many one that is wrong along some direction, by bisection."""
-    if function.size <= EACH_OUTPUT:
-        return list(range(function.size))
+def _find_suspect(function: VectorFunction, pull: Product, w: np.ndarray, left: Sequence[int]) -> int:
+    """One of many outputs, that is wrong along some direction, by bisection."""
     direction = random_directions(1, function.theta.size, seed=1)[0].reshape(function.theta.shape)
     ends = (function.values(function.theta + side * NARROW_STEP * direction) for side in (1.0, -1.0))
     slopes = np.subtract(*ends) / (2.0 * NARROW_STEP)
 
     def off(along: np.ndarray) -> np.ndarray:
-        return np.array([abs(w @ slopes - np.vdot(pull(function.theta.copy(), w), direction)) for w in along])
+        sums = np.zeros((len(along), function.size))
+        sums[:, left] = along * w[left]
+        return np.array([abs(s @ slopes - np.vdot(pull(function.theta.copy(), s), direction)) for s in sums])
 
-    return [farthest_off(function.size, off, seed=2)]
+    return left[farthest_off(len(left), off, seed=2)]
 
 
 def _check_outputs(
     function: VectorFunction, pull: Product, outputs: Sequence[int], budget: int | float | None, accuracy: float
 ) -> Report:
     """The report on the rows of the matrix that belong to some outputs, from shared calls of the function."""
+    started = time.perf_counter()
     values: dict[bytes, np.ndarray] = {}
     rows: dict[tuple[bytes, int], np.ndarray] = {}
     allowance = Budget(budget)
@@ -194,7 +231,7 @@ def _check_outputs(
     for k in outputs:
         user = UserFunction(value, function.theta, row, (k,))
         found.append(examine(measure(user, call_twice(user, accuracy), (), allowance, silent, accuracy)))
-    return _judge_rows(function, outputs, found)
+    return _judge_rows(function, outputs, found, started)
 
 
 # -- one verdict on rows -----------------------------------------------------------------------------------------------
@@ -204,7 +241,9 @@ class RowLayout(Layout):
     """Rows of a matrix, as they are called by the numbers that they have in the whole of it."""
 
     def __init__(self, name: str, rows: Sequence[int], columns: int):
-        super().__init__({name: np.zeros((len(rows), columns))})
+        super().__init__(np.zeros((len(rows), columns)))
+        block = name if len(rows) > 1 else f"{name}[{rows[0]}, :]"
+        self.blocks, self.shapes = [Block(block, self.blocks[0].indices)], {block: (len(rows), columns)}
         self._name, self._rows, self._columns = name, rows, columns
 
     def label(self, i: int) -> str:
@@ -235,13 +274,13 @@ class MatrixRows(FunctionGradient):
         return {"outputs": outputs, "parameters": parameters, "differenced": int(self.examined.sum())}
 
 
-def _judge_rows(function: VectorFunction, outputs: Sequence[int], found: Sequence[Evidence]) -> Report:
+def _judge_rows(function: VectorFunction, outputs: Sequence[int], found: Sequence[Evidence], started: float) -> Report:
     """The verdict on all rows together."""
     answers = [_join_answers(each) for each in zip(*(evidence.answers for evidence in found))]
     pairs = [_join_pairs(each) for each in zip(*(evidence.pairs for evidence in found))]
     ends = [end for evidence in found for end in evidence.ends]
     subject = MatrixRows(function, outputs, [evidence.subject for evidence in found], answers[0])
-    return judge(subject, answers, pairs, ends, settle(answers, pairs, ends))
+    return judge(subject, answers, pairs, ends, settle(answers, pairs, ends), started=started)
 
 
 def _join_answers(answers: Sequence[Answer]) -> Answer:

@@ -5,12 +5,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.checks.functions.cost_probe import leaves_domain
 from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
 from harness.checks.random_directions import random_directions
 
 EACH_OUTPUT = 50
 """So many outputs are examined one by one."""
+
+SHRUNK = 2.0**-4
+"""A change is compared with that in such a share of the step."""
 
 Product = Callable[[np.ndarray, np.ndarray], Any]
 """``product(theta, vector)`` -> Jᵀw or J v."""
@@ -29,8 +33,8 @@ class VectorFunction:
     Attributes
     ----------
     theta : array
-    size : int
-        The number of values.
+    first, size, unit : array, int, float
+        The values at θ, flat; their number; and u of the least precise of θ and these.
     name : str
         What the matrix is called.
     """
@@ -44,7 +48,8 @@ class VectorFunction:
         first = self.values(self.theta.copy())
         if not first.size:
             raise ValueError("the function must answer one number at least")
-        self.size, self.scale = first.size, np.abs(first)
+        self.size, self.first = first.size, first
+        self.unit = max(float(np.finfo(each.dtype).eps) / 2.0 for each in (self.theta, first) if each.dtype.kind == "f")
 
     def values(self, theta: np.ndarray) -> np.ndarray:
         """The values, flat."""
@@ -109,14 +114,30 @@ class VectorFunction:
         values = self.values(theta)
         return values.dtype.type(w @ values)
 
-    def weights(self, pull: Product | None) -> np.ndarray:
+    @np.errstate(all="ignore")
+    def slopes(self) -> np.ndarray:
+        """How fast each value changes along random directions: 1 where it does not, 0 where that is not known.
+
+        Each is at most its row's length, if that row changes little in a step. What hardly shrinks with it is rounding.
+        """
+        step, found = self.unit ** (1.0 / 3.0) * np.maximum(1.0, np.abs(self.theta)), []
+        for direction in random_directions(3, self.theta.size, seed=1):
+            move = (step * direction.reshape(self.theta.shape)).astype(self.theta.dtype)
+            try:
+                wide, narrow = (np.abs(self.values(self.theta + share * move) - self.first) for share in (1.0, SHRUNK))
+                found.append(np.where(4.0 * SHRUNK * wide >= narrow, wide / np.linalg.norm(move), np.inf))
+            except Exception as error:
+                if not leaves_domain(error):
+                    raise
+        largest = np.max(found, axis=0) if found else np.full(self.size, np.inf)
+        return np.where(largest == 0.0, 1.0, np.where(np.isfinite(largest), largest, 0.0))
+
+    def weights(self, slopes: np.ndarray) -> np.ndarray:
         """Random weights in which no output hides another: those of large values or slopes are smaller."""
-        slopes = np.zeros(self.size)
-        if pull and self.size <= EACH_OUTPUT:
-            slopes = np.array([np.abs(pull(self.theta.copy(), w)).max(initial=0.0) for w in np.eye(self.size)])
-        sizes = np.fmax(self.scale, slopes)
-        sizes = np.where(np.isfinite(sizes) & (sizes > 0.0), sizes, sizes[np.isfinite(sizes)].max(initial=0.0) or 1.0)
-        return random_directions(1, self.size, seed=0)[0] * sizes.max(initial=0.0) / sizes / np.sqrt(self.size)
+        sizes = np.fmax(np.abs(self.first), slopes)
+        largest = sizes[np.isfinite(sizes)].max(initial=0.0) or 1.0
+        sizes = np.where(np.isfinite(sizes) & (slopes > 0.0), sizes, largest)
+        return random_directions(1, self.size, seed=0)[0] * largest / sizes / np.sqrt(self.size)
 
 
 def _to_one_array(theta: Any) -> np.ndarray:

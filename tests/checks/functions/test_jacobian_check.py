@@ -111,6 +111,67 @@ def test_one_wrong_entry_of_many_outputs_is_found_and_of_many_inputs_seen():
     assert verdicts == ["agree", "disagree"]
 
 
+MANY = np.linspace(0.0, np.pi, 60)
+RATES = np.random.default_rng(3).standard_normal(400)
+RESIDUAL = RATES @ np.linspace(0.0, 1.0, 400) - 1e-17
+
+HIDDEN = {
+    "one of many is 0 but for rounding": (
+        lambda x: x[0] * np.sin(MANY + x[1]),
+        np.array([2.0, 0.0]),
+        lambda c: {"jac": lambda x: np.stack([c * np.sin(MANY + x[1]), x[0] * np.cos(MANY + x[1])], 1)},
+        "agree",
+    ),
+    "the other of two along many inputs": (
+        lambda x: np.array([RATES @ x - RESIDUAL, np.sin(x).sum()]),
+        np.linspace(0.0, 1.0, 400),
+        lambda c: {"jvp": lambda x, v: np.array([RATES @ v, c * np.cos(x) @ v])},
+        "agree",
+    ),
+    "one that is large beside its slope": (
+        lambda x: np.array([1e8 + x[0], x[0] * x[1]]),
+        np.array([0.3, 0.4]),
+        lambda c: {"jac": lambda x: np.array([[c, 0.0], [x[1], x[0]]])},
+        "inconclusive",
+    ),
+    "most of many": (
+        lambda x: np.where(MANY > 0.1, 1e9, 0.0) + np.sin(MANY) * x.sum(),
+        np.linspace(0.0, 1.0, 80),
+        lambda c: {"jac": lambda x: c * np.outer(np.sin(MANY), np.ones(80))},
+        "inconclusive",
+    ),
+    "one of many is a sum that is constant": (
+        lambda x: np.append(np.sin(x), (np.exp(x) / np.exp(x).sum()).sum() - 1.0),
+        np.linspace(0.0, 1.0, 60),
+        lambda c: {"jac": lambda x: np.vstack([c * np.diag(np.cos(x)), np.zeros(60)])},
+        "agree",
+    ),
+    "one of many, which is little": (
+        lambda x: np.append(np.sin(MANY[:, None] * x).sum(axis=1), 1e10 + x[0]),
+        np.array([0.3, 0.4]),
+        lambda c: {"jac": lambda x: np.vstack([MANY[:, None] * np.cos(MANY[:, None] * x), [c, 0.0]])},
+        "agree",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fun", "x", "claim", "of_right"), HIDDEN.values(), ids=list(HIDDEN))
+def test_what_a_sum_of_outputs_hides_is_examined_alone_or_undecided(fun, x, claim, of_right):
+    reports = [check_jacobian(fun, x, **claim(c)) for c in (1.0, -1.0)]
+    assert [report.verdict for report in reports] == [of_right, "disagree"]
+    assert reports[0].decided_share == 1.0 or reports[0].kinds & {Kind.FEW_UNDECIDED, Kind.UNDECIDED, Kind.NOISY_COST}
+
+
+def test_a_report_on_one_of_many_rows_is_about_that_row():
+    factors = np.where(np.arange(60) % 2, np.arange(60) + 2.0, 1.0)[:, None]
+    large = np.random.default_rng(1).standard_normal((60, 3))
+    report = check_jacobian(lambda x: large @ x, X[:3], lambda x: factors * large)
+    finding = report.findings[0]
+    assert (finding.blocks, finding.perhaps_more) == ((finding.where.split(",")[0] + ", :]",), True)
+    assert report.decided_share == pytest.approx(1 / 60)
+    assert report.seconds > 0.0
+
+
 def test_shapes_precisions_and_kinks():
     shaped = check_jacobian(
         lambda x: np.sin(x), X.reshape(2, 2), lambda x: np.diag(np.cos(x.ravel())).reshape(2, 2, 2, 2)
