@@ -25,6 +25,16 @@ def _visible(fact: Fact) -> str:
     return "no error would show" if least is None else f"only errors above {least:.2g} would show"
 
 
+def _cached(fact: Fact) -> str:
+    name = fact.where[0]
+    if fact.data["is_same"]:
+        return f"{name} returns the same gradient at another θ, where the cost has another slope. It looks cached."
+    return (
+        f"{name}: Away from θ, the gradient misses the slope of the cost, by more the farther away. It may keep a part "
+        f"of another call."
+    )
+
+
 def _stale(fact: Fact) -> str:
     causes = {
         "last-cost": "The gradient belongs to the θ at which the cost was called last",
@@ -71,9 +81,9 @@ def _block_of_another(fact: Fact) -> str:
 ROWS: dict[Kind, Row] = {
     # -- rules that a function breaks ----------------------------------------------------------------------------------
     Kind.CACHED_GRADIENT: Row(
-        "{where} returns the same gradient at another θ, where the cost has another slope. It looks cached.",
-        meaning="The gradient is the same to the last bit at two points between which the slope of the cost changes.",
-        cause="The gradient of the first call is kept, or is computed from parameters other than the argument.",
+        _cached,
+        meaning="Away from θ, the gradient misses the slope of the cost in proportion to the distance.",
+        cause="The gradient of another call is kept, in whole or in part, or a wrong term happens to vanish at θ.",
         example=IMPORTS + "kept = []\n"
         "def fun(t):\n    kept.append(np.cos(t))\n    return np.sin(t).sum(), kept[0]\n"
         "report = check_gradient(fun, np.array([0.3, -0.7, 1.1]))",

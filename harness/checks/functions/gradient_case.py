@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS
-from harness.checks.functions.cost_noise import CostNear, measure_cost, step_away
+from harness.checks.functions.cost_noise import CostNear, measure_cost
 from harness.checks.functions.cost_probe import Budget
 from harness.checks.functions.gradient_rounding import (
     Gradient,
@@ -16,7 +16,7 @@ from harness.checks.functions.gradient_rounding import (
     unit_of_gradient,
 )
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_elsewhere
+from harness.checks.functions.repeated_calls import FUN, FirstAnswer, Moved, call_elsewhere, moves_of_halves
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact
 from harness.progress import Progress
@@ -37,6 +37,7 @@ class GradientCase:
     unit: float  # u of the least precise of θ, cost and gradient
     reported: Answer  # what the user's function returned at θ, with error bounds for rounding
     scatter: np.ndarray  # (n,), how far the reported gradient jumps when θ moves by a rounding
+    elsewhere: tuple[Moved, ...]  # what the function returned at other points
 
     @property
     def layout(self) -> Layout:
@@ -62,12 +63,13 @@ def measure(
     scatter = measure_scatter(user.theta, gradient, first.gradient, unit)
     own_unit = unit_of_gradient(near, gradient, first.gradient, unit)
     error = bound_rounding(user, gradient, first.gradient, own_unit, first.cost, scatter=scatter)
-    facts = call_elsewhere(user, first, step_away(near.probes), max(GRADIENT_ROUNDINGS * unit, accuracy))
+    moves = moves_of_halves(near, user.layout)
+    facts, elsewhere = call_elsewhere(user, first, moves, max(GRADIENT_ROUNDINGS * unit, accuracy))
     numbers = first.cost, fine.noise_at_theta.near, first.gradient, error
     broken_rules = (*first.facts, *facts)
     precision = precision_of(own_unit)
     reported = Answer(FUN, FUN, *numbers, precision, broken_rules=broken_rules, notes=notes, accuracy=accuracy)
-    return GradientCase(user, gradient, near, fine, unit, reported, scatter)
+    return GradientCase(user, gradient, near, fine, unit, reported, scatter, elsewhere)
 
 
 def precision_of(unit: float) -> str:

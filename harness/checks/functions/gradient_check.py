@@ -173,7 +173,8 @@ def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> 
     for other in others:
         pairs += compare_with_reference(case, differenced, other, seen.found, scale)
     if not any(pair.disagrees for pair in (*pairs, *ends)):
-        case = case.with_broken_rules(find_cached_gradient(case.near, case.gradient, case.reported, case.unit))
+        cached = find_cached_gradient(case.near, case.gradient, case.reported, case.unit, case.elsewhere)
+        case = case.with_broken_rules(cached)
     return Evidence(_subject(case, seen, pairs[0], doubts), (case.reported, differenced, *others), pairs, ends)
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.bounds.tolerances import GRADIENT_ROUNDINGS
+from harness.bounds.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS
 from harness.checks.functions.cost_noise import CostNear, scatter_near, step_away
 from harness.checks.functions.cost_probe import leaves_domain
 from harness.checks.functions.gradient_rounding import CONDITION_GAIN, Gradient
-from harness.checks.functions.parameters import largest
+from harness.checks.functions.parameters import Layout, largest
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
@@ -17,11 +17,17 @@ from harness.verdict.comparison import Answer
 FUN = "fun"
 """The name of the user's function in a report."""
 
-ABOVE_NOISE = 1e5
-"""The slope there is known to one part in so many."""
+SUSPECT = 1e-3
+"""A cost that leaves the trapezoidal rule of its gradients by this share of their change is looked at closely."""
 
-FARTHER = (1.0, 16.0)
-"""A gradient counts as cached if it ignores a move of one step, and one of so many."""
+SCALES, FARTHER = (1.0, 2.0**-4, 2.0**-8), 4.0
+"""Moves that are tried, in steps; and how much longer the second move is, on which a defect has to grow as expected."""
+
+WIDTH = 2.0**-5
+"""Half the width of a difference at the end of a move, as a share of the move."""
+
+FAR_ABOVE, ALIKE = 4.0, 0.25
+"""A defect of a gradient exceeds its error bound so many times, and has its expected size to this share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +56,54 @@ def call_twice(user: UserFunction, accuracy: float = 0.0) -> FirstAnswer:
     return FirstAnswer(cost, gradient, tuple(facts), repeats)
 
 
-def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray, tolerance: float) -> tuple[Fact, ...]:
-    """What is wrong if the answer at θ is another after a call at another point; empty if it is the same."""
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """What a function returned after a move from θ."""
+
+    move: np.ndarray  # (n,)
+    cost: float
+    gradient: np.ndarray  # (n,)
+
+
+def moves_of_halves(near: CostNear, layout: Layout) -> list[np.ndarray]:
+    """A step in one half of the blocks of θ, or of its coordinates, and one in the other half.
+
+    Each block, and each coordinate of a single one, stays where it is in one of the moves: a cache may be keyed by it.
+    """
+    step = step_away(near.probes) - near.probes.theta
+    blocks = [block.indices for block in layout.blocks if block.indices.size]
+    parts = blocks if len(blocks) > 1 else np.array_split(np.arange(step.size), step.size)
+    is_first = np.isin(np.arange(step.size), np.concatenate(parts[: (len(parts) + 1) // 2]))
+    return [np.where(half, step, 0.0) for half in (is_first, ~is_first) if half.any()]
+
+
+def call_elsewhere(
+    user: UserFunction, first: FirstAnswer, moves: list[np.ndarray], tolerance: float
+) -> tuple[tuple[Fact, ...], tuple[Moved, ...]]:
+    """What is wrong if the answer at θ is another after a call at another point; if nothing is, the answers elsewhere.
+
+    A call at θ precedes the second move, so that what is kept of the last call alone is kept of θ.
+    """
+    moved = [_answer_after(user, moves[0])]
+    facts = _return_from(user, first, user.theta + moves[0], tolerance) if moved[0] else ()
+    if facts:
+        return facts, ()
+    moved += [_answer_after(user, move) for move in moves[1:]]
+    return (), tuple(each for each in moved if each)
+
+
+def _answer_after(user: UserFunction, move: np.ndarray) -> Moved | None:
+    """Cost and gradient after a move; None outside the domain."""
     try:
-        user.answer(elsewhere)
+        return Moved(move, *user.answer(user.theta + move)[:2])
     except Exception as error:
         if not leaves_domain(error):
             raise
-        return ()
+        return None
+
+
+def _return_from(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray, tolerance: float) -> tuple[Fact, ...]:
+    """What is wrong if the answer at θ is another after the call elsewhere; empty if it is the same."""
     if user.has_gradient_function and not _is_near(first.gradient, user.gradient(user.theta), tolerance):
         return (wrong(Kind.STALE_GRADIENT, FUN, of="last-cost"),)
     cost, gradient, _ = user.answer(user.theta)
@@ -68,40 +114,71 @@ def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray
     return (wrong(Kind.STALE_GRADIENT, FUN, of="last-call" if _is_near(gradient, there, tolerance) else "unknown"),)
 
 
-def find_cached_gradient(near: CostNear, source: Gradient, reported: Answer, unit: float) -> tuple[Fact, ...]:
-    """Whether the gradient is the same to the last bit at other points, where the cost has another slope.
+def find_cached_gradient(
+    near: CostNear, source: Gradient, reported: Answer, unit: float, elsewhere: tuple[Moved, ...]
+) -> tuple[Fact, ...]:
+    """Whether a gradient that is right at θ is less and less so away from θ, as one that keeps something of θ is.
 
-    It is at two of them, one farther away: a gradient in float32 may move by less than its rounding, and a cost may
-    jump.
+    The cost over a move and the trapezoidal rule of both gradients differ if that is so. They also differ at a kink or
+    a jump, and where a cost bends: so moves that look wrong are looked at closely.
     """
-    moves = [times * (step_away(near.probes) - near.probes.theta) for times in FARTHER]
-    is_cached = reported.gradient.any() and all(_ignores(near, source, reported, unit, move) for move in moves)
-    kind = (
-        Kind.WHOLE_NUMBERS if np.array_equal(reported.gradient, np.round(reported.gradient)) else Kind.CACHED_GRADIENT
-    )
-    return (wrong(kind, FUN),) if is_cached else ()
+    for moved in elsewhere:
+        if near.probes.budget.is_spent or not _is_suspect(near, reported, moved):
+            continue
+        for move in (scale * moved.move for scale in SCALES):
+            if _drifts(near, source, reported, unit, move):
+                is_same = np.array_equal(source(near.probes.theta + move), reported.gradient)
+                return (_cached(reported.gradient, is_same=is_same),)
+    return ()
+
+
+def _cached(gradient: np.ndarray, *, is_same: bool) -> Fact:
+    """The gradient at θ is returned elsewhere, to the last bit or in part; whole numbers may have lost their digits."""
+    if is_same and gradient.any() and np.array_equal(gradient, np.round(gradient)):
+        return wrong(Kind.WHOLE_NUMBERS, FUN)
+    return wrong(Kind.CACHED_GRADIENT, FUN, is_same=is_same)
 
 
 @np.errstate(all="ignore")
-def _ignores(near: CostNear, source: Gradient, reported: Answer, unit: float, move: np.ndarray) -> bool:
-    """Whether the gradient is the same after a move, where the slope of the cost is another.
+def _is_suspect(near: CostNear, reported: Answer, moved: Moved) -> bool:
+    change = moved.cost - near.probes.base - 0.5 * moved.move @ (moved.gradient + reported.gradient)
+    allowed = SUSPECT * abs(moved.move @ (moved.gradient - reported.gradient)) + np.abs(moved.move) @ reported.error
+    return bool(abs(change) > allowed + CONDITION_GAIN * near.noise_at_theta.near)
 
-    That is the difference of the cost along the line from θ. It is another if it is farther from the gradient's than
-    its curvature, its truncation and its noise explain.
+
+def _drifts(near: CostNear, source: Gradient, reported: Answer, unit: float, move: np.ndarray) -> bool:
+    """Whether the gradient is off in proportion to the distance from θ: kinks, jumps, and noise are so by chance only.
+
+    Then the slope along a move is off by the square of its length, and the trapezoidal rule by half as much.
     """
-    probes, gradient = near.probes, reported.gradient
+    defects = []
+    for times in (1.0, FARTHER):
+        slope, change, bound = _defects(near, source, reported, unit, times * move)
+        if not (abs(slope) > FAR_ABOVE * bound and abs(change - 0.5 * slope) <= 0.5 * ALIKE * abs(slope)):
+            return False
+        defects.append(slope)
+    return bool(abs(defects[1] - FARTHER**2 * defects[0]) <= ALIKE * abs(defects[1]))
+
+
+@np.errstate(all="ignore")
+def _defects(
+    near: CostNear, source: Gradient, reported: Answer, unit: float, move: np.ndarray
+) -> tuple[float, float, float]:
+    """By how much a gradient misses the slope along a move, at its end, and the change of the cost; the first's bound.
+
+    The bound is that of a difference of the cost, of its noise and truncation, and of the gradient's own rounding.
+    """
+    probes = near.probes
+    source(probes.theta)  # so that what is kept of the last call alone is kept of θ
     elsewhere = probes.theta + move
-    if not np.array_equal(source(elsewhere), gradient):
-        return False
-    scatter = scatter_near(probes, elsewhere)
-    width = min(0.25, CONDITION_GAIN * ABOVE_NOISE * scatter / abs(move @ gradient)) * move  # a cost may wind
-    costs = np.array([probes.cost(elsewhere + k * width) for k in range(-2, 3)])
-    wide, narrow = (costs[4] - costs[0]) / 4.0, (costs[3] - costs[1]) / 2.0
-    bend = np.abs(np.diff(costs, n=2)).max()  # a quarter of what is looked for, unless there is a kink
-    noise = scatter + unit * largest(costs)
-    allowed = max(2.0 * bend, CONDITION_GAIN * abs(wide - narrow)) + CONDITION_GAIN * noise
-    allowed += reported.accuracy * np.abs(width) @ np.abs(gradient)
-    return bool(abs(narrow - width @ gradient) > allowed)
+    gradient = source(elsewhere)
+    costs = np.array([probes.cost(elsewhere + k * WIDTH * move) for k in range(-2, 3)])
+    wide, narrow = (costs[4] - costs[0]) / (4.0 * WIDTH), (costs[3] - costs[1]) / (2.0 * WIDTH)
+    noise = max(near.noise_at_theta.near, scatter_near(probes, elsewhere), unit * largest(costs))
+    error = abs(wide - narrow) + noise / WIDTH + np.abs(move) @ reported.error
+    accepted = max(MEANINGLESS["float64"], reported.accuracy) * np.abs(move) @ np.abs(gradient)
+    change = costs[2] - probes.base - 0.5 * move @ (gradient + reported.gradient)
+    return narrow - move @ gradient, change, CONDITION_GAIN * error + accepted
 
 
 def _is_same(cost: float, gradient: np.ndarray, cost2: float, gradient2: np.ndarray, tolerance: float) -> bool:

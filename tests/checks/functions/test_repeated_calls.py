@@ -60,6 +60,51 @@ def of_first_call():
     return fun
 
 
+def of_first_norm():
+    """The norm that divides the gradient is kept from the first call."""
+    kept = []
+
+    def fun(t):
+        kept.append(np.linalg.norm(t))
+        unit = t / kept[-1]
+        cosine = np.cos(unit)
+        return np.sum(np.sin(unit)), (cosine - unit * (unit @ cosine)) / kept[0]
+
+    return fun
+
+
+def of_first_hidden_layer():
+    kept = []
+
+    def fun(t):
+        kept.append(np.tanh(t[0] + t[1]))
+        return t[2] * kept[-1], np.array([t[2] * (1.0 - kept[0] ** 2)] * 2 + [kept[0]])
+
+    return fun
+
+
+def product(t):
+    return np.sum(np.sin(t)) + np.prod(t), np.cos(t) + np.prod(t) / t
+
+
+def product_of_blocks(t):
+    return float(t["w"] @ t["w"] * np.sin(t["b"])), {
+        "w": 2.0 * t["w"] * np.sin(t["b"]),
+        "b": t["w"] @ t["w"] * np.cos(t["b"]),
+    }
+
+
+def keyed(key, fun=product):
+    """What was computed for a part of θ is taken for all of it."""
+    kept = {}
+
+    def answer(t):
+        cost, gradient = fun(t)
+        return cost, kept.setdefault(key(t), gradient)
+
+    return answer
+
+
 def mutating(t):
     answer = sines(t)
     t *= 0.5
@@ -73,7 +118,11 @@ BROKEN_RULES = {
     "accumulating": (accumulating(), Kind.NOT_REPEATABLE, {"change": "gradient-grows"}),
     "counting": (counting(), Kind.NOT_REPEATABLE, {"change": "cost-grows", "by": 0.5}),
     "stale": (stale(), Kind.STALE_GRADIENT, {"of": "last-call"}),
-    "of the first call": (of_first_call(), Kind.CACHED_GRADIENT, {}),
+    "of the first call": (of_first_call(), Kind.CACHED_GRADIENT, {"is_same": True}),
+    "of the first call, in part": (of_first_norm(), Kind.CACHED_GRADIENT, {"is_same": False}),
+    "hidden units of the first call": (of_first_hidden_layer(), Kind.CACHED_GRADIENT, {}),
+    "keyed by the first of θ": (keyed(lambda t: t[0]), Kind.CACHED_GRADIENT, {"is_same": True}),
+    "keyed by the last of θ": (keyed(lambda t: t[-1]), Kind.CACHED_GRADIENT, {"is_same": True}),
     "in place": (mutating, Kind.ARGUMENT_CHANGED, {"argument": "theta"}),
 }
 
@@ -85,6 +134,13 @@ def test_a_broken_rule_is_the_only_reason(fun, kind, data):
     (reason,) = report.reasons
     assert (reason.kind, reason.where, dict(reason.data)) == (kind, ("fun",), reason.data | data)
     assert report.notes == ()
+
+
+@pytest.mark.parametrize("block", ["w", "b"])
+def test_a_cache_keyed_by_one_block_is_named(block):
+    fun = keyed(lambda t: t[block].tobytes(), product_of_blocks)
+    report = check_gradient(fun, {"w": THETA, "b": np.array(0.4)})
+    assert (report.verdict, kinds_of(report.reasons)) == ("disagree", (Kind.CACHED_GRADIENT,))
 
 
 class Kept:
@@ -145,9 +201,32 @@ CONSTANT = {
 }
 
 
-@pytest.mark.parametrize("fun", CONSTANT.values(), ids=list(CONSTANT))
-def test_a_gradient_may_be_the_same_elsewhere_where_the_slope_is(fun):
-    report = check_gradient(fun, THETA)
+MOVING = {
+    "cached with its θ": keyed(lambda t: t.tobytes()),
+    "steep": lambda t: (np.sum(np.sin(1e4 * t)), 1e4 * np.cos(1e4 * t)),
+    "bent within a step": lambda t: (
+        np.sum(np.abs(t - THETA - 1e-3) ** 1.5),
+        1.5 * np.sqrt(np.abs(d := t - THETA - 1e-3)) * np.sign(d),
+    ),
+    "rounded on the way": lambda t: (np.round(np.sum(np.sin(t)), 4), np.cos(t)),
+    "in float32": lambda t: (np.sum(np.exp(t.astype(np.float32))), np.exp(t.astype(np.float32))),
+    "noisy": lambda t: (np.sum(np.sin(t)) + 1e-9 * np.sin(1e12 * np.sum(t)), np.cos(t)),
+    "a constant penalty one step away": lambda t: (
+        np.sum(np.sin(t)) if t[0] < 0.3001 and t[1] > -0.7001 else 5.0,
+        np.cos(t),
+    ),
+    "undefined one step away": lambda t: (np.sum(np.sqrt(THETA + 1e-4 - t)), -0.5 / np.sqrt(THETA + 1e-4 - t)),
+    "units that switch": lambda t: (
+        np.sum(np.maximum(t - THETA - 1e-3, 0.0)) + np.sum(np.sin(t)),
+        np.cos(t) + (t > THETA + 1e-3),
+    ),
+}
+
+
+@pytest.mark.parametrize("fun", (CONSTANT | MOVING).values(), ids=list(CONSTANT | MOVING))
+def test_a_gradient_that_follows_the_slope_elsewhere_is_not_cached(fun):
+    with np.errstate(all="ignore"):
+        report = check_gradient(fun, THETA)
     assert report.verdict in ("agree", "inconclusive")
     assert Kind.CACHED_GRADIENT not in report.kinds
 
