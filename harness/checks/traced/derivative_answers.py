@@ -62,6 +62,7 @@ class Look:
     judged: tuple[Answer, ...]  # the same, replaced by its evaluation in float64 where that decides more
     increments: Answer
     increments_alone: Estimate  # the increments with no more than their own errors
+    roundings: Mapping[str, np.ndarray]  # what rounding may move of each, by its program's own bound
     float64_derivatives: Mapping[str, np.ndarray]  # each mode evaluated in float64, where that is possible
     replaced: Mapping[str, Replaced]
     is_outside: np.ndarray  # mask of the coordinates outside of the function's domain
@@ -151,10 +152,12 @@ def _answer(
         point.answer(name, judge_not_finite(point, estimate, known), blocks) for name, estimate in bounded.items()
     )
     increments = point.answer(INCREMENTS, known, blocks)
+    roundings = {name: point.combinations.per_output(estimate).error for name, estimate in bounded.items()}
     is_outside = _outside([estimate.derivative for estimate in bounded.values()], point.is_outside)
     in_all_inputs, alone = {}, known
     if point.case.is_large:
         in_all_inputs = {answer.name: answer for answer in own}
+        roundings = {name: error[plan.examined] for name, error in roundings.items()}
         # from here on, the examined inputs alone
         own, increments = tuple(_select(a, plan.examined) for a in own), _select(increments, plan.examined)
         alone = Estimate(*(x[:, plan.examined] for x in known))
@@ -174,8 +177,8 @@ def _answer(
             judged[i], taken = with_float64(answer, estimate, tolerance, increments, sides)
             replaced[answer.name] = Replaced(taken, answer)
     return Look(
-        plan, coordinates, reports, missing, true, own, tuple(judged), increments, alone, derivatives, replaced,
-        is_outside, in_all_inputs,
+        plan, coordinates, reports, missing, true, own, tuple(judged), increments, alone, roundings, derivatives,
+        replaced, is_outside, in_all_inputs,
     )  # fmt: skip
 
 

@@ -294,5 +294,6 @@ def _with_digits(comparison: Comparison, ordinary: float, scale: np.ndarray) -> 
     alone = {name: Estimate(derivative, error + by_solvers) for name, (derivative, error) in alone.items()}
     small, places = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel(), look.coordinates.inputs.places
     small = small if places is None else small[places]
-    noted, in_doubt = with_digits(own, pairs, alone, look.coordinates, look.float64_derivatives, small, wrong)
+    evaluated, roundings = look.float64_derivatives, look.roundings
+    noted, in_doubt = with_digits(own, pairs, alone, look.coordinates, evaluated, roundings, small, wrong)
     return tuple(replace(a, notes=b.notes, ulps=b.ulps) for a, b in zip(comparison.answers, noted)), in_doubt

@@ -192,6 +192,7 @@ def with_digits(
     alone: Mapping[str, Estimate],
     coordinates: Coordinates,
     in_float64: Mapping[str, np.ndarray],
+    roundings: Mapping[str, np.ndarray],
     small: np.ndarray,
     wrong: Collection[str],
 ) -> tuple[list[Answer], np.ndarray]:
@@ -205,6 +206,7 @@ def with_digits(
     alone : the increments and the differences with no more than their own errors
     coordinates : what is differentiated
     in_float64 : the same derivatives evaluated in float64, where these are known
+    roundings : what rounding may have moved of them by the program's own bound
     small : the size of the derivatives that are small beside the function
     wrong : names of answers that are wrong, by no rounding
     """
@@ -223,7 +225,9 @@ def with_digits(
     for i, answer in enumerate(answers):
         beside = [pair for pair in pairs if pair.first == answer.name and pair.second in alone]
         if beside and not answer.oracle and answer.name not in wrong:
-            noted[i], is_doubtful = _note_digits(answer, beside, known, in_float64, small, coordinates)
+            noted[i], is_doubtful = _note_digits(
+                answer, beside, known, in_float64.get(answer.name), roundings[answer.name], small, coordinates
+            )
             in_doubt |= is_doubtful
     return noted, in_doubt
 
@@ -232,19 +236,22 @@ def _note_digits(
     answer: Answer,
     beside: Sequence[Pair],
     known: KnownDerivatives,
-    in_float64: Mapping[str, np.ndarray],
+    in_float64: np.ndarray | None,
+    rounding: np.ndarray,
     small: np.ndarray,
     coordinates: Coordinates,
 ) -> tuple[Answer, np.ndarray]:
     """An answer with notes of the digits that it has lost, by rounding or by its formula, and where that is a doubt.
 
-    What is lost in float64 as well is no rounding. At a kink, or beside a jump, nothing is decided and nothing is lost.
+    What is lost in float64 as well is no rounding. Where there is no such evaluation, nor is what is further off than
+    the program's own roundings may move it. At a kink, or beside a jump, nothing is decided and nothing is lost.
     """
     allowed = np.where(np.any([p.decided for p in beside], axis=0), beside[0].allowed, -np.inf)
     with np.errstate(all="ignore"):
-        lost = known.is_lost(answer.gradient) & (np.abs(answer.gradient - known.true) <= allowed)
-    derivative = in_float64.get(answer.name)
-    by_formula = lost & (False if derivative is None else known.is_lost(derivative))
+        off = np.abs(answer.gradient - known.true)
+        lost = known.is_lost(answer.gradient) & (off <= allowed)
+        is_beyond = off > rounding + known.error if in_float64 is None else known.is_lost(in_float64)
+    by_formula = lost & is_beyond
     is_doubtful = by_formula & (np.abs(known.true) > small)
     masks = [
         ("rounding", Severity.NOTE, lost & ~by_formula),

@@ -38,6 +38,7 @@ from harness.bounds.tolerances import (
     SPREAD_FACTOR,
 )
 from harness.checks.traced.derivative_case import Point
+from harness.checks.traced.error_scales import NO_DIGIT
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.one_sided import OneSided, rounded_slopes
 from harness.checks.traced.program_at_point import ProgramAtPoint
@@ -73,6 +74,15 @@ class Scope(NamedTuple):
     def covers(self, error: np.ndarray, off: np.ndarray) -> bool:
         """Whether an error bound covers all differences; NaN is not covered."""
         return bool((np.isfinite(error) & (off <= error))[self.at].all())
+
+    def leaves_digits(self, error: np.ndarray, reported: np.ndarray, true: Estimate, unit: float) -> bool:
+        """Whether an error bound covers all differences, its floor as far as that leaves each derivative a digit.
+
+        Beside a large entry the whole floor would hide small ones that no rounding has moved.
+        """
+        floor = floor_of(reported.ravel(), self.blocks, unit).reshape(reported.shape)
+        floor = np.minimum(floor, NO_DIGIT * np.abs(true.derivative))
+        return self.covers(error + floor, np.abs(reported - true.derivative))
 
     def is_small(self, error: np.ndarray, true: Estimate, precision: str) -> np.ndarray:
         """Where an error is small beside the largest derivative of its block, or beside the function's terms."""
@@ -142,7 +152,7 @@ def bound_of_mode(
     off = np.abs(reported - true.derivative)
     typical = partial(no_less_than_typical, derivative=reported, blocks=scope.blocks)
     floor = floor_of(reported.ravel(), scope.blocks, mode.coarsest).reshape(reported.shape)  # of every bound
-    if borrows and not mode.has_solver and scope.covers(true.error + floor, off):
+    if borrows and not mode.has_solver and scope.leaves_digits(true.error, reported, true, mode.coarsest):
         return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
     if borrows and point.case.is_large and not mode.has_solver:
         # what a rounding of the arguments moves costs a call by JAX, and a run of the interpreter far more

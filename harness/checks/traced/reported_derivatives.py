@@ -179,7 +179,11 @@ def _bound(
     flat = products.derivative.ravel()
     tolerance = MEANT.get(point.program.precision, 0.0) * largest_in_block(flat, scope.blocks)
     total = bound.error.ravel() + floor_of(flat, scope.blocks, unit)
-    decides = is_borrowed or (point.case.is_large and bool((total <= tolerance).all()))
+    decides = is_borrowed or (
+        point.case.is_large
+        and bool((total <= tolerance).all())
+        and scope.leaves_digits(true.error + bound.error, products.derivative, true, unit)
+    )
     if not decides and unit > UNIT_ROUNDOFF["float64"]:
 
         def is_enough(runs: np.ndarray) -> bool:  # to be the increments' answer, beside its error

@@ -143,6 +143,55 @@ def test_what_a_formula_has_wrong_is_not_lost_to_rounding(factor, verdict, by):
     assert list(dict.fromkeys(fact.data["by"] for fact in facts(report, Kind.NO_CORRECT_DIGIT))) == by
 
 
+def by_jvp(f, slope):
+    wrapped = jax.custom_jvp(f)
+    wrapped.defjvp(lambda x, t: (f(*x), slope(*x) * t[0]))
+    return wrapped
+
+
+def by_vjp(f, slope):
+    wrapped = jax.custom_vjp(f)
+    wrapped.defvjp(lambda x: (f(x), x), lambda x, g: (g * slope(x),))
+    return wrapped
+
+
+def power(x):
+    return 1.0 / x + x**2
+
+
+def rooted(x):
+    return jax.lax.rsqrt(x) * x + x
+
+
+MISSING = lambda x: -1.0 / x**2  # noqa: E731
+BESIDE_LARGE = {  # function, slope, argument and verdict
+    "a term is missing": (power, MISSING, [1e-4, 1.0, 2.0, 3.0], "disagree"),
+    "a term is missing, and increments lose it, too": (power, MISSING, [1e-8, 1.0, 2.0, 3.0], "inconclusive"),
+    "no term is missing": (power, lambda x: 2.0 * x - 1.0 / x**2, [1e-8, 1.0, 2.0, 3.0], "agree"),
+    "another term": (rooted, lambda x: 0.5 * jax.lax.rsqrt(x), [1e-14, 1.0, 2.0, 3.0], "disagree"),
+    "0 where it is small": (jnp.log, lambda x: jnp.where(x > 100.0, 0.0, 1.0 / x), [1e-5, 200.0, 500.0], "disagree"),
+    "clipped arguments": (jnp.log, lambda x: 1.0 / jnp.clip(x, 1e-6, 100.0), [1e-5, 500.0, 1e3], "disagree"),
+    "twice below 0": (jnp.exp, lambda x: jnp.exp(x) * jnp.where(x < 0.0, 2.0, 1.0), [22.0, -1.0, -2.0], "disagree"),
+    "three units": (
+        lambda x: x * jnp.array([1e-12, 1.0, 1e6], x.dtype), lambda x: jnp.array([0.0, 1.0, 1e6], x.dtype),
+        [1.0, 1.0, 1.0], "inconclusive",
+    ),
+    "a tail that rounding takes": (
+        jax.nn.sigmoid, lambda x: jax.nn.sigmoid(x) * (1.0 - jax.nn.sigmoid(x)), [20.0, 40.0, 0.3], "agree",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ruled", [by_vjp, by_jvp])
+@pytest.mark.parametrize("name", BESIDE_LARGE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_large_entry_hides_no_small_one_that_its_rule_has_wrong(name, ruled, dtype):
+    f, slope, x, verdict = BESIDE_LARGE[name]
+    report = check_derivatives(ruled(f, slope), np.array(x, dtype))
+    assert report.verdict == verdict, report
+    assert verdict == "agree" or "rounding" not in [lost.data["by"] for lost in facts(report, Kind.NO_CORRECT_DIGIT)]
+
+
 # -- any units ---------------------------------------------------------------------------------------------------------
 
 A = np.eye(3) + 0.1 * np.random.default_rng(0).normal(size=(3, 3))

@@ -47,6 +47,14 @@ def test_rounding_of_large_entries_hides_no_error_of_a_small_one():
     assert check_derivatives(terms, x).verdict == "agree"
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(2.0, "agree"), (0.0, "disagree")])
+def test_one_large_entry_hides_no_others_whose_rule_misses_a_term(share, verdict):
+    f = jax.custom_vjp(lambda x: 1.0 / x + x**2)
+    f.defvjp(lambda x: (f(x), x), lambda x, g: (g * (share * x - 1.0 / x**2),))
+    x = np.where(np.arange(SIZE) == 7, 1e-4, 2.0 + np.abs(W)).astype(np.float32)
+    assert check_derivatives(lambda x: jnp.sum(f(x)), x).verdict == verdict
+
+
 @pytest.mark.parametrize(("slope", "verdict"), [(0.01, "agree"), (0.0, "disagree")])
 def test_small_slopes_of_many_inputs_are_decided_in_bfloat16(slope, verdict):
     leaky = jax.custom_vjp(lambda x: jnp.where(x > 0.0, x * x, 0.01 * x))
