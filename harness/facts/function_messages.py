@@ -19,6 +19,14 @@ def _places(fact: Fact, count: int) -> str:
     return ", ".join(fact.where) + (f" and {rest:,} more" if rest > 0 else "")
 
 
+def _kinks_together(fact: Fact) -> str:
+    """The slope that is reported along a direction, and those that there are."""
+    low, high = (f"{fact.data[end]:.3g}" for end in ("low", "high"))
+    found = f"the measured one is {low}" if low == high else f"those measured are {low} to {high}"
+    places = _places(fact, fact.data["count"])
+    return f"Along a direction across kinks in {places}, the reported slope is {fact.data['slope']:.3g}, and {found}."
+
+
 def _visible(fact: Fact) -> str:
     """The smallest error that would show."""
     least = fact.data["visible"]
@@ -126,6 +134,13 @@ ROWS: dict[Kind, Row] = {
         example=IMPORTS + "t = np.array([2.04, -2.56, 0.42, -0.57], np.float16)\n"
         "report = check_gradient(lambda t: (np.sum(t**4), 4 * t**3), t)",
         advice="Check the function at a float64 θ.",
+    ),
+    Kind.KINKS_TOGETHER: Row(
+        _kinks_together,
+        meaning="Each derivative is a convention at its kink, and together they are the slope of no side.",
+        cause="Every one of several largest entries is given the whole gradient, as by g * (t == t.max()).",
+        example=checked("t.max(), 1.0 * (t == t.max())", "np.array([2.0, 2.0, 1.0])"),
+        advice="Give the gradient to one of the entries, or a share to each.",
     ),
     Kind.NOISY_COST: Row(
         _noisy,

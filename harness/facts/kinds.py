@@ -92,6 +92,7 @@ class Kind(StrEnum):
     GRADIENT_ROUNDING = "gradient-rounding"
     GROUPED = "grouped"
     HELD_FIXED = "held-fixed"
+    KINKS_TOGETHER = "kinks-together"
     MORE_BLOCKS = "more-blocks"
     NOISY_COST = "noisy-cost"
     NO_PATH = "no-path"

@@ -96,7 +96,12 @@ def test_at_a_kink_a_value_between_both_slopes_passes(recwarn):
         return anp.where(x > 0.0, x, 0.0)
 
     check_grads(half_rectified, modes=["rev"], order=1)(np.zeros(2))
+    check_grads(anp.max, modes=["rev"], order=1)(np.ones(3))
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+    largest = primitive(np.max)
+    defvjp(largest, lambda ans, x: lambda g: g * (x == ans))  # in full to every entry
+    with pytest.warns(InconclusiveGradient, match="kinks-together"), pytest.raises(AssertionError, match="VJP"):
+        check_grads(largest, modes=["rev"], order=1)(np.ones(3))
 
 
 def test_where_nothing_is_decided_the_original_is_asked():

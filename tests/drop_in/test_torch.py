@@ -500,9 +500,12 @@ def test_at_a_kink_a_value_between_both_slopes_passes(recwarn):
     assert gradcheck(torch.relu, (x,))
     assert gradcheck(lambda a: torch.nn.functional.max_pool1d(a, 2), (ties,))
     assert gradcheck(lambda a: a.sort().values, (ties,))
+    assert gradcheck(lambda a: (a.max(), a.amax()), (ties,))  # of one entry, and shared
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
     with pytest.raises(GradcheckError, match=r"^DISAGREE"):
         gradcheck(by_rule(torch.relu, lambda x, g: 1.1 * g * (x >= 0.0)), (x,))
+    with pytest.warns(InconclusiveGradient, match="kinks-together"), pytest.raises(GradcheckError, match="mismatch"):
+        gradcheck(by_rule(torch.amax, lambda x, g: g * (x == x.amax())), (ties,))
 
 
 FAR = {

@@ -43,6 +43,9 @@ QUIETER = 0.1
 BELOW = 0.25
 """Steps of this share of θ, whose stencils reach as far as 0."""
 
+ACROSS_KINKS = 3
+"""So many random directions show whether the slopes at kinks that meet belong together."""
+
 CALLS_OF_LINE = 4.0
 """Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
 
@@ -157,6 +160,18 @@ class Differences:
         if reported.is_contradicted(found):
             found = self._look_closely(replace(search, noise=self.near.noise), indices, closer=False)
         return self._group(indices, moves, reported, found)
+
+    @np.errstate(all="ignore")
+    def across_kinks(self, indices: np.ndarray) -> Iterator[Group]:
+        """The differences along directions in coordinates that sit on kinks: by the same step in all, and at random."""
+        unit = min(1.0, LONGEST / np.sqrt(len(indices))) * float(np.min(self._units[indices]))
+        random = random_directions(ACROSS_KINKS, len(indices), seed=len(indices))
+        for direction in (np.ones(len(indices)), *random):
+            if not self.probes.budget.is_spent:
+                moves = unit * direction
+                reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
+                search = Search(reported, line, self.near.noise, self.steps)
+                yield self._group(indices, moves, reported, self._look_closely(search, indices, closer=False))
 
     # -- one line ------------------------------------------------------------------------------------------------------
 

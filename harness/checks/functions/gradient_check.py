@@ -34,7 +34,7 @@ from harness.checks.functions.gradient_comparison import (
     open_kinks,
     settle,
 )
-from harness.checks.functions.gradient_rounding import holds_float32, range_nearby
+from harness.checks.functions.gradient_rounding import gradients_nearby, holds_float32, range_nearby
 from harness.checks.functions.line_stencil import KINK, Found
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice, find_cached_gradient
 from harness.checks.functions.taylor_remainder import check_remainders
@@ -175,6 +175,7 @@ def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> 
     if not any(pair.disagrees for pair in (*pairs, *ends)):
         cached = find_cached_gradient(case.near, case.gradient, case.reported, case.unit, case.elsewhere)
         case = case.with_broken_rules(cached)
+        doubts = (*doubts, *_compare_across_kinks(case, differences, seen, pairs[0].at_odds))
     return Evidence(_subject(case, seen, pairs[0], doubts), (case.reported, differenced, *others), pairs, ends)
 
 
@@ -255,9 +256,41 @@ def _accept_conventions(case: GradientCase, differences: Differences, seen: Diff
     together = differences.in_groups([np.arange(case.layout.size)], closely=True)
     if all(seen.adds_up_to(group) for group in together):
         return seen
-    low, high = range_nearby(case.near, case.gradient, case.unit, case.reported.accuracy)
+    low, high = range_nearby(_gradients_nearby(case))
     reported = replace(case.reported, error=case.reported.error + pair.accepted)
     return replace(seen, found=open_kinks(reported, seen.found, np.flatnonzero(pair.at_odds), low, high))
+
+
+def _gradients_nearby(case: GradientCase) -> np.ndarray:
+    return gradients_nearby(case.near, case.gradient, case.unit, case.reported.accuracy)
+
+
+def _compare_across_kinks(
+    case: GradientCase, differences: Differences, seen: Differenced, at_odds: np.ndarray
+) -> tuple[Fact, ...]:
+    """A doubt where slopes at kinks are conventions each by itself, and do not belong together.
+
+    As the gradient of max(a, b) at a tie, (1, 1) has 2 for the slope along (1, 1), which is 1 on both sides. A right
+    one may have the slope of another side at every kink, and no few points near θ show all combinations. So it may be
+    beyond their slopes by as much as these differ.
+    """
+    kinks = [i for i, found in seen.found.items() if found.obstacle == KINK and not at_odds[i]]
+    if len(kinks) < 2:
+        return ()
+    beyond = [group for group in differences.across_kinks(np.array(kinks)) if group.is_wrong]
+    nearby = _gradients_nearby(case)[:, kinks] if beyond else np.empty((0, len(kinks)))
+    for group in beyond:
+        slopes = nearby @ group.direction
+        middle, half = group.found.derivative, group.found.error
+        low, high = slopes.min(initial=middle - half), slopes.max(initial=middle + half)
+        room = group.allowed - half + (np.ptp(slopes) if slopes.size else 0.0)
+        if not low - room <= group.slope <= high + room:
+            size = np.max(np.abs(group.direction))
+            data = {"slope": group.slope / size, "low": low / size, "high": high / size}
+            return (
+                doubt(Kind.KINKS_TOGETHER, *map(case.layout.label, kinks[:PLACES_SHOWN]), count=len(kinks), **data),
+            )
+    return ()
 
 
 # -- what is worth knowing ---------------------------------------------------------------------------------------------

@@ -104,13 +104,8 @@ def measure_scatter(theta: np.ndarray, source: Gradient, gradient: np.ndarray, u
 
 
 @np.errstate(all="ignore")
-def range_nearby(near: CostNear, source: Gradient, unit: float, accuracy: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest value that each derivative may be reported to have at a nondifferentiable point.
-
-    That is the range of the reported derivatives near θ, in any direction; widened threefold where several kinks meet.
-    At each of these a unit may have the slope of either side, and no direction shows the combination in which all are
-    off. The range is empty, from inf to -inf, where a gradient near θ is not the slope of the cost there.
-    """
+def gradients_nearby(near: CostNear, source: Gradient, unit: float, accuracy: float = 0.0) -> np.ndarray:
+    """The gradients reported at random points near θ, as rows; none where one is not the slope of the cost there."""
     theta, probes = near.probes.theta, near.probes
     width = np.sqrt(unit) * np.maximum(np.abs(theta), 1.0)
     moves = width * random_directions(NEIGHBOURS, theta.size, seed=1)
@@ -119,9 +114,20 @@ def range_nearby(near: CostNear, source: Gradient, unit: float, accuracy: float 
     off = np.abs(changes - np.sum(moves * reported, axis=1))
     share, noise = max(RIGHT_NEARBY, accuracy), CONDITION_GAIN * probes.unit * near.ordinary
     allowed = share * np.abs(moves * reported).sum(axis=1) + noise
-    if not (off <= allowed).all():
-        return np.full(theta.size, np.inf), np.full(theta.size, -np.inf)
-    low, high = reported.min(axis=0), reported.max(axis=0)
+    return reported if (off <= allowed).all() else np.empty((0, theta.size))
+
+
+@np.errstate(all="ignore")
+def range_nearby(reported: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest value that each derivative may be reported to have at a nondifferentiable point.
+
+    That is the range of the derivatives `reported` near θ, in any direction; widened threefold where several kinks
+    meet. At each of these a unit may have the slope of either side, and no direction shows the combination in which all
+    are off. The range is empty, from inf to -inf, where none are known.
+    """
+    low, high = reported.min(axis=0, initial=np.inf), reported.max(axis=0, initial=-np.inf)
+    if not len(reported):
+        return low, high
     gaps = np.diff(np.sort(reported, axis=0), axis=0) > RIGHT_NEARBY * (high - low)
     room = np.where(gaps.sum(axis=0) > 1, high - low, 0.0)
     return low - room, high + room

@@ -237,6 +237,21 @@ CASES = {
         "inconclusive",
         KINK,
     ),
+    **{
+        f"the largest at {at}, in full to each": (
+            lambda t, near=near: (np.max(t), 1.0 * (np.max(t) - t <= near)),
+            at,
+            "inconclusive",
+            Kind.KINKS_TOGETHER,
+        )
+        for near, at in ((0.0, [1.0, 1.0, 0.0]), (1e-6, [1e3, 1e3, 1e3]))
+    },
+    "the largest size, in full to each": (
+        lambda t: (np.max(np.abs(t)) + np.sum(np.abs(t - 1.0)), np.sign(t) * (np.abs(t) == 2) + np.sign(t - 1.0)),
+        [2.0, -2.0, *np.linspace(0.0, 0.9, 30)],
+        "inconclusive",
+        Kind.KINKS_TOGETHER,
+    ),
     "very many jumps beside θ": (dense_jumps, [0.2, 0.1, -0.013, -15.0], "agree"),
     "partial derivatives without a gradient": (
         lambda t: (np.sqrt(np.abs(t[0] * t[1])), np.zeros(2)),
