@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from harness.drop_in.fallback import (
     ACCURATE,
     Fallback,
     Outcome,
+    Result,
     check_within,
     compared,
     generator,
@@ -89,19 +90,29 @@ def check_grad(
             return check_gradient(func, x0, gradient=lambda x, *_: gradient(x), args=args, accuracy=accuracy)
         return check_least_squares(func, np.atleast_1d(x0), grad, args)
 
-    with quietly():
-        if not report and one_value:
-            distance = _distance_at_look(lambda x: func(x, *args), gradient, x0)
-            if math.isfinite(distance):
-                return np.float64(distance)
+    if report:
+        with quietly():
+            return check(ACCURATE)
+    nearest = 0.0
+
+    def find() -> Iterator[Result]:
+        nonlocal nearest
+        distance = _distance_at_look(lambda x: func(x, *args), gradient, x0) if one_value else math.inf
+        if math.isfinite(distance):
+            nearest = distance
+            return
         result = check_within(check, ACCURATE)
-    found = result.report
-    if report or found is None:
-        return found
-    largest = np.float64(max((pair.difference for pair in found.pairs), default=0.0))
-    nearest = largest if found.verdict == "agree" or result.outcome is Outcome.COARSE else np.float64(0.0)
-    fallback = Fallback(NAME, ask_original, refuse=lambda _: max(largest, ask_original()))
-    return fallback.settle(lambda: [result], right=lambda: nearest)
+        if result.report and (result.report.verdict == "agree" or result.outcome is Outcome.COARSE):
+            nearest = _largest(result.report)
+        yield result
+
+    fallback = Fallback(NAME, ask_original, refuse=lambda report: np.float64(max(_largest(report), ask_original())))
+    return fallback.settle(find, right=lambda: np.float64(nearest))
+
+
+def _largest(report: Report) -> float:
+    """The largest difference in any coordinate."""
+    return max((pair.difference for pair in report.pairs), default=0.0)
 
 
 def assert_grad(func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *args: Any) -> Report:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import BFGS, rosen, rosen_der, rosen_hess, rosen_hess_prod
+from scipy.optimize import check_grad as original
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from harness.drop_in import InconclusiveGradient
@@ -72,10 +73,27 @@ def test_at_a_kink_a_value_between_both_slopes_is_right():
     )
 
 
-def test_where_nothing_is_decided_the_original_is_asked():
-    with pytest.warns(InconclusiveGradient, match="original-decided"):
-        far = check_grad(lambda x: float(np.sign(x).sum()), lambda x: 0.0 * x, [0.0, 1.0], epsilon=1e-3)
-    assert far == pytest.approx(1e3)
+def square(x):
+    return x @ x
+
+
+LEFT_TO_THE_ORIGINAL = {
+    "a jump": (lambda x: float(np.sign(x - 1.3).sum()), lambda x: 0.0 * x, "noisy-cost"),
+    "a complex cost": (lambda x: square(x) * (1.0 + 0.0j), lambda x: 2.0 * x, "cannot-run"),
+    "a gradient of objects": (square, lambda x: (2.0 * x).astype(object), "cannot-run"),
+    "a wrong gradient of objects": (square, lambda x: (3.0 * x).astype(object), "cannot-run"),
+    "a column": (square, lambda x: 2.0 * x[:, None], "cannot-run"),
+    "a vector for a Jacobian": (lambda x: x**2, lambda x: 2.0 * x, "cannot-run"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Casting complex values")  # by the original
+@pytest.mark.parametrize("name", LEFT_TO_THE_ORIGINAL)
+def test_where_nothing_is_decided_the_original_is_asked(name):
+    func, grad, reason = LEFT_TO_THE_ORIGINAL[name]
+    with pytest.warns(InconclusiveGradient, match=f"(?s)original-decided.*{reason}"):
+        far = check_grad(func, grad, X0, epsilon=1e-3)
+    assert far == pytest.approx(original(func, grad, X0, epsilon=1e-3))
 
 
 def kept_gradient():
