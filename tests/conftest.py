@@ -40,7 +40,7 @@ settings.load_profile(PROFILE)
 
 
 SLOW = set((Path(__file__).parent / "slow_tests.txt").read_text(encoding="utf-8").splitlines())
-"""Tests that took 0.8 s or more, by pytest's --durations: cheaper ones beside them cover what they do."""
+"""Tests that took 0.4 s or more, by pytest's --durations: cheaper ones beside them cover what they do."""
 
 
 @pytest.hookimpl(tryfirst=True)
