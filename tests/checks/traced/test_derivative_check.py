@@ -57,6 +57,14 @@ def switching(x):
     return jax.lax.switch((x[0] >= 0.0).astype(int), [lambda x: x, lambda x: x + 1.0], x)
 
 
+@jax.custom_batching.custom_vmap
+def mapped(x):
+    return jnp.sin(x) * x
+
+
+mapped.def_vmap(lambda size, are_mapped, x: (jnp.sin(x) * x, are_mapped[0]))
+
+
 ZEROS = np.zeros(2)
 CASES = {
     # right functions
@@ -68,6 +76,7 @@ CASES = {
     "solve": (jnp.linalg.solve, (POSITIVE, A), AGREE, ()),
     "cholesky": (jnp.linalg.cholesky, (POSITIVE,), AGREE, ()),
     "float32": (lambda x: jnp.sum(jnp.sin(x) ** 2), (X.astype(np.float32),), AGREE, ()),
+    "mapped by a rule, in float32": (mapped, (X.astype(np.float32),), AGREE, ()),
     "bfloat16": (lambda x: jnp.sin(x) * x, (jnp.asarray(X, BF16),), AGREE, (Kind.FLOAT64_EVALUATION,)),
     "complex": (lambda z: jnp.abs(jnp.fft.fft(z)) ** 2, (X + 1j * X[::-1],), AGREE, (Kind.COMPLEX_CONVENTION,)),
     "a Python number": (lambda x: x * x, (3.0,), AGREE, ()),

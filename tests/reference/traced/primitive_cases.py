@@ -26,6 +26,14 @@ ONE, ANOTHER = ANY[[WORST]], OTHER[[WORST]]
 FIRST = np.array([0])
 
 
+@jax.custom_batching.custom_vmap
+def mapped(x):
+    return jnp.sin(x) * x
+
+
+mapped.def_vmap(lambda size, are_mapped, x: (mapped(x), are_mapped[0]))
+
+
 @jax.custom_jvp
 def cubed(x):
     return x**3
@@ -135,7 +143,7 @@ FOLDED = {
 PROGRAMS = {
     "jit": (jax.jit(lambda x: jnp.sin(x) * x), UNIT), "remat2": (jax.checkpoint(lambda x: jnp.sin(jnp.sin(x))), UNIT),
     "custom_jvp_call": (cubed, UNIT), "custom_vjp_call": (squared, UNIT),
-    "composite": (composed, UNIT),
+    "composite": (composed, UNIT), "custom_vmap_call": (mapped, UNIT),
     "scan": (lambda c, x: lax.scan(lambda c, x: (jnp.sin(c) * x, c), c, x, reverse=True), np.float64(0.3), UNIT[:4]),
     "while": (lambda x: lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, jnp.sin(s[1])), (0, x))[1], UNIT),
     "cond": (lambda x: lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), UNIT),
