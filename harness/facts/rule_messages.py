@@ -135,7 +135,7 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.NAN_ORIGIN: Row(
         lambda fact: (
-            f"NaN or infinity begins with {fact.data['operation']}, at {fact.where[0]}."
+            f"NaN or infinity begins with {', at '.join([fact.data['operation'], *fact.where])}."
             + (
                 " jnp.where needs a finite slope in the branch that it does not choose, too."
                 if fact.data["in_where"]

@@ -49,7 +49,8 @@ def note_everything(comparison: Comparison, arguments: Arguments, met: Met) -> l
     ]
     noted = [*_error_bounds(comparison), *_in_float64(comparison), *_devices(comparison)]
     noted += [fact for holds, fact in facts if holds]
-    return noted if case.order == 2 else [*noted, *_dependence(comparison)]
+    has_kink = any(fact.kind == Kind.KINK for fact in noted)
+    return noted if case.order == 2 else [*noted, *_dependence(comparison, has_kink=has_kink)]
 
 
 def type_of(comparison: Comparison) -> str:
@@ -105,8 +106,11 @@ def _devices(comparison: Comparison) -> Iterator[Fact]:
         yield note(Kind.PRODUCT_BITS, bits=details["product_bits"])
 
 
-def _dependence(comparison: Comparison) -> Iterator[Fact]:
-    """What f does not depend on, as a loss that was detached does not depend on its parameters."""
+def _dependence(comparison: Comparison, *, has_kink: bool) -> Iterator[Fact]:
+    """What f does not depend on, as a loss that was detached does not depend on its parameters.
+
+    At a kink there is no derivative that could be zero.
+    """
     names: Sequence[str] = comparison.case.inputs.names
     unused = [name for name, is_used in zip(names, is_read(comparison.case.program)) if not is_used]
     if unused:
@@ -116,5 +120,5 @@ def _dependence(comparison: Comparison) -> Iterator[Fact]:
         *(a.gradient for a in known),
         *(slope for pair in comparison.directional.pairs for slope in pair.gradients),
     ]
-    if INCREMENTS in [answer.name for answer in known] and not any(map(np.any, slopes)):
+    if INCREMENTS in [answer.name for answer in known] and not any(map(np.any, slopes)) and not has_kink:
         yield note(Kind.ZERO_DERIVATIVE, is_local=len(unused) < len(names))

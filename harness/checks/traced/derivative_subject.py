@@ -85,11 +85,12 @@ class TracedDerivatives(Subject):
         return (note(Kind.ONLY_TOGETHER), *self.culprits) if self.directions else ()
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
-        """Which mistake it is, whose rule, and where NaN begins."""
+        """Which mistake it is, whose rule, and where NaN begins; no fact twice, as where the rule alone shows it."""
         compared = self._evaluated(wrong, at_odds)
         mistakes = find_mistakes(self.coordinates, wrong, right, at_odds, in_float64=bool(compared))
         origins = () if np.isfinite(wrong.gradient[at_odds]).all() else self.origins
-        return (*compared, *self._lost_by_type(wrong, right, at_odds), *mistakes, *self.culprits, *origins)
+        lost = self._lost_by_type(wrong, right, at_odds)
+        return tuple(dict.fromkeys((*compared, *lost, *mistakes, *self.culprits, *origins)))
 
     @np.errstate(all="ignore")
     def _lost_by_type(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:

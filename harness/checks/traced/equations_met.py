@@ -165,14 +165,15 @@ class _OriginRun(Run):
 
 
 def find_nan_origin(program: Program, modes: Sequence[Mode]) -> tuple[Fact, ...]:
-    """The line whose operation makes a mode's derivatives NaN or infinite; empty where none does."""
+    """The operation that makes a mode's derivatives NaN or infinite, with its line if any; empty where none does."""
     origins = [origin for mode in modes if (origin := _origin(mode))]
-    if not origins or origins[0].line == NOWHERE:
+    if not origins:
         return ()
     name, line = origins[0]
+    places = [] if line == NOWHERE else [str(line)]
     choices = (line_of(eq) for eq in equations_in(program) if eq.raw.params.get("name") == "_where")
-    in_where = any(choice[:2] == line[:2] for choice in choices)
-    return (note(Kind.NAN_ORIGIN, str(line), operation=name, in_where=in_where),)
+    in_where = bool(places) and any(choice[:2] == line[:2] for choice in choices)
+    return (note(Kind.NAN_ORIGIN, *places, operation=name, in_where=in_where),)
 
 
 @np.errstate(all="ignore")

@@ -57,6 +57,11 @@ def switching(x):
     return jax.lax.switch((x[0] >= 0.0).astype(int), [lambda x: x, lambda x: x + 1.0], x)
 
 
+def guarded_norm(x):
+    squares = jnp.sum(x * x)
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+
+
 @jax.custom_batching.custom_vmap
 def mapped(x):
     return jnp.sin(x) * x
@@ -84,6 +89,7 @@ CASES = {
     "a kink that is seen from one side": (lambda x: jnp.where(x >= 0.0, 2.0 * x, x), (ZEROS,), AGREE, (Kind.KINK,)),
     "a kink by an index": (lambda x: x * jnp.asarray(X)[(x >= 0.0).astype(int)], (ZEROS,), AGREE, (Kind.KINK,)),
     "what is printed": (printing, (X,), AGREE, (Kind.CALLBACK,)),
+    "nothing but a kink": (guarded_norm, (np.zeros(2, np.float32),), AGREE, (Kind.KINK,)),
     # wrong rules
     "1e-9 in one term": (
         rule(lambda x: jnp.sin(x) * x, lambda x, g: g * (jnp.cos(x) * x * (1 + 1e-9) + jnp.sin(x))), (X,), DISAGREE,
@@ -136,6 +142,7 @@ def test_verdicts_and_kinds(name):
     assert set(kinds) <= report.kinds, report
     assert not set(EXCLUSIVE) & (report.kinds - set(kinds)), report
     assert verdict != AGREE or report.decided_share == 1.0
+    assert all(len(set(finding.diagnosis)) == len(finding.diagnosis) for finding in report.findings), report
     if Kind.WRONG_RULE in report.kinds:
         assert report.outliers == ("reverse",)
 

@@ -11,6 +11,7 @@ from functions_of_jax import facts
 from harness import check_derivatives
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
+from harness.facts.message_table import say
 
 
 def entropy(x):
@@ -90,6 +91,12 @@ def test_a_rule_that_answers_nan_is_named_instead():
     report = check_derivatives(root, TWO)
     assert facts(report, Kind.WRONG_RULE)[0].data["name"] == "root"
     assert Kind.NAN_ORIGIN not in report.kinds
+
+
+def test_a_function_of_jax_itself_has_no_line_of_the_check():
+    origin, *_ = facts(check_derivatives(jnp.sqrt, np.array([0.0, 1.0])), Kind.NAN_ORIGIN)
+    assert (origin.where, origin.data["operation"]) == ((), "div")
+    assert "begins with div." in say(origin)
 
 
 def length(x):
