@@ -3,38 +3,31 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.optimize import HessianUpdateStrategy
 from scipy.optimize import check_grad as original
-from scipy.sparse import issparse
-from scipy.sparse.linalg import LinearOperator
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.checks.functions.gradient_rounding import holds_float32
+from harness.checks.functions.jacobian_check import check_hessian, check_jacobian
 from harness.drop_in.fallback import (
     ACCURATE,
     Fallback,
     Outcome,
     Result,
     check_within,
-    compared,
-    generator,
     is_right,
     log_unused,
     quietly,
     refusal,
 )
-from harness.drop_in.line_checks import check_along, look, row_units, slope_of, values_beside
+from harness.drop_in.line_checks import look, slope_of
 from harness.exit_codes import InconclusiveGradient
-from harness.facts.fact import note
-from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
 NAME = "scipy.optimize.check_grad"
-
-EACH_ROW = 50  # outputs up to which a wrong Jacobian's row is named
 
 
 def check_grad(
@@ -88,7 +81,7 @@ def check_grad(
     def check(accuracy: float) -> Report:
         if one_value:
             return check_gradient(func, x0, gradient=lambda x, *_: gradient(x), args=args, accuracy=accuracy)
-        return check_least_squares(func, np.atleast_1d(x0), grad, args)
+        return check_least_squares(func, x0, grad, args, accuracy=accuracy)
 
     if report:
         with quietly():
@@ -162,8 +155,8 @@ def check_minimize(
 ) -> list[Report]:
     """Check what `scipy.optimize.minimize` is given: the gradient, and the Hessian or its products if there are any.
 
-    With a random direction v, the gradient of v·jac(x) has to be hess(x) v, and hessp(x, v). A `hess` that is the name
-    of a difference or an update strategy is nobody's claim.
+    `hess` and `hessp` are checked by `harness.check_hessian`, against the derivative of the gradient. A `hess` that is
+    the name of a difference or an update strategy is nobody's claim.
 
     Returns
     -------
@@ -176,21 +169,10 @@ def check_minimize(
     if not callable(gradient):
         raise TypeError(f"jac must be callable as jac(x, *args), or True where fun answers both, not {jac!r}")
     reports = [check_gradient(fun, x0, jac=jac, args=args, accuracy=ACCURATE)]
-    v = _direction(x0.size)
-
-    def along(x: np.ndarray) -> float:
-        return float(v @ np.asarray(gradient(x, *args)))
-
     if callable(hess):
-
-        def by_hess(x: np.ndarray) -> np.ndarray:
-            return _transposed_times(_of_shape("hess", hess(x, *args), (x0.size, x0.size)), v)
-
-        report = check_gradient(along, x0, gradient=by_hess, accuracy=ACCURATE)
-        reports.append(report.with_facts(compared("hess(x) v", beside="v·jac(x)")))
+        reports.append(check_hessian(gradient, x0, hess, args=args, accuracy=ACCURATE))
     if hessp is not None:
-        report = check_gradient(along, x0, gradient=lambda x: hessp(x, v, *args), accuracy=ACCURATE)
-        reports.append(report.with_facts(compared("hessp(x, v)", beside="v·jac(x)")))
+        reports.append(check_hessian(gradient, x0, hessp=hessp, args=args, accuracy=ACCURATE))
     return reports
 
 
@@ -201,56 +183,16 @@ def check_least_squares(
     jac: Callable[..., Any],
     args: tuple = (),
     kwargs: Mapping[str, Any] | None = None,
+    accuracy: float = ACCURATE,
 ) -> Report:
     """Check the Jacobian that `scipy.optimize.least_squares` is given: dense, sparse or a linear operator.
 
-    Of fun(x) with m values, w·fun(x) with random weights w has the gradient Jᵀw; one wrong entry of J shows in it.
-    Where it does, the report is of the first row of J that is wrong, and names it, if there are at most 50. Of a linear
-    operator `rmatvec` is checked by that, and then `matvec` along a random direction.
+    It is `harness.check_jacobian` of functions with keyword arguments, which accepts what is right to ten digits.
     """
-    args, more = args if isinstance(args, tuple) else (args,), dict(kwargs or {})
-    x0 = _vector(x0)
-    values = np.ravel(fun(x0, *args, **more))
-    beside = values_beside(lambda x: np.ravel(fun(x, *args, **more)), x0)
-    size = values.size
-
-    def weighted(x: np.ndarray, w: np.ndarray) -> float:
-        return float(w @ np.ravel(fun(x, *args, **more)))
-
-    def check(w: np.ndarray) -> Report:
-        return check_gradient(
-            weighted,
-            x0,
-            gradient=lambda x, w: _transposed_times(jac(x, *args, **more), w),
-            args=(w,),
-            accuracy=ACCURATE,
-        )
-
     if not callable(jac):
         raise TypeError(f"jac must be callable as jac(x, *args, **kwargs), not {jac!r}")
-    _of_shape("jac", jac(x0, *args, **more), (size, x0.size))
-    w = _direction(size) / row_units(values, beside)
-    v = _direction(x0.size)
-    whole = check(w)
-    if size > 1:
-        whole = whole.with_facts(compared("reverse products of J", "rows of J"))
-    if whole.verdict == "disagree" and size <= EACH_ROW:
-        rows = ((i, check(row)) for i, row in enumerate(np.eye(size)))
-        named = (found.with_facts(note(Kind.JACOBIAN_ROW, row=i)) for i, found in rows if found.verdict == "disagree")
-        return next(named, whole)
-    if whole.verdict != "agree" or not isinstance(jac(x0, *args, **more), LinearOperator):
-        return whole
-    report = check_along(
-        "matvec",
-        lambda step: weighted(x0 + step * v, w),
-        lambda step: float(w @ np.ravel(jac(x0 + step * v, *args, **more).matvec(v))),
-        ACCURATE,
-    )
-    return report.with_facts(compared("matvec along a random direction", "entries"))
-
-
-def _direction(size: int) -> np.ndarray:
-    return generator("direction").normal(size=size) / math.sqrt(size)
+    more = kwargs or {}
+    return check_jacobian(partial(fun, **more), _vector(x0), partial(jac, **more), args=args, accuracy=accuracy)
 
 
 def _vector(x0: Any) -> np.ndarray:
@@ -264,20 +206,3 @@ def _vector(x0: Any) -> np.ndarray:
 def _row(gradient: Any) -> Any:
     """A Jacobian of one row as the gradient that it is."""
     return gradient[0] if isinstance(gradient, np.ndarray) and gradient.ndim == 2 and len(gradient) == 1 else gradient
-
-
-def _of_shape(name: str, matrix: Any, shape: tuple[int, int]) -> Any:
-    """A matrix, if it has the shape that is wanted."""
-    found = (matrix if isinstance(matrix, LinearOperator) or issparse(matrix) else np.atleast_2d(matrix)).shape
-    if found != shape:
-        raise ValueError(f"{name} must answer a matrix of shape {shape}, not {found}")
-    return matrix
-
-
-def _transposed_times(matrix: Any, w: np.ndarray) -> np.ndarray:
-    """The product in float32, if the matrix was computed in that, whatever its type says."""
-    if isinstance(matrix, LinearOperator):
-        return np.ravel(matrix.rmatvec(w))
-    matrix = matrix.tocoo() if issparse(matrix) else np.atleast_2d(matrix)
-    product = np.ravel(matrix.T @ w)
-    return product.astype(np.float32) if holds_float32(matrix.data if issparse(matrix) else matrix) else product

@@ -35,15 +35,6 @@ ROWS = {
         cause="A series or a fit of limited precision.",
         advice="Nothing, if so many digits are enough.",
     ),
-    Kind.JACOBIAN_ROW: Row(
-        "This is row {row} of the Jacobian.",
-        meaning="The report is about one output; this row of the Jacobian is wrong.",
-        cause="The derivative of one residual has a mistake.",
-        example="import numpy as np\nfrom harness.drop_in.scipy import check_least_squares\n"
-        "A = np.array([[1.0, 2.0], [3.0, 4.0]])\n"
-        "report = check_least_squares(lambda x: A @ x, np.ones(2), lambda x: A * [[1.0, 1.0], [1.0, 2.0]])",
-        advice="Look at how this row is computed.",
-    ),
     Kind.MOVES_WITHOUT_GRADIENT: Row(
         "{where} changes with the inputs and has no gradient.",
         meaning="The output is marked as non-differentiable, or detached. No checker compares its derivative.",

@@ -193,7 +193,6 @@ class Kind(StrEnum):
     CANNOT_RUN = "cannot-run"
     COMPARED_DERIVATIVE = "compared-derivative"
     INEXACT_LIBRARY_RULE = "inexact-library-rule"
-    JACOBIAN_ROW = "jacobian-row"
     MOVES_WITHOUT_GRADIENT = "moves-without-gradient"
     NEITHER_DECIDED = "neither-decided"
     NO_FORWARD_RULE = "no-forward-rule"

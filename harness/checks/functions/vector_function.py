@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.checks.functions.cost_probe import leaves_domain
+from harness.checks.functions.gradient_rounding import holds_float32
 from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
 from harness.checks.random_directions import random_directions
@@ -45,15 +46,19 @@ class VectorFunction:
         self._fun, self._args, self.name = fun, args, name
         theta = _to_one_array(theta)
         self.theta = theta if theta.dtype.kind == "f" else theta.astype(np.float64)
-        first = self.values(self.theta.copy())
+        shaped = self._shaped_values(self.theta.copy())
+        first = shaped.ravel()
         if not first.size:
             raise ValueError("the function must answer one number at least")
-        self.size, self.first = first.size, first
+        self.size, self.first, self._shape = first.size, first, shaped.shape
         self.unit = max(float(np.finfo(each.dtype).eps) / 2.0 for each in (self.theta, first) if each.dtype.kind == "f")
 
     def values(self, theta: np.ndarray) -> np.ndarray:
         """The values, flat."""
-        return to_numpy(self._fun(theta, *self._args), "the values that fun answers").ravel()
+        return self._shaped_values(theta).ravel()
+
+    def _shaped_values(self, theta: np.ndarray) -> np.ndarray:
+        return to_numpy(self._fun(theta, *self._args), "the values that fun answers")
 
     def claims(self, matrix: Mapping[str, Any], push: Mapping[str, Any], pull: Mapping[str, Any]) -> dict[str, Claim]:
         """What is to be checked: functions that return the matrix, J v and Jᵀw, by their names."""
@@ -70,7 +75,9 @@ class VectorFunction:
             elif name in pull:
                 found[name] = self._pulled(name, lambda t, w, f=f: f(t, w, *self._args))
             elif not hasattr(first := f(self.theta.copy(), *self._args), "matvec"):
-                found[name] = self._pulled(name, lambda t, w, f=f: self._matrix(f(t, *self._args)).T @ w)
+                found[name] = self._pulled(
+                    name, lambda t, w, f=f, name=name: transposed_times(self._matrix(name, f(t, *self._args)), w)
+                )
             else:
                 found["matvec"] = self._pushed("matvec", lambda t, v, f=f: f(t, *self._args).matvec(v.ravel()))
                 if _has_adjoint(first):
@@ -97,17 +104,15 @@ class VectorFunction:
 
         return Claim(pull, push)
 
-    def _matrix(self, matrix: Any) -> Any:
-        """An (m, n) matrix, dense or sparse."""
+    def _matrix(self, name: str, matrix: Any) -> Any:
+        """An (m, n) matrix, dense or sparse, which may come in the shape of the values and that of θ."""
         shape = self.size, self.theta.size
-        if hasattr(matrix, "tocsr"):
-            dense_or_sparse = matrix
-        else:
-            array = to_numpy(matrix, "the matrix")
-            dense_or_sparse = array.reshape(shape) if array.size == self.size * self.theta.size else array
-        if dense_or_sparse.shape != shape:
-            raise ValueError(f"the matrix must have the shape {shape}, not {dense_or_sparse.shape}")
-        return dense_or_sparse
+        is_sparse = hasattr(matrix, "tocsr")
+        found = matrix if is_sparse else to_numpy(matrix, f"what {name} answers")
+        known = (shape,) if is_sparse else (shape, (*self._shape, *self.theta.shape))
+        if _but_for_ones(found.shape) not in map(_but_for_ones, known):
+            raise ValueError(f"{name} must answer a matrix of shape {shape}, not {found.shape}")
+        return found if is_sparse else found.reshape(shape)
 
     def total(self, w: np.ndarray, theta: np.ndarray) -> Any:
         """w·fun(θ), in the precision of the values."""
@@ -150,6 +155,20 @@ def _to_one_array(theta: Any) -> np.ndarray:
                 "give one array, and take it apart inside of fun"
             ) from None
         raise
+
+
+def _but_for_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(length for length in shape if length != 1)
+
+
+def transposed_times(matrix: Any, w: np.ndarray) -> np.ndarray:
+    """Jᵀw, in float32 if the matrix was computed in that, whatever its type says."""
+    if hasattr(matrix, "rmatvec"):
+        return np.ravel(matrix.rmatvec(w))
+    is_sparse = hasattr(matrix, "tocoo")
+    matrix = matrix.tocoo() if is_sparse else np.atleast_2d(matrix)
+    product = np.ravel(matrix.T @ w)
+    return product.astype(np.float32) if holds_float32(matrix.data if is_sparse else matrix) else product
 
 
 def _of_size(name: str, answered: Any, size: int) -> np.ndarray:
