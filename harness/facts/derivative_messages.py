@@ -119,6 +119,7 @@ ROWS: dict[Kind, Row] = {
         "Only combinations of the outputs were compared that the free phases of complex vectors do not change.",
         meaning="Complex singular vectors and eigenvectors have a phase that nothing defines, and so no derivative.",
         cause="The function returns such vectors.",
+        example="# The singular value decomposition of a complex matrix.",
         advice="Nothing. Do not use derivatives that depend on the phases.",
     ),
     Kind.INCREMENTS_CONTRADICTED: Row(
@@ -126,18 +127,21 @@ ROWS: dict[Kind, Row] = {
         "used there, and no mode is called wrong by the increments alone.",
         meaning="The interpreter of this check goes wrong on something in the function.",
         cause="A primitive whose exact rule does not fit, such as a black box with state beside it.",
+        example="# A solver that is given a matrix and its factorisation, and differentiates by the matrix alone.",
         advice="Report it. The verdict does not depend on the increments alone.",
     ),
     Kind.IN_32_BITS: Row(
         "f was checked in 32 bits, as JAX is set, since it does not run in 64: {message}.",
         meaning="A float64 or Python number was given, and f mixes it with arrays that were made in 32 bits.",
         cause="A constant array of the module, made before 64 bits were switched on.",
+        example="# A scan whose carry starts as jnp.ones(3), made in 32 bits, and meets a float64 argument.",
         advice="Make constants within f, or give float32 arguments.",
     ),
     Kind.MACHINE_CODE: Row(
         "The program of {where} mode has the right derivative when NumPy runs it. XLA's machine code does not.",
         meaning="The compiler computes a number twice, each time with other roundings, and compares the two.",
         cause="A rule that looks for the entry that equals the maximum, fused with what computes it.",
+        example="# The derivative of max(x / 3 + c) in float32 where entries are equal up to a rounding.",
         advice="Look at whether your program compiles it in the same way.",
     ),
     Kind.MODE_MISSING: Row(
@@ -170,6 +174,7 @@ ROWS: dict[Kind, Row] = {
         "f cannot be batched by jax.vmap: {message}",
         meaning="The function works for one example at a time.",
         cause="A custom_vmap rule that raises, or a primitive without a batching rule.",
+        example="# A custom_vmap whose rule for batches raises NotImplementedError.",
         advice="Nothing, if you do not batch it.",
     ),
     Kind.NOT_DIFFERENTIATED: Row(
@@ -190,6 +195,7 @@ ROWS: dict[Kind, Row] = {
         _own_precision_only,
         meaning="Errors below the rounding of the type are not seen.",
         cause="A callback, a sampler, a solver with a tolerance, or code that reads bits.",
+        example="# A pure_callback in float32.",
         advice="Check in float64 to see smaller errors.",
     ),
     Kind.PRODUCT_BITS: Row(
@@ -223,6 +229,7 @@ ROWS: dict[Kind, Row] = {
         ),
         meaning="The solution's own error is as large as the error that is looked for.",
         cause="A loose tolerance of an iterative solver.",
+        example="# A custom_root by Newton's method with a tolerance of 1e-3.",
         advice="Check with a smaller tolerance.",
     ),
     Kind.SOLVER_TOLERANCE: Row(
@@ -230,6 +237,7 @@ ROWS: dict[Kind, Row] = {
         "The error bounds hold {factor:.0f} times that.",
         meaning="Derivatives of a solution are as exact as the solution.",
         cause="An iterative solver, such as conjugate gradients, Newton's method or an ODE solver.",
+        example="# jax.scipy.sparse.linalg.cg with tol=1e-4.",
         advice="Nothing, or a smaller tolerance to see smaller errors.",
     ),
     Kind.MANY_INPUTS: Row(
@@ -245,6 +253,7 @@ ROWS: dict[Kind, Row] = {
         meaning="There are too many inputs to examine each by increments, which cost a run of the program for a few.",
         cause="A function of more than a thousand inputs. Without a reverse pass in float64 (a loop of unknown length, "
         "a callback), single entries are not compared.",
+        example="# The loss of a network with a million parameters.",
         advice="Nothing, or check the parts with a rule of their own alone, at smaller sizes.",
     ),
     Kind.WITHIN_TOLERANCE: Row(
@@ -252,12 +261,14 @@ ROWS: dict[Kind, Row] = {
         "accuracy={accuracy:.0e} accepts such errors.",
         meaning="The rule is right up to the solver's tolerance. Smaller mistakes of it would not show.",
         cause="An implicit or adjoint derivative of a solution that an iterative solver approximates.",
+        example="# diffrax.diffeqsolve by an implicit solver with rtol=1e-6.",
         advice="Give accuracy=, or a smaller tolerance. For a rule that is no derivative on purpose, trust= its name.",
     ),
     Kind.TRUSTED_RULE: Row(
         "Taken as they are, and not checked: {where}.",
         meaning="These derivatives are a matter of definition.",
         cause="A rule that was named by trust=, or a sampler whose derivative is a convention.",
+        example="# A straight-through rounding with trust=['straight_through'].",
         advice="Nothing.",
     ),
     Kind.TWICE_WOULD_PASS: Row(
@@ -280,6 +291,7 @@ ROWS: dict[Kind, Row] = {
         "JAX computes another value than the interpreter for {where}.",
         meaning="The two do not run the same function, so that their derivatives cannot be compared.",
         cause="A primitive that the interpreter reads differently, or a value that rounding decides.",
+        example="# A function of a number's bits in a type that the interpreter widens.",
         advice="Check at another point. If it persists, report it.",
     ),
     Kind.VALUE_NOT_FINITE: Row(

@@ -17,12 +17,14 @@ ROWS = {
         "This check cannot run here: {error}: {message}.",
         meaning="The function raised, or it takes or answers something that this check cannot handle.",
         cause="The function cannot be traced, or an input has a layout that is not supported.",
+        example="# A function for `check_grads` that calls float() on its argument.",
         advice="Nothing, if the original's tolerances are enough. Else write the function so that it can be traced.",
     ),
     Kind.COMPARED_DERIVATIVE: Row(
         _compared,
         meaning="The derivative of one number was compared, which stands for the whole Jacobian.",
         cause="The function has several outputs, or a Hessian is checked by its products.",
+        example="# gradcheck of a function that answers a vector.",
         advice="Read the coordinate as one of the input: a wrong entry of any output shows in it.",
     ),
     Kind.INEXACT_LIBRARY_RULE: Row(
@@ -33,30 +35,35 @@ ROWS = {
         ),
         meaning="The library approximates this derivative; the error is not the caller's.",
         cause="A series or a fit of limited precision.",
+        example="# jax.scipy.special.log_ndtr below -20.",
         advice="Nothing, if so many digits are enough.",
     ),
     Kind.MOVES_WITHOUT_GRADIENT: Row(
         "{where} changes with the inputs and has no gradient.",
         meaning="The output is marked as non-differentiable, or detached. No checker compares its derivative.",
         cause="`ctx.mark_non_differentiable` or `.detach()` for an output that is a smooth function of the inputs.",
+        example="# gradcheck of a Function that answers (sin(x), x ** 2) and marks the second.",
         advice="Nothing, if nobody differentiates this output. Else remove the mark.",
     ),
     Kind.NEITHER_DECIDED: Row(
         "No error was found, and {where} can see less than this check, which could not decide either.",
         meaning="Noise or a low precision hides small errors. In the larger differences of the original it hides more.",
         cause="Inputs in float32, float16 or bfloat16, or a large constant part of the value.",
+        example="# gradcheck of tanh in bfloat16.",
         advice="Check with inputs in float64, and without the constant part.",
     ),
     Kind.NO_FORWARD_RULE: Row(
         "{where} has no rule for forward mode.",
         meaning="Reverse mode was checked. Forward mode raises an exception.",
         cause="A torch.autograd.Function without `jvp`.",
+        example="# gradcheck of a Function with forward and backward alone.",
         advice="Nothing, if you do not use forward mode. Else write `jvp`.",
     ),
     Kind.ORIGINAL_DECIDED: Row(
         "{where} decided, because this check could not.",
         meaning="The original checker ran with the caller's arguments, and its result stands.",
         cause="The point is a kink, the function cannot be traced, or noise hides the derivative.",
+        example="# gradcheck of relu at 0.",
         advice="Read the reasons that follow. Move the point off the kink, or accept the original's verdict.",
     ),
     Kind.UNKNOWN_MODE: Row(
@@ -70,6 +77,7 @@ ROWS = {
         "torch.func.vmap of the function is not what a loop computes, in {where}.",
         meaning="For a batch of examples, the function answers something else than for each of them.",
         cause="A Function's own `vmap` ignores `in_dims`, or reduces over the axis of the batch.",
+        example="# gradcheck of a Function whose vmap returns x.sum() for a sum over all axes but the first.",
         advice="Move the batch axis to the front, and map over it.",
     ),
 }

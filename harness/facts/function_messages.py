@@ -162,6 +162,7 @@ ROWS: dict[Kind, Row] = {
         "{where} computes its cost in float32, whose differences show little. Let it compute in float64.",
         meaning="Noise of float32 hides errors below a thousandth or so of the derivative.",
         cause="θ is float32 and the function cannot run with a θ in float64.",
+        example="# A PyTorch module in float32, checked without module.double().",
         advice="Check a float64 version of the function, such as module.double().",
     ),
     Kind.FLOAT32_GRADIENT: Row(
@@ -220,12 +221,14 @@ ROWS: dict[Kind, Row] = {
         "Autograd finds no path from the cost to {where}. The gradient there is taken to be 0.",
         meaning="The cost does not depend on these tensors, as far as PyTorch knows.",
         cause="A tensor is detached, or a parameter is not used.",
+        example="# A PyTorch module with a layer that forward() never calls.",
         advice="Look whether the parameter should be used.",
     ),
     Kind.ON_DEVICE: Row(
         "{library} computed on {where}.",
         meaning="Numbers come from another device than the first CPU, with the rounding of that device.",
         cause="Arguments live on an accelerator, or it is the default device.",
+        example="# A tensor with device='cuda'.",
         advice="Nothing.",
     ),
     Kind.SHARED_ARRAY: Row(

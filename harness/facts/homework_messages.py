@@ -104,12 +104,14 @@ ROWS: dict[Kind, Row] = {
         "Cell {cell} is not valid Python and was left out: {reason}.",
         meaning="A code cell of the notebook could not be parsed, so the rest was graded without it.",
         cause="The cell holds prose, half a statement, or Python 2.",
+        example="# A notebook with a code cell that holds `this is no code`.",
         advice="Correct the cell or make it a text cell.",
     ),
     Kind.CONVENTION_REFUSED: Row(
         "The rubric counts this convention as a bug: {where}.",
         meaning="The answers are right in a convention that the rubric refuses.",
         cause='The rubric has a line such as "labels from 0" = "bug".',
+        example='# A rubric with "labels from 0" = "bug", and a submission whose labels start at 0.',
         advice="Follow the convention that the exercise asks for, or accept the other in the rubric.",
     ),
     Kind.CONVENTION_UNKNOWN: Row(
@@ -117,6 +119,7 @@ ROWS: dict[Kind, Row] = {
         f"Offer a function of {COURSE_SIGNATURE}, as in the course.",
         meaning="Nothing in the answers is right or known in any way of calling the function.",
         cause="Parameters are laid out in an order that is not tried, or everything is wrong at once.",
+        example="# A θ that is unrolled as b2, W2, W1, b1.",
         advice="Offer the course's signature, or judge this submission by hand.",
     ),
     Kind.COST_CONSTANT: Row(
@@ -130,18 +133,21 @@ ROWS: dict[Kind, Row] = {
         _cost_pattern,
         meaning="No bug of the zoo gives this cost, but a simple change of the right formula does.",
         cause="A loop that ends one example early, a sign, or an operator that binds otherwise than it looks.",
+        example="# J += lam / 2 * m * np.sum(Theta1[:, 1:] ** 2)",
         advice="Compare this term with the formula of the course.",
     ),
     Kind.COURSE_SIZE_ONLY: Row(
         "The function was called at {where} only: at other sizes it does not run, or is wrong.",
         meaning="The code works for the course's network and data, and for no other.",
         cause="Sizes such as 25, 401 or 5000 stand in the code.",
+        example="# Theta1 = nn_params[:25 * 401].reshape(25, 401)",
         advice="Take the sizes from the arguments.",
     ),
     Kind.FEW_ANSWERS: Row(
         "Too few problems were answered with something that can be compared ({answered} of {total}).",
         meaning="The verdict would rest on less than a fifth of the problems.",
         cause="The function raises on most problems, or declares that they are not for it.",
+        example="# A source that raises NotApplicable for all problems but those of a thousand examples.",
         advice="Draw problems that the function is written for (--sizes, --output, --activation).",
     ),
     Kind.GRADIENT_SHAPE: Row(
@@ -155,6 +161,7 @@ ROWS: dict[Kind, Row] = {
         "Grading this submission failed: {reason}.",
         meaning="An error in the grader itself; the other submissions got their grades.",
         cause="The machine ran out of processes or memory.",
+        example="# A machine that can start no more processes.",
         advice="Grade this submission again, by itself. Report the error if it stays.",
     ),
     Kind.HELPER_WRONG: Row(
@@ -168,12 +175,14 @@ ROWS: dict[Kind, Row] = {
         _no_function,
         meaning="Functions are found by the names of their parameters, and by their order.",
         cause="The file is another exercise, or its function takes none of θ, X and y.",
+        example="# A file that defines sigmoid alone.",
         advice="Name the parameters as in the course, or name the function with --function.",
     ),
     Kind.LAYERS_WRONG: Row(
         "The gradient is wrong in {where}.",
         meaning="These blocks of the gradient differ from the right ones; the others are right.",
         cause="A mistake in an output layer shows in that layer and in all before it.",
+        example="# A page of `harness grade --hints layer`.",
         advice="Start at the last of these layers, and follow the error backwards.",
     ),
     Kind.LIBRARY_GRADIENT: Row(
@@ -224,6 +233,7 @@ ROWS: dict[Kind, Row] = {
         "{where} cannot be read: {reason}.",
         meaning="The file is not Python 3 or no notebook, so none of it was run.",
         cause="A syntax error, Python 2, a damaged file, or a folder in the place of a file.",
+        example="# A file that holds `print 'done'`.",
         advice="Run the file with Python 3 and mend the line that is named.",
     ),
     Kind.PART_MISSING: Row(
@@ -237,12 +247,14 @@ ROWS: dict[Kind, Row] = {
         "The homework's code is the same as that of {where}.",
         meaning="A function or class of the homework has the same syntax tree, whatever its comments and blanks are.",
         cause="A copy, work in pairs, a published solution, or what was handed out.",
+        example="# Two files that differ in comments alone.",
         advice="Compare the files. Names that were changed hide a copy from this remark.",
     ),
     Kind.WHOLE_FILE_RUN: Row(
         "More of the file was run: what sets names that its functions read.",
         meaning="By default only imports, functions and constants of a file are run.",
         cause="A function reads data that the file loads when it is run.",
+        example="# DATA = loadmat('ex4data1.mat'), which the cost function reads.",
         advice="Pass the data as an argument.",
     ),
 }

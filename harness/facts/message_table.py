@@ -53,7 +53,8 @@ def say_plainly(fact: Fact) -> str:
 def explain(kind: Kind) -> str:
     """A kind's row, as text for a terminal."""
     row = TABLE[kind]
-    example = f"An example:\n\n{textwrap.indent(row.example, '    ')}\n\n" if row.example else ""
+    example = textwrap.indent(row.example, "    ")
     return (
-        f"{kind}\n\nWhat it means: {row.meaning}\n\nA common cause: {row.cause}\n\n{example}What to do: {row.advice}\n"
+        f"{kind}\n\nWhat it means: {row.meaning}\n\nA common cause: {row.cause}\n\n"
+        f"An example:\n\n{example}\n\nWhat to do: {row.advice}\n"
     )

@@ -221,6 +221,7 @@ ROWS = {
         lambda fact: f"{_place(fact)}: the {fact.data['combination']} of the right one and its transpose.",
         meaning="The derivative in a matrix was made symmetric.",
         cause="A formula for symmetric matrices is used for one that is not.",
+        example="# The gradient of x @ W @ y reported as 0.5 * (outer(x, y) + outer(y, x)).",
         advice="Say in which convention a symmetric matrix is differentiated, or take the symmetrisation out.",
     ),
     Kind.ZERO: Row(

@@ -25,15 +25,14 @@ class Row:
     meaning, cause, advice : str
         What it means, a common cause, and what to do about it.
     example : str
-        Python whose last line makes a `report` that holds the kind, a line of code after "# ", or a command line after
-        "$ "; nothing where the cause says it all.
+        Python whose last line makes a `report` that holds the kind, a command line after "$ ", or prose after "# ".
     """
 
     message: str | Callable[[Fact], str]
     meaning: str
     cause: str
+    example: str
     advice: str
-    example: str = ""
 
 
 IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"

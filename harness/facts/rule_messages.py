@@ -75,18 +75,21 @@ ROWS: dict[Kind, Row] = {
         lambda fact: f"{fact.data['mode']} mode reports something else without jax.vmap than with it.{_by(fact)}",
         meaning="The derivative of one example differs from that of the same example in a batch.",
         cause="A function that the rule calls has its own rule for jax.vmap (custom_vmap), and one of them is wrong.",
+        example="# A custom_vjp whose backward pass calls a custom_vmap function with another formula for batches.",
         advice="Compare the two formulas of the custom_vmap function.",
     ),
     Kind.COMPARED_IN_FLOAT64: Row(
         _compared_in_float64,
         meaning="In a coarse type, rounding may explain any number. The same rule in float64 shows its formula.",
         cause="The rule's formula is wrong by more than rounding of its constants explains.",
+        example="# A rule for x**2 with 2.1 for 2, checked in bfloat16.",
         advice="Compare the two numbers of the finding: they are the formula's, without the type's rounding.",
     ),
     Kind.CONJUGATE: Row(
         _conjugate,
         meaning="The right derivative and the reported one differ by complex conjugates alone.",
         cause="Another convention for gradients of complex arguments than JAX's, in the rule or in a reference.",
+        example="# A custom_vjp of |z|² whose rule returns 2 g z, where JAX's convention asks for 2 g conj(z).",
         advice="Follow JAX's convention: the VJP is the cotangent times the Jacobian, without any conjugate.",
     ),
     Kind.COTANGENT_DROPPED: Row(
@@ -114,6 +117,7 @@ ROWS: dict[Kind, Row] = {
         meaning="A custom rule is wrong by itself, at arguments that the function gives it, and the whole agrees.",
         cause="Two rules with opposite errors. Or jnp.where, a factor 0 or stop_gradient removes what is wrong: that "
         "is a note, and the verdict does not change.",
+        example="# Two custom rules, one off by a factor 2 and one by 1/2, that are applied one after the other.",
         advice="Correct the rule: other functions will show it.",
     ),
     Kind.LOST_DTYPE: Row(
@@ -181,6 +185,7 @@ ROWS: dict[Kind, Row] = {
         "A derivative rule reports something else each time that it is traced.",
         meaning="The derivative depends on state outside of the arguments.",
         cause="NumPy's random numbers or a counter in a backward pass.",
+        example="# A custom_vjp whose backward pass draws from np.random.",
         advice="Pass random keys and state as arguments, or save them as residuals.",
     ),
     Kind.TRANSPOSE_MISSING: Row(

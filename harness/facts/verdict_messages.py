@@ -162,18 +162,21 @@ ROWS = {
         _difference,
         meaning="Along a random direction, the derivative differs from a difference of the whole computation.",
         cause="The error is in coordinates that were not compared one by one, or all sources share it.",
+        example="# A network that is not affine in its weights, checked by sources that assume that it is.",
         advice="Check the parameters in smaller groups, or fewer inputs, so that each is compared by itself.",
     ),
     Kind.COST_OF_ANOTHER: Row(
         "The costs differ, so one of them is not the function that the gradient should belong to.",
         meaning="The cost is wrong, beside a gradient that may be right for it.",
         cause="Labels are mapped to other units, an array is broadcast, or a term is missing.",
+        example="# A cost that leaves the regulariser out, with a gradient that includes it.",
         advice="Mend the cost first, and check again.",
     ),
     Kind.COST_DIGITS_LOST: Row(
         "The cost is nearly right but has lost digits. Look for cancellation, such as log(1 - σ(z)), or low precision.",
         meaning="The costs differ by less than a millionth of their size and by more than rounding explains.",
         cause="Two nearly equal numbers are subtracted, or a part is computed in float32.",
+        example="# A cross-entropy that computes log(1 - sigmoid(z)) where z is large.",
         advice="Write the term so that nothing cancels: log1p, expm1, logaddexp, or a softplus of -z.",
     ),
     Kind.COST_NOT_FINITE: Row(
@@ -187,12 +190,14 @@ ROWS = {
         "{source} reports derivatives that are not finite: {where}.",
         meaning="A derivative that is NaN or infinite is never agreed upon.",
         cause="Zero times infinity in a branch that is not taken, or an overflow on the way.",
+        example="# The gradient of where(z > 0, z, exp(z) - 1) at z = 1000, in reverse mode.",
         advice="Guard the argument of the branch that overflows, not only its result.",
     ),
     Kind.COSTS_UNDECIDED: Row(
         "The costs cannot be compared: their error bounds are too wide.",
         meaning="Rounding may move the costs by as much as they would have to differ to mean anything.",
         cause="Large terms cancel in the cost, or numbers are huge.",
+        example="# A cost of 1e300 that is a difference of two such numbers.",
         advice="Scale the inputs, or check at another θ.",
     ),
     Kind.ARGUMENT_CHANGED: Row(
@@ -222,12 +227,14 @@ ROWS = {
         _few_undecided,
         meaning="The verdict rests on all other coordinates.",
         cause="A unit sits on a kink, or a derivative is as small as its rounding error.",
+        example="# A ReLU network of many units, one of which is at 0.",
         advice="Nothing, or check at another θ to have them decided, too.",
     ),
     Kind.NO_DIRECTION_DECIDED: Row(
         "No end-to-end direction could be decided.",
         meaning="The whole computation was never compared along a direction, since each of them meets a kink or noise.",
         cause="Kinks lie close to θ in every direction.",
+        example="# A network of ReLUs whose inputs are zero.",
         advice="Check at another θ.",
     ),
     Kind.NOTHING_TO_COMPARE: Row(
@@ -242,6 +249,7 @@ ROWS = {
         meaning="No coordinate has a derivative that could be judged.",
         cause="The function is not finite at the point, or has a kink in every coordinate. Or it has many inputs and "
         "no reverse mode: forward mode is compared along random directions.",
+        example="# A function whose values are NaN everywhere.",
         advice="Check at another point.",
     ),
     Kind.ONE_FAMILY: Row(
@@ -255,6 +263,7 @@ ROWS = {
         _undecided,
         meaning="The error bounds there are too wide to tell a right derivative from a wrong one.",
         cause="A kink is within reach of rounding, or numbers are huge.",
+        example="# A network whose pre-activations are 1e12.",
         advice="Check at another θ, or with smaller numbers.",
     ),
 }

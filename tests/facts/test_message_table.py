@@ -38,6 +38,7 @@ def test_a_row_says_everything_in_a_few_plain_sentences(kind):
         assert re.fullmatch(r"[^\s].*[.!?)]", text), text
         assert max(len(sentence.split()) for sentence in sentences(text)) <= 25, text
         assert text in explain(kind)
+    assert row.example.strip() == row.example != ""
     assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", kind)
     message = row.message if isinstance(row.message, str) else ""
     assert not PRIVATE.search(" ".join((row.meaning, row.cause, row.advice, row.example, message)))
