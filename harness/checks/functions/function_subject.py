@@ -24,6 +24,9 @@ ROUNDINGS_OF_COST = 4.0 * NOISE_ROUNDINGS
 
 PLACES_SHOWN = 3
 
+ROUNDING = "rounding"
+"""What hides a derivative whose own rounding is larger than the error of its difference."""
+
 KINDS = {KINK: Kind.KINK, EDGE: Kind.DOMAIN_EDGE, NOISE: Kind.NOISY_COST, JUMPS: Kind.COST_JUMPS}
 """What hides a derivative, as a kind of fact; anything else is `Kind.ROUGH_COST`."""
 
@@ -72,14 +75,14 @@ class FunctionGradient(Subject):
         by_reason: dict[str, list[int]] = {}
         for i, each in found.items():
             hidden_by_rounding = self.reported.error[i] > each.error
-            by_reason.setdefault("rounding" if hidden_by_rounding else each.obstacle, []).append(i)
-        reasons = sorted(by_reason, key=lambda reason: reason != "rounding")
+            by_reason.setdefault(ROUNDING if hidden_by_rounding else each.obstacle, []).append(i)
+        reasons = sorted(by_reason, key=lambda reason: reason != ROUNDING)
         return tuple(self._hidden(reason, by_reason[reason], found) for reason in reasons)
 
     def _hidden(self, reason: str, coordinates: Sequence[int], found: Mapping[int, Found]) -> Fact:
         """What hides the derivatives in these coordinates, and the smallest error that would show in all of them."""
         places = tuple(map(self.label, coordinates[:PLACES_SHOWN]))
-        if reason == "rounding":
+        if reason == ROUNDING:
             least = float(self.reported.error[coordinates].max())
             return doubt(Kind.GRADIENT_ROUNDING, *places, undecided=len(coordinates), visible=least)
         least = max(found[i].error for i in coordinates)
@@ -87,17 +90,18 @@ class FunctionGradient(Subject):
         if reason == KINK:
             data |= _slopes(found[coordinates[0]])
         if reason == NOISE:
-            is_flat = all(self.found[i].derivative == 0.0 for i in coordinates if i in self.found)
-            data |= self._cost_and_slopes() | {"is_flat": is_flat}
+            alone = [self.found[i] for i in coordinates if i in self.found]
+            is_large = bool(alone) and self._is_lost_in_the_cost()  # a kink of its group may hide any other
+            is_flat = all(each.derivative == 0.0 for each in alone)
+            data |= {"cost": self.reported.cost + 0.0, "is_large": is_large, "is_flat": is_flat}  # no negative zero
         return doubt(KINDS.get(reason, Kind.ROUGH_COST), *places, **data)
 
-    def _cost_and_slopes(self) -> dict[str, Any]:
-        """The cost, and whether it is so large that its own rounding hides the derivatives."""
+    def _is_lost_in_the_cost(self) -> bool:
+        """Whether the cost is so large that its own rounding hides the derivatives."""
         cost, noise = abs(self.reported.cost), self.reported.cost_error
         steepest = max((each.least for each in self.found.values()), default=0.0)
         is_rounding = noise <= ROUNDINGS_OF_COST * UNIT_ROUNDOFF[self.reported.precision] * cost
-        is_large = is_rounding and cost > max(1.0, LARGE * steepest)
-        return {"cost": self.reported.cost + 0.0, "is_large": is_large}  # no negative zero
+        return bool(is_rounding and cost > max(1.0, LARGE * steepest))
 
 
 def _slopes(found: Found) -> dict[str, float | None]:

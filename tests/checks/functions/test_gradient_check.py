@@ -359,6 +359,9 @@ def test_a_reason_names_its_coordinates_and_numbers():
     assert noise.data["is_large"]
     (noise,) = check_gradient(CASES["roots"][0], np.array([0.0, 1.0])).reasons
     assert not noise.data["is_large"], "subtracting a constant is no advice there"
+    beside_kinks = np.where(np.arange(1500) % 30, np.linspace(1.0, 2.0, 1500), 0.0)
+    (noise,) = check_gradient(absolute, beside_kinks).reasons
+    assert not noise.data["is_large"], "nor beside kinks in the same groups"
 
 
 # Smooth functions: no false alarm, and no error of 1e-4 is missed
