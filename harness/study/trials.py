@@ -234,11 +234,6 @@ def conduct(
 ) -> Study:
     """Show every case to every checker.
 
-    Raises
-    ------
-    ValueError
-        Where the store is damaged, or has trials of other code, libraries or sizes.
-
     Parameters
     ----------
     schema : the name and version of the study's document
@@ -247,6 +242,11 @@ def conduct(
     size : what else decides a trial, such as how many samples are shown
     clock : what measures a check
     rest : further fields of the study
+
+    Raises
+    ------
+    ValueError
+        Where the store is damaged, or has trials of other code, libraries or sizes.
     """
     started, trials = time.perf_counter(), []
     known = {(trial.case, trial.checker): trial for trial in _stored(store, {**size, "study": schema})} if store else {}
