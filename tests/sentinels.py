@@ -364,20 +364,19 @@ def function_values(checker):
 
     assert answered(checker, by_differences, np.array([0.3])) == "disagree"
 
-    for w, x in (
-        (1.6e3, 2.3),
-        (2.6e4, -0.42),
-        (2.9e4, 0.092),
-        (4.5e4, 0.58),
-        (7.7e4, -0.2),
-        (2.3e5, 1.4),
-        (2.3e5, -1.6),
-    ):
+    def waves(t):  # of which every step that noise allows sees the mean alone
+        return 1e6 + np.sum(t + 1e-10 * np.sin(1e10 * t)), 1.0 + np.cos(1e10 * t)
 
-        def fine(t, w=w):  # a first stencil sees a slope of its own
-            return np.sum(np.sin(t) + np.sin(w * t) / w), np.cos(t) + np.cos(w * t)
+    assert answered(checker, waves, np.array([0.3, 0.7])) == "inconclusive"
+    assert answered(checker, lambda t: (waves(t)[0], 2.0 * waves(t)[1]), np.array([0.3, 0.7])) == "disagree"
 
-        assert answered(checker, fine, np.array([x])) != "disagree"
+    for width in (1e-4, 3e-5, 1e-5):  # a first stencil sees the bump beside θ
+
+        def beside_a_bump(t, width=width):
+            u = (t - 0.3) / width
+            return np.sum(np.sin(t) + np.exp(-u * u)), np.cos(t) - 2.0 * u / width * np.exp(-u * u)
+
+        assert answered(checker, beside_a_bump, np.array([0.3 + 5.5 * width])) == "agree"
 
     def partly_float32(t):
         return float(np.sum(np.sin(t.astype(np.float32)))) + 1e-3 * t @ t, np.cos(t) + 2e-3 * t

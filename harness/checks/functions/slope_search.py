@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.cost_jumps import TREAD, Jumps, is_slope_between_jumps
+from harness.checks.functions.cost_jumps import OF_FLOAT32, TREAD, Jumps, is_slope_between_jumps
 from harness.checks.functions.line_stencil import (
     EDGE,
     JUMPS,
@@ -27,6 +27,7 @@ from harness.checks.functions.line_stencil import (
     scatter_of,
 )
 from reference.arithmetics.central_differences import NOISE_GAIN
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 WIDER_STEPS = (8.0, 32.0)
 """In units of the first step: tried where noise hides the derivative at the first, as with a large constant in it."""
@@ -57,6 +58,15 @@ VISIBLE = 1e-3
 
 STEPS_BESIDE = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59)
 """In units of a step: steps beside it, whose differences show how much noise scatters these."""
+
+PLACES_WITHIN = np.random.default_rng(0).uniform(-1.0, 1.0, size=64)
+"""In units of a step: places at which the reported slope is compared with a difference over the whole step."""
+
+CUBIC = np.vander(PLACES_WITHIN, 4, increasing=True)
+"""What is smooth within a step is a cubic there, or nearly so."""
+
+VARIES = 0.3
+"""A slope of a finer structure leaves its cubic by at least this share of what it is off at θ."""
 
 HIDDEN = 2.0
 """Jumps that make up what a slope lacks to half of it may hide so many times as much."""
@@ -253,7 +263,7 @@ class Search:
         best, at = min(
             [(found, step), *(each for each in looks if _is_smooth(each[0]))], key=lambda each: each[0].error
         )
-        if self.doubts_itself and _is_smooth(best) and self._may_be_scatter(best, at):
+        if self.doubts_itself and _is_smooth(best) and (self._may_be_scatter(best, at) or self._is_mean(best, at)):
             return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
 
@@ -265,6 +275,25 @@ class Search:
         beside = [look(self.line, share * step, self.noise).derivative for share in STEPS_BESIDE]
         scatter = float(np.ptp([found.derivative, *beside]))
         return self.reported.distance(found) - self.reported.error - self.reported.accepted <= scatter  # NaN is not
+
+    @np.errstate(all="ignore")
+    def _is_mean(self, found: Found, step: float) -> bool:
+        """Whether a difference is the mean at θ of the slopes that are reported within its step, which vary as much.
+
+        Then the cost has a structure that is finer than the step, and whose own changes noise may hide. The mean of
+        wrong slopes is off, unless they are wrong near θ alone: then those farther away do not vary. The mean is the
+        intercept of a regression by a cubic; it is allowed three times its standard error.
+        """
+        off = self.reported.distance(found)
+        if not off > OF_FLOAT32 * UNIT_ROUNDOFF["float32"] * abs(found.derivative):
+            return False  # rounding varies, too
+        slopes = np.array([self.reported.elsewhere(step * at) for at in PLACES_WITHIN]) / off  # no square overflows
+        if not np.isfinite(slopes).all():
+            return False
+        fit = np.linalg.lstsq(CUBIC, slopes)[0]
+        varies = float(np.std(slopes - CUBIC @ fit))
+        error = varies * float(np.sqrt(np.linalg.inv(CUBIC.T @ CUBIC)[0, 0]))
+        return varies >= VARIES and bool(abs(fit[0] - found.derivative / off) <= 3.0 * error + found.error / off)
 
     def _confirming_step(self, found: Found, step: float) -> float:
         """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""

@@ -98,6 +98,21 @@ def power(p):
     return lambda t: (np.sum(t**p), np.where(t == 0, np.nan, p * np.abs(t) ** (p - 1)))
 
 
+def waves_of(frequency, linear=1.0):
+    """A cost that rises by 1, with waves that its rounding hides and that have slopes as large."""
+
+    def fun(t):
+        return 1e6 + np.sum(t + np.sin(frequency * t) / frequency), linear + np.cos(frequency * t)
+
+    return fun
+
+
+def beside_a_steep_cost(t):
+    u = t[0] / 1e-7
+    cost = 1e8 * np.cosh(t[1]) + 2e-6 * (u + np.sin(50.0 * u) / 50.0)
+    return cost, np.array([20.0 * (1.0 + np.cos(50.0 * u)), 1e8 * np.sinh(t[1])])
+
+
 def wiggling(slope):
     return lambda t: (np.sum(np.sin(t)) + 1e-10 * np.sum(np.sin(1e8 * t)), np.cos(t) + slope * np.cos(1e8 * t))
 
@@ -307,6 +322,10 @@ CASES = {
     "a wave of a few roundings, wrong": (steep(*FINE_WAVE, 1.005), [1.0, 1.0], "disagree"),
     "wiggles too fine for the first step": (wiggling(0.0), THETA, "disagree"),
     "wiggles too fine, right": (wiggling(1e-2), THETA, "inconclusive"),
+    "waves below the noise": (waves_of(1e10), [0.3, 0.7], "inconclusive"),
+    "waves below the noise, twice": (times(2.0, waves_of(1e10)), [0.3, 0.7], "disagree"),
+    "waves below the noise, their share alone": (waves_of(1e10, 0.0), [0.3, 0.7], "disagree"),
+    "waves beside a steep cost": (beside_a_steep_cost, [1e-7, 0.3], "inconclusive"),
     **{f"exponentials of {z}": (probit, [z], "agree") for z in (-3.0, -142.5, -412.5)},
     "exponentials, off": (lambda t: probit(t, 1.0 + 1e-7), [-142.5], "disagree"),
     # costs that climb by jumps
