@@ -1,4 +1,4 @@
-"""One golden file for each kind of report: what a person reads, and the document that a program gets.
+"""Golden files: what a person reads of each kind of report, and the documents that a program gets of some.
 
 Wording is held here and nowhere else. After a change of it, read what changed:
 
@@ -212,6 +212,17 @@ KINDS: dict[str, Callable[[], Report | Summary]] = {
 }
 
 
+DOCUMENTS = (
+    "network-disagree-in-cost",
+    "network-inconclusive",
+    "network-left-out",
+    "networks-disagree",
+    "function-disagree",
+    "activation-disagree-at-a-kink",
+)
+"""Kinds whose documents have a golden file, too: together they have every field of a report and of a summary."""
+
+
 def assert_same(path: Path, text: str) -> None:
     """Hold a text against its golden file, or write that anew."""
     if RENEW:
@@ -226,11 +237,13 @@ def test_a_report_is_as_it_was(kind):
     outcome = stable(KINDS[kind]())
     assert_same(FOLDER / f"{kind}.txt", f"{outcome}\n")
     document = json.dumps(outcome.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-    assert_same(FOLDER / f"{kind}.json", f"{document}\n")
+    if kind in DOCUMENTS:
+        assert_same(FOLDER / f"{kind}.json", f"{document}\n")
 
 
 def test_no_golden_file_is_left_over():
-    left_over = [path for path in FOLDER.iterdir() if path.stem not in KINDS]
+    there_are = {f"{kind}.txt" for kind in KINDS} | {f"{kind}.json" for kind in DOCUMENTS}
+    left_over = [path for path in FOLDER.iterdir() if path.name not in there_are]
     for path in left_over if RENEW else ():
         path.unlink()
     assert RENEW or left_over == []

@@ -77,7 +77,7 @@ def test_a_program_gets_strict_json(report):
 def test_the_document_holds_what_the_report_does(report):
     document = report.to_dict()
     assert document["schema"] == SCHEMA == "harness.report/3"
-    assert document["verdict"] == report.verdict
+    assert (document["verdict"], document["tie"]) == (report.verdict, report.tie)
     assert document["outliers"] == list(report.outliers)
     assert [row["name"] for row in document["sources"]] == [row.name for row in report.sources]
     assert [(row["first"], row["second"]) for row in document["pairs"]] == [(p.first, p.second) for p in report.pairs]
