@@ -17,7 +17,7 @@ from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.gradient_comparison import Group
 from harness.checks.functions.gradient_rounding import gradient_near
-from harness.checks.functions.line_stencil import KINK, Found, Reported
+from harness.checks.functions.line_stencil import KINK, Found, Line, Reported
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.slope_search import MOSTLY_NOISE, Search, Seen
 from harness.checks.random_directions import random_directions
@@ -221,7 +221,7 @@ class Differences:
         if len(indices) == 1 and self._may_be_quieter(found, is_contradicted=reported.is_contradicted(found)):
             search, found, seen = self._with_own_noise(search, found, seen, int(indices[0]))
         if found.vanishes and not reported.is_contradicted(found):
-            search, found, seen = self._at_own_scale(search, found, seen)
+            search, found, seen = self._at_own_scale(search, found, seen, indices)
         if reported.is_contradicted(found):
             size = float(np.max(self._units[indices]))
             noise = rounding_along(search.line, search.noise, size, self.probes.unit)
@@ -246,13 +246,15 @@ class Differences:
     def _with_own_noise(self, search: Search, found: Found, seen: Seen, i: int) -> tuple[Search, Found, Seen]:
         """The search with the noise of the line itself, if that is much smaller; else as it was."""
         size = float(abs(self.probes.theta[i]) / self._units[i]) or 1.0
-        noise = noise_along(search.line, size, self.near.noise, self.probes.unit)
+        noise = noise_along(search.line, self._precise_line(np.array([i])), size, self.near.noise, self.probes.unit)
         if not noise.at(self.steps[0]) < QUIETER * self.near.noise.at(self.steps[0]):
             return search, found, seen
         search = replace(search, noise=noise)
         return search, *search.settle()
 
-    def _at_own_scale(self, search: Search, found: Found, seen: Seen) -> tuple[Search, Found, Seen]:
+    def _at_own_scale(
+        self, search: Search, found: Found, seen: Seen, indices: np.ndarray
+    ) -> tuple[Search, Found, Seen]:
         """The search with steps below θ, if a derivative that vanishes beside wider ones is known better there.
 
         Where the cost bends at the scale of a tiny θ, it may be so steep farther away that any error passes for small.
@@ -262,12 +264,17 @@ class Differences:
         steps = [step for step in search.steps if step <= BELOW * scale]
         if not steps or steps[0] >= seen.step or NOISE_GAIN * search.noise.near >= found.error * steps[0]:
             return search, found, seen
-        noise = noise_along(search.line, scale, search.noise._replace(reach=steps[0]), self.probes.unit)
+        reached = search.noise._replace(reach=steps[0])
+        noise = noise_along(search.line, self._precise_line(indices), scale, reached, self.probes.unit)
         own = replace(search, noise=noise, steps=steps)
         closer, seen_closer = own.settle()
         if closer.vanishes:
             closer = closer._replace(steepest=max(found.steepest, closer.steepest))
         return own, closer, seen_closer
+
+    def _precise_line(self, indices: np.ndarray) -> Line | None:
+        """The line through a single coordinate, of the cost in more digits."""
+        return self.near.precise and self.near.precise.line(indices, self._units[indices])
 
     def _own_scale(self, indices: np.ndarray) -> float:
         """The size of a single parameter that is not zero, in units of its step."""

@@ -109,7 +109,8 @@ class Jumps:
     def _is_right(self, at: float, lacking: float) -> bool:
         """Whether differences over jumps, at a place on the line, show the slope that is reported there."""
         reported = self.reported.elsewhere(at)
-        room = min(SUPPORT * abs(lacking) * min(abs(reported / self.reported.derivative), 1.0), NEARLY * abs(reported))
+        size, here = abs(reported), abs(self.reported.derivative)
+        room = min(SUPPORT * abs(lacking) * (size / here if size < here else 1.0), NEARLY * size)
         for step in OVER_JUMPS:
             wide, half = self._slope(at, step), self._slope(at, 0.5 * step)
             if abs(wide - reported) + abs(wide - half) <= room > 0.0:

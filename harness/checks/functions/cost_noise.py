@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from harness.bounds.tolerances import ALL_COORDINATES
 from harness.checks.functions.cost_probe import Budget, Line, Probes
 from harness.checks.functions.line_stencil import Noise, scatter_of
 from harness.checks.functions.parameters import largest
@@ -30,6 +31,15 @@ looked for at most."""
 SAME_CHANGE = 3
 """A change that is the same at so many places between the last that is constant and the first that is not is a step."""
 
+LARGEST_LOSS = 0.1
+"""Lost digits move the cost by at most this share of it, or by the root of a rounding where it is small."""
+
+SMOOTH = 0.1
+"""A change whose scatter is below this share of it is smooth: it is no rounding."""
+
+LEFT_OF_LOSS = 2.0**-8
+"""Extended precision has eleven bits more than float64, and loses so much of what float64 loses."""
+
 SIZES_OF_ZERO = (2.0**-20, 2.0**-40)
 """Beside 1, the sizes that a parameter of zero is taken to have: the cost may bend at any scale there."""
 
@@ -41,6 +51,12 @@ class CostNear:
     probes: Probes
     noise_at_theta: Noise  # as it is at θ, taken for that everywhere
     ordinary: float  # a size of the cost that is not small, at θ or one step away: at a minimum the cost may be zero
+    precise: Probes | None = None  # the cost in more digits, where that can be had
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether it is computed in more digits than float64."""
+        return self.noise_at_theta.hidden > 0.0 and self.precise is None
 
     @cached_property
     @np.errstate(all="ignore")
@@ -51,10 +67,35 @@ class CostNear:
 
 
 def measure_cost(user: UserFunction, cost: float, budget: Budget, progress: Progress) -> tuple[CostNear, CostNear]:
-    """The cost as the user computes it, and as it is differenced: in float64 where the function can do that."""
+    """The cost as the user computes it, and as it is differenced: in more digits where the function can do that."""
     coarse = measure_noise(Probes(user, user.cost, user.unit, cost, budget, progress))
-    wide = coarse.probes.in_float64() if coarse.probes.unit > UNIT_ROUNDOFF["float64"] else None
+    if coarse.probes.unit <= UNIT_ROUNDOFF["float64"]:
+        return coarse, _with_lost_digits(coarse)
+    wide = coarse.probes.in_float64()
     return coarse, measure_noise(wide) if wide else coarse
+
+
+@np.errstate(all="ignore")
+def _with_lost_digits(near: CostNear) -> CostNear:
+    """The cost in more digits, if its formula loses some of float64 before its last operation.
+
+    What sqrt(1 - tanh(18)²) loses is constant along a stencil, so that no change of its values shows it. More digits
+    do: the difference of the two costs scatters. If it does not, the type of θ makes another cost, and the difference
+    is noise of this one.
+    """
+    probes, precise = near.probes, near.probes.in_extended()
+    near = replace(near, precise=precise)
+    if precise is None or not abs(precise.base - probes.base) > max(near.noise_at_theta.near, probes.unit):
+        return near
+    places = probes.theta + np.arange(-4.0, 4.0)[:, np.newaxis] * (step_away(probes) - probes.theta)
+    lost = np.array([precise.cost(place) - probes.cost(place) for place in places])
+    size = largest(lost)
+    if size > max(LARGEST_LOSS * near.ordinary, np.sqrt(probes.unit)):
+        return near  # no rounding is as large
+    if scatter_of(lost) <= SMOOTH * size or probes.theta.size > ALL_COORDINATES:  # whose products are slow in that type
+        return replace(near, noise_at_theta=near.noise_at_theta._replace(hidden=size))
+    fine = measure_noise(precise)
+    return replace(fine, noise_at_theta=fine.noise_at_theta._replace(hidden=LEFT_OF_LOSS * size))
 
 
 @np.errstate(all="ignore")
@@ -112,10 +153,11 @@ def scatter_near(probes: Probes, center: np.ndarray) -> float:
 
 
 @np.errstate(all="ignore")
-def noise_along(line: Line, size: float, noise: Noise, unit: float) -> Noise:
+def noise_along(line: Line, precise: Line | None, size: float, noise: Noise, unit: float) -> Noise:
     """The noise of the cost along a line through one coordinate, which the others do not disturb.
 
-    Where all are moved together, one that makes the cost bend within a few roundings of θ passes for noise.
+    Where all are moved together, one that makes the cost bend within a few roundings of θ passes for noise. Digits that
+    are lost on the line itself may be those that show where all are moved: `precise` is the cost in more digits.
     """
 
     def near(at: float, farther: float = 1.0) -> float:
@@ -127,7 +169,11 @@ def noise_along(line: Line, size: float, noise: Noise, unit: float) -> Noise:
     far = np.fmin(near(noise.reach), near(-noise.reach))
     least = noise.relative * abs(line(0.0))
     here = here or _rounding(line, size, unit) or unit  # steps of a cost that rounds may be wider than all of that
-    return noise._replace(near=float(np.nanmin([max(here, least), noise.near])), far=float(np.nanmin([far, noise.far])))
+    here = max(here, least)
+    if precise:
+        lost = np.array([precise(t) - line(t) for t in (0.0, noise.reach, -noise.reach)])
+        here = max(here, largest(lost)) if np.ptp(lost) > here else here
+    return noise._replace(near=float(np.nanmin([here, noise.near])), far=float(np.nanmin([max(far, here), noise.far])))
 
 
 def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:

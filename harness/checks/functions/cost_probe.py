@@ -5,11 +5,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from numbers import Integral, Real
 from types import TracebackType
 
 import numpy as np
 
+from harness.checks.functions.tree_leaves import like_in_extended, like_in_float64
 from harness.checks.functions.user_function import UserFunction
 from harness.progress import Progress, silent
 from harness.wording import counted
@@ -22,8 +24,8 @@ FLOAT64_SPACING = 1e-4
 SAME_COST = 1e4
 """The cost in float64 may differ from the cost in a lower precision by so many u of the lower precision."""
 
-DOMAIN_ERRORS = (ValueError, ArithmeticError, AssertionError, RuntimeError, RuntimeWarning)
-"""What functions raise outside their domain; PyTorch's LinAlgError is a RuntimeError."""
+DOMAIN_ERRORS = (ValueError, ArithmeticError, AssertionError, IndexError, RuntimeError, RuntimeWarning)
+"""What functions raise outside their domain, tables among them; PyTorch's LinAlgError is a RuntimeError."""
 
 BUG_ERRORS = (NotImplementedError, RecursionError, UnicodeError)
 """Subclasses of these that only a bug raises."""
@@ -158,11 +160,23 @@ class Probes:
         for k in range(3):
             self.budget.count()
             try:
-                costs.append(self.user.cost_in_float64(self.theta * (1.0 + k * FLOAT64_SPACING)))
+                costs.append(self.user.cost_made(like_in_float64, self.theta * (1.0 + k * FLOAT64_SPACING)))
             except Exception:  # noqa: BLE001  whatever it raises, it cannot do with float64
                 return None
         computes_in_float64 = any(cost != float(np.float32(cost)) for cost in costs)
         is_same = abs(costs[0] - self.base) <= SAME_COST * self.unit * max(map(abs, costs))
         if not (computes_in_float64 and is_same):
             return None
-        return replace(self, evaluate=self.user.cost_in_float64, unit=UNIT_ROUNDOFF["float64"], base=costs[0])
+        evaluate = partial(self.user.cost_made, like_in_float64)
+        return replace(self, evaluate=evaluate, unit=UNIT_ROUNDOFF["float64"], base=costs[0])
+
+    def in_extended(self) -> "Probes | None":
+        """The cost computed in more digits than float64, where NumPy has these and the function takes them."""
+        if self.unit > UNIT_ROUNDOFF["float64"] or not np.finfo(np.longdouble).eps < np.finfo(np.float64).eps:
+            return None
+        evaluate = partial(self.user.cost_made, like_in_extended)
+        self.budget.count()
+        try:
+            return replace(self, evaluate=evaluate, base=evaluate(self.theta))
+        except Exception:  # noqa: BLE001  whatever it raises, it cannot do with that type
+            return None

@@ -11,6 +11,7 @@ from harness.checks.functions.cost_probe import Budget
 from harness.checks.functions.gradient_rounding import (
     Gradient,
     bound_rounding,
+    digits_lost,
     gradient_near,
     measure_scatter,
     unit_of_gradient,
@@ -63,6 +64,8 @@ def measure(
     scatter = measure_scatter(user.theta, gradient, first.gradient, unit)
     own_unit = unit_of_gradient(near, gradient, first.gradient, unit)
     error = bound_rounding(user, gradient, first.gradient, own_unit, first.cost, scatter=scatter)
+    if fine.is_extended:
+        error = np.maximum(error, digits_lost(user, first.gradient))
     moves = moves_of_halves(near, user.layout)
     facts, elsewhere = call_elsewhere(user, first, moves, max(GRADIENT_ROUNDINGS * unit, accuracy))
     numbers = first.cost, fine.noise_at_theta.near, first.gradient, error

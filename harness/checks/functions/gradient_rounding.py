@@ -11,6 +11,7 @@ import numpy as np
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS
 from harness.checks.functions.cost_noise import CostNear, fits_float32, random_direction, step_away
 from harness.checks.functions.cost_probe import leaves_domain
+from harness.checks.functions.tree_leaves import like_in_extended
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -93,6 +94,20 @@ def bound_rounding(
         is_hidden = rounded > MEANINGLESS["float64"] * np.abs(gradient)
         rounded = np.where(is_hidden, np.minimum(own, rounded), rounded)
     return rounded + CONDITION_GAIN * moved
+
+
+@np.errstate(all="ignore")
+def digits_lost(user: UserFunction, gradient: np.ndarray) -> np.ndarray:
+    """By how much a gradient is off by digits that its formula loses, as its cost does: more digits show it.
+
+    Infinite where the gradient cannot be had in more digits.
+    """
+    try:
+        with user.in_another_precision():
+            precise = user.gradient(user.theta, like_in_extended)
+    except Exception:  # noqa: BLE001  whatever it raises, it cannot do with that type
+        return np.full(gradient.size, np.inf)
+    return 2.0 * np.abs(precise - gradient)
 
 
 @np.errstate(all="ignore")

@@ -34,10 +34,11 @@ class Noise(NamedTuple):
     far: float  # at the widest step, where a minimum of zero lies no longer; in between it is taken to grow evenly
     reach: float  # that step
     relative: float  # what rounding leaves of any value, as a share of it
+    hidden: float = 0.0  # what no scatter along a line shows
 
     def at(self, step: float, size: float = 0.0) -> float:
         """The noise in costs of some size at some distance."""
-        return max(self.near, self.far * min(step / self.reach, 1.0), self.relative * size)
+        return max(self.near, self.far * min(step / self.reach, 1.0), self.relative * size, self.hidden)
 
 
 def scatter_of(costs: np.ndarray) -> float:

@@ -237,3 +237,11 @@ def like_in_float64(model: Any, values: np.ndarray) -> Any:
     if type(model).__module__.partition(".")[0] in LABELLED:
         return _with_labels(model, values.copy())
     return values.copy() if np.ndim(model) or isinstance(model, np.ndarray) else np.float64(values)
+
+
+def like_in_extended(model: Any, values: np.ndarray) -> Any:
+    """`values` in NumPy's longest type, as an array or a number as `model` is; no other library has that type."""
+    if not isinstance(model, (np.ndarray, np.generic, float, int, list, tuple)):
+        raise TypeError(f"{type(model).__name__} has no extended precision")
+    made = values.astype(np.longdouble)
+    return made if np.ndim(model) or isinstance(model, np.ndarray) else made[()]

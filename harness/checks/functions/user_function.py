@@ -4,15 +4,15 @@ It returns (cost, gradient), or the cost alone where the gradient is another fun
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from harness.checks.functions import torch_state
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.tree_leaves import like_in_float64, to_numpy, unit_roundoff, with_integers
+from harness.checks.functions.tree_leaves import like, to_numpy, unit_roundoff, with_integers
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.wording import what_it_is
@@ -133,24 +133,31 @@ class UserFunction:
             changed = changed or changed_too
         return cost, gradient, changed
 
-    def cost(self, flat: np.ndarray) -> float:
+    def cost(self, flat: np.ndarray, make: Callable[[Any, Any], Any] = like) -> float:
         """The cost alone, without a gradient where the function can do without."""
-        return self._call(self._fun, self.layout.cut(flat), self._read_cost, watched=False)[0]
+        return self._call(self._fun, self.layout.cut(flat, make), self._read_cost, watched=False)[0]
 
-    def cost_in_float64(self, flat: np.ndarray) -> float:
-        """The cost alone, of a θ in float64 whatever the user's is; some functions raise on that."""
+    def cost_made(self, make: Callable[[Any, Any], Any], flat: np.ndarray) -> float:
+        """The cost alone, of a θ that `make` gives another precision."""
+        with self.in_another_precision():
+            return self.cost(flat, make)
+
+    def gradient(self, flat: np.ndarray, make: Callable[[Any, Any], Any] = like) -> np.ndarray:
+        """The gradient alone, without the cost where it has a function of its own."""
+        arrays = self.layout.cut(flat, make)
+        if self._gradient is None:
+            return self._call(self._fun, arrays, self._read_both, watched=False)[0][1]
+        return self._call(self._gradient, arrays, self._read_gradient, watched=False)[0]
+
+    @contextmanager
+    def in_another_precision(self) -> Iterator[None]:
+        """A context for a θ of another precision than the user's, which is not noted; some functions raise on that."""
         known = len(self._units)
         try:
             with jax_in_float64():
-                return self._call(self._fun, self.layout.cut(flat, like_in_float64), self._read_cost, watched=False)[0]
+                yield
         finally:
             del self._units[known:]
-
-    def gradient(self, flat: np.ndarray) -> np.ndarray:
-        """The gradient alone, without the cost where it has a function of its own."""
-        if self._gradient is None:
-            return self.answer(flat)[1]
-        return self._call(self._gradient, self.layout.cut(flat), self._read_gradient, watched=False)[0]
 
     def _call(self, function: Any, arrays: list[Any], read: Callable, watched: bool = True) -> tuple[Any, bool]:
         """``read(answer, arrays)`` for the answer at a θ of these arrays, and whether the call changed θ."""

@@ -200,7 +200,7 @@ def logarithms(t, error):
 
 
 @pytest.mark.parametrize(
-    "error", [None, ValueError, AssertionError, ZeroDivisionError, np.linalg.LinAlgError, RuntimeError]
+    "error", [None, ValueError, AssertionError, ZeroDivisionError, IndexError, np.linalg.LinAlgError, RuntimeError]
 )
 def test_what_is_raised_near_theta_is_the_edge_of_the_domain(error):
     report = check_gradient(lambda t: logarithms(t, error), np.array([1e-3, 0.5]))

@@ -168,7 +168,7 @@ def logistic(seed):
     return fun, 2.5 * rng.standard_normal(10)
 
 
-def sure_of_the_wrong_class(seed, factor=1.0):
+def sure_of_the_wrong_class(seed, factor=1.0, dropped=()):
     """A logistic regression with an example whose log(1 - p) climbs by jumps that may be as wide as a parameter."""
     rng = np.random.default_rng(seed)
     X, w = rng.standard_normal((50, 10)), rng.standard_normal(10)
@@ -179,9 +179,31 @@ def sure_of_the_wrong_class(seed, factor=1.0):
     def fun(w):
         p = 1.0 / (1.0 + np.exp(-X @ w))
         cost = -np.mean(y * np.log(p) + (1.0 - y) * np.log(1.0 - p)) + 0.05 * w @ w
-        return cost, factor * X.T @ (p - y) / 50.0 + 0.1 * w
+        off = p - y
+        off[list(dropped)] = 0.0
+        return cost, factor * X.T @ off / 50.0 + 0.1 * w
 
     return fun, w
+
+
+def guarded(keep_away, slope):
+    """A logistic regression with coins for labels, whose probabilities are kept away from 0 and 1 before the log."""
+    rng = np.random.default_rng(7)
+    X, w = rng.standard_normal((30, 4)), rng.standard_normal(4)
+    y = (rng.random(30) < 0.5) * 1.0
+
+    def fun(w):
+        p = 1.0 / (1.0 + np.exp(-X @ w))
+        cost = -(y * np.log(keep_away(p)) + (1.0 - y) * np.log(keep_away(1.0 - p)))
+        return float(cost.mean() + 0.005 * w @ w), X.T @ slope(p, y) / 30.0 + 0.01 * w
+
+    return fun, 8.0 * w
+
+
+def quadratic_formula(t):
+    a, b, c = t
+    x = (-b + np.sqrt(b * b - 4.0 * a * c)) / (2.0 * a)
+    return x, -np.array([x * x, x, 1.0]) / (2.0 * a * x + b)
 
 
 def rounded_squares(width):
@@ -195,6 +217,19 @@ IN_PART = {
     **{f"squares rounded to {x}": (rounded_squares(x), np.array([0.3, -1.3, 0.7])) for x in (1e-2, 1e-4, 1e-5)},
     **{f"a term in float32, {w}": (in_part_float32, np.array([w])) for w in (0.126, -0.6, 1.3)},
     **{f"logistic regression, {seed}": logistic(seed) for seed in (12, 19, 29)},
+    "log(p + ε)": guarded(
+        lambda p: p + 1e-15, lambda p, y: p * (1.0 - p) * ((1.0 - y) / (1.0 - p + 1e-15) - y / (p + 1e-15))
+    ),
+    "log of p clipped": guarded(lambda p: np.clip(p, 1e-15, 1.0 - 1e-15), lambda p, y: (p - y) * (np.abs(p - y) < 1.0)),
+    "sqrt(1 - tanh²)": (
+        summed(lambda t: np.sqrt(1.0 - np.tanh(t) ** 2), lambda t: -np.tanh(t) / np.cosh(t)),
+        np.array([20.0, 0.4]),
+    ),
+    "log(exp - 1)": (
+        summed(lambda t: np.log(np.exp(t / 1e3) - 1.0), lambda t: -1e-3 / np.expm1(-t / 1e3)),
+        np.array([2e-8]),
+    ),
+    "a root by the formula": (quadratic_formula, np.array([1.0, 1e5, 1.0])),
 }
 
 
@@ -214,9 +249,10 @@ def one_entry_off(t):
     ("fun", "theta"),
     [(lambda w, z=z: (log_loss_at(z)[0](w)[0], 2.0 * log_loss_at(z)[0](w)[1]), np.array([z])) for z in (33.2, 35.3)]
     + [sure_of_the_wrong_class(seed, 1.5) for seed in (0, 1)]
+    + [sure_of_the_wrong_class(seed, dropped=[0]) for seed in (0, 1)]
     + [(one_entry_off, np.array([-12.0, -1e-5, 1e-5, 11.0]))],
 )
-def test_jumps_hide_no_factor(fun, theta):
+def test_jumps_hide_no_factor_and_no_example(fun, theta):
     """The last cost is smooth, and bends within a wide stretch about θ."""
     with np.errstate(all="ignore"):
         assert check_gradient(fun, theta).verdict == "disagree"
