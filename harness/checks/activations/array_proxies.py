@@ -35,7 +35,9 @@ class Entry(NDArrayOperatorsMixin):
     def __init__(self, array: Any, path: dict[Any, bool], key: Any = None):
         self.array, self.path, self.key = array, path, key
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> "Entry":
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
+        if any(isinstance(x, Entries) for x in operands):
+            return NotImplemented  # an array applies it to each of its entries
         if method != "__call__" or keywords:
             raise NoRule(f"{ufunc.__name__} of single entries is known as a plain call only")
         arrays = [x.array if isinstance(x, Entry) else x for x in operands]
@@ -90,11 +92,6 @@ class Entries(np.ndarray):
             return _Untyped(result.view(Entries)) if _is_from_pyfunc(ufunc) else _as_entries(result)
         out[0][...] = result
         return out[0]
-
-    def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
-        if function is np.clip:
-            return clip(*operands, **keywords)
-        return super().__array_function__(function, types, operands, keywords)
 
     def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if np.dtype(dtype) != np.float64:

@@ -45,6 +45,12 @@ def _in_place(xp, z):
     return np.tanh(z)
 
 
+def _clipped_in_place(xp, z):
+    a = z.copy()
+    np.clip(a, -1.0, 1.0, out=a)
+    return a
+
+
 def _put(xp, z):
     a = z.copy()
     np.putmask(a, a < 0.0, 0.0)
@@ -92,6 +98,7 @@ WRITTEN = {
         (),
     ),
     "the method clip": (lambda xp, z: z.clip(-1.0, 1.0), lambda z, a: (np.abs(z) <= 1.0) * 1.0, (-1.0, 1.0)),
+    "np.clip into its argument": (_clipped_in_place, lambda z, a: (np.abs(z) <= 1.0) * 1.0, (-1.0, 1.0)),
     "out=": (lambda xp, z: np.maximum(z, 0.0, out=z.copy()), lambda z, a: (z > 0.0) * 1.0, (0.0,)),
     "a slope by masks": (lambda xp, z: xp.maximum(z, 0.0), lambda z, a: _step(z), (0.0,)),
     "Bessel": (lambda xp, z: special.j0(z), lambda z, a: -special.j1(z), ()),
