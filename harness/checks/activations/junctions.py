@@ -14,8 +14,15 @@ import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, moved_with_a
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.checks.activations.slope_oracles import SlopeFunction, is_known, one_sided_derivatives
-from harness.checks.activations.z_grid import BESIDE, GridPoints, distinct, is_near, shortest
+from harness.checks.activations.slope_oracles import (
+    OneSided,
+    SlopeFunction,
+    choose,
+    is_known,
+    one_sided_derivatives,
+    slope_with_error,
+)
+from harness.checks.activations.z_grid import BESIDE, NEARBY, GridPoints, distinct, is_near, shortest
 from reference.activations import Activation
 from reference.arithmetics.branch_log import Watched, watched
 from reference.measured import MeasuredSlope
@@ -226,7 +233,7 @@ def measure_junctions(
     if not z.size:
         return []
     places, where = np.unique(points.declared_kinks(z)[0], return_inverse=True)
-    left, right = ((slope[where], off[where]) for slope, off in one_sided_derivatives(points.f, places, slope_at))
+    left, right = ((slope[where], off[where]) for slope, off in _sides(points.f, places, slope_at))
     known = is_known(left) & is_known(right)
     error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
     left, right = (np.where(np.abs(slope) <= off, 0.0, slope) for slope, off in (left, right))
@@ -246,6 +253,24 @@ def measure_junctions(
     at_minus_zero = [replace(one, claimed=points.slope_at_minus_zero) if one.z == 0.0 else one for one in junctions]
     pairs = zip(junctions, at_minus_zero)
     return [other if one.is_allowed and not other.is_allowed else one for one, other in pairs]
+
+
+def _sides(f: Activation, places: np.ndarray, slope_at: SlopeFunction | None) -> tuple[OneSided, OneSided]:
+    """The one-sided derivatives; where they are equal at a declared kink, those on both sides of all that is near it.
+
+    The constants of a formula round, too, which moves its kink away from the declared place.
+    """
+    left, right = one_sided_derivatives(f, places, slope_at)
+    if slope_at is None:
+        return left, right
+    reach = np.where(np.isin(places, f.kinks), NEARBY * np.abs(places), 0.0)
+    below, above = (slope_with_error(f, places + side * reach, slope_at) for side in (-1.0, 1.0))
+    moved = np.isfinite(left[0]) & ~_differ(left, right) & _differ(below, above)
+    return choose(moved, below, left), choose(moved, above, right)
+
+
+def _differ(x: OneSided, y: OneSided) -> np.ndarray:
+    return np.abs(x[0] - y[0]) > x[1] + y[1]  # NaN does not
 
 
 def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:

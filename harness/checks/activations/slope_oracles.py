@@ -122,10 +122,10 @@ def one_sided_derivatives(f: Activation, z: np.ndarray, slope_at: SlopeFunction 
     # a jump in float64 that exact arithmetic does not have counts, because networks run in float64
     jumps_nearby = is_known(near[0]) & is_known(near[1]) & ~_is_equal(*near)
     only_nearby = jumps_nearby & is_known(left) & is_known(right) & _is_equal(left, right)
-    left, right = _choose(~only_nearby, left, near[0]), _choose(~only_nearby, right, near[1])
+    left, right = choose(~only_nearby, left, near[0]), choose(~only_nearby, right, near[1])
     # where a method is vague, the next one counts if its error is smaller
     for others in (near, plain):
-        left, right = (_choose(is_known(x) | ~(y[1] < x[1]), x, y) for x, y in zip((left, right), others))
+        left, right = (choose(is_known(x) | ~(y[1] < x[1]), x, y) for x, y in zip((left, right), others))
     return left, right
 
 
@@ -141,7 +141,8 @@ def _is_equal(x: OneSided, y: OneSided) -> np.ndarray:
     return (x[0] == y[0]) | (np.isfinite(difference) & within)
 
 
-def _choose(first: np.ndarray, x: OneSided, y: OneSided) -> OneSided:
+def choose(first: np.ndarray, x: OneSided, y: OneSided) -> OneSided:
+    """The first of two where `first` is true, else the second."""
     return np.where(first, x[0], y[0]), np.where(first, x[1], y[1])
 
 
@@ -169,9 +170,14 @@ def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: Slope
         reached = np.flatnonzero(~is_known((slope, error)))
         if not reached.size:
             break
-        beside = floats_beside(z[reached], side * count)
-        slope[reached], error[reached] = slope_at(beside), activation_bound(f, beside).formula
-    return slope, np.where(np.isfinite(slope), error, np.inf)
+        slope[reached], error[reached] = slope_with_error(f, floats_beside(z[reached], side * count), slope_at)
+    return slope, error
+
+
+def slope_with_error(f: Activation, z: np.ndarray, slope_at: SlopeFunction) -> OneSided:
+    """The slope from the formula at z itself; its error is infinite where it is not finite."""
+    slope = slope_at(z)
+    return slope, np.where(np.isfinite(slope), activation_bound(f, z).formula, np.inf)
 
 
 def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> OneSided:
