@@ -225,7 +225,7 @@ ROWS = {
         advice="Say in which convention a symmetric matrix is differentiated, or take the symmetrisation out.",
     ),
     Kind.ZERO: Row(
-        lambda fact: f"{_place(fact)}: zero where it should not be{_counted(fact)}. This part is never computed.",
+        lambda fact: f"{_place(fact)}: zero where it should not be{_counted(fact)}.",
         meaning="The derivative is reported as exactly zero and is not.",
         cause="A term was forgotten, a graph was detached, or an array was never filled.",
         example=checked("0.5 * t @ t, t * 0"),

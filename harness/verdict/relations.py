@@ -111,6 +111,8 @@ def find_factor(part: Part, m: int | None = None) -> Fact | None:
         right = part.expected - removed
         more = part.fit(part.difference, right)
         c = 1.0 + more
+        if part.error is None and abs(c) <= CLOSE:
+            continue  # nearly zero times a large derivative is close to anything small
         if np.isfinite(c) and part.leaves_little(part.difference - more * right, gain=1.0 + abs(c), sharp=part.sharp):
             data = {"sums": _sums(c, m), "before_regulariser": bool(removed.any())} | _length(part, c)
             return note(Kind.FACTOR, part.name, factor=c, **data, **_counts(part))
@@ -279,6 +281,7 @@ def find_factor_by_slice(part: Part, m: int | None = None) -> Fact | None:
 RELATIONS: tuple[Relation, ...] = (
     find_zero,
     find_sign,
+    find_clipped,
     find_factor,
     find_regulariser,
     find_float32_digits,

@@ -49,6 +49,7 @@ def found(*arguments, **keywords):
         (E + np.eye(2, 3) * [[0, 0, 0], [0, 2e-9, 0]], E, Kind.SINGLE_ENTRY, {"error": 2e-9, "factor": 1.0 + 4e-10}),
         (E * 0, E, Kind.ZERO, {}),
         (np.tril(SQUARE), SQUARE, Kind.ZERO, {}),
+        (np.clip(SQUARE, -2.5, 2.5), SQUARE, Kind.CLIPPED, {"limit": 2.5}),
         (E + 1e-8 * E * SIGNS, E, Kind.FLOAT32_DIGITS, {"relative_error": 1e-8}),
         (0.5 * (SQUARE + SQUARE.T), SQUARE, Kind.SYMMETRISED, {"combination": "mean"}),
         (SQUARE + SQUARE.T, SQUARE, Kind.SYMMETRISED, {"combination": "sum"}),
@@ -61,7 +62,10 @@ def test_a_relation_without_error_bounds(value, expected, kind, data):
     assert numbers == numbers | {name: pytest.approx(number) for name, number in data.items()}
 
 
-@pytest.mark.parametrize("value", [E, np.random.default_rng(0).normal(size=(2, 3))], ids=["right", "anything"])
+ANYTHING = np.random.default_rng(0).normal(size=(2, 3))
+
+
+@pytest.mark.parametrize("value", [E, ANYTHING, 1e-9 * ANYTHING], ids=["right", "anything", "nearly zero"])
 def test_no_relation_is_made_up(value):
     assert found(value, E) is None
 

@@ -212,11 +212,14 @@ def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[
     )
     if isinstance(f, OverTorch) and f.backward and not dependence:
         dependence = record_faults.find_misused_upstream(f.backward, points, bound.claimed)
+    faults = [*record_faults.find_faults(f, points.z), *dependence]
+    if dependence:  # then single z show nothing
+        return faults
     return [
-        *record_faults.find_faults(f, points.z),
-        *([] if dependence else record_faults.find_value_at_minus_zero(points, bound, jumps)),
+        *faults,
+        *record_faults.find_value_at_minus_zero(points, bound, jumps),
         *record_faults.find_slope_at_minus_zero(points),
-        *dependence,
+        *record_faults.values_at_infinity(f),
     ]
 
 

@@ -15,7 +15,15 @@ import numpy as np
 from harness.checks.activations.z_grid import OF_Z, Notation
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from harness.verdict.relations import CLOSE, Part, find_constant, find_factor, find_sign, find_zero
+from harness.verdict.relations import (
+    CLOSE,
+    Part,
+    find_constant,
+    find_factor,
+    find_float32_digits,
+    find_sign,
+    find_zero,
+)
 from reference.activations import ACTIVATIONS, Activation
 
 SHOWN = 3  # so many of the likeliest bugs are reported
@@ -70,6 +78,11 @@ class ClaimedSlope:
         return replace(self, **arrays)
 
     @property
+    def is_constant(self) -> bool:
+        """Whether the reported slope is one number."""
+        return not np.ptp(self.claimed)
+
+    @property
     def part(self) -> Part:
         """The reported slope as one wrong part of a gradient, for the relations that all kinds of check share."""
         nothing = np.zeros_like(self.z)
@@ -112,12 +125,14 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
         return ()
     if zero := find_zero(claim.part):
         return (zero,)
-    # chain and product rule say nothing about a constant, because many a formula of z and a is one
     varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
-    is_constant = varies and not np.ptp(claim.claimed)
+    hypotheses = HYPOTHESES
+    if claim.is_constant:
+        # chain and product rule say nothing about a constant, because many a formula of z and a is one
+        hypotheses = (_another,) if varies else (_multiple, _another, _constant)
     with np.errstate(all="ignore"):
-        bugs = tuple(fact for hypothesis in ((_another,) if is_constant else HYPOTHESES) for fact in hypothesis(claim))
-    if is_constant and not bugs:
+        bugs = tuple(fact for hypothesis in hypotheses for fact in hypothesis(claim))
+    if claim.is_constant and varies and not bugs:
         return (claim.fact(Kind.CONSTANT_SLOPE, constant=_name_beside_one(float(claim.claimed[0]))),)
     return bugs[:SHOWN]
 
@@ -130,7 +145,7 @@ def _multiple(claim: ClaimedSlope) -> Iterator[Fact]:
     if fact and fact.kind == Kind.SIGN and claim.is_explained(-claim.true):
         yield fact
     elif fact and fact.kind == Kind.FACTOR and claim.is_explained((c := fact.data["factor"]) * claim.true):
-        is_wrong_value = abs(c - 1.0) <= ALMOST or _is_written(c, 1.0 / c)
+        is_wrong_value = claim.is_constant or abs(c - 1.0) <= ALMOST or _is_written(c, 1.0 / c)
         missing = {} if is_wrong_value else {"missing": _name(1.0 / c)}
         yield replace(fact, data={**fact.data, "named": _name_beside_one(c), **missing})
 
@@ -202,15 +217,24 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
             yield claim.fact(Kind.PRODUCT_RULE, term=terms[1], factor=_times(c, name), missing=True)
 
 
-def _term(claim: ClaimedSlope) -> Iterator[Fact]:
-    """A term is missing, or too much."""
+def _constant(claim: ClaimedSlope) -> Iterator[Fact]:
     fact = find_constant(claim.part)
     if fact and claim.is_explained(fact.data["error"], claim.claimed - claim.true):
         yield fact
+
+
+def _term(claim: ClaimedSlope) -> Iterator[Fact]:
+    """A term is missing, or too much."""
     for name, h in _functions(claim):
         c = claim.find_multiple(claim.claimed - claim.true, h)
         if c is not None:
             yield claim.fact(Kind.TERM, term=_times(abs(c), name), missing=c < 0.0)
+
+
+def _float32(claim: ClaimedSlope) -> Iterator[Fact]:
+    fact = find_float32_digits(claim.part)
+    if fact and np.array_equal(claim.claimed, claim.claimed.astype(np.float32)):
+        yield fact
 
 
 HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
@@ -221,7 +245,9 @@ HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
     _value_itself,
     _another_argument,
     _chain_rule,
+    _constant,
     _term,
+    _float32,
 )
 
 

@@ -110,8 +110,8 @@ class Proof:
             return []
         # a stretch of floats that are next to zero is zero
         stretches = ((0.0, 0.0) if max(map(abs, ends)) <= TINY else ends for ends in self.left)
-        reason = {"reason": self.reason} if self.reason else {}
-        return [note(Kind.LEFT_TO_SAMPLING, *(notation.stretch(*ends, outwards=True) for ends in stretches), **reason)]
+        names = dict.fromkeys(notation.stretch(*ends, outwards=True) for ends in stretches)
+        return [note(Kind.LEFT_TO_SAMPLING, *names, **({"reason": self.reason} if self.reason else {}))]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""

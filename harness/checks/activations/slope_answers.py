@@ -29,6 +29,9 @@ FAMILIES = {name: SOURCES[name].family for name in ORACLES} | {IN_TORCH: IN_TORC
 SAMPLED = 1e3
 """A rounding error that was sampled, and not bounded, may be too small by much. It is widened by this factor."""
 
+NO_FUNCTION_OF_Z = frozenset({Kind.NOT_REPEATABLE, Kind.NOT_ELEMENTWISE})
+"""What a record with one of these reports depends on more than z, so its numbers show no bug."""
+
 STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: how sharp a bound is, is measured against that size
 
 
@@ -84,7 +87,7 @@ class ActivationSlope(Subject):
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         if right.name == ONE_SIDED and np.isfinite(wrong.gradient[at_odds]).any():
             return (note(Kind.OUTSIDE_ONE_SIDED, self.notation.claim if wrong.name == CLAIMED else wrong.name),)
-        if wrong.name != CLAIMED:
+        if wrong.name != CLAIMED or NO_FUNCTION_OF_Z & {fact.kind for fact in self.facts}:
             return ()
         slope_at = self.slope_at or (lambda z: np.full(z.shape, np.nan))
         points = self.points

@@ -137,6 +137,11 @@ RIGHT = {
         "softplus",
         lambda z, a: np.where(z <= 18.0, sigma(z), np.where(z <= 33.3, 1.0 - np.exp(-np.maximum(z, 18.0)), 1.0)),
     ),
+    "a kink that the rounding of a constant moves": formula(
+        lambda xp, z: xp.log(xp.clip(1.0 / (1.0 + xp.exp(-z)), 1e-7, 1.0 - 1e-7)),
+        lambda z, a: np.where(np.abs(z) < math.log(1e7 - 1.0), sigma(-z), 0.0),
+        kinks=(-math.log(1e7 - 1.0), math.log(1e7 - 1.0)),
+    ),
     "a root of a rounded a": formula(
         lambda xp, z: xp.sin(xp.clip(z, -0.5 * math.pi, 0.5 * math.pi)),
         lambda z, a: np.where(np.abs(z) <= 0.5 * math.pi, np.sqrt(1.0 - a * a), 0.0),
@@ -223,7 +228,7 @@ WRONG = {
         -30.0,
         -1e-6,
         Kind.FACTOR,
-        {"missing": "10"},
+        {"named": "1/10", "missing": None},
     ),
     "nothing": Wrong(tanh_to(lambda z, a: np.zeros_like(z)), -5.0, 5.0, Kind.ZERO),
     "a constant too much": Wrong(tanh_to(lambda z, a: 1.25 - a * a), -5.0, 5.0, Kind.CONSTANT_ERROR, {"error": 0.25}),
@@ -266,6 +271,11 @@ FAULTY = {
     "mixes a little": (formula(lambda xp, z: z + 1e-8 * xp.mean(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
     "adds up": (formula(lambda xp, z: xp.cumsum(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
     "sorts": (formula(lambda xp, z: xp.sort(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
+    "divides by the largest": (
+        formula(lambda xp, z: z / xp.max(xp.abs(z)), lambda z, a: 1.0 / np.max(np.abs(z)) + 0.0 * z),
+        Kind.NOT_ELEMENTWISE,
+        "value",
+    ),
     "needs neighbours": (formula(lambda xp, z: z + z[100], ONES), Kind.NOT_ELEMENTWISE, "value"),
     "slope mixes entries": (
         formula(lambda xp, z: z * z, lambda z, a: 2.0 * z + (z - np.mean(z))),

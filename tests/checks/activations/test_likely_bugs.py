@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from activation_records import WRONG, checked, formula, of, tanh_to
+from activation_records import FAULTY, WRONG, checked, formula, of, tanh_to
 
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
@@ -68,6 +68,15 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         (Kind.SLOPE_OF_ANOTHER, Kind.CONSTANT_ERROR),
         {"activation": "identity"},
     ),
+    "a number for another": (
+        formula(
+            lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: np.where(np.abs(z) < 1.0, 0.4, 0.0), kinks=(-1.0, 1.0)
+        ),
+        (Kind.FACTOR, Kind.CONSTANT_ERROR),
+        {"named": "2/5", "missing": None},
+    ),
+    "in float32": (tanh_to(lambda z, a: (1.0 - a * a).astype(np.float32).astype(float)), (Kind.FLOAT32_DIGITS,), {}),
+    "random": (FAULTY["random"][0], (), {}),
     "a number far out": (tanh_to(lambda z, a: np.where(z > 1e5, 1e-3, 1.0 - a * a)), (), {}),
     "zero by zero": (
         formula(lambda xp, z: z * xp.tanh(z), lambda z, a: a / z + z * (1.0 - np.square(a / z))),

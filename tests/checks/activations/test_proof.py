@@ -228,7 +228,7 @@ def test_a_proof_names_what_is_proved_and_what_is_left_to_sampling():
     assert Proof(left=(), far=(-FAR, 480.0)).stretch() == "-1e+06 <= z <= 480"
     assert Proof(left=(), kinks=(0.0,)).stretch() == "-30 <= z <= 30 except kinks"
     assert Proof(left=()).to_facts() == []
-    (left,) = Proof(left=((1.0, 2.0), (0.0, 4e-323))).to_facts()
+    (left,) = Proof(left=((1.0, 2.0), (0.0, 4e-323), (1.0, 2.0 - 1e-15))).to_facts()
     assert (left.kind, left.where) == (Kind.LEFT_TO_SAMPLING, ("1 <= z <= 2", "z = 0"))
 
 
