@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from harness.files import read_at_most, too_large
+from harness.files import read_file, too_large
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -24,9 +24,7 @@ def read_arrays(path: Path, max_size: int) -> dict[str, np.ndarray]:
     ValueError
         It is damaged, holds pickled objects, or takes more than `max_size` bytes.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not an existing file; expected a .npy or .npz file")
-    raw = read_at_most(path, max_size)
+    raw = read_file(path, "a .npy or .npz file", max_size)
     try:
         return npz_arrays(raw, max_size) if raw.startswith(ZIP) else {"": _npy_array(raw, max_size)}
     except Exception as error:  # inside NumPy's parser a damaged file can raise nearly anything

@@ -24,6 +24,7 @@ from harness.commands.sweep_commands import sweep
 from harness.commands.training_commands import ex4, run, train
 from harness.exit_codes import BAD_INPUT, EXIT_CODES, INTERRUPTED, MEANINGS, TERMINATED
 from harness.files import remove_scratch_folders
+from harness.named_objects import raised_at
 from harness.wording import docstring
 from reference.user_input import error_in_words
 
@@ -50,7 +51,10 @@ def _prepared(command: Callable[..., None]) -> Callable[..., None]:
     def checked(**arguments: Any) -> None:
         process_start.require_address_space()
         with places_to_fill(command, arguments):
-            command(**arguments)
+            try:
+                command(**arguments)
+            except SystemExit as ended:  # a command ends by typer.Exit; the exit code 0 would mean that sources agree
+                raise ValueError(f"sys.exit({ended.code!r}) was called{raised_at(ended)}") from ended
 
     return checked
 
@@ -110,6 +114,8 @@ def _run(arguments: list[str] | None) -> int:
     """The exit code: 0, a command's own, 2 for bad usage and for errors, 130 for Ctrl-C."""
     try:
         _command_line()(_with_new_names(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # before a command has begun
+        return INTERRUPTED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else BAD_INPUT if ended.code else 0
     except Exception as error:  # noqa: BLE001  Python would exit with 1, which means that the sources disagree
@@ -145,7 +151,8 @@ def _report_error(error: Exception) -> int:
         if isinstance(error, GateClosed):
             complain(str(error))
             return EXIT_CODES[error.report.verdict]
-    of_the_user = isinstance(error, (ValueError, TypeError, OSError, MemoryError)) or getattr(error, "__notes__", ())
+    refusals = (ValueError, TypeError, OSError, MemoryError)
+    of_the_user = isinstance(error, refusals) or getattr(error, "__notes__", ()) or raised_at(error)
     if os.environ.get("HARNESS_TRACEBACK"):
         traceback.print_exception(error)
     elif not of_the_user:

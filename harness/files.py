@@ -14,6 +14,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from harness.seals import checksum
+from harness.wording import counted
 
 try:
     import fcntl
@@ -35,23 +36,25 @@ def too_large(what: str, size: int, at_most: int) -> str:
     """The message that refuses something because of its size in bytes."""
     takes, allowed = _in_words(size), _in_words(at_most)
     if takes == allowed:
-        takes, allowed = f"{size:,} bytes", f"{at_most:,} bytes"
+        takes, allowed = counted(size, "byte"), counted(at_most, "byte")
     return f"{what} takes {takes}, more than {allowed}; --max-size allows more"
 
 
 def _in_words(size: int) -> str:
-    return f"{size:,} bytes" if size < 10**6 else f"{size / 1e6:,.1f} MB"
+    return counted(size, "byte") if size < 10**6 else f"{size / 1e6:,.1f} MB"
 
 
-def read_at_most(path: Path, max_size: int) -> bytes:
-    """The content of a file.
+def read_file(path: str | Path, expected: str, max_size: int = MAX_SIZE) -> bytes:
+    """The content of an ordinary file. From a FIFO or a device, reading might never end.
 
     Raises
     ------
     OSError, ValueError
-        When it cannot be read, or is larger. Then the rest is not read.
+        When it cannot be read, or is larger than `max_size`. The message names the path and what is `expected` there.
     """
-    with path.open("rb") as file:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is not an existing file; expected {expected}")
+    with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         pieces = []
         while size <= max_size and (piece := file.read(_PIECE)):

@@ -52,10 +52,11 @@ def _is_ours(file: str) -> bool:
 
 def raised_at(error: BaseException) -> str:
     """The innermost line of the user's code in a traceback, as " (mine.py, line 3, in f: ...)", or nothing."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = frame.filename
-        if not ("site-packages" in file or file.startswith("<") or _is_ours(file)):
-            return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name}: {frame.line})"
+    places = list(traceback.walk_tb(error.__traceback__))
+    for (frame, _), shown in zip(reversed(places), reversed(traceback.extract_tb(error.__traceback__))):
+        file = shown.filename
+        if not ("site-packages" in file or file.startswith("<") or _is_ours(file) or _package(frame) in LIBRARIES):
+            return f" ({Path(file).name}, line {shown.lineno}, in {shown.name}: {shown.line})"
     return ""
 
 
@@ -132,28 +133,26 @@ def import_file_or_module(target: str | Path) -> ModuleType:
     """
     if not is_file(target):
         return import_module(str(target))
-    path = _found(Path(target))
+    places = (folder / target for folder in (Path(), *map(Path, sys.path)))
+    path = next((place for place in places if place.is_file()), Path(target)).resolve()
     taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
-    name = f"file_{path.stem}" if taken else path.stem
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
-    module = module_from_spec(spec)
-    sys.modules[name] = module
+    return _run_file(f"file_{path.stem}" if taken else path.stem, path)
+
+
+def _run_file(name: str, path: str | Path) -> ModuleType:
+    """The module of this name that a file holds."""
+    spec = spec_from_file_location(name, path) if Path(path).is_file() else None  # to read a FIFO would block
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = sys.modules[name] = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     return module
-
-
-def _found(file: Path) -> Path:
-    """The absolute path of a file that is looked for along `sys.path`."""
-    places = (folder / file for folder in (Path(), *map(Path, sys.path)))
-    return next((place for place in places if place.is_file()), file).resolve()
 
 
 def import_file_as(name: str, path: str | Path) -> ModuleType:
@@ -171,9 +170,4 @@ def import_file_as(name: str, path: str | Path) -> ModuleType:
             sys.path.insert(0, root)
         with suppress(ImportError):  # the folder is not a package, so the module has no relative imports
             import_module(package)
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not Path(path).is_file():
-        raise ImportError(f"{path} is not a Python file")
-    module = sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return _run_file(name, path)

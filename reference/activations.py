@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference.namespaces import NUMPY
-from reference.user_input import did_you_mean, given, printable
+from reference.user_input import did_you_mean, flag, given, of_type, printable
 
 
 def _checked_kinks(name: str, kinks: Any) -> tuple[float, ...]:
@@ -79,6 +79,9 @@ class Activation:
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"an activation's name must be a non-empty string, not {given(self.name)}")
+        for what in ("parameters", "parameter_kinks"):
+            of_type(f"activation {self.name!r}: {what}", getattr(self, what), Mapping, "a mapping from names")
+        object.__setattr__(self, "surrogate", flag(f"activation {self.name!r}: surrogate", self.surrogate))
         functions = {"value": self.value, "slope": self.slope, **self.parameters}
         if self.curvature is not None:
             functions["curvature"] = self.curvature

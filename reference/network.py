@@ -181,8 +181,9 @@ class Network:
 
         Works for every array type that slices, reshapes and transposes, so for NumPy, JAX and the arithmetics here.
         """
-        if theta.shape != (self.size,):
-            raise ValueError(f"sizes {self.sizes} need θ of shape ({self.size},), but {theta.shape} was given")
+        if (shape := getattr(theta, "shape", None)) != (self.size,):
+            what = given(theta) if shape is None else shape
+            raise ValueError(f"sizes {self.sizes} need θ of shape ({self.size},), but {what} was given")
         return self.unpack_many(theta)
 
     def unpack_many(self, thetas: Any) -> list[Any]:
@@ -225,7 +226,7 @@ class Network:
 
     def locate(self, i: int) -> tuple[int, int, int]:
         """Layer (from 0), row and column of coordinate i of θ; column 0 is the bias."""
-        if not 0 <= i < self.size:
+        if not 0 <= whole_number("the coordinate", i) < self.size:
             raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was given")
         for layer, (rows, columns) in enumerate(self.shapes):
             if i < rows * columns:

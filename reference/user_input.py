@@ -113,6 +113,21 @@ def whole_number(what: str, value: Any, at_least: int = 0) -> int:
     return number
 
 
+def of_type(what: str, value: Any, kind: Any, expected: str) -> Any:
+    """`value`, if it is of a type or of one of several; else a TypeError that names what is expected."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{what} must be {expected}, not {given(value)}")
+    return value
+
+
+def flag(what: str, value: Any) -> bool:
+    """`value`, if it is True or False, or 1 or 0. A text such as "no" would count as true."""
+    is_flag = type(value).__name__ == "bool" or (isinstance(value, int) and value in (0, 1))  # the first also of NumPy
+    if not is_flag:
+        raise TypeError(f"{what} must be True or False, not {given(value)}")
+    return bool(value)
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The question "; did you mean 'relu'?" if a known name is close, else nothing."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.6) if isinstance(name, str) else []

@@ -10,7 +10,7 @@ import typer
 from harness.commands import command_options as options
 from harness.commands.command_output import complain, show
 from harness.commands.process_start import start_jax
-from harness.exit_codes import EXIT_CODES
+from harness.exit_codes import BAD_INPUT, EXIT_CODES
 from harness.grading.hint_levels import Hints
 from harness.progress import Progress, progress_bar
 
@@ -89,12 +89,13 @@ def grade(
         complain(f"Not graded, because there is no .py or .ipynb file: {first_few(left, 10)}.")
     if strangers:
         complain(f"The roster names no student for {first_few(strangers, 10)}.")
+    is_foreign = len(strangers) == len(records)  # the roster of another class, or no roster at all
     if feedback is not None:
         complain(f"The pages are in {feedback}.")
     for failure in (*lost, *failures):
         complain(failure)
-    if lost or failures:
-        raise typer.Exit(2)
+    if lost or failures or is_foreign:
+        raise typer.Exit(BAD_INPUT)
 
 
 def _reporting(progress: Progress) -> Progress:

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from harness.named_objects import raised_at
 from harness.wording import shortened
 from reference.user_input import error_in_words, message_of, printable
 
@@ -59,10 +60,13 @@ def complain(message: str) -> None:
 
 
 def describe_error(error: BaseException) -> str:
-    """An error in one line. It starts with the error's type if somebody else's code has raised it."""
+    """An error in one line. If somebody else's code has raised it, with the error's type and the line of that code."""
     notes = [each for each in getattr(error, "__notes__", []) if not each.startswith("-----")]  # JAX's, of its frames
-    text = error_in_words(error) if notes else " ".join(message_of(error).split()) or type(error).__name__
-    return printable(shortened("; ".join([text, *notes])))
+    line = raised_at(error)
+    is_foreign = notes or line
+    text = error_in_words(error) if is_foreign else " ".join(message_of(error).split()) or type(error).__name__
+    is_told = any(line in note for note in notes)
+    return printable(shortened("; ".join([text if is_told else text + line, *notes])))
 
 
 @contextlib.contextmanager

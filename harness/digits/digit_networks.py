@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.digits.digits_data import Digits
 from harness.digits.mat_files import read_mat
-from harness.files import MAX_SIZE, read_at_most
+from harness.files import MAX_SIZE, read_file
 from harness.progress import Progress, silent
 from harness.sources.source_table import SOURCES
 from harness.training.checkpoint import Checkpoint
@@ -181,11 +181,9 @@ def load_weights(path: str | Path, max_size: int = MAX_SIZE) -> np.ndarray:
     OSError, ValueError
         The file is missing, damaged or too large, or holds other matrices.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file; give the course's ex4weights.mat")
+    raw = read_file(path, "the course's ex4weights.mat", max_size)
     try:
-        content = read_mat(read_at_most(path, max_size), max_size)
+        content = read_mat(raw, max_size)
     except ValueError as error:
         raise ValueError(
             f"{path} cannot be read as a MATLAB file ({error}); give a .mat file: the course's, or the theta.mat of "

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from harness.array_files import npz_arrays
 from harness.digits.mat_files import read_mat
-from harness.files import MAX_SIZE, read_at_most, too_large
+from harness.files import MAX_SIZE, read_file, too_large
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -116,20 +116,16 @@ def load_data(path: str | Path, max_size: int = MAX_SIZE) -> Digits:
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError
+    FileNotFoundError
         There is no file to read.
     ValueError
         The suffix is another, the file is damaged or too large, or its numbers are not as above and finite.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a directory; expected a .mat, .npz or .csv file")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not an existing file; expected a .mat, .npz or .csv file")
     if path.suffix.lower() not in _FORMATS:
         raise ValueError(f"{path} has the suffix {path.suffix!r}; expected a .mat, .npz or .csv file")
     read, labels, expected = _FORMATS[path.suffix.lower()]
-    raw = read_at_most(path, max_size)
+    raw = read_file(path, expected, max_size)
     try:
         X, y = read(raw, max_size)
         X = _finite_matrix(X)

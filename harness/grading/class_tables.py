@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.files import write_whole
+from harness.files import read_file, write_whole
 from harness.grading.grade_records import GradeRecord, page_name
 from harness.grading.grade_reports import (
     CHECKSUM,
@@ -52,18 +52,23 @@ def read_roster(path: Path) -> Roster:
     OSError, ValueError
         It cannot be read, it has no header and no row, or it is a damaged table of grades.
     """
-    content = path.read_bytes()
+    content = read_file(path, "a roster, which is a CSV file")
     encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restkey="")
-    rows = [{name: cell or "" for name, cell in row.items() if name} for row in reader]
-    if not rows or not reader.fieldnames or len(reader.fieldnames) < 2:
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restkey="", strict=True)
+    try:
+        rows = [{name: cell or "" for name, cell in row.items() if name} for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{path} is damaged, or no CSV file ({error})") from None
+    if not rows or not reader.fieldnames or len(reader.fieldnames) < 2 or "\0" in text:
         raise ValueError(f"{path} holds no roster; it must be a CSV file with a header and a row for each student")
     columns = list(filter(None, reader.fieldnames))
+    if twice := [name for name in columns if columns.count(name) > 1]:
+        raise ValueError(f"{path} has two columns {twice[0]!r}; give each column a name of its own")
     if CHECKSUM in columns:  # a table that `grades_csv` wrote
         covered = columns[: columns.index(CHECKSUM)]
         for number, row in enumerate(rows, start=1):

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.facts.fact import Fact
+from harness.files import read_file
 from harness.grading.answer_evidence import Answers, are_regularised
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict
 from harness.grading.submission_files import Submission
@@ -212,11 +213,9 @@ def read_rubric(path: str | Path) -> Rubric:
     OSError, ValueError
         The file is missing, is not TOML, or holds something else than points and conventions.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} is no file; a rubric is a TOML file")
+    content = read_file(path, "a rubric, which is a TOML file")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
     for name in document:
@@ -230,10 +229,13 @@ def read_rubric(path: str | Path) -> Rubric:
     for name, value in conventions.items():
         if value not in (ACCEPT, BUG):
             raise ValueError(f'{path} gives {value!r} for the convention {name!r}; it must be "accept" or "bug"')
-    return Rubric(POINTS | {name: float(value) for name, value in points.items()}, conventions)
+    rubric = Rubric(POINTS | {name: float(value) for name, value in points.items()}, conventions)
+    if not rubric.total:
+        raise ValueError(f"{path} gives no points to any part; give some to one at least")
+    return rubric
 
 
-def _require_points(path: Path, name: str, value: Any) -> None:
+def _require_points(path: str | Path, name: str, value: Any) -> None:
     if name not in POINTS:
         raise ValueError(
             f"{path} gives points for {name!r}, but the parts are {', '.join(POINTS)}{did_you_mean(name, POINTS)}"

@@ -94,7 +94,9 @@ _SETTINGS = (
 
 
 class KeptSettings:
-    """A ``with`` that puts back what was changed within, and lists it.
+    """A ``with`` around code of a user: it puts back what was changed within, and lists it.
+
+    A call of ``sys.exit()`` becomes a ValueError, because the exit code 0 would mean that all is right.
 
     Attributes
     ----------
@@ -113,10 +115,12 @@ class KeptSettings:
         """What has changed up to now; nothing is put back."""
         return [setting.what for setting, _ in self._changes()]
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *rest: object) -> None:
         for setting, before in self._changes():
             setting.put_back(before)
             self.changed.append(setting.what)
+        if isinstance(error, SystemExit):
+            raise ValueError(f"sys.exit({error.code!r}) was called instead of an answer{raised_at(error)}") from error
 
     def _changes(self) -> Iterator[tuple[_Setting, Any]]:
         for setting, before in zip(_SETTINGS, self._before):

@@ -288,7 +288,10 @@ def _stored(path: Path, size: Mapping[str, object]) -> list[Trial]:
         raise ValueError(f"{path} has trials of another study or code ({'; '.join(apart)}); choose another file")
     if last:
         write_whole(path, b"".join(line + b"\n" for line in lines))
-    return [Trial(**trial) for trial in trials]
+    try:
+        return [Trial(**trial) for trial in trials]
+    except TypeError:
+        raise ValueError(f"{path} is damaged: it holds something else than trials; choose another file") from None
 
 
 # -- peers -------------------------------------------------------------------------------------------------------------

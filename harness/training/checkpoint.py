@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.files import write_whole
+from harness.files import read_file, write_whole
 from harness.provenance import code_and_libraries, differences
 from harness.seals import checksum, sealed, unsealed
 from harness.training.fmincg import STATE, State
@@ -67,7 +67,7 @@ class Checkpoint:
         OSError
             It cannot be read.
         """
-        content = self.path.read_bytes()
+        content = read_file(self.path, "a checkpoint of harness train")
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as saved:
                 arrays, seal = {name: saved[name] for name in ("trace", *STATE)}, saved["seal"].item()

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from harness.training.line_search import Objective, Point, dot, search_line
-from reference.user_input import whole_number
+from reference.user_input import of_type, real_number, whole_number
 
 MAX_GROWTH = 100.0
 """The first step of a line search is at most so many times that found by the search before."""
@@ -108,9 +108,8 @@ def fmincg(
     """
     _refuse(unused)
     max_iter = whole_number("max_iter", max_iter if maxiter is None else maxiter)
-    gtol = gtol if tol is None else tol
-    if not gtol >= 0:
-        raise ValueError(f"gtol must be 0 or more, not {gtol}")
+    gtol = real_number("gtol", gtol if tol is None else tol)
+    of_type("callback", callback, Callable | None, "a function")
     fun, x0 = _with_gradient(fun, args, jac), _checked_x0(x0)
     descent = _Descent(Objective(fun, x0)) if state is None else _Descent.resumed(fun, x0, state)
     return descent.result(_run(descent, max_iter, callback, gtol))
@@ -148,7 +147,8 @@ class _Descent:
     @classmethod
     def resumed(cls, fun: Callable[[np.ndarray], Any], x0: np.ndarray, state: State) -> "_Descent":
         """The descent whose `state` was kept."""
-        if set(state) != set(STATE) or any(np.shape(state[name]) != x0.shape for name in VECTORS):
+        is_one = isinstance(state, Mapping) and set(state) == set(STATE)
+        if not is_one or any(np.shape(state[name]) != x0.shape for name in VECTORS):
             raise ValueError(f"state must be that of a run with {x0.size} variables: a dict of {', '.join(STATE)}")
         best = Point(state["best_x"], float(state["best_cost"]), state["best_gradient"])
         self = cls(Objective(fun, x0, best, int(state["nfev"])))

@@ -22,7 +22,7 @@ from reference.measured import GradientSource
 from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem, real_array
-from reference.user_input import given
+from reference.user_input import flag, given, of_type
 
 ADVICE = {  # by verdict; {who} is filled in
     "disagree": "fix the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
@@ -188,7 +188,8 @@ def train(
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
-    training = _Training(problem, theta, source, gate=gate)
+    of_type("callback", callback, Callable | None, "a function")
+    training = _Training(problem, theta, source, gate=flag("gate", gate))
     stamp, state = stamp_of(problem, training.latest.x, training.name), None
     if not isinstance(checkpoint, Checkpoint | None):
         raise TypeError(f"checkpoint must be a Checkpoint, not {given(checkpoint)}")

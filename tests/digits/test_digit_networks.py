@@ -117,8 +117,8 @@ def test_weights_are_read_as_theta(course_weights, course_theta):
 
 
 NO_WEIGHTS = {
-    "missing": (lambda path: None, FileNotFoundError, "is not a file; give the course's ex4weights.mat"),
-    "folder": (lambda path: path.mkdir(), FileNotFoundError, "is not a file"),
+    "missing": (lambda path: None, FileNotFoundError, "is not an existing file; expected the course's ex4weights.mat"),
+    "folder": (lambda path: path.mkdir(), FileNotFoundError, "is not an existing file"),
     "empty": (lambda path: path.write_bytes(b""), ValueError, "cannot be read as a MATLAB file"),
     "others": (lambda path: saved(path, X=np.eye(3)), ValueError, "has no Theta1 and no Theta2"),
     "half": (lambda path: saved(path, Theta1=np.zeros((25, 401))), ValueError, "has no Theta2"),

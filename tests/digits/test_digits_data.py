@@ -227,18 +227,18 @@ def test_bad_files_give_one_clear_sentence(tmp_path, name, content, sentence):
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "error", "message"),
+    ("name", "make", "message"),
     [
-        ("absent.mat", None, FileNotFoundError, "is not an existing file; expected a .mat, .npz or .csv file"),
-        ("absent/digits.npz", None, FileNotFoundError, "is not an existing file"),
-        ("folder.npz", Path.mkdir, IsADirectoryError, "is a directory; expected a .mat, .npz or .csv file"),
-        ("pipe.csv", os.mkfifo, FileNotFoundError, "is not an existing file"),  # which must not be waited for
+        ("absent.mat", None, "is not an existing file; expected X"),
+        ("absent/digits.npz", None, "is not an existing file"),
+        ("folder.npz", Path.mkdir, "is not an existing file"),
+        ("pipe.csv", os.mkfifo, "is not an existing file"),  # which must not be waited for
     ],
 )
-def test_what_is_no_file_is_refused(tmp_path, name, make, error, message):
+def test_what_is_no_file_is_refused(tmp_path, name, make, message):
     if make:
         make(tmp_path / name)
-    with pytest.raises(error, match=f"{name} {message}"):
+    with pytest.raises(FileNotFoundError, match=f"{name} {message}"):
         load_data(tmp_path / name)
 
 

@@ -38,7 +38,7 @@ NO_NUMBER = ["", *words("-1 nan inf -inf many 1,5 1e999")]
 NO_TIME = ["0", *NO_NUMBER[:-1]]
 NO_NAME = ["", LONG, FORGED]
 NO_SOURCE = [*NO_NAME, "loop jax", "\x1b[31mred", *words(", loop, jaxx bug: bug:none nowhere:f :f math: math:pi")]
-NO_SOURCE += words("math:nowhere no.py:f no.py LOOP ../x:f os:path λ")
+NO_SOURCE += words("math:nowhere no.py:f no.py pipe.py:f LOOP ../x:f os:path λ")
 NO_ACTIVATION = [
     *NO_NAME,
     *words("rellu nowhere:f :f math:pi math:nowhere RELU no.py:f broken:f leaving:f unreadable:f"),
@@ -58,7 +58,7 @@ OPTIONS = [
     *[(command, "--case", NO_PLACE) for command in ("check", "bugs wrong-sign")],
     *[(command, "--html", NO_PLACE) for command in ("run", "check", "train", "study", "sweep --summary x.sqlite")],
     ("train", "--checkpoint", NO_PLACE),
-    ("train --resume", "--checkpoint", ["text.csv"]),
+    ("train --resume", "--checkpoint", ["text.csv", "/dev/zero", "a pipe.npz", "bomb.npz"]),
     ("train", "--max-iter", [*NO_SEED, "-5"]),
     ("train", "--l2", NO_NUMBER),
     ("train", "--hidden", NO_SIZES),
@@ -86,6 +86,7 @@ OPTIONS = [
     ("grade .", "--max-points", [*NO_NUMBER, "-1", "0", "inf"]),
     ("grade .", "--hints", [*NO_NAME, "bugs"]),
     *[("grade .", name, ["absent", "/dev/null"]) for name in ("--roster", "--with", "--data")],
+    ("grade .", "--roster", ["/dev/zero", "a pipe.csv", "zeros.csv", "pickle.csv", "deep json.csv"]),
     ("grade --one", "", ["absent", "text.csv"]),
     ("grade .", "--reveal", ["yes"]),
     ("diagnose", "", [*[name for name in NO_SOURCE if name != "math:pi"], "absent.py", "text.csv", "text.csv:f"]),
@@ -183,6 +184,7 @@ def folder(tmp_path_factory):
     (folder / "good.py").write_text(COURSE)
     for name, text in (("broken", "1 / 0"), ("leaving", "import sys; sys.exit(5)"), ("unreadable", "def f(:")):
         (folder / f"{name}.py").write_text(text)
+    os.mkfifo(folder / "pipe.py")
     savemat(folder / "others.mat", {"X": EYE})
     savemat(folder / "course.mat", dict(zip(["Theta1", "Theta2"], EX4.unpack(EX4.init(0)))))
     (folder / "in a circle").symlink_to("in a circle")
@@ -273,6 +275,10 @@ ARRAYS = {
 EVERYTHING = NOTHINGS | NUMBERS | ARRAYS
 
 
+def LINE(xp, z):
+    return z
+
+
 def square(theta):
     return np.sum(theta * theta), 2 * theta
 
@@ -313,6 +319,25 @@ FUNCTIONS = {
         )
         for name in ("order", "modes", "argnums", "trust", "seed", "budget", "reference")
     },
+    "check_gradient has_aux": (lambda bad: harness.check_gradient(square, THETA, has_aux=bad), "has_aux|aux"),
+    "check_jacobian fun": (lambda bad: harness.check_jacobian(bad, THETA, np.diag), "fun|function"),
+    "check_jacobian jac": (lambda bad: harness.check_jacobian(np.square, THETA, bad), "jac"),
+    "check_networks progress": (lambda bad: harness.check_networks(1, sources=["loop"], progress=bad), "progress"),
+    "random_problem extremes": (lambda bad: harness.random_problem(0, extremes=bad), "extremes"),
+    "random_problem like": (lambda bad: harness.random_problem(0, like=bad), "like"),
+    "train gate": (lambda bad: harness.train(PROBLEM, THETA, 1, gate=bad), "gate"),
+    "train callback": (lambda bad: harness.train(PROBLEM, THETA, 1, gate=False, callback=bad), "callback"),
+    "fmincg callback": (lambda bad: harness.fmincg(square, THETA, 1, bad), "callback"),
+    "fmincg gtol": (lambda bad: harness.fmincg(square, THETA, 1, gtol=bad), "gtol"),
+    "fmincg state": (lambda bad: harness.fmincg(square, THETA, 1, state=bad), "state"),
+    "load_case allow_import": (lambda bad: harness.load_case("x", allow_import=bad), "allow_import"),
+    "load_case max_size": (lambda bad: harness.load_case("x", max_size=bad), "max_size"),
+    "Activation value": (lambda bad: harness.check_activation(harness.Activation("a", bad, np.square)), "value"),
+    "Activation slope": (lambda bad: harness.check_activation(harness.Activation("a", LINE, bad)), "slope"),
+    "Activation parameters": (lambda bad: harness.Activation("a", ANY, ANY, parameters=bad), "parameters|callable"),
+    "Activation surrogate": (lambda bad: harness.Activation("a", ANY, ANY, surrogate=bad), "surrogate"),
+    "Network.unpack": (lambda bad: NETWORK.unpack(bad), "θ"),
+    "Network.label": (lambda bad: NETWORK.label(bad), "coordinate"),
     "predict network": (lambda bad: harness.predict(bad, THETA, PROBLEM.X), "network"),
     "predict theta": (lambda bad: harness.predict(NETWORK, bad, PROBLEM.X), "theta"),
     "predict X": (lambda bad: harness.predict(NETWORK, THETA, bad), "X"),
@@ -360,6 +385,15 @@ GOOD_AFTER_ALL = {
     "Activation name": {"text"},
     "Activation kinks": {"set", "too long", "no numbers"},
     "fmincg x0": {"too long", "no numbers"},
+    "fmincg callback": {"None", "function"},
+    "fmincg gtol": {"1.5"},
+    "fmincg state": {"None"},
+    "train callback": {"None", "function"},
+    "load_case max_size": {"1.5", "inf", "huge"},
+    "Network.unpack": {f"{kind} array" for kind in ("nan", "inf", "complex", "masked", "object", "text")}
+    | {"dates", "fields"},  # any array that slices
+    "Network.label": {"huge"},  # an IndexError
+    "check_networks progress": {"function"},
 }
 
 
@@ -382,3 +416,25 @@ def test_a_bad_argument_is_a_sentence_that_names_it(function, tmp_path, monkeypa
             wrong.append(f"{name}: {type(error).__name__}: {error}")
     assert wrong == []
     assert list(tmp_path.iterdir()) == []
+
+
+def leaving(*_, **__):
+    sys.exit(0)  # as if all were right
+
+
+CALLS = {
+    "check_gradient": lambda: harness.check_gradient(leaving, THETA),
+    "check_jacobian fun": lambda: harness.check_jacobian(leaving, THETA, np.diag),
+    "check_jacobian jac": lambda: harness.check_jacobian(np.square, THETA, leaving),
+    "check_hessian": lambda: harness.check_hessian(np.square, THETA, hessp=leaving),
+    "check_derivatives f": lambda: harness.check_derivatives(leaving, THETA),
+    "check_derivatives reference": lambda: harness.check_derivatives(jnp.sin, THETA, reference=leaving),
+    "value": lambda: harness.check_activation(harness.Activation("a", leaving, np.square)),
+    "slope": lambda: harness.check_activation(harness.Activation("a", lambda xp, z: z, leaving)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_function_that_ends_the_program_is_refused_by_its_line(call):
+    with pytest.raises(ValueError, match=r"sys\.exit\(0\) was called instead of an answer \(test_bad_input\.py, line "):
+        call()

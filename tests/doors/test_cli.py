@@ -148,7 +148,7 @@ def test_in_a_shell_output_is_plain_and_errors_are_apart():
     assert set(json.loads(out)["bugs"]) == set(FAULTS)
     code, out, err = run_in_shell("ex4", "--weights", "nowhere.mat", "--json")
     assert (code, out, err.count("\n")) == (BAD_INPUT, "", 1)
-    assert "nowhere.mat is not a file" in err
+    assert "nowhere.mat is not an existing file" in err
     for arguments in (["--help"], ["check", "--networks", "none"]):
         _, out, err = run_in_shell(*arguments, env={"NO_COLOR": "1", "FORCE_COLOR": "1"})
         assert not COLOUR.search(out + err)
@@ -332,9 +332,27 @@ harness.cli.main()
 """
 """Python ignores an interrupt in a destructor; and an interrupted library must not be torn down, which might crash."""
 
+READING = "harness.cli._command_line = lambda: signal.raise_signal(signal.SIGINT)\nharness.cli.main()"
+IMPORTING = """
+import runpy
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "harness.cli":
+            signal.raise_signal(signal.SIGINT)
+
+del sys.modules["harness.cli"]
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("harness", run_name="__main__")
+"""
+
 
 @pytest.mark.more
-@pytest.mark.parametrize("program", [WORKING, IGNORING], ids=["while it works", "where Python ignores it"])
+@pytest.mark.parametrize(
+    "program",
+    [WORKING, IGNORING, READING, IMPORTING],
+    ids=["while it works", "where Python ignores it", "while it reads the options", "while it is imported"],
+)
 def test_ctrl_c_is_130_without_a_traceback(program):
     # a shell that runs the tests in the background ignores Ctrl-C, and the child would inherit that
     start = (
@@ -427,17 +445,16 @@ class Speechless(Exception):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (RuntimeError("ours"), "a fault of the harness: RuntimeError: ours (test_cli.py, line"),
+        (RuntimeError("ours"), "a fault of the harness: RuntimeError: ours (<string>, line"),
         (KeyError("W"), "a fault of the harness: KeyError: 'W'"),
         (Speechless(), "a fault of the harness: Speechless ("),
         (MemoryError("1 TiB"), "not enough memory (1 TiB)"),
     ],
 )
 def test_an_error_of_the_harness_is_2_and_a_sentence(run, monkeypatch, error, words):
-    def failing(*arguments, **keywords):
-        raise error
-
-    monkeypatch.setattr("harness.checks.networks.many_networks.check_networks", failing)
+    code_of_nobody = {"error": error}
+    exec("def failing(*arguments, **keywords): raise error", code_of_nobody)
+    monkeypatch.setattr("harness.checks.networks.many_networks.check_networks", code_of_nobody["failing"])
     code, out, err = run("check", *QUICK)
     assert (code, out, err.count("\n"), words in err) == (BAD_INPUT, "", 1, True)
     monkeypatch.setenv("HARNESS_TRACEBACK", "1")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 AGREE, DISAGREE, BAD_INPUT, INCONCLUSIVE = 0, 1, 2, 3
+COMMANDS = ("gradient", "derivatives")
 
 LOSSES = """
 import numpy as np
@@ -49,7 +50,16 @@ def its_rule(x, dx):
 
 def raising(x):
     raise RuntimeError("not today")
+
+def unlucky(x):
+    return {}['w']
+
+def leaving(x):
+    exit(0)
 """
+
+
+UNLUCKY = f"losses.py, line {1 + LOSSES[: LOSSES.index('{}[')].count(chr(10))}, in unlucky: return {{}}['w']"
 
 
 @pytest.fixture
@@ -98,6 +108,9 @@ def test_the_exit_code_is_the_verdict(run, arguments, code):
         ("gradient losses.py:right", "Missing option '--at'"),
         ("gradient losses.py:cost --at x.npy", "must answer a tuple (cost, gradient)"),
         ("gradient losses.py:raising --at x.npy", "RuntimeError: not today"),
+        *[(f"{command} losses.py:unlucky --at 1", f"harness: KeyError: 'w' ({UNLUCKY})") for command in COMMANDS],
+        ("gradient losses.py:right --at 1 --reference losses.py:unlucky", f"harness: KeyError: 'w' ({UNLUCKY})"),
+        *[(f"{command} losses.py:leaving --at 1", "sys.exit(0) was called instead of an") for command in COMMANDS],
         ("derivatives losses.py:traced --at x.npy", "missing 1 required positional argument: 'y'"),
         ("derivatives losses.py:traced --at 1,2 --at 1,2,3", "(2,), (3,)"),
         ("derivatives losses.py:cube --at 2 --order 3", "less than or equal to 2"),

@@ -131,9 +131,20 @@ def test_a_roster_is_read_as_spreadsheets_write_it(tmp_path, encoding):
     assert read_roster(tmp_path / "r.csv") == Roster(["Name", "ID"], [{"Name": "Müller", "ID": "7"}])
 
 
-def test_what_is_no_roster_is_refused(tmp_path):
-    (tmp_path / "r.csv").write_text("\n")
-    with pytest.raises(ValueError, match="holds no roster"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("\n", "holds no roster"),
+        ("name,id\n", "holds no roster"),
+        ("name,id\n\0,1\n", "holds no roster"),
+        ('name,id\n"Ada,1\n', "is damaged, or no CSV file"),
+        (f"name,id\n{'Ada' * 50_000},1\n", "is damaged, or no CSV file"),
+        ("name,name\nAda,Byron\n", "has two columns 'name'"),
+    ],
+)
+def test_what_is_no_roster_is_refused(tmp_path, text, why):
+    (tmp_path / "r.csv").write_text(text)
+    with pytest.raises(ValueError, match=why):
         read_roster(tmp_path / "r.csv")
 
 

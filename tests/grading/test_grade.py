@@ -42,5 +42,5 @@ def test_a_rubric_with_anything_else_is_refused(tmp_path, text, message):
 
 
 def test_a_rubric_that_is_missing_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"none.toml is no file; a rubric is a TOML file"):
+    with pytest.raises(FileNotFoundError, match=r"none.toml is not an existing file; expected a rubric"):
         read_rubric(tmp_path / "none.toml")

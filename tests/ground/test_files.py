@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import files
-from harness.files import exclusive_lock, file_to_fill, folder_to_fill, prepare_directory, read_at_most, write_whole
+from harness.files import exclusive_lock, file_to_fill, folder_to_fill, prepare_directory, read_file, write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="devices, FIFOs and links are POSIX's")
 
@@ -132,14 +132,18 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_that_of_a_running
     assert {file.name for file in tmp_path.iterdir()} == {"file", running.name, ".harness-part-notes-0"}
 
 
-def test_a_file_that_tells_no_size_is_read_up_to_the_limit(tmp_path):
+def test_an_ordinary_file_is_read_up_to_the_limit_and_nothing_else_is(tmp_path):
     (tmp_path / "file").write_bytes(bytes(100))
-    assert read_at_most(tmp_path / "file", 100) == bytes(100)
+    assert read_file(tmp_path / "file", "zeros", 100) == bytes(100)
     with pytest.raises(ValueError, match="file takes 100 bytes, more than 99 bytes; --max-size allows more"):
-        read_at_most(tmp_path / "file", 99)
-    if Path("/dev/zero").exists():
-        with pytest.raises(ValueError, match=r"/dev/zero takes 3.1 MB, more than 3.0 MB"):
-            read_at_most(Path("/dev/zero"), 3_000_000)
+        read_file(tmp_path / "file", "zeros", 99)
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo", "/dev/zero", "nowhere"):  # from two of them, reading would not end
+        with pytest.raises(FileNotFoundError, match="is not an existing file; expected zeros"):
+            read_file(path, "zeros")
+    if Path("/proc/self/maps").exists():  # which states no size
+        with pytest.raises(ValueError, match=r"/proc/self/maps takes .*, more than 1 byte"):
+            read_file("/proc/self/maps", "maps", 1)
 
 
 def test_a_directory_without_permission_is_refused(tmp_path, monkeypatch):

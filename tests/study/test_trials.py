@@ -84,6 +84,9 @@ def test_a_run_goes_on_with_what_is_stored_and_refuses_what_is_damaged(tmp_path)
     store.write_bytes(lines.replace(b"alarm", b"pass", 1))
     with pytest.raises(ValueError, match=f"{store} is damaged.*checksum"):
         run()
+    store.write_bytes(lines * 2)
+    with pytest.raises(ValueError, match=f"{store} is damaged: it holds something else than trials"):
+        run()
     store.write_bytes(b"notes")
     with pytest.raises(ValueError, match=f"{store} is no file of schema"):
         run()

@@ -27,6 +27,7 @@ from harness.checks.random_directions import ADDED_UP, farthest_off, random_dire
 from harness.facts.fact import doubt, note
 from harness.facts.kinds import Kind
 from harness.progress import silent
+from harness.sources.process_state import settings_kept
 from harness.verdict.comparison import Answer, Block, Pair, require_accuracy
 from harness.verdict.judgement import PLACES_KEPT, judge
 from harness.verdict.report import Report
@@ -41,6 +42,7 @@ COLUMNS = 300
 """From products J v alone, the matrix is made of so many columns; more inputs are moved along one direction."""
 
 
+@settings_kept
 def check_jacobian(
     fun: Callable[..., Any],
     theta: Any,
@@ -86,6 +88,7 @@ def check_jacobian(
     return _check_claims(function, claims, budget, accuracy)
 
 
+@settings_kept
 def check_hessian(
     gradient: Callable[..., Any],
     theta: Any,

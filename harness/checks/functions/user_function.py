@@ -16,6 +16,7 @@ from harness.checks.functions.tree_leaves import like, to_numpy, unit_roundoff, 
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.wording import what_it_is
+from reference.user_input import flag, given
 
 MISSING = object()
 """Stands for the gradient of an answer that holds none."""
@@ -39,7 +40,7 @@ def gradient_function(gradient: Any, jac: Any) -> Callable[..., Any] | None:
     if gradient is not None and not callable(gradient):
         raise TypeError(f"gradient must be callable as gradient(theta), not {type(gradient).__name__}")
     if jac is not None and jac is not True and not callable(jac):
-        raise TypeError(f"jac must be callable as jac(theta), or True where fun answers both, not {jac!r}")
+        raise TypeError(f"jac must be callable as jac(theta), or True where fun answers both, not {given(jac)}")
     return gradient if jac is None or jac is True else jac
 
 
@@ -92,7 +93,7 @@ class UserFunction:
     ):
         if not callable(fun):
             raise TypeError(f"fun must be callable as fun(theta) -> (cost, gradient), not {type(fun).__name__}")
-        self._fun, self._gradient, self._args, self._has_aux = fun, gradient, args, has_aux
+        self._fun, self._gradient, self._args, self._has_aux = fun, gradient, args, flag("has_aux", has_aux)
         self._without_path: dict[str, None] = {}
         self.layout = Layout(theta)
         self._kept = self.layout.keep()
@@ -168,8 +169,6 @@ class UserFunction:
             answered = function(given, *self._args)
             changed = before is not None and self._is_changed(given, before)
             return read(answered, arrays), changed
-        except SystemExit as ended:
-            raise ValueError(f"fun called sys.exit({ended.code!r}) instead of answering") from ended
         finally:
             self._kept.put_back()
 

@@ -5,6 +5,7 @@ by name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:func
 last kind runs code, which whoever reads the case has to allow.
 """
 
+import math
 import os
 import platform
 import shlex
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.files import MAX_SIZE, read_at_most, too_large, write_whole
+from harness.files import MAX_SIZE, read_file, too_large, write_whole
 from harness.named_objects import import_attribute
 from harness.seals import sealed, unsealed
 from harness.sources.bug_zoo import BUGS
@@ -26,7 +27,7 @@ from harness.verdict.report import Report
 from reference.activations import ACTIVATIONS
 from reference.network import Network
 from reference.problem import Problem
-from reference.user_input import given
+from reference.user_input import flag, given, real_number
 
 SCHEMA = "harness.case/2"
 """Version 2: a checksum."""
@@ -123,7 +124,8 @@ def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = M
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must name a file, not {given(path)}")
-    path = Path(path)
+    path, allow_import = Path(path), flag("allow_import", allow_import)
+    real_number("max_size", max_size, math.inf)
     content = _read(path, max_size)
     with _refused_unless_a_case(path):
         spelled: dict[str, str] = dict(content["sources"] or {})
@@ -155,9 +157,7 @@ def _is_imported(name: str) -> bool:
 
 
 def _read(path: Path, max_size: int) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file; give a case that was saved as JSON")
-    raw = read_at_most(path, max_size)
+    raw = read_file(path, "a case that was saved as JSON", max_size)
     if (size := len(raw) + _PER_ENTRY * raw.count(b",")) > max_size:
         raise ValueError(too_large(f"what {path} holds", size, max_size))
     return unsealed(path, raw, SCHEMA)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, count
@@ -20,7 +20,7 @@ from harness.sources.bug_zoo import Bug
 from harness.sources.source_names import Sources, named_sources
 from harness.verdict.report import Report
 from reference.activations import Activation
-from reference.user_input import whole_number
+from reference.user_input import of_type, whole_number
 
 KEPT = 5  # failures that a summary keeps with their reports
 
@@ -85,6 +85,7 @@ def check_networks(
     """
     started = time.perf_counter()
     networks = whole_number("the number of networks", networks, at_least=1)
+    of_type("progress", progress, Callable, "a function")
     given: dict[str, Any] = {"extremes": extremes} | ({} if like == ANY else {"like": like})
     outcomes: list[Outcome] = []
     failures: list[Checked] = []

@@ -21,7 +21,7 @@ from reference.activations import ACTIVATIONS, Activation, get_activation, regis
 from reference.measured import GradientSource
 from reference.network import OUTPUTS, Network
 from reference.problem import Problem
-from reference.user_input import given, seed_of_generator
+from reference.user_input import flag, given, of_type, seed_of_generator
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
 
@@ -167,7 +167,8 @@ def random_problem(
     In layers larger than any that is drawn, an ordinary θ is divided by the square root of their relative size, so that
     units do not saturate.
     """
-    choose = SeededChooser(seed)
+    choose, extremes = SeededChooser(seed), flag("extremes", extremes)
+    like = of_type("like", like, Like, "of the type Like")
     outputs = outputs if like.output is None else (like.output,)
     network = draw_network(choose, chosen_activations(activations), outputs, like)
     problem = draw_problem(choose, network, extremes, like.l2)

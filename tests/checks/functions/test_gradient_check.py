@@ -895,7 +895,7 @@ BAD = {
         ValueError,
         "one number as its cost",
     ),
-    "a program's end": ((lambda t: exit(0), np.ones(2)), ValueError, r"fun called sys.exit\(0\) instead of answering"),
+    "a program's end": ((lambda t: exit(0), np.ones(2)), ValueError, r"sys.exit\(0\) was called instead of an answer"),
 }
 
 

@@ -211,5 +211,5 @@ def test_a_case_that_was_changed_is_refused(tmp_path, old, new, complaint):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a file"):
+    with pytest.raises(FileNotFoundError, match="is not an existing file"):
         load_case(tmp_path / "none.json")
