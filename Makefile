@@ -86,8 +86,9 @@ format: $(READY)  ## fix what ruff can fix
 bench: $(PEERS)  ## speed and detection beside other gradient checkers (installs PyTorch)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-study: $(PEERS)  ## detection power of this and other checkers over the bug zoo (half an hour)
-	@$(BIN)/harness study --figure docs/images/detection_power.png $(ARGS)
+study: $(PEERS)  ## the study of the bug zoo (half an hour), as the document that the package carries
+	@mkdir -p build && $(BIN)/harness study --json $(ARGS) > build/study.json
+	@rm harness/teaching/study-*.json && mv build/study.json harness/teaching/study-$$(date +%F).json
 
 .PHONY: with-peers
 with-peers: $(PEERS)  ## PyTorch and the other checkers, for the tests and studies that call them
@@ -97,8 +98,8 @@ messages: $(READY)  ## renew docs/messages.md from the table of messages
 	@$(BIN)/harness explain --markdown docs/messages.md
 
 .PHONY: figures
-figures: $(READY)  ## renew the pictures of the README and of docs/study.md
-	@$(BIN)/python -m tests.benchmarks.missed_figure
+figures: $(PEERS)  ## the numbers and pictures of README and docs/study.md, by three studies (a quarter of an hour)
+	@$(BIN)/python -m tests.benchmarks.study_page $(ARGS)
 
 .PHONY: golden
 golden: $(READY)  ## renew the golden texts of reports, and show what changed

@@ -188,6 +188,8 @@ def _require(what: str, given: Sequence[str], known: Sequence[str]) -> None:
 
 HEAD = """# Audit of derivative rules
 
+For users of JAX, optax, PyTorch and SciPy who need the digits of a derivative.
+
 Made by `harness audit --markdown docs/audit.md` on {date} with
 {versions}.
 

@@ -68,8 +68,8 @@ def as_markdown() -> str:
     lines = [
         "# Messages",
         "",
-        "Every message ends in its kind, in brackets. `harness explain KIND` prints the kind's entry of this page.",
-        "The page is generated from the table of messages (`make messages`).",
+        "For readers of a report. Every message ends in its kind, in brackets. `harness explain KIND` prints the",
+        "kind's entry of this page, which is generated from the table of messages (`make messages`).",
     ]
     for title, rows in message_table.ROOMS.items():
         lines += ["", f"## {title}"]

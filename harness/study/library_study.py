@@ -3,7 +3,6 @@
 A library that is not installed is left out.
 """
 
-import time
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -93,4 +92,4 @@ def run_study(progress: Progress = silent, *, step: int = 1, store: Path | None 
         raise ValueError(f"none of these libraries is installed: {', '.join(left_out)}; {INSTALL}")
     checkers = {HARNESS: ask_harness, NATIVE: ask_jax}
     parts = {"functions of libraries": cases}
-    return conduct(SCHEMA, parts, checkers, progress, store=store, clock=time.process_time, left_out=left_out)
+    return conduct(SCHEMA, parts, checkers, progress, store=store, left_out=left_out)

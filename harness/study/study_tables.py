@@ -19,7 +19,7 @@ HEAD = ("", "wrong caught", "undecided", "right passed", "called wrong", "undeci
 def trial_table(study: Study, *more: Sequence[str], by: str = "group") -> str:
     """A row for each checker and group of cases, how the harness named culprits, and what it got wrong.
 
-    ms is the median time of a check, and s that of all of them.
+    ms is the median CPU time of a check, and s that of all of them.
 
     Parameters
     ----------

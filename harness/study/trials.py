@@ -204,12 +204,12 @@ class Study:
         return [t for t in ours if t.outcome != (ALARM if t.bug else PASS) or t.naming in MISNAMED]
 
     def median_seconds(self, **where: Any) -> float:
-        """The median time of a check; NaN where there was none."""
+        """The median CPU time of a check; NaN where there was none."""
         seconds = [t.seconds for t in self.trials if t.outcome != NOT_APPLICABLE and t.has(where)]
         return float(np.median(seconds)) if seconds else float("nan")
 
     def total_seconds(self, **where: Any) -> float:
-        """The time of all checks."""
+        """The CPU time of all checks."""
         return sum(trial.seconds for trial in self.trials if trial.has(where))
 
 
@@ -229,7 +229,6 @@ def conduct(
     *,
     store: Path | None = None,
     size: Mapping[str, int] = MappingProxyType({}),
-    clock: Callable[[], float] = time.perf_counter,
     **rest: Any,
 ) -> Study:
     """Show every case to every checker.
@@ -240,7 +239,6 @@ def conduct(
     parts : cases, by the step that progress shows; each part is made when it is its turn
     store : a file that keeps each trial as a sealed line; what it holds already is not done again
     size : what else decides a trial, such as how many samples are shown
-    clock : what measures a check
     rest : further fields of the study
 
     Raises
@@ -255,7 +253,7 @@ def conduct(
             cases = list(part)
         for done, case in enumerate(cases, start=1):
             for checker, respond in checkers.items():
-                trial = known.get((case.name, checker)) or _try(case, checker, respond, clock)
+                trial = known.get((case.name, checker)) or _try(case, checker, respond)
                 if store and (case.name, checker) not in known:
                     with store.open("ab") as file:
                         file.write(sealed(STORE, trial._asdict()) + b"\n")
@@ -264,16 +262,16 @@ def conduct(
     return Study(schema, tuple(trials), seconds=time.perf_counter() - started, **rest)
 
 
-def _try(case: Case, checker: str, respond: Respond, clock: Callable[[], float]) -> Trial:
+def _try(case: Case, checker: str, respond: Respond) -> Trial:
     """One trial. A peer that raises gives an alarm about code with a bug; any other exception is an outcome."""
     with quiet_numerics():
-        started = clock()
+        started = time.process_time()  # other programs on the machine do not count
         try:
             outcome, naming = respond(case)
         except Exception as error:  # noqa: BLE001  libraries raise errors of their own classes
             is_alarm = case.bug and checker != HARNESS
             outcome, naming = ALARM if is_alarm else f"raised {type(error).__name__}", ""
-        seconds = clock() - started
+        seconds = time.process_time() - started
     return Trial(checker, case.name, case.kind, case.bug, outcome, seconds, naming, case.group, case.number)
 
 
