@@ -54,12 +54,27 @@ BESIDE_ZERO = 1e-200
 
 
 class Bound(NamedTuple):
-    """Bounds on rounding in a correct cost and in each coordinate of a correct gradient, and that gradient itself."""
+    """Bounds on rounding in a correct cost and in each coordinate of a correct gradient.
+
+    Attributes
+    ----------
+    cost, gradient : the bounds
+    notes : which activations are sampled
+    value, cost_value : that gradient and that cost themselves
+    cost_from_one : the bound on a cost that computes log(1 - p) from p, whose digits are lost where p is nearly 1
+    """
 
     cost: float
     gradient: np.ndarray
     notes: tuple[Fact, ...] = ()
     value: np.ndarray | float = np.nan
+    cost_value: float = np.nan
+    cost_from_one: float = 0.0
+
+    def has_lost_digits(self, cost: float) -> bool:
+        """Whether a cost is right only as one that computes log(1 - p) from p."""
+        with np.errstate(all="ignore"):
+            return bool(self.cost < np.abs(cost - self.cost_value) <= self.cost_from_one)
 
 
 def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded] = Rounded) -> Bound:
@@ -72,7 +87,33 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
     sampled: dict[str, str] = {}
     cost, gradient = shadow_pass(problem, theta, arithmetic, lambda f, Z: activate(f, Z, sampled))
     notes = tuple(note(Kind.SAMPLED_ROUNDING, name, reason=reason) for name, reason in sampled.items())
-    return Bound(cost.error, gradient.error, notes, gradient.value)
+    return Bound(
+        cost.error,
+        gradient.error,
+        notes,
+        gradient.value,
+        cost.value,
+        cost.error + _lost_from_one(problem, theta, arithmetic.unit),
+    )
+
+
+def _lost_from_one(problem: Problem, theta: np.ndarray, unit: float) -> float:
+    """How far -y log p - (1 - y) log(1 - p) may be off where p, off by `FROM_ONE` roundings of 1, is nearly 0 or 1.
+
+    What is nearer to 1 than a rounding gives an infinite cost, which has no bound.
+    """
+    if problem.network.output.name != "sigmoid":
+        return 0.0
+    off = FROM_ONE * unit
+    with np.errstate(all="ignore"):
+        Z = problem.network.pre_activations(NUMPY, theta, problem.X)
+        error = 0.0
+        for weight, z in ((problem.Y, Z), (1.0 - problem.Y, -Z)):
+            log_p = -np.logaddexp(0.0, -z)
+            p = np.exp(log_p)
+            ends = np.log(p + off) - log_p, log_p - np.log(np.maximum(p - off, unit))
+            error += float(np.sum(weight * np.where(p >= unit, np.maximum(*ends), 0.0)))
+    return error / problem.m
 
 
 def shadow_pass(

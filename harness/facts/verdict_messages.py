@@ -173,8 +173,12 @@ ROWS = {
         advice="Mend the cost first, and check again.",
     ),
     Kind.COST_DIGITS_LOST: Row(
-        "The cost is nearly right but has lost digits. Look for cancellation, such as log(1 - σ(z)), or low precision.",
-        meaning="The costs differ by less than a millionth of their size and by more than rounding explains.",
+        lambda fact: (
+            f"The cost{f' of {fact.where[0]}' if fact.where else ''} is nearly right but has lost digits. Look for "
+            "cancellation, such as log(1 - σ(z)), or low precision."
+        ),
+        meaning="The costs differ by less than a millionth of their size and by more than rounding explains. Or, as a "
+        "note, by what computing log(1 - p) from p explains, where p is nearly 1.",
         cause="Two nearly equal numbers are subtracted, or a part is computed in float32.",
         example="# A cross-entropy that computes log(1 - sigmoid(z)) where z is large.",
         advice="Write the term so that nothing cancels: log1p, expm1, logaddexp, or a softplus of -z.",

@@ -55,12 +55,15 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
     precision = "float32" if np.float32 in (gradient.dtype, cost.dtype) else "float64"
     # float32 rounds 2^29 times more, so its answer gets a bound of its own
     own = bound if precision == "float64" else rounding_bound(problem, theta, Rounded32)
-    exact_but_stored = np.spacing(abs(float(cost)))  # an oracle that needs no float64 still rounds its result to it
+    # an oracle that needs no float64 still rounds its result to it
+    cost_error = measured.roundings * own.cost if measured.roundings else np.spacing(abs(float(cost)))
+    if source.measure is None and own.has_lost_digits(float(cost)):
+        cost_error, notes = own.cost_from_one, (*notes, note(Kind.COST_DIGITS_LOST, name))
     return Answer(
         name,
         source.family,
         float(cost),
-        measured.roundings * own.cost if measured.roundings else exact_but_stored,
+        cost_error,
         gradient.astype(np.float64),
         measured.error + (measured.roundings * own.gradient if measured.roundings else 0.0),
         precision,

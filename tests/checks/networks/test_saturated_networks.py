@@ -109,6 +109,29 @@ def test_every_arrangement_of_an_output_agrees(output, how):
             assert report.verdict == "agree", report
 
 
+def one_prediction(z, cost):
+    """The report on one sigmoid unit at z whose target is 0, with a cost(p) of one's own."""
+    problem, theta = Problem(Network([1, 1]), [[1.0]], [[0.0]]), np.array([0.0, z])
+
+    def mine(problem, theta):
+        return cost(expit(z)), loop(problem, theta)[1]
+
+    return cross_check(problem, theta, {"mine": mine, "loop": loop, "jax": "jax"})
+
+
+@pytest.mark.parametrize("z", [9.0, 20.0, 33.0, 36.0])
+def test_a_cost_that_computes_log_of_one_minus_p_loses_digits_and_is_not_wrong(z):
+    report = one_prediction(z, lambda p: -np.log(1.0 - p))
+    assert (report.verdict, Kind.COST_DIGITS_LOST in report.kinds) == ("agree", True)
+    stable = one_prediction(z, lambda p: np.logaddexp(0.0, z))
+    assert Kind.COST_DIGITS_LOST not in stable.kinds
+    assert one_prediction(z, lambda p: -2.0 * np.log(1.0 - p)).verdict == "disagree"
+
+
+def test_an_infinite_cost_is_wrong():
+    assert one_prediction(40.0, lambda p: -np.log(1.0 - p)).outliers == ("mine",)
+
+
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("off", [lambda g: 1e-12 + g, lambda g: g + 1e-9 * (np.arange(g.size) == 4)])
 def test_an_error_that_no_arrangement_makes_is_seen(output, off):
