@@ -1,6 +1,7 @@
 """How many random bugs in harness/ and reference/ do the tests notice?
 
-Each bug is planted alone, in memory, and the module's own tests run in a process of their own.
+Each bug is planted alone, in memory, and the module's own tests run in a process of their own: first those of
+`make test`, and if these notice nothing, those of `make test-more`.
 
 No tool draws a sample, leaves the source tree alone and gives each module its own tests: mutmut copies the tree and
 changes only functions, cosmic-ray changes the files, pytest-gremlins tries all ten thousand mutants, and mutatest has
@@ -28,6 +29,9 @@ from tests.checker.operators import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTUP = Path(__file__).parent / "startup"
+
+NONE_THERE = 5
+"""The exit code of pytest where no test was chosen."""
 
 ELSEWHERE = {
     "harness": ["doors/test_package.py"],
@@ -125,11 +129,15 @@ def tests_of(module: str) -> tuple[Path, ...]:
 
 
 def first_failure(
-    tests: Sequence[Path], limit: float | None = None, mutant: Mutant | str = "", root: Path = ROOT
+    tests: Sequence[Path], limit: float | None = None, mutant: Mutant | str = "", root: Path = ROOT, marked: str = ""
 ) -> str:
-    """The test that fails within a time limit, with a mutant if one is named; empty if all pass."""
+    """The test that fails within a time limit, with a mutant if one is named; empty if all pass, or none is there.
+
+    `marked` chooses the tests by their markers.
+    """
     path = os.pathsep.join(filter(None, [str(STARTUP), str(root), str(ROOT), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "pytest", "-qx", "-rfE", "--tb=no", "-p", "no:cacheprovider", *map(str, tests)]
+    command += ["-m", marked] if marked else []
     environment = os.environ | {"PYTHONPATH": path, "HARNESS_MUTANT": str(mutant), "PYTHONDONTWRITEBYTECODE": "1"}
     with TemporaryFile("w+") as out:  # a process that a test leaves behind would keep a pipe open
         streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
@@ -139,7 +147,8 @@ def first_failure(
             return f"the time limit of {limit:.0f} s"
         out.seek(0)
         failed = re.search(r"^(?:FAILED|ERROR) .*?([^/\n]+?)(?: - .*)?$", out.read(), re.MULTILINE)
-    return "" if code == 0 else failed[1] if failed else "all tests, for none can run"
+    passed = code == 0 or (marked and code == NONE_THERE)
+    return "" if passed else failed[1] if failed else "all tests, for none can run"
 
 
 def judged(mutants: Sequence[Mutant], workers: int) -> Iterator[tuple[Mutant, str]]:
@@ -147,17 +156,23 @@ def judged(mutants: Sequence[Mutant], workers: int) -> Iterator[tuple[Mutant, st
 
     A run that takes three times as long as without a bug, plus half a minute, has caught the bug as well.
     """
-    seconds: dict[tuple[Path, ...], float] = {}
+    seconds: dict[tuple[tuple[Path, ...], str], float] = {}
     measuring = {tests_of(mutant.module): Lock() for mutant in mutants}
+
+    def measure(tests: tuple[Path, ...], marked: str) -> float:
+        with measuring[tests]:
+            started = time.perf_counter()
+            if (tests, marked) not in seconds and (failure := first_failure(tests, marked=marked)):
+                raise SystemExit(f"without a mutant, this fails: {failure}, of {' '.join(map(str, tests))}")
+            return seconds.setdefault((tests, marked), time.perf_counter() - started)
 
     def judge(mutant: Mutant) -> tuple[Mutant, str]:
         tests = tests_of(mutant.module)
-        with measuring[tests]:
-            started = time.perf_counter()
-            if tests not in seconds and (failure := first_failure(tests)):
-                raise SystemExit(f"without a mutant, this fails: {failure}, of {' '.join(map(str, tests))}")
-            seconds.setdefault(tests, time.perf_counter() - started)
-        return mutant, first_failure(tests, 30.0 + 3.0 * seconds[tests], mutant)
+        for marked in ("not more", "more"):
+            limit = 30.0 + 3.0 * measure(tests, marked)
+            if caught_by := first_failure(tests, limit, mutant, marked=marked):
+                return mutant, caught_by + (", in make test-more" if marked == "more" else "")
+        return mutant, ""
 
     pool = ThreadPoolExecutor(workers)
     try:

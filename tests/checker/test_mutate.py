@@ -115,6 +115,7 @@ def test_a_bug_is_caught_where_a_test_looks_and_nothing_is_written(project):
     assert caught_by(project, "not low <= x -> low <= x") == "test_toy.py::test_a_value_between"
     assert caught_by(project, "low <= x -> low < x") == "test_toy.py::test_another_python"
     assert caught_by(project, "x != high -> x == high") == ""
+    assert first_failure([project / "test_toy.py"], marked="nothing_has_it", root=project) == ""
     assert {path: path.read_bytes() for path in project.rglob("*")} == before
 
 
@@ -126,19 +127,23 @@ def test_a_test_that_does_not_end_has_caught_the_mutant(project):
 
 def test_the_run_prints_each_mutant_the_survivors_and_the_score(monkeypatch, capsys):
     module = "reference.problem"
-    first, second = chosen = choose(0, 2, [module])
+    first, second, third = chosen = choose(0, 3, [module])
+    seen_by = {second: "not more", third: "more"}
     monkeypatch.setattr(
-        mutate, "first_failure", lambda tests, limit=None, mutant="": "test_it" if mutant == second else ""
+        mutate,
+        "first_failure",
+        lambda tests, limit=None, mutant="", marked="": "test_it" if seen_by.get(mutant) == marked else "",
     )
-    mutate.main(["--count", "2", "--module", module, "--list", "--workers", "1"])
+    mutate.main(["--count", "3", "--module", module, "--list", "--workers", "1"])
     lines = capsys.readouterr().out.splitlines()
     described = [f"{module}:{mutant.mutation.line}  {mutant.mutation.words()}" for mutant in chosen]
-    assert lines[:2] == [f"{described[0]}  SURVIVED", f"{described[1]}  caught by test_it"]
+    outcomes = ("SURVIVED", "caught by test_it", "caught by test_it, in make test-more")
+    assert lines[:3] == [f"{mutant}  {outcome}" for mutant, outcome in zip(described, outcomes)]
     assert f"  --mutant {first}  {described[0]}" in lines
-    assert lines[-1] == "caught 1 of 2 mutants; 1 survived"
+    assert lines[-1] == "caught 2 of 3 mutants; 1 survived"
 
 
 def test_tests_that_fail_without_a_mutant_judge_none(monkeypatch):
-    monkeypatch.setattr(mutate, "first_failure", lambda tests, limit=None, mutant="": "test_it")
+    monkeypatch.setattr(mutate, "first_failure", lambda tests, limit=None, mutant="", marked="": "test_it")
     with pytest.raises(SystemExit, match=r"without a mutant, this fails: test_it, of .*test_problem\.py"):
         mutate.main(["--mutant", "reference.problem:3"])
