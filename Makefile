@@ -13,8 +13,9 @@ INSTALL   := $(BIN)/python -m pip install --quiet --no-input --disable-pip-versi
 READY     := .venv/ready
 PEERS     := .venv/ready-with-peers
 DOCS      := .venv/ready-with-docs
-# A processor with many cores gains little from as many workers, since each of them compiles with JAX for itself.
-PYTEST    := $(BIN)/python -m pytest -ra -n $(WORKERS) --maxprocesses 4
+# A processor with many cores gains little from as many workers, since each of them compiles with JAX for itself. For
+# the same reason the tests of a file stay in one worker: what they share is made and compiled once.
+PYTEST    := $(BIN)/python -m pytest -ra -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 # .venv is good for one Python and one folder: a copied or moved tree, or another PYTHON, makes it anew.
 MADE_FOR := $(PYTHON) in $(CURDIR)

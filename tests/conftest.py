@@ -7,6 +7,7 @@ then every test must still pass, but for those of words themselves.
 
 import gc
 import os
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -39,16 +40,25 @@ for name, examples in EXAMPLES.items():
 settings.load_profile(PROFILE)
 
 
-SLOW = set((Path(__file__).parent / "slow_tests.txt").read_text(encoding="utf-8").splitlines())
-"""Tests that took 0.4 s or more, by pytest's --durations: cheaper ones beside them cover what they do."""
+def slow_tests() -> dict[str, int]:
+    """The slow tests, and of how many cases of each `make test` keeps one; 0 keeps none.
+
+    What is left of them, and cheaper tests beside them, cover what they do.
+    """
+    lines = (Path(__file__).parent / "slow_tests.txt").read_text(encoding="utf-8").splitlines()
+    return {name: int(of or 0) for name, _, of in (line.partition(" 1/") for line in lines)}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Leave slow tests to `make test-more`; without words, leave out the tests of words."""
+    slow, met = slow_tests(), Counter()
     for item in items:
-        if item.nodeid in SLOW:
-            item.add_marker(pytest.mark.more)
+        name = item.nodeid.partition("[")[0]
+        if name in slow:
+            if not slow[name] or met[name] % slow[name]:
+                item.add_marker(pytest.mark.more)
+            met[name] += 1
     if WORDLESS:
         of_words = [item for item in items if item.nodeid.startswith(OF_WORDS)]
         config.hook.pytest_deselected(items=of_words)

@@ -1,4 +1,4 @@
-"""What `make lint` holds of the structure: names, sizes, attributes, and who may put facts into words.
+"""What `make lint` holds of the structure: names, sizes, attributes, slow tests, and who may put facts into words.
 
 Run as ``python -m tests.checker.structure``: one line for each breach, and exit code 1 where there is any.
 """
@@ -41,6 +41,7 @@ def breaches() -> Iterator[str]:
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     yield from _shared_names(paths)
     yield from _shared_names(sorted((ROOT / "tests").rglob("*.py")))
+    yield from _forgotten_tests()
     for path in paths:
         source = path.read_text(encoding="utf-8")
         name = path.relative_to(ROOT).as_posix()
@@ -59,6 +60,14 @@ def _shared_names(paths: list[Path]) -> Iterator[str]:
     for found in places.values():
         if len(found) > 1:
             yield f"{found[0]}:1: its name stands in several places: {', '.join(found[1:])}"
+
+
+def _forgotten_tests() -> Iterator[str]:
+    """Lines of the list of slow tests that name no test."""
+    for number, line in enumerate((ROOT / "tests" / "slow_tests.txt").read_text(encoding="utf-8").splitlines(), 1):
+        path, _, test = line.partition(" 1/")[0].partition("::")
+        if not (ROOT / path).is_file() or f"def {test}(" not in (ROOT / path).read_text(encoding="utf-8"):
+            yield f"tests/slow_tests.txt:{number}: there is no test {test} in {path}"
 
 
 def _attributes(name: str, tree: ast.AST) -> Iterator[str]:

@@ -128,11 +128,11 @@ def test_a_test_that_does_not_end_has_caught_the_mutant(project):
 def test_the_run_prints_each_mutant_the_survivors_and_the_score(monkeypatch, capsys):
     module = "reference.problem"
     first, second, third = chosen = choose(0, 3, [module])
-    seen_by = {second: "not more", third: "more"}
+    seen_by = {str(second): "not more", str(third): "more"}
     monkeypatch.setattr(
         mutate,
         "first_failure",
-        lambda tests, limit=None, mutant="", marked="": "test_it" if seen_by.get(mutant) == marked else "",
+        lambda tests, limit=None, mutant="", marked="": "test_it" if seen_by.get(str(mutant)) == marked else "",
     )
     mutate.main(["--count", "3", "--module", module, "--list", "--workers", "1"])
     lines = capsys.readouterr().out.splitlines()

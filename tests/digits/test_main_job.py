@@ -16,8 +16,6 @@ from harness.sources.source_table import SOURCES
 from harness.training.gated_training import GateClosed, predict
 from reference.network import Network
 
-pytestmark = pytest.mark.more
-
 FIGURES = ["digits.png", "training.png", "hidden_units.png", "confusion.png", "mistakes.png"]
 FILES = ["theta.npz", "theta.mat", *FIGURES, "report.json"]
 NETWORKS = 2

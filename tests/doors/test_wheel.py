@@ -115,9 +115,10 @@ LAYOUTS = {
 }
 """Files, the folder of the package, the test, and the command."""
 
+OTHER_NAMES = [("rootdir/conftest", "reference"), ("src", "something_else"), ("importlib", "something_else")]
 
-@pytest.mark.parametrize("name", ["harness", "reference", "something_else"])
-@pytest.mark.parametrize("layout", LAYOUTS)
+
+@pytest.mark.parametrize(("layout", "name"), [*((layout, "harness") for layout in LAYOUTS), *OTHER_NAMES])
 def test_a_project_with_a_package_of_the_same_name_is_not_disturbed(layout, name, home, tmp_path):
     files, folder, test, command = LAYOUTS[layout]
     package = {folder + path.format(name): text for path, text in OWN.items()}

@@ -25,8 +25,6 @@ from harness.study.model_costs import MODELS
 from harness.study.scalar_costs import FORMULAS, SHIPPED
 from harness.study.trials import RIGHT, WRONG, quiet_numerics
 
-pytestmark = pytest.mark.more
-
 
 @pytest.fixture(scope="module")
 def found():

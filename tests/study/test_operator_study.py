@@ -12,12 +12,10 @@ from harness.commands.study_commands import _operator_checkers  # noqa: E402
 from harness.study.checkers import HARNESS, PASS  # noqa: E402
 from harness.study.operator_study import Operator, disagreements, operator_cases, run_study, table_of  # noqa: E402
 
-pytestmark = pytest.mark.more
-
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_tenth_of_the_operators_is_right():
-    found = run_study(step=10, samples=1, checkers=_operator_checkers())
+def test_one_in_thirty_operators_is_right():
+    found = run_study(step=30, samples=1, checkers=_operator_checkers())
     for case, outcomes in disagreements(found).items():
         ours, theirs = outcomes.values()
         assert theirs != PASS or "logcumsumexp" in case, (case, ours)  # whose JVP is off by 3e-6

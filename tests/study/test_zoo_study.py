@@ -30,8 +30,6 @@ from harness.study.zoo_study import (
 from reference.network import Network
 from reference.problem import Problem
 
-pytestmark = pytest.mark.more
-
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 """All 5,000 digits instead of every 200th, at 400-25-10."""
 

@@ -13,7 +13,6 @@ from harness.facts.kinds import Kind
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
 nn, F = torch.nn, torch.nn.functional
 
-pytestmark = pytest.mark.more
 
 X = torch.tensor(np.random.default_rng(0).standard_normal((4, 3)))
 Y = torch.tensor(np.random.default_rng(1).standard_normal((4, 2)))
