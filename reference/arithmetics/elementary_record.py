@@ -106,9 +106,8 @@ class Elementary:
 
     def change(self, x: Any, d: Any, y: Any) -> Any:
         """f(x + d) - f(x) for steps d of about 2^-200, given y = f(x): exact at `ends` and where f' vanishes, too."""
-        if self.increment is None or self.is_costly:
-            return self.slope(x, y) * d
-        return self.increment(x, d, y)
+        change = self.slope(x, y) * d if self.increment is None or self.is_costly else self.increment(x, d, y)
+        return np.where(d == 0.0, 0.0, change) if self.ends else change  # however steep f is there
 
     def roundings_at(self, x: Any) -> Any:
         """How far one call at x may be off, in units of roundoff of f(x)."""

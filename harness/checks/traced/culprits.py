@@ -166,8 +166,10 @@ def _find_wrong(
     wrong = [eq for _, eq in found]
     found = [(culprit, eq) for culprit, eq in found if not _is_innocent(case, eq, wrong, deadline, order)]
     found = list({(c.name, c.where): (c, eq) for c, eq in sorted(found, key=lambda pair: pair[0].off)}.values())
-    # a wrong rule within makes the one around it wrong: the inner one comes first
-    return sorted(found, key=lambda pair: (sum(_calls(pair[1], other) for _, other in found), -pair[0].off))
+    # a wrong rule within makes the one around it wrong: the inner one comes first, and nothing else of JAX's is named
+    around = {culprit: sum(_calls(eq, other) for _, other in found) for culprit, eq in found}
+    found = [(culprit, eq) for culprit, eq in found if eq.name in CUSTOM_RULES or not around[culprit]]
+    return sorted(found, key=lambda pair: (around[pair[0]], -pair[0].off))
 
 
 def _by_primals(comparison: Comparison, equations: Sequence[Equation], deadline: float) -> list[Culprit]:
@@ -343,7 +345,9 @@ def _distinct(equations: Sequence[Equation]) -> list[Equation]:
 
 
 def _calls(outer: Equation, inner: Equation) -> bool:
-    """Whether a function with a rule calls another one."""
-    if outer is inner or outer.name not in CUSTOM_RULES or inner.name not in CUSTOM_RULES:
-        return False
-    return any(eq.name in CUSTOM_RULES and function_of(eq) == function_of(inner) for eq in equations_in(outer.primal))
+    """Whether an equation runs another one, or a function with a rule calls the other's function."""
+    within = (eq for program in outer.programs for eq in equations_in(program))
+    if inner.name in CUSTOM_RULES:
+        function = function_of(inner)
+        return outer is not inner and any(eq.name in CUSTOM_RULES and function_of(eq) == function for eq in within)
+    return any(eq is inner for eq in within)

@@ -12,7 +12,13 @@ import jax
 import numpy as np
 
 from harness.bounds.program_bound import floor_of
-from harness.bounds.tolerances import ALL_COORDINATES, ALL_ENTRIES, DENSE_COMBINATIONS, MEANINGLESS
+from harness.bounds.tolerances import (
+    ALL_COORDINATES,
+    ALL_ENTRIES,
+    DENSE_COMBINATIONS,
+    DERIVATIVE_ROUNDINGS,
+    MEANINGLESS,
+)
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.error_scales import UNDERFLOW, scale_of_terms, terms_over_arguments
 from harness.checks.traced.jax_modes import MODES, Mode
@@ -165,10 +171,24 @@ class Point:
         precision = "float64" if oracle else self.program.precision
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.program.coarsest
         derivative, error = self.combinations.per_output(estimate)
-        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
+        floor = np.minimum(floor_of(derivative, blocks, unit), self._floor_of_outputs(derivative, unit))
+        error = error + np.where(error > 0.0, floor + UNDERFLOW[precision], 0.0)
         family = JAX if name in MODES else name
         accuracy = 0.0 if oracle else self.case.accuracy
         return Answer(name, family, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle, accuracy=accuracy)
+
+    @np.errstate(all="ignore")
+    def _floor_of_outputs(self, derivative: np.ndarray, unit: float) -> np.ndarray | float:
+        """Some roundings of each output's largest derivative, and of its terms, beside outputs that may be far larger.
+
+        Infinite where the derivatives are not those of single outputs in all inputs.
+        """
+        if not self.combinations.each or derivative.size != self.terms.size:
+            return np.inf
+        sizes = np.abs(derivative).reshape(self.terms.shape)
+        largest = np.where(np.isfinite(sizes), sizes, 0.0).max(axis=1, keepdims=True)
+        terms = self.own_terms * np.maximum(1.0, np.abs(self.program.point))
+        return DERIVATIVE_ROUNDINGS * unit * np.maximum(largest, terms).ravel()
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,6 +38,7 @@ from harness.checks.traced.function_values import (
     find_values_by_way_of_running,
     find_values_changed_by_modes,
 )
+from harness.checks.traced.inputs_at_kinks import find_no_derivative
 from harness.checks.traced.jax_modes import MODES
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
@@ -172,12 +173,13 @@ def report_on(
 
     Nobody is to blame for a function that changes from call to call.
     """
-    met = meet_equations(comparison.case)
-    facts = [*comparison.facts, *_nothing_checked(comparison), *note_everything(comparison, arguments, met)]
+    met, impurities = meet_equations(comparison.case), find_impurities(comparison, arguments)
+    is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in impurities)
+    at_kinks = find_no_derivative(comparison.point, comparison.look, met) if is_repeatable else []
+    noted = note_everything(comparison, arguments, met, at_kinks)
+    facts = [*comparison.facts, *_nothing_checked(comparison), *noted]
     if comparison.everywhere:
         facts += comparison.everywhere.facts(comparison.examined, comparison.case.inputs.size)
-    impurities = find_impurities(comparison, arguments)
-    is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in impurities)
     blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
     return _judge(comparison, [*facts, *impurities, *blame.facts], blame, started, is_repeatable=is_repeatable)
 

@@ -21,8 +21,10 @@ SOLVERS_NOTED = 1e-10
 """What the tolerance of a solver moves is noted from here on, as a share of the largest derivative."""
 
 
-def note_everything(comparison: Comparison, arguments: Arguments, met: Met) -> list[Fact]:
-    """The notes on a check, in the order of a report."""
+def note_everything(
+    comparison: Comparison, arguments: Arguments, met: Met, at_kinks: Sequence[Fact] = ()
+) -> list[Fact]:
+    """The notes on a check, in the order of a report, with what is known of kinks where inputs move together."""
     case, point, obstacles = comparison.case, comparison.point, comparison.obstacles
     taken = obstacles.taken_as_they_are | case.trusted_rules
     slopes = [found for found in (comparison.look.true.slopes, comparison.directional.slopes) if found]
@@ -33,7 +35,7 @@ def note_everything(comparison: Comparison, arguments: Arguments, met: Met) -> l
     changed = arguments.side_effects.changes()
     facts: list[tuple[Any, Fact]] = [
         (comparison.by_solvers > SOLVERS_NOTED, note(Kind.SOLVER_TOLERANCE, **solvers)),
-        (any(found.has_kink for found in slopes), note(Kind.KINK)),
+        (not at_kinks and any(found.has_kink for found in slopes), note(Kind.KINK)),
         (comparison.is_contradicted, note(Kind.INCREMENTS_CONTRADICTED)),
         (places, note(Kind.DERIVATIVE_ENDS, *places, functions=[place.name for place in met.constant])),
         (arguments.left_out, note(Kind.NOT_DIFFERENTIATED, *arguments.left_out)),
@@ -48,8 +50,8 @@ def note_everything(comparison: Comparison, arguments: Arguments, met: Met) -> l
         (case.order == 2, note(Kind.FIRST_ORDER_UNCHECKED)),
     ]
     noted = [*_error_bounds(comparison), *_in_float64(comparison), *_devices(comparison)]
-    noted += [fact for holds, fact in facts if holds]
-    has_kink = any(fact.kind == Kind.KINK for fact in noted)
+    noted += [*at_kinks, *(fact for holds, fact in facts if holds)]
+    has_kink = any(fact.kind in (Kind.KINK, Kind.NO_SLOPE) for fact in noted)
     return noted if case.order == 2 else [*noted, *_dependence(comparison, has_kink=has_kink)]
 
 

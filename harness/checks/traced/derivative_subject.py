@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.bounds.program_bound import SMALLEST
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, JAX, REFERENCE
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.low_precision import Replaced
@@ -144,7 +145,7 @@ def find_mistakes(
     A rule's evaluation in float64 shows no small errors, so that its right entries do not mark a branch.
     """
     each = coordinates.combinations.each
-    expected = np.where(np.abs(right.gradient) > right.error, right.gradient, 0.0)
+    expected = np.where(np.abs(right.gradient) > np.maximum(right.error, SMALLEST), right.gradient, 0.0)
     size = coordinates.inputs.size
     given, expected, odd = (x.reshape(-1, size) for x in (wrong.gradient, expected, at_odds))
     rows = np.asarray(np.any(odd, axis=1))

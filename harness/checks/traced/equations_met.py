@@ -51,6 +51,8 @@ class Met:
 
     operands: Operands  # the operands of each equation that no trusted rule stands for, each time that it was met
     constant: tuple[Place, ...]  # the user's lines that end a derivative, by functions of `NO_DERIVATIVE`
+    along: np.ndarray  # (directions, inputs) array: the random directions that the program was run along
+    changes: np.ndarray  # (directions, outputs) array: the slopes along them
 
     @property
     def has_rules(self) -> bool:
@@ -59,11 +61,17 @@ class Met:
 
 
 def meet_equations(case: Case) -> Met:
-    """Run the program along a random direction, and keep what its equations meet."""
-    run = _MeetingRun(trusted=case.trusted)
+    """Run the program along random directions, and keep what its equations meet.
+
+    Few inputs also all grow, or all shrink: that shows a kink of the least of several.
+    """
+    run, along = _MeetingRun(trusted=case.trusted), random_directions(1, case.inputs.size, case.seed)
+    if not case.is_large:
+        along = np.concatenate([along, -along, np.abs(along), -np.abs(along)])
     with np.errstate(all="ignore"):
-        case.at_point().changes(random_directions(1, case.inputs.size, case.seed), run)
-    return Met({eq: met for eq, met in run.operands.items() if not case.trusted(eq)}, tuple(run.constant))
+        changes = case.at_point().changes(along, run)
+    operands = {eq: met for eq, met in run.operands.items() if not case.trusted(eq)}
+    return Met(operands, tuple(run.constant), along, changes)
 
 
 class _MeetingRun(Run):

@@ -1,4 +1,4 @@
-"""Inputs at kinks that move together: what their derivatives have to add up to.
+"""Inputs that move together: what their derivatives have to add up to.
 
 At a kink, each input alone may have any derivative between both sides. Of max(x, y) where x = y that is 0 to 1 for
 either. But along both together max has slope 1, at the point and around it, and so has every average of the gradients
@@ -9,20 +9,34 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from harness.bounds.program_bound import SMALLEST
+from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Point
+from harness.checks.traced.equations_met import Met
 from harness.checks.traced.low_precision import Scope
 from harness.checks.traced.many_inputs import DirectionalDerivatives
 from harness.checks.traced.program_derivatives import measure_slopes, slopes_around
-from harness.checks.traced.real_coordinates import Estimate
+from harness.checks.traced.real_coordinates import Estimate, combine
+from harness.facts.fact import Fact, doubt, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, compare
 from harness.wording import first_few
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 MOST_TOGETHER = 64
 """Sets of inputs that are moved together, at most."""
 
 BESIDE = 1e-7
 """The distance, in units of the argument's size, at which slopes around are computed before a report is accused."""
+
+ADDS_UP = 1e-3
+"""Slopes along several inputs that differ from the sum of theirs by a larger share belong to no derivative. Black boxes
+and solvers leave less."""
+
+UNEVEN, STEEPER = 2.0**-20, 10.0
+"""Where some inputs are nearer to the point than others, by this share at most, slopes that are so much steeper than
+elsewhere have no limit."""
 
 APART = 0.1
 """Slopes around must differ by less than this share of a report's error for it to be wrong."""
@@ -97,3 +111,34 @@ def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.
         apart = np.abs(found / weights - slopes[:, at])
         farthest[:, at] = np.maximum(farthest[:, at], np.nan_to_num(apart, nan=np.inf))
     return farthest
+
+
+@np.errstate(all="ignore")
+def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
+    """What follows where slopes along single inputs do not add up to those along all of them: f has no derivative.
+
+    The median of three equal numbers has the slope 0 in each of them. It has a kink, and a report may be any average of
+    the slopes around. √|xy| at 0 has the slope 0 in both, too. But its slopes around have no limit, so that whatever is
+    reported is nobody's convention.
+    """
+    if point.case.is_large:
+        return []
+    (mean, half_gap), sizes, weights = look.true.sides, np.abs(met.along), point.combinations.cotangents[:, None]
+    found = combine(point.combinations.weights, met.changes)
+    roundings = DERIVATIVE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * point.terms
+    error = np.abs(weights) * (look.increments.error.reshape(mean.shape) + roundings)
+    allowed = (half_gap + error + ADDS_UP * np.abs(mean)) @ sizes.T
+    largest = np.abs(found[np.isfinite(found)]).max(initial=1.0)
+    odd = (np.abs(found - mean @ met.along.T) > allowed + SMALLEST * largest) & point.is_known[:, None]
+    if not odd.any():
+        return []
+    around, uneven = (np.array(list(slopes_around(point, met.along, BESIDE, least))) for least in (1.0, UNEVEN))
+    steepest = np.abs(around).max(axis=0)
+    is_convention = np.abs(uneven).max(axis=0) <= STEEPER * steepest
+    for answer in look.own:
+        sums = answer.gradient.reshape(mean.shape) * weights @ met.along.T
+        beyond = np.abs(sums - np.clip(sums, around.min(axis=0), around.max(axis=0)))
+        is_convention &= beyond <= ADDS_UP * steepest
+    if is_convention[odd].all():
+        return [note(Kind.KINK)]
+    return [doubt(Kind.NO_SLOPE, reason="slopes along single inputs do not add up to those along several of them")]

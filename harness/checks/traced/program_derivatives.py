@@ -125,12 +125,16 @@ def _has_kink(
     return bool((shorter > SHRINKS * gap[:, at])[gap[:, at] > 0.0].any())
 
 
-def slopes_around(point: Point, along: np.ndarray, distance: float) -> Iterator[np.ndarray]:
-    """(combinations, directions) at each of several random places around the point; the distance is relative."""
-    program = point.program
+def slopes_around(point: Point, along: np.ndarray, distance: float, least: float = 1.0) -> Iterator[np.ndarray]:
+    """(combinations, directions) at each of several random places around the point; the distance is relative.
+
+    In each input it is a share of it, drawn from `least` to 1.
+    """
+    program, shape = point.program, (PLACES, point.program.inputs.size)
     size = distance * np.where(program.point == 0.0, 1.0, np.abs(program.point))
     # places on opposite sides, so that both sides of a kink are met
-    places = size * random_directions(PLACES, program.inputs.size, program.seed + 7)
+    places = size * random_directions(*shape, program.seed + 7)
+    places = places * least ** np.random.default_rng(program.seed + 8).uniform(size=shape)
     for place in (*places, *-places):
         changes = program.changes(along, program.run(), program.point + place)
         yield combine(point.combinations.weights, changes)

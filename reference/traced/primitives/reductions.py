@@ -104,8 +104,8 @@ def _cumsum(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def multiply(x: Increment, y: Increment) -> Increment:
-    """The product, to first order: steps are so small that the product of two changes vanishes."""
-    return Increment(x.value * y.value, x.value * y.change + x.change * y.value)
+    """The product, with that of both changes, which alone is left where both numbers are zero."""
+    return Increment(x.value * y.value, x.value * y.change + x.change * (y.value + y.change))
 
 
 def larger_of(run: Any) -> Fold:

@@ -134,8 +134,11 @@ SEVERAL = {  # the function, and those whose lines the report names
     "another way to be mapped": (mapped, [mapped_otherwise]),
     "two": (lambda x: wrong(x) + also_wrong(x), [wrong_bwd, also_wrong_jvp]),
     "one after the other": (lambda x: wrong(also_wrong(x)), [wrong_bwd, also_wrong_jvp]),
+    "a linear function in a loop": (
+        lambda x: jax.lax.scan(lambda c, _: (linear(c), None), x, None, length=2)[0], [wrong_transpose],
+    ),
     "two in a shard_map": (in_parallel(lambda x: wrong(x) + squares(x)), [wrong_bwd, squares_bwd]),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SEVERAL)
@@ -144,6 +147,7 @@ def test_all_that_is_wrong_is_named_by_its_own_line(name):
     report = check_derivatives(f, X)
     named = [fact.where[0] for fact in facts(report, Kind.WRONG_RULE)]
     named += [fact.data["place"] for fact in facts(report, Kind.VALUE_DEPENDS_ON_RUN) if "place" in fact.data]
+    assert len(named) == len(rules), named
     for rule in rules:
         code = inspect.unwrap(getattr(rule, "__wrapped__", rule)).__code__
         assert any(

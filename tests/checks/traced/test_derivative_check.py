@@ -99,6 +99,10 @@ CASES = {
     "sum for mean": (rule(jnp.mean, lambda x, g: g * jnp.ones_like(x)), (X,), DISAGREE, (Kind.FACTOR,)),
     "clip as identity": (rule(lambda x: jnp.clip(x, -0.1, 0.1), lambda x, g: g), (X,), DISAGREE, ()),
     "NaN": (rule(jnp.sin, lambda x, g: g * jnp.nan), (X,), DISAGREE, (Kind.NOT_FINITE,)),
+    "a row beside one 1e15 times as large": (
+        rule(lambda x: jnp.array([1e15, 1.0]) * jnp.sin(x), lambda x, g: g * jnp.array([1e15, 2.0]) * jnp.cos(x)),
+        (X[:2],), DISAGREE, (Kind.WRONG_RULE,),
+    ),
     # what f does beside its value
     "a state of its own": (stateful, (X,), DISAGREE, (Kind.NOT_REPEATABLE,)),
     "a state of a callback": (counted, (X,), DISAGREE, (Kind.NOT_REPEATABLE,)),
@@ -109,6 +113,13 @@ CASES = {
     "squares overflow": (jnp.linalg.norm, (np.array([3e200, 4e200]),), INCONCLUSIVE, (Kind.VALUE_NOT_FINITE,)),
     "at a jump": (jnp.floor, (np.array([1.0, 0.5]),), INCONCLUSIVE, (Kind.NO_SLOPE,)),
     "where a count changes": (lambda x: jnp.sum(x >= 0.0) + 0.0 * x, (ZEROS,), INCONCLUSIVE, (Kind.NO_SLOPE,)),
+    "a kink along both together": (
+        rule(lambda x: jnp.sqrt(jnp.abs(jnp.prod(x))), lambda x, g: jnp.zeros(2)), (ZEROS,), INCONCLUSIVE,
+        (Kind.NO_SLOPE,),
+    ),
+    "a median that no rule moves": (
+        rule(lambda x: jnp.sort(x)[1], lambda x, g: jnp.zeros(3)), (np.ones(3),), INCONCLUSIVE, (Kind.NO_SLOPE,),
+    ),
     "a slope without a limit": (jnp.cbrt, (0.0,), INCONCLUSIVE, (Kind.SLOPE_WITHOUT_LIMIT,)),
     "a slope that grows like a logarithm": (by_log, (np.zeros(1),), INCONCLUSIVE, (Kind.NO_SLOPE,)),
     "too small for any step": (

@@ -166,7 +166,7 @@ def rooted(x):
 MISSING = lambda x: -1.0 / x**2  # noqa: E731
 BESIDE_LARGE = {  # function, slope, argument and verdict
     "a term is missing": (power, MISSING, [1e-4, 1.0, 2.0, 3.0], "disagree"),
-    "a term is missing, and increments lose it, too": (power, MISSING, [1e-8, 1.0, 2.0, 3.0], "inconclusive"),
+    "a term is missing beside one 1e16 times as large": (power, MISSING, [1e-8, 1.0, 2.0, 3.0], "disagree"),
     "no term is missing": (power, lambda x: 2.0 * x - 1.0 / x**2, [1e-8, 1.0, 2.0, 3.0], "agree"),
     "another term": (rooted, lambda x: 0.5 * jax.lax.rsqrt(x), [1e-14, 1.0, 2.0, 3.0], "disagree"),
     "0 where it is small": (jnp.log, lambda x: jnp.where(x > 100.0, 0.0, 1.0 / x), [1e-5, 200.0, 500.0], "disagree"),
@@ -174,7 +174,7 @@ BESIDE_LARGE = {  # function, slope, argument and verdict
     "twice below 0": (jnp.exp, lambda x: jnp.exp(x) * jnp.where(x < 0.0, 2.0, 1.0), [22.0, -1.0, -2.0], "disagree"),
     "three units": (
         lambda x: x * jnp.array([1e-12, 1.0, 1e6], x.dtype), lambda x: jnp.array([0.0, 1.0, 1e6], x.dtype),
-        [1.0, 1.0, 1.0], "inconclusive",
+        [1.0, 1.0, 1.0], "disagree",
     ),
     "a tail that rounding takes": (
         jax.nn.sigmoid, lambda x: jax.nn.sigmoid(x) * (1.0 - jax.nn.sigmoid(x)), [20.0, 40.0, 0.3], "agree",
