@@ -116,7 +116,7 @@ def find_culprits(
     elif trace_first_order:
         found = _of_second_order(trace_first_order(), deadline)
     if not found:
-        others = [eq for eq in met if eq.name not in CUSTOM_RULES and not _holds_rule(eq)]
+        others = [eq for eq in met if not any(inner.name in CUSTOM_RULES for inner in [eq, *_within(eq)])]
         found = _find_wrong(case, met, _distinct(others)[:PRIMITIVES_TRIED], deadline)
         # no rule is to blame for an infinite slope; for NaN in a loop, an operation of the loop is
         found = [(culprit, eq) for culprit, eq in found if np.isfinite(culprit.off)]
@@ -322,10 +322,8 @@ def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:
 # -- equations and the calls between them -----------------------------------------------------------------------------
 
 
-def _holds_rule(equation: Equation) -> bool:
-    """Whether a custom rule is within, so that checking the equation alone would check the rule."""
-    inner = [eq for program in equation.programs for eq in program.equations]
-    return any(eq.name in CUSTOM_RULES or _holds_rule(eq) for eq in inner)
+def _within(equation: Equation) -> list[Equation]:
+    return [eq for program in equation.programs for eq in equations_in(program)]
 
 
 def _is_all_of(program: Program, equation: Equation) -> bool:
@@ -346,8 +344,7 @@ def _distinct(equations: Sequence[Equation]) -> list[Equation]:
 
 def _calls(outer: Equation, inner: Equation) -> bool:
     """Whether an equation runs another one, or a function with a rule calls the other's function."""
-    within = (eq for program in outer.programs for eq in equations_in(program))
-    if inner.name in CUSTOM_RULES:
-        function = function_of(inner)
-        return outer is not inner and any(eq.name in CUSTOM_RULES and function_of(eq) == function for eq in within)
-    return any(eq is inner for eq in within)
+    if inner.name not in CUSTOM_RULES:
+        return inner in _within(outer)
+    functions = [function_of(eq) for eq in _within(outer) if eq.name in CUSTOM_RULES]
+    return outer is not inner and function_of(inner) in functions
