@@ -23,7 +23,6 @@ from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.fallback import (
     ACCURATE,
     SLIGHT,
-    TOLERATED,
     Fallback,
     NothingToCheck,
     Result,
@@ -35,18 +34,19 @@ from harness.drop_in.fallback import (
     refusal,
 )
 from harness.drop_in.line_checks import (
-    MULTIPLES,
+    Line,
     Slope,
+    apply_to_multiples,
     check_forward,
+    line_through,
     look,
-    row_units,
     slope_of,
     tree_leaves,
     tree_map,
     unit_of,
-    values_beside,
+    weighted,
 )
-from harness.facts.fact import wrong
+from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
@@ -168,95 +168,89 @@ def _doubtful(
     f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, what: str = OUTPUTS
 ) -> Iterator[Check]:
     """The checks that no look spares, of f and of its derivatives as functions of x and of what they are applied to."""
-    output = f(x)
-    beside = values_beside(f, x) if what == OUTPUTS else []  # derivatives have entries that are 0 but for rounding
-    weights = tree_map(
-        lambda y, *moved: np.asarray(drawn_weights(f"order {order}", np.shape(y)) / row_units(y, moved)),
-        output,
-        *beside,
-    )
-    along = _Along(f, x, weights, what)
-    if "rev" in modes:
-        yield from along.reverse(output)
-        if order > 1:
-            both = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
-            yield from _doubtful(both, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}")
-    if "fwd" in modes:
-        yield from along.forward(output)
-        if order > 1:
-            tangent = tree_map(lambda x: np.asarray(drawn_weights(f"tangent {order}", np.shape(x))), x)
-            both = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731
-            yield from _doubtful(both, (x, tangent), modes, order - 1, f"forward mode's derivatives of the {what}")
+    here = f(x)
+    line, purpose = line_through(f, x, here), f"order {order}"
+    # derivatives have entries that are 0 but for rounding, so that their rows are left as they are
+    weights = line.weights(purpose) if line and what == OUTPUTS else _drawn_like(here, purpose)
+    yield from _Along(f, x, here, weights, what).doubtful(modes, line)
+    if order > 1 and "rev" in modes:
+        both = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
+        yield from _doubtful(both, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}")
+    if order > 1 and "fwd" in modes:
+        both = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731
+        tangent = _drawn_like(x, f"tangent {order}")
+        yield from _doubtful(both, (x, tangent), modes, order - 1, f"forward mode's derivatives of the {what}")
+
+
+def _drawn_like(tree: Any, purpose: str) -> Any:
+    return tree_map(lambda leaf: np.asarray(drawn_weights(purpose, np.shape(leaf))), tree)
 
 
 @dataclass(frozen=True)
 class _Along:
-    """The checks of a function f at x, whose outputs are added up with weights; `what` it answers is for a report."""
+    """The checks of a function f at x, where it answers `here`, added up with weights; `what` that is, for a report."""
 
     f: Callable[[Any], Any]
     x: Any
+    here: Any
     weights: Any
     what: str
 
     def cost(self, x: Any) -> float:
         """The weighted outputs."""
-        return self._weighted(self.f(x))
+        return weighted(self.weights, self.f(x))
 
-    def _weighted(self, output: Any) -> float:
-        return float(sum(np.sum(w * y) for w, y in tree_leaves(self.weights, output)))
+    def doubtful(self, modes: Sequence[str], line: Line | None) -> Iterator[Check]:
+        """The checks of these modes, if no look accepts all of them."""
+        gradient, is_linear = self._pull_back() if "rev" in modes else (None, True)
 
-    def _is_confirmed(self, output: Any, slope: Callable[[Any], Slope | None]) -> bool:
-        size = float(sum(np.sum(np.abs(w * y)) for w, y in tree_leaves(self.weights, output)))
-        return math.isfinite(look(self.cost, self.x, size, slope))
+        def slopes(direction: Any) -> list[Slope]:
+            forward = self._forward_slopes(direction) if "fwd" in modes else []
+            reverse = [] if gradient is None else [slope_of(gradient, direction)]
+            return reverse + forward if len(forward) == ("fwd" in modes) else []
 
-    def reverse(self, output: Any) -> Iterator[Check]:
-        """The check of reverse mode, with its answers to `MULTIPLES` of the weights, if a look does not accept it."""
+        if is_linear and math.isfinite(look(self.f, self.x, self.here, self.weights, slopes, first=line)):
+            return
+        if gradient is not None:
+            largest = max(float(np.max(np.abs(g), initial=0.0)) for (g,) in tree_leaves(gradient))
+            faults = [] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")]
+            yield partial(self._check_reverse, faults), largest
+        if "fwd" in modes:
+            yield self._check_forward, 0.0
+
+    def _pull_back(self) -> tuple[Any, bool]:
+        """The gradient by reverse mode, and whether that is linear."""
         pull_back = make_vjp(self.f, self.x)[0]
-        gradient = pull_back(self.weights)
-        multiples = [pull_back(tree_map(lambda w, k=k: k * w, self.weights)) for k in MULTIPLES]
-        off = max(  # one that overflows shows nothing
-            float(np.max(np.abs(found / k - g), initial=0.0, where=np.isfinite(found)))
-            for k, multiple in zip(MULTIPLES, multiples)
-            for g, found in tree_leaves(gradient, multiple)
-        )
-        largest = max(float(np.max(np.abs(g), initial=0.0)) for (g,) in tree_leaves(gradient))
-        faults = [wrong(Kind.NOT_LINEAR, mode="reverse")] if off > TOLERATED * largest else []
+        return apply_to_multiples(lambda k: pull_back(tree_map(lambda w: k * w, self.weights)))
 
-        def check(accuracy: float) -> Report:
-            reported = lambda x: make_vjp(self.f, x)[0](self.weights)  # noqa: E731
-            report = check_gradient(self.cost, self.x, gradient=reported, accuracy=accuracy)
-            return disagreeing(report, faults).with_facts(compared("reverse mode", self.what))
+    def _check_reverse(self, faults: Sequence[Fact], accuracy: float) -> Report:
+        reported = lambda x: make_vjp(self.f, x)[0](self.weights)  # noqa: E731
+        report = check_gradient(self.cost, self.x, gradient=reported, accuracy=accuracy)
+        return disagreeing(report, faults).with_facts(compared("reverse mode", self.what))
 
-        if faults or not self._is_confirmed(output, lambda v: slope_of(gradient, v)):
-            yield check, largest
+    def _push_forward(self, at: Any, tangent: Any, factor: float = 1.0) -> float:
+        """The derivative of the cost along so many times a tangent, by forward mode."""
+        unit = unit_of(float(np.max(np.abs(v), initial=0.0)) for (v,) in tree_leaves(tangent)) / factor
+        scaled = tree_map(lambda v: v / unit, tangent)
+        return weighted(self.weights, make_jvp(self.f, at)(scaled)[1]) * unit * factor
 
-    def forward(self, output: Any) -> Iterator[Check]:
-        """The check of forward mode, if a look does not accept it."""
+    def _forward_slopes(self, direction: Any) -> list[Slope]:
+        """The slope by forward mode; nothing where that is not linear."""
+        found, is_linear = apply_to_multiples(lambda k: np.array(self._push_forward(self.x, direction, k)))
+        return [Slope(float(found), [abs(float(found))])] if is_linear else []
 
-        def slope(at: Any, tangent: Any, factor: float = 1.0) -> float:
-            unit = unit_of(float(np.max(np.abs(v), initial=0.0)) for (v,) in tree_leaves(tangent)) / factor
-            return self._weighted(make_jvp(self.f, at)(tree_map(lambda v: v / unit, tangent))[1]) * unit
-
-        def reported(direction: Any) -> Slope | None:
-            found, *multiples = (slope(self.x, direction, factor) for factor in (1.0, *MULTIPLES))
-            is_linear = all(abs(each - found) <= TOLERATED * abs(found) for each in multiples if math.isfinite(each))
-            return Slope(found, [abs(found)]) if is_linear else None
-
-        if not self._is_confirmed(output, reported):
-            fact = compared("forward mode", self.what)
-            yield lambda accuracy: self._check_forward(slope, accuracy).with_facts(fact), 0.0
-
-    def _check_forward(self, slope: Callable[[Any, Any], float], accuracy: float) -> Report:
+    def _check_forward(self, accuracy: float) -> Report:
         flat, rebuild = flatten(self.x)
         direction = drawn_weights("direction", flat.shape) * np.maximum(np.abs(flat), 1.0)
 
         def by_entry(at: Any) -> Any:
-            return rebuild(np.array([slope(at, rebuild(unit)) for unit in np.eye(flat.size)]))
+            return rebuild(np.array([self._push_forward(at, rebuild(unit)) for unit in np.eye(flat.size)]))
 
-        return check_forward(
+        report = check_forward(
             lambda step: self.cost(rebuild(flat + step * direction)),
-            lambda step: slope(rebuild(flat + step * direction), rebuild(direction)),
+            lambda step: self._push_forward(rebuild(flat + step * direction), rebuild(direction)),
             flat.size,
             lambda: check_gradient(self.cost, self.x, gradient=by_entry, accuracy=accuracy),
             accuracy,
         )
+        return report.with_facts(compared("forward mode", self.what))

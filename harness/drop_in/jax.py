@@ -21,6 +21,7 @@ from harness.drop_in.fallback import (
     refusal,
     stated_accuracy,
 )
+from harness.drop_in.jax_looks import is_confirmed
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -124,21 +125,25 @@ def _is_right(report: Report) -> bool:
     return is_right(report) or report.details.get("where_defined") in ("agree", "nowhere")
 
 
-def _reports(f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...], accuracy: float) -> list[Report]:
-    """A report for each order: the k-th is of the derivative of the (k - 1)-th, in all modes."""
-    try:
-        found = [check_derivatives(f, *args, modes=modes, accuracy=accuracy)]
-    except NoNumber as reason:
-        raise NothingToCheck from reason
-    reverse = "reverse" in modes and "reverse" not in found[0].left_out
-    while len(found) < order and _is_right(found[-1]):
-        if reverse:
-            f = _pulled_back(f) if len(found) > 1 else f
-            found.append(check_derivatives(f, *args, order=2, modes=modes, accuracy=accuracy))
-        else:
-            f = _pushed_forward(f)
-            found.append(check_derivatives(f, *args, modes=modes, accuracy=accuracy))
-    return found
+def _reports(
+    f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...], accuracy: float
+) -> Iterator[Report]:
+    """Reports on the derivatives that no look confirms: of f, and of each order's as a function of the arguments."""
+    derivative_of = _pulled_back if "reverse" in modes else _pushed_forward
+    below, is_gradient = f, False
+    for _ in range(order):
+        if not is_confirmed(f, args, modes):
+            whole = partial(check_derivatives, modes=modes, accuracy=accuracy)
+            try:
+                report = whole(below, *args, order=2) if is_gradient else whole(f, *args)
+            except NoNumber as reason:
+                raise NothingToCheck from reason
+            yield report
+            if not _is_right(report):
+                return
+            if "reverse" in report.left_out:
+                derivative_of = _pushed_forward
+        below, f, is_gradient = f, derivative_of(f), derivative_of is _pulled_back
 
 
 def _pulled_back(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.fallback import ACCURATE, SLIGHT, drawn_weights
+from harness.drop_in.fallback import ACCURATE, SLIGHT, TOLERATED, drawn_weights
 from harness.verdict.report import Report
 from reference.arithmetics.central_differences import NOISE_GAIN, NOISE_ROUNDINGS, without_squares
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -118,7 +118,8 @@ def row_units(here: Any, beside: Sequence[Any]) -> np.ndarray:
 
     `beside` holds the output a look's first step ahead and behind. A unit is how far an entry moves, as a share of how
     far the farthest does, and a power of two. It is 1 for an entry that does not move smoothly, which may be 0 but for
-    rounding, and where the entries move by amounts that are not far apart.
+    rounding, and where the entries move by amounts that are not far apart. An entry that is 0 throughout is taken to
+    move by 1, as far as the others' roundings allow.
     """
     if any(np.shape(here) != np.shape(each) for each in beside) or len(beside) < 2 or np.size(here) < 2:
         return np.ones(np.shape(here))
@@ -127,11 +128,13 @@ def row_units(here: Any, beside: Sequence[Any]) -> np.ndarray:
         moves = np.abs(ahead - behind)
         is_smooth = np.abs(ahead - 2.0 * here + behind) <= SMOOTH * moves
         moves = np.maximum(moves / (2.0 * SCALES[0].step), STILL * np.abs(here))
+    is_zero = (here == 0.0) & (ahead == 0.0) & (behind == 0.0)
     known = np.isfinite(moves) & (moves > 0.0) & is_smooth
     smallest, largest = np.min(moves, initial=np.inf, where=known), np.max(moves, initial=0.0, where=known)
-    if not known.any() or largest <= APART * smallest:
-        return np.ones(np.shape(here))
-    return np.exp2(np.round(np.log2(np.maximum(np.where(known, moves, largest) / largest, NOTHING))))
+    units = np.ones(np.shape(here))
+    if largest > APART * smallest:
+        units = np.exp2(np.round(np.log2(np.maximum(np.where(known, moves, largest) / largest, NOTHING))))
+    return np.where(is_zero, 1.0 / np.clip(largest, 1.0, APART), units)
 
 
 def ends_differently(values: Sequence[float], step: float, slope: Slope) -> bool:
@@ -157,40 +160,82 @@ def tree_leaves(tree: Any, *others: Any) -> list[tuple[Any, ...]]:
     return found
 
 
+class Line(NamedTuple):
+    """A random line through an input.
+
+    Attributes
+    ----------
+    direction : array, or a tree of arrays
+        Like the input.
+    step : float
+    outputs : sequence of arrays, or of trees of arrays
+        Those at `POINTS`, in steps along the direction.
+    """
+
+    direction: Any
+    step: float
+    outputs: Sequence[Any]
+
+    def weights(self, purpose: str) -> Any:
+        """Random weights for the outputs, divided by the units of their rows."""
+        _, behind, here, ahead, _ = self.outputs
+        return tree_map(
+            lambda y, *beside: np.asarray(drawn_weights(purpose, np.shape(y)) / row_units(y, beside)),
+            here, ahead, behind,
+        )  # fmt: skip
+
+
+def line_through(f: Callable[[Any], Any], x: Any, here: Any, scale: Scale = SCALES[0]) -> Line | None:
+    """A line on which f, which answers `here` at x, is evaluated; None where it raises, outside of its domain perhaps.
+
+    x and what f answers are arrays, or trees of arrays; x is real.
+    """
+    direction = tree_map(lambda leaf: _direction(np.asarray(leaf, dtype=float), scale), x)
+    try:
+        return Line(direction, scale.step, [f(_moved(x, direction, t * scale.step)) if t else here for t in POINTS])
+    except Exception:  # noqa: BLE001  whatever it raises there
+        return None
+
+
+def weighted(weights: Any, output: Any) -> float:
+    """Re Σ w·y."""
+    return float(sum(np.sum(w * y).real for w, y in tree_leaves(weights, output)))
+
+
 def look(
-    cost: Callable[[Any], float],
+    f: Callable[[Any], Any],
     x: Any,
-    size: float,
-    slope: Callable[[Any], Slope | None],
-    accuracy: float = ACCURATE,
-    at_end: Callable[[Any], Any] | None = None,
+    here: Any,
+    weights: Any,
+    slopes: Callable[[Any], Sequence[Slope]],
+    at_end: Callable[[Any], bool] | None = None,
+    first: Line | None = None,
 ) -> float:
-    """How far a derivative of a cost of real arrays is from differences; infinite where no look confirms it.
+    """How far derivatives of weighted outputs are from differences; infinite where no look confirms all of them.
 
     Parameters
     ----------
-    cost : callable
-    x : array, or a tree of arrays
-    size : the sizes of the terms that the cost at x adds up
-    slope : the reported derivative along a direction, a tree like x; None where there is none
-    accuracy : float
+    f, x, here
+        As for `line_through`.
+    weights : array, or a tree of arrays, like what f answers
+    slopes : the reported derivatives along a direction, a tree like x; none where they are not as they should be
     at_end : callable, optional
         Whether the derivative at another point is the very one at x. It is called where it must not be.
+    first : Line, optional
+        The first line, if f was evaluated on it already.
     """
-    here = cost(x)
+    size = float(sum(np.sum(np.abs(w * y)) for w, y in tree_leaves(weights, here)))
     for scale in SCALES:
-        direction = tree_map(lambda leaf, scale=scale: _direction(np.asarray(leaf, dtype=float), scale), x)
-        reported = slope(direction)
-        if reported is None or not math.isfinite(here):
+        line, first = first or line_through(f, x, here, scale), None
+        reported = slopes(line.direction) if line else ()
+        if not line or not reported or not math.isfinite(size):
             return math.inf
-        try:
-            values = [cost(_moved(x, direction, t * scale.step)) if t else here for t in POINTS]
-        except Exception:  # noqa: BLE001  outside of the domain, perhaps
-            return math.inf
-        distance = distance_of_slope(values, size, scale.step, reported, accuracy)
+        values = [weighted(weights, output) for output in line.outputs]
+        distance = max(distance_of_slope(values, size, scale.step, slope, ACCURATE) for slope in reported)
         if math.isfinite(distance):
-            if at_end and ends_differently(values, scale.step, reported):
-                return math.inf if at_end(_moved(x, direction, POINTS[-1] * scale.step)) else distance
+            ends = _moved(x, line.direction, POINTS[-1] * scale.step)
+            if at_end and ends_differently(values, scale.step, reported[0]) and at_end(ends):
+                return math.inf
             return distance
     return math.inf
 
@@ -201,6 +246,18 @@ def slope_of(gradient: Any, direction: Any) -> Slope:
     return Slope(float(sum(np.sum(t) for t in terms)), [float(np.sum(np.abs(t))) for t in terms])
 
 
+def apply_to_multiples(derivative: Callable[[float], Any]) -> tuple[Any, bool]:
+    """What a derivative answers to a vector, and whether it answers so many times the same to its `MULTIPLES`."""
+    answer = derivative(1.0)
+    largest = max((float(np.max(np.abs(leaf), initial=0.0)) for (leaf,) in tree_leaves(answer)), default=0.0)
+    off = max(  # one that overflows shows nothing
+        float(np.max(np.abs(multiple / k - leaf), initial=0.0, where=np.isfinite(multiple)))
+        for k in MULTIPLES
+        for leaf, multiple in tree_leaves(answer, derivative(k))
+    )
+    return answer, off <= TOLERATED * largest
+
+
 def unit_of(sizes: Iterable[float]) -> float:
     """A power of two by which tangents of these sizes are divided, so that none overflows what one of size 1 does not.
 
@@ -208,16 +265,6 @@ def unit_of(sizes: Iterable[float]) -> float:
     a tangent of size 1, which is all that the originals ask for.
     """
     return float(np.ldexp(1.0, np.frexp(max(sizes, default=1.0))[1]))
-
-
-def values_beside(f: Callable[[Any], Any], x: Any) -> list[Any]:
-    """What f answers one step ahead of x, an array or a tree of arrays, and one behind; nothing where it raises."""
-    wide = SCALES[0]
-    direction = tree_map(lambda leaf: _direction(np.asarray(leaf, dtype=float), wide), x)
-    try:
-        return [f(_moved(x, direction, step)) for step in (wide.step, -wide.step)]
-    except Exception:  # noqa: BLE001  outside of the domain, perhaps
-        return []
 
 
 def _moved(x: Any, direction: Any, step: float) -> Any:

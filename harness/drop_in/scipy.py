@@ -131,14 +131,14 @@ def _distance_at_look(cost: Callable[[Any], Any], gradient: Callable[[Any], Any]
     if not isinstance(first, np.ndarray) or first.shape != x0.shape or first.dtype != np.float64:
         return math.inf
 
-    def number(x: np.ndarray) -> float:
-        return float(np.asarray(cost(x)).item())
+    def number(x: np.ndarray) -> np.ndarray:
+        return np.array(np.asarray(cost(x)).item(), dtype=float)
 
     def is_kept(x: np.ndarray) -> bool:
         return np.array_equal(gradient(x), first)
 
     kept = first.copy()
-    distance = look(number, x0, abs(number(x0.copy())), lambda v: slope_of(kept, v), at_end=is_kept)
+    distance = look(number, x0, number(x0.copy()), np.ones(()), lambda v: [slope_of(kept, v)], at_end=is_kept)
     repeats = np.allclose(gradient(x0.copy()), kept, rtol=ACCURATE, atol=ACCURATE * np.max(np.abs(kept), initial=0.0))
     return distance if repeats else math.inf
 

@@ -28,7 +28,7 @@ def drop_ins() -> Iterator[Row]:
     yield from _rows("gradcheck, fast_mode=True", 2.0, _of_torch({"fast_mode": True}))
     yield from _rows("autograd's check_grads", 5.0, _of_autograd())
     yield from _rows("SciPy's check_grad", 4.0, _of_scipy())
-    yield from _rows("JAX's check_grads, the first call of each", 2.0, _of_jax(), rounds=1)
+    yield from _rows("JAX's check_grads", 2.0, _of_jax())
 
 
 def _rows(name: str, target: float, calls: Sequence[tuple[Call, Call]], rounds: int = ROUNDS) -> Iterator[Row]:

@@ -79,6 +79,10 @@ def test_a_row_is_compared_with_its_own_size():
     check_grads(lambda x: anp.array([1e12 * x, anp.sin(x)]), modes=["rev"], order=1)(0.3)
     with pytest.raises(AssertionError, match=r"^DISAGREE"):
         check_grads(lambda x: anp.array([1e12 * x, wrong(x)]), modes=["rev"], order=1)(0.3)
+    nothing = primitive(lambda x: 0.0 * x)
+    defvjp(nothing, lambda ans, x: lambda g: g)
+    with pytest.raises(AssertionError, match=r"^DISAGREE"):
+        check_grads(lambda x: anp.array([1e12 * x, nothing(x)]), modes=["rev"], order=1)(0.3)
 
 
 def test_a_second_derivative_that_is_wrong_in_the_cotangent_is_found():
