@@ -140,20 +140,3 @@ def jax_batched_differences(problem: Problem, theta: np.ndarray, at_once: int = 
             return jax.block_until_ready(program())
 
     return run
-
-
-def torch_gradcheck(problem: Problem, theta: np.ndarray) -> Callable[[], Any] | None:
-    """torch.autograd.gradcheck, slow mode, of the same cost; None where PyTorch is not installed."""
-    try:
-        import torch
-        import torch.nn.functional as F
-    except ImportError:
-        return None
-    X, Y = torch.tensor(problem.X), torch.tensor(problem.Y)
-    thetas = [torch.tensor(Theta.copy(), requires_grad=True) for Theta in problem.network.unpack(theta)]
-
-    def cost(Theta1: Any, Theta2: Any) -> Any:
-        A = torch.sigmoid(X @ Theta1[:, 1:].T + Theta1[:, 0])
-        return F.binary_cross_entropy_with_logits(A @ Theta2[:, 1:].T + Theta2[:, 0], Y, reduction="sum") / problem.m
-
-    return lambda: torch.autograd.gradcheck(cost, tuple(thetas), raise_exception=False)

@@ -57,27 +57,11 @@ def _gradient_contest(problem: Problem, theta: np.ndarray) -> dict[str, float]:
     return medians({name: run for name, run in contestants.items() if run})
 
 
-def _beside_others(work: str) -> Iterator[Row]:
-    """The same beside one and two processes that never rest."""
-    problem, theta = _digits(Network((400, 25, 10)))
-    contestants = {"ours": partial(SOURCES["vectorized"], problem, theta), "jax": peers.jax_jitted(problem, theta)}
-    for count in (1, 2):
-        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-        try:
-            seconds = medians(contestants, least=20)
-        finally:
-            for process in busy:
-                process.kill()
-                process.wait()
-        yield Row(f"{work}, beside {count} busy", "jax", seconds, seconds["ours"] / seconds["jax"], 1.2)
-
-
 def gradients() -> Iterator[Row]:
     work = "one gradient, 400-25-10, m = 5000"
     seconds = _gradient_contest(*_digits(Network((400, 25, 10))))
     yield Row(work, "jax", seconds, seconds["ours"] / seconds["jax"], 0.7)
     yield Row(work, "bare products", seconds, seconds["ours"] / seconds["bare products"], 1.45)
-    yield from _beside_others(work)
     seconds = _gradient_contest(*_synthetic(Network((784, 300, 100, 10)), 5000))
     fastest = min((name for name in seconds if name not in ("ours", "bare products")), key=seconds.__getitem__)
     work = "one gradient, 784-300-100-10, m = 5000"
@@ -102,12 +86,11 @@ def differences() -> Iterator[Row]:
     from scipy.optimize import approx_fprime
 
     problem, theta = _digits(Network((400, 25, 10)), m=100)
-    contestants: dict[str, Callable[[], Any] | None] = {
+    contestants = {
         "scipy approx_fprime": lambda: approx_fprime(theta, lambda t: SOURCES["vectorized"](problem, t)[0]),
         "jax batched": peers.jax_batched_differences(problem, theta),
-        "torch gradcheck": peers.torch_gradcheck(problem, theta),
     }
-    slow = medians({name: run for name, run in contestants.items() if run}, seconds=0.0, least=1)
+    slow = medians(contestants, seconds=0.0, least=1)
     seconds = medians({"ours": lambda: SOURCES["finite-difference"](problem, theta)}) | slow
     fastest = min(slow, key=slow.__getitem__)
     work = "all 10,285 derivatives by differences, m = 100"
@@ -171,14 +154,14 @@ def training() -> Iterator[Row]:
     seconds = {"fmincg": whole - inside, "its evaluations": inside}
     yield Row("fmincg's own time, 50 line searches", "its evaluations", seconds, (whole - inside) / inside, 0.03)
     yield Row("evaluations to the cost after 50", "scipy CG needs about 102", {}, result.nfev, 85.0)
-    yield from _race(problem, theta, gradient, float(result.fun))
+    yield from _race(theta, gradient, float(result.fun))
 
 
 class _Reached(Exception):
     pass
 
 
-def _race(problem: Problem, theta: np.ndarray, gradient: Callable, goal: float) -> Iterator[Row]:
+def _race(theta: np.ndarray, gradient: Callable, goal: float) -> Iterator[Row]:
     from scipy.optimize import minimize
 
     counts: dict[str, int] = {}
@@ -213,28 +196,10 @@ def _race(problem: Problem, theta: np.ndarray, gradient: Callable, goal: float) 
     }
     seconds = medians(contestants, seconds=5.0, least=3)
     evaluations = ", ".join(f"{name} {count}" for name, count in counts.items())
-    sklearn = _sklearn(problem, goal)
-    seconds |= sklearn
     ratio = seconds["ours"] / seconds["scipy CG"]
     yield Row(f"training to that cost (evaluations: {evaluations})", "scipy CG", seconds, ratio, 1.0)
     ratio = seconds["ours"] / seconds["scipy L-BFGS-B"]
     yield Row("the same", "scipy L-BFGS-B, for information", seconds, ratio, np.inf)
-
-
-def _sklearn(problem: Problem, goal: float) -> dict[str, float]:
-    """Scikit-learn's own cost is halved and softmax, so it runs 50 of its iterations, for information."""
-    try:
-        from sklearn.neural_network import MLPClassifier
-    except ImportError:
-        return {}
-    import warnings
-
-    begin = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = MLPClassifier((25,), activation="logistic", solver="lbfgs", alpha=1.0, max_iter=50, random_state=0)
-        model.fit(problem.X, problem.Y.argmax(axis=1))
-    return {"scikit-learn lbfgs, 50 iterations": time.perf_counter() - begin}
 
 
 def start() -> Iterator[Row]:
