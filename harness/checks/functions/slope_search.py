@@ -250,6 +250,8 @@ class Search:
         factor = 1.0 if self._decides(seen, closer) or np.isfinite(closer.slopes).all() else 2.0
         if not (_is_same(closer, found) and self.reported.is_contradicted(closer, factor)):
             return None, seen
+        if self._is_right_on_average(seen.best, closer):
+            return None, seen
         middle = float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow
         middle = 2.0 ** np.floor(np.log2(middle))  # so that θ_i ± h is a number
         between = look(self.line, middle, self.noise)
@@ -266,6 +268,14 @@ class Search:
         if self.doubts_itself and _is_smooth(best) and (self._may_be_scatter(best, at) or self._is_mean(best, at)):
             return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
+
+    def _is_right_on_average(self, best: Found, closer: Found) -> bool:
+        """Whether a wider step shows the report, and excludes what a narrower one shows, by less than what matters.
+
+        Then the cost has a finer structure, as a table between whose entries it is linear.
+        """
+        is_small = self.reported.distance(closer) <= self.reported.meaningful * max(self.reported.size, closer.least)
+        return is_small and np.isfinite(best.error) and not _is_same(best, closer)
 
     def _may_be_scatter(self, found: Found, step: float) -> bool:
         """Whether differences at steps nearby scatter by as much as the contradiction: then noise was underestimated.

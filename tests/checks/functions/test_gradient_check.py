@@ -199,6 +199,8 @@ def dense_jumps(t):
     return float(np.sum(np.floor(heights / t[:, None]) * np.linspace(-1.0, 1.5, 40))), np.zeros(4)
 
 
+PLACES = np.linspace(-0.4, 0.4, 800_001)
+TABLE = PLACES, np.sin(PLACES)
 TIES, HALVES = [1.0, 1.0, 1.0, 2.0, 0.0], np.array([2.04, -2.56, 0.42, -0.57], np.float16)
 FLAT = {"1": 1.0, "not a float32": 0.1}
 FINE_WAVE = (lambda x: 1e-3 * math.sin(1e13 * x), lambda x: 1e10 * math.cos(1e13 * x))
@@ -334,6 +336,11 @@ CASES = {
     **{f"straight through, {w}": (quantised(w), [0.31, 0.72, -1.23, 5.2], "disagree") for w in (1.0, 0.25)},
     "straight through, by 5 bits": (quantised(1 / 31), [0.31, 0.72, -1.23, 5.2], "inconclusive"),
     **{f"jumps of its own, {w}": (times(0.0, quantised(w)), [0.31, 0.72, -1.23, 5.2], "agree") for w in (1.0, 1 / 15)},
+    "a table, linear between its entries": (
+        lambda t: (np.sum(np.interp(t, *TABLE)) + t @ t, np.cos(t) + 2.0 * t),
+        [0.33333, -0.27777],
+        "agree",
+    ),
     "rounded in part, nothing reported": (
         lambda t: (np.sum(np.round(np.sin(t), 6)) + t @ t, np.zeros(3)),
         [0.273, -0.460, -0.918],
