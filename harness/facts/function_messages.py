@@ -7,10 +7,12 @@ from harness.wording import counted
 
 
 def _undecided(fact: Fact) -> str:
-    """How many coordinates a reason concerns, and which."""
+    """How many coordinates a reason concerns, and which; or what else cannot be decided."""
     data = fact.data
-    total = f" of {data['total']}" if "total" in data else ""
-    return f"{data['undecided']}{total} coordinates cannot be decided: {_places(fact, data['undecided'])}"
+    if "undecided" not in data:
+        return f"{fact.where[0]} cannot be decided"
+    count = f"{data['undecided']} of {data['total']} coordinates" if "total" in data else counted(data["undecided"], "coordinate")
+    return f"{count} cannot be decided: {_places(fact, data['undecided'])}"
 
 
 def _places(fact: Fact, count: int) -> str:

@@ -65,11 +65,12 @@ def _kink(fact: Fact) -> str:
     slopes = f" (left derivative {left:.6g}, right derivative {right:.6g})" if left is not None else ""
     if fact.severity == Severity.NOTE:
         return f"As far as differences show, {fact.where[0]} is at a kink{slopes}."
-    undecided, total = fact.data["undecided"], fact.data.get("total")
-    return (
-        f"{undecided}{f' of {total}' if total else ''} coordinates cannot be decided: {_places(fact)}. "
-        f"As far as differences show, θ is at a kink{slopes}, where no single value is the derivative."
-    )
+    if "undecided" not in fact.data:
+        what = f"{fact.where[0]} cannot be decided"
+    else:
+        of = f" of {fact.data['total']}" if "total" in fact.data else ""
+        what = f"{fact.data['undecided']}{of} coordinates cannot be decided: {_places(fact)}"
+    return f"{what}. As far as differences show, θ is at a kink{slopes}, where no single value is the derivative."
 
 
 def _undecided(fact: Fact) -> str:

@@ -46,6 +46,9 @@ BELOW = 0.25
 ACROSS_KINKS = 3
 """So many random directions show whether the slopes at kinks that meet belong together."""
 
+AT_ONCE = (2.0**-36, 2.0**-32)
+"""Steps between which a cost that is continuous changes by more than half of what it changes from θ."""
+
 CALLS_OF_LINE = 4.0
 """Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
 
@@ -74,6 +77,7 @@ class Differences:
         for number, block in enumerate(layout.blocks):
             self._blocks[block.indices] = number
         self._contradicted, self._is_clear = Counter[int](), np.zeros(layout.size, bool)
+        self._own_noise = np.full(layout.size, np.inf)  # of lines that are much quieter than all of θ
         noise = near.noise_at_theta
         self._is_quiet = noise.near <= NOISIER * noise.relative * near.ordinary
 
@@ -160,6 +164,19 @@ class Differences:
         if reported.is_contradicted(found):
             found = self._look_closely(replace(search, noise=self.near.noise), indices, closer=False)
         return self._group(indices, moves, reported, found)
+
+    def jumps_together(self) -> bool:
+        """Whether the cost jumps at θ in a random direction, and not in any coordinate, as x y / (x² + y²) does at 0.
+
+        There it has partial derivatives, and is not continuous.
+        """
+        noise = float(self._own_noise.sum())
+        if not noise < QUIETER * self.near.noise_at_theta.near:
+            return False
+        indices = np.arange(self.layout.size)
+        line = self.probes.line(indices, _random_direction(indices) * self._units)
+        jumps = [[abs(line(side * at) - line(0.0)) for at in AT_ONCE] for side in (1.0, -1.0)]
+        return all(noise < QUIETER * far and near > 0.5 * far for near, far in jumps)
 
     @np.errstate(all="ignore")
     def across_kinks(self, indices: np.ndarray) -> Iterator[Group]:
@@ -249,6 +266,7 @@ class Differences:
         noise = noise_along(search.line, self._precise_line(np.array([i])), size, self.near.noise, self.probes.unit)
         if not noise.at(self.steps[0]) < QUIETER * self.near.noise.at(self.steps[0]):
             return search, found, seen
+        self._own_noise[i] = noise.near
         search = replace(search, noise=noise)
         return search, *search.settle()
 

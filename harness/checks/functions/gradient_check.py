@@ -58,6 +58,9 @@ FEWEST_GROUPS = 50.0
 MUCH_SMALLER = 1e-3
 """For a diagnosis, coordinates that are right have to be known to this share of the errors of others."""
 
+ALL_TOGETHER = "The derivative along a random direction"
+"""What is undecided where every coordinate by itself is decided."""
+
 METHODS = ("differences", "taylor")
 
 LOST_DIGITS = 1e-6
@@ -200,15 +203,16 @@ def _difference_all(case: GradientCase, differences: Differences) -> tuple[Diffe
     pair = _compare_quickly(case, seen)
     if pair.disagrees:
         return replace(seen, found=_sharpen(differences, seen, pair)), ()
+    doubts = (doubt(Kind.ROUGH_COST, ALL_TOGETHER, visible=None),) if differences.jumps_together() else ()
     if together is None or not (together.is_wrong or together.found.obstacle == KINK):
-        return seen, ()
+        return seen, doubts
     seen = _difference_each(case, differences, closely=True)
     pair = _compare_quickly(case, seen)
     if pair.disagrees or not pair.decided[together.indices].all():
         return seen, ()
     if seen.adds_up_to(together):
         return replace(seen, groups=(*seen.groups, together)), ()
-    return seen, (doubt(Kind.KINK, "a random direction", undecided=1, total=1, left=None, right=None),)
+    return seen, (doubt(Kind.KINK, ALL_TOGETHER, left=None, right=None),)
 
 
 @np.errstate(invalid="ignore")

@@ -1,5 +1,6 @@
 """Whether a user's function returns the same at the same θ, and another gradient where the cost has another slope."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ SUSPECT = 1e-3
 
 SCALES, FARTHER = (1.0, 2.0**-4, 2.0**-8), 4.0
 """Moves that are tried, in steps; and how much longer the second move is, on which a defect has to grow as expected."""
+
+SWAPPED = (1, 8)
+"""How far two coordinates are apart that are swapped."""
 
 WIDTH = 2.0**-5
 """Half the width of a difference at the end of a move, as a share of the move."""
@@ -129,7 +133,47 @@ def find_cached_gradient(
             if _drifts(near, source, reported, unit, move):
                 is_same = np.array_equal(source(near.probes.theta + move), reported.gradient)
                 return (_cached(reported.gradient, is_same=is_same),)
+    is_constant = all(np.array_equal(moved.gradient, reported.gradient) for moved in elsewhere)
+    if not is_constant and _is_kept_for_a_number(near, source, reported, unit):
+        return (_cached(reported.gradient, is_same=True),)
     return ()
+
+
+def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, unit: float) -> bool:
+    """Whether a gradient is the same where a number that all of θ determines is, and the slope of the cost is not.
+
+    The difference that shows that has to show the slope at θ.
+    """
+    theta = near.probes.theta
+    step = step_away(near.probes) - theta
+
+    def misses_slope(at: np.ndarray) -> bool:
+        slope, _, bound = _defects(near, source, reported, unit, at, step)
+        return abs(slope) > FAR_ABOVE * bound
+
+    for elsewhere in _where_numbers_are_kept(theta):
+        if near.probes.budget.is_spent:
+            return False
+        if np.array_equal(source(elsewhere), reported.gradient) and misses_slope(elsewhere):
+            return not misses_slope(theta)
+    return False
+
+
+def _where_numbers_are_kept(theta: np.ndarray) -> Iterator[np.ndarray]:
+    """θ with two coordinates swapped, whose sums, products and norms are the same to the last bit, and with a sign less.
+
+    NumPy adds up eight sums, of every eighth number, so that neighbours of eight or less are added in either order.
+    """
+    for apart in SWAPPED:
+        differ = np.flatnonzero(theta[apart:] != theta[:-apart])
+        if differ.size:
+            swapped, pair = theta.copy(), [differ[0], differ[0] + apart]
+            swapped[pair] = swapped[pair[::-1]]
+            yield swapped
+    for i in np.flatnonzero(theta)[:1]:
+        mirrored = theta.copy()
+        mirrored[i] = -mirrored[i]
+        yield mirrored
 
 
 def _cached(gradient: np.ndarray, *, is_same: bool) -> Fact:
@@ -153,7 +197,7 @@ def _drifts(near: CostNear, source: Gradient, reported: Answer, unit: float, mov
     """
     defects = []
     for times in (1.0, FARTHER):
-        slope, change, bound = _defects(near, source, reported, unit, times * move)
+        slope, change, bound = _defects(near, source, reported, unit, near.probes.theta + times * move, times * move)
         if not (abs(slope) > FAR_ABOVE * bound and abs(change - 0.5 * slope) <= 0.5 * ALIKE * abs(slope)):
             return False
         defects.append(slope)
@@ -162,7 +206,7 @@ def _drifts(near: CostNear, source: Gradient, reported: Answer, unit: float, mov
 
 @np.errstate(all="ignore")
 def _defects(
-    near: CostNear, source: Gradient, reported: Answer, unit: float, move: np.ndarray
+    near: CostNear, source: Gradient, reported: Answer, unit: float, elsewhere: np.ndarray, move: np.ndarray
 ) -> tuple[float, float, float]:
     """By how much a gradient misses the slope along a move, at its end, and the change of the cost; the first's bound.
 
@@ -170,7 +214,6 @@ def _defects(
     """
     probes = near.probes
     source(probes.theta)  # so that what is kept of the last call alone is kept of θ
-    elsewhere = probes.theta + move
     gradient = source(elsewhere)
     costs = np.array([probes.cost(elsewhere + k * WIDTH * move) for k in range(-2, 3)])
     wide, narrow = (costs[4] - costs[0]) / (4.0 * WIDTH), (costs[3] - costs[1]) / (2.0 * WIDTH)

@@ -130,7 +130,7 @@ def test_entries_of_a_group_move_about_as_far_as_one_alone_and_in_either_directi
 
 
 @pytest.mark.parametrize(
-    ("size", "calls"), [(1, 45), (2, 45), (6, 50), (30, 3.5 * 30), (300, 3 * 300), (1000, 2.2 * 1000)]
+    ("size", "calls"), [(1, 45), (2, 45), (6, 52), (30, 3.5 * 30), (300, 3 * 300), (1000, 2.2 * 1000)]
 )
 def test_where_the_cost_is_smooth_two_calls_a_parameter_are_enough(size, calls):
     cost, cost_points = counted(lambda t: float(np.sum(np.log1p(t**2))))

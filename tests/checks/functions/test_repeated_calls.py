@@ -123,6 +123,10 @@ BROKEN_RULES = {
     "hidden units of the first call": (of_first_hidden_layer(), Kind.CACHED_GRADIENT, {}),
     "keyed by the first of θ": (keyed(lambda t: t[0]), Kind.CACHED_GRADIENT, {"is_same": True}),
     "keyed by the last of θ": (keyed(lambda t: t[-1]), Kind.CACHED_GRADIENT, {"is_same": True}),
+    "keyed by the sum": (keyed(np.sum), Kind.CACHED_GRADIENT, {"is_same": True}),
+    "keyed by the norm": (keyed(np.linalg.norm), Kind.CACHED_GRADIENT, {"is_same": True}),
+    "keyed by the square": (keyed(lambda t: round(t @ t, 9)), Kind.CACHED_GRADIENT, {"is_same": True}),
+    "keyed by the product": (keyed(np.prod), Kind.CACHED_GRADIENT, {"is_same": True}),
     "in place": (mutating, Kind.ARGUMENT_CHANGED, {"argument": "theta"}),
 }
 
@@ -140,6 +144,14 @@ def test_a_broken_rule_is_the_only_reason(fun, kind, data):
 def test_a_cache_keyed_by_one_block_is_named(block):
     fun = keyed(lambda t: t[block].tobytes(), product_of_blocks)
     report = check_gradient(fun, {"w": THETA, "b": np.array(0.4)})
+    assert (report.verdict, kinds_of(report.reasons)) == ("disagree", (Kind.CACHED_GRADIENT,))
+
+
+@pytest.mark.parametrize("size", [2, 8, 13, 16, 40, 300])
+@pytest.mark.parametrize("key", [np.sum, np.linalg.norm, sum, np.mean, lambda t: hash(tuple(sorted(t)))])
+def test_a_cache_keyed_by_a_number_of_all_is_found(key, size):
+    fun = keyed(key, lambda t: (np.sum(np.exp(t)), np.exp(t)))
+    report = check_gradient(fun, np.random.default_rng(size).standard_normal(size))
     assert (report.verdict, kinds_of(report.reasons)) == ("disagree", (Kind.CACHED_GRADIENT,))
 
 
@@ -204,6 +216,8 @@ CONSTANT = {
 MOVING = {
     "cached with its θ": keyed(lambda t: t.tobytes()),
     "steep": lambda t: (np.sum(np.sin(1e4 * t)), 1e4 * np.cos(1e4 * t)),
+    "steeper than its step": lambda t: (np.sum(np.tanh(1e6 * t)), 1e6 / np.cosh(np.clip(1e6 * t, -300, 300)) ** 2),
+    "many waves a step": lambda t: (np.sum(np.sin(3e6 * t)), 3e6 * np.cos(3e6 * t)),
     "bent within a step": lambda t: (
         np.sum(np.abs(t - THETA - 1e-3) ** 1.5),
         1.5 * np.sqrt(np.abs(d := t - THETA - 1e-3)) * np.sign(d),
