@@ -11,7 +11,11 @@ def _undecided(fact: Fact) -> str:
     data = fact.data
     if "undecided" not in data:
         return f"{fact.where[0]} cannot be decided"
-    count = f"{data['undecided']} of {data['total']} coordinates" if "total" in data else counted(data["undecided"], "coordinate")
+    count = (
+        f"{data['undecided']} of {data['total']} coordinates"
+        if "total" in data
+        else counted(data["undecided"], "coordinate")
+    )
     return f"{count} cannot be decided: {_places(fact, data['undecided'])}"
 
 
@@ -55,6 +59,8 @@ def _stale(fact: Fact) -> str:
 
 
 def _domain_edge(fact: Fact) -> str:
+    if fact.data["overflows"]:
+        return f"{_undecided(fact)}. The cost overflows near θ ({_visible(fact)})."
     return (
         f"{_undecided(fact)}. θ is at the edge of the domain: nearby, the cost is not finite or fun raises "
         f"({_visible(fact)})."
@@ -122,7 +128,7 @@ ROWS: dict[Kind, Row] = {
     Kind.DOMAIN_EDGE: Row(
         _domain_edge,
         meaning="Points on one side of θ lie outside the domain, so that no central difference exists.",
-        cause="θ is on or next to a bound, such as 0 for a logarithm.",
+        cause="θ is on or next to a bound, such as 0 for a logarithm. Or the cost is nearly too large for its type.",
         example=checked("np.sum(t * np.log(t)), np.log(t) + 1", "np.array([1e-12, 0.5])"),
         advice="Check at a θ farther inside.",
     ),

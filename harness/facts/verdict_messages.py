@@ -98,7 +98,8 @@ def _one_family(fact: Fact) -> str:
 
 
 def _few_undecided(fact: Fact) -> str:
-    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {_places(fact)}."
+    why = f" ({', '.join(fact.data['why'])})" if fact.data["why"] else ""
+    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {_places(fact)}{why}."
 
 
 def _accuracy(fact: Fact) -> str:
@@ -230,7 +231,7 @@ ROWS = {
     ),
     Kind.FEW_UNDECIDED: Row(
         _few_undecided,
-        meaning="The verdict rests on all other coordinates.",
+        meaning="The verdict rests on all other coordinates. The kinds of facts that hide these are in parentheses.",
         cause="A unit sits on a kink, or a derivative is as small as its rounding error.",
         example="# A ReLU network of many units, one of which is at 0.",
         advice="Nothing, or check at another θ to have them decided, too.",

@@ -215,7 +215,7 @@ def compare(
             or _confirmed(cost_difference, [oracle.cost_error for oracle in oracles], meaningless * cost_scale)
         ),
         at_odds=at_odds,
-        decided=at_odds | (error <= meaningless * scale) | confirmed,
+        decided=at_odds | (np.isfinite(error) & (error <= meaningless * scale)) | confirmed,
         applies=a.applies & b.applies,
         difference=difference,
         allowed=allowed,

@@ -61,7 +61,8 @@ def judge(
     is_doubtful = bool(doubts) or any(fact.severity == Severity.DOUBT for fact in facts)
     if not is_doubtful and len(evidence.undecided):
         few = evidence.undecided
-        facts.append(note(Kind.FEW_UNDECIDED, *subject.places(few)[:PLACES_KEPT], undecided=len(few)))
+        why = dict.fromkeys(str(fact.kind) for fact in subject.why_undecided(few) if fact.kind != Kind.UNDECIDED)
+        facts.append(note(Kind.FEW_UNDECIDED, *subject.places(few)[:PLACES_KEPT], undecided=len(few), why=list(why)))
     outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.broken_rules)
     return Report(
         verdict="disagree" if is_wrong else "inconclusive" if is_doubtful else "agree",

@@ -325,7 +325,7 @@ def test_one_number_that_is_not_finite_is_never_agreed_upon(broken):
 
 
 def test_the_few_that_are_undecided_are_named_beside_the_verdict():
-    few = note(Kind.FEW_UNDECIDED, "x[0]", "x[1]", undecided=2)
+    few = note(Kind.FEW_UNDECIDED, "x[0]", "x[1]", undecided=2, why=[])
     assert verdict_on(answer("a", error=undecided(2)), answer("b")).notes == (few,)
     assert verdict_on(answer("a"), answer("b")).notes == ()
 

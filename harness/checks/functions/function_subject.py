@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.checks.functions.error_patterns import explain
-from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, Found
+from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, ROUGH, Found
 from harness.checks.functions.parameters import Layout
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -21,6 +21,9 @@ LARGE = 1e3
 
 ROUNDINGS_OF_COST = 4.0 * NOISE_ROUNDINGS
 """Noise of at most so many roundings of the cost is rounding, and no noise of its own."""
+
+NEARLY_TOO_LARGE = 2.0**-64
+"""A cost above this share of the largest number overflows nearby, or its derivative does."""
 
 PLACES_SHOWN = 3
 
@@ -74,8 +77,9 @@ class FunctionGradient(Subject):
         found = {i: self.found.get(i, Found(obstacle=NOISE)) for i in coordinates[self.examined[coordinates]].tolist()}
         by_reason: dict[str, list[int]] = {}
         for i, each in found.items():
+            obstacle = EDGE if each.obstacle == ROUGH and self._is_nearly_too_large() else each.obstacle
             hidden_by_rounding = self.reported.error[i] > each.error
-            by_reason.setdefault(ROUNDING if hidden_by_rounding else each.obstacle, []).append(i)
+            by_reason.setdefault(ROUNDING if hidden_by_rounding else obstacle, []).append(i)
         reasons = sorted(by_reason, key=lambda reason: reason != ROUNDING)
         return tuple(self._hidden(reason, by_reason[reason], found) for reason in reasons)
 
@@ -87,6 +91,8 @@ class FunctionGradient(Subject):
             return doubt(Kind.GRADIENT_ROUNDING, *places, undecided=len(coordinates), visible=least)
         least = max(found[i].error for i in coordinates)
         data: dict[str, Any] = {"undecided": len(coordinates), "visible": least if np.isfinite(least) else None}
+        if reason == EDGE:
+            data["overflows"] = self._is_nearly_too_large()
         if reason == KINK:
             data |= _slopes(found[coordinates[0]])
         if reason == NOISE:
@@ -95,6 +101,9 @@ class FunctionGradient(Subject):
             is_flat = all(each.derivative == 0.0 for each in alone)
             data |= {"cost": self.reported.cost + 0.0, "is_large": is_large, "is_flat": is_flat}  # no negative zero
         return doubt(KINDS.get(reason, Kind.ROUGH_COST), *places, **data)
+
+    def _is_nearly_too_large(self) -> bool:
+        return abs(self.reported.cost) > NEARLY_TOO_LARGE * float(np.finfo(self.reported.precision).max)
 
     def _is_lost_in_the_cost(self) -> bool:
         """Whether the cost is so large that its own rounding hides the derivatives."""

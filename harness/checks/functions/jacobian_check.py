@@ -170,7 +170,7 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
         return alone if alone.verdict == whole.verdict and not unknown else whole
     rows = [f"{function.name}[{k}, :]" for k in left[:PLACES_KEPT]]
     if share >= CONCLUSIVE_SHARE:
-        few = [note(Kind.FEW_UNDECIDED, *rows, undecided=len(left))] if share < 1.0 else []
+        few = [note(Kind.FEW_UNDECIDED, *rows, undecided=len(left), why=[])] if share < 1.0 else []
         return replace(whole, decided_share=min(share, whole.decided_share)).with_facts(*few)
     many = [doubt(Kind.UNDECIDED, *rows, undecided=len(left), total=function.size, sources=[])] if unknown else []
     return replace(alone, verdict="inconclusive").with_facts(*many)

@@ -160,7 +160,7 @@ def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, un
 
 
 def _where_numbers_are_kept(theta: np.ndarray) -> Iterator[np.ndarray]:
-    """θ with two coordinates swapped, whose sums, products and norms are the same to the last bit, and with a sign less.
+    """θ with two coordinates swapped, whose sums, products and norms are the same to the last bit; and with another sign.
 
     NumPy adds up eight sums, of every eighth number, so that neighbours of eight or less are added in either order.
     """

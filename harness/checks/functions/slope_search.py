@@ -208,7 +208,7 @@ class Search:
         """Whether an error bound is small compared with the derivatives of the block."""
         size = max(self.reported.size, size_of([seen.found]))
         room = self.reported.meaningful * size - self.reported.error
-        return found.error <= max(room, 0.1 * self.reported.error)
+        return np.isfinite(found.error) and found.error <= max(room, 0.1 * self.reported.error)
 
     def _is_explained(self, found: Found) -> bool:
         """Whether noise explains the distance from what is reported, or is most of the error at any narrower step."""

@@ -309,6 +309,24 @@ CASES = {
     "a wall of 1e300": (times(1.001, wall), [1.0 - 1e-3, 0.5], "disagree"),
     "errors raised nearby": (lambda t: (log_of(t), 1.0 / t), [1e-3, 0.5], "agree", Kind.RAISED_NEARBY),
     "errors raised nearby, wrong": (lambda t: (log_of(t), 1.001 / t), [1e-3, 0.5], "disagree", Kind.RAISED_NEARBY),
+    "nearly too large": (lambda t: (np.sum(np.exp(t)), np.exp(t)), [709.5], "inconclusive", Kind.DOMAIN_EDGE),
+    **{
+        f"nearly too large, times {factor}": (
+            lambda t, k=factor: (1e307 * np.sum(np.sin(t)), k * 1e307 * np.cos(t)),
+            THETA,
+            v,
+        )
+        for factor, v in ((1.0, "agree"), (1.01, "disagree"))
+    },
+    **{
+        f"a derivative that is too large for a step, times {factor}": (
+            lambda t, k=factor: (np.sum(t**4), k * 4.0 * t**3),
+            [1.1e77],
+            "inconclusive",
+            Kind.DOMAIN_EDGE,
+        )
+        for factor in (1.0, 1.01)
+    },
     "a cost that is not finite": (lambda t: (np.inf, t), [1.0, 2.0], "inconclusive", Kind.COST_NOT_FINITE),
     # scales far below 1
     "nanofarads": (circuit, {"C": 2e-9, "R": 1e3}, "agree"),
@@ -401,6 +419,9 @@ def test_a_reason_names_its_coordinates_and_numbers():
     )
     (noise,) = check_gradient(beside(1e13), THETA).reasons
     assert noise.data["is_large"]
+    at_one_kink = np.where(np.arange(100) == 7, 0.0, np.linspace(1.0, 2.0, 100))
+    (few,) = check_gradient(absolute, at_one_kink).notes
+    assert (few.kind, few.where, few.data["why"]) == (Kind.FEW_UNDECIDED, ("theta[7]",), ["kink"])
     (noise,) = check_gradient(CASES["roots"][0], np.array([0.0, 1.0])).reasons
     assert not noise.data["is_large"], "subtracting a constant is no advice there"
     beside_kinks = np.where(np.arange(1500) % 30, np.linspace(1.0, 2.0, 1500), 0.0)
