@@ -142,7 +142,7 @@ def find_cached_gradient(
 def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, unit: float) -> bool:
     """Whether a gradient is the same where a number that all of θ determines is, and the slope of the cost is not.
 
-    The difference that shows that has to show the slope at θ.
+    A difference as wide has to show the slope at θ, and that beside such a place: a right formula may be even.
     """
     theta = near.probes.theta
     step = step_away(near.probes) - theta
@@ -155,12 +155,12 @@ def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, un
         if near.probes.budget.is_spent:
             return False
         if np.array_equal(source(elsewhere), reported.gradient) and misses_slope(elsewhere):
-            return not misses_slope(theta)
+            return not misses_slope(theta) and not misses_slope(elsewhere + 2.0 * step)
     return False
 
 
 def _where_numbers_are_kept(theta: np.ndarray) -> Iterator[np.ndarray]:
-    """θ with two coordinates swapped, whose sums, products and norms are the same to the last bit; and with another sign.
+    """θ with two coordinates swapped, whose sums and norms are the same to the last bit, and with another sign.
 
     NumPy adds up eight sums, of every eighth number, so that neighbours of eight or less are added in either order.
     """

@@ -243,5 +243,6 @@ def like_in_extended(model: Any, values: np.ndarray) -> Any:
     """`values` in NumPy's longest type, as an array or a number as `model` is; no other library has that type."""
     if not isinstance(model, (np.ndarray, np.generic, float, int, list, tuple)):
         raise TypeError(f"{type(model).__name__} has no extended precision")
-    made = values.astype(np.longdouble)
+    made = np.zeros_like(values, dtype=np.longdouble)  # whose padding is zero: a cache may be keyed by all bytes
+    made[...] = values
     return made if np.ndim(model) or isinstance(model, np.ndarray) else made[()]
