@@ -67,7 +67,6 @@ class Differences:
 
     def __init__(self, layout: Layout, near: CostNear, reported: Answer):
         self.layout, self.reported, self.near, self.probes = layout, reported, near, near.probes
-        self.steps = self.probes.steps
         is_float64 = self.probes.unit <= UNIT_ROUNDOFF["float64"]
         self._meaningful = max(MEANINGLESS["float64" if is_float64 else "float32"], reported.accuracy)
         self._sizes = layout.largest_in_block(reported.gradient)
@@ -159,7 +158,7 @@ class Differences:
         signs = np.where(self.reported.gradient[indices] < 0.0, -1.0, 1.0)
         moves = signs * np.abs(_random_direction(indices)) * self._units[indices]
         reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
-        search = Search(reported, line, self.near.noise_at_theta, self.steps)
+        search = Search(reported, line, self.near.noise_at_theta, self.probes.steps)
         found, _ = search.settle()
         if reported.is_contradicted(found):
             found = self._look_closely(replace(search, noise=self.near.noise), indices, closer=False)
@@ -187,7 +186,7 @@ class Differences:
             if not self.probes.budget.is_spent:
                 moves = unit * direction
                 reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
-                search = Search(reported, line, self.near.noise, self.steps)
+                search = Search(reported, line, self.near.noise, self.probes.steps)
                 yield self._group(indices, moves, reported, self._look_closely(search, indices, closer=False))
 
     # -- one line ------------------------------------------------------------------------------------------------------
@@ -199,11 +198,11 @@ class Differences:
         line = self.probes.line(indices, moves)
         found = None
         if self._is_quiet and not closely:
-            found = Search(reported, line, self.near.noise_at_theta, self.steps).glance(self.probes.glance)
+            found = Search(reported, line, self.near.noise_at_theta, self.probes.steps).glance(self.probes.glance)
             self._is_clear[indices] = found is not None
         if found is None:
             is_new = self._contradicted[block] < CONVINCING
-            search = Search(reported, line, self.near.noise, self.steps, doubts_itself=is_new)
+            search = Search(reported, line, self.near.noise, self.probes.steps, doubts_itself=is_new)
             found = self._look_closely(search, indices, closer=closer)
             is_flat = found.derivative == 0.0 and found.obstacle != KINK
             self._is_clear[indices] = is_flat and not reported.is_contradicted(found)
@@ -257,14 +256,14 @@ class Differences:
         Noise that rounding of the cost does not explain may be jumps in other coordinates.
         """
         rounded = self.near.noise.relative * abs(self.probes.base)
-        is_noise = self.near.noise.at(self.steps[0]) > NOISIER * rounded
+        is_noise = self.near.noise.at(self.probes.steps[0]) > NOISIER * rounded
         return is_noise and (is_contradicted or found.noise > MOSTLY_NOISE * found.error)
 
     def _with_own_noise(self, search: Search, found: Found, seen: Seen, i: int) -> tuple[Search, Found, Seen]:
         """The search with the noise of the line itself, if that is much smaller; else as it was."""
         size = float(abs(self.probes.theta[i]) / self._units[i]) or 1.0
         noise = noise_along(search.line, self._precise_line(np.array([i])), size, self.near.noise, self.probes.unit)
-        if not noise.at(self.steps[0]) < QUIETER * self.near.noise.at(self.steps[0]):
+        if not noise.at(self.probes.steps[0]) < QUIETER * self.near.noise.at(self.probes.steps[0]):
             return search, found, seen
         self._own_noise[i] = noise.near
         search = replace(search, noise=noise)
