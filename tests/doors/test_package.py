@@ -93,12 +93,13 @@ def test_the_command_line_answers_without_anything_heavy():
 
 def test_every_file_states_the_same_version():
     root = Path(__file__).parents[2]
-    for file in ("pyproject.toml", "CITATION.cff", "recipe/meta.yaml"):
+    for file in ("pyproject.toml", "CITATION.cff", "recipe/recipe.yaml"):
         assert re.search(r'version(?: =|:)? "?' + re.escape(harness.__version__), (root / file).read_text()), file
 
 
 def test_the_recipe_asks_for_what_the_package_does():
     root = Path(__file__).parents[2]
-    needed = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
-    recipe = (root / "recipe" / "meta.yaml").read_text().replace("matplotlib-base", "matplotlib").replace(" >=", ">=")
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    recipe = (root / "recipe" / "recipe.yaml").read_text().replace("matplotlib-base", "matplotlib").replace(" >=", ">=")
+    needed = [*project["dependencies"], f"harness = {project['scripts']['harness']}"]
     assert [each for each in needed if f"- {each}\n" not in recipe] == []
