@@ -14,8 +14,8 @@ from typing import Any
 SPACE, SPACE_A_CORE = 350 * 2**20, 64 * 2**20
 SPACE_WITH_JAX, SPACE_A_CORE_WITH_JAX = 3 * 2**29, 2**28
 
-AGAIN = 0.01
-"""Seconds until a signal that Python ignored is sent again."""
+AGAIN, STILL_THERE = 0.01, 5.0
+"""Seconds until a signal is sent again that Python ignored, or that has not ended the program."""
 
 received_terminations: list[int] = []
 """The SIGTERMs that this process has received."""
@@ -94,16 +94,18 @@ def behave_as_program() -> None:
 
 def _terminate(number: int, _: Any) -> None:
     received_terminations.append(number)
+    _send_again(number, STILL_THERE)  # some libraries swallow what is raised while they are imported
     raise Terminated
 
 
 def _interrupt_again(ignored: Any) -> None:
-    """Repeat an interrupt that Python ignored because it came in a destructor or a callback of the garbage collector.
-
-    It is sent as a signal, because `_thread.interrupt_main` does not wake a main thread that waits.
-    """
+    """Repeat an interrupt that Python ignored because it came in a destructor or a callback of the garbage collector."""
     if ignored.exc_type is not None and issubclass(ignored.exc_type, KeyboardInterrupt):
-        number = signal.SIGTERM if ignored.exc_type is Terminated else signal.SIGINT
-        threading.Timer(AGAIN, signal.pthread_kill, (threading.main_thread().ident, number)).start()
+        _send_again(signal.SIGTERM if ignored.exc_type is Terminated else signal.SIGINT, AGAIN)
     else:
         sys.__unraisablehook__(ignored)
+
+
+def _send_again(number: int, seconds: float) -> None:
+    # as a signal, because `_thread.interrupt_main` does not wake a main thread that waits
+    threading.Timer(seconds, signal.pthread_kill, (threading.main_thread().ident, number)).start()

@@ -99,12 +99,16 @@ def test_what_cannot_be_written_is_an_error_and_a_message_that_cannot_leaves_the
 
 
 @pytest.mark.more
-def test_sigterm_ends_it_with_143_and_no_half_of_a_file(tmp_path):
+@pytest.mark.parametrize("swallowed", [0, 1], ids=["at once", "after a library has swallowed it"])
+def test_sigterm_ends_it_with_143_and_no_half_of_a_file(swallowed, tmp_path):
     started = (
-        "import sys, time, harness.checks.networks.many_networks, harness.cli\n"
+        "import contextlib, sys, time, harness.checks.networks.many_networks, harness.cli\n"
         "def check(*_, **__):\n"
-        "    print('ready', file=sys.stderr, flush=True)\n"
+        f"    with contextlib.suppress(*[BaseException] * {swallowed}):\n"
+        "        print('ready', file=sys.stderr, flush=True)\n"
+        "        time.sleep(60)\n"
         "    time.sleep(60)\n"
+        "harness.cli.process_start.STILL_THERE = 0.1\n"
         "harness.checks.networks.many_networks.check_networks = check\n"
         "sys.argv = ['harness', 'check', '--sources', 'loop']\n"
         "harness.cli.main()\n"
