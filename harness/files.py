@@ -246,8 +246,9 @@ def file_to_fill(path: str | Path) -> Iterator[None]:
 def exclusive_lock(path: str | Path) -> Iterator[None]:
     """Lock a file or folder against other commands.
 
-    What is locked is an empty file in the folder, or beside the file, which may be replaced. It is removed afterwards.
-    If the process is killed, the system releases the lock, and the next lock removes the empty file.
+    What is locked is an empty file in the folder, or beside the file, which may be replaced. It is removed afterwards,
+    and so is a new file that stayed empty, as on a full disk. If the process is killed, the system releases the lock,
+    and the next lock removes the empty file.
 
     Raises
     ------
@@ -256,10 +257,12 @@ def exclusive_lock(path: str | Path) -> Iterator[None]:
     """
     place = Path(os.path.realpath(path))
     lock = place / _LOCK if place.is_dir() else place.with_name(f"{_LOCK}-{checksum(place.name.encode())}")
-    handle = _locked(lock, path)
+    handle, is_new = _locked(lock, path), not place.exists()
     try:
         yield
     finally:
+        if is_new and place.is_file() and not place.stat().st_size:
+            place.unlink()
         lock.unlink(missing_ok=True)
         os.close(handle)
 
@@ -274,8 +277,9 @@ def _locked(lock: Path, path: str | Path) -> int:
         try:
             if fcntl is not None:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if lock.exists() and os.path.samestat(lock.stat(), os.fstat(handle)):  # else its last holder has removed it
-                return handle
+            with suppress(FileNotFoundError):  # its last holder has removed it
+                if os.path.samestat(lock.stat(), os.fstat(handle)):
+                    return handle
         except BlockingIOError:
             os.close(handle)
             raise OSError(f"another command is writing to {path}; wait for it, or choose another place") from None

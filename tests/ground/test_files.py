@@ -199,6 +199,15 @@ def test_a_place_is_one_commands_and_nothing_is_left_of_the_lock(fill, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
+def test_a_new_file_that_stayed_empty_is_removed_and_an_old_one_is_not(tmp_path):
+    (tmp_path / "old").touch()
+    for name in ("old", "new"):
+        with suppress(OSError), exclusive_lock(tmp_path / name):
+            (tmp_path / name).touch()
+            fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
 @posix
 def test_a_lock_whose_holder_was_killed_is_taken_and_removed(tmp_path):
     program = (
