@@ -44,6 +44,7 @@ SUITE_OPTIONS = {ACTIVATION: "an Activation", SOURCE: "a gradient source"}
 
 _records = pytest.StashKey[list[dict[str, Any]]]()
 _running = pytest.StashKey[pytest.Item]()
+_written = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,7 +99,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"networks({', '.join(DRAWN_BY)}): which networks random_problem draws")
     try:
         _check_values(config)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise pytest.UsageError(str(error)) from error
 
 
@@ -112,8 +113,10 @@ def _check_values(config: pytest.Config) -> None:
         raise ValueError(f"--gradient-seed must be zero or more, not {given.gradient_seed}")
     if report is not None and report.suffix not in (".json", ".html"):
         raise ValueError(f"--gradient-report takes a file that ends in .json or .html, not {report}")
-    if report is not None and not report.parent.is_dir():
-        raise ValueError(f"--gradient-report {report}: there is no folder {report.parent}")
+    if report is not None and not find_obstacle():
+        from harness.files import require_place
+
+        require_place(report)
     if on_inconclusive not in ("fail", "warn", "pass"):
         raise ValueError(f"gradient_inconclusive must be fail, warn or pass, not {on_inconclusive!r}")
     activations, sources = _suite_option(config, ACTIVATION), _suite_option(config, SOURCE)
@@ -306,11 +309,23 @@ def _record(config: pytest.Config, report: Any, absence: str = "") -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Send a worker's records to the process that writes the summary. That fails if a source was never checked."""
-    records, output = session.config.stash[_records], getattr(session.config, "workeroutput", None)
+    """Send a worker's records to the process that writes the summary, or write the report of ``--gradient-report``.
+
+    The run fails if that cannot be written, or if a source was never checked.
+    """
+    config, records = session.config, session.config.stash[_records]
+    path, output = config.option.gradient_report, getattr(config, "workeroutput", None)
     if output is not None:
         output["gradient_records"] = records
-    elif session.exitstatus == pytest.ExitCode.OK and never_checked(records):
+        return
+    fails = bool(never_checked(records))
+    if records and path is not None:
+        try:
+            write_reports(path, records, shlex.join(["pytest", *config.invocation_params.args]))
+            config.stash[_written] = f"reports: {path}"
+        except OSError as error:
+            config.stash[_written], fails = f"FAILED: {error}", True
+    if fails and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -321,8 +336,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the number of verdicts, and write the report of ``--gradient-report``."""
-    records, path = config.stash[_records], config.option.gradient_report
+    """Print the number of verdicts, and where the report of ``--gradient-report`` is."""
+    records = config.stash[_records]
     if not records:
         return
     terminalreporter.section("gradients", sep="-")
@@ -330,6 +345,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.line(line)
     for test, absence in never_checked(records).items():
         terminalreporter.line(f"FAILED {test}: your source was never checked, since {absence}", red=True)
-    if path is not None:
-        write_reports(path, records, shlex.join(["pytest", *config.invocation_params.args]))
-        terminalreporter.line(f"reports: {path}")
+    if written := config.stash.get(_written, ""):
+        terminalreporter.line(written)

@@ -99,7 +99,7 @@ def _terminate(number: int, _: Any) -> None:
 
 
 def _interrupt_again(ignored: Any) -> None:
-    """Repeat an interrupt that Python ignored because it came in a destructor or a callback of the garbage collector."""
+    """Repeat an interrupt that Python ignored, because it came in a destructor or in the garbage collector."""
     if ignored.exc_type is not None and issubclass(ignored.exc_type, KeyboardInterrupt):
         _send_again(signal.SIGTERM if ignored.exc_type is Terminated else signal.SIGINT, AGAIN)
     else:

@@ -403,6 +403,17 @@ def test_functions_of_ones_own_and_their_report_as_html(project, run_pytest, pyt
     assert "test_project.py::test_wrong" in text
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a device that is always full")
+def test_a_report_that_cannot_be_written_fails_the_run_in_a_sentence(project, run_pytest, pytester):
+    project(RIGHT)
+    (pytester.path / "all.json").symlink_to("/dev/full")
+    result = run_pytest(*ONE, "--gradient-report", "all.json")
+    result.assert_outcomes(passed=1)
+    assert result.ret == FAILED
+    result.stdout.fnmatch_lines(["FAILED: cannot write all.json (No space left on device); choose another place"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
 INI = "[pytest]\ngradient_inconclusive = {}\n"
 
 
@@ -537,7 +548,7 @@ def test_options_are_in_the_help(run_pytest):
         (["--gradient-seed=-1"], "--gradient-seed must be zero or more, not -1"),
         (["--gradient-seed=x"], "'x'"),
         (["--gradient-report=report.txt"], "report.txt"),
-        (["--gradient-report=nowhere/report.json"], "there is no folder nowhere"),
+        (["--gradient-report=nowhere/report.json"], "cannot write nowhere/report.json (No such file or directory)"),
         (["--gradient-inconclusive=maybe"], "'maybe'"),
         (["--gradient-networks-like=layers=two"], "'layers=two' has no number where one is expected"),
         (["--gradient-networks-like=depth=2"], "takes layers, sizes, activations, outputs, l2, not 'depth'"),
