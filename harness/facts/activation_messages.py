@@ -20,6 +20,9 @@ EXACT = "is exact"
 
 OF_VECTORS = "check_jacobian and check_derivatives take functions of whole vectors, such as softmax"
 
+NO_KINK = 1e-6
+"""Relative: one-sided derivatives that differ by more are said to differ, though rounding may explain it."""
+
 STRETCHES = 4
 """So many stretches of z are written out in a message."""
 
@@ -40,6 +43,11 @@ def _junction(fact: Fact) -> str:
     if data["jumps"]:
         kind = "A kink" if data["declared"] else "An undeclared kink"
         return f"{kind} at {place}: the slope goes from {data['left']:.6g} to {data['right']:.6g}{_convention(fact)}."
+    if abs(data["right"] - data["left"]) > NO_KINK * max(1.0, abs(data["left"])):
+        return (
+            f"The slope at {place} goes from {data['left']:.6g} to {data['right']:.6g}, which rounding may "
+            f"explain{_convention(fact)}."
+        )
     apart = f" to within {abs(data['right'] - data['left']):.1g}" if data["left"] != data["right"] else ""
     return f"No kink at {place}: the slope is {data['left']:.6g} on both sides{apart}{_convention(fact)}."
 

@@ -29,7 +29,9 @@ from reference.measured import MeasuredSlope
 from reference.namespaces import NUMPY
 
 HALVINGS = 64  # of a grid interval: down to neighbouring floats, except at zero
-AROUND = 2.0**20  # distances as wide as a jump, over which a steep function, like a root at 0, changes as much
+AROUND, STEEP = 2.0**20, 16.0
+"""Over so many distances as wide as a jump, a steep function changes by so many jumps: a cube root by a hundred."""
+
 MOST = 200  # Junctions that are judged. A comparison of noise with noise may change its sign anywhere.
 
 JUMP = MEANINGLESS["float64"]
@@ -206,10 +208,10 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     low, high, at_low, at_high = (each[found] for each in (low, high, at_low, at_high))
     if not low.size:
         return []
-    # a function is steep, and does not jump, where it changes as much near by, on the side on which it is defined
+    # a function is steep, and does not jump, where it changes by much more near by, on a side on which it is defined
     reach = AROUND * (high - low)
-    nearby = np.fmin(np.abs(function(low - reach) - at_low), np.abs(function(high + reach) - at_high))
-    jumps = ~(nearby >= change[found])
+    nearby = np.fmax(np.abs(function(low - reach) - at_low), np.abs(function(high + reach) - at_high))
+    jumps = ~(nearby >= STEEP * change[found])
     return distinct([shortest(float(a), float(b)) for a, b in zip(low[jumps], high[jumps])])
 
 

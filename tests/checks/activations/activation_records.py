@@ -142,6 +142,12 @@ RIGHT = {
         lambda z, a: np.where(np.abs(z) < math.log(1e7 - 1.0), sigma(-z), 0.0),
         kinks=(-math.log(1e7 - 1.0), math.log(1e7 - 1.0)),
     ),
+    "z/2 that XLA flushes to zero, for JAX": formula(
+        lambda xp, z: xp.abs(2.0 * (z / 2.0 - xp.round(z / 1e9))), lambda z, a: np.sign(z), kinks=(0.0,)
+    ),
+    "a kink where floats are far apart": formula(
+        lambda xp, z: xp.maximum(z - 1e5, 0.0), lambda z, a: (z > 1e5) * 1.0, kinks=(1e5,)
+    ),
     "a root of a rounded a": formula(
         lambda xp, z: xp.sin(xp.clip(z, -0.5 * math.pi, 0.5 * math.pi)),
         lambda z, a: np.where(np.abs(z) <= 0.5 * math.pi, np.sqrt(1.0 - a * a), 0.0),

@@ -63,6 +63,8 @@ def test_a_steep_function_does_not_jump_and_a_step_on_it_does():
     for steepness in (1.0, 1e3, 1e6):
         assert find_jumps(lambda z, k=steepness: np.tanh(k * z), z, np.full_like(z, 1e-15)) == []
     assert find_jumps(np.sign, z, np.zeros_like(z)) == [0.0]
+    kinked = np.sort([*z, 1e5, 1e5 + 1e-6])  # the next float is 1.5e-11 away, and so is the value there
+    assert find_jumps(lambda z: np.maximum(z - 1e5, 0.0), kinked, np.zeros_like(kinked)) == []
     with np.errstate(invalid="ignore"):  # a vertical tangent, inside of the domain and at its end
         for function in (np.cbrt, lambda z: np.sqrt(z - 0.75), lambda z: np.sqrt(1.0 - z * z)):
             assert find_jumps(function, z, np.zeros_like(z)) == []

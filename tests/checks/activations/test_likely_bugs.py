@@ -76,6 +76,11 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         {"named": "2/5", "missing": None},
     ),
     "in float32": (tanh_to(lambda z, a: (1.0 - a * a).astype(np.float32).astype(float)), (Kind.FLOAT32_DIGITS,), {}),
+    "a constant beside two numbers": (
+        formula(lambda xp, z: xp.abs(z), lambda z, a: np.sign(z) + 1.0, kinks=(0.0,)),
+        (Kind.CONSTANT_ERROR,),
+        {"error": 1.0},
+    ),
     "random": (FAULTY["random"][0], (), {}),
     "a number far out": (tanh_to(lambda z, a: np.where(z > 1e5, 1e-3, 1.0 - a * a)), (), {}),
     "zero by zero": (
