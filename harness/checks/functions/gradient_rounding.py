@@ -24,8 +24,9 @@ FEW_ROUNDINGS = 64.0
 SMALL = 1e-30
 """How far a parameter of zero is moved instead."""
 
-NEIGHBOURS = 16
-"""Random directions in which the gradient is evaluated near a θ at which only its own value contradicts it."""
+NEIGHBOURS, NEIGHBOURS_EACH, MOST_NEIGHBOURS = 16, 8, 512
+"""Random directions in which the gradient is evaluated near a θ at which only its own value contradicts it: so many for
+each parameter. Of n that are equal, one is their median in every n-th direction."""
 
 RIGHT_NEARBY = 1e-4
 """How near such a gradient has to come to the slope of the cost, as a share of the slope."""
@@ -123,7 +124,8 @@ def gradients_nearby(near: CostNear, source: Gradient, unit: float, accuracy: fl
     """The gradients reported at random points near θ, as rows; none where one is not the slope of the cost there."""
     theta, probes = near.probes.theta, near.probes
     width = np.sqrt(unit) * np.maximum(np.abs(theta), 1.0)
-    moves = width * random_directions(NEIGHBOURS, theta.size, seed=1)
+    count = max(NEIGHBOURS, min(NEIGHBOURS_EACH * theta.size, MOST_NEIGHBOURS))
+    moves = width * random_directions(count, theta.size, seed=1)
     reported = np.array([source(theta + move) for move in moves])
     changes = [probes.cost(theta + 1.5 * m) - probes.cost(theta + 0.5 * m) for m in moves]
     off = np.abs(changes - np.sum(moves * reported, axis=1))

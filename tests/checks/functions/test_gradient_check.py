@@ -151,6 +151,16 @@ def median_wrong_at_ties(t):
     return cost, gradient + 4.0 * (t == 1.0)
 
 
+def in_shares(which, factor=1.0):
+    """One of the entries, whose slope all that are equal to it share, as PyTorch has it."""
+
+    def fun(t):
+        equal = t == which(t)
+        return which(t), factor * equal / np.sum(equal)
+
+    return fun
+
+
 def quartic_of_half(t, factor=1.0):
     assert t.dtype == np.float16, "it is never differenced in float64"
     return np.sum(t**4, dtype=np.float16), np.float16(factor) * 4 * t**3
@@ -295,6 +305,9 @@ CASES = {
     "median of ties": (median, TIES, "inconclusive", KINK),
     "median of ties, wrong": (median_wrong_at_ties, TIES, "disagree"),
     "median of ties, off elsewhere": (plus(np.array([0, 0, 0, 0.1, 0]), median), TIES, "disagree"),
+    # where many kinks meet, few points nearby show all slopes
+    "median of seven ties, a share each": (in_shares(np.median), np.ones(7), "inconclusive", KINK),
+    "median of seven ties, eight times the share": (in_shares(np.median, 8.0), np.ones(7), "disagree"),
     "median, wrong": (lambda t: median(t, 1.1), [0.4, -1.0, 2.0, 0.1, 3.0], "disagree"),
     "no ties": (lambda t: (t @ t, 2.0 * t + (t == 1.0)), [1.0, 0.5], "disagree", Kind.WRONG_AT_POINT),
     # at and near the end of the domain
