@@ -7,7 +7,7 @@ tolerances (`reference.traced.solver_tolerances`): what these change counts as a
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -20,7 +20,6 @@ from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.jax_settings import compiler_options, precisely
 from reference.traced.equations import (
     Equation,
-    bind,
     host,
     in_types,
     is_floating,
@@ -30,7 +29,7 @@ from reference.traced.equations import (
     lifted,
     unit_roundoff,
 )
-from reference.traced.program_replay import Applied, widely, widened
+from reference.traced.program_replay import Applied, bound, widely, widened
 from reference.traced.rule_origins import function_of
 from reference.traced.solver_tolerances import more_accurate
 
@@ -75,7 +74,7 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
 
 def _computed(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
     """The same, in the types in which it is computed."""
-    apply = _compiled(equation, "values", lambda: widely(equation) or partial(_bound, equation))
+    apply = _compiled(equation, "values", lambda: widely(equation) or bound(equation))
     try:
         with precisely(), raising_callbacks():
             try:
@@ -91,10 +90,6 @@ def _computed(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
 def _nothing_known(equation: Equation) -> list[Any]:
     """NaN for the floating results of an equation: the edge of its domain."""
     return [np.full(s, np.nan if kind(t) in ("f", "c") else 0, t) for s, t in zip(equation.shapes, equation.dtypes)]
-
-
-def _bound(equation: Equation, *operands: Any) -> list[Any]:
-    return bind(equation, operands)
 
 
 def _unit(array: Any) -> float:
@@ -229,7 +224,7 @@ def _at_stencil(
     count = int(np.prod(lead))
     flat = [_padded(x.reshape(count, *x.shape[len(lead) :])) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    key, one = "stencil", widely(equation) or partial(_bound, equation)
+    key, one = "stencil", widely(equation) or bound(equation)
     if finer:  # without its own jit, since JAX takes no compiler options for what is called from compiled code
         key, one = "finer stencil", inspect.unwrap(finer)
     apply = _compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=axes))
@@ -269,9 +264,9 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     values = own_types(equation, [x.value for x in operands])
     count, moving = directions(*operands), _changing(operands)
     if not count or not moving:
-        apply = _compiled(equation, "as it is", lambda: partial(_bound, equation))
+        apply = _compiled(equation, "as it is", lambda: bound(equation))
         return [constant(lifted(host(y))) for y in apply(*values)]
-    push = _compiled(equation, ("pushed", tuple(moving)), lambda: partial(_pushed, equation, moving))
+    push = _compiled(equation, ("pushed", tuple(moving)), lambda: _Pushed(bound(equation), tuple(moving)))
     tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
     outputs, changes = push(values, tangents)
     if changes is None:
@@ -293,23 +288,29 @@ def _reason_not_linear(equation: Equation) -> str:
     )
 
 
-def _pushed(
-    equation: Equation, moving: Sequence[int], values: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[list[Any], list[Any] | None]:
-    """Outputs and their JVPs along tangents of some operands; None for these where the rule is not linear."""
+@dataclass(frozen=True)
+class _Pushed:
+    """An equation's outputs and their JVPs along tangents of some operands; no JVPs where its rule is not linear.
 
-    def apply(*changing: Any) -> list[Any]:
-        full = dict(enumerate(values)) | dict(zip(moving, changing))
-        return bind(equation, list(full.values()))
+    It equals that of an equation alike.
+    """
 
-    primals = [values[i] for i in moving]
-    try:
-        return apply(*primals), jax.vmap(lambda *t: jax.jvp(apply, tuple(primals), t)[1])(*tangents)
-    except TypeError:  # a custom_vjp has no forward mode: transpose its reverse mode instead
-        outputs, pull_back = jax.vjp(apply, *primals)
-        zero = [np.zeros(np.shape(y), y.dtype) for y in outputs]
+    bound: Applied
+    moving: tuple[int, ...]
+
+    def __call__(self, values: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any] | None]:
+        def apply(*changing: Any) -> list[Any]:
+            full = dict(enumerate(values)) | dict(zip(self.moving, changing))
+            return self.bound(*full.values())
+
+        primals = [values[i] for i in self.moving]
         try:
-            transpose = jax.linear_transpose(lambda *w: pull_back(list(w)), *zero)
-            return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
-        except Exception:  # noqa: BLE001  each primitive that is not linear refuses in its own way
-            return outputs, None
+            return apply(*primals), jax.vmap(lambda *t: jax.jvp(apply, tuple(primals), t)[1])(*tangents)
+        except TypeError:  # a custom_vjp has no forward mode: transpose its reverse mode instead
+            outputs, pull_back = jax.vjp(apply, *primals)
+            zero = [np.zeros(np.shape(y), y.dtype) for y in outputs]
+            try:
+                transpose = jax.linear_transpose(lambda *w: pull_back(list(w)), *zero)
+                return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
+            except Exception:  # noqa: BLE001  each primitive that is not linear refuses in its own way
+                return outputs, None

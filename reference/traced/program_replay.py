@@ -1,7 +1,7 @@
 """A program run by JAX once more: with primals in the place of custom rules, or in float64 whatever its types are."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,28 @@ Applied = Callable[..., list[Any]]
 
 Inlined = Callable[[Equation], bool]
 """Which custom rules to replace by their primals."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What JAX computes for an equation. It equals that for an equation alike, so that JAX compiles both at once."""
+
+    signature: Hashable
+    equation: Equation = field(compare=False)
+
+    def __call__(self, *operands: Any) -> list[Any]:
+        return bind(self.equation, operands)
+
+
+def bound(equation: Equation) -> Bound:
+    """What JAX computes for an equation, alike by its primitive, its parameters and its context."""
+    raw = equation.raw
+    signature = raw.primitive, raw.ctx, tuple((raw.params if equation.programs else equation.params).items())
+    try:
+        hash(signature)
+    except TypeError:  # of an array among the parameters
+        return Bound(equation, equation)
+    return Bound(signature, equation)
 
 
 def replayed(program: Program, inlined: Inlined, *values: Any) -> list[Any]:
@@ -67,8 +89,7 @@ def _applied_widely(equation: Equation) -> Applied | None:
     elif equation.programs:
         apply = None
     else:
-        wide = replace(equation, params=_widened_params(equation))
-        apply = lambda *operands: bind(wide, operands)  # noqa: E731
+        apply = bound(replace(equation, params=_widened_params(equation)))
     return apply if apply and _is_in_float64(apply, equation) else None
 
 

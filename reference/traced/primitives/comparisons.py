@@ -75,8 +75,11 @@ def _connective(name: str, ufunc: np.ufunc) -> Primitive:
     return Primitive(name, of_one_rank(rule), bound, EXACT)
 
 
-def _shift_left(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-    return constant(np.asarray(np.left_shift(x.value, y.value)))
+def _shift(name: str, ufunc: np.ufunc) -> Primitive:
+    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        return constant(np.asarray(ufunc(x.value, y.value)))
+
+    return Primitive(name, rule)
 
 
 # -- the larger of two ------------------------------------------------------------------------------------------------
@@ -299,7 +302,8 @@ PRIMITIVES: tuple[Primitive, ...] = (
     _connective("or", np.bitwise_or),
     _connective("xor", np.bitwise_xor),
     _connective("not", np.invert),
-    Primitive("shift_left", _shift_left),
+    _shift("shift_left", np.left_shift),
+    _shift("shift_right_arithmetic", np.right_shift),
     Primitive("max", MAXIMUM, MAXIMUM_BOUND, EXACT, GREATER),
     Primitive("min", MINIMUM, MINIMUM_BOUND, EXACT, GREATER),
     Primitive("clamp", of_one_rank(_clamp), _bound_of_clamp, EXACT, Choice(_find_clamped, is_continuous=True)),

@@ -17,7 +17,7 @@ from harness.checks.traced import culprits, derivative_check
 from harness.checks.traced.jax_modes import Mode
 from harness.facts.kinds import Kind
 from reference.jax_settings import compiler_options
-from reference.traced import primitive_differences
+from reference.traced import program_replay
 from reference.traced.equations import Equation, bind
 from reference.traced.traced_function import UNFUSED, Traced, options_for
 
@@ -138,7 +138,7 @@ def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes
     """A sampler's loops are another program each time that JAX runs them eagerly."""
     traced = []
     note = lambda equation, values: traced.append(equation) or bind(equation, values)  # noqa: E731
-    monkeypatch.setattr(primitive_differences, "bind", note)
+    monkeypatch.setattr(program_replay, "bind", note)
     assert check_derivatives(lambda a: jax.random.gamma(jax.random.key(0), a), np.array([0.7, 2.0])).verdict == "agree"
     samplers = [equation for equation in traced if equation.name == "random_gamma"]
     assert len(samplers) <= 3 * len(set(samplers))  # for changes twice: what comes out is asked for beside them

@@ -85,6 +85,7 @@ ELEMENTWISE = {
     "and": (lambda x, y: (x > 0) & (y > 0), ANY, OTHER), "or": (lambda x, y: (x > 0) | (y > 0), ANY, OTHER),
     "xor": (lambda x, y: (x > 0) ^ (y > 0), ANY, OTHER), "not": (lambda x: ~(x > 0), ANY),
     "shift_left": (lambda n: n << 2, np.arange(4)),
+    "shift_right_arithmetic": (lambda n: n >> 1, np.arange(-3, 4)),
     "select_n": (lambda x, y: jnp.where(x > 0.1, x, 2.0 * y), ANY, OTHER),
     "convert_element_type": (lambda x: x.astype(jnp.bfloat16), ANY),
     "bitcast_convert_type": (lambda x: lax.bitcast_convert_type(x, np.int64), np.array([1.5, -0.1])),

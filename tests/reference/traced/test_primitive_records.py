@@ -155,7 +155,7 @@ def test_at_its_ends_a_function_has_jaxs_values(name):
 
 # -- bounds -----------------------------------------------------------------------------------------------------------
 
-ROUNDED = [name for name in BOUNDED if PRIMITIVES[name].rounding and name != "shift_left"]
+ROUNDED = [name for name in BOUNDED if PRIMITIVES[name].rounding]
 LOOSE = dict.fromkeys(
     ("cbrt", "logistic", "reduce_prod", "cumprod", "sqrt", "tan", "log1p", "integer_pow", "exp2"), 0.01
 ) | {"atanh": 0.002}
