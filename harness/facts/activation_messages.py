@@ -65,7 +65,8 @@ def _convention(fact: Fact) -> str:
 
 def _number_format(fact: Fact) -> str:
     parts = {name: found for name, found in fact.data.items() if isinstance(found, Mapping)}
-    clauses = _beside_bound(parts) if "within" in next(iter(parts.values())) else []
+    dtypes = {name: found.get("dtype", "float32") for name, found in parts.items()}
+    clauses = [f"the {name} comes out as {dtype}" for name, dtype in dtypes.items() if dtype != "float32"]
     words = {part: _digits(found) for part, found in parts.items()}
     if len(words) > 1 and len(set(words.values())) == 1:
         clauses += [f"{' and '.join(words)} {_of_several(said)}" for said in {*words.values()} if said]
@@ -79,18 +80,6 @@ def _number_format(fact: Fact) -> str:
 
 def _of_several(words: str) -> str:
     return words.replace("is", "are", 1) if words == EXACT else words.replace("keeps", "keep", 1)
-
-
-def _beside_bound(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    if all(part["within"] for part in parts.values()):
-        largest = max(part["largest"] for part in parts.values())
-        clauses = [f"value and slope are within the rounding bound ({largest:.2g} of it)"]
-    else:
-        beyond = {name: part["beyond"] for name, part in parts.items() if part["beyond"]}
-        clauses = [f"the {name} exceeds the rounding bound for {first_few(z, STRETCHES)}" for name, z in beyond.items()]
-    return clauses + [
-        f"the {name} comes out as {part['dtype']}" for name, part in parts.items() if part["dtype"] != "float32"
-    ]
 
 
 def _digits(found: Mapping[str, Any]) -> str:

@@ -239,7 +239,6 @@ def measure_junctions(
     known = is_known(left) & is_known(right)
     error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
     left, right = (np.where(np.abs(slope) <= off, 0.0, slope) for slope, off in (left, right))
-    jumps = [*points.jumps, *find_value_jumps(points.f, points.z, bound)]
     junctions = [
         Junction(
             float(place),
@@ -248,7 +247,7 @@ def measure_junctions(
             jax=float(by_jax.slope[at[i]]) if by_jax else math.nan,
             declared=is_near(place, points.f.kinks),
             error=float(error[i]) if known[i] and math.isfinite(error[i]) else 0.0,
-            value_jumps=is_near(place, jumps),
+            value_jumps=is_near(place, points.jumps),
         )
         for i, place in enumerate(z)
     ]

@@ -1,6 +1,6 @@
 """How many correct digits a record's numbers have in float64, float32 and bfloat16, and where they overflow.
 
-The largest errors are searched for by stretch of z (`largest_errors`), and stand beside what rounding allows.
+The largest errors are searched for by stretch of z (`largest_errors`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
+from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
 from harness.checks.activations.largest_errors import (
     Errors,
     Format,
@@ -22,7 +22,6 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics.companion import first_line
-from reference.arithmetics.rounded import Rounded32
 from reference.measured import MeasuredSlope
 
 NO_DIGIT = 0.5  # relative: a slope that is off by half of itself has no correct digit
@@ -82,8 +81,7 @@ def _fact_of_format(name: str, found: Mapping[str, Any], notation: Notation) -> 
     if "left_out" in found:
         return note(Kind.FORMULA_REFUSED, name, reason=found["left_out"])
     parts = {
-        part: numbers
-        | {key: [notation.stretch(*ends) for ends in numbers[key]] for key in ("beyond", "overflows") if key in numbers}
+        part: numbers | {"overflows": [notation.stretch(*ends) for ends in numbers.get("overflows", ())]}
         for part, numbers in found.items()
     }
     return note(Kind.NUMBER_FORMAT, name, **parts)
@@ -171,58 +169,17 @@ BFLOAT16 = Format("bfloat16", 8, FLOAT32.smallest, FLOAT32.largest, _cast_to_bfl
 def measure_formats(f: Activation, z: np.ndarray, junctions: Sequence[float] = ()) -> dict[str, Any]:
     """Errors and overflows of value and slope in each format, by its name; or why a formula does not run in it."""
     with np.errstate(all="ignore"):
-        return {"float32": _float32(f, z, junctions), "bfloat16": _bfloat16(f, z, junctions)}
+        return {kept.name: _in_format(f, kept, z, junctions) for kept in (FLOAT32, BFLOAT16)}
 
 
-def _float32(f: Activation, z: np.ndarray, junctions: Sequence[float]) -> dict[str, Any]:
-    """True errors, and differences from float64 beside the rounding bound at u = 2**-24."""
-    single = np.unique(z.astype(np.float32))
-    double = single.astype(np.float64)
-    # float64 rounds, too, so float32 may differ from it by both bounds together
-    bounds, own = activation_bound(f, double, Rounded32), activation_bound(f, double)
-    computed, expected = value_and_slope(f, single), value_and_slope(f, double)
-    found = _errors_of(f, FLOAT32, double, computed, expected, junctions)
-    allowed = {"value": bounds.value + own.value, "slope": bounds.claimed + own.claimed}
-    for i, part in enumerate(allowed):
-        found[part] |= {"dtype": str(computed[i].dtype)}
-        found[part] |= _within(double, computed[i], expected[i], allowed[part])
-    return found
-
-
-def _within(z: np.ndarray, computed: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> dict[str, Any]:
-    representable = np.isfinite(expected) & (np.abs(expected) <= np.finfo(np.float32).max)
-    difference = np.abs(computed.astype(np.float64) - expected)
-    # an overflow on the way makes the bound infinite, and an infinite result is wrong all the same
-    beyond = representable & ((np.isfinite(allowed) & ~(difference <= allowed)) | ~np.isfinite(computed))
-    within = representable & np.isfinite(difference) & (allowed > 0.0)
-    return {
-        "within": bool(not beyond.any()),
-        "beyond": stretches(z, beyond),
-        "largest": float((difference[within] / allowed[within]).max(initial=0.0)),
-    }
-
-
-def _bfloat16(f: Activation, z: np.ndarray, junctions: Sequence[float]) -> dict[str, Any]:
-    from ml_dtypes import bfloat16  # here, because it is slow to load
-
-    coarse = np.unique(np.asarray(z.astype(bfloat16), dtype=np.float32))
+def _in_format(f: Activation, kept: Format, z: np.ndarray, junctions: Sequence[float]) -> dict[str, Any]:
+    """The largest errors beside float64, by stretch of z, and the stretches in which value or slope overflow."""
+    z = np.unique(np.asarray(kept.cast(z), dtype=np.float64))
     try:
-        computed = value_and_slope(f, round_to_bfloat16(coarse))
+        computed = value_and_slope(f, kept.cast(z))
     except FORMULA_ERRORS as reason:
         return {"left_out": first_line(reason)}
-    double = coarse.astype(np.float64)
-    return _errors_of(f, BFLOAT16, double, computed, value_and_slope(f, double), junctions)
-
-
-def _errors_of(
-    f: Activation,
-    kept: Format,
-    z: np.ndarray,
-    computed: tuple[np.ndarray, np.ndarray],
-    expected: tuple[np.ndarray, np.ndarray],
-    junctions: Sequence[float],
-) -> dict[str, Any]:
-    """The largest errors beside float64, by stretch of z, and the stretches in which value or slope overflow."""
+    expected = value_and_slope(f, z)
 
     def errors(z: np.ndarray) -> Errors:
         z = np.asarray(kept.cast(z), dtype=np.float64)
@@ -238,6 +195,8 @@ def _errors_of(
 
         ends = [_from_onset(z, *ends, is_finite) for ends in stretches(z, overflows)]
         found[part] = {"of": kept.digits, "errors": errors_found.rows(i, kept), "overflows": tuple(ends)}
+        if kept is FLOAT32:
+            found[part] |= {"dtype": str(computed[i].dtype)}
     return found
 
 

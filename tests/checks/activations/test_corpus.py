@@ -26,8 +26,3 @@ def test_a_wrong_record_is_accused(name):
     report = checked(WRONG[name])
     assert (report.verdict, CLAIMED in report.outliers) == ("disagree", True), f"\n{report}"
     assert all(finding.blocks and finding.coordinates for finding in report.findings)
-
-
-def test_there_are_enough_of_both():
-    assert len(RIGHT) >= 60
-    assert len(WRONG) >= 60
