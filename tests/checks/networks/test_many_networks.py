@@ -49,6 +49,8 @@ def test_the_arguments_reach_the_networks(monkeypatch):
         assert (repr(problem), sources) == (repr(expected), ["loop"])
         np.testing.assert_array_equal(theta, expected_theta)
     assert len(checked) == 20
+    check_networks(1)
+    assert repr(checked[-1][0]) == repr(random_problem((0, 0))[0])
 
 
 def test_the_sources_are_those_asked_for():
