@@ -235,3 +235,13 @@ def test_a_proof_names_what_is_proved_and_what_is_left_to_sampling():
 def test_places_where_a_claim_changes_its_branch_are_told():
     proof = prove(of("sin", lambda d, z, a: np.where(within(z, 11.25, 11.5), d, np.cos(z))))
     assert {11.25, 11.5} <= set(proof.places)
+
+
+def test_a_comparison_within_rounding_of_a_round_number_is_at_that_number():
+    f = Activation(
+        "leaky",
+        lambda xp, z: xp.where(3.0 * z > 2.1, z, 0.1 * z),
+        lambda z, a: np.where(3.0 * z > 2.1, 1.0, 0.1),
+        kinks=(0.7,),
+    )
+    assert prove(f).places == (0.7,)
