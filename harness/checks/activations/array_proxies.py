@@ -18,8 +18,6 @@ DEEPEST = 6  # Comparisons on one path through a formula. Each of them may doubl
 
 UFUNCS = frozenset(name for name in dir(np) if isinstance(getattr(np, name), np.ufunc))
 
-CAST = "single entries are cast to float only"
-
 
 class _OpenComparison(Exception):
     """A comparison on the path through a formula whose truth value has not been chosen yet."""
@@ -77,71 +75,26 @@ class Entries(np.ndarray):
     """An array of `Entry` objects and numbers. Functions that NumPy cannot apply to objects go to each entry."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, out: Any = None, **keywords: Any) -> Any:
-        plain = [_plain(x) for x in operands]
+        plain = [np.asarray(x) for x in operands]
         result: Any
         # NumPy's clip compares objects, which splits the path; the arithmetic's minimum and maximum do not
         if ufunc.__name__ == "clip":
             result = clip(*(x.view(Entries) for x in plain))
-        elif method != "__call__" or keywords or _is_from_pyfunc(ufunc):
+        elif method != "__call__" or keywords or set("".join(ufunc.types)) == {"O", "-", ">"}:  # of np.vectorize
             result = getattr(ufunc, method)(*plain, **keywords)
         else:  # NumPy has no loops over objects for logaddexp, SciPy's functions and others
             result = np.frompyfunc(lambda *entries: ufunc(*entries), ufunc.nin, ufunc.nout)(*plain)
         if ufunc in COMPARISONS:
             result = np.asarray(result, dtype=bool)  # asks each entry for its truth value
         if out is None:
-            return _Untyped(result.view(Entries)) if _is_from_pyfunc(ufunc) else _as_entries(result)
+            return result.view(Entries) if isinstance(result, np.ndarray) and result.dtype == object else result
         out[0][...] = result
         return out[0]
 
     def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if np.dtype(dtype) != np.float64:
-            raise NoRule(CAST)
+            raise NoRule("single entries are cast to float only")
         return self
-
-
-class _NominalFloats(np.ndarray):
-    """Entries under the type float64, because np.vectorize insists on the type in its ``otypes``."""
-
-    entries: Any
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
-        plain = (x.entries if isinstance(x, _NominalFloats) else x for x in operands)
-        return getattr(ufunc, method)(*plain, **keywords)
-
-    def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
-        return function(*(x.entries if isinstance(x, _NominalFloats) else x for x in operands), **keywords)
-
-
-class _Untyped:
-    """What a function made by np.vectorize or np.frompyfunc returns, before NumPy casts it."""
-
-    def __init__(self, entries: Entries):
-        self.entries = entries
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        if dtype is None or np.dtype(dtype) == object:
-            return self.entries
-        if np.dtype(dtype) != np.float64:
-            raise NoRule(CAST)
-        floats = np.full(self.entries.shape, np.nan).view(_NominalFloats)
-        floats.entries = self.entries
-        return floats
-
-    def astype(self, dtype: Any) -> Any:
-        return np.asanyarray(self, dtype=dtype)
-
-
-def _plain(x: Any) -> np.ndarray:
-    return np.asarray(x.entries if isinstance(x, (_NominalFloats, _Untyped)) else x)
-
-
-def _as_entries(x: Any) -> Any:
-    return x.view(Entries) if isinstance(x, np.ndarray) and x.dtype == object else x
-
-
-def _is_from_pyfunc(ufunc: np.ufunc) -> bool:
-    """Whether np.frompyfunc or np.vectorize made it, out of a Python function."""
-    return ufunc.types == ["O" * ufunc.nin + "->" + "O" * ufunc.nout]
 
 
 def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
@@ -174,7 +127,7 @@ def _wrap(entry: Entry) -> Entries:
 
 def _unwrap(result: Any) -> Any:
     """The array of the arithmetic in a formula's result, or a number."""
-    entries = _plain(result)
+    entries = np.asarray(result)
     if entries.shape not in ((1,), ()):
         raise NoRule(f"for one entry it returns an array of shape {entries.shape}")
     entry = entries.item()
