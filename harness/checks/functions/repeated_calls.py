@@ -142,20 +142,25 @@ def find_cached_gradient(
 def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, unit: float) -> bool:
     """Whether a gradient is the same where a number that all of θ determines is, and the slope of the cost is not.
 
-    A difference as wide has to show the slope at θ, and that beside such a place: a right formula may be even.
+    It has to be right at θ, and beside such a place: a right formula may be even.
     """
     theta = near.probes.theta
     step = step_away(near.probes) - theta
 
-    def misses_slope(at: np.ndarray) -> bool:
-        slope, _, bound = _defects(near, source, reported, unit, at, step)
-        return abs(slope) > FAR_ABOVE * bound
+    def is_off(at: np.ndarray) -> bool | None:
+        """True where differences of all widths show one error, as near no kink or jump; False where none shows any."""
+        found = [_defects(near, source, reported, unit, at, scale * step) for scale in SCALES]
+        off = np.array([slope / scale for (slope, _, _), scale in zip(found, SCALES)])
+        is_far = [abs(slope) > FAR_ABOVE * bound for slope, _, bound in found]
+        if all(is_far) and np.ptp(off) <= ALIKE * abs(off[0]):
+            return True
+        return None if any(is_far) else False
 
     for elsewhere in _where_numbers_are_kept(theta):
         if near.probes.budget.is_spent:
             return False
-        if np.array_equal(source(elsewhere), reported.gradient) and misses_slope(elsewhere):
-            return not misses_slope(theta) and not misses_slope(elsewhere + 2.0 * step)
+        if np.array_equal(source(elsewhere), reported.gradient) and is_off(elsewhere):
+            return is_off(theta) is is_off(elsewhere + 2.0 * step) is False
     return False
 
 
