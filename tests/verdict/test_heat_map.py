@@ -1,6 +1,5 @@
 """The picture of a compared gradient: whose answers it compares, and that each coordinate is where it belongs."""
 
-import pickle
 from io import BytesIO
 
 import matplotlib.image
@@ -114,8 +113,3 @@ def test_a_report_s_plot_is_a_png_and_its_titles_count_what_is_wrong():
     titles = [ax.get_title() for ax in report.figure().axes[:-1]]
     assert titles == ["Theta1, 4 × 4: 4 of 16 beyond the bound", "Theta2, 2 × 5: 2 of 10 beyond the bound"]
     assert "vectorized" in report.figure().get_suptitle()
-
-
-def test_a_report_with_a_picture_can_be_pickled():
-    report = cross_check(PROBLEM, THETA)
-    assert np.array_equal(pickle.loads(pickle.dumps(report)).picture.ratio, report.picture.ratio)

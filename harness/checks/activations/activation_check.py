@@ -17,7 +17,7 @@ from harness.bounds.activation_bound import ActivationBound, activation_bound
 from harness.checks.activations import record_faults
 from harness.checks.activations.activation_figure import Curve
 from harness.checks.activations.formulas import as_written, compute_part, find_activation
-from harness.checks.activations.junctions import Junction, find_junctions, find_value_jumps, measure_junctions
+from harness.checks.activations.junctions import Junction, find_jumps, find_junctions, measure_junctions
 from harness.checks.activations.number_formats import Precision, measure_precision
 from harness.checks.activations.other_claims import (
     add_claim,
@@ -187,7 +187,7 @@ def _read(f: Activation, suspects: Sequence[float]) -> _Reading:
     if dependence := record_faults.find_dependence("value", f, z, bound.value):
         return _Reading(points, dependence=dependence)
     slope_at, proof = slope_function(f, z), prove(f)
-    jumps = find_value_jumps(f, z, bound)
+    jumps = find_jumps(lambda z: np.asarray(f(z.copy()), dtype=float), z, bound.value)
     junctions = find_junctions(f, z, bound, slope_at, [*proof.places, *jumps], suspects)
     if record_faults.find_slope_at_minus_zero(points):
         junctions = sorted({*junctions, 0.0})

@@ -215,11 +215,6 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     return distinct([shortest(float(a), float(b)) for a, b in zip(low[jumps], high[jumps])])
 
 
-def find_value_jumps(f: Activation, z: np.ndarray, bound: ActivationBound) -> list[float]:
-    """The places at which the value itself jumps."""
-    return find_jumps(lambda z: np.asarray(f(z.copy()), dtype=float), z, bound.value)
-
-
 # -- what may be reported there ----------------------------------------------------------------------------------------
 
 

@@ -34,7 +34,6 @@ from harness.checks.activations.slope_oracles import ORACLES
 from harness.checks.activations.z_grid import grid
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
-from harness.verdict.report import COLOURS
 from reference.oracles import jax_gradient
 
 
@@ -373,23 +372,12 @@ REPORTED = [
 ]
 
 
-def types(value):
-    yield type(value)
-    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for content in inner:
-        yield from types(content)
-
-
 @pytest.mark.parametrize("f", REPORTED)
-def test_every_report_goes_to_programs_notebooks_and_other_processes(f):
+def test_every_report_goes_to_programs_and_other_processes(f):
     report = checked(f)
     document = report.to_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert set(types(document)) <= {dict, list, str, int, float, bool, type(None)}
     assert set(document["subject"]) >= {"activation", "values of z"}
-    first, *_ = str(report).splitlines()
-    assert first.startswith(report.verdict.upper())
-    assert f'<strong style="color:{COLOURS[report.verdict]}">{first}</strong>' in report._repr_html_()
     sent = pickle.loads(pickle.dumps(report))
     assert (sent.to_dict(), str(sent)) == (document, str(report))
     np.testing.assert_array_equal(curve(sent).claimed, curve(report).claimed)
