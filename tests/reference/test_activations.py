@@ -165,7 +165,3 @@ def test_the_registry_holds_one_record_for_each_name(registry):
     with pytest.raises(ValueError, match="registered already"):
         register(square("tanh"))
     assert before == registry
-
-
-def test_registered_names_are_those_of_the_records():
-    assert {name: f.name for name, f in ACTIVATIONS.items()} == {name: name for name in ACTIVATIONS}

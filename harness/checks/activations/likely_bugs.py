@@ -15,15 +15,8 @@ import numpy as np
 from harness.checks.activations.z_grid import OF_Z, Notation
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from harness.verdict.relations import (
-    CLOSE,
-    Part,
-    find_constant,
-    find_factor,
-    find_float32_digits,
-    find_sign,
-    find_zero,
-)
+from harness.verdict import relations
+from harness.verdict.wrong_part import CLOSE, Part
 from reference.activations import ACTIVATIONS, Activation
 
 SHOWN = 3  # so many of the likeliest bugs are reported
@@ -123,7 +116,7 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
     claim = claim.at(chosen[:: 1 + chosen.size // MANY])
     if claim.z.size < FEW:
         return ()
-    if zero := find_zero(claim.part):
+    if zero := relations.find_zero(claim.part):
         return (zero,)
     varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
     hypotheses = HYPOTHESES
@@ -141,7 +134,7 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
 
 
 def _multiple(claim: ClaimedSlope) -> Iterator[Fact]:
-    fact = find_sign(claim.part) or find_factor(claim.part)
+    fact = relations.find_sign(claim.part) or relations.find_factor(claim.part)
     if fact and fact.kind == Kind.SIGN and claim.is_explained(-claim.true):
         yield fact
     elif fact and fact.kind == Kind.FACTOR and claim.is_explained((c := fact.data["factor"]) * claim.true):
@@ -151,7 +144,7 @@ def _multiple(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
-    """z and a = f(z) mixed up, in the formula or where it is evaluated."""
+    """z and a = f(z) mixed up, in the formula or where it is evaluated, or another argument such as -z."""
     z, a, slope, name = claim.z, claim.a, claim.f.slope, claim.notation.variable
     at_kinks = np.isin(a, claim.f.kinks).all()  # where a slope is a convention
     if (claim.is_explained(claim.slope_at(a)) and not at_kinks) or claim.is_explained(slope(z, z), claim.true):
@@ -160,6 +153,11 @@ def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
         yield claim.fact(Kind.OTHER_ARGUMENT, used=name, expected="a")
     elif claim.is_explained(slope(a, z), claim.true):
         yield claim.fact(Kind.OTHER_ARGUMENT, used=f"(a, {name})", expected=f"({name}, a)")
+    moved = {"-{}": -z, "2{}": 2.0 * z, "{}/2": 0.5 * z}
+    moved |= {f"{2.0 * kink:g} - {{}}": 2.0 * kink - z for kink in claim.f.kinks if kink}  # branches swapped
+    for words, elsewhere in moved.items():
+        if claim.is_explained(claim.slope_at(elsewhere)):
+            yield claim.fact(Kind.OTHER_ARGUMENT, used=words.format(name), expected=name)
 
 
 def _another(claim: ClaimedSlope) -> Iterator[Fact]:
@@ -173,14 +171,6 @@ def _value_itself(claim: ClaimedSlope) -> Iterator[Fact]:
     for name, other in (("a", claim.a), (claim.notation.variable, claim.z)):
         if claim.is_explained(other):
             yield claim.fact(Kind.SLOPE_OF_ANOTHER, returned=name)
-
-
-def _another_argument(claim: ClaimedSlope) -> Iterator[Fact]:
-    name, moved = claim.notation.variable, {"-{}": -claim.z, "2{}": 2.0 * claim.z, "{}/2": 0.5 * claim.z}
-    moved |= {f"{2.0 * kink:g} - {{}}": 2.0 * kink - claim.z for kink in claim.f.kinks if kink}  # branches swapped
-    for words, z in moved.items():
-        if claim.is_explained(claim.slope_at(z)):
-            yield claim.fact(Kind.OTHER_ARGUMENT, used=words.format(name), expected=name)
 
 
 def _chain_rule(claim: ClaimedSlope) -> Iterator[Fact]:
@@ -220,7 +210,7 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _constant(claim: ClaimedSlope) -> Iterator[Fact]:
-    fact = find_constant(claim.part)
+    fact = relations.find_constant(claim.part)
     if fact and claim.is_explained(fact.data["error"], claim.claimed - claim.true):
         yield fact
 
@@ -234,7 +224,7 @@ def _term(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _float32(claim: ClaimedSlope) -> Iterator[Fact]:
-    fact = find_float32_digits(claim.part)
+    fact = relations.find_float32_digits(claim.part)
     if fact and np.array_equal(claim.claimed, claim.claimed.astype(np.float32)):
         yield fact
 
@@ -246,7 +236,6 @@ HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
     _product_rule,
     _another,
     _value_itself,
-    _another_argument,
     _chain_rule,
     _term,
     _float32,

@@ -1,8 +1,10 @@
 """Which bug would make this slope? The ones people write are named, and nothing is made up."""
 
+from itertools import count
+
 import numpy as np
 import pytest
-from activation_records import FAULTY, WRONG, checked, formula, of, tanh_to
+from activation_records import WRONG, checked, formula, of, tanh_to
 
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
@@ -23,6 +25,7 @@ def _sinh(xp, z):
     return 0.5 * (xp.exp(z) - xp.exp(-z))
 
 
+CALLS = count()
 EVERYTHING = {  # all bugs that are named, in order, and what is said of the first
     "a factor near 1": (
         formula(lambda xp, z: xp.arctan(z), lambda z, a: (1.0 + 1e-9) / (1.0 + z * z)),
@@ -81,7 +84,11 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         (Kind.CONSTANT_ERROR,),
         {"error": 1.0},
     ),
-    "random": (FAULTY["random"][0], (), {}),
+    "another at each call": (
+        tanh_to(lambda z, a, calls=CALLS: (1.001 + 0.001 * (next(calls) % 2)) * (1.0 - a * a)),
+        (),
+        {},
+    ),
     "a number far out": (tanh_to(lambda z, a: np.where(z > 1e5, 1e-3, 1.0 - a * a)), (), {}),
     "zero by zero": (
         formula(lambda xp, z: z * xp.tanh(z), lambda z, a: a / z + z * (1.0 - np.square(a / z))),
