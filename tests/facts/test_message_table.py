@@ -74,6 +74,12 @@ def test_a_template_shows_numbers_lists_and_counts():
     )
 
 
+@pytest.mark.parametrize("rule", [{}, {"rule": "f_bwd", "place": "a.py:3"}])
+def test_a_rule_is_named_where_it_is_known(rule):
+    said = say(wrong(Kind.VALUE_DEPENDS_ON_RUN, "f", how="batched", value=1.0, otherwise=2.0, **rule))
+    assert ("f_bwd does it: a.py:3" in said) == bool(rule)
+
+
 def test_facts_have_severities_and_compare_by_value():
     facts = [wrong(Kind.SIGN, "a", x=1), doubt(Kind.SIGN, "a", x=1), note(Kind.ZERO), note(Kind.SIGN)]
     assert [fact.severity for fact in facts] == [Severity.WRONG, Severity.DOUBT, Severity.NOTE, Severity.NOTE]

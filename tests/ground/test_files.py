@@ -155,6 +155,10 @@ def test_a_directory_without_permission_is_refused(tmp_path, monkeypatch):
         prepare_directory(tmp_path)
 
 
+def test_a_directory_is_made_with_those_above_it(tmp_path):
+    assert prepare_directory(tmp_path / "a" / "b").is_dir()
+
+
 def fail(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
 

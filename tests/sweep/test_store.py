@@ -110,6 +110,12 @@ def test_rows_that_took_no_time_are_counted(tmp_path):
     assert (found.pace, found.verdict) == (0.0, "error")
 
 
+def test_the_first_and_the_last_seed_are_told(file):
+    with open_to_read(file) as store:
+        found = summarise(store)
+    assert (found.rows, found.first, found.last) == (40, 0, 39)
+
+
 def test_a_file_without_rows_is_no_agreement(tmp_path):
     with open_to_write(tmp_path / "rows.sqlite", LIGHT.in_full()) as store:
         assert summarise(store).verdict == "inconclusive"
