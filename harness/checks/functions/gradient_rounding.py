@@ -108,7 +108,7 @@ def digits_lost(user: UserFunction, gradient: np.ndarray) -> np.ndarray:
             precise = user.gradient(user.theta, like_in_extended)
     except Exception:  # noqa: BLE001  whatever it raises, it cannot do with that type
         return np.full(gradient.size, np.inf)
-    return 2.0 * np.abs(precise - gradient)
+    return np.where(np.isfinite(gradient), 2.0 * np.abs(precise - gradient), 0.0)  # a NaN is no digit lost
 
 
 @np.errstate(all="ignore")

@@ -241,6 +241,12 @@ def test_a_cost_that_rounds_in_part_accuses_nobody_and_hides_no_gross_error(fun,
     assert wrong.verdict != "agree"
 
 
+def test_where_digits_are_lost_nan_is_wrong():
+    fun, theta = log_loss_at(33.2)
+    two = lambda t: (fun(t[:1])[0] + t[1] ** 2, np.append(fun(t[:1])[1], np.nan))  # noqa: E731
+    assert check_gradient(two, np.append(theta, 0.3)).verdict == "disagree"
+
+
 def one_entry_off(t):
     return float(-np.logaddexp(0.0, -t).sum()), expit(-t) * np.where(t == -12.0, 1.01, 1.0)
 
