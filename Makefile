@@ -54,7 +54,7 @@ test-jax-versions:  ## the tests of traced functions, with the oldest and the ne
 
 # The oldest releases that pyproject.toml allows, and the newest that there are, under each Python that is here.
 # The oldest releases meet the newest of what they depend on, which warns of them: pytest makes no errors of that (-W).
-OLDEST  := hypothesis==6.130.0 jax==0.8.0 jaxlib==0.8.0 matplotlib==3.10.0 numpy==2.2.0 pytest==8.3.0 python-flint==0.7.0 \
+OLDEST  := hypothesis==6.130.0 jax==0.8.0 jaxlib==0.8.0 matplotlib==3.10.0 numpy==2.2.0 pytest==8.3.0 python-flint==0.9.0 \
            rich==13.9.0 scipy==1.15.0 threadpoolctl==3.5.0 typer==0.16.0
 PYTHONS ?= $(foreach version,3.11 3.12 3.13 3.14 3.14t,$(if $(shell command -v python$(version)),python$(version)))
 

@@ -66,19 +66,14 @@ def start_jax() -> None:
 
 @contextmanager
 def _signals_delayed() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
+    if os.name != "posix":
         yield
         return
-    received: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    handlers = [signal.signal(number, lambda number, _: received.append(number)) for number in signals]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
     finally:
-        for number, handler in zip(signals, handlers):
-            signal.signal(number, handler)
-    if received:
-        signal.raise_signal(received[0])
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def behave_as_program() -> None:

@@ -40,6 +40,7 @@ class Peer(NamedTuple):
     library : the module that it needs
     is_cheap : whether a check takes a fixed number of evaluations, however many parameters there are. torch's fast mode
         does until it fails; then it runs the slow mode for its message.
+    asserts : whether it is made of assertions, which ``python -O`` drops
     number, bound : the number that a rule requires to be small, and the limit beyond which it raises an alarm
     """
 
@@ -47,6 +48,7 @@ class Peer(NamedTuple):
     compare: Comparison
     library: str = "numpy"
     is_cheap: bool = False
+    asserts: bool = False
     number: Number | None = None
     bound: float | None = None
 
@@ -206,6 +208,7 @@ PEERS = {
         _autograd,
         "autograd.test_util",
         is_cheap=True,
+        asserts=True,
     ),
     # SciPy returns a norm and leaves the verdict to the caller. These are the ends of what careful callers require:
     # SciPy's own tests require 1.5e-7 to 5e-7 of functions of one or two variables, and noise grows with √n;
@@ -251,7 +254,10 @@ def installed_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Peer]
             raise ValueError(f"there is no peer named {name!r}; there are {', '.join(PEERS)}")
         try:
             import_module(PEERS[name].library)
-            peers[name] = PEERS[name]
+            if PEERS[name].asserts and not __debug__:
+                left_out[name] = "not run, since python -O drops the assertions that it is made of"
+            else:
+                peers[name] = PEERS[name]
         except ImportError as error:
             left_out[name] = f"not run, since it cannot be imported ({error}); install it with {INSTALL}"
     return peers, left_out

@@ -66,7 +66,7 @@ class Store:
         return self.ask("SELECT count(*) FROM rows WHERE seed BETWEEN ? AND ?", seeds.start, seeds.stop - 1)[0][0]
 
     def row(self, seed: int) -> Row | None:
-        return next(self.rows("WHERE seed = ?", seed), None)
+        return next(self.rows("WHERE seed = ?", seed), None) if seed <= LARGEST_SEED else None
 
     def rows(self, which: str = "", *values: Any) -> Iterator[Row]:
         """The rows in the order of their seeds.

@@ -71,6 +71,10 @@ OPTIONS = [
     (SWEEP, "--workers", [*NO_COUNT, "100000"]),
     (SWEEP, "--timeout", NO_TIME),
     (SWEEP, "--scheduler", ["", "nowhere", "http://"]),
+    (SWEEP, "--seed", [str(2**63)]),
+    (SWEEP, "--gradients", ["5"]),  # a file has rows of one kind
+    ("sweep --out rows.sqlite --gradients 5", "--activation", ["relu"]),
+    ("sweep", "--networks", ["5"]),  # to which file?
     ("sweep --networks 2", "--out", [*NO_PLACE, "/dev/null"]),
     ("audit", "--library", [*NO_NAME, "jaxx", "JAX", "tensorflow"]),
     ("audit", "--only", [*NO_NAME, "no_such_function", "\x1b[31m"]),

@@ -522,24 +522,6 @@ def test_a_project_may_have_options_of_the_suites_names(pytester, run_pytest, pr
     result.assert_outcomes(passed=1, deselected=result.parseoutcomes()["deselected"])
 
 
-@pytest.mark.more
-def test_the_plugin_can_be_switched_off(project, run_pytest_apart):
-    project("def test_mine(cross_check): pass")
-    result = run_pytest_apart("-p", "no:gradients", "-p", "no:autodiff_cross_check.pytest_plugin")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*fixture 'cross_check' not found"])
-
-
-def test_options_are_in_the_help(run_pytest):
-    shown = run_pytest("--help").stdout.str()
-    named = ("gradient cross-checks:", "--gradient-networks", "gradient_inconclusive")
-    assert [name for name in named if name not in shown] == []
-    assert "--activation" not in shown
-    of_the_suite = run_pytest("--help", *SUITE).stdout.str()
-    assert "--activation" in of_the_suite
-    assert "--gradient-source" in of_the_suite
-
-
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

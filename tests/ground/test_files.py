@@ -70,24 +70,6 @@ def test_a_link_to_a_file_is_followed(tmp_path, there_before):
     assert [file.name for file in target.parent.iterdir()] == ["file"]
 
 
-@posix
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (lambda path: path.mkdir(), "it is a folder"),
-        (lambda path: path.symlink_to("."), "it is a folder"),
-        (lambda path: path.symlink_to(path), "levels of symbolic links"),
-        (lambda path: path.symlink_to("nowhere/file"), "No such file or directory"),
-    ],
-    ids=["folder", "link to a folder", "loop", "link to nowhere"],
-)
-def test_the_rest_is_refused(tmp_path, make, why):
-    make(tmp_path / "path")
-    with pytest.raises(OSError, match=f"cannot write .*path \\(.*{why}.*\\); choose another place"):
-        write_whole(tmp_path / "path", b"content")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["path"]
-
-
 def test_a_read_only_file_is_refused_and_a_mode_is_kept(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"the old one")
@@ -249,10 +231,3 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next(is_killed, tmp_pa
     with files.scratch_folder() as folder:
         assert list(tmp_path.iterdir()) == [Path(folder)]
     assert not list(tmp_path.iterdir())
-
-
-@posix
-def test_a_fifo_without_a_reader_is_refused_before_the_work(tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(OSError, match="cannot write"), file_to_fill(tmp_path / "fifo"):
-        pass

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import run_python
 
 from harness import FAULTS
 from harness.study.checkers import (
@@ -115,3 +116,11 @@ def test_a_peer_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
     peers, left_out = installed_peers(["torch gradcheck", "course, 1e-9"])
     assert list(peers) == ["course, 1e-9"]
     assert INSTALL in left_out["torch gradcheck"]
+
+
+@pytest.mark.more
+def test_a_peer_made_of_assertions_is_left_out_where_python_drops_them():
+    program = "from harness.study.checkers import installed_peers; print(installed_peers(['autograd check_grads'])[1])"
+    (with_asserts, _, _), (_, without, _) = run_python("-c", program), run_python("-O", "-c", program)
+    assert with_asserts == 0
+    assert "autograd" in without
