@@ -175,6 +175,16 @@ def test_the_first_example_prints_what_the_first_page_shows():
     assert_shown(shown, f"AssertionError: {raised.value}")
 
 
+@pytest.mark.more
+def test_the_backprop_of_the_first_page_is_tested_as_it_says(run_pytest_apart, pytester):
+    example, *_ = after("## If your tests")
+    bug = 'from harness import FAULTS\nmy_backprop = FAULTS["bias-times-4"].source\n'
+    pytester.makepyfile(test_backprop=example, my_project=bug)
+    result = run_pytest_apart("--gradient-networks", 2)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*bias-times-4 explains all*", "The smallest network that still fails:", "Replay it*"])
+
+
 def test_the_rule_of_the_first_page_is_named_as_it_says(tmp_path):
     example, shown, *_ = after("## If you write rules")
     (tmp_path / "my_loss.py").write_text(example)
