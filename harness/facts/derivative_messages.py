@@ -34,11 +34,6 @@ def _own_precision_only(fact: Fact) -> str:
     return f"{fact.data['source']} was compared in {fact.data['type']} and not evaluated in float64: {because}."
 
 
-def _side_effect(fact: Fact) -> str:
-    kept = " A traced array is stored there, which is of no use afterwards." if fact.data["keeps_traced"] else ""
-    return f"f modifies {first_few(fact.where, 6)}, which no argument holds: this happens when JAX traces f.{kept}"
-
-
 def _zero(fact: Fact) -> str:
     return f"Every derivative is zero{' at this point' if fact.data['is_local'] else ''}."
 
@@ -205,14 +200,6 @@ ROWS: dict[Kind, Row] = {
         example=CHECK + "report = check_derivatives(lambda x: jax.lax.dot(x, x, "
         'precision=jax.lax.DotAlgorithmPreset.F16_F16_F16), np.ones((2, 2), "float32"))',
         advice="jax.default_matmul_precision('highest') shows smaller errors, or allow_tf32 = False in PyTorch.",
-    ),
-    Kind.SIDE_EFFECT: Row(
-        _side_effect,
-        meaning="JAX runs Python when it traces f, and not each time that f runs.",
-        cause="A counter, a cache or a list of results outside of f.",
-        example=CHECK
-        + "seen = []\ndef f(x):\n    seen.append(1)\n    return jnp.sin(x)\nreport = check_derivatives(f, 0.3)",
-        advice="Return what is to be kept.",
     ),
     Kind.SLOPE_WITHOUT_LIMIT: Row(
         "There is no derivative: slopes grow without limit as steps shrink.",

@@ -174,7 +174,6 @@ class Kind(StrEnum):
     PRODUCT_BITS = "product-bits"
     RIGHT_IN_FLOAT64 = "right-in-float64"
     RULE_NOT_REPEATABLE = "rule-not-repeatable"
-    SIDE_EFFECT = "side-effect"
     SLOPE_WITHOUT_LIMIT = "slope-without-limit"
     SOLVER_HIDES_DIGITS = "solver-hides-digits"
     SOLVER_TOLERANCE = "solver-tolerance"

@@ -2,8 +2,8 @@
 
 How a verdict comes about, by module:
 
-1. `function_arguments` makes the function's arguments a list of arrays, and `side_effects` keeps what the function
-   captures; `real_coordinates` says where each entry is in one vector of real numbers.
+1. `function_arguments` makes the function's arguments a list of arrays; `real_coordinates` says where each entry is in
+   one vector of real numbers.
 2. `derivative_case` traces the function, with the help of `traced_programs` and `precomputed_state`, and measures its
    values at the point.
 3. `jax_modes` computes JAX's derivatives in reverse and in forward mode, and `reported_derivatives` gives each number

@@ -32,7 +32,6 @@ def note_everything(
     places = [f"{name} (line {line} of {file})" for name, file, line in met.constant]
     nan_given = np.flatnonzero(np.isnan(comparison.look.coordinates.point)).tolist()
     solvers = {"moved": comparison.by_solvers, "factor": SOLVERS_FACTOR}
-    changed = arguments.side_effects.changes()
     facts: list[tuple[Any, Fact]] = [
         (comparison.by_solvers > SOLVERS_NOTED, note(Kind.SOLVER_TOLERANCE, **solvers)),
         (not at_kinks and any(found.has_kink for found in slopes), note(Kind.KINK)),
@@ -40,7 +39,6 @@ def note_everything(
         (places, note(Kind.DERIVATIVE_ENDS, *places, functions=[place.name for place in met.constant])),
         (arguments.left_out, note(Kind.NOT_DIFFERENTIATED, *arguments.left_out)),
         (nan_given, note(Kind.NAN_GIVEN, *map(comparison.look.coordinates.inputs.label, nan_given))),
-        (changed, note(Kind.SIDE_EFFECT, *changed, keeps_traced=any(changed.values()))),
         (case.traced.has_effects, note(Kind.CALLBACK)),
         (machine_code, note(Kind.MACHINE_CODE, *machine_code)),
         (obstacles.differenced, note(Kind.BLACK_BOX, *sorted(obstacles.differenced))),

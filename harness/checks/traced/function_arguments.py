@@ -12,7 +12,6 @@ import jax
 import numpy as np
 
 from harness.checks.traced.jax_modes import MODES
-from harness.checks.traced.side_effects import CapturedState
 from harness.wording import first_few
 from reference.jax_internals import weak
 from reference.traced.equations import is_key, kind
@@ -45,8 +44,6 @@ class Arguments:
         The same for the leaves of f's output that can have a derivative, filled in when f is called.
     left_out : list of str
         What else f returns, with its type, filled in when f is called.
-    side_effects : CapturedState
-        The variables that f captures, as they are before f runs.
     """
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
@@ -70,7 +67,6 @@ class Arguments:
         self.leaves = [_array(self._all[i]) for i in found]
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
-        self.side_effects = CapturedState(f, self._all)
         self.outputs: list[str] = []
         self.left_out: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.bounds.program_bound import floor_of
+from harness.bounds.program_bound import floor_of, largest_in_block
+from harness.bounds.tolerances import NARROW
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.derivative_case import Point
 from harness.checks.traced.low_precision import Scope, bound_of_slopes
@@ -75,7 +76,7 @@ def measure_slopes(
     # both sides widen to what JAX may rightly report instead: by turned decisions, and by conventions around the point
     sides = _with_redecided(point, along, reported, sides, scope)
     if not sides.is_smooth:
-        sides = _with_slopes_around(point, along, reported, sides, error)
+        sides = _with_slopes_around(point, along, reported, sides, error, scope)
     error = np.where(np.isfinite(error), error, np.inf)
     return Slopes(sides, error, bound.kinds, has_kink, bool(odd.has_no_limit.any()))
 
@@ -130,14 +131,14 @@ def slopes_around(point: Point, along: np.ndarray, distance: float, least: float
 
     In each input it is a share of it, drawn from `least` to 1.
     """
-    program, shape = point.program, (PLACES, point.program.inputs.size)
+    program = point.program
     size = distance * np.where(program.point == 0.0, 1.0, np.abs(program.point))
-    # places on opposite sides, so that both sides of a kink are met
-    places = size * random_directions(*shape, program.seed + 7)
-    places = places * least ** np.random.default_rng(program.seed + 8).uniform(size=shape)
-    for place in (*places, *-places):
-        changes = program.changes(along, program.run(), program.point + place)
-        yield combine(point.combinations.weights, changes)
+    for seed in range(program.seed + 7, program.seed + 7 + PLACES):
+        place = size * random_directions(1, program.inputs.size, seed)[0]
+        if least < 1.0:
+            place *= least ** np.random.default_rng(seed).uniform(size=place.shape)
+        for at in (place, -place):  # on opposite sides, so that both sides of a kink are met
+            yield combine(point.combinations.weights, program.changes(along, program.run(), program.point + at))
 
 
 @np.errstate(all="ignore")
@@ -147,13 +148,16 @@ def _with_slopes_around(
     reported: Sequence[np.ndarray],
     sides: OneSided,
     error: np.ndarray,
+    scope: Scope,
 ) -> OneSided:
-    """Sides that include the slopes around, where a report beyond the sides lies between these.
+    """Sides that include the slopes around, where a report beyond the sides, not by rounding, lies between these.
 
     Of the median of three equal numbers each alone moves nothing. But around, one of them has slope 1.
     """
     low, high = sides.mean - sides.half_gap, sides.mean + sides.half_gap
-    off = [~(np.abs(x - np.clip(x, low, high)) <= 2.0 * error) & np.isfinite(x) for x in reported]
+    # what rounding moves is no convention
+    floors = (scope.unit**NARROW * largest_in_block(x.ravel(), scope.blocks).reshape(x.shape) for x in reported)
+    off = [(np.abs(x - np.clip(x, low, high)) > 2.0 * error + f) & np.isfinite(x) for x, f in zip(reported, floors)]
     odd = np.any([np.zeros(low.shape, bool), *off], axis=0) & np.isfinite(error)
     at = np.flatnonzero(odd.any(axis=0))
     if not at.size:
@@ -178,7 +182,7 @@ def _with_redecided(
         return sides
     odd = np.full(sides.mean.shape, not reported)
     for found in reported:
-        floor = floor_of(found.ravel(), scope.blocks, point.program.coarsest).reshape(found.shape)
+        floor = floor_of(found.ravel(), scope.blocks, scope.unit).reshape(found.shape)
         odd |= (np.abs(found - sides.mean) > sides.half_gap + floor) & np.isfinite(found)
     at = np.flatnonzero(odd.any(axis=0))
     if not at.size:
