@@ -88,16 +88,6 @@ def write_whole(path: str | Path, content: bytes) -> None:
         raise _cannot_write(path, error) from None
 
 
-def require_place(path: str | Path) -> None:
-    """Raise the OSError of `write_whole`, as far as that is known without writing."""
-    try:
-        if _is_replaced(path):
-            with tempfile.TemporaryFile(dir=Path(path).resolve().parent):
-                pass
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
 def _cannot_write(path: str | Path, error: OSError) -> OSError:
     return type(error)(f"cannot write {path} ({error.strerror or error}); choose another place")
 
@@ -188,16 +178,6 @@ def _remove_stale_folders(_: int) -> None:
     _remove_stale(Path(tempfile.gettempdir()), _SCRATCH)
 
 
-def prepare_directory(path: str | Path) -> Path:
-    """The folder, made if need be. An OSError tells that it cannot be made or written to."""
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            return Path(path)
-    except OSError as error:
-        raise type(error)(f"cannot write to the folder {path} ({error.strerror or error}); choose another") from None
-
-
 @contextmanager
 def folder_to_fill(path: str | Path) -> Iterator[Path]:
     """The folder, made if need be, and locked against other commands. New folders that stay empty are removed.
@@ -209,7 +189,11 @@ def folder_to_fill(path: str | Path) -> Iterator[Path]:
     """
     made = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
     try:
-        with exclusive_lock(prepare_directory(path)):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    try:
+        with exclusive_lock(path):
             yield Path(path)
     finally:
         with suppress(OSError):  # a folder is not empty, or is gone already
@@ -226,20 +210,18 @@ def file_to_fill(path: str | Path) -> Iterator[None]:
     OSError
         As `write_whole`, or when another command holds its lock.
     """
-    require_place(path)
-    if _is_replaced(path):
-        with exclusive_lock(path):
-            yield
-        return
     try:
         fd = _descriptor_of_what_stays(path)  # kept, because the reader of a FIFO ends when it is closed
     except OSError as error:
         raise _cannot_write(path, error) from None
+    if fd is None:
+        with exclusive_lock(path):
+            yield
+        return
     try:
         yield
     finally:
-        if fd is not None:
-            os.close(fd)
+        os.close(fd)
 
 
 @contextmanager

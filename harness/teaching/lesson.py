@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.files import folder_to_fill, prepare_directory, write_whole
+from harness.files import folder_to_fill, write_whole
 from harness.isolation import Worker
 from harness.named_objects import import_attribute
 from harness.pages.html_page import document, text_of
@@ -260,7 +260,8 @@ def keep_result(name: str, arguments: Any, result: Any, folder: Path | None) -> 
     """Keep a result where there is a folder that can be written to; answers the result."""
     if folder is not None:
         with suppress(OSError):
-            write_whole(_file(name, arguments, prepare_directory(folder)), sealed(KEPT, {"result": result}))
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(_file(name, arguments, folder), sealed(KEPT, {"result": result}))
     return result
 
 

@@ -54,6 +54,7 @@ OPTIONS = [
     ("check", "--sources", NO_SOURCE),
     ("check", "--activation", NO_ACTIVATION),
     ("check --isolate", "--timeout", NO_TIME),
+    ("check", "--timeout", ["3"]),  # of which process?
     ("check --sources loop", "--figure", NO_PLACE),
     *[(command, "--case", NO_PLACE) for command in ("check", "bugs wrong-sign")],
     *[(command, "--html", NO_PLACE) for command in ("run", "check", "train", "study", "sweep --summary x.sqlite")],

@@ -42,14 +42,6 @@ def test_lesson_writes_one_page_and_prints_its_place(run, asked, tmp_path, more,
     assert asked == [(size, folder)]
 
 
-def test_a_folder_that_cannot_be_made_is_found_before_anything_is_computed(run, asked, tmp_path):
-    (tmp_path / "file").write_text("")
-    code, _, err = run("lesson", "-o", tmp_path / "file" / "below")
-    assert code == 2
-    assert "choose another" in err
-    assert asked == []
-
-
 def test_a_notebook_without_jupyter_says_what_to_install(run, asked, monkeypatch):
     monkeypatch.setattr(lesson, "find_spec", lambda name: None if name == "nbclient" else name)
     code, _, err = run("lesson", "--notebook")

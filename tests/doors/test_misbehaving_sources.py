@@ -263,8 +263,3 @@ def test_an_activation_of_ones_own_is_known_in_the_other_process(written, run, t
     (tmp_path / "own.py").write_text(f"import numpy as np\nfrom harness import Activation\nact = {written}\n")
     code, document, err = run("right", more=["--isolate", "--activation", "own:act"])
     assert (code, document["failed"]) == (AGREE, {}), err
-
-
-def test_a_time_limit_needs_a_process_of_its_own(run_command):
-    code, _, err = run_command("check", "--timeout", 3)
-    assert (code, "--timeout goes with --isolate" in err) == (BAD_INPUT, True)
