@@ -14,6 +14,8 @@ COURSE_SIGNATURE = "(nn_params, input_layer_size, hidden_layer_size, num_labels,
 
 FUNCTIONS_SHOWN = 8
 
+WRONG_SLOPE = "finds {value:.4g} for the slope of {expression} in {name} at {at}, where {expected:.4g} is right"
+
 HELPER_FAULTS: Mapping[str, str] = {
     "value": "is wrong for {shape}, such as {z:g}",
     "slope-shape": "returns shape {shape} for a matrix of shape {expected}",
@@ -23,6 +25,9 @@ HELPER_FAULTS: Mapping[str, str] = {
     "start-range": "returns weights that are not small numbers of both signs",
     "prediction-shape": "returns shape {shape} for {expected} examples",
     "prediction-value": "puts {wrong} of {total} examples into another class",
+    "slope": WRONG_SLOPE,
+    "slope-deeper": f"{WRONG_SLOPE}: it must go back from the last operation, and use the gradient of each result",
+    "slope-twice": f"{WRONG_SLOPE}: it must add up the parts of a value that is used twice",
     "not-comparable": "returns something that cannot be compared ({reason})",
 }
 """By the fault of a helper: what it does, after its name."""
@@ -30,6 +35,9 @@ HELPER_FAULTS: Mapping[str, str] = {
 MEANS: Mapping[str, str] = {
     "last-example-missing": "the last example adds nothing to it",
     "first-example-missing": "the first example adds nothing to it",
+    "last-class-missing": "the last class adds nothing to it",
+    "first-class-missing": "the first class adds nothing to it",
+    "divided-twice": "the sum over the examples is divided by m twice",
     "second-term-sign": "the term (1 - y) log(1 - h) has the wrong sign",
     "first-term-sign": "the term y log h has the wrong sign",
 }
@@ -38,6 +46,7 @@ MEANS: Mapping[str, str] = {
 SHARES: Mapping[str, str] = {
     "times-m-squared": "the regulariser is m² times too large, as with λ / 2 * m in place of λ / (2 * m)",
     "divided-twice": "the regulariser is divided by m twice",
+    "missing": "the regulariser is missing",
 }
 """What may be wrong with the share of the regulariser in a cost."""
 
@@ -76,7 +85,7 @@ def _no_function(fact: Fact) -> str:
         return f"{data['unlike']} does not look like a function of θ, X and y. {OFFER}"
     if data["named"]:
         return f"There is no function {data['named']}. The file defines {defined}{data['similar'] or '.'}"
-    return f"The file defines no function of θ, X and y, such as nnCostFunction: it defines {defined}. {OFFER}"
+    return f"The file defines no function of θ, X and y of one hidden layer: it defines {defined}. {OFFER}"
 
 
 def _part_missing(fact: Fact) -> str:
@@ -101,7 +110,7 @@ ROWS: dict[Kind, Row] = {
         advice="Call the function on a small problem yourself and mend the line that is named.",
     ),
     Kind.CELL_LEFT_OUT: Row(
-        "Cell {cell} is not valid Python and was left out: {reason}.",
+        "Cell {cell} was left out: {reason}.",
         meaning="A code cell of the notebook could not be parsed, so the rest was graded without it.",
         cause="The cell holds prose, half a statement, or Python 2.",
         example="# A notebook with a code cell that holds `this is no code`.",

@@ -9,10 +9,9 @@ import numpy as np
 from harness.checks.networks.bug_explanations import Explanations, describe_bugs, describe_nearest_bug, relate_gradients
 from harness.facts.fact import Fact, Severity, kinds_of, wrong
 from harness.facts.kinds import Kind
-from harness.grading.exercises import Exercise
+from harness.grading.exercises import EPSILON_ADDED, EPSILON_CLIPPED, Exercise
 from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_interface import GivenAnswers, Interface
-from harness.sources.backprop_steps import Backprop
 
 Answers = Mapping[Exercise, ParsedAnswer]
 
@@ -26,6 +25,9 @@ MEANS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "": lambda ones, zeros: ones + zeros,
     "last-example-missing": lambda ones, zeros: (ones + zeros)[:-1],
     "first-example-missing": lambda ones, zeros: (ones + zeros)[1:],
+    "last-class-missing": lambda ones, zeros: (ones + zeros)[:, :-1],
+    "first-class-missing": lambda ones, zeros: (ones + zeros)[:, 1:],
+    "divided-twice": lambda ones, zeros: (ones + zeros) / len(ones),
     "second-term-sign": lambda ones, zeros: ones - zeros,
     "first-term-sign": lambda ones, zeros: zeros - ones,
 }
@@ -35,6 +37,7 @@ SHARES: Mapping[str, Callable[[int], float]] = {
     "": lambda m: 1.0,
     "times-m-squared": lambda m: float(m**2),
     "divided-twice": lambda m: 1.0 / m,
+    "missing": lambda m: 0.0,
 }
 """Factors of the regulariser in the cost, for m examples, right and with a mistake."""
 
@@ -114,22 +117,23 @@ def find_cost_pattern(answers: Answers) -> Fact | None:
     for decimals in range(1, MOST_DECIMALS + 1):
         if all(answer.cost == round(exercise.right[0], decimals) for exercise, answer in pairs):
             return wrong(Kind.COST_PATTERN, decimals=decimals)
-    for mean, share in product(MEANS, SHARES):
-        if all(_has_cost(exercise, answer, MEANS[mean], SHARES[share]) for exercise, answer in pairs):
+    # an ε in the logarithms is no mistake, but it moves a wrong cost as it does a right one
+    for shift, mean, share in product(range(len(pairs[0][0].epsilon_shifts)), MEANS, SHARES):
+        if all(_has_cost(exercise, answer, MEANS[mean], SHARES[share], shift) for exercise, answer in pairs):
             return wrong(Kind.COST_PATTERN, mean=mean, share=share) if mean or share else None
     return None
 
 
 def _has_cost(
-    exercise: Exercise, answer: ParsedAnswer, mean: Callable[..., np.ndarray], share: Callable[[int], float]
+    exercise: Exercise, answer: ParsedAnswer, mean: Callable[..., np.ndarray], share: Callable[[int], float], shift: int
 ) -> bool:
-    """Whether the cost is the one with these summands and this factor of the regulariser."""
+    """Whether the cost is the one with these summands, this factor of the regulariser and this ε."""
     problem = exercise.problem
-    Y, Z = problem.Y, Backprop().forward(problem, exercise.theta).Zs[-1]
-    ones, zeros = Y * np.logaddexp(0.0, -Z), (1.0 - Y) * np.logaddexp(0.0, Z)
-    # -log h and -log(1 - h) of z, without the cancellation of the course's formulas
+    ones, zeros = exercise.summands
     regulariser = exercise.right[0] - float((ones + zeros).sum()) / problem.m
     cost = float(mean(ones, zeros).sum()) / problem.m + share(problem.m) * regulariser
+    if not {EPSILON_ADDED, EPSILON_CLIPPED} & set(answer.conventions):  # else it was taken out
+        cost += exercise.epsilon_shifts[shift][1]
     tolerance, _ = exercise.tolerances(answer.precision)
     given = np.nan if answer.cost is None else answer.cost
     return abs(given - cost) <= tolerance * max(1.0, share(problem.m), abs(cost / exercise.right[0]))

@@ -107,27 +107,38 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     if not best:
         failure = _telling(failures).fact if failures else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
         return Interface(failure=failure, failures=fatal or failures)
+    halves = [attempt for attempt in best if not attempt.answer.is_whole]
+    of_cost = best_of([attempt for attempt in halves if attempt.answer.cost is not None])
+    of_gradient = best_of([attempt for attempt in halves if attempt.answer.cost is None])
     whole = best_of([attempt for attempt in best if attempt.answer.is_whole])
-    halves = [attempt.right for attempt in best if not attempt.answer.is_whole]
-    if whole and not (any(cost for cost, _ in halves) and any(gradient for _, gradient in halves)):
-        return interface_of(exercises, whole, whole, failures=fatal)
-    of_cost = best_of([attempt for attempt in best if attempt.answer.cost is not None])
-    of_gradient = best_of([attempt for attempt in best if attempt.answer.cost is None])
-    if of_cost and of_gradient and of_cost.right[0]:
-        attempts = [attempt for one in tried for attempt in one.attempts if attempt.answer.cost is None]
-        alike = [attempt for attempt in attempts if attempt.model == of_cost.model]
-        if of_gradient.model != of_cost.model:
-            of_gradient = best_of(alike) or of_gradient
-        if not (of_gradient.is_explained or of_gradient.right[1]):
-            # a gradient that is wrong in every convention is read in the one in which the cost is right
-            wanted = replace(of_cost.call.convention, pick=None)
-            nearest = [attempt for attempt in alike if replace(attempt.call.convention, pick=None) == wanted]
-            of_gradient = min(nearest, key=lambda attempt: attempt.distance, default=of_gradient)
+    right = [half for half in (of_cost, of_gradient) if half and half.is_right_so_far]
+    if whole and not any(whole.right) and not whole.is_of_file_of(right):
+        whole = None  # another exercise's, beside the right half of this one
+    if whole:
+        # each part from the function that has it right
+        of_cost = of_cost if of_cost and of_cost.right[0] > whole.right[0] else whole
+        of_gradient = of_gradient if of_gradient and of_gradient.right[1] > whole.right[1] else whole
+    elif of_cost and of_gradient and of_cost.right[0]:
+        of_gradient = _read_beside(of_cost, of_gradient, [attempt for one in tried for attempt in one.attempts])
+    elif of_cost and of_gradient and of_gradient.right[1]:
+        of_cost = _read_beside(of_gradient, of_cost, [attempt for one in tried for attempt in one.attempts])
     refused = ()
     if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
         silent = [one.candidate for one in tried if not one.attempts]
         refused = tuple(_refusals(process, silent, replace(half.call.convention, pick=None), exercises[0]))
     return interface_of(exercises, of_cost, of_gradient, failures=fatal, refused=refused)
+
+
+def _read_beside(right: Attempt, other: Attempt, attempts: Sequence[Attempt]) -> Attempt:
+    """The other half; one that is wrong in every convention is read in that of the half that is right."""
+    alike = [one for one in attempts if one.model == right.model and one.has_parts_of(other)]
+    if other.model != right.model:
+        other = best_of(alike) or other
+    if other.is_explained or other.is_right_so_far:
+        return other
+    wanted = replace(right.call.convention, pick=None)
+    nearest = [one for one in alike if replace(one.call.convention, pick=None) == wanted]
+    return min(nearest, key=lambda attempt: attempt.distance, default=other)
 
 
 def _refusals(
@@ -151,7 +162,8 @@ def interface_of(exercises: Sequence[Exercise], cost: Attempt | None, gradient: 
 
 def _telling(failures: Sequence[CallFailed]) -> CallFailed:
     """The failure that tells most: of what is missing, of an end, of an answer, or else that which got farthest."""
-    missing = [failure for failure in failures if failure.fact.kind == Kind.NOT_HANDED_IN]
+    missing = [failure for failure in failures if failure.is_missing_name]
+    missing.sort(key=lambda failure: failure.fact.kind != Kind.NOT_HANDED_IN)
     fatal = [failure for failure in failures if failure.is_fatal]
     answered = [failure for failure in failures if failure.outcome == "answered"]
     farthest = max(failures, key=lambda failure: failure.line)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.grading.parameter_roles import BLOCKS, LISTS, Default, Role, named_roles
+from harness.grading.parameter_roles import BLOCKS, LISTS, Default, Parameters, Role, named_roles
 from harness.sources.backprop_steps import Order
 from reference.network import Network
 from reference.problem import Problem
@@ -133,7 +133,7 @@ class Convention:
     order : whether matrices are unrolled by columns, "F", or by rows, "C", in θ and gradient alike
     ones : whether X comes with its column of ones
     transposed : whether examples are columns of X, and of one-hot targets
-    theta : "flat", "column" (n, 1), "list" of matrices, or "dictionary" under the usual keys
+    theta : "flat", "column" (n, 1), "list" of matrices, or "dictionary" under the usual keys, which are attributes, too
     blocks : the arrays that θ consists of
     plain : whether arrays are given as lists of numbers
     single : whether it is called with one example at a time, and its answers are averaged
@@ -189,6 +189,11 @@ class Convention:
             # flat vectors of transposed weights are those of the other order, and axes of biases do not show in them
             or (self.theta == "flat" and (self.blocks.biases != VECTOR or self.blocks.by_inputs))
         )
+
+    def gives_matrices(self, roles: Sequence[Role]) -> bool:
+        """Whether θ is given as the course's two matrices."""
+        in_one = "theta" in roles and self.theta in ("list", "dictionary")
+        return self.blocks == THE_COURSES and (in_one or "theta1" in roles)
 
     def fits(self, roles: Sequence[Role]) -> bool:
         """Whether parameters with these roles can take θ in this way."""
@@ -285,11 +290,11 @@ def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, t
     return tuple(map(_as_lists, values) if convention.plain else values)
 
 
-def _keyed(pieces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _keyed(pieces: dict[str, np.ndarray]) -> Parameters:
     """Blocks under their own names, or two matrices under all usual keys."""
     if set(BLOCKS) <= set(pieces):
-        return pieces | {name.lower(): array for name, array in pieces.items()}
-    return {key: matrix for keys in KEYS for key, matrix in zip(keys, pieces.values())}
+        return Parameters(pieces | {name.lower(): array for name, array in pieces.items()})
+    return Parameters({key: matrix for keys in KEYS for key, matrix in zip(keys, pieces.values())})
 
 
 def _labels(convention: Convention, Y: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from harness.facts.fact import kinds_of
+from harness.facts.kinds import Kind
 from harness.grading.grade import Grade
 from harness.grading.grade_records import GradeRecord, GradeStore, digest_of, open_store
 from harness.grading.grade_reports import record_of
@@ -72,9 +74,9 @@ def _grade_missing(
         number = left[place]
         records[number] = _record(plan, replace(grade, remarks=remarks[grade.name]))
         try:
-            if store is not None and not failures:
+            if store is not None and not failures and Kind.GRADING_FAILED not in kinds_of(grade.diagnosis):
                 store.add(digests[number], records[number])
         except (sqlite3.Error, OSError) as error:
-            failures[f"Grades are not kept from {grade.name} on ({error}); this grading cannot be resumed."] = None
+            failures[f"Grades are not kept from {grade.name} on ({error}); the same command grades them again."] = None
         progress("grading", len(records), len(submissions))
     return [records[number] for number in sorted(records)], list(failures)

@@ -1,4 +1,8 @@
-"""Stand-ins for what classes do: objects whose methods give a cost, and networks of scalars, as micrograd's."""
+"""Stand-ins for what classes do: objects whose methods give a cost, and networks of scalars, as micrograd's.
+
+A network of scalars is made of an *engine*, a class of numbers that remember how they were made. A mistake in one of
+its derivatives reaches every entry of the gradient, so each operation is tried by itself.
+"""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +26,11 @@ PARAMETER_ATTRIBUTES = (
 
 
 def class_functions_in(tree: ast.Module) -> Iterator[Function]:
-    """Stand-ins for the methods of each class, and for the gradient of a network of scalars."""
+    """Stand-ins for the methods of each class, and for what engines and networks of scalars do."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             yield from _methods(node)
-    yield from _scalar_networks(tree)
+    yield from _scalar_functions(tree)
 
 
 def _methods(node: ast.ClassDef) -> Iterator[Function]:
@@ -46,11 +50,12 @@ def _methods(node: ast.ClassDef) -> Iterator[Function]:
         attributes = next(
             ([stored[n] for n in names] for names in PARAMETER_ATTRIBUTES if set(names) <= stored.keys()), []
         )
+        own, passed = _of_one_pair(method, own)
         both = own.joined(of_object)
-        call = f"return {instance}.{method.name}({own.passed})"
+        call = f"return {instance}.{method.name}({passed})"
         if attributes and not both.defaults.keys() & set(attributes):
             # the object keeps θ in attributes that __init__ does not take, so the stand-in sets them
-            first, passed, own = _forward_before(method, methods, own)
+            first, passed, own = _forward_before(method, methods, own, passed)
             gradients = [] if _returns_value(method) else _gradients_of(attributes, stored)
             both = own.joined(of_object).joined(Arguments(dict.fromkeys(attributes)))
             given = "; ".join(f"made.{name} = {name}" for name in attributes)
@@ -59,6 +64,23 @@ def _methods(node: ast.ClassDef) -> Iterator[Function]:
                 call = f"made.{method.name}({passed}); return {', '.join(f'made.{name}' for name in gradients)}"
             call = f"made = {instance}; {given}; {first}{call}"
         yield both.stand_in(f"{method.name}_of_{node.name}", f"{node.name}.{method.name}", call)
+
+
+def _of_one_pair(method: ast.FunctionDef, own: Arguments) -> tuple[Arguments, str]:
+    """The parameters of a method, and what it is passed; one that returns a cost of pairs (x, y) is passed one pair.
+
+    Such a cost belongs to a gradient of one example, which has no penalty.
+    """
+    given = {name: name for name, default in own.defaults.items() if default is None}
+    for node in ast.walk(method):
+        match node:
+            case ast.For(target=ast.Tuple(elts=[_, _]), iter=ast.Name(id=name)) if name in given:
+                given[name] = "[(x, y)]"
+    if "[(x, y)]" not in given.values() or not _returns_value(method):
+        return own, own.passed
+    given |= {name: "0.0" for name in given if role_of(name) == "l2"}
+    taken = ["x", "y", *(name for name, value in given.items() if name == value)]
+    return Arguments(dict.fromkeys(taken)), ", ".join(given.values())
 
 
 def _fields(node: ast.ClassDef) -> Arguments:
@@ -70,8 +92,8 @@ def _fields(node: ast.ClassDef) -> Arguments:
 
 
 def _forward_before(
-    method: ast.FunctionDef, methods: Sequence[ast.FunctionDef], own: "Arguments"
-) -> tuple[str, str, "Arguments"]:
+    method: ast.FunctionDef, methods: Sequence[ast.FunctionDef], own: Arguments, passed: str
+) -> tuple[str, str, Arguments]:
     """A forward pass that goes before a method which takes no X or what that pass returns; what is passed; parameters.
 
     It goes before a method that returns nothing, too, which works on what the object remembers.
@@ -81,7 +103,7 @@ def _forward_before(
     unknown = [name for name, default in own.defaults.items() if default is None and role_of(name) is None]
     x = next((name for name in own.defaults if role_of(name) == "X"), "")
     if not forward or len(unknown) > 1 or (x and not unknown and _returns_value(method)):
-        return "", own.passed, own
+        return "", passed, own
     passed = ", ".join("answer" if name in unknown else name for name in own.defaults)
     taken = {name: default for name, default in own.defaults.items() if name not in unknown}
     return f"answer = made.{forward}({x or 'X'}); ", passed, Arguments({x or "X": None} | taken)
@@ -110,7 +132,7 @@ def _stored_attributes(node: ast.ClassDef) -> dict[str, str]:
     }
 
 
-STAND_IN = """
+GRADIENT = """
 def {name}(weights, biases, x, y):
     import math, numpy
     network = {network}(len(x), [len(b) for b in biases])
@@ -128,21 +150,38 @@ def {name}(weights, biases, x, y):
     return [block[:, -1:] for block in blocks], [block[:, :-1] for block in blocks]
 """
 
-OUTPUTS = {"tanh": "math.atanh(output.data), 1.0 - output.data**2", "linear": "output.data, 1.0"}
+OUTPUTS = {
+    "tanh": "math.atanh(output.data), 1.0 - output.data**2",
+    "logistic": "math.log(output.data / (1.0 - output.data)), output.data * (1.0 - output.data)",
+    "linear": "output.data, 1.0",
+}
 """By the last units of a network: its last pre-activation, and the slope of the output in it."""
 
+DERIVATIVES = """
+def {name}(expression, numbers):
+    values = [{engine}(number) for number in numbers]
+    eval(expression, dict(zip("abc", values))).backward()
+    return [float(value.grad) for value in values]
+"""
 
-def _scalar_networks(tree: ast.Module) -> Iterator[Function]:
-    """Stand-ins for the gradient of each class that makes a network of scalars, whatever its last units are."""
+OPERATIONS = "derivatives_of_operations"
+"""The name of the stand-in that differentiates an expression of a, b and c at these numbers."""
+
+
+def _scalar_functions(tree: ast.Module) -> Iterator[Function]:
+    """Stand-ins for the operations of an engine, and for the gradient of each network, whatever its last units are."""
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     methods = {node.name: {item.name for item in node.body if isinstance(item, ast.FunctionDef)} for node in classes}
-    if not any({"backward", "__mul__"} <= names for names in methods.values()):
+    engines = [name for name, names in methods.items() if {"backward", "__mul__"} <= names]
+    if not engines:
         return
+    text = DERIVATIVES.format(name=OPERATIONS, engine=engines[-1])
+    yield Function(OPERATIONS, ("expression", "numbers"), 2, stand_in=text, wraps=f"{engines[-1]}.backward")
     for node in classes:
         if {"__init__", "__call__", "parameters"} <= methods[node.name] and _takes_sizes(node):
             for output, z_and_slope in OUTPUTS.items():
                 name = f"gradient_of_{node.name}_with_{output}_outputs"
-                text = STAND_IN.format(name=name, network=node.name, z_and_slope=z_and_slope)
+                text = GRADIENT.format(name=name, network=node.name, z_and_slope=z_and_slope)
                 parameters = ("weights", "biases", "x", "y")
                 yield Function(name, parameters, len(parameters), stand_in=text, wraps=f"{node.name}.backward")
 

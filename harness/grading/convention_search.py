@@ -11,11 +11,15 @@ where a known bug gives just this answer, the convention is the right one.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
 
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.best_attempts import Candidate, Trials, best_interface, explained_places, interface_of
-from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, Convention
+from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, ORDERS, Convention
 from harness.grading.exercises import (
     MODELS,
     THE_COURSES,
@@ -218,8 +222,10 @@ def _attempts(
     """What was returned, read in every way, and compared with every network that it may be of."""
     convention = call.convention
     value = returned.value[0] if convention.single else returned.value
-    for pick in possible_picks(value, convention, exercise.problem):
-        picked = replace(call, convention=replace(convention, pick=pick))
+    # a flat gradient of matrices may lie by columns or by rows
+    orders = ORDERS if convention.gives_matrices(call.roles) and _has_vector(value) else (convention.order,)
+    for pick, order in product(possible_picks(value, convention, exercise.problem), orders):
+        picked = replace(call, convention=replace(convention, pick=pick, order=order))
         for model in _models(call):
             problem = exercise.of_model(model)
             try:
@@ -228,6 +234,12 @@ def _attempts(
                 yield failure
                 break
             yield Attempt(picked, answer, problem.is_right(answer), False, problem.distance(answer), model)
+
+
+def _has_vector(value: Any) -> bool:
+    """Whether an answer, or a part of it, is a flat array."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else (value,)
+    return any(isinstance(item, np.ndarray) and item.ndim == 1 and item.size > 1 for item in items)
 
 
 def _models(call: Call) -> Iterator[Model]:

@@ -188,7 +188,7 @@ class Exercise:
         if answer.cost is not None and not cost_right:
             tolerance, _ = self.tolerances(answer.precision)
             # the gradient stays h - Y, so that ε shifts the cost alone
-            for convention, added in self._epsilon_shifts:
+            for convention, added in self.epsilon_shifts[1:]:
                 if abs(answer.cost - added - self.right[0]) <= tolerance:
                     return replace(answer, cost=answer.cost - added, conventions=(*answer.conventions, convention))
         if (names_float32 and not (cost_right and gradient_right)) or answer.precision == "float32":
@@ -197,16 +197,30 @@ class Exercise:
         return answer
 
     @cached_property
-    def _epsilon_shifts(self) -> list[tuple[str, float]]:
-        """What each ε adds to the cost where h nears 0 or 1: log(h + ε) in one or both logarithms, or h clipped."""
+    def _outputs(self) -> np.ndarray:
+        """The last pre-activations."""
+        return Backprop().forward(self.problem, self.theta).Zs[-1]
+
+    @cached_property
+    def summands(self) -> tuple[np.ndarray, np.ndarray]:
+        """-y log h and -(1 - y) log(1 - h) by example and output, without the cancellation in the course's formulas."""
+        Y, Z = self.problem.Y, self._outputs
+        return Y * np.logaddexp(0.0, -Z), (1.0 - Y) * np.logaddexp(0.0, Z)
+
+    @cached_property
+    def epsilon_shifts(self) -> list[tuple[str, float]]:
+        """What each ε adds to the cost where h nears 0 or 1: log(h + ε) in one or both logarithms, or h clipped.
+
+        The first is no ε at all.
+        """
         if self.problem.network.output.name != "sigmoid":
             return []
-        Y, Z = self.problem.Y, Backprop().forward(self.problem, self.theta).Zs[-1]
+        Y, Z = self.problem.Y, self._outputs
 
         def cost(log_ones: np.ndarray, log_zeros: np.ndarray) -> float:
             return float(-(Y * log_ones + (1.0 - Y) * log_zeros).sum() / self.problem.m)
 
-        found = []
+        found = [("", 0.0)]
         with np.errstate(all="ignore"):
             # h and 1 - h by themselves: the difference would lose the digits of a small one
             h, rest = 1.0 / (1.0 + np.exp(-Z)), 1.0 / (1.0 + np.exp(Z))

@@ -1,4 +1,7 @@
-"""The usual helpers beside the cost function, each tried by itself: sigmoid, its slope, random weights, predict."""
+"""The usual helpers beside the cost function, each tried by itself: sigmoid, its slope, random weights, predict.
+
+The operations of an engine of scalars are among them.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -8,8 +11,11 @@ import numpy as np
 
 from harness.facts.fact import Fact, Severity, wrong
 from harness.facts.kinds import Kind
+from harness.grading.class_methods import OPERATIONS
 from harness.grading.exercises import small_exercises
+from harness.grading.parameter_roles import known_roles
 from harness.grading.submission_functions import Function
+from harness.grading.submission_interface import described
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
 CLOSE = 1e-9
@@ -93,12 +99,69 @@ def _check_predict(call: Callable[..., Any]) -> HelperVerdict:
     return _fault("prediction-value", wrong=int((read != classes + 1).sum()), total=m)
 
 
+A, B, C = 0.6, -1.7, 0.3
+
+SLOPES: Mapping[str, tuple[float, float]] = {
+    "a + b": (1.0, 1.0),
+    "a * b": (B, A),
+    "a ** 3": (3.0 * A**2, 0.0),
+    "a.exp()": (np.exp(A), 0.0),
+    "a.log()": (1.0 / A, 0.0),
+    "a.tanh()": (1.0 - np.tanh(A) ** 2, 0.0),
+    "a.sigmoid()": (_sigmoid(A) * _sigmoid(-A), 0.0),
+    "a.relu()": (1.0, 0.0),
+    "b.relu()": (0.0, 0.0),
+}
+"""Operations of an engine of scalars, each with its derivatives in a and b at a = A and b = B."""
+
+MADE_OF_OTHERS: Mapping[str, tuple[float, float]] = {
+    "-a": (-1.0, 0.0),
+    "a - b": (1.0, -1.0),
+    "a / b": (1.0 / B, -A / B**2),
+}
+"""Operations that are mostly made of those above, so that a mistake in one of those shows in them as well."""
+
+TWO_DEPTHS = ("(lambda d: d * a * b + d)(a * b)", (2.0 * A * B**2 + B, 2.0 * A**2 * B + A))
+"""d is needed at two depths, so its part of the gradient is whole only after that of d * a * b."""
+
+
+def _check_operations(call: Callable[..., Any]) -> HelperVerdict:
+    """Each operation by itself, then before another one, then with a value that is used twice."""
+
+    def is_known(expression: str) -> bool:
+        try:
+            call(expression, [A, B, C])
+        except CallFailed as failure:  # an operation that it does not have
+            if failure.is_fatal:
+                raise
+            return False
+        return True
+
+    known = {expression: slopes for expression, slopes in SLOPES.items() if is_known(expression)}
+    others = {expression: slopes for expression, slopes in MADE_OF_OTHERS.items() if is_known(expression)}
+    if not {"a + b", "a * b"} <= known.keys():
+        return HelperVerdict()
+    for fault, expression, slopes in (
+        *(("slope", expression, slopes) for expression, slopes in known.items()),
+        *(("slope-deeper", f"({expression}) * c", (C * in_a, C * in_b)) for expression, (in_a, in_b) in known.items()),
+        *(("slope-twice", f"({expression}) + a", (1.0 + in_a, in_b)) for expression, (in_a, in_b) in known.items()),
+        ("slope-deeper", *TWO_DEPTHS),
+        *(("slope", expression, slopes) for expression, slopes in others.items()),
+    ):
+        for name, slope, right in zip("ab", call(expression, [A, B, C]), slopes):
+            if not abs(slope - right) <= CLOSE:
+                at = f"a = {A}, b = {B}"
+                return _fault(fault, expression=expression, name=name, at=at, value=slope, expected=float(right))
+    return HelperVerdict(RIGHT)
+
+
 class Helper(NamedTuple):
-    """A helper: the names it goes by, how many arguments it takes, and its check."""
+    """A helper: the names it goes by, how many arguments it takes, its check, and roles that its parameters have."""
 
     names: str
     arguments: int
     check: Callable[[Callable[..., Any]], HelperVerdict]
+    roles: tuple[str, ...] = ()
 
 
 HELPERS = {
@@ -114,7 +177,8 @@ HELPERS = {
         2,
         _check_random_start,
     ),
-    "predict": Helper("predict prediction predictnn nnpredict", 3, _check_predict),
+    "predict": Helper("predict prediction predictnn nnpredict", 3, _check_predict, ("theta1", "theta2", "X")),
+    "operations": Helper(OPERATIONS.replace("_", ""), 2, _check_operations),
 }
 
 
@@ -131,13 +195,15 @@ def _check(process: SubmissionProcess, helper: Helper, functions: Iterable[Funct
     function = named[-1]  # of two, the one that Python keeps
     if not function.required <= helper.arguments <= len(function.parameters):
         return HelperVerdict()
+    if any(role not in (None, expected) for role, expected in zip(known_roles(function), helper.roles)):
+        return HelperVerdict()  # it is something else of the same name
 
     def call(*arguments: Any) -> Any:
         try:
             return process.call(function, *arguments).value
         except CallFailed as failure:
             if helper.arguments > 1 or not np.ndim(arguments[0]) or failure.is_fatal:
-                raise
+                raise failure.with_data(given=described(function, arguments)) from None
             z = np.asarray(arguments[0])  # it may take one number at a time, as with math.exp
             return np.reshape([process.call(function, number).value for number in z.ravel().tolist()], z.shape)
 

@@ -38,7 +38,7 @@ NAMES = {
     "hiddenn dhidden",
     "K": "numlabels numlabel nlabels outputsize outputlayersize nout noutput noutputs k numclasses nclasses classes ny "
     "ol outputlayer s3 numberoflabels outputunits outsize numoutputs labelcount numoutput dout",
-    "X": "x data images trainx xtrain xs inputdata design designmatrix",
+    "X": "x data images trainx xtrain xs inputdata design designmatrix x1 xb xbias xones xaug",
     "y": "y labels targets target ytrain truth label yvec ys yonehot classlabels",
     "l2": "lambda lmbda lam lambd lamda reg regularization regularisation regparam l l2 learningrate lmd regconst "
     "λ mylambda lambdareg lambdavalue lambdar regterm lambda1 regrate r alpha lambdaa ll weightdecay decay",
@@ -52,7 +52,7 @@ PARTS_OF_NAMES = {
     "hidden": "n_hidden",
     "lambda": "l2",
     "lmbda": "l2",
-    "regular": "l2",
+    "reg": "l2",
     "numlabel": "K",
     "output": "K",
     "class": "K",
@@ -67,11 +67,23 @@ PARTS_OF_NAMES = {
 
 _ROLE = {name: role for role, names in NAMES.items() for name in names.split()}
 
+_PLACE = {name: place for names in NAMES.values() for place, name in enumerate(names.split())}
+"""The usual name of a role comes first."""
+
 
 class Default(NamedTuple):
     """The role of a parameter that keeps the default that it has."""
 
     value: Any
+
+
+class Parameters(dict[str, Any]):
+    """θ as a dictionary of matrices, which are its attributes as well, as those of an object or a named tuple are."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        raise AttributeError(f"there is no {name!r} among {', '.join(self)}")
 
 
 Role = str | Default
@@ -97,9 +109,13 @@ def named_roles(roles: Sequence[Role | None]) -> set[str]:
 
 def role_of(name: str) -> str | None:
     """The role of a parameter of that name; None for an unknown name."""
-    plain = name.lower().replace("_", "")
-    plain = plain.removeprefix("my") or plain
+    plain = _plain(name)
     return _ROLE.get(plain) or next((role for part, role in PARTS_OF_NAMES.items() if part in plain), None)
+
+
+def _plain(name: str) -> str:
+    plain = name.lower().replace("_", "")
+    return plain.removeprefix("my") or plain
 
 
 def readings(signature: Signature) -> Iterator[tuple[Role, ...]]:
@@ -124,7 +140,7 @@ def readings(signature: Signature) -> Iterator[tuple[Role, ...]]:
 
 
 def known_roles(signature: Signature) -> list[str | None]:
-    """The roles that names tell; of two parameters with one role, the first has it."""
+    """The roles that names tell; of two parameters with one role, the one with the more usual name has it."""
     names = [name.lower().strip("_") for name in signature.parameters]
     known = [role_of(name) for name in signature.parameters]
     if {"b1", "b2"} <= set(names):  # w1 beside b1 holds no biases
@@ -134,7 +150,10 @@ def known_roles(signature: Signature) -> list[str | None]:
         known = [name if name in LISTS else role for name, role in zip(names, known)]
     if known.count("l2") > 1 and any(map(_is_surely_l2, names)):  # beside a learning rate
         known = [None if role == "l2" and not _is_surely_l2(name) else role for name, role in zip(names, known)]
-    return [role if role not in known[:i] else None for i, role in enumerate(known)]
+    usual: dict[str, int] = {}
+    for i in sorted(range(len(known)), key=lambda i: _PLACE.get(_plain(signature.parameters[i]), len(_PLACE))):
+        usual.setdefault(known[i] or "", i)
+    return [role if role and usual[role] == i else None for i, role in enumerate(known)]
 
 
 def _is_surely_l2(name: str) -> bool:
@@ -143,7 +162,7 @@ def _is_surely_l2(name: str) -> bool:
 
 
 def _reading(signature: Signature, known: Sequence[Role | None]) -> Iterator[tuple[Role, ...]]:
-    if "problem" in known or list(known) == [None, "theta"]:
+    if "problem" in known:
         yield from [("problem", "theta")] if signature.required == 2 else []
         return
     if signature.takes_more and signature.required <= 1:
@@ -157,7 +176,8 @@ def _reading(signature: Signature, known: Sequence[Role | None]) -> Iterator[tup
         return
     rest = iter(left)
     roles = tuple(role if role is not None else next(rest) for role in given)
-    if any(set(needed) <= named_roles(roles) for needed in OF_THETA) and {"X", "y"} <= named_roles(roles):
+    brought = PARTS_OF_THETA & named_roles(roles)
+    if any(brought == set(needed) for needed in OF_THETA) and {"X", "y"} <= named_roles(roles):
         yield roles
 
 

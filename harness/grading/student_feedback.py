@@ -13,7 +13,7 @@ from harness.grading.call_conventions import arguments
 from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
 from harness.grading.helper_checks import ABSENT, WRONG
 from harness.grading.hint_levels import Hints
-from harness.grading.parameter_roles import Default
+from harness.grading.parameter_roles import Default, Parameters
 from harness.grading.submission_interface import ShownAnswer
 from harness.sources import loop
 
@@ -167,6 +167,7 @@ def _script(shown: ShownAnswer) -> list[str]:
         "import numpy as np",
         f"from {Path(call.function.file).stem} import {wanted}  # your file, or the cells of your notebook",
         "",
+        *(inspect.getsource(Parameters).splitlines() if any(isinstance(value, Parameters) for value in given) else ()),
         *filter(None, [call.function.stand_in]),
         *(f"{name} = {_literal(value)}" for name, value in zip(names, given)),
         f"print({call.function.name}({', '.join(names)}))",
@@ -182,5 +183,5 @@ def _literal(value: Any) -> str:
     if isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value):
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key!r}: {_literal(item)}' for key, item in value.items())}}}"
+        return f"{type(value).__name__}({{{', '.join(f'{key!r}: {_literal(item)}' for key, item in value.items())}}})"
     return repr(value)

@@ -9,8 +9,10 @@ import re
 import sys
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
@@ -45,6 +47,9 @@ PYTHON_2 = re.compile(
 )
 """Statements that only Python 2 reads."""
 
+PYTHON_2_PRINT = re.compile(r"(^|[:;])([ \t]*)print\b(?![ \t]*[(=])[^;\n]*", re.MULTILINE)
+"""Python 2's print statement, which computes nothing."""
+
 
 @dataclass(frozen=True)
 class SubmissionFile:
@@ -61,6 +66,7 @@ class SubmissionFile:
     cells : for a notebook, (first line, cell number) of each code cell
     imports : what it imports, and how many dots stand before it
     optional : modules whose absence it handles itself
+    is_python_2 : whether print statements of Python 2 were taken out of it
     is_own : whether it was handed in, and not found elsewhere
     """
 
@@ -73,6 +79,7 @@ class SubmissionFile:
     cells: tuple[tuple[int, int], ...] = ()
     imports: frozenset[tuple[int, str]] = frozenset()
     optional: frozenset[str] = frozenset()
+    is_python_2: bool = False
     is_own: bool = True
 
     def place(self, line: int) -> str:
@@ -111,6 +118,11 @@ class Submission:
         """What of it was left out."""
         unread = [replace(file.error, severity=Severity.NOTE) for file in self.files if file.error]
         return (*unread, *(note for file in self.files for note in file.notes))
+
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """In what its files differ from Python 3."""
+        return ("Python 2, without its print statements",) if any(file.is_python_2 for file in self.files) else ()
 
     @property
     def names_float32(self) -> bool:
@@ -256,8 +268,8 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
     try:
         if path.stat().st_size > LARGEST:
             return _unreadable(name, shown, f"it is too large to be homework ({path.stat().st_size:,} bytes)")
-        text, cells, notes = _read_notebook(path) if path.suffix == ".ipynb" else (_decoded(path), (), ())
-        tree = _parsed(text)
+        code = _read_notebook(path) if path.suffix == ".ipynb" else _in_python_3(_decoded(path))
+        tree = ast.parse(code.text)
     except SyntaxError as error:
         at = f" (line {error.lineno})" if error.lineno else ""  # none, where it holds null bytes
         return _unreadable(name, shown, f"{error.msg}{at}")
@@ -270,22 +282,43 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
     return SubmissionFile(
         name,
         shown,
-        text=f"{text}\n{stand_ins}",
+        text=f"{code.text}\n{stand_ins}",
         functions=tuple(functions),
-        notes=tuple(replace(note, where=(shown,)) for note in notes),
-        cells=cells,
+        notes=tuple(replace(note, where=(shown,)) for note in code.notes),
+        cells=code.cells,
         imports=frozenset(imported_names(tree)),
         optional=frozenset(tried_imports(tree)),
+        is_python_2=code.is_python_2,
     )
 
 
-def _parsed(text: str) -> ast.Module:
+class _Code(NamedTuple):
+    """Code that can be parsed, as a `SubmissionFile` keeps it."""
+
+    text: str
+    is_python_2: bool = False
+    cells: tuple[tuple[int, int], ...] = ()
+    notes: tuple[Fact, ...] = ()
+
+
+def _in_python_3(text: str) -> _Code:
+    """The text, without print statements of Python 2 if it cannot be parsed with them.
+
+    Raises
+    ------
+    SyntaxError
+        It cannot be parsed without them, either.
+    """
     try:
-        return ast.parse(text)
+        ast.parse(text)
     except SyntaxError as error:
-        if PYTHON_2.search(text):
-            raise SyntaxError("it is written in Python 2", ("", error.lineno, None, None)) from None
-        raise SyntaxError(f"it is not valid Python: {error.msg}", ("", error.lineno, None, None)) from None
+        printless = PYTHON_2_PRINT.sub(r"\1\2pass", text)
+        with suppress(SyntaxError):
+            ast.parse(printless)
+            return _Code(printless, is_python_2=True)
+        reason = "it is written in Python 2" if PYTHON_2.search(text) else f"it is not valid Python: {error.msg}"
+        raise SyntaxError(reason, ("", error.lineno, None, None)) from None
+    return _Code(text)
 
 
 def _unreadable(name: str, shown: str, reason: str) -> SubmissionFile:
@@ -303,13 +336,17 @@ def _decoded(path: Path) -> str:
         return content.decode("latin-1")
 
 
-def _read_notebook(path: Path) -> tuple[str, tuple[tuple[int, int], ...], tuple[Fact, ...]]:
+def _read_notebook(path: Path) -> _Code:
     """The code cells of a notebook one after the other, where each starts, and which were left out."""
     document = json.loads(path.read_text(encoding="utf-8"))
+    language = document.get("metadata", {}).get("kernelspec", {}).get("language", "python")
+    if "python" not in language.lower():
+        raise SyntaxError(f"it is written in {language.capitalize()}")
     cells = document["cells"] if "cells" in document else document["worksheets"][0]["cells"]
     lines: list[str] = []
     starts: list[tuple[int, int]] = []
     notes: list[Fact] = []
+    is_python_2 = False
     for number, cell in enumerate(cells, start=1):
         if cell["cell_type"] != "code":
             continue
@@ -317,15 +354,16 @@ def _read_notebook(path: Path) -> tuple[str, tuple[tuple[int, int], ...], tuple[
         code = source if isinstance(source, str) else "".join(source)
         own = ["pass" if _is_ipython(line.strip()) else line for line in code.splitlines()]
         try:
-            ast.parse("\n".join(own))
+            read = _in_python_3("\n".join(own))
         except UNREADABLE as error:
             is_syntax = isinstance(error, SyntaxError)
             reason = f"{error.msg} (line {error.lineno})" if is_syntax else type(error).__name__
             notes.append(note(Kind.CELL_LEFT_OUT, cell=number, reason=reason))
         else:
             starts.append((len(lines) + 1, number))
-            lines += own
-    return "\n".join(lines), tuple(starts), tuple(notes)
+            lines += read.text.split("\n")
+            is_python_2 |= read.is_python_2
+    return _Code("\n".join(lines), is_python_2, tuple(starts), tuple(notes))
 
 
 def _is_ipython(line: str) -> bool:

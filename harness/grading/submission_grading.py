@@ -42,6 +42,8 @@ TIMEOUT = 10.0
 POLLING = 0.05
 """Seconds between two attempts to end the processes of an interrupted grading."""
 
+UNREAD = (Kind.NOT_READABLE, Kind.CELL_LEFT_OUT)
+
 Helpers = Mapping[str, HelperVerdict]
 
 
@@ -145,11 +147,12 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     harmless = () if given.is_spoilt or not given.change else (given.change,)
     if interface.only_at:
         notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
-    refused = rubric.refused(interface.conventions)
+    refused = rubric.refused([*process.submission.conventions, *interface.conventions])
     parts = judge_parts(interface, given.answers)
     parts = parts._replace(cost=WRONG, gradient=WRONG) if refused else parts
     explained = _Explained()
-    if WRONG in parts.outcomes and not refused:
+    is_engine_wrong = WRONG in helpers.get("operations", ())  # which explains what follows from it
+    if WRONG in parts.outcomes and not refused and not is_engine_wrong:
         explained = _explain(process, interface, given, regularised=parts.regularised == RIGHT)
         if not explained.is_understood:
             unknown = find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN)
@@ -171,7 +174,11 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         ),
         notes=(*notes, *harmless),
         bugs=explained.bugs,
-        conventions=(*interface.conventions, *(c for verdict in helpers.values() for c in verdict.conventions)),
+        conventions=(
+            *process.submission.conventions,
+            *interface.conventions,
+            *(convention for verdict in helpers.values() for convention in verdict.conventions),
+        ),
         smallest=_smallest_failure(process, interface, given.answers) if verdict == DISAGREE and not refused else None,
         probe=next((ShownAnswer(*pair, interface) for pair in given.answers.items()), None),
     )
@@ -182,9 +189,10 @@ def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rub
     has_right = RIGHT in (slope_outcome(helpers), *other_outcomes(helpers))
     points = total_points(rubric, Parts(), helpers) if has_right else 0.0
     # what could not be read may hold what was not found
-    unread = [fact for fact in notes if fact.kind in (Kind.NOT_READABLE, Kind.CELL_LEFT_OUT)]
-    unread = [replace(fact, severity=Severity.DOUBT) for fact in unread if why.kind == Kind.NO_HOMEWORK_FUNCTION]
-    return Grade(submission, ERROR, Parts(), helpers, points, (*unread, why, *wrong_helpers(helpers)), notes)
+    is_unread = [why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD for fact in notes]
+    unread = [replace(fact, severity=Severity.DOUBT) for fact, unread in zip(notes, is_unread) if unread]
+    rest = tuple(fact for fact, unread in zip(notes, is_unread) if not unread)
+    return Grade(submission, ERROR, Parts(), helpers, points, (*unread, why, *wrong_helpers(helpers)), rest)
 
 
 def _verdict(parts: Parts, given: GivenAnswers) -> str:

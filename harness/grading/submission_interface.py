@@ -54,7 +54,7 @@ class Call:
         try:
             returned = [process.call(self.function, *each) for each in given]
         except CallFailed as failure:
-            raise failure.with_data(given=_described(self.function, given[0])) from None
+            raise failure.with_data(given=described(self.function, given[0])) from None
         if not self.convention.single:
             return returned[0]
         return Returned(
@@ -84,7 +84,7 @@ def _mean(parts: Sequence[Any]) -> Any:
     return None if any(part is None for part in parts) else np.mean(parts, axis=0)
 
 
-def _described(function: Function, given: Sequence[Any]) -> list[str]:
+def described(function: Function, given: Sequence[Any]) -> list[str]:
     """The arguments of a call, by the names of its parameters and their shapes."""
     names = (*function.parameters, *("" for _ in given))
     return [f"{name} {_shape(value)}".strip() for name, value in zip(names, given)]
@@ -123,6 +123,17 @@ class Attempt:
         """Whether every part that is there is right."""
         cost, gradient = self.right
         return (cost or self.answer.cost is None) and (gradient or self.answer.gradient is None)
+
+    def has_parts_of(self, other: "Attempt") -> bool:
+        """Whether it is a cost, a gradient or both where the other is."""
+        return [self.answer.cost is None, self.answer.gradient is None] == [
+            other.answer.cost is None,
+            other.answer.gradient is None,
+        ]
+
+    def is_of_file_of(self, others: Sequence["Attempt"]) -> bool:
+        """Whether its function stands in the file of some of the others, or there are none."""
+        return not others or self.call.function.file in {other.call.function.file for other in others}
 
     @property
     def rank(self) -> tuple[bool, bool, bool, int, bool, float]:

@@ -8,6 +8,7 @@ import ast
 import builtins
 import sys
 from dataclasses import is_dataclass
+from functools import reduce
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
@@ -22,7 +23,7 @@ from harness.grading.submission_code import FAILURES, runnable
 DRAWING = ("matplotlib", "seaborn", "plotly", "IPython", "ipywidgets", "mpl_toolkits", "google", "tqdm", "ipdb")
 """Modules that show something, and compute nothing."""
 
-PYTHON_2 = ("xrange", "raw_input", "unicode", "basestring", "long", "reduce", "cmp", "execfile")
+PYTHON_2 = {"xrange": range, "unicode": str, "basestring": str, "long": int, "reduce": reduce}
 """Names that Python 2 defines."""
 
 DATA_FOLDER = "data"
@@ -72,6 +73,7 @@ class _State:
     """What this process has loaded, and which modules stood in for others."""
 
     folder = ""
+    package = ""
     with_needed = False
     optional: frozenset[str] = frozenset()
     loading = 0
@@ -137,14 +139,21 @@ def _asked_by_the_submission() -> bool:
     return frame is not None and frame.f_code.co_filename.startswith(_State.folder)
 
 
-def prepare(folder: str, optional: tuple[str, ...], with_needed: bool) -> None:
-    """Load what follows from a folder; of `optional` modules, the submission itself handles the absence."""
+def prepare(folder: str, optional: tuple[str, ...], with_needed: bool, package: str) -> None:
+    """Load what follows from a folder, which may be a package of that name.
+
+    Parameters
+    ----------
+    optional : modules whose absence the submission itself handles
+    """
     _State.folder, _State.optional, _State.with_needed = folder, frozenset(optional), with_needed
+    _State.package = package
     sys.path_hooks.insert(0, _file_finder)
     sys.path[:0] = [folder]
     sys.meta_path.insert(0, _StandIns(drawing=True))
     sys.meta_path.append(_StandIns(drawing=False))
-    builtins.input = _no_input
+    for name, value in {**PYTHON_2, "input": _no_input, "raw_input": _no_input}.items():
+        setattr(builtins, name, value)
     builtins.open = _finding_data(builtins.open)
     import io
 
@@ -184,8 +193,9 @@ def load(file: str) -> None:
     # modules are looked for beside the file, then in the folders above
     above = [str(folder) for folder in path.parents if str(folder).startswith(_State.folder)]
     sys.path[:] = [*above, *(entry for entry in sys.path if entry not in above)]
-    if (path.parent / "__init__.py").is_file() and path.parent != Path(_State.folder):
-        _State.loaded[file] = import_module(".".join(Path(file).with_suffix("").parts))  # for its relative imports
+    if (path.parent / "__init__.py").is_file():
+        parts = (_State.package, *Path(file).with_suffix("").parts)
+        _State.loaded[file] = import_module(".".join(filter(None, parts)))  # for its relative imports
         return
     module = sys.modules.get(path.stem)
     if module is None or getattr(module, "__file__", None) != str(path):
@@ -211,8 +221,6 @@ def call(file: str, name: str, *arguments: Any) -> Any:
         answer = function(*arguments)
         return dict(vars(answer)) if isinstance(answer, SimpleNamespace) or is_dataclass(answer) else answer
     except NameError as error:
-        if error.name in PYTHON_2:
-            raise NameError(f"{error.name} is Python 2, and this is Python 3") from error
         if lacking := _lacking(error, vars(module).get(FAILURES, ())):
             raise NotHandedIn(lacking) from error
         raise

@@ -178,13 +178,17 @@ class SubmissionProcess:
                 (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / file.name).write_text(file.text, encoding="utf-8", errors="surrogateescape")
         (folder / DATA_FOLDER).mkdir(exist_ok=True)
+        self._package = ""
+        if (folder / "__init__.py").exists():  # its modules import each other by the folder's name, or by none
+            self._package = submission.name if submission.name.isidentifier() else "submission"
+            (folder / self._package).symlink_to(folder)
         if with_needed:
             _put_data((submission.path, data), folder / DATA_FOLDER, copied=sandbox)
         self._failed: dict[str, Outcome] = {}
         self._loaded: set[str] = set()
         optional = tuple({name for file in submission.files for name in file.optional})
         prepare = [("os:chdir", (str(folder / DATA_FOLDER),))]  # where its data lies
-        prepare += [] if module else [(f"{LOADER}:prepare", (str(folder), optional, with_needed))]
+        prepare += [] if module else [(f"{LOADER}:prepare", (str(folder), optional, with_needed, self._package))]
         home = "" if module else folder
         hidden = str(submission.path.parent.resolve())
         walls = Sandbox((str(folder),), (hidden,)) if sandbox else None
@@ -230,7 +234,7 @@ class SubmissionProcess:
         """What came of a call: what is missing, or else the event and its line."""
         where, name = (), function.author_name
         if place := outcome.place:
-            file = self.submission.file(place.file)
+            file = self.submission.file(place.file.removeprefix(f"{self._package}/"))
             where = (f"{file.place(place.line)} of {file.shown}: {place.text}",)
         if outcome.error in MISSING:
             missing, _, source = outcome.what.partition(": ")[2].partition(", from ")

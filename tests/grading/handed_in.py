@@ -454,6 +454,16 @@ def sigmoid_prime(z): return sigmoid(z) * (1 - sigmoid(z))
 """
 CROSS_ENTROPY_NETWORK = NETWORK.replace(" * sigmoid_prime(zs[-1])", "")
 
+TOTAL_COST = """\
+    def total_cost(self, data, lmbda):
+        cost = 0.0
+        for x, y in data:
+            a = self.feedforward(x)
+            cost += np.sum(-y * np.log(a) - (1 - y) * np.log(1 - a)) / len(data)
+        return cost + 0.5 * lmbda / len(data) * sum(np.linalg.norm(w) ** 2 for w in self.weights)
+"""
+SECOND_NETWORK = CROSS_ENTROPY_NETWORK.replace("    def cost_derivative", f"{TOTAL_COST}    def cost_derivative")
+
 TRAINER = """\
 import numpy as np
 def sigmoid(z): return 1 / (1 + np.exp(-z))
@@ -568,6 +578,12 @@ for k in range(20):
         p.data += -0.1 * p.grad
 """
 
+SIGMOID_MICROGRAD = (
+    MICROGRAD.replace("math.tanh(self.data)", "1 / (1 + math.exp(-self.data))")
+    .replace("(1 - t ** 2)", "t * (1 - t)")
+    .replace("tanh", "sigmoid")
+)
+
 REMEMBERS = """\
 import numpy as np
 class Net:
@@ -670,6 +686,15 @@ res = optimize.minimize(J_and_grad, np.random.rand(10285), jac=True)
 print(res.fun)
 """
 )
+
+MADE_BEFORE = (
+    GLOBALS.replace(
+        "def J_and_grad", "X1 = np.c_[np.ones((m, 1)), X]\nY_train = np.eye(K)[y.ravel() - 1]\ndef J_and_grad"
+    )
+    .replace("    a1 = np.c_[np.ones((m, 1)), X]\n", "    a1 = X1\n")
+    .replace("    Y = (y.reshape(-1, 1) == np.arange(1, K + 1)) * 1\n", "    Y = Y_train\n")
+)
+"""A function of θ alone; what it reads was computed from the data."""
 
 DUMMIES = edition(
     ("    a1 = np.hstack([np.ones((m, 1)), X])\n", "    a1 = X\n"), targets="pd.get_dummies(y.ravel()).values"
@@ -927,6 +952,27 @@ RIGHT: dict[str, str | Files] = {
     "network-cross-entropy.py": CROSS_ENTROPY_NETWORK,
     "trainer.py": TRAINER,
     "micrograd.py": MICROGRAD,
+    "micrograd-sigmoid.py": SIGMOID_MICROGRAD,
+    "network-2.py": SECOND_NETWORK,
+    "made-before.py": MADE_BEFORE,
+    "labels-before-y.py": plain(edition(("num_labels", "labels"))),
+    "reg-strength.py": plain(
+        edition(
+            head="def cost(nn_params, X, y, hidden_layer_size, num_labels, LAM):\n    input_layer_size = X.shape[1]\n",
+            lam="reg_strength",
+        )
+    ),
+    "named-tuple.py": plain(
+        "def cost(params, X, y, LAM):\n    Theta1, Theta2 = params.Theta1, params.Theta2\n    num_labels = len(Theta2)\n"
+        f"{BODY}{BY_ROWS}".replace("TARGETS", FROM_1)
+    ).replace("LAM", "lam"),
+    "is_package": {
+        "__init__.py": "",
+        "nnCostFunction.py": "import numpy as np\nfrom .sigmoid import sigmoid\nfrom is_package.sigmoidGradient import *\n"
+        + edition(),
+        "sigmoid.py": SMALL_FILES["sigmoid.py"],
+        "sigmoidGradient.py": "from .sigmoid import sigmoid\ndef sigmoidGradient(z): return sigmoid(z) * (1 - sigmoid(z))\n",
+    },
     "forward-first.py": FORWARD_FIRST,
     "remembers.py": REMEMBERS,
     "forward-without-names.py": FORWARD_WITHOUT_NAMES,
@@ -951,6 +997,7 @@ RIGHT: dict[str, str | Files] = {
         "DATA = loadmat('data/ex4data1.mat')\n"
         + edition(("    m = X", "    assert DATA['X'].shape[1] == 400\n    m = X"))
     ),
+    "prints-of-python-2.py": plain(edition(("    d3 =", "    for i in xrange(3): print 'iteration', i\n    d3 ="))),
     "prints-in-loops.py": plain(edition(("    d3 =", "    for i in range(3): print('iteration', i)\n    d3 ="))),
     "plots-everything.py": "import seaborn as sns\nsns.set()\nsns.set_style('darkgrid')\n"
     + plain(edition())
@@ -1108,6 +1155,26 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         "rwr",
         "slope-halved",
     ),
+    "cost-apart-is-right": (
+        {
+            "ex4.py": plain(edition((RETURNED, "    return J\n")))
+            + edition(
+                (PENALTY, ""), ("d2.T.dot(a1) / m", "d2.T.dot(a1)"), ("d3.T.dot(a2) / m", "d3.T.dot(a2)")
+            ).replace("nnCostFunction", "backprop"),
+        },
+        "rwr",
+        "mean-missing",
+    ),
+    "network-2-wrong.py": (
+        _changed("network-2.py", ("activations[-1], y)", "activations[-1], y) * sigmoid_prime(zs[-1])")),
+        "rw-",
+        "squared-error-delta",
+    ),
+    "made-before-wrong.py": (
+        _changed("made-before.py", ("d2.T @ a1 / m, d3.T @ a2 / m", "d2.T @ a1, d3.T @ a2")),
+        "rwr",
+        "mean-missing",
+    ),
     "micrograd-wrong.py": (_changed("micrograd.py", ("(1 - t ** 2) * out.grad", "(1 - t) * out.grad")), "-w-", ""),
     "forward-first-wrong.py": (
         _changed("forward-first.py", ("(h, y, Theta1", "(h, y, Theta1"), ("d3 = h - Y", "d3 = Y - h")),
@@ -1132,7 +1199,7 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
     "estimator-wrong.py": (_changed("estimator.py", ("self.lam / m *", "self.lam *")), "rrw", "lambda-not-over-m"),
 }
 
-PYTHON_2 = plain(edition()).replace("    return J,", "    print J\n    return J,")
+PYTHON_2 = plain(edition()).replace("    m = X", "    try: m = len(y)\n    except TypeError, e: pass\n    m = X")
 
 UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the kind of the reason
     "ex2-missing": (SMALL_FILES | {"nnCostFunction.py": EX2_MISSING + edition(order="F")}, "not-handed-in"),

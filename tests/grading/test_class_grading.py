@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
 from harness.grading.class_grading import GradingPlan, grade_class
 from harness.grading.class_tables import Outputs, Roster, matched, read_roster, write_outputs
-from harness.grading.grade import AGREE, ERROR, Rubric
+from harness.grading.grade import AGREE, ERROR, Grade, Rubric
 from harness.grading.grade_records import GradeRecord, open_store, page_name
 from harness.grading.grade_reports import grades_csv
 from harness.grading.hint_levels import Hints
@@ -77,6 +78,21 @@ def test_a_full_disk_ends_no_grading(tmp_path, monkeypatch):
     monkeypatch.setattr("harness.grading.grade_records.GradeStore.add", full)
     records, lost = grade_class(tmp_path, GradingPlan(), tmp_path / "g.sqlite")
     assert (len(records), len(lost)) == (1, 1)
+
+
+def test_a_failure_of_the_machine_is_not_kept(tmp_path, monkeypatch):
+    (tmp_path / "a.py").write_text("def f(:")
+    for fact, is_graded_again in ((doubt(Kind.GRADING_FAILED, reason="full"), True), (doubt(Kind.ZERO, "g"), False)):
+        graded = []
+
+        def grade_all(waiting, plan, graded=graded, fact=fact):
+            graded += waiting
+            return [(number, Grade(one, ERROR, diagnosis=(fact,))) for number, one in enumerate(waiting)]
+
+        monkeypatch.setattr("harness.grading.class_grading.grade_all", grade_all)
+        for _ in range(2):
+            grade_class(tmp_path, GradingPlan(), tmp_path / "g.sqlite")
+        assert len(graded) == 1 + is_graded_again
 
 
 @pytest.mark.more

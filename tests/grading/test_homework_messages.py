@@ -20,8 +20,8 @@ SAID: list[tuple[Fact, str]] = [
     ),
     (doubt(Kind.CALL_FAILED, function="", event="ended"), "Running the file, it ended."),
     (
-        note(Kind.CELL_LEFT_OUT, cell=2, reason="invalid syntax (line 1)"),
-        "Cell 2 is not valid Python and was left out: invalid syntax (line 1).",
+        note(Kind.CELL_LEFT_OUT, cell=2, reason="it is not valid Python: invalid syntax (line 1)"),
+        "Cell 2 was left out: it is not valid Python: invalid syntax (line 1).",
     ),
     (
         wrong(Kind.CONVENTION_REFUSED, "labels from 0"),
@@ -60,7 +60,7 @@ SAID: list[tuple[Fact, str]] = [
     ),
     (
         doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND),
-        f"The file defines no function of θ, X and y, such as nnCostFunction: it defines f(x). {OFFER}",
+        f"The file defines no function of θ, X and y of one hidden layer: it defines f(x). {OFFER}",
     ),
     (
         doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"named": "g", "similar": "; did you mean 'f'?"}),
@@ -119,6 +119,7 @@ def test_every_kind_of_homework_is_said_above():
 
 def test_every_fault_of_a_helper_has_words():
     data = {"shape": "(3, 4)", "expected": 5, "z": 0.5, "value": 0.5, "wrong": 1, "total": 7, "reason": "no"}
+    data |= {"expression": "a * b", "name": "a", "at": "a = 1"}
     for fault in HELPER_FAULTS:
         assert "{" not in say(wrong(Kind.HELPER_WRONG, "f", fault=fault, **data))
 

@@ -12,6 +12,7 @@ from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
 from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Rubric
 from harness.grading.submission_grading import GradingPlan, grade, judge
+from tests.grading.handed_in import MICROGRAD
 from tests.grading.submissions import (
     BROKEN,
     BY_MATRICES,
@@ -87,6 +88,7 @@ R, W, N = "right", "wrong", "absent"
 UNKNOWN = (ERROR, f"{N} {N} {N}", 0.0, (Kind.CONVENTION_UNKNOWN,))
 WRONG_REGULARISER = (DISAGREE, f"{R} {R} {W}", 90.0, (Kind.COST_PATTERN,))
 WRONG_MEAN = (DISAGREE, f"{W} {W} {R}", 26.32, (Kind.COST_PATTERN,))
+WRONG_MEAN_ALONE = (DISAGREE, f"{W} {R} {R}", 70.0, (Kind.COST_PATTERN,))
 MISSING = (Kind.PART_MISSING,)
 CHANGED = (Kind.ARGUMENT_CHANGED,)
 
@@ -108,9 +110,12 @@ CASES = {
     # costs that no bug of the zoo gives
     "last example skipped": Case(LOOP.replace("range(m)", "range(m - 1)"), *WRONG_MEAN),
     "first example skipped": Case(LOOP.replace("range(m)", "range(1, m)"), *WRONG_MEAN),
-    "sign of a term": Case(
-        course(("np.log(h) + (1", "np.log(h) - (1")), DISAGREE, f"{W} {R} {R}", 70.0, (Kind.COST_PATTERN,)
+    "sign of a term": Case(course(("np.log(h) + (1", "np.log(h) - (1")), *WRONG_MEAN_ALONE),
+    "last class skipped": Case(
+        course(("h)) / m", "h))[:, :-1]) / m"), ("= -np.sum(Y", "= -np.sum((Y")), *WRONG_MEAN_ALONE
     ),
+    "m twice": Case(course(("h)) / m", "h)) / m / m")), *WRONG_MEAN_ALONE),
+    "no λ, with an ε": Case(course((PENALTY, ""), ("np.log(h)", "np.log(h + 1e-9)")), *WRONG_REGULARISER),
     "λ / 2 * m": Case(course(("/ (2 * m) *", "/ 2 * m *")), *WRONG_REGULARISER),
     "λ / (2 * m * m)": Case(course(("/ (2 * m) *", "/ (2 * m * m) *")), *WRONG_REGULARISER),
     "both": Case(
@@ -188,6 +193,31 @@ def test_what_is_wrong_with_a_cost_is_data(tmp_path):
     assert pattern.data == {"mean": "last-example-missing", "share": "times-m-squared"}
     (pattern, *_) = graded_here(tmp_path, "a.py", CASES["rounded"].text).diagnosis
     assert pattern.data == {"decimals": 4}
+
+
+ADDED = "            self.grad += out.grad\n            other.grad += out.grad\n"
+
+
+@pytest.mark.parametrize(
+    ("edits", "fault", "expression"),
+    [
+        ([(ADDED, ADDED[: ADDED.index("\n") + 1])], "slope", "a + b"),
+        ([("(1 - t ** 2)", "(1 - t)")], "slope", "a.tanh()"),
+        ([(".data * out.grad", ".data")], "slope-deeper", "(a * b) * c"),
+        ([("reversed(topo)", "topo")], "slope-deeper", "(a + b) * c"),
+        ([("grad +=", "grad =")], "slope-twice", "(a + b) + a"),
+        ([("return self + (-other)", "return other + (-self)")], "slope", "a - b"),
+    ],
+)
+def test_a_mistake_in_an_engine_of_scalars_is_named_by_its_operation(edits, fault, expression, tmp_path):
+    text = MICROGRAD
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    grade = graded_here(tmp_path, "a.py", text)
+    assert (grade.verdict, grade.bugs) == (DISAGREE, ()) or expression == "a - b"  # which the network does not use
+    (found,) = grade.diagnosis
+    assert (found.kind, found.data["fault"], found.data["expression"]) == (Kind.HELPER_WRONG, fault, expression)
 
 
 @pytest.mark.parametrize(
