@@ -97,7 +97,7 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
         right.plot(100 * training, color=colour, label=f"{name}, training")
         right.plot(100 * test, color=colour, linestyle=(0, (3, 1)), label=f"{name}, held out")
     lowest = 80 if min(test[-1] for _, _, test in curves.values()) > 0.85 else 0
-    dress(left, "Cost J(θ), training digits; logarithmic", "line searches")
+    dress(left, "Training cost, logarithmic", "line searches")
     dress(right, "Digits read correctly (%)" + (f"; axis from {lowest}%" if lowest else ""), "line searches")
     left.set_yscale("log")
     left.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

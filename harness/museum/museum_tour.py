@@ -144,7 +144,7 @@ def museum_page(visits: Sequence[Visit]) -> str:
     ]
     head = ("exhibit", "project", "error", "harness", "ms", "other checkers that miss it")
     sections = [section("The exhibits", wide(table(head, rows, "Each at the point at which it is wrong")))]
-    sections += [section(each.name, listing(_facts(each)), preformatted(each.report)) for each in visits]
+    sections += [section(each.name, listing(_facts(each)), wide(preformatted(each.report))) for each in visits]
     caught = sum(visit.report.verdict == "disagree" for visit in visits)
     headline = f"{caught} of {len(visits)} wrong derivatives that software has shipped are found."
     heading = "Wrong gradients that were shipped"

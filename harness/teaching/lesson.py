@@ -118,7 +118,8 @@ def _bugs(
     progress("trainings", len(subjects), len(subjects))
     where = {name: detection_limits.WHERE.get(bug.part, "") for name, bug in subjects.items()}
     found: list[dict[str, Any]] = [
-        {"name": name, "description": bug.description, "where": where[name]} | (results[name] or {})
+        {"name": name, "description": bug.description, "where": where[name], "planted": list(bug.replaces)}
+        | (results[name] or {})
         for name, bug in subjects.items()
     ]
     rows = sorted({row for bug in found for row, _ in bug["training"]["misread"]})

@@ -95,6 +95,7 @@
     put("bug-description", bug.description);
     const beside = ahead > 0 ? `${points(ahead)} more than correct code` : ahead < 0 ? `${points(-ahead)} less than correct code` : "as many as correct code";
     put("bug-said", `Trained with ${bug.name}, the network reads ${percent(training.test_accuracy)} of the held-out digits, ${beside} (${percent(right.training.test_accuracy)}).`);
+    put("bug-planted", `The check computes the gradient in several ways. The bug is in ${bug.planted.join(" and ")}.`);
     put("bug-verdict", bug.check.verdict);
     byId("bug-verdict").className = `verdict ${bug.check.verdict}`;
     put("bug-finding", bug.check.finding);

@@ -27,7 +27,7 @@
     };
     const labels = [
       edge(at.x[0], at.a[0], 2, 0.5), edge(at.x[1], at.a[0], 4, 0.62), edge(at.x[0], at.a[1], 3, 0.62), edge(at.x[1], at.a[1], 5, 0.5),
-      edge(at.a[0], at.out, 7, 0.5), edge(at.a[1], at.out, 8, 0.5),
+      edge(at.a[0], at.out, 7, 0.4), edge(at.a[1], at.out, 8, 0.4),
     ];
     labels.forEach((draw) => draw());
     const node = ([cx, cy], text, name) => {
@@ -77,9 +77,9 @@
       `z = ${n(b)} + ${n(v1)}·${n(now.a[0])} + ${n(v2)}·${n(now.a[1])} = ${fixed(now.out)}`,
       `a = σ(z) = ${fixed(now.answer)}`,
       `J = −log a = ${fixed(now.cost)}`,
-      `δ = a − y = ${fixed(now.delta)}`,
-      `δ₁ = ${n(v1)}·δ·a₁(1 − a₁) = ${fixed(now.deltas[0])}`,
-      `δ₂ = ${n(v2)}·δ·a₂(1 − a₂) = ${fixed(now.deltas[1])}`,
+      `δ = ∂J/∂z = a − y = ${fixed(now.delta)}`,
+      `δ₁ = ∂J/∂z₁ = ${n(v1)}·δ·a₁(1 − a₁) = ${fixed(now.deltas[0])}`,
+      `δ₂ = ∂J/∂z₂ = ${n(v2)}·δ·a₂(1 − a₂) = ${fixed(now.deltas[1])}`,
       `∂J/∂Theta2 = δ·[1, a₁, a₂] = [${[6, 7, 8].map((k) => fixed(now.gradient[k])).join(", ")}]`,
       `∂J/∂Theta1, first row = δ₁·[1, x₁, x₂] = [${[0, 2, 4].map((k) => fixed(now.gradient[k])).join(", ")}]`,
       `∂J/∂Theta1, second row = δ₂·[1, x₁, x₂] = [${[1, 3, 5].map((k) => fixed(now.gradient[k])).join(", ")}]`,

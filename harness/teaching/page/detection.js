@@ -30,7 +30,7 @@ function matrix(host, caption, columns, rows) {
       checkers.map((name) => [name, places.map((place) => shareCell(...power.caught[kind][name][place], false))]));
     const [ours, total] = share(kind, "harness");
     const others = checkers.filter((name) => name !== "harness").map((name) => [name, share(kind, name)[0]]).sort((a, b) => b[1] - a[1]);
-    put("power-said", `${total} times a bug was there to be seen. This harness caught ${ours}` + (others.length ? `, the next best (${others[0][0]}) ${others[0][1]}, the last (${others.at(-1)[0]}) ${others.at(-1)[1]}.` : "."));
+    put("power-said", `${total.toLocaleString("en")} times a bug was there to be seen. This harness caught ${ours.toLocaleString("en")}` + (others.length ? `, the next best (${others[0][0]}) ${others[0][1].toLocaleString("en")}, the last (${others.at(-1)[0]}) ${others.at(-1)[1].toLocaleString("en")}.` : "."));
   }
   choices("power-kinds", "radio", kinds, [0], show);
   show();
