@@ -236,7 +236,7 @@ def test_detection_power_is_the_study_s(opened, lesson):
                 else:
                     assert cell == "–"
         ours = np.sum(list(power["caught"][kind]["harness"].values()), axis=0)
-        assert opened.text("power-said").startswith(f"{ours[1]} times")
+        assert opened.text("power-said").startswith(f"{ours[1]:,} times")
 
 
 def test_every_combination_of_switches_shows_what_cannot_be_seen(opened, lesson):
