@@ -242,7 +242,7 @@ ROWS: dict[Kind, Row] = {
         "{where} cannot be read: {reason}.",
         meaning="The file is not Python 3 or no notebook, so none of it was run.",
         cause="A syntax error, Python 2, a damaged file, or a folder in the place of a file.",
-        example="# A file that holds `print 'done'`.",
+        example="# A file that holds `except ValueError, error:`.",
         advice="Run the file with Python 3 and mend the line that is named.",
     ),
     Kind.PART_MISSING: Row(

@@ -661,7 +661,6 @@ gradient = jax.jit(jax.grad(cost))
 
 BROKEN = {  # the text, and the kind of what is found
     "syntax.py": ("def f(:\n    pass\n", "not-readable"),
-    "python2.py": (COURSE + "\nprint 'done'\n", "not-readable"),
     "broken.ipynb": ("{not json", "not-readable"),
     "empty.py": ("", "no-homework-function"),
     "no_function.py": ("x = 1\ndef sigmoid(z):\n    return z\n", "no-homework-function"),
