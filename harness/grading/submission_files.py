@@ -1,25 +1,20 @@
 """Submissions as they lie in a folder: Python files, notebooks, and folders of files. Nothing here runs them."""
 
 import ast
-import codecs
-import io
-import json
 import os
 import re
 import sys
-import tokenize
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from harness.facts.fact import Fact, Severity, doubt, note
+from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.grading.class_methods import class_functions_in
 from harness.grading.parameter_roles import readings
 from harness.grading.submission_code import imported_names, tried_imports, with_settings
 from harness.grading.submission_functions import Function, functions_in
+from harness.grading.submission_texts import UNREADABLE, decoded, in_python_3, notebook_code
 from reference.user_input import error_in_words
 
 CODE = (".py", ".ipynb")
@@ -29,10 +24,6 @@ DATA = (".mat", ".npz", ".npy", ".csv", ".txt")
 LARGEST = 2_000_000
 """Bytes of a file that is still read as homework: a notebook with pictures has some hundred thousand."""
 
-UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What parsing raises for text that is not Python."""
-
-
 SKIPPED = ("__MACOSX", "__pycache__", "node_modules", "venv", "site-packages")
 """Folders that hold nobody's homework; those whose names begin with a dot are skipped as well."""
 
@@ -41,14 +32,6 @@ MOST_FILES = 200
 
 FOLDERS_ABOVE = 2
 """So many folders above a submission are searched for modules that it imports."""
-
-PYTHON_2 = re.compile(
-    r"^\s*print\s+[^(\s=]|^\s*except\s+[\w.]+\s*,\s*\w+\s*:|^\s*exec\s+['\"]|\bxrange\(|<>", re.MULTILINE
-)
-"""Statements that only Python 2 reads."""
-
-PYTHON_2_PRINT = re.compile(r"(^|[:;])([ \t]*)print\b(?![ \t]*[(=])[^;\n]*", re.MULTILINE)
-"""Python 2's print statement, which computes nothing."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +251,7 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
     try:
         if path.stat().st_size > LARGEST:
             return _unreadable(name, shown, f"it is too large to be homework ({path.stat().st_size:,} bytes)")
-        code = _read_notebook(path) if path.suffix == ".ipynb" else _in_python_3(_decoded(path))
+        code = notebook_code(path) if path.suffix == ".ipynb" else in_python_3(decoded(path))
         tree = ast.parse(code.text)
     except SyntaxError as error:
         at = f" (line {error.lineno})" if error.lineno else ""  # none, where it holds null bytes
@@ -292,80 +275,5 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
     )
 
 
-class _Code(NamedTuple):
-    """Code that can be parsed, as a `SubmissionFile` keeps it."""
-
-    text: str
-    is_python_2: bool = False
-    cells: tuple[tuple[int, int], ...] = ()
-    notes: tuple[Fact, ...] = ()
-
-
-def _in_python_3(text: str) -> _Code:
-    """The text, without print statements of Python 2 if it cannot be parsed with them.
-
-    Raises
-    ------
-    SyntaxError
-        It cannot be parsed without them, either.
-    """
-    try:
-        ast.parse(text)
-    except SyntaxError as error:
-        printless = PYTHON_2_PRINT.sub(r"\1\2pass", text)
-        with suppress(SyntaxError):
-            ast.parse(printless)
-            return _Code(printless, is_python_2=True)
-        reason = "it is written in Python 2" if PYTHON_2.search(text) else f"it is not valid Python: {error.msg}"
-        raise SyntaxError(reason, ("", error.lineno, None, None)) from None
-    return _Code(text)
-
-
 def _unreadable(name: str, shown: str, reason: str) -> SubmissionFile:
     return SubmissionFile(name, shown, error=doubt(Kind.NOT_READABLE, shown, reason=reason))
-
-
-def _decoded(path: Path) -> str:
-    content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # "Unicode", as some editors of Windows call it
-        return content.decode("utf-16")
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
-        return content.decode(encoding).lstrip("\ufeff")
-    except (SyntaxError, UnicodeDecodeError, LookupError):
-        return content.decode("latin-1")
-
-
-def _read_notebook(path: Path) -> _Code:
-    """The code cells of a notebook one after the other, where each starts, and which were left out."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    language = document.get("metadata", {}).get("kernelspec", {}).get("language", "python")
-    if "python" not in language.lower():
-        raise SyntaxError(f"it is written in {language.capitalize()}")
-    cells = document["cells"] if "cells" in document else document["worksheets"][0]["cells"]
-    lines: list[str] = []
-    starts: list[tuple[int, int]] = []
-    notes: list[Fact] = []
-    is_python_2 = False
-    for number, cell in enumerate(cells, start=1):
-        if cell["cell_type"] != "code":
-            continue
-        source = cell.get("source", cell.get("input", ""))
-        code = source if isinstance(source, str) else "".join(source)
-        own = ["pass" if _is_ipython(line.strip()) else line for line in code.splitlines()]
-        try:
-            read = _in_python_3("\n".join(own))
-        except UNREADABLE as error:
-            is_syntax = isinstance(error, SyntaxError)
-            reason = f"{error.msg} (line {error.lineno})" if is_syntax else type(error).__name__
-            notes.append(note(Kind.CELL_LEFT_OUT, cell=number, reason=reason))
-        else:
-            starts.append((len(lines) + 1, number))
-            lines += read.text.split("\n")
-            is_python_2 |= read.is_python_2
-    return _Code("\n".join(lines), is_python_2, tuple(starts), tuple(notes))
-
-
-def _is_ipython(line: str) -> bool:
-    """Whether a line of a cell is for the notebook and not for Python: a magic, a shell's, or a question for help."""
-    return line.startswith(("%", "!", "?")) or (line.endswith("?") and "#" not in line)

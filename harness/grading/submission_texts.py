@@ -1,0 +1,101 @@
+"""The code in files and notebooks, as text that Python 3 can parse."""
+
+import ast
+import codecs
+import io
+import json
+import re
+import tokenize
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
+
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What parsing raises for text that is not Python."""
+
+PYTHON_2 = re.compile(
+    r"^\s*print\s+[^(\s=]|^\s*except\s+[\w.]+\s*,\s*\w+\s*:|^\s*exec\s+['\"]|\bxrange\(|<>", re.MULTILINE
+)
+"""Statements that only Python 2 reads."""
+
+PYTHON_2_PRINT = re.compile(r"(^|[:;])([ \t]*)print\b(?![ \t]*[(=])[^;\n]*", re.MULTILINE)
+"""Python 2's print statement, which computes nothing."""
+
+
+class Code(NamedTuple):
+    """Code that can be parsed, as a `SubmissionFile` keeps it."""
+
+    text: str
+    is_python_2: bool = False
+    cells: tuple[tuple[int, int], ...] = ()
+    notes: tuple[Fact, ...] = ()
+
+
+def in_python_3(text: str) -> Code:
+    """The text, without print statements of Python 2 if it cannot be parsed with them.
+
+    Raises
+    ------
+    SyntaxError
+        It cannot be parsed without them, either.
+    """
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        printless = PYTHON_2_PRINT.sub(r"\1\2pass", text)
+        with suppress(SyntaxError):
+            ast.parse(printless)
+            return Code(printless, is_python_2=True)
+        reason = "it is written in Python 2" if PYTHON_2.search(text) else f"it is not valid Python: {error.msg}"
+        raise SyntaxError(reason, ("", error.lineno, None, None)) from None
+    return Code(text)
+
+
+def decoded(path: Path) -> str:
+    """The text of a file in the encoding that it declares, or else in Latin-1, which reads anything."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # "Unicode", as some editors of Windows call it
+        return content.decode("utf-16")
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        return content.decode(encoding).lstrip("\ufeff")
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return content.decode("latin-1")
+
+
+def notebook_code(path: Path) -> Code:
+    """The code cells of a notebook one after the other, where each starts, and which were left out."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    language = document.get("metadata", {}).get("kernelspec", {}).get("language", "python")
+    if "python" not in language.lower():
+        raise SyntaxError(f"it is written in {language.capitalize()}")
+    cells = document["cells"] if "cells" in document else document["worksheets"][0]["cells"]
+    lines: list[str] = []
+    starts: list[tuple[int, int]] = []
+    notes: list[Fact] = []
+    is_python_2 = False
+    for number, cell in enumerate(cells, start=1):
+        if cell["cell_type"] != "code":
+            continue
+        source = cell.get("source", cell.get("input", ""))
+        code = source if isinstance(source, str) else "".join(source)
+        own = ["pass" if _is_ipython(line.strip()) else line for line in code.splitlines()]
+        try:
+            read = in_python_3("\n".join(own))
+        except UNREADABLE as error:
+            is_syntax = isinstance(error, SyntaxError)
+            reason = f"{error.msg} (line {error.lineno})" if is_syntax else type(error).__name__
+            notes.append(note(Kind.CELL_LEFT_OUT, cell=number, reason=reason))
+        else:
+            starts.append((len(lines) + 1, number))
+            lines += read.text.split("\n")
+            is_python_2 |= read.is_python_2
+    return Code("\n".join(lines), is_python_2, tuple(starts), tuple(notes))
+
+
+def _is_ipython(line: str) -> bool:
+    """Whether a line of a cell is for the notebook and not for Python: a magic, a shell's, or a question for help."""
+    return line.startswith(("%", "!", "?")) or (line.endswith("?") and "#" not in line)
