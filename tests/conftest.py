@@ -7,6 +7,7 @@ then every test must still pass, but for those of words themselves.
 
 import gc
 import os
+import signal
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,9 @@ OF_WORDS += ("tests/doors/test_docs.py",)
 
 if WORDLESS:
     message_table.say = lambda fact: fact.kind.value
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell sets it for what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # a busy machine cannot promise a deadline; the default profile is repeatable, the deep one explores
 for name, examples in EXAMPLES.items():
