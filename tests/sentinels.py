@@ -351,11 +351,12 @@ def function_values(checker):
     assert answered(checker, shifted(NAN)) == "disagree"
     assert answered(checker, lambda t: (NAN, t)) == "inconclusive"
 
-    def noisy(t):
-        return np.sum(np.sin(t)) + 1e-8 * np.modf(1e9 * np.sum(np.cos(1e6 * t)))[0], np.cos(t)
+    def noisy(t, size=1e-8):
+        rounded = t.astype(float)  # more digits would show the noise, too
+        return np.sum(np.sin(rounded)) + size * np.modf(1e9 * np.sum(np.cos(1e6 * rounded)))[0], np.cos(t)
 
     def slightly_noisy(t):
-        return np.sum(np.sin(t)) + 2e-10 * np.modf(1e9 * np.sum(np.cos(1e6 * t)))[0], np.cos(t)
+        return noisy(t, 2e-10)
 
     def by_differences(t):  # wrong as a stencil of the first step is, which it must not be compared with alone
         h = 2e-3
@@ -381,6 +382,10 @@ def function_values(checker):
     def partly_float32(t):
         return float(np.sum(np.sin(t.astype(np.float32)))) + 1e-3 * t @ t, np.cos(t) + 2e-3 * t
 
+    def digits_lost(t):  # all along a stencil
+        return np.sum(np.sqrt(1.0 - np.tanh(t) ** 2)), -np.tanh(t) / np.cosh(t)
+
+    assert answered(checker, digits_lost, np.array([20.0, 0.4])) != "disagree"
     assert answered(checker, noisy) == "inconclusive"
     assert answered(checker, partly_float32) != "disagree"
     assert answered(checker, slightly_noisy, np.cos(np.arange(20.0))) == "agree"
@@ -404,7 +409,14 @@ def function_broken_rules(checker):
 
         return fun
 
+    kept = {}
+
+    def keyed_by_a_sum(theta):
+        cost, gradient = sines(theta)
+        return cost, kept.setdefault(np.sum(theta), gradient)
+
     assert answered(checker, mutating) == "disagree"
+    assert answered(checker, keyed_by_a_sum) == "disagree"
     for scale in (1e-12, 1.0, 1e6):
         assert answered(checker, jittering(2.0**-52, scale)) == "agree"
         assert breaks_a_rule(checker, jittering(1e-6, scale))

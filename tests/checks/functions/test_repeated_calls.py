@@ -123,8 +123,6 @@ BROKEN_RULES = {
     "hidden units of the first call": (of_first_hidden_layer(), Kind.CACHED_GRADIENT, {}),
     "keyed by the first of θ": (keyed(lambda t: t[0]), Kind.CACHED_GRADIENT, {"is_same": True}),
     "keyed by the last of θ": (keyed(lambda t: t[-1]), Kind.CACHED_GRADIENT, {"is_same": True}),
-    "keyed by the sum": (keyed(np.sum), Kind.CACHED_GRADIENT, {"is_same": True}),
-    "keyed by the norm": (keyed(np.linalg.norm), Kind.CACHED_GRADIENT, {"is_same": True}),
     "keyed by the square": (keyed(lambda t: round(t @ t, 9)), Kind.CACHED_GRADIENT, {"is_same": True}),
     "keyed by the product": (keyed(np.prod), Kind.CACHED_GRADIENT, {"is_same": True}),
     "in place": (mutating, Kind.ARGUMENT_CHANGED, {"argument": "theta"}),
