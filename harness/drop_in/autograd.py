@@ -38,6 +38,7 @@ from harness.drop_in.line_checks import (
     Slope,
     apply_to_multiples,
     check_forward,
+    drawn_like,
     line_through,
     look,
     slope_of,
@@ -171,19 +172,15 @@ def _doubtful(
     here = f(x)
     line, purpose = line_through(f, x, here), f"order {order}"
     # derivatives have entries that are 0 but for rounding, so that their rows are left as they are
-    weights = line.weights(purpose) if line and what == OUTPUTS else _drawn_like(here, purpose)
+    weights = line.weights(purpose) if line and what == OUTPUTS else drawn_like(here, purpose)
     yield from _Along(f, x, here, weights, what).doubtful(modes, line)
     if order > 1 and "rev" in modes:
         both = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
         yield from _doubtful(both, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}")
     if order > 1 and "fwd" in modes:
         both = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731
-        tangent = _drawn_like(x, f"tangent {order}")
+        tangent = drawn_like(x, f"tangent {order}")
         yield from _doubtful(both, (x, tangent), modes, order - 1, f"forward mode's derivatives of the {what}")
-
-
-def _drawn_like(tree: Any, purpose: str) -> Any:
-    return tree_map(lambda leaf: np.asarray(drawn_weights(purpose, np.shape(leaf))), tree)
 
 
 @dataclass(frozen=True)

@@ -213,23 +213,19 @@ def refusal(kind: type[Exception], report: Report) -> Exception:
     return error
 
 
-def compared(derivative: str, outputs: str = "", beside: str = "") -> Fact:
-    """What was compared, where that is not what the caller gave: of which outputs, added up, and beside what."""
-    return note(Kind.COMPARED_DERIVATIVE, derivative, outputs=outputs, beside=beside)
-
-
-def generator(purpose: str) -> np.random.Generator:
-    """Random numbers, the same each time, but others for each purpose, and others than a caller has from a small seed.
-
-    Weights that are a caller's own inputs, or the cotangents of a second derivative, hide what cancels in such a sum.
-    """
-    return np.random.default_rng([*b"harness", *purpose.encode()])
+def compared(derivative: str, outputs: str) -> Fact:
+    """What was compared, where that is not what the caller gave: of which outputs, added up."""
+    return note(Kind.COMPARED_DERIVATIVE, derivative, outputs=outputs)
 
 
 @lru_cache(maxsize=256)
 def drawn_weights(purpose: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Random numbers of either sign between 0.5 and 1.5, for a purpose: none is so small that it hides an entry."""
-    rng = generator(purpose)
+    """Random numbers of either sign between 0.5 and 1.5: none is so small that it hides an entry.
+
+    They are the same each time, but others for each purpose, and others than a caller has from a small seed. Weights
+    that are a caller's own inputs, or the cotangents of a second derivative, hide what cancels in such a sum.
+    """
+    rng = np.random.default_rng([*b"harness", *purpose.encode()])
     drawn = rng.uniform(0.5, 1.5, size=shape) * rng.choice([-1.0, 1.0], size=shape)
     drawn.setflags(write=False)
     return drawn

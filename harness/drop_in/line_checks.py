@@ -7,6 +7,7 @@ noisy, at a kink or badly scaled, is left to `check_gradient`, which alone may r
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,6 +161,12 @@ def tree_leaves(tree: Any, *others: Any) -> list[tuple[Any, ...]]:
     return found
 
 
+def drawn_like(tree: Any, purpose: str) -> Any:
+    """Random numbers like a tree of arrays, others for each leaf: equal ones hide derivatives that are interchanged."""
+    number = count()
+    return tree_map(lambda leaf: np.asarray(drawn_weights(f"{purpose} {next(number)}", np.shape(leaf))), tree)
+
+
 class Line(NamedTuple):
     """A random line through an input.
 
@@ -179,10 +186,8 @@ class Line(NamedTuple):
     def weights(self, purpose: str) -> Any:
         """Random weights for the outputs, divided by the units of their rows."""
         _, behind, here, ahead, _ = self.outputs
-        return tree_map(
-            lambda y, *beside: np.asarray(drawn_weights(purpose, np.shape(y)) / row_units(y, beside)),
-            here, ahead, behind,
-        )  # fmt: skip
+        drawn = drawn_like(here, purpose)
+        return tree_map(lambda w, y, *beside: np.asarray(w / row_units(y, beside)), drawn, here, ahead, behind)
 
 
 def line_through(f: Callable[[Any], Any], x: Any, here: Any, scale: Scale = SCALES[0]) -> Line | None:
@@ -190,7 +195,9 @@ def line_through(f: Callable[[Any], Any], x: Any, here: Any, scale: Scale = SCAL
 
     x and what f answers are arrays, or trees of arrays; x is real.
     """
-    direction = tree_map(lambda leaf: _direction(np.asarray(leaf, dtype=float), scale), x)
+    direction = tree_map(
+        lambda leaf, units: _rounded(np.asarray(leaf, dtype=float), units, scale), x, drawn_like(x, "line")
+    )
     try:
         return Line(direction, scale.step, [f(_moved(x, direction, t * scale.step)) if t else here for t in POINTS])
     except Exception:  # noqa: BLE001  whatever it raises there
@@ -271,29 +278,9 @@ def _moved(x: Any, direction: Any, step: float) -> Any:
     return tree_map(lambda leaf, v: np.asarray(leaf + step * v), x, direction)
 
 
-def _direction(x: np.ndarray, scale: Scale) -> np.ndarray:
-    """A direction in which every step is a number of float64, however large x is."""
-    units = drawn_weights("line", x.shape) * scale.units(np.abs(x))
-    return ((x + scale.step * units) - x) / scale.step
-
-
-def check_along(
-    name: str,
-    cost: Callable[[Any], float],
-    slope: Callable[[Any], float],
-    accuracy: float,
-    zero: Any = ZERO,
-) -> Report:
-    """Is `slope` the derivative of `cost`, a function of the step on a line, at 0? The report calls the step `name`.
-
-    `zero` has the precision of what moves; a step may come in a wider one, and is for all to be in that.
-    """
-    return check_gradient(
-        lambda at: cost(at[name]),
-        {name: zero},
-        gradient=lambda at: {name: np.array(float(slope(at[name])))},
-        accuracy=accuracy,
-    )
+def _rounded(x: np.ndarray, direction: np.ndarray, scale: Scale) -> np.ndarray:
+    """A direction in a scale's units, in which every step is a number of float64, however large x is."""
+    return ((x + scale.step * direction * scale.units(np.abs(x))) - x) / scale.step
 
 
 def check_forward(
@@ -306,15 +293,23 @@ def check_forward(
 ) -> Report:
     """Check forward mode along a random direction, and entry by entry where it is not found right there.
 
+    A wrong entry of the Jacobian is wrong in the slope, but for directions that have probability zero.
+
     Parameters
     ----------
-    cost, slope, accuracy, zero
-        As for `check_along`, on a line in a random direction: a wrong entry of the Jacobian is wrong in the slope, but
-        for directions that have probability zero.
+    cost, slope : functions of the step along the direction
     size : how many entries there are
     by_entry : checks each
+    accuracy : float
+    zero : array
+        0 in the precision of what moves; a step may come in a wider one, and is for all to be in that.
     """
-    along = check_along("direction", cost, slope, accuracy, zero)
+    along = check_gradient(
+        lambda at: cost(at["direction"]),
+        {"direction": zero},
+        gradient=lambda at: {"direction": np.array(float(slope(at["direction"])))},
+        accuracy=accuracy,
+    )
     if along.verdict == "agree" or size > ENTRIES:
         return along
     each = by_entry()

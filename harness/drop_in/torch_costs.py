@@ -22,7 +22,7 @@ import torch
 from torch.autograd import forward_ad
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.fallback import compared, drawn_weights, generator
+from harness.drop_in.fallback import compared, drawn_weights
 from harness.drop_in.line_checks import SCALES, Slope, check_forward, row_units, unit_of
 from harness.verdict.report import Report
 
@@ -195,9 +195,7 @@ class WeightedCost:
 
     def check_forward(self, accuracy: float) -> Report:
         """Its gradient by forward mode: along one direction, and if need be entry by entry."""
-        rng = generator("direction")
-        direction = {name: torch.as_tensor(rng.normal(size=x.shape)) for name, x in self.theta.items()}
-        direction = {name: v * self.theta[name].abs().clamp(min=1.0).double().cpu() for name, v in direction.items()}
+        direction = self.direction(SCALES[0].units, "direction")
         coarsest = max((x.dtype for x in self.theta.values()), key=lambda dtype: torch.finfo(dtype).eps)
 
         def slope(theta: Tensors, tangents: Tensors) -> float:
@@ -233,7 +231,9 @@ class WeightedCost:
     def direction(self, units: Callable[[Any], Any], purpose: str) -> Tensors:
         """A random direction in the units that fit the sizes of the inputs."""
         return {
-            name: torch.as_tensor(drawn_weights(purpose, tuple(x.shape)) * units(x.abs().double().cpu().numpy()))
+            name: torch.as_tensor(
+                drawn_weights(f"{purpose} {name}", tuple(x.shape)) * units(x.abs().double().cpu().numpy())
+            )
             for name, x in self.theta.items()
         }
 

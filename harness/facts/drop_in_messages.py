@@ -8,8 +8,7 @@ from harness.facts.row import Row
 def _compared(fact: Fact) -> str:
     outputs = fact.data["outputs"]
     summed = f", on the {outputs} added up with random weights" if outputs else ""
-    beside = f". The cost is {fact.data['beside']} with a random v" if fact.data["beside"] else ""
-    return f"Compared: {fact.where[0]}{summed}{beside}."
+    return f"Compared: {fact.where[0]}{summed}."
 
 
 ROWS = {

@@ -85,6 +85,13 @@ def test_a_row_is_compared_with_its_own_size():
         check_grads(lambda x: anp.array([1e12 * x, nothing(x)]), modes=["rev"], order=1)(0.3)
 
 
+def test_gradients_that_are_interchanged_are_wrong():
+    product = primitive(np.multiply)
+    defvjp(product, lambda ans, a, b: lambda g: g * a, lambda ans, a, b: lambda g: g * b)
+    with pytest.raises(AssertionError, match=r"^DISAGREE"):
+        check_grads(product, (0, 1), modes=["rev"], order=1)(0.1 * X, 0.2 * X[::-1])
+
+
 def test_a_second_derivative_that_is_wrong_in_the_cotangent_is_found():
     product = primitive(np.multiply)
     defvjp(product, lambda ans, g, c: lambda h: 2.0 * h * c, lambda ans, g, c: lambda h: h * g)

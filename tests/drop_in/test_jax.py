@@ -152,6 +152,20 @@ def test_a_wrong_rule_raises_the_report(name):
     assert [entry.ishidden(caught) for entry in caught.traceback] == [False, *([True] * (len(caught.traceback) - 1))]
 
 
+INTERCHANGED = {
+    "inputs": lambda kept, c: (c[0] * kept[0] + c[1], c[0] * kept[1] + c[1]),
+    "outputs": lambda kept, c: (c[1] * kept[1] + c[0], c[1] * kept[0] + c[0]),
+}
+
+
+@pytest.mark.parametrize("backward", INTERCHANGED.values(), ids=INTERCHANGED)
+def test_what_is_interchanged_is_wrong(backward):
+    f = jax.custom_vjp(lambda a, b: (a * b, a + b))
+    f.defvjp(lambda a, b: ((a * b, a + b), (a, b)), backward)
+    with jax.enable_x64(True), pytest.raises(AssertionError, match=r"^DISAGREE"):
+        check_grads(f, (0.1 * X, 0.2 * X[::-1]), 1, ["rev"])
+
+
 def test_the_first_derivative_of_the_rule_that_is_wrong_twice_is_right():
     with jax.enable_x64(True):
         check_grads(wrong_twice, (X,), 1)

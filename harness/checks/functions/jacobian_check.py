@@ -138,7 +138,7 @@ def _check_claims(
     name = min(reports, key=lambda name: rank.index(reports[name].verdict))
     named = f"{function.name} by {' and '.join(claims) if reports[name].verdict == 'agree' else name}"
     report = replace(reports[name], subject={"outputs": function.size, **reports[name].subject})
-    return report.with_facts(note(Kind.COMPARED_DERIVATIVE, named, outputs="", beside=""))
+    return report.with_facts(note(Kind.COMPARED_DERIVATIVE, named, outputs=""))
 
 
 def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | None, accuracy: float) -> Report:
