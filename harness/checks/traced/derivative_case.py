@@ -171,7 +171,7 @@ class Point:
         precision = "float64" if oracle else self.program.precision
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.program.coarsest
         derivative, error = self.combinations.per_output(estimate)
-        floor = np.minimum(floor_of(derivative, blocks, unit), self._floor_of_outputs(derivative, unit))
+        floor = np.fmin(floor_of(derivative, blocks, unit), self._floor_of_outputs(derivative, unit))
         error = error + np.where(error > 0.0, floor + UNDERFLOW[precision], 0.0)
         family = JAX if name in MODES else name
         accuracy = 0.0 if oracle else self.case.accuracy
