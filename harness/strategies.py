@@ -24,6 +24,7 @@ from harness.checks.networks.random_problems import GRID, chosen_activations, dr
 from reference.activations import Activation
 from reference.network import OUTPUTS, Network
 from reference.problem import Problem
+from reference.user_input import of_type
 
 _BYTES = 3  # two for the digits after the point, and one for the sign and the digits before it
 
@@ -96,7 +97,7 @@ def problems(draw: st.DrawFn, networks: st.SearchStrategy[Network] | None = None
 @st.composite
 def thetas(draw: st.DrawFn, network: Network, extremes: bool = True) -> np.ndarray:
     """Parameters for a network, from zero over ordinary to saturating. They shrink to zeros."""
-    return draw_theta(_DrawnChooser(draw), network, extremes)
+    return draw_theta(_DrawnChooser(draw), of_type("network", network, Network, "a Network"), extremes)
 
 
 @st.composite

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reference.activations import Activation, get_activation
-from reference.user_input import given, real_number, seed_of_generator, whole_number
+from reference.user_input import given, of_type, real_number, seed_of_generator, whole_number
 
 LARGEST_EPSILON = 1e300
 """The interval from -ε to ε has a finite length."""
@@ -170,6 +170,7 @@ class Network:
         ValueError, TypeError
             For other shapes, and for what holds no real numbers: complex, masked or text.
         """
+        thetas = of_type("the matrices", thetas, Iterable, "a sequence of arrays")
         thetas = [_real_matrix(f"Theta{layer}", Theta) for layer, Theta in enumerate(thetas, start=1)]
         shapes = [Theta.shape for Theta in thetas]
         if shapes != self.shapes:

@@ -26,6 +26,7 @@ from harness.drop_in.fallback import (
 from harness.drop_in.line_checks import look, slope_of
 from harness.exit_codes import InconclusiveGradient
 from harness.verdict.report import Report
+from reference.user_input import of_type
 
 NAME = "scipy.optimize.check_grad"
 
@@ -59,8 +60,8 @@ def check_grad(
         wrong, at least the original's answer. Of a right gradient it is what steps and rounding leave, mostly far below
         the original's: along a random direction if that confirms it, and 0 at a kink.
     """
-    if not callable(grad):
-        raise TypeError(f"grad must be callable as grad(x, *args), not {grad!r}")
+    for name, function in (("func", func), ("grad", grad)):
+        of_type(name, function, Callable, f"callable as {name}(x, *args)")
     if direction not in ("all", "random"):
         raise ValueError(f"direction must be 'all' or 'random', not {direction!r}")
     x0 = np.asarray(x0, dtype=np.float64)

@@ -110,7 +110,7 @@ def fmincg(
     max_iter = whole_number("max_iter", max_iter if maxiter is None else maxiter)
     gtol = real_number("gtol", gtol if tol is None else tol)
     of_type("callback", callback, Callable | None, "a function")
-    fun, x0 = _with_gradient(fun, args, jac), _checked_x0(x0)
+    fun, x0 = _with_gradient(fun, args if isinstance(args, tuple) else (args,), jac), _checked_x0(x0)
     descent = _Descent(Objective(fun, x0)) if state is None else _Descent.resumed(fun, x0, state)
     return descent.result(_run(descent, max_iter, callback, gtol))
 

@@ -341,6 +341,7 @@ FUNCTIONS = {
     "Activation slope": (lambda bad: harness.check_activation(harness.Activation("a", LINE, bad)), "slope"),
     "Activation parameters": (lambda bad: harness.Activation("a", ANY, ANY, parameters=bad), "parameters|callable"),
     "Activation surrogate": (lambda bad: harness.Activation("a", ANY, ANY, surrogate=bad), "surrogate"),
+    "Network.pack all": (lambda bad: NETWORK.pack(bad), "matri"),
     "Network.unpack": (lambda bad: NETWORK.unpack(bad), "θ"),
     "Network.label": (lambda bad: NETWORK.label(bad), "coordinate"),
     "predict network": (lambda bad: harness.predict(bad, THETA, PROBLEM.X), "network"),

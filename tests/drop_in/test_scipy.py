@@ -256,6 +256,11 @@ def test_a_direction_that_is_not_used_is_logged(caplog):
 
 
 MISTAKEN = {
+    "a name for a function": (
+        lambda: check_grad("rosen", rosen_der, X0),  # pyright: ignore[reportArgumentType]
+        TypeError,
+        r"func must be callable as func\(x, \*args\), not 'rosen'",
+    ),
     "a name for a Jacobian": (
         lambda: check_least_squares(residuals, X0, "3-point"),  # pyright: ignore[reportArgumentType]
         TypeError,

@@ -480,5 +480,6 @@ def test_minimize_with_arguments_and_a_gradient_of_its_own():
     def gradient(x, factor):
         return factor * rosen_der(x)
 
-    result = minimize(scaled, [-1.2, 1], args=(3.0,), jac=gradient, method=fmincg)
-    assert same(result, fmincg(lambda x: (scaled(x, 3.0), gradient(x, 3.0)), [-1.2, 1]))
+    expected = fmincg(lambda x: (scaled(x, 3.0), gradient(x, 3.0)), [-1.2, 1])
+    assert same(minimize(scaled, [-1.2, 1], args=(3.0,), jac=gradient, method=fmincg), expected)
+    assert same(fmincg(scaled, [-1.2, 1], args=3.0, jac=gradient), expected)

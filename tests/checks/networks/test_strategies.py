@@ -94,6 +94,7 @@ def test_activations_are_those_that_are_registered_or_given():
             lambda: simplest(strategies.problems(cast(Any, NETWORK))),
             r"networks must be a strategy, such as .*, not Network",
         ),
+        (lambda: simplest(strategies.thetas(cast(Any, 3))), "network must be a Network, not 3"),
     ],
 )
 def test_what_cannot_be_drawn_from_gets_one_clear_sentence(make, sentence):
