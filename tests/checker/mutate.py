@@ -50,6 +50,7 @@ ELSEWHERE = {
     ],
     "harness.checks.traced.derivative_comparison": ["checks/traced/test_derivative_check.py"],
     "harness.commands.classroom_commands": ["doors/test_classroom_commands.py", "doors/test_bad_input.py"],
+    "harness.commands.function_commands": ["doors/test_function_commands.py"],
     "harness.commands.process_start": ["doors/test_program.py", "doors/test_cli.py"],
     "harness.commands.sweep_commands": ["sweep/test_resumable_sweep.py", "doors/test_cli.py"],
     "harness.commands.training_commands": [

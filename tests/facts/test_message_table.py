@@ -74,10 +74,17 @@ def test_a_template_shows_numbers_lists_and_counts():
     )
 
 
-@pytest.mark.parametrize("rule", [{}, {"rule": "f_bwd", "place": "a.py:3"}])
-def test_a_rule_is_named_where_it_is_known(rule):
-    said = say(wrong(Kind.VALUE_DEPENDS_ON_RUN, "f", how="batched", value=1.0, otherwise=2.0, **rule))
-    assert ("f_bwd does it: a.py:3" in said) == bool(rule)
+ANOTHER_VALUE = {"how": "batched", "value": 1.0, "otherwise": 2.0}
+OPTIONAL = {  # what is said where data are there, and nowhere else
+    "does it: a.py:3": (Kind.VALUE_DEPENDS_ON_RUN, ANOTHER_VALUE, {"rule": "f_bwd", "place": "a.py:3"}),
+    "on the outputs added up": (Kind.COMPARED_DERIVATIVE, {"outputs": "", "beside": ""}, {"outputs": "outputs"}),
+}
+
+
+@pytest.mark.parametrize("said", OPTIONAL)
+def test_a_part_is_said_where_it_is_known(said):
+    kind, data, more = OPTIONAL[said]
+    assert [said in say(note(kind, "f", **known)) for known in (data, data | more)] == [False, True]
 
 
 def test_facts_have_severities_and_compare_by_value():

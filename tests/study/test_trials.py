@@ -123,6 +123,16 @@ def test_a_bug_is_told_apart_only_where_correct_code_passes():
     assert study.bugs == ("sign",)
 
 
+def test_the_median_is_of_the_trials_that_were_made():
+    seconds = {"a": [1.0, 9.0], "b": [3.0, 3.0]}
+    trials = [
+        trial(name, "sign", "sign", outcome)._replace(seconds=spent)
+        for name, both in seconds.items()
+        for outcome, spent in zip((ALARM, NOT_APPLICABLE), both)
+    ]
+    assert study_of(*trials).median_seconds(checker="a") == 1.0
+
+
 def test_misses_and_wrong_names_of_the_zoo_are_shown():
     study = study_of(
         trial(HARNESS, "correct", "", PASS, kind="random", naming="abstained"),
