@@ -10,6 +10,7 @@ from harness.facts.fact import kinds_of
 from harness.sweep.rows import ERROR, VERDICTS, Row
 from harness.sweep.store import Store
 from harness.verdict.report import json_ready
+from harness.wording import counted
 
 SCHEMA = "harness.sweep/2"
 """Version 2: facts in the place of reasons in words."""
@@ -66,7 +67,8 @@ class SweepSummary:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts.items())
-        lines = [f"{self.verdict.upper()}: {self.rows:,} rows (seeds {self.first} to {self.last}): {counts}"]
+        rows = counted(self.rows, "row")
+        lines = [f"{self.verdict.upper()}: {rows} (seeds {self.first} to {self.last}): {counts}"]
         lines += [f"  {name} was named {count:,} times" for name, count in self.outliers.items()]
         lines += [f"  inconclusive, {count:,} times: {reason}" for reason, count in self.reasons.items()]
         for row in self.examples:
