@@ -111,8 +111,8 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     of_cost = best_of([attempt for attempt in halves if attempt.answer.cost is not None])
     of_gradient = best_of([attempt for attempt in halves if attempt.answer.cost is None])
     whole = best_of([attempt for attempt in best if attempt.answer.is_whole])
-    right = [half for half in (of_cost, of_gradient) if half and half.is_right_so_far]
-    if whole and not any(whole.right) and not whole.is_of_file_of(right):
+    files = {half.call.function.file for half in (of_cost, of_gradient) if half and half.is_right_so_far}
+    if whole and files and not any(whole.right) and whole.call.function.file not in files:
         whole = None  # another exercise's, beside the right half of this one
     if whole:
         # each part from the function that has it right
@@ -131,7 +131,10 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
 
 def _read_beside(right: Attempt, other: Attempt, attempts: Sequence[Attempt]) -> Attempt:
     """The other half; one that is wrong in every convention is read in that of the half that is right."""
-    alike = [one for one in attempts if one.model == right.model and one.has_parts_of(other)]
+    halves = [one for one in attempts if not one.answer.is_whole]
+    alike = [
+        one for one in halves if one.model == right.model and (one.answer.cost is None) == (other.answer.cost is None)
+    ]
     if other.model != right.model:
         other = best_of(alike) or other
     if other.is_explained or other.is_right_so_far:

@@ -77,10 +77,10 @@ class Default(NamedTuple):
     value: Any
 
 
-class Parameters(dict[str, Any]):
+class Parameters(dict):
     """θ as a dictionary of matrices, which are its attributes as well, as those of an object or a named tuple are."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str):
         if name in self:
             return self[name]
         raise AttributeError(f"there is no {name!r} among {', '.join(self)}")

@@ -154,9 +154,11 @@ def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
 
 def _script(shown: ShownAnswer) -> list[str]:
     """A program that calls the submission on it and prints what it returns."""
-    attempt = shown.interface.of_gradient or shown.interface.of_cost
+    exercise, interface = shown.exercise, shown.interface
+    is_cost_wrong = interface.of_cost and not exercise.is_right(shown.answer)[0]
+    attempt = interface.of_cost if is_cost_wrong else interface.of_gradient or interface.of_cost
     assert attempt is not None
-    call, exercise = attempt.call, shown.exercise
+    call = attempt.call
     given = arguments(call.roles, call.convention, exercise.problem, exercise.theta)
     parameters = call.function.parameters
     names = [parameters[i] if isinstance(role, Default) else role for i, role in enumerate(call.roles)]

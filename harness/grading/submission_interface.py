@@ -124,17 +124,6 @@ class Attempt:
         cost, gradient = self.right
         return (cost or self.answer.cost is None) and (gradient or self.answer.gradient is None)
 
-    def has_parts_of(self, other: "Attempt") -> bool:
-        """Whether it is a cost, a gradient or both where the other is."""
-        return [self.answer.cost is None, self.answer.gradient is None] == [
-            other.answer.cost is None,
-            other.answer.gradient is None,
-        ]
-
-    def is_of_file_of(self, others: Sequence["Attempt"]) -> bool:
-        """Whether its function stands in the file of some of the others, or there are none."""
-        return not others or self.call.function.file in {other.call.function.file for other in others}
-
     @property
     def rank(self) -> tuple[bool, bool, bool, int, bool, float]:
         """What is compared to find the best attempt; of equal ones, the first and most usual is taken."""

@@ -27,7 +27,8 @@ from harness.grading.grade_reports import (
 from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import feedback_page, hints_in
 from harness.grading.submission_files import Submission
-from tests.grading.submissions import COURSE, RIGHT, WRONG, grade_folder
+from tests.grading.handed_in import RIGHT as HANDED_IN
+from tests.grading.submissions import COURSE, RIGHT, WRONG, grade_folder, graded_here
 
 EVIL = "<script>alert(1)</script>"
 
@@ -159,3 +160,20 @@ def test_gradescope_gets_a_test_for_each_part(records):
     assert document["output"] == records[1].page
     scaled = record_of(Grade(Submission("a.py", Path()), "error"), Rubric().scaled(10.0))
     assert sum(largest for _, _, largest, _ in scaled.parts) == pytest.approx(10.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("named-tuple.py", ("d3 = h - Y", "d3 = Y - h")),  # θ as an object
+        ("dataclass.py", ("return -(Y", "return (Y")),  # a cost apart from its gradient
+    ],
+)
+def test_the_script_calls_what_is_wrong_as_it_wants_to_be_called(name, edit, tmp_path):
+    text = HANDED_IN[name]
+    assert isinstance(text, str)
+    grade = graded_here(tmp_path, name.replace("-", "_"), text.replace(*edit))
+    script = feedback_page(grade).partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert grade.smallest is not None
+    assert f"{grade.smallest.answer.cost:.8}" in done.stdout
