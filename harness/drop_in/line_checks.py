@@ -105,7 +105,7 @@ def distance_of_slope(
     constant = max(CONSTANT * size, NOTHING * beside)
     if scale <= constant and max(abs(value - here) for value in values) <= (constant if scale else 0.0):
         return abs(slope.value)
-    allowed = min(accuracy, SLIGHT) * scale + noise
+    allowed = min(accuracy, SLIGHT) * abs(slope.value) + noise  # a factor is as wrong where terms cancel
     if not allowed <= SHARE * min([SHARE_OF_ALL * scale, *(share for share in slope.shares if share > allowed)]):
         return math.inf
     derivative = without_squares((upper - lower) / (2.0 * step), (highest - lowest) / (4.0 * step))
