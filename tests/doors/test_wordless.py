@@ -7,7 +7,7 @@ import sys
 import pytest
 from programs import ROOT
 
-ROOMS = ["tests/verdict", "tests/drop_in", "tests/sweep -k summary", "tests/grading -k diagnos"]
+ROOMS = ["tests/verdict", "tests/drop_in", "tests/sweep -k summary -m more", "tests/grading -k diagnos"]
 ROOMS += ["tests/doors/test_assertions.py", "tests/doors/test_pytest_plugin.py", "tests/doors/test_suite.py"]
 
 
