@@ -55,7 +55,7 @@ def fmincg(
     callback: Callback | None = None,
     *,
     gtol: float = 0.0,
-    args: tuple = (),
+    args: Any = (),
     jac: Any = None,
     tol: float | None = None,
     maxiter: int | None = None,
