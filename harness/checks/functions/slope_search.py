@@ -56,8 +56,11 @@ MOST_TRUNCATION = 4.0
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative."""
 
-STEPS_BESIDE = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59)
-"""In units of a step: steps beside it, whose differences show how much noise scatters these."""
+SURE = 1e-3
+"""A difference whose error is below this share of what it contradicts needs no other beside it."""
+
+STEPS_BESIDE, STEPS_BETWEEN = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59), 8
+"""Steps beside one, in units of it, and so many between two, at which differences may scatter."""
 
 PLACES_WITHIN = np.random.default_rng(0).uniform(-1.0, 1.0, size=64)
 """In units of a step: places at which the reported slope is compared with a difference over the whole step."""
@@ -248,9 +251,8 @@ class Search:
         closer, seen = self._look(seen, narrow)
         # an error bound that decides nothing may be too small by chance; that of a kink is its jump
         factor = 1.0 if self._decides(seen, closer) or np.isfinite(closer.slopes).all() else 2.0
-        if not (_is_same(closer, found) and self.reported.is_contradicted(closer, factor)):
-            return None, seen
-        if self._is_right_on_average(seen.best, closer):
+        is_confirmed = _is_same(closer, found) and self.reported.is_contradicted(closer, factor)
+        if not is_confirmed or self._is_right_on_average(seen.best, closer):
             return None, seen
         middle = float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow
         middle = 2.0 ** np.floor(np.log2(middle))  # so that θ_i ± h is a number
@@ -265,7 +267,8 @@ class Search:
         best, at = min(
             [(found, step), *(each for each in looks if _is_smooth(each[0]))], key=lambda each: each[0].error
         )
-        if self.doubts_itself and _is_smooth(best) and (self._may_be_scatter(best, at) or self._is_mean(best, at)):
+        doubts = self.doubts_itself and _is_smooth(best)
+        if doubts and (self._may_be_scatter(found, at, step, narrow) or self._is_mean(best, at)):
             return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
 
@@ -277,14 +280,19 @@ class Search:
         is_small = self.reported.distance(closer) <= self.reported.meaningful * max(self.reported.size, closer.least)
         return is_small and np.isfinite(best.error) and not _is_same(best, closer)
 
-    def _may_be_scatter(self, found: Found, step: float) -> bool:
-        """Whether differences at steps nearby scatter by as much as the contradiction: then noise was underestimated.
+    def _may_be_scatter(self, found: Found, at: float, step: float, narrow: float) -> bool:
+        """Whether differences beside a step, and between two others, scatter by as much as any of them is off.
 
-        A few costs about θ may miss noise that comes and goes, as of log(1 - p) where one p of many is nearly 1.
+        A few costs about θ may miss noise that comes and goes, as of log(1 - p) where one p of many is nearly 1. Its
+        jumps have many sizes, so that narrower differences have no limit. A smooth cost leaves the wide one no doubt.
         """
-        beside = [look(self.line, share * step, self.noise).derivative for share in STEPS_BESIDE]
-        scatter = float(np.ptp([found.derivative, *beside]))
-        return self.reported.distance(found) - self.reported.error - self.reported.accepted <= scatter  # NaN is not
+        if found.error <= SURE * self.reported.distance(found):
+            return False
+        between = np.exp2(np.round(np.log2(np.geomspace(step, narrow, STEPS_BETWEEN))))  # so that θ_i ± h is a number
+        steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
+        looks = [look(self.line, each, self.noise) for each in steps]
+        off = min(map(self.reported.distance, looks)) - self.reported.error - self.reported.accepted
+        return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
 
     @np.errstate(all="ignore")
     def _is_mean(self, found: Found, step: float) -> bool:

@@ -1,5 +1,7 @@
 """Costs that cancel or round to a constant: what is right there is not called wrong, and errors that show are seen."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy.special import erf, expit, logsumexp
@@ -200,6 +202,21 @@ def guarded(keep_away, slope):
     return fun, 8.0 * w
 
 
+def logistic_in_floats(seed):
+    """Cross-entropy by log(1 - p) over Python's own floats, which have no type with more digits."""
+    rng = np.random.default_rng(seed)
+    m, n = int(rng.integers(5, 60)), int(rng.integers(1, 6))
+    X = rng.normal(size=(m, n)) * rng.uniform(1.0, 8.0)
+    X *= np.where(rng.random(m) < 0.5, -1.0, 1.0)[:, np.newaxis]
+    w = rng.normal(size=n) * rng.uniform(0.5, 3.0)
+
+    def fun(w):
+        p = [1.0 / (1.0 + math.exp(-z)) for z in (X @ w).tolist()]
+        return -sum(math.log(1.0 - each) for each in p) / m, X.T @ np.array(p) / m
+
+    return fun, w
+
+
 def quadratic_formula(t):
     a, b, c = t
     x = (-b + np.sqrt(b * b - 4.0 * a * c)) / (2.0 * a)
@@ -217,6 +234,7 @@ IN_PART = {
     **{f"squares rounded to {x}": (rounded_squares(x), np.array([0.3, -1.3, 0.7])) for x in (1e-2, 1e-4, 1e-5)},
     **{f"a term in float32, {w}": (in_part_float32, np.array([w])) for w in (0.126, -0.6, 1.3)},
     **{f"logistic regression, {seed}": logistic(seed) for seed in (12, 19, 29)},
+    **{f"logistic regression in Python's floats, {seed}": logistic_in_floats(seed) for seed in (9, 73, 193, 431)},
     "log(p + ε)": guarded(
         lambda p: p + 1e-15, lambda p, y: p * (1.0 - p) * ((1.0 - y) / (1.0 - p + 1e-15) - y / (p + 1e-15))
     ),
