@@ -215,7 +215,8 @@ def _defects(
 ) -> tuple[float, float, float]:
     """By how much a gradient misses the slope along a move, at its end, and the change of the cost; the first's bound.
 
-    The bound is that of a difference of the cost, of its noise and truncation, and of the gradient's own rounding.
+    It misses none between the slopes on both sides, as at a kink. The bound is that of a difference of the cost, of its
+    noise and truncation, and of the gradient's own rounding.
     """
     probes = near.probes
     source(probes.theta)  # so that what is kept of the last call alone is kept of θ
@@ -226,7 +227,8 @@ def _defects(
     error = abs(wide - narrow) + noise / WIDTH + np.abs(move) @ reported.error
     accepted = max(MEANINGLESS["float64"], reported.accuracy) * np.abs(move) @ np.abs(gradient)
     change = costs[2] - probes.base - 0.5 * move @ (gradient + reported.gradient)
-    return narrow - move @ gradient, change, CONDITION_GAIN * error + accepted
+    sides, slope = np.diff(costs)[1:3] / WIDTH, move @ gradient
+    return np.clip(slope, sides.min(), sides.max()) - slope, change, CONDITION_GAIN * error + accepted
 
 
 def _is_same(cost: float, gradient: np.ndarray, cost2: float, gradient2: np.ndarray, tolerance: float) -> bool:

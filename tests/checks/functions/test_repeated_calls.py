@@ -228,6 +228,14 @@ MOVING = {
         np.cos(t),
     ),
     "undefined one step away": lambda t: (np.sum(np.sqrt(THETA + 1e-4 - t)), -0.5 / np.sqrt(THETA + 1e-4 - t)),
+    "a kink at a mirrored point": lambda t: (
+        t[1:] @ t[1:] + abs(t[0] + 0.3),
+        np.append(1.0 if t[0] >= -0.3 else -1.0, 2.0 * t[1:]),
+    ),
+    "a kink where two are swapped": lambda t: (
+        np.sum(t) ** 2 + max(t[0] - t[1] + 1.0, 0.0),
+        2.0 * np.sum(t) + np.array([1.0, -1.0, 0.0]) * (t[0] - t[1] >= -1.0),
+    ),
     "units that switch": lambda t: (
         np.sum(np.maximum(t - THETA - 1e-3, 0.0)) + np.sum(np.sin(t)),
         np.cos(t) + (t > THETA + 1e-3),
