@@ -228,7 +228,7 @@ def _defects(
     accepted = max(MEANINGLESS["float64"], reported.accuracy) * np.abs(move) @ np.abs(gradient)
     change = costs[2] - probes.base - 0.5 * move @ (gradient + reported.gradient)
     sides, slope = np.diff(costs)[1:3] / WIDTH, move @ gradient
-    return np.clip(slope, sides.min(), sides.max()) - slope, change, CONDITION_GAIN * error + accepted
+    return float(np.clip(slope, sides.min(), sides.max()) - slope), change, CONDITION_GAIN * error + accepted
 
 
 def _is_same(cost: float, gradient: np.ndarray, cost2: float, gradient2: np.ndarray, tolerance: float) -> bool:
