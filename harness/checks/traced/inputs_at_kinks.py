@@ -34,6 +34,9 @@ ADDS_UP = 1e-3
 """Slopes along several inputs that differ from the sum of theirs by a larger share belong to no derivative. Black boxes
 and solvers leave less."""
 
+MANY_PLACES = 32
+"""Of n equal numbers, an order statistic has the slope of another pair of them at each place around."""
+
 UNEVEN, STEEPER = 2.0**-20, 10.0
 """Where some inputs are nearer to the point than others, by this share at most, slopes that are so much steeper than
 elsewhere have no limit."""
@@ -132,7 +135,8 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     odd = (np.abs(found - mean @ met.along.T) > allowed + SMALLEST * largest) & point.is_known[:, None]
     if not odd.any():
         return []
-    around, uneven = (np.array(list(slopes_around(point, met.along, BESIDE, least))) for least in (1.0, UNEVEN))
+    around = np.array(list(slopes_around(point, met.along, BESIDE, places=MANY_PLACES)))
+    uneven = np.array(list(slopes_around(point, met.along, BESIDE, UNEVEN)))
     steepest = np.abs(around).max(axis=0)
     is_convention = np.abs(uneven).max(axis=0) <= STEEPER * steepest
     for answer in look.own:

@@ -8,6 +8,7 @@ Source: Clarke, Optimization and Nonsmooth Analysis, 1983, theorem 2.5.1.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ STEEPER = 1e-2
 """Slopes that grow by more than this share as steps shrink have no limit. Those of x log x grow by a fifth."""
 
 PLACES = 8
-"""Random places around the point, and as many on its other side."""
+"""Random places around the point, and as many on its other side. One more is where the inputs ascend."""
 
 NEXT_TO = 1e-12
 """The distance of these places, in units of the argument's size, where slopes around may explain a report."""
@@ -126,18 +127,21 @@ def _has_kink(
     return bool((shorter > SHRINKS * gap[:, at])[gap[:, at] > 0.0].any())
 
 
-def slopes_around(point: Point, along: np.ndarray, distance: float, least: float = 1.0) -> Iterator[np.ndarray]:
-    """(combinations, directions) at each of several random places around the point; the distance is relative.
+def slopes_around(
+    point: Point, along: np.ndarray, distance: float, least: float = 1.0, places: int = PLACES
+) -> Iterator[np.ndarray]:
+    """(combinations, directions) at each of several places around the point; the distance is relative.
 
-    In each input it is a share of it, drawn from `least` to 1.
+    In each input it is a share of it, drawn from `least` to 1. At the first place the inputs ascend by position, which
+    is how a stable sort takes equal numbers.
     """
-    program = point.program
+    program, count = point.program, point.program.inputs.size
     size = distance * np.where(program.point == 0.0, 1.0, np.abs(program.point))
-    for seed in range(program.seed + 7, program.seed + 7 + PLACES):
-        place = size * random_directions(1, program.inputs.size, seed)[0]
-        if least < 1.0:
-            place *= least ** np.random.default_rng(seed).uniform(size=place.shape)
-        for at in (place, -place):  # on opposite sides, so that both sides of a kink are met
+    seeds = range(program.seed + 7, program.seed + 7 + places)
+    drawn = ((random_directions(1, count, seed)[0], np.random.default_rng(seed)) for seed in seeds)
+    uneven = (move * least ** rng.uniform(size=count) if least < 1.0 else move for move, rng in drawn)
+    for move in chain([np.linspace(-1.0, 1.0, count)], uneven):
+        for at in (size * move, -size * move):  # on opposite sides, so that both sides of a kink are met
             yield combine(point.combinations.weights, program.changes(along, program.run(), program.point + at))
 
 
@@ -156,7 +160,7 @@ def _with_slopes_around(
     """
     low, high = sides.mean - sides.half_gap, sides.mean + sides.half_gap
     # what rounding moves is no convention
-    floors = (scope.unit**NARROW * largest_in_block(x.ravel(), scope.blocks).reshape(x.shape) for x in reported)
+    floors = [scope.unit**NARROW * largest_in_block(x.ravel(), scope.blocks).reshape(x.shape) for x in reported]
     off = [(np.abs(x - np.clip(x, low, high)) > 2.0 * error + f) & np.isfinite(x) for x, f in zip(reported, floors)]
     odd = np.any([np.zeros(low.shape, bool), *off], axis=0) & np.isfinite(error)
     at = np.flatnonzero(odd.any(axis=0))
@@ -166,8 +170,8 @@ def _with_slopes_around(
     least, most = np.fmin(low[:, at], np.min(found, axis=0)), np.fmax(high[:, at], np.max(found, axis=0))
     # the slopes around count where they differ from the sides, and where all reports lie between them
     wide = odd[:, at] & (most - least > 2.0 * (sides.half_gap + error)[:, at])
-    for x in reported:
-        wide &= ~(np.abs(x[:, at] - np.clip(x[:, at], least, most)) > error[:, at])
+    for x, floor in zip(reported, floors):
+        wide &= ~(np.abs(x[:, at] - np.clip(x[:, at], least, most)) > (error + floor)[:, at])
     mean, half_gap = sides.mean.copy(), sides.half_gap.copy()
     mean[:, at] = np.where(wide, 0.5 * (least + most), mean[:, at])
     half_gap[:, at] = np.where(wide, 0.5 * (most - least), half_gap[:, at])

@@ -46,6 +46,8 @@ CONVENTIONS = {
     "sort": (jnp.sort, X),
     "top_k": (lambda x: lax.top_k(x, 2)[0], X),
     "median": (jnp.median, EQUAL),
+    **{f"median of {n}": (jnp.median, jnp.ones(n)) for n in (7, 15)},
+    "quantile between two": (lambda x: jnp.quantile(x, 0.3), jnp.ones(5)),
     "max-pool": (pooled, PIXELS),
     "max so far": (lax.cummax, X),
     "beside what is smooth": (lambda x: sp.logsumexp(x) + jnp.max(x), X),
