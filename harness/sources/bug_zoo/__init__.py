@@ -1,11 +1,13 @@
 """The bug zoo: bugs that people write in backpropagation, each a gradient source.
 
-`Backprop` computes the right gradient in small steps. A bug is a function with the name of the step that it replaces.
-A bug that people make in cost and gradient alike is in both here, too.
+`Backprop` computes the right gradient in small steps. A row of a table names a bug, says what is wrong, and replaces
+one step. A bug that people make in cost and gradient alike is in both here, too.
 """
 
-# A family's bugs are registered when its module is imported.
-from harness.sources.bug_zoo import costs, deltas, forward, layouts, means  # noqa: F401
-from harness.sources.bug_zoo.planting import BUGS, Bug, pipeline_with
+from harness.sources.bug_zoo.bugs_of_costs import COSTS, FORWARD
+from harness.sources.bug_zoo.bugs_of_gradients import DELTAS, LAYOUTS, MEANS
+from harness.sources.bug_zoo.planting import Bug, pipeline_with
+
+BUGS: dict[str, Bug] = {bug.name: bug for bug in (*COSTS, *DELTAS, *FORWARD, *LAYOUTS, *MEANS)}
 
 __all__ = ["BUGS", "Bug", "pipeline_with"]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from harness.sources.backprop_steps import BY_COLUMNS, Backprop, Layout
 from harness.sources.source_table import BY_HAND, JAX, SOURCES, Source
-from harness.wording import docstring
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +46,14 @@ class Bug:
         return {name: self.source if name in self.replaces else SOURCES[name] for name in beside}
 
 
-BUGS: dict[str, Bug] = {}
-
-
-def add_bug(name: str, part: str, replaces: tuple[str, ...] = ("vectorized",)) -> Callable[[Callable], Callable]:
-    """Register a bug: a function that replaces the step of its own name, described by its docstring.
-
-    It is called as ``replacement(right, *arguments)``, where ``right(*arguments)`` is the step as it was.
-    """
-
-    def add(replacement: Callable) -> Callable:
-        step, family = replacement.__name__, JAX if replaces == ("jax",) else BY_HAND
-        source = Source(f"bug:{name}", family, _replace(Backprop(), step, replacement))
-        BUGS[name] = Bug(name, docstring(replacement), source, replaces, part, step, replacement)
-        return replacement
-
-    return add
+def make_bug(
+    name: str, part: str, description: str, *, replaces: tuple[str, ...] = ("vectorized",), **steps: Callable[..., Any]
+) -> Bug:
+    """A bug that replaces one step, as ``make_bug("wrong-sign", "all", "...", output_delta=replacement)``."""
+    ((step, replacement),) = steps.items()
+    family = JAX if replaces == ("jax",) else BY_HAND
+    source = Source(f"bug:{name}", family, _replace(Backprop(), step, replacement))
+    return Bug(name, description, source, replaces, part, step, replacement)
 
 
 def pipeline_with(*bugs: Bug, layout: Layout = BY_COLUMNS) -> Backprop:
@@ -74,3 +67,15 @@ def pipeline_with(*bugs: Bug, layout: Layout = BY_COLUMNS) -> Backprop:
 def _replace(pipeline: Backprop, step: str, replacement: Any) -> Backprop:
     setattr(pipeline, step, partial(replacement, getattr(pipeline, step)))
     return pipeline
+
+
+def changed(array: np.ndarray, where: Any, value: Any) -> np.ndarray:
+    """A copy with other values somewhere."""
+    copy = np.array(array)
+    copy[where] = value
+    return copy
+
+
+def scaled(array: np.ndarray, where: Any, factor: float) -> np.ndarray:
+    """A copy with a factor somewhere."""
+    return changed(array, where, factor * array[where])
