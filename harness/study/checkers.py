@@ -38,8 +38,6 @@ class Peer(NamedTuple):
     rule : what it compares, in words
     compare : the comparison
     library : the module that it needs
-    is_cheap : whether a check takes a fixed number of evaluations, however many parameters there are. torch's fast mode
-        does until it fails; then it runs the slow mode for its message.
     asserts : whether it is made of assertions, which ``python -O`` drops
     number, bound : the number that a rule requires to be small, and the limit beyond which it raises an alarm
     """
@@ -47,7 +45,6 @@ class Peer(NamedTuple):
     rule: str
     compare: Comparison
     library: str = "numpy"
-    is_cheap: bool = False
     asserts: bool = False
     number: Number | None = None
     bound: float | None = None
@@ -165,13 +162,7 @@ def _cs231n_worst(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.ran
 
 
 def peer_by_number(
-    rule: str,
-    number: Number,
-    bound: float,
-    *,
-    doubtful: float | None = None,
-    of_nan: str = ALARM,
-    is_cheap: bool = False,
+    rule: str, number: Number, bound: float, *, doubtful: float | None = None, of_nan: str = ALARM
 ) -> Peer:
     """A rule that requires a number below `bound`; from `doubtful` on up to it the outcome is inconclusive."""
 
@@ -183,7 +174,7 @@ def peer_by_number(
             return of_nan
         return ALARM if doubtful is None or found > bound else INCONCLUSIVE
 
-    return Peer(rule, compare, is_cheap=is_cheap, number=number, bound=bound)
+    return Peer(rule, compare, number=number, bound=bound)
 
 
 PEERS = {
@@ -201,13 +192,11 @@ PEERS = {
         "one random direction, central differences, step 1e-4; atol and rtol 1e-5; order 1, reverse mode",
         _jax,
         "jax.test_util",
-        is_cheap=True,
     ),
     "autograd check_grads": Peer(
         "one random direction, central differences, step 1e-6; absolute or relative 1e-6; order 1, reverse mode",
         _autograd,
         "autograd.test_util",
-        is_cheap=True,
         asserts=True,
     ),
     # SciPy returns a norm and leaves the verdict to the caller. These are the ends of what careful callers require:
@@ -231,7 +220,6 @@ PEERS = {
         _cs231n_worst,
         1e-2,
         doubtful=1e-4,
-        is_cheap=True,
     ),
 }
 

@@ -1,45 +1,29 @@
-"""The study of the bug zoo: which checkers catch bugs in gradients of networks, and which call correct code wrong.
+"""The study of the bug zoo: which checkers catch bugs in gradients of networks, and which call correct code wrong."""
 
-Also the smallest error in one coordinate that each sees at the size of exercise 4.
-"""
-
-import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.many_networks import check_networks
-from harness.digits.digit_networks import COURSE
-from harness.digits.digits_data import load_digits
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
-from harness.sources.source_table import SOURCES
 from harness.study.checkers import (
     ALARM,
     HARNESS,
     INCONCLUSIVE,
     OUR_RULE,
     PEERS,
-    Checker,
-    Peer,
     harness_verdict,
-    installed_peers,
 )
 from harness.study.study_tables import bug_table, out_of, trial_table
 from harness.study.trials import Case, Flat, Rate, Response, Study, Trial, beside_peers, conduct
 from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
-from reference.measured import GradientSource, Oracle
-from reference.oracles import finite_difference
-from reference.problem import Problem
 from reference.user_input import did_you_mean
 
-QUICK = {"problems": 1, "networks": 200, "with_sharpness": False}
-SCHEMA = "harness.study/2"
+QUICK = {"problems": 1, "networks": 200}
+SCHEMA = "harness.study/3"
 
 BLAMES = ("right", "wrong", "abstained")
 
@@ -50,7 +34,6 @@ def run_study(
     seed: int = 0,
     bugs: Iterable[str] | None = None,
     peers: Iterable[str] | None = None,
-    with_sharpness: bool = True,
     progress: Progress = silent,
 ) -> Study:
     """Show bugs and correct code to every checker.
@@ -60,7 +43,6 @@ def run_study(
     problems : of each kind, for every bug
     networks : correct random networks for this harness alone, as `harness check` draws them
     bugs, peers : names from the bug zoo and from `PEERS`; by default all
-    with_sharpness : whether to search for the smallest error that is seen at 400-25-10
     progress : called as ``progress(step, done, total)``
 
     Raises
@@ -77,13 +59,10 @@ def run_study(
     parts = {kind: zoo_cases(chosen, kind, count, seed) for kind, count in counts.items()}
     study = conduct(SCHEMA, parts, checkers, progress, left_out=left_out, seed=seed, naming="source named")
     summary = check_networks(networks, seed, progress=progress, step="correct networks") if networks else None
-    sharpness, too_slow = smallest_errors(installed_peers(peers)[0], progress) if with_sharpness else ([], {})
     further = {
         "problems": counts,
         "bugs": {bug.name: {"group": group_of(bug), "description": bug.description} for bug in chosen},
         "networks": summary and summary.to_dict(),
-        "sharpness": sharpness,
-        "sharpness_not_asked": too_slow,
     }
     return replace(study, further=further, seconds=time.perf_counter() - started)
 
@@ -143,8 +122,6 @@ def document_of(study: Study) -> dict[str, Any]:
         "inconclusive_on_ordinary_problems": inconclusive_on_ordinary_problems(study).to_dict(),
         "missed": [_missed_row(trial) for trial in study.missed()],
         "networks": further["networks"],
-        "sharpness": further["sharpness"],
-        "sharpness_not_asked": further["sharpness_not_asked"],
         "seconds": study.seconds,
     }
 
@@ -192,96 +169,8 @@ def _bug_row(study: Study, name: str) -> dict[str, Any]:
 
 
 def table_of(study: Study) -> str:
-    """Every checker on every kind of problem, every bug, correct networks, and the smallest errors seen."""
+    """Every checker on every kind of problem, every bug, and correct networks."""
     absent = [f"{kind}: {out_of(rate)} bugs change nothing" for kind, rate in absent_bugs(study).items()]
     networks = study.further["networks"]
     lines = [f"correct random networks: {networks['counts']}"] if networks else []
-    errors = [
-        f"smallest error seen by {row['checker']} in {row['coordinate']}: {row['error'] or 'none'}"
-        for row in study.further["sharpness"]
-    ]
-    return trial_table(study, absent, bug_table(study, "bugs caught by checker"), lines, errors, by="kind")
-
-
-# -- the smallest error in one coordinate that a checker sees, at the size of exercise 4 -------------------------------
-
-RESOLUTION = 1.1
-"""The bisection ends when the ends of the bracket have this ratio."""
-
-COORDINATES = 3
-
-LOWEST, HIGHEST = 1e-30, 1.0
-"""The bracket at the start: below rounding of any coordinate, and as large as the largest coordinates."""
-
-
-def smallest_errors(peers: Mapping[str, Peer], progress: Progress) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The smallest error seen at 400-25-10 on the 5,000 digits with λ = 1, by bisection.
-
-    Returns
-    -------
-    rows : the checker, the coordinate and the error as JSON-ready dicts; the error is None where even 1 is not seen
-    left_out : the checkers that were not tried, and why
-    """
-    problem, theta = exercise_4()
-    checkers = {HARNESS: harness_checker(problem, theta)}
-    checkers |= {name: peer.checker() for name, peer in peers.items() if peer.is_cheap}
-    reason = f"too slow at this size: a check, or an alarm, evaluates the cost for each of {COURSE.size:,} parameters"
-    found = []
-    for checker, check in checkers.items():
-        for i in coordinates(problem, theta):
-            error = smallest_error(check, problem, theta, i)
-            row = {"checker": checker, "coordinate": COURSE.label(i), "error": error if math.isfinite(error) else None}
-            found.append(row)
-            progress("smallest errors", len(found), COORDINATES * len(checkers))
-    return found, {name: reason for name in peers if name not in checkers}
-
-
-def exercise_4() -> tuple[Problem, np.ndarray]:
-    """The course's network on its digits, λ = 1, at an initial θ."""
-    digits = load_digits()
-    return Problem(COURSE, digits.X, digits.classes, 1.0), COURSE.init(0)
-
-
-def coordinates(problem: Problem, theta: np.ndarray) -> list[int]:
-    """The coordinates with the smallest, the median and the largest rounding error bound."""
-    by_bound = np.argsort(rounding_bound(problem, theta).gradient, kind="stable")
-    return [int(by_bound[rank]) for rank in np.linspace(0, len(by_bound) - 1, COORDINATES).astype(int)]
-
-
-def off_by(error: float, i: int) -> GradientSource:
-    """The vectorized backprop with an error added to coordinate i."""
-
-    def source(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        cost, gradient = SOURCES["vectorized"](problem, theta)
-        gradient[i] += error
-        return cost, gradient
-
-    return source
-
-
-def harness_checker(problem: Problem, theta: np.ndarray) -> Checker:
-    """The harness at one θ; the sources that stay the same are evaluated once."""
-    measured = finite_difference.gradient(problem, theta)
-    loop, jax = SOURCES["loop"](problem, theta), SOURCES["jax"](problem, theta)
-    answers = {"loop": lambda *_: loop, "jax": lambda *_: jax, "finite-difference": Oracle(lambda *_: measured)}
-    others = {name: replace(SOURCES[name], function=answer) for name, answer in answers.items()}
-
-    def check(source: GradientSource, problem: Problem, theta: np.ndarray) -> str:
-        return harness_verdict({"vectorized": source} | others, ("vectorized",), problem, theta)[0]
-
-    return check
-
-
-def smallest_error(check: Checker, problem: Problem, theta: np.ndarray, i: int) -> float:
-    """The smallest error in coordinate i that raises an alarm, to a factor of `RESOLUTION`; infinite if 1 does not."""
-
-    def sees(error: float) -> bool:
-        return check(off_by(error, i), problem, theta.copy()) == ALARM
-
-    low, high = LOWEST, HIGHEST
-    if not sees(high):
-        return math.inf
-    while high / low > RESOLUTION:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if sees(middle) else (middle, high)
-    return high
+    return trial_table(study, absent, bug_table(study, "bugs caught by checker"), lines, by="kind")

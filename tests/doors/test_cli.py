@@ -220,7 +220,7 @@ MAIN_STUDY, ACTIVATION_STUDY = (
     "harness.study.zoo_study.run_study",
     "harness.study.activation_study.run_study",
 )
-QUICK_STUDY = {"problems": 1, "with_sharpness": False}
+QUICK_STUDY = {"problems": 1}
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ QUICK_STUDY = {"problems": 1, "with_sharpness": False}
     [
         ([], MAIN_STUDY, {}),
         (["--networks", 50], MAIN_STUDY, {"networks": 50}),
-        (["--quick"], MAIN_STUDY, {"problems": 1, "networks": 200, "with_sharpness": False}),
-        (["--quick", "--networks", 50], MAIN_STUDY, {"problems": 1, "networks": 50, "with_sharpness": False}),
+        (["--quick"], MAIN_STUDY, {"problems": 1, "networks": 200}),
+        (["--quick", "--networks", 50], MAIN_STUDY, {"problems": 1, "networks": 50}),
         (["--activations", "--quick", "--seed", 3], ACTIVATION_STUDY, {"seed": 3, "records": 6, "each": 2}),
     ],
 )

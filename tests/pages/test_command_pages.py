@@ -59,8 +59,8 @@ def small_study() -> Study:
         for bug, outcome, naming in zip(("wrong-sign", ""), outcomes, ("right", "abstained"))
     ]
     bugs = {"wrong-sign": {"group": "gradient", "description": ""}}
-    further = {"problems": {"random": 1}, "bugs": bugs, "networks": None, "sharpness": [], "sharpness_not_asked": {}}
-    return Study("harness.study/2", tuple(trials), {}, 1.0, further=further)
+    further = {"problems": {"random": 1}, "bugs": bugs, "networks": None}
+    return Study("harness.study/3", tuple(trials), {}, 1.0, further=further)
 
 
 PAGES = {

@@ -138,7 +138,7 @@ def test_misses_and_wrong_names_of_the_zoo_are_shown():
         trial(HARNESS, "correct", "", PASS, kind="random", naming="abstained"),
         trial(HARNESS, "wrong-sign", "wrong-sign", ALARM, kind="random", naming="wrong"),
         trial(HARNESS, "wrong-sign", "wrong-sign", PASS, kind="random", naming="abstained", number=1),
-        problems={"random": 2}, bugs={"wrong-sign": {}}, networks=None, sharpness=[], sharpness_not_asked={},
+        problems={"random": 2}, bugs={"wrong-sign": {}}, networks=None,
     )  # fmt: skip
     assert [(t.case, t.number) for t in study.missed()] == [("wrong-sign", 1)]
     assert blamed(study, "wrong") == Rate(1, 1)
