@@ -24,7 +24,6 @@ from scipy.special import erf, erfc
 
 from reference.arithmetics.companion import NEGATIONS, clip
 from reference.arithmetics.composed import COMPOSED
-from reference.arithmetics.taylor.special_functions import SERIES, Series, bessel, whole_order
 from reference.measured import NotApplicable
 from reference.namespaces import Namespace
 
@@ -87,22 +86,6 @@ def _logaddexp(x, y):
     return high + _log1p((low - high).exp())
 
 
-def _by_series(series: Series) -> Callable[[Any], Any]:
-    """A function by its first coefficients about a ball."""
-
-    def rule(x):
-        if isinstance(x, arb):
-            return series(x, 1)[0]
-        value, slope = series(value_of(x), 2)
-        return arb_series([value, slope * slope_of(x)])
-
-    return rule
-
-
-def _bessel(method: str) -> Callable[[Any, Any], Any]:
-    return lambda order, x: _by_series(bessel(method, whole_order(float(value_of(order).mid()))))(x)
-
-
 FALSE, TRUE, UNDECIDED = arb(0), arb(1), arb(0.5, 0.5)
 """A logic of three values, which are balls, since a formula may multiply by them: [0, 1] holds both true and false."""
 
@@ -162,8 +145,6 @@ def _arccos(x):
     return arb.pi() / 2 - _divide(x, ((1 - x) * (1 + x)).sqrt()).atan()
 
 
-_BY_SERIES = {f: _by_series(series) for f, series in SERIES.items()}
-
 _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     **{f: _method(f.__name__) for f in (np.exp, np.log, np.sqrt, np.sin, np.cos)},
     erf: _method("erf"),
@@ -176,9 +157,6 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     np.sinh: _composed("sinh", lambda x: (x.exp() - (-x).exp()) / 2),
     np.cosh: _composed("cosh", lambda x: (x.exp() + (-x).exp()) / 2),
     np.arcsinh: _composed("asinh", lambda x: (x + (x * x + 1).sqrt()).log()),
-    **_BY_SERIES,
-    special.i0e: lambda x: (-_absolute(x)).exp() * _BY_SERIES[special.i0](x),
-    special.i1e: lambda x: (-_absolute(x)).exp() * _BY_SERIES[special.i1](x),
     # `COMPOSED` has these, with constants that are rounded to float64
     np.exp2: lambda x: (x * arb(2).log()).exp(),
     np.log2: lambda x: x.log() / arb(2).log(),
@@ -195,8 +173,6 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
 _RULES_OF_TWO: dict[Any, Callable[[Any, Any], Any]] = {
     np.divide: _divide,
     np.power: _power,
-    special.jv: _bessel("bessel_j"),
-    special.iv: _bessel("bessel_i"),
     np.logaddexp: _logaddexp,
     np.greater: _above,
     np.greater_equal: _above,

@@ -332,16 +332,6 @@ FUNCTIONS: tuple[Elementary, ...] = (
         special.i1e, ball=lambda x: (-abs(x)).exp() * x.bessel_i(1 + 0 * x), primitive="bessel_i1e", algebraic_at=0.0,
         slope=lambda x, y: special.i0e(x) - np.where(x == 0.0, 0.5, y / np.where(x == 0.0, 1.0, x)) - np.sign(x) * y,
     ),
-    # SciPy's, of which JAX has no primitive: `taylor.special_functions` states them for balls
-    Elementary(special.erfi, lambda x, y: TWO_OVER_ROOT_PI * np.exp(x * x)),
-    Elementary(special.erfcx, lambda x, y: 2.0 * x * y - TWO_OVER_ROOT_PI),
-    Elementary(special.dawsn, lambda x, y: 1.0 - 2.0 * x * y),
-    Elementary(special.log_ndtr, lambda x, y: np.exp(-0.5 * x * x - y) / np.sqrt(2.0 * np.pi)),
-    Elementary(special.expi, lambda x, y: np.exp(x) / x),
-    Elementary(special.j0, lambda x, y: -special.j1(x)),
-    Elementary(special.j1, lambda x, y: 0.5 * (special.j0(x) - special.jv(2, x))),
-    Elementary(special.i0, lambda x, y: special.i1(x)),
-    Elementary(special.i1, lambda x, y: 0.5 * (special.i0(x) + special.iv(2, x))),
 )  # fmt: skip
 
 PRIMITIVES: dict[str, Elementary] = {f.primitive: f for f in FUNCTIONS if f.primitive is not None}

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
-from scipy import special
 
 from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion, NoRule
 from reference.arithmetics.composed import COMPOSED
@@ -53,15 +52,6 @@ def _stepwise(ufunc):
     return lambda *operands: Tangent(ufunc(*(x.value for x in operands)), 0.0)
 
 
-def _bessel(function, sign):
-    """2 C_n' = C_{n-1} + sign·C_{n+1}."""
-
-    def slope(order, x):
-        return 0.5 * (function(order - 1, x) + sign * function(order + 1, x))
-
-    return lambda order, x: Tangent(function(order.value, x.value), slope(order.value, x.value) * x.slope)
-
-
 Tangent.rules = {
     **ADDITIVE,
     np.absolute: lambda x: Tangent(np.abs(x.value), np.sign(x.value) * x.slope),
@@ -71,8 +61,6 @@ Tangent.rules = {
     np.power: _power_tangent,
     np.logaddexp: _logaddexp_tangent,
     **{f.function: _chain(f.function, f.tangent or f.slope) for f in FUNCTIONS if f.function not in COMPOSED},
-    special.jv: _bessel(special.jv, -1.0),
-    special.iv: _bessel(special.iv, 1.0),
     **{f: _stepwise(f) for f in (np.sign, *COMPARISONS, *CONNECTIVES, *NEGATIONS)},
     np.where: lambda c, x, y: Tangent(np.where(c.value, x.value, y.value), np.where(c.value, x.slope, y.slope)),
 }

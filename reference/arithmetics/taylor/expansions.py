@@ -46,14 +46,12 @@ class Expansion(NamedTuple):
     rest : (low, high) -> a bound on |g⁽ᴷ⁾|/K! over [low, high], K = DEGREE + 1
     image : (low, high) -> ends that enclose g over [low, high] and all that NumPy computes there; NaN at a pole
     noise : c -> the largest error of a coefficient after g_0, beside `RELATIVE` units of roundoff of itself
-    call : further units of roundoff in one call
     """
 
     coefficients: Callable[[np.ndarray], np.ndarray]
     rest: Callable[[np.ndarray, np.ndarray], np.ndarray]
     image: Callable[[np.ndarray, np.ndarray], Ends]
     noise: Callable[[np.ndarray], np.ndarray | float] = lambda c: 0.0
-    call: float = 0.0
 
 
 RELATIVE = 64.0

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from reference.arithmetics.companion import NoRule
 from reference.arithmetics.composed import COMPOSED
 from reference.arithmetics.elementary import FUNCTIONS, LOG2
 from reference.arithmetics.elementary_record import Elementary
@@ -18,7 +17,6 @@ from reference.arithmetics.tangent import Tangent
 from reference.arithmetics.taylor.branches import BRANCHES
 from reference.arithmetics.taylor.expansions import DEGREE, EXPANSIONS, NEXT, RELATIVE, UNIT, Expansion, outward, power
 from reference.arithmetics.taylor.sigmoids import SIGMOIDS, SOFTPLUS
-from reference.arithmetics.taylor.special_functions import OF_BESSEL, SERIES, bessel_expansion, expansion, whole_order
 from reference.arithmetics.taylor.taylor_model import Taylor, add, met, multiply, negative, spread, square, times
 
 
@@ -42,7 +40,7 @@ def _compose(g: Expansion, x: Taylor) -> Taylor:
     total = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)
     steepest = sizes[1] + (np.arange(2.0, NEXT)[:, np.newaxis] * sizes[2:] * powers[:-2]).sum(axis=0)
     terms = NEXT * (min(len(step), NEXT) + 3.0) if len(step) > 1 else 0.0  # of Horner's rule
-    rounding = (RELATIVE + terms + g.call) * UNIT * total
+    rounding = (RELATIVE + terms) * UNIT * total
     rounding += g.noise(centre) * DEGREE * np.maximum(powers[0], powers[-2])
     cut_off = g.rest(np.fmin(x.low, centre), np.fmax(x.high, centre)) * powers[-1]
     return met(poly, rest + steepest * x.rest + rounding + cut_off, *g.image(x.low, x.high))
@@ -100,38 +98,6 @@ def _logaddexp(x: Taylor, y: Taylor) -> Taylor:
     return met(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
 
 
-def of_order(method: str, derivatives: int = 0) -> Callable[[Taylor, Taylor], Taylor]:
-    """A Bessel function of (order, x), or a derivative in x."""
-
-    def rule(order: Taylor, x: Taylor) -> Taylor:
-        if order.number is None:
-            raise NoRule("Taylor arithmetic knows Bessel functions of one whole order")
-        return _compose(bessel_expansion(method, whole_order(order.number), derivatives), x)
-
-    return rule
-
-
-def special_function(function: np.ufunc, derivatives: int = 0) -> Callable[[Taylor], Taylor]:
-    """A function of `SERIES`, or one of its derivatives."""
-    if function in OF_BESSEL:
-        return lambda x: _compose(bessel_expansion(*OF_BESSEL[function], derivatives), x)
-    return lambda x: _compose(expansion(SERIES[function], derivatives), x)
-
-
-def _log_ndtr(x: Taylor) -> Taylor:
-    far = x < -1.0
-    tail = np.log(0.5 * special.erfcx(np.where(far, x, -1.0) * -np.sqrt(0.5))) - 0.5 * np.square(x)
-    return np.where(far, tail, np.log(0.5 * special.erfc(np.where(far, -1.0, x) * -np.sqrt(0.5))))
-
-
-def slope_of_log_ndtr(x: Taylor) -> Taylor:
-    """exp(-x²/2)/√2π over Φ(x), which both vanish below zero."""
-    far = x < -1.0
-    tail = np.sqrt(2.0 / np.pi) / special.erfcx(np.where(far, x, -1.0) * -np.sqrt(0.5))
-    near = np.where(far, -1.0, x)
-    return np.where(far, tail, np.exp(-0.5 * np.square(near)) * np.sqrt(0.5 / np.pi) / special.ndtr(near))
-
-
 Taylor.rules = {
     np.positive: lambda x: x,
     np.negative: negative,
@@ -143,12 +109,6 @@ Taylor.rules = {
     np.power: _power,
     **{f: _elementary(g) for f, g in (EXPANSIONS | SIGMOIDS).items()},
     np.arccos: lambda x: 0.5 * np.pi - np.arcsin(x),
-    **{f: special_function(f) for f in SERIES},
-    special.i0e: lambda x: np.exp(-np.absolute(x)) * special.i0(x),
-    special.i1e: lambda x: np.exp(-np.absolute(x)) * special.i1(x),
-    special.log_ndtr: _log_ndtr,
-    special.jv: of_order("bessel_j"),
-    special.iv: of_order("bessel_i"),
     np.logaddexp: _logaddexp,
     special.log_expit: lambda x: -_compose(SOFTPLUS, -x),
     special.ndtr: lambda x: 0.5 * special.erfc(x * -np.sqrt(0.5)),
@@ -194,16 +154,6 @@ def _logaddexp2_slope(x, y):
     return Derivative(pair.value / LOG2, pair.slope / LOG2)
 
 
-def _bessel_slope(method):
-    value, slope = (of_order(method, derivatives) for derivatives in (0, 1))
-
-    def rule(order, x):
-        each = Taylor.lifted(order.value), Taylor.lifted(x.value)
-        return Derivative(value(*each), slope(*each) * x.slope)
-
-    return rule
-
-
 Derivative.rules = {
     **Tangent.rules,
     # other arithmetics compose these of other functions, or subtract where the slope is next to nothing
@@ -213,14 +163,10 @@ Derivative.rules = {
     special.expit: _chain(special.expit, lambda x: special.expit(x) * special.expit(-x)),
     special.log_expit: _chain(special.log_expit, lambda x: special.expit(-x)),
     special.ndtr: _chain(special.ndtr, lambda x: math.sqrt(0.5 / math.pi) * np.exp(-np.square(x * math.sqrt(0.5)))),
-    special.log_ndtr: _chain(special.log_ndtr, slope_of_log_ndtr),
     np.log2: _chain(np.log2, lambda x: 1.0 / (LOG2 * x)),
     np.log10: _chain(np.log10, lambda x: 1.0 / (math.log(10.0) * x)),
     np.logaddexp: _logaddexp_slope,
     np.logaddexp2: _logaddexp2_slope,
-    **{f: _chain(f, special_function(f, derivatives=1)) for f in SERIES if f is not special.log_ndtr},
-    special.jv: _bessel_slope("bessel_j"),
-    special.iv: _bessel_slope("bessel_i"),
     np.heaviside: lambda x, y: Derivative(np.heaviside(x.value, y.value), 0.0),
     np.isfinite: lambda x: Derivative(np.isfinite(x.value), 0.0),
 }
