@@ -24,7 +24,7 @@ from tempfile import TemporaryFile
 from threading import Lock
 from typing import NamedTuple
 
-from tests.checker.mutation import install, sources
+from tests.checker.mutation import imported_by, imports, install, sources
 from tests.checker.operators import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,71 +32,6 @@ STARTUP = Path(__file__).parent / "startup"
 
 NONE_THERE = 5
 """The exit code of pytest where no test was chosen."""
-
-ELSEWHERE = {
-    "harness": ["doors/test_package.py"],
-    "harness.__main__": ["doors/test_cli.py"],
-    "harness.array_files": ["doors/test_function_commands.py", "digits/test_digits_data.py"],
-    "harness.commands.*": ["doors/test_cli.py"],
-    "harness.checks.activations.array_proxies": ["checks/activations/test_formulas.py"],
-    "harness.checks.activations.slope_answers": ["checks/activations/test_junctions.py"],
-    "harness.checks.activations.slope_oracles": ["checks/activations/test_junctions.py"],
-    "harness.checks.functions.cost_differences": ["checks/functions/test_gradient_check.py"],
-    "harness.checks.networks.bug_replay": ["checks/networks/test_bug_explanations.py"],
-    "harness.checks.networks.network_subject": ["checks/networks/test_network_check.py"],
-    "harness.checks.networks.network_summary": [
-        "checks/networks/test_many_networks.py",
-        "checks/networks/test_smallest_failure.py",
-    ],
-    "harness.checks.traced.derivative_comparison": ["checks/traced/test_derivative_check.py"],
-    "harness.commands.classroom_commands": ["doors/test_classroom_commands.py", "doors/test_bad_input.py"],
-    "harness.commands.function_commands": ["doors/test_function_commands.py"],
-    "harness.commands.process_start": ["doors/test_program.py", "doors/test_cli.py"],
-    "harness.commands.sweep_commands": ["sweep/test_resumable_sweep.py", "doors/test_cli.py"],
-    "harness.commands.training_commands": [
-        "digits/test_main_job.py",
-        "training/test_checkpoint.py",
-        "doors/test_cli.py",
-    ],
-    "harness.exit_codes": ["doors/test_cli.py", "doors/test_pytest_plugin.py"],
-    "harness.facts.fact_error": ["grading/test_homework_messages.py"],
-    "harness.facts.*": ["facts/test_message_table.py", "verdict/test_golden_reports.py"],
-    "harness.failures.object_locations": ["failures/test_check_script.py"],
-    "harness.failures.pytest_failures": ["doors/test_pytest_plugin.py"],
-    "harness.figure_style": ["digits/test_digit_figures.py"],
-    "harness.files": ["ground/test_files.py", "checks/networks/test_case_files.py"],
-    "harness.named_objects": ["doors/test_examples.py", "doors/test_cli.py", "doors/test_pytest_plugin.py"],
-    "harness.pages.report_page": ["pages/test_command_pages.py", "doors/test_pytest_plugin.py"],
-    "harness.progress": ["ground/test_wording.py"],
-    "harness.provenance": ["pages/test_html_page.py", "sweep/test_resumable_sweep.py", "training/test_checkpoint.py"],
-    "harness.strategies": ["checks/networks/test_strategies.py", "doors/test_arrays_like.py"],
-    "harness.study.detection_figure": ["study/test_zoo_study.py"],
-    "harness.study.gradient_bugs": ["study/test_gradient_study.py"],
-    "harness.study.libraries.*": ["study/test_library_study.py"],
-    "harness.study.model_costs": ["study/test_gradient_study.py"],
-    "harness.study.right_activations": ["study/test_activation_study.py", "checks/activations/test_corpus.py"],
-    "harness.study.rule_bugs": ["study/test_rule_study.py"],
-    "harness.study.scalar_costs": ["study/test_gradient_study.py"],
-    "harness.study.study_tables": ["study/test_trials.py"],
-    "harness.study.traced_functions": ["study/test_rule_study.py"],
-    "harness.study.wrong_activations": ["study/test_activation_study.py"],
-    "harness.study.zoo_cases": ["study/test_zoo_study.py"],
-    "harness.suite.*": ["doors/test_suite.py"],
-    "harness.sweep.summary": ["sweep/test_store.py", "sweep/test_resumable_sweep.py"],
-    "harness.verdict.subject": ["verdict/test_judgement.py"],
-    "harness.wording": ["ground/test_wording.py"],
-    "harness.bounds.program_bound": ["checks/traced/test_derivative_check.py", "checks/traced/test_error_scales.py"],
-    "harness.bounds.tolerances": ["checks/functions/test_gradient_check.py", "verdict"],
-    "reference.arithmetics.balls": ["reference/oracles/test_ball_arithmetic.py", "bounds"],
-    "reference.arithmetics.elementary_record": ["reference/arithmetics/test_elementary.py"],
-    "reference.arithmetics.increments": ["reference/traced/test_interpreter.py"],
-    "reference.arithmetics.roundoff": ["reference/arithmetics/test_rounded.py", "bounds"],
-    "reference.jax_settings": ["reference/oracles/test_jax_gradient.py"],
-    "reference.measured": ["reference/oracles/test_slopes.py", "sources/test_sources.py"],
-    "reference.namespaces": ["reference/test_network.py"],
-    "reference.oracles.jax_padded": ["reference/oracles/test_jax_gradient.py"],
-}
-"""Tests of a module, or of all modules in a room, outside its mirror in tests/."""
 
 
 class Mutant(NamedTuple):
@@ -137,22 +72,20 @@ def choose(seed: int, count: int, modules: Sequence[str]) -> list[Mutant]:
     return chosen[:count]
 
 
+@cache
 def tests_of(module: str) -> tuple[Path, ...]:
-    """A module's own tests: its mirror in tests/, and those that `ELSEWHERE` names; without any, all tests of its room.
+    """A module's own tests: the file with its name; without one, those that import it, or else those of its importers.
 
-    A room without a folder of tests has the tests of the room around it.
+    What nobody imports, as what is found by its name, has the tests of its room, or those of the doors.
     """
     room, _, name = module.rpartition(".")
-    if sources()[module].name == "__init__.py":
-        room, name = module, "package"
-    mirrored = room.removeprefix("harness").lstrip(".") or "doors"
-    folder = ROOT.joinpath("tests", *mirrored.split("."))
-    elsewhere = [ROOT / "tests" / path for path in ELSEWHERE.get(module) or ELSEWHERE.get(f"{room}.*") or ()]
-    mirror = folder / f"test_{name}.py"
-    own = [mirror] if mirror.exists() else []
-    while not (own or elsewhere) and folder != ROOT / "tests":
-        own, folder = sorted(folder.rglob("test_*.py")), folder.parent
-    return tuple(dict.fromkeys([*own, *elsewhere]))
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    own = [file for file in files if file.stem == (f"test_{name}" if room else "test_package")]
+    own = own or [file for file in files if module in imported_by(file)]
+    if not own:
+        own = [test for other, names in imports().items() if module in names for test in tests_of(other)]
+    near = [name for name in ("doors", *room.split(".")) if (ROOT / "tests" / name).is_dir()]
+    return tuple(dict.fromkeys(own)) or tuple(file for file in files if file.parent.name == near[-1])
 
 
 def first_failure(

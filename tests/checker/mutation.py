@@ -202,8 +202,8 @@ def planted(names: Sequence[str], module: str = "", change: Change | None = None
 @cache
 def importers(module: str) -> frozenset[str]:
     """All modules whose source imports a module, directly or not, even within functions."""
-    found, imports = {module}, _imports()
-    while more := {name for name, imported in imports.items() if imported & found} - found:
+    found = {module}
+    while more := {name for name, imported in imports().items() if imported & found} - found:
         found |= more
     return frozenset(found - {module})
 
@@ -224,14 +224,18 @@ def sources() -> dict[str, Path]:
 
 
 @cache
-def _imports() -> dict[str, frozenset[str]]:
-    imports = {}
-    for module, file in sources().items():
-        names = set()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
-        imports[module] = frozenset(names)
-    return imports
+def imports() -> dict[str, frozenset[str]]:
+    """What every module of the packages imports."""
+    return {module: imported_by(file) for module, file in sources().items()}
+
+
+@cache
+def imported_by(file: Path) -> frozenset[str]:
+    """The modules, and the names in modules, that a file imports, even within functions."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
