@@ -16,7 +16,7 @@ SCHEMA = "harness.report/3"
 """Version 3: facts (kind, severity, where, data, text) in the place of sentences."""
 
 COLOURS = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}
-"""The colours of the verdicts, on every page and in notebooks."""
+"""The colours of the verdicts in notebooks; `harness/pages/style.css` has those of pages."""
 
 SAME = 1e-9
 """Relative: sources whose answers differ by less are wrong for one reason, and share a line."""
