@@ -3,6 +3,7 @@
 import ast
 import inspect
 import textwrap
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,33 @@ def distinct_digits(x: float, y: float) -> tuple[str, str]:
 def counted(number: int, what: str) -> str:
     """A number of things: "1 network", "2,000 networks"."""
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+"""Characters without a width that Persian names and emoji need; a terminal obeys them by drawing letters together."""
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere, without characters that a terminal would obey; its direction ends where it ends."""
+    shown = "".join(
+        letter if letter.isprintable() or letter in JOINERS else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+    is_from_the_right = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in shown)
+    return f"\N{FIRST STRONG ISOLATE}{shown}\N{POP DIRECTIONAL ISOLATE}" if is_from_the_right else shown
+
+
+def display_width(text: str) -> int:
+    """The columns of a terminal that a text takes: two for wide letters, none for accents that are combined."""
+    widths = {"W": 2, "F": 2}
+    return sum(
+        0 if unicodedata.category(letter) in ("Mn", "Me", "Cf") else widths.get(unicodedata.east_asian_width(letter), 1)
+        for letter in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """The text with blanks to a width, as a terminal shows it."""
+    return text + " " * (width - display_width(text))
 
 
 LONGEST_WORD = 200

@@ -169,14 +169,17 @@ def homework() -> Questions:
     def ask(name: str, text: str, here: bool) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             given = graded_here(Path(folder), name, text) if here else grade(written(Path(folder), name, text))
-        parts = ("verdict", "cost", "gradient", "regularised", "sigmoid_gradient", "other", "points", "bugs")
         helpers = {helper: verdict.outcome for helper, verdict in given.helpers.items()}
         bugs = bugs_in(" ".join(map(message_table.say, given.diagnosis)))
-        return fields(given, *parts) | {
-            "helpers": helpers,
-            "bugs in words": bugs,
-            "conventions": len(given.conventions),
-        }
+        return (
+            fields(given, "verdict", "points", "bugs")
+            | given.outcomes
+            | {
+                "helpers": helpers,
+                "bugs in words": bugs,
+                "conventions": len(given.conventions),
+            }
+        )
 
     for kind, texts in (("right", RIGHT), ("wrong", WRONG), ("broken", BROKEN)):
         for name, (text, _) in texts.items():

@@ -20,7 +20,7 @@ HELPER_FAULTS: Mapping[str, str] = {
     "value": "is wrong for {shape}, such as {z:g}",
     "slope-shape": "returns shape {shape} for a matrix of shape {expected}",
     "slope-value": "returns {value:.4g} at z = 0, where it should return 0.25",
-    "start-shape": "returns shape {shape} for 4 inputs and 3 outputs. It should return (3, 5), with a bias for each",
+    "start-shape": "returns shape {shape} for {inputs} inputs and {outputs} outputs, where {expected} is right",
     "start-repeats": "returns weights that are not all different, so hidden units stay alike",
     "start-range": "returns weights that are not small numbers of both signs",
     "prediction-shape": "returns shape {shape} for {expected} examples",

@@ -10,6 +10,7 @@ from harness.facts.kinds import Kind
 from harness.grading.call_conventions import Convention
 from harness.grading.exercises import THE_COURSES, Exercise
 from harness.grading.parameter_roles import Role
+from harness.grading.submission_files import Submission
 from harness.grading.submission_functions import Function
 from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
@@ -107,6 +108,7 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     if not best:
         failure = _telling(failures).fact if failures else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
         return Interface(failure=failure, failures=fatal or failures)
+    best = _of_this_exercise(best, process.submission)
     halves = [attempt for attempt in best if not attempt.answer.is_whole]
     of_cost = best_of([attempt for attempt in halves if attempt.answer.cost is not None])
     of_gradient = best_of([attempt for attempt in halves if attempt.answer.cost is None])
@@ -127,6 +129,16 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
         silent = [one.candidate for one in tried if not one.attempts]
         refused = tuple(_refusals(process, silent, replace(half.call.convention, pick=None), exercises[0]))
     return interface_of(exercises, of_cost, of_gradient, failures=fatal, refused=refused)
+
+
+def _of_this_exercise(best: Sequence[Attempt], submission: Submission) -> list[Attempt]:
+    """The attempts without the wrong ones of other programs, where something of this exercise is right in one."""
+    right = {attempt.call.function.file for attempt in best if any(attempt.right)}
+    return [
+        attempt
+        for attempt in best
+        if not right or any(submission.are_of_one_program(attempt.call.function.file, file) for file in right)
+    ]
 
 
 def _read_beside(right: Attempt, other: Attempt, attempts: Sequence[Attempt]) -> Attempt:

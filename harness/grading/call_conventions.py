@@ -24,7 +24,8 @@ IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)
 
 VECTOR, COLUMN, ROW = "vectors", "columns", "rows"
 
-LABELS = ("labels from 1", "labels from 0", "one-hot targets")
+ONE_HOT = "one-hot targets"
+LABELS = ("labels from 1", "labels from 0", ONE_HOT)
 ZERO_LAST, TEN_FIRST = "labels from 1, and 0 for the tenth", "labels from 0, and 10 for the first"
 LABELS_OF_TEN = (*LABELS, ZERO_LAST, TEN_FIRST)
 """How ten digits may be labelled: the course's data has 10 for the digit 0, and its last unit stands for it."""
@@ -278,7 +279,7 @@ def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, t
     given: dict[Any, Any] = dict(zip(("n_in", "n_hidden", "K"), network.sizes)) | {
         "theta": forms[convention.theta],
         "X": X.T.copy() if convention.transposed else X,
-        "y": _labels(convention, problem.Y),
+        "y": labels_of(convention, problem.Y),
         "l2": problem.l2 * L2_AS[convention.l2_as](problem.m),
         "m": problem.m,
         "weights": [array for name, array in pieces.items() if name[0] == "W"],
@@ -297,8 +298,9 @@ def _keyed(pieces: dict[str, np.ndarray]) -> Parameters:
     return Parameters({key: matrix for keys in KEYS for key, matrix in zip(keys, pieces.values())})
 
 
-def _labels(convention: Convention, Y: np.ndarray) -> np.ndarray:
-    if convention.labels == "one-hot targets":
+def labels_of(convention: Convention, Y: np.ndarray) -> np.ndarray:
+    """The labels of one-hot rows in a convention."""
+    if convention.labels == ONE_HOT:
         return Y.T.copy() if convention.transposed else Y.copy()
     classes = Y.argmax(axis=1) + (convention.labels in ("labels from 1", ZERO_LAST))
     if convention.labels == ZERO_LAST:

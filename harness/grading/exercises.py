@@ -197,14 +197,14 @@ class Exercise:
         return answer
 
     @cached_property
-    def _outputs(self) -> np.ndarray:
-        """The last pre-activations."""
+    def outputs(self) -> np.ndarray:
+        """The last pre-activations, a row for each example."""
         return Backprop().forward(self.problem, self.theta).Zs[-1]
 
     @cached_property
     def summands(self) -> tuple[np.ndarray, np.ndarray]:
         """-y log h and -(1 - y) log(1 - h) by example and output, without the cancellation in the course's formulas."""
-        Y, Z = self.problem.Y, self._outputs
+        Y, Z = self.problem.Y, self.outputs
         return Y * np.logaddexp(0.0, -Z), (1.0 - Y) * np.logaddexp(0.0, Z)
 
     @cached_property
@@ -215,7 +215,7 @@ class Exercise:
         """
         if self.problem.network.output.name != "sigmoid":
             return []
-        Y, Z = self.problem.Y, self._outputs
+        Y, Z = self.problem.Y, self.outputs
 
         def cost(log_ones: np.ndarray, log_zeros: np.ndarray) -> float:
             return float(-(Y * log_ones + (1.0 - Y) * log_zeros).sum() / self.problem.m)

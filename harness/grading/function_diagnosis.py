@@ -130,7 +130,7 @@ def diagnose(
             diagnosis=(wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),),
             bugs=(),
         )
-    regularised = judge_parts(interface, pair.answers).regularised == RIGHT
+    regularised = judge_parts(interface, pair.answers)["regularised"].outcome == RIGHT
     if found and not is_understood(interface, found, given, regularised=regularised):
         unknown = (doubt(Kind.CONVENTION_UNKNOWN),)
         return replace(diagnosis, verdict="inconclusive", diagnosis=unknown, bugs=(), coordinates=0)

@@ -18,6 +18,8 @@ A helper that is not there is not counted: the points are then scaled up to the 
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +29,8 @@ import numpy as np
 from harness.facts.fact import Fact
 from harness.files import read_file
 from harness.grading.answer_evidence import Answers, are_regularised
+from harness.grading.call_conventions import CONVENTIONS, OF_THE_COURSE
+from harness.grading.exercises import EPSILON_ADDED, EPSILON_CLIPPED, MODELS
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, ShownAnswer
@@ -38,32 +42,23 @@ ARGUMENTS = "arguments"
 """Under this name, among the helpers, stands that arguments are changed in place and spoil the next answer."""
 
 
-class Parts(NamedTuple):
-    """Cost, gradient and regulariser: "right", "wrong" or "absent"; the share of the regulariser that is right.
+class Part(NamedTuple):
+    """A part of the homework: "right", "wrong" or "absent"; the share of it that is right; whether it has points."""
 
-    `expected` are the parts that a whole submission has.
-    """
-
-    cost: str = ABSENT
-    gradient: str = ABSENT
-    regularised: str = ABSENT
+    outcome: str = ABSENT
     share: float = 0.0
-    expected: tuple[str, ...] = ("cost", "gradient", "regularised")
+    counts: bool = True
 
-    @property
-    def outcomes(self) -> tuple[str, str, str]:
-        return self.cost, self.gradient, self.regularised
 
-    @property
-    def are_right(self) -> bool:
-        """Whether all that is expected is there and right."""
-        return all(getattr(self, name) == RIGHT for name in self.expected)
+Parts = Mapping[str, Part]
 
-    @property
-    def shares(self) -> dict[str, float | None]:
-        """What a rubric gives points for, each from 0 to 1; None for what is not expected."""
-        found = {"cost": self.cost == RIGHT, "gradient": self.gradient == RIGHT, "regularised": self.share}
-        return {name: float(share) if name in self.expected else None for name, share in found.items()}
+ANSWERED = ("cost", "gradient", "regularised")
+"""The parts that are judged by what the homework's function returns."""
+
+NO_PARTS: Parts = {name: Part() for name in ANSWERED} | {
+    name: Part(counts=False) for name in ("sigmoid_gradient", "other")
+}
+"""Of a submission that could not be called: what is not there of the helpers has no points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +68,7 @@ class Grade:
     Attributes
     ----------
     verdict : "agree", "disagree", "inconclusive" (a part is missing) or "error" (it could not be called)
+    parts : by name, the parts that points are given for
     helpers : by name, each helper beside the cost function; and `ARGUMENTS`
     diagnosis : what is wrong or missing
     notes : what else is worth knowing
@@ -85,7 +81,7 @@ class Grade:
 
     submission: Submission
     verdict: str
-    parts: Parts = field(default_factory=Parts)
+    parts: Parts = field(default_factory=lambda: NO_PARTS)
     helpers: Mapping[str, HelperVerdict] = field(default_factory=dict)
     points: float = 0.0
     diagnosis: tuple[Fact, ...] = ()
@@ -102,42 +98,16 @@ class Grade:
         return self.submission.name
 
     @property
-    def cost(self) -> str:
-        return self.parts.cost
-
-    @property
-    def gradient(self) -> str:
-        return self.parts.gradient
-
-    @property
-    def regularised(self) -> str:
-        return self.parts.regularised
-
-    @property
-    def sigmoid_gradient(self) -> str:
-        return slope_outcome(self.helpers)
-
-    @property
-    def other(self) -> str:
-        """All other helpers together."""
-        outcomes = other_outcomes(self.helpers)
-        return WRONG if WRONG in outcomes else RIGHT if outcomes else ABSENT
+    def outcomes(self) -> dict[str, str]:
+        """By part: "right", "wrong" or "absent"."""
+        return {name: part.outcome for name, part in self.parts.items()}
 
 
-def slope_outcome(helpers: Mapping[str, HelperVerdict]) -> str:
-    """The outcome of the sigmoid's slope, which has points of its own."""
-    return helpers.get("sigmoid_gradient", HelperVerdict()).outcome
-
-
-def other_outcomes(helpers: Mapping[str, HelperVerdict]) -> list[str]:
-    """The outcomes of all other helpers that are there."""
-    outcomes = [verdict.outcome for name, verdict in helpers.items() if name != "sigmoid_gradient"]
-    return [outcome for outcome in outcomes if outcome != ABSENT]
-
-
-def wrong_helpers(helpers: Mapping[str, HelperVerdict]) -> tuple[Fact, ...]:
-    """What is wrong with helpers."""
-    return tuple(verdict.fact for verdict in helpers.values() if verdict.outcome == WRONG and verdict.fact)
+def verdict_of(parts: Parts, *, has_failures: bool) -> str:
+    """The verdict: a part that is wrong, or an exercise that is not answered, is never "agree" in sum."""
+    if has_failures or any(part.outcome == WRONG for part in parts.values()):
+        return DISAGREE
+    return AGREE if all(part.outcome == RIGHT for part in parts.values() if part.counts) else INCONCLUSIVE
 
 
 def judge_parts(interface: Interface, answers: Answers) -> Parts:
@@ -152,20 +122,34 @@ def judge_parts(interface: Interface, answers: Answers) -> Parts:
         for exercise, answer in answers.items()
         if regularised != WRONG or not exercise.problem.l2
     ]
-    return Parts(
-        _outcome((cost for cost, _ in judged), is_there=interface.of_cost is not None),
-        _outcome((gradient for _, gradient in judged), is_there=interface.of_gradient is not None),
-        regularised,
-        float(np.mean(halves)) if halves else 0.0,
-        interface.expected,
-    )
+    found = {
+        "cost": _part([cost for cost, _ in judged], is_there=interface.of_cost is not None),
+        "gradient": _part([gradient for _, gradient in judged], is_there=interface.of_gradient is not None),
+        "regularised": Part(regularised, float(np.mean(halves)) if halves else 0.0),
+    }
+    return {name: part._replace(counts=name in interface.expected) for name, part in found.items()}
 
 
-def _outcome(right: Iterable[bool], *, is_there: bool) -> str:
-    if not is_there:
-        return ABSENT
-    outcomes = list(right)
-    return RIGHT if outcomes and all(outcomes) else WRONG
+def _part(right: list[bool], *, is_there: bool) -> Part:
+    """A part that is right if it is so on every exercise that it is judged on, of which there must be one."""
+    is_right = is_there and bool(right) and all(right)
+    return Part(RIGHT if is_right else WRONG if is_there else ABSENT, float(is_right))
+
+
+def judge_helpers(helpers: Mapping[str, HelperVerdict]) -> Parts:
+    """The sigmoid's slope, which has points of its own, and all other helpers together; what is not there has none."""
+    outcomes = {name: verdict.outcome for name, verdict in helpers.items() if verdict.outcome != ABSENT}
+    slope = [outcome == RIGHT for name, outcome in outcomes.items() if name == "sigmoid_gradient"]
+    others = [outcome == RIGHT for name, outcome in outcomes.items() if name != "sigmoid_gradient"]
+    return {
+        name: Part(RIGHT if all(right) else WRONG, float(np.mean(right))) if right else Part(counts=False)
+        for name, right in (("sigmoid_gradient", slope), ("other", others))
+    }
+
+
+def wrong_helpers(helpers: Mapping[str, HelperVerdict]) -> tuple[Fact, ...]:
+    """What is wrong with helpers."""
+    return tuple(verdict.fact for verdict in helpers.values() if verdict.outcome == WRONG and verdict.fact)
 
 
 # -- rubrics -----------------------------------------------------------------------------------------------------------
@@ -174,6 +158,37 @@ POINTS = {"cost": 30.0, "gradient": 40.0, "regularised": 20.0, "sigmoid_gradient
 """The parts and their points, close to those of the course's own grader."""
 
 ACCEPT, BUG = "accept", "bug"
+
+
+OTHER_CONVENTIONS = (
+    "no regulariser",
+    EPSILON_ADDED,
+    EPSILON_CLIPPED,
+    "single precision (float32)",
+    "gradient before cost",
+    "gradient as matrices",
+    "gradient as an array of * axes",
+    "cost as an array of shape *",
+    "more answered than a cost and a gradient",
+    "more answered than a gradient, and no cost",
+    "cost and gradient in two functions",
+    "* as a constant of the file",
+    "λ = * in the code, which takes no other",
+    "Python 2, without its print statements",
+    "the sigmoid or its slope of matrices alone",
+    "the sigmoid's slope from a, not from z",
+    "weights as (1 + inputs, outputs)",
+    "weights without biases",
+    "predictions from *",
+)
+"""The conventions of answers, files and helpers; a star stands for a name or a number."""
+
+
+@cache
+def convention_names() -> tuple[str, ...]:
+    """Every convention that a rubric may accept or refuse."""
+    options = (*CONVENTIONS, *OF_THE_COURSE, *MODELS)
+    return tuple(dict.fromkeys([*(name for option in options for name in option.differences()), *OTHER_CONVENTIONS]))
 
 
 @dataclass(frozen=True)
@@ -187,12 +202,16 @@ class Rubric:
     def total(self) -> float:
         return sum(self.points.values())
 
-    def points_for(self, shares: Mapping[str, float | None]) -> float:
-        """total · Σ points · share / Σ points, over the parts whose share (0 to 1) is not None."""
-        counted = {name: share for name, share in shares.items() if share is not None}
+    def scores(self, parts: Parts) -> dict[str, tuple[float, float]]:
+        """By part that counts, its points and the most it can have: points · total / Σ points over these parts."""
+        counted = {name: part for name, part in parts.items() if part.counts}
         possible = sum(self.points[name] for name in counted)
-        earned = sum(self.points[name] * share for name, share in counted.items())
-        return round(self.total * earned / possible, 2) if possible else 0.0
+        scale = self.total / possible if possible else 0.0
+        return {n: (scale * self.points[n] * part.share, scale * self.points[n]) for n, part in counted.items()}
+
+    def points_for(self, parts: Parts) -> float:
+        """The sum of the points of all parts."""
+        return round(sum(points for points, _ in self.scores(parts).values()), 2)
 
     def scaled(self, total: float) -> "Rubric":
         """The same rubric with another number of points in all, which must be above zero and finite."""
@@ -202,7 +221,8 @@ class Rubric:
 
     def refused(self, conventions: Iterable[str]) -> list[str]:
         """The conventions that count as bugs."""
-        return [convention for convention in conventions if self.conventions.get(convention, ACCEPT) == BUG]
+        bugs = [name for name, says in self.conventions.items() if says == BUG]
+        return [convention for convention in conventions if any(fnmatchcase(convention, name) for name in bugs)]
 
 
 def read_rubric(path: str | Path) -> Rubric:
@@ -229,6 +249,11 @@ def read_rubric(path: str | Path) -> Rubric:
     for name, value in conventions.items():
         if value not in (ACCEPT, BUG):
             raise ValueError(f'{path} gives {value!r} for the convention {name!r}; it must be "accept" or "bug"')
+        if not any(fnmatchcase(name, known) for known in convention_names()):
+            raise ValueError(
+                f"{path} names the convention {name!r}, which there is not{did_you_mean(name, convention_names())}; "
+                "the column 'conventions' of a table of grades has those of a class"
+            )
     rubric = Rubric(POINTS | {name: float(value) for name, value in points.items()}, conventions)
     if not rubric.total:
         raise ValueError(f"{path} gives no points to any part; give some to one at least")
@@ -242,17 +267,3 @@ def _require_points(path: str | Path, name: str, value: Any) -> None:
         )
     if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 <= float(value) < float("inf"):
         raise ValueError(f"{path} gives {value!r} points for {name}; they must be a number, zero or more")
-
-
-def beside_parts(helpers: Mapping[str, HelperVerdict]) -> dict[str, float | None]:
-    """The shares of the helpers, each from 0 to 1; None for what is not there."""
-    slope, others = slope_outcome(helpers), [outcome == RIGHT for outcome in other_outcomes(helpers)]
-    return {
-        "sigmoid_gradient": None if slope == ABSENT else float(slope == RIGHT),
-        "other": float(np.mean(others)) if others else None,
-    }
-
-
-def total_points(rubric: Rubric, parts: Parts, helpers: Mapping[str, HelperVerdict]) -> float:
-    """The points of a rubric; helpers that are not there are not counted."""
-    return rubric.points_for(parts.shares | beside_parts(helpers))

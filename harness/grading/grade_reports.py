@@ -14,7 +14,7 @@ from harness.facts import message_table
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.function_diagnosis import Diagnosis
-from harness.grading.grade import AGREE, Grade, Rubric, beside_parts
+from harness.grading.grade import AGREE, ANSWERED, POINTS, Grade, Rubric
 from harness.grading.grade_records import SCHEMA, GradeRecord
 from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import feedback_page
@@ -24,11 +24,9 @@ from harness.pages.report_page import listing, page, section, wide
 from harness.seals import checksum
 from harness.sources.bug_zoo import BUGS
 from harness.verdict.report import json_ready
-from harness.wording import counted, first_few
+from harness.wording import counted, display_width, first_few, padded, printable
 
-OUTCOMES = ("cost", "gradient", "regularised", "sigmoid_gradient", "other")
-
-COLUMNS = ("submission", "verdict", *OUTCOMES, "points", "diagnosis", "conventions", "remarks", "seconds")
+COLUMNS = ("submission", "verdict", *POINTS, "points", "diagnosis", "conventions", "remarks", "seconds")
 
 CHECKSUM = "checksum"
 """The last column of a table, by which a damaged row is known."""
@@ -48,7 +46,7 @@ def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal:
     columns = {
         "submission": grade.name,
         "verdict": grade.verdict,
-        **{name: getattr(grade, name) for name in OUTCOMES},
+        **grade.outcomes,
         "points": grade.points,
         "diagnosis": "; ".join(map(message_table.say, grade.diagnosis)),
         "conventions": "; ".join(grade.conventions),
@@ -56,16 +54,9 @@ def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal:
         "seconds": round(grade.seconds, 2),
         "bugs": first_few(mistakes, 2) if mistakes else "",
     }
-    shares = {n: share for n, share in (grade.parts.shares | beside_parts(grade.helpers)).items() if share is not None}
-    scale = rubric.total / (sum(rubric.points[name] for name in shares) or 1.0)  # what is not counted leaves its points
     parts = [
-        (
-            name,
-            round(scale * rubric.points[name] * share, 2),
-            round(scale * rubric.points[name], 2),
-            getattr(grade, name),
-        )
-        for name, share in shares.items()
+        (name, round(points, 2), round(largest, 2), grade.outcomes[name])
+        for name, (points, largest) in rubric.scores(grade.parts).items()
     ]
     return GradeRecord(
         columns,
@@ -114,12 +105,12 @@ def gradescope_document(record: GradeRecord) -> dict[str, Any]:
 
 def grades_text(records: Sequence[GradeRecord]) -> str:
     """The grades for a person: a line each, what is wrong below it, and a count of the verdicts."""
-    longest = min(LONGEST_NAME, max(len(_printable(record.name)) for record in records))
+    longest = min(LONGEST_NAME, max(display_width(printable(record.name)) for record in records))
     lines = []
     for record in records:
         row = record.columns
-        parts = ", ".join(f"{name} {row[name]}" for name in OUTCOMES[:3])
-        lines.append(f"{_printable(record.name):{longest}}  {record.verdict:12}  {row['points']:6.1f}  {parts}")
+        parts = ", ".join(f"{name} {row[name]}" for name in ANSWERED)
+        lines.append(f"{padded(printable(record.name), longest)}  {record.verdict:12}  {row['points']:6.1f}  {parts}")
         lines += [f"    {line}" for line in record.lines]
     return "\n".join([*lines, f"{counted(len(records), 'submission')}: {verdict_counts(records)}"])
 
@@ -128,11 +119,6 @@ def verdict_counts(records: Sequence[GradeRecord]) -> str:
     """How many there are of each verdict: "2 agree, 1 error"."""
     counts = Counter(record.verdict for record in records)
     return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-
-
-def _printable(text: str) -> str:
-    """Text from elsewhere, without characters that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def diagnosis_headline(found: Diagnosis) -> str:
@@ -152,7 +138,7 @@ def _details(found: Grade | Diagnosis) -> list[str]:
     lines += [f"convention: {convention}" for convention in found.conventions]
     remarks = found.remarks if isinstance(found, Grade) else ()
     lines += [f"note: {message_table.say(fact)}" for fact in (*found.notes, *remarks)]
-    return list(map(_printable, lines))
+    return list(map(printable, lines))
 
 
 # -- pages -------------------------------------------------------------------------------------------------------------
@@ -177,7 +163,7 @@ WRONG_DECADE = -9.0
 MISTAKES = 8
 """So many mistakes of a class are counted on top of its page."""
 
-SHOWN_COLUMNS = (*OUTCOMES, "points", "seconds")
+SHOWN_COLUMNS = (*POINTS, "points", "seconds")
 
 ANSWER_COLUMNS = (
     "problem",

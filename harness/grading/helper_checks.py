@@ -3,7 +3,7 @@
 The operations of an engine of scalars are among them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,27 +11,42 @@ import numpy as np
 
 from harness.facts.fact import Fact, Severity, wrong
 from harness.facts.kinds import Kind
+from harness.grading.call_conventions import LABELS_OF_TEN, ONE_HOT, Convention, arguments, labels_of
 from harness.grading.class_methods import OPERATIONS
-from harness.grading.exercises import small_exercises
-from harness.grading.parameter_roles import known_roles
+from harness.grading.parameter_roles import PARTS_OF_THETA, known_roles
 from harness.grading.submission_functions import Function
-from harness.grading.submission_interface import described
+from harness.grading.submission_interface import Interface, described
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
-CLOSE = 1e-9
+CLOSE, CLOSE_IN_FLOAT32 = 1e-9, 1e-6
 """Absolute, for numbers below 1: any formula gives more digits than that."""
 
 Z = np.array([[-3.0, -1.0, 0.0], [0.5, 2.0, 10.0]])
+
+FAN_IN, FAN_OUT = 9, 7
+"""Of a layer whose random weights are asked for: enough that the signs of right ones are not alike by chance."""
+
+LARGEST_START = 5.0
+"""The mean size of random weights from which units are saturated from the start."""
+
+OF_A_FORWARD_PASS = {*PARTS_OF_THETA, "X", "n_in", "n_hidden", "K", "sizes"}
 
 RIGHT, WRONG, ABSENT = "right", "wrong", "absent"
 
 
 class HelperVerdict(NamedTuple):
-    """The outcome "right", "wrong" or "absent"; what is wrong; and in what it differs from the course's."""
+    """The outcome "right", "wrong" or "absent"; what is wrong; in what it differs from the course's.
+
+    `lacks_name` is whether it failed for want of a name, which may be set by a statement that was not run.
+    """
 
     outcome: str = ABSENT
     fact: Fact | None = None
     conventions: tuple[str, ...] = ()
+    lacks_name: bool = False
+
+
+Calling = Callable[..., Any]
 
 
 def _fault(fault: str, **data: Any) -> HelperVerdict:
@@ -42,61 +57,93 @@ def _sigmoid(z: Any) -> Any:
     return 1.0 / (1.0 + np.exp(-z))
 
 
-def _is_close(answer: Any, expected: np.ndarray) -> bool:
-    if not isinstance(answer, (int, float, np.generic, np.ndarray)) or np.shape(answer) != np.shape(expected):
+def _is_close(answer: Any, expected: Any) -> bool:
+    """Whether the numbers are the same, in any number of axes, up to the digits of their precision."""
+    array = np.asarray(answer) if isinstance(answer, (int, float, np.generic, np.ndarray, list)) else np.array("")
+    if array.dtype.kind not in "biuf" or array.size != np.size(expected):
         return False
-    array = np.asarray(answer)
-    return array.dtype.kind in "biuf" and bool((np.abs(array - expected) <= CLOSE).all())
+    close = CLOSE_IN_FLOAT32 if array.dtype == np.float32 else CLOSE
+    return bool((np.abs(array.ravel() - np.ravel(expected)) <= close).all())
 
 
-def _check_sigmoid(call: Callable[..., Any]) -> HelperVerdict:
-    for shape, z in (("a matrix", Z), ("a vector", Z[0]), ("a number", 0.5)):
-        if not _is_close(call(z), np.asarray(_sigmoid(z))):
-            return _fault("value", shape=shape, z=float(np.ravel(z)[0]))
-    return HelperVerdict(RIGHT)
+def _check_sigmoid(call: Calling, _: Interface) -> HelperVerdict:
+    return _in_every_shape(call, _sigmoid, lambda z, shape: _fault("value", shape=shape, z=float(np.ravel(z)[0])))
 
 
-def _check_sigmoid_gradient(call: Callable[..., Any]) -> HelperVerdict:
-    slope = _sigmoid(Z) * (1.0 - _sigmoid(Z))
-    answer = call(Z)
-    if _is_close(answer, slope) and _is_close(call(Z[0]), slope[0]):
-        return HelperVerdict(RIGHT)
-    if _is_close(call(_sigmoid(Z)), slope):
+def _check_sigmoid_gradient(call: Calling, _: Interface) -> HelperVerdict:
+    def fault(z: Any, shape: str) -> HelperVerdict:
+        answer = call(z)
+        if np.shape(answer) != np.shape(z):
+            return _fault("slope-shape", shape=str(np.shape(answer)), expected=str(np.shape(z)))
+        return _fault("slope-value", value=float(np.asarray(call(np.zeros_like(z))).ravel()[0]))
+
+    if _is_close(call(_sigmoid(Z)), _sigmoid(Z) * _sigmoid(-Z)):
         return HelperVerdict(RIGHT, None, ("the sigmoid's slope from a, not from z",))
-    if np.shape(answer) != Z.shape:
-        return _fault("slope-shape", shape=str(np.shape(answer)), expected=str(Z.shape))
-    return _fault("slope-value", value=float(np.asarray(call(np.array([0.0]))).ravel()[0]))
+    return _in_every_shape(call, lambda z: _sigmoid(z) * _sigmoid(-z), fault)
 
 
-def _check_random_start(call: Callable[..., Any]) -> HelperVerdict:
-    weights = call(4, 3)
-    shape = np.shape(weights)
-    if shape not in ((3, 5), (5, 3)):
-        return _fault("start-shape", shape=str(shape))
+def _in_every_shape(
+    call: Calling, right: Callable[[Any], Any], fault: Callable[[Any, str], HelperVerdict]
+) -> HelperVerdict:
+    """An elementwise function, judged by its answers: one for matrices may take no vectors and no numbers."""
+    is_of_matrices = False
+    for shape, z in (("a matrix", Z), ("a vector", Z[0]), ("a number", 0.5)):
+        try:
+            answer = call(z)
+        except CallFailed as failure:
+            if failure.is_fatal or shape == "a matrix":
+                raise
+            is_of_matrices = True
+        else:
+            if not _is_close(answer, right(z)):
+                return fault(z, shape)
+    return HelperVerdict(RIGHT, None, ("the sigmoid or its slope of matrices alone",) if is_of_matrices else ())
+
+
+def _check_random_start(call: Calling, _: Interface) -> HelperVerdict:
+    weights = call(FAN_IN, FAN_OUT)
+    if isinstance(weights, (tuple, dict)):
+        return HelperVerdict()  # something else of the same name
+    shape, usual = np.shape(weights), (FAN_OUT, 1 + FAN_IN)
+    conventions = {
+        usual: (),
+        usual[::-1]: ("weights as (1 + inputs, outputs)",),
+        **dict.fromkeys([(FAN_OUT, FAN_IN), (FAN_IN, FAN_OUT)], ("weights without biases",)),
+    }
+    if shape not in conventions:
+        return _fault("start-shape", shape=str(shape), inputs=FAN_IN, outputs=FAN_OUT, expected=str(usual))
     array = np.asarray(weights)
-    if array.dtype.kind not in "f" or len(np.unique(array)) < array.size:
+    if array.dtype.kind not in "f" or len(np.unique(array)) < array.size / 2:  # in float32, some may be alike
         return _fault("start-repeats")
-    if not 0.0 < np.abs(array).max() <= 5.0 or not (array.min() < 0.0 < array.max()):
+    if not 0.0 < np.abs(array).mean() <= LARGEST_START or not (array.min() < 0.0 < array.max()):
         return _fault("start-range")
-    return HelperVerdict(RIGHT, None, () if shape == (3, 5) else ("weights as (1 + inputs, outputs)",))
+    return HelperVerdict(RIGHT, None, conventions[shape])
 
 
-def _check_predict(call: Callable[..., Any]) -> HelperVerdict:
-    exercise = small_exercises()[0]
-    X, m = exercise.problem.X, exercise.problem.m
-    Theta1, Theta2 = exercise.problem.network.unpack(exercise.theta)
-    hidden = _sigmoid(np.column_stack([np.ones(m), X]) @ Theta1.T)
-    classes = (np.column_stack([np.ones(m), hidden]) @ Theta2.T).argmax(axis=1)
-    answer = call(np.array(Theta1), np.array(Theta2), np.array(X))
-    if isinstance(answer, (tuple, dict)):  # a forward pass of the same name, and no prediction
-        return HelperVerdict()
-    if not isinstance(answer, (np.ndarray, list)) or np.size(answer) != m:
-        return _fault("prediction-shape", shape=str(np.shape(answer)), expected=m)
-    read = np.ravel(answer)
-    for first, conventions in ((1, ()), (0, ("predictions from 0",))):
-        if np.array_equal(read, classes + first):
-            return HelperVerdict(RIGHT, None, conventions)
-    return _fault("prediction-value", wrong=int((read != classes + 1).sum()), total=m)
+def _check_predict(call: Calling, interface: Interface) -> HelperVerdict:
+    """Predictions for the first exercise, asked for as the cost or the gradient is, or else as in the course."""
+    exercise = interface.exercises[0]
+    problem, classes = exercise.problem, exercise.outputs.argmax(axis=1)
+    targets = np.eye(problem.network.sizes[-1])[classes]
+    found = [attempt.call.convention for attempt in interface.attempts]
+    faults = []
+    for convention in dict.fromkeys([*found, Convention(), Convention(ones=True), Convention(order="C")]):
+        try:
+            answer = call(convention, exercise)
+        except CallFailed as failure:
+            if failure.is_futile:
+                raise
+            continue
+        array = np.asarray(answer) if isinstance(answer, (np.ndarray, list)) else np.empty((0, 0))
+        for labels in (name for name in LABELS_OF_TEN if name != ONE_HOT):
+            if _is_close(array, labels_of(Convention(labels), targets)):
+                is_usual = labels == Convention().labels
+                return HelperVerdict(RIGHT, None, () if is_usual else (labels.replace("labels", "predictions"),))
+        if array.size == problem.m:
+            faults.append(_fault("prediction-value", wrong=int((array.ravel() != classes + 1).sum()), total=problem.m))
+        elif array.ndim == 1:  # with more axes, it is a forward pass of the same name
+            faults.append(_fault("prediction-shape", shape=str(array.shape), expected=problem.m))
+    return faults[0] if faults else HelperVerdict()
 
 
 A, B, C = 0.6, -1.7, 0.3
@@ -125,7 +172,7 @@ TWO_DEPTHS = ("(lambda d: d * a * b + d)(a * b)", (2.0 * A * B**2 + B, 2.0 * A**
 """d is needed at two depths, so its part of the gradient is whole only after that of d * a * b."""
 
 
-def _check_operations(call: Callable[..., Any]) -> HelperVerdict:
+def _check_operations(call: Calling, _: Interface) -> HelperVerdict:
     """Each operation by itself, then before another one, then with a value that is used twice."""
 
     def is_known(expression: str) -> bool:
@@ -156,63 +203,74 @@ def _check_operations(call: Callable[..., Any]) -> HelperVerdict:
 
 
 class Helper(NamedTuple):
-    """A helper: the names it goes by, how many arguments it takes, its check, and roles that its parameters have."""
+    """A helper: its check, the names it goes by, and how many arguments it takes; 0 for those of a forward pass."""
 
-    names: str
+    check: Callable[[Calling, Interface], HelperVerdict]
     arguments: int
-    check: Callable[[Callable[..., Any]], HelperVerdict]
-    roles: tuple[str, ...] = ()
+    names: str
 
 
 HELPERS = {
-    "sigmoid": Helper("sigmoid sigm logistic sigmoidfunction sig", 1, _check_sigmoid),
+    "sigmoid": Helper(_check_sigmoid, 1, "sigmoid sigm logistic sigmoidfunction sig"),
     "sigmoid_gradient": Helper(
-        "sigmoidgradient sigmoidgrad sigmoidderivative sigmoidprime dsigmoid siggrad sigmoidslope gradsigmoid",
-        1,
         _check_sigmoid_gradient,
+        1,
+        "sigmoidgradient sigmoidgrad sigmoidderivative sigmoidprime dsigmoid siggrad sigmoidslope gradsigmoid",
     ),
     "rand_initialize_weights": Helper(
+        _check_random_start,
+        2,
         "randinitializeweights randominitializeweights randinitweights randinitialiseweights initweights "
         "initializeweights randomweights randinit",
-        2,
-        _check_random_start,
     ),
-    "predict": Helper("predict prediction predictnn nnpredict", 3, _check_predict, ("theta1", "theta2", "X")),
-    "operations": Helper(OPERATIONS.replace("_", ""), 2, _check_operations),
+    "predict": Helper(_check_predict, 0, "predict prediction predictnn nnpredict"),
+    "operations": Helper(_check_operations, 2, OPERATIONS.replace("_", "")),
 }
 
 
-def check_helpers(process: SubmissionProcess) -> Mapping[str, HelperVerdict]:
-    """The verdict on each helper, under the name that this project gives it."""
-    return {name: _check(process, helper, process.submission.functions) for name, helper in HELPERS.items()}
+def check_helpers(process: SubmissionProcess, interface: Interface) -> Mapping[str, HelperVerdict]:
+    """The verdict on each helper, under the name that this project gives it; of several functions, on the best."""
+    return {name: _check(process, helper, interface) for name, helper in HELPERS.items()}
 
 
-def _check(process: SubmissionProcess, helper: Helper, functions: Iterable[Function]) -> HelperVerdict:
+def _check(process: SubmissionProcess, helper: Helper, interface: Interface) -> HelperVerdict:
     known = helper.names.split()
-    named = [function for function in functions if function.name.lower().replace("_", "") in known]
-    if not named:
-        return HelperVerdict()
-    function = named[-1]  # of two, the one that Python keeps
-    if not function.required <= helper.arguments <= len(function.parameters):
-        return HelperVerdict()
-    if any(role not in (None, expected) for role, expected in zip(known_roles(function), helper.roles)):
+    named = [one for one in process.submission.functions if one.name.lower().replace("_", "") in known]
+    functions = {(function.file, function.name): function for function in named}  # the last of a file counts
+    verdicts = [_verdict(process, helper, function, interface) for function in functions.values()]
+    return min(verdicts, key=lambda verdict: (RIGHT, WRONG, ABSENT).index(verdict.outcome), default=HelperVerdict())
+
+
+def _verdict(process: SubmissionProcess, helper: Helper, function: Function, interface: Interface) -> HelperVerdict:
+    roles = [role or "" for role in known_roles(function)[: function.required]]
+    if roles[2:] and "" in roles[:2]:
+        roles = ["theta1", "theta2", *roles[2:]]
+    is_taken = function.required <= helper.arguments <= len(function.parameters)
+    if not (is_taken if helper.arguments else set(roles) <= OF_A_FORWARD_PASS and "X" in roles):
         return HelperVerdict()  # it is something else of the same name
 
-    def call(*arguments: Any) -> Any:
+    def call(*given: Any) -> Any:
+        if not helper.arguments:
+            convention, exercise = given
+            try:
+                given = arguments(roles, convention, exercise.problem, exercise.theta)
+            except KeyError:  # arrays that are no parameters in this convention
+                return None
         try:
-            return process.call(function, *arguments).value
+            return process.call(function, *given).value
         except CallFailed as failure:
-            if helper.arguments > 1 or not np.ndim(arguments[0]) or failure.is_fatal:
-                raise failure.with_data(given=described(function, arguments)) from None
-            z = np.asarray(arguments[0])  # it may take one number at a time, as with math.exp
+            if helper.arguments != 1 or not np.ndim(given[0]) or failure.is_fatal:
+                raise failure.with_data(given=described(function, given)) from None
+            z = np.asarray(given[0])  # it may take one number at a time, as with math.exp
             return np.reshape([process.call(function, number).value for number in z.ravel().tolist()], z.shape)
 
     try:
-        verdict = helper.check(call)
+        verdict = helper.check(call, interface)
     except CallFailed as failure:
-        if failure.fact.kind == Kind.NOT_HANDED_IN:
-            return HelperVerdict()  # the helper may be right with what is missing
-        return HelperVerdict(WRONG, replace(failure.fact, severity=Severity.WRONG))
+        if failure.fact.kind == Kind.NOT_HANDED_IN or (helper.arguments != 1 and not failure.is_missing_name):
+            return HelperVerdict()  # it may be right with what is missing, or when it is called in another way
+        fact = replace(failure.fact, severity=Severity.WRONG)
+        return HelperVerdict(WRONG, fact, lacks_name=failure.is_missing_name)
     except (TypeError, ValueError) as error:  # raised by NumPy for what was returned
         verdict = _fault("not-comparable", reason=str(error))
     fact = verdict.fact and replace(verdict.fact, where=(function.author_name,))

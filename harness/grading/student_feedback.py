@@ -72,7 +72,7 @@ def hints_in(grade: Grade, hints: Hints) -> list[Fact]:
     if hints == Hints.BUG:
         return [fact for fact in grade.diagnosis if fact.kind not in UNSAID]
     told = [fact for fact in grade.diagnosis if fact.kind in PLAIN_KINDS]
-    is_wrong = WRONG in (grade.gradient, grade.regularised)
+    is_wrong = WRONG in (grade.outcomes["gradient"], grade.outcomes["regularised"])
     layers = _wrong_blocks(grade.probe) if hints == Hints.LAYER and is_wrong else ()
     return [*told, *([wrong(Kind.LAYERS_WRONG, *layers)] if layers else [])]
 
@@ -111,7 +111,7 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
 
 
 def _outcome(grade: Grade, name: str) -> str:
-    outcome = getattr(grade, name)
+    outcome = grade.outcomes[name]
     if outcome != ABSENT:
         return outcome
     return "" if grade.verdict == ERROR or name in ("sigmoid_gradient", "other") else "not there"

@@ -112,6 +112,13 @@ class Submission:
         """Whether its code names single precision."""
         return any(re.search(r"float32|\bsingle\b|['\"]f4['\"]", file.text) for file in self.files)
 
+    def are_of_one_program(self, first: str, second: str) -> bool:
+        """Whether two files belong together: a notebook is a program of its own, with the modules that it imports."""
+        files = self.file(first), self.file(second)
+        imported = [{name.partition(".")[0] for _, name in file.imports} for file in files]
+        is_imported = Path(first).stem in imported[1] or Path(second).stem in imported[0]
+        return first == second or is_imported or not any(file.shown.endswith(".ipynb") for file in files)
+
     def file(self, name: str) -> SubmissionFile:
         """The file that runs under a name; the first, for an unknown name."""
         return next((file for file in self.files if file.name == name), self.files[0])

@@ -14,18 +14,19 @@ from harness.grading.answer_evidence import Answers, explain_answers, find_const
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import THE_COURSES, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.grade import (
-    AGREE,
+    ANSWERED,
     ARGUMENTS,
     DISAGREE,
     ERROR,
     INCONCLUSIVE,
+    NO_PARTS,
     Grade,
+    Part,
     Parts,
     Rubric,
+    judge_helpers,
     judge_parts,
-    other_outcomes,
-    slope_outcome,
-    total_points,
+    verdict_of,
     wrong_helpers,
 )
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
@@ -112,8 +113,11 @@ def _grade_in_process(submission: Submission, plan: GradingPlan) -> Grade:
         try:
             interface = find_interface(process, plan.function)
             lacks_name = interface.failure and any(failure.is_missing_name for failure in interface.failures)
-            if with_needed or not lacks_name:
-                return judge(process, interface, plan.rubric, with_needed=with_needed)
+            if lacks_name and not with_needed:
+                continue
+            found = judge(process, interface, plan.rubric, with_needed=with_needed)
+            if with_needed or not any(helper.lacks_name for helper in found.helpers.values()):
+                return found
         finally:
             process.close()
     raise AssertionError("unreachable: running the whole file is the last attempt")
@@ -131,7 +135,10 @@ class _Explained:
 def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, with_needed: bool = False) -> Grade:
     """The grade of a submission that is loaded, called through an interface that was found."""
     is_stuck = any(failure.is_loading for failure in interface.failures)
-    helpers = {} if is_stuck else check_helpers(process)
+    helpers = {} if is_stuck else check_helpers(process, interface)
+    for name, helper in helpers.items():
+        if refused := rubric.refused(helper.conventions):
+            helpers = {**helpers, name: HelperVerdict(WRONG, wrong(Kind.CONVENTION_REFUSED, *refused))}
     notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if with_needed else []))
     is_course = not interface.failure and interface.model == THE_COURSES
     if not is_course and (other := find_other_exercise(process)):
@@ -148,23 +155,24 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     if interface.only_at:
         notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
     refused = rubric.refused([*process.submission.conventions, *interface.conventions])
-    parts = judge_parts(interface, given.answers)
-    parts = parts._replace(cost=WRONG, gradient=WRONG) if refused else parts
+    parts = {**judge_parts(interface, given.answers), **judge_helpers(helpers)}
+    parts = parts | dict.fromkeys(("cost", "gradient"), Part(WRONG)) if refused else parts
     explained = _Explained()
     is_engine_wrong = WRONG in helpers.get("operations", ())  # which explains what follows from it
-    if WRONG in parts.outcomes and not refused and not is_engine_wrong:
-        explained = _explain(process, interface, given, regularised=parts.regularised == RIGHT)
+    is_wrong = any(parts[name].outcome == WRONG for name in ANSWERED)
+    if is_wrong and not refused and not is_engine_wrong:
+        explained = _explain(process, interface, given, regularised=parts["regularised"].outcome == RIGHT)
         if not explained.is_understood:
             unknown = find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN)
             return _not_judged(process.submission, unknown, helpers, rubric, (*notes, *harmless))
-    verdict = _verdict(parts, given)
+    verdict = verdict_of(parts, has_failures=bool(failures))
     missing = _missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()
     return Grade(
         process.submission,
         verdict,
         parts,
         helpers,
-        total_points(rubric, parts, helpers),
+        rubric.points_for(parts),
         diagnosis=(
             *(wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused),
             *explained.facts,
@@ -186,28 +194,19 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
 
 def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rubric, notes: tuple[Fact, ...]) -> Grade:
     """The grade where neither cost nor gradient can be judged; right helpers keep their points."""
-    has_right = RIGHT in (slope_outcome(helpers), *other_outcomes(helpers))
-    points = total_points(rubric, Parts(), helpers) if has_right else 0.0
+    parts = {**NO_PARTS, **judge_helpers(helpers)}
     # what could not be read may hold what was not found
     is_unread = [why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD for fact in notes]
     unread = [replace(fact, severity=Severity.DOUBT) for fact, unread in zip(notes, is_unread) if unread]
     rest = tuple(fact for fact, unread in zip(notes, is_unread) if not unread)
-    return Grade(submission, ERROR, Parts(), helpers, points, (*unread, why, *wrong_helpers(helpers)), rest)
-
-
-def _verdict(parts: Parts, given: GivenAnswers) -> str:
-    if WRONG in parts.outcomes or given.failures or given.is_spoilt:
-        return DISAGREE
-    return AGREE if parts.are_right else INCONCLUSIVE
+    return Grade(
+        submission, ERROR, parts, helpers, rubric.points_for(parts), (*unread, why, *wrong_helpers(helpers)), rest
+    )
 
 
 def _missing_parts(interface: Interface, parts: Parts) -> tuple[Fact, ...]:
     """That a cost or a gradient is missing, and why other functions did not give it."""
-    missing = [
-        name
-        for name, part in (("cost", parts.cost), ("gradient", parts.gradient))
-        if part == ABSENT and name in parts.expected
-    ]
+    missing = [name for name in ("cost", "gradient") if parts[name].outcome == ABSENT and parts[name].counts]
     return (doubt(Kind.PART_MISSING, *missing), *interface.refused)
 
 

@@ -2,23 +2,38 @@
 
 import pytest
 
-from harness.grading.grade import POINTS, Rubric, read_rubric
+from harness.grading.grade import NO_PARTS, POINTS, Part, Rubric, read_rubric, verdict_of
+
+RIGHT, WRONG, ABSENT = Part("right", 1.0), Part("wrong"), Part()
 
 
-def test_helpers_that_are_not_there_are_not_counted():
-    rubric = Rubric()
-    whole = {"cost": 1.0, "gradient": 0.0, "regularised": 1.0}
-    assert rubric.points_for(whole | {"sigmoid_gradient": 1.0, "other": 1.0}) == 60.0
-    assert rubric.points_for(whole | {"sigmoid_gradient": None, "other": None}) == round(100 * 50 / 90, 2)
-    assert rubric.points_for(dict.fromkeys(POINTS, 1.0)) == rubric.total == 100.0
+@pytest.mark.parametrize(
+    ("changed", "verdict", "points"),
+    [
+        ({}, "agree", 100.0),
+        ({"gradient": WRONG}, "disagree", 60.0),
+        ({"other": WRONG}, "disagree", 95.0),  # a part that is wrong is never "agree" in sum
+        ({"other": Part("wrong", 0.5)}, "disagree", 97.5),
+        ({"cost": ABSENT}, "inconclusive", 70.0),
+        ({"cost": ABSENT, "other": WRONG}, "disagree", 65.0),
+        ({"cost": ABSENT._replace(counts=False)}, "agree", 100.0),
+        ({"gradient": WRONG, "sigmoid_gradient": NO_PARTS["other"], "other": NO_PARTS["other"]}, "disagree", 55.56),
+    ],
+)
+def test_parts_come_to_a_verdict_and_points(changed, verdict, points):
+    parts = dict.fromkeys(NO_PARTS, RIGHT) | changed
+    assert (verdict_of(parts, has_failures=False), Rubric().points_for(parts)) == (verdict, points)
+    assert verdict_of(parts, has_failures=True) == "disagree"
 
 
 def test_a_rubric_is_read(tmp_path):
     path = tmp_path / "rubric.toml"
-    path.write_text('[points]\ngradient = 80\nother = 0\n[conventions]\n"labels from 0" = "bug"\n')
+    refused = '"labels from 0" = "bug"\n"* as a constant of the file" = "bug"'
+    path.write_text(f"[points]\ngradient = 80\nother = 0\n[conventions]\n{refused}\n")
     rubric = read_rubric(path)
     assert rubric.points == POINTS | {"gradient": 80.0, "other": 0.0}
-    assert rubric.refused(["labels from 0", "X with a column of ones"]) == ["labels from 0"]
+    conventions = ["labels from 0", "X with a column of ones", "LAMBDA as a constant of the file"]
+    assert rubric.refused(conventions) == conventions[::2]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +47,10 @@ def test_a_rubric_is_read(tmp_path):
         ("[points]\ncost = true", "gives True points"),
         ("[points]\ncost = nan", "gives nan points"),
         ('[conventions]\n"labels from 0" = "maybe"', 'it must be "accept" or "bug"'),
+        (
+            '[conventions]\n"labels of 0" = "bug"',
+            "names the convention 'labels of 0', which there is not; did you mean 'labels",
+        ),
     ],
 )
 def test_a_rubric_with_anything_else_is_refused(tmp_path, text, message):

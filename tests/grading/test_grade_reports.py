@@ -27,6 +27,7 @@ from harness.grading.grade_reports import (
 from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import feedback_page, hints_in
 from harness.grading.submission_files import Submission
+from harness.wording import display_width
 from tests.grading.handed_in import RIGHT as HANDED_IN
 from tests.grading.submissions import COURSE, RIGHT, WRONG, grade_folder, graded_here
 
@@ -102,6 +103,15 @@ def test_the_console_shows_no_control_characters(hostile):
     assert "\x1b" not in text
     assert "\a" not in text
     assert text.endswith("1 submission: 1 error")
+
+
+def test_names_of_any_script_stand_in_columns():
+    names = ["a.py", "Zoe\u0308.py", "张三.py", "כהן.py", "سارا\u200cجان.py"]
+    records = [record_of(Grade(Submission(name, Path()), "error"), Rubric()) for name in names]
+    *lines, _ = grades_text(records).splitlines()
+    assert {display_width(line.partition("error")[0]) for line in lines} == {len("سارا\u200cجان.py") - 1 + len("  ")}
+    assert [line.startswith("\u2068") and "\u2069" in line for line in lines] == [False] * 3 + [True] * 2
+    assert "\ufffd" not in "".join(lines)
 
 
 def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_wrong(records):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.facts import message_table
-from harness.grading.grade import AGREE, DISAGREE, ERROR, Grade
+from harness.grading.grade import AGREE, ANSWERED, DISAGREE, ERROR, Grade
 from tests.grading.handed_in import ALL, RIGHT, UNGRADED, WRONG, write_class
 from tests.grading.submissions import grade_folder, graded_here
 
@@ -17,7 +17,7 @@ QUICK_WRONG = ("extra-no-mean.py", "two-layer-net-reg.py")
 
 
 def parts(grade: Grade) -> str:
-    return "".join(LETTERS[outcome] for outcome in grade.parts.outcomes)
+    return "".join(LETTERS[grade.outcomes[name]] for name in ANSWERED)
 
 
 def assert_wrong(grade: Grade, expected: str, bug: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
-from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Rubric
+from harness.grading.grade import AGREE, ANSWERED, DISAGREE, ERROR, INCONCLUSIVE, Rubric
+from harness.grading.submission_files import read_submission
 from harness.grading.submission_grading import GradingPlan, grade, judge
 from tests.grading.handed_in import MICROGRAD
 from tests.grading.submissions import (
@@ -33,6 +34,7 @@ from tests.grading.submissions import (
     grade_folder,
     graded_here,
     kinds,
+    notebook,
     returning,
     written,
 )
@@ -45,7 +47,7 @@ ALL_RIGHT = "right right right"
 
 
 def parts_of(grade):
-    return " ".join(grade.parts.outcomes)
+    return " ".join(grade.outcomes[name] for name in ANSWERED)
 
 
 @pytest.mark.parametrize("name", [name for name in RIGHT if name not in NEEDS_A_PROCESS])
@@ -163,7 +165,7 @@ CASES = {
     "θ changed, and not understood": Case(at_start("nn_params *= 1.01"), *UNKNOWN[:2], 10.0, UNKNOWN[3]),
     # and beside all that
     "wrong helper": Case(
-        course(SLOPE_BY_HAND, ("return g * (1 - g)", "return g")), AGREE, ALL_RIGHT, 95.0, (Kind.HELPER_WRONG,)
+        course(SLOPE_BY_HAND, ("return g * (1 - g)", "return g")), DISAGREE, ALL_RIGHT, 95.0, (Kind.HELPER_WRONG,)
     ),
     "random": Case(returning("J + np.random.rand(), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.NOT_REPEATABLE,)),
     "fails on one exercise": Case(at_start("assert X.shape[0] != 11"), DISAGREE, ALL_RIGHT, 100.0, (Kind.CALL_FAILED,)),
@@ -184,8 +186,8 @@ def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
     assert (grade.verdict, parts_of(grade), grade.points) == case[1:4]
     assert kinds(grade.diagnosis) == list(case.kinds)
     said = {fact.kind for fact in grade.diagnosis}
-    assert grade.cost == R or Kind.COST_RIGHT not in said
-    assert grade.gradient == R or Kind.GRADIENT_RIGHT not in said
+    assert grade.outcomes["cost"] == R or Kind.COST_RIGHT not in said
+    assert grade.outcomes["gradient"] == R or Kind.GRADIENT_RIGHT not in said
 
 
 def test_what_is_wrong_with_a_cost_is_data(tmp_path):
@@ -234,7 +236,7 @@ def test_a_changed_argument_is_named_with_its_change(name, arguments, change, tm
     grade = graded_here(tmp_path, "a.py", CASES[name].text)
     (fact,) = [fact for fact in (*grade.diagnosis, *grade.notes) if fact.kind == Kind.ARGUMENT_CHANGED]
     assert (tuple(fact.data["argument"]), fact.data["changes"][0]) == (arguments, change)
-    assert fact.data["spoils"] == (fact in grade.diagnosis) == (grade.other == "wrong")
+    assert fact.data["spoils"] == (fact in grade.diagnosis) == (grade.outcomes["other"] == "wrong")
 
 
 def test_differences_for_a_gradient_keep_the_digits_of_float32(tmp_path):
@@ -247,14 +249,14 @@ def by_differences(p, n, h, K, X, y, lam):
     interface = find_interface(process, "by_differences")  # pyright: ignore[reportArgumentType]
     small = replace(interface, exercises=interface.exercises[:4])  # without the course's own 10,285 parameters
     grade = judge(process, small, Rubric())  # pyright: ignore[reportArgumentType]
-    assert (grade.verdict, grade.cost, grade.gradient) == (DISAGREE, R, W)
+    assert (grade.verdict, grade.outcomes["cost"], grade.outcomes["gradient"]) == (DISAGREE, R, W)
     assert Kind.FLOAT32_DIGITS in kinds(grade.diagnosis)
 
 
 def test_the_rubric_decides_what_a_convention_is(tmp_path):
     rubric = Rubric(conventions={"labels from 0": "bug"})
     grade = graded_here(tmp_path, "a.py", RIGHT["from_0.py"][0], rubric)
-    assert (grade.verdict, grade.cost, grade.gradient) == (DISAGREE, W, W)
+    assert (grade.verdict, grade.outcomes["cost"], grade.outcomes["gradient"]) == (DISAGREE, W, W)
     assert (kinds(grade.diagnosis), grade.diagnosis[0].where) == ([Kind.CONVENTION_REFUSED], ("labels from 0",))
     assert graded_here(tmp_path, "b.py", COURSE, rubric).verdict == AGREE
 
@@ -286,9 +288,38 @@ def test_a_wrong_gradient_apart_is_read_in_the_way_in_which_the_cost_is_right(tm
 
 def test_why_a_cost_apart_is_missing_is_a_fact(tmp_path):
     grade = graded_here(tmp_path, "a.py", TWO_FUNCTIONS.replace("    J = -np", "    J = 1 / 0\n    J = -np"))
-    assert (grade.verdict, grade.gradient) == (INCONCLUSIVE, R)
+    assert (grade.verdict, grade.outcomes["gradient"]) == (INCONCLUSIVE, R)
     assert kinds(grade.diagnosis) == [Kind.PART_MISSING, Kind.CALL_FAILED]
     assert "ZeroDivisionError" in grade.diagnosis[1].data["event"]
+
+
+REGRESSION = """
+def nn_model(theta, X, y, Lambda):
+    m, K = len(X), 10
+    T1, T2 = np.reshape(theta[:25], (5, 5)), np.reshape(theta[25:], (K, 6))
+    a1 = np.insert(X, 0, 1, axis=1)
+    a2 = np.insert(np.tanh(a1 @ T1.T), 0, 1, axis=1)
+    d3 = a2 @ T2.T - y
+    D1, D2 = (d3 @ T2[:, 1:] * (1 - a2[:, 1:] ** 2)).T @ a1 / m, d3.T @ a2 / m
+    return np.concatenate([D1.ravel(), D2.ravel()])
+"""
+
+
+@pytest.mark.more
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"a.ipynb": notebook(returning("J")), "b.ipynb": notebook("import numpy as np", REGRESSION)}, INCONCLUSIVE),
+        ({"a.py": returning("J"), "b.py": f"import numpy as np\n{REGRESSION}"}, DISAGREE),
+    ],
+)
+def test_a_notebook_is_a_program_of_its_own(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    submission = read_submission(tmp_path)
+    assert submission is not None
+    found = grade(submission)
+    assert (found.verdict, found.outcomes["cost"]) == (expected, R)
 
 
 TAKES_NO_L2 = TWO_FUNCTIONS.replace("LAMBDA = 1\n", "class Settings:\n    weight = 2.5\n").replace(
@@ -305,7 +336,7 @@ def test_a_lambda_in_the_code_is_that_of_the_exercises(tmp_path):
     assert wrong.smallest is not None
     assert wrong.smallest.exercise.problem.l2 == 2.5
     without = TWO_FUNCTIONS.replace("LAMBDA = 1\n", "").replace("LAMBDA", "0")
-    assert graded_here(tmp_path, "c.py", without).regularised == W
+    assert graded_here(tmp_path, "c.py", without).outcomes["regularised"] == W
 
 
 # in processes of their own
@@ -314,7 +345,7 @@ def test_a_lambda_in_the_code_is_that_of_the_exercises(tmp_path):
 @pytest.mark.more
 def test_the_precision_of_jax_is_right(tmp_path):
     found = grade(written(tmp_path, "a.py", JAX_COST), GradingPlan(timeout=60.0))
-    assert (found.verdict, found.cost, found.gradient) == (AGREE, R, R), found.diagnosis
+    assert (found.verdict, found.outcomes["cost"], found.outcomes["gradient"]) == (AGREE, R, R), found.diagnosis
     assert "single precision (float32)" in found.conventions
 
 
