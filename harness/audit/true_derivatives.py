@@ -7,12 +7,12 @@ Source: Johansson, Arb: efficient arbitrary-precision midpoint-radius interval a
 """
 
 from collections.abc import Callable
+from math import comb, factorial
 from typing import Any
 
 from flint import arb, arb_series
 
 from reference.arithmetics.balls import precision
-from reference.arithmetics.taylor.special_functions import bessel
 
 Series = Any
 """An `arb_series`: z + t as an argument of the functions below, f(z + t) as their value."""
@@ -124,8 +124,23 @@ def sinc(x: Series) -> Series:
 
 
 def bessel_of(kind: str, order: int) -> Callable[[Series], Series]:
-    """I or J of a whole order; kind is "bessel_i" or "bessel_j"."""
-    return lambda x: arb_series(bessel(kind, order)(x[0], TERMS))
+    """I or J of a whole order; kind is "bessel_i" or "bessel_j".
+
+    The k-th derivative is 2⁻ᵏ Σ_i (±1)^i (k over i) C_{n-k+2i} (DLMF 10.6.7 and 10.29.5).
+    """
+    sign = -1 if kind == "bessel_j" else 1
+
+    def series(x: Series) -> Series:
+        near = {n: getattr(x[0], kind)(arb(n)) for n in range(order - TERMS, order + TERMS + 1)}
+        return arb_series(
+            [
+                sum((sign**i * comb(k, i) * near[order - k + 2 * i] for i in range(k + 1)), arb(0))
+                / (2**k * factorial(k))
+                for k in range(TERMS)
+            ]
+        )
+
+    return series
 
 
 def scaled_bessel(order: int) -> Callable[[Series], Series]:
