@@ -129,20 +129,24 @@ def _tolerant_sources(
 def _check_in_networks(activations: list[Any], reports: list[Any], **how: Any) -> dict[str, Any]:
     """Check random networks of these activations alone and then mixed with others; or of all, if none is given.
 
-    An error counts for nothing if an activation is wrong by itself, because that verdict stands.
+    If an activation is wrong by itself, that verdict stands: one network that shows it is enough, and an error counts
+    for nothing.
     """
     from harness.checks.networks.many_networks import check_networks
     from harness.checks.networks.random_problems import mixed_with_others
 
-    steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
+    is_wrong = any(report.verdict == "disagree" for report in reports)
+    steps = {"networks": activations or None}
+    if activations and not is_wrong:
+        steps["mixed"] = mixed_with_others(activations)
     try:
         with progress_bar() as progress, output_on_stderr():
             return {
-                step: check_networks(activations=among, progress=progress, step=step, **how)
+                step: check_networks(activations=among, progress=progress, step=step, until_wrong=is_wrong, **how)
                 for step, among in steps.items()
             }
     except Exception as error:
-        if all(report.verdict != "disagree" for report in reports):
+        if not is_wrong:
             raise
         complain(f"Random networks cannot be checked: {error_in_words(error)}")
         return {}
@@ -172,6 +176,8 @@ def _show_networks(
     names = ", ".join(report.subject["activation"] for report in reports)
     titles = {"networks": f"{names} alone: ", "mixed": f"{names} and others: "} if reports else {"networks": ""}
     text = "\n".join(f"{titles[step]}{summary}" for step, summary in summaries.items())
+    if "networks" in summaries and reports and "mixed" not in summaries:
+        text += f"\nNetworks that mix {names} with other activations were left out: the record alone is wrong."
     if text or json:
         show(document, text, json)
 

@@ -48,6 +48,8 @@ def check_networks(
     progress: Progress = silent,
     step: str = "cross-check",
     like: Like = ANY,
+    *,
+    until_wrong: bool = False,
 ) -> Summary:
     """Cross-check many random problems, and count the verdicts.
 
@@ -72,6 +74,8 @@ def check_networks(
         The name of this step for `progress`.
     like : Like
         Layer sizes, output and λ, where they are not to be drawn.
+    until_wrong : bool
+        Stop at the first that disagrees, for callers who know that something is wrong and want to see it in a network.
 
     Returns
     -------
@@ -101,10 +105,13 @@ def check_networks(
         if report.verdict == "disagree" and len(failures) < KEPT:
             failures.append(Checked(index, report, problem, theta))
         progress(step, min(index + 1, networks), networks)
+        if failures and until_wrong:
+            break
     summary = summarise(outcomes, () if sources is None else tuple(named_sources(sources)))
     drawn = "".join(f", {name}={value}" for name, value in given.items() if value is not True)
     seconds = time.perf_counter() - started
-    return replace(summary, seed=seed, failures=tuple(failures), seconds=seconds, drawn=drawn)
+    skipped = max(0, networks - len(outcomes))
+    return replace(summary, seed=seed, failures=tuple(failures), seconds=seconds, drawn=drawn, skipped=skipped)
 
 
 def _outcome(report: Report) -> Outcome:

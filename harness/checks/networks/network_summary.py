@@ -51,6 +51,8 @@ class Summary:
         How many networks are inconclusive, by kind of fact; a network may have several kinds.
     drawn : str
         Further arguments of `random_problem`, as Python code.
+    skipped : int
+        How many networks were not checked, because one that disagrees was enough.
     """
 
     verdict: str
@@ -66,6 +68,7 @@ class Summary:
     seconds: float
     doubts: dict[str, int]
     drawn: str = ""
+    skipped: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
@@ -78,6 +81,8 @@ class Summary:
         lines = [
             f"{counted(self.networks, 'network')}, {counted(len(self.sources), 'source')}: {counts} (seed {self.seed})"
         ]
+        if self.skipped:
+            lines.append(f"  {self.skipped:,} more were not checked: one that disagrees is enough")
         lines += [f"  {message_table.say(reason)}" for reason in self.reasons]
         lines += [f"  inconclusive, {number:,} of them: {kind}" for kind, number in self.doubts.items()]
         refused = {name: number for name, number in self.left_out.items() if name in self.sources}

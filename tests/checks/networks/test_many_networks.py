@@ -155,6 +155,14 @@ def test_a_bug_is_found_counted_and_named(buggy):
     assert sum(buggy.counts.values()) == 20
 
 
+def test_the_first_that_disagrees_is_enough_where_a_caller_says_so(buggy):
+    summary = check_networks(20, seed=2, sources=BUG, until_wrong=True)
+    first = buggy.failures[0].number
+    assert (summary.verdict, [failure.number for failure in summary.failures]) == ("disagree", [first])
+    assert (summary.networks, summary.to_dict()["skipped"]) == (first + 1, 19 - first)
+    assert f"  {19 - first} more were not checked" in str(summary)
+
+
 def test_the_first_failures_are_kept_and_can_be_made_again(buggy):
     assert len(buggy.failures) == 5 < buggy.counts["disagree"]
     for number, report, problem, theta in buggy.failures:
