@@ -8,7 +8,7 @@ comments of the page that name its study.
 import argparse
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +43,9 @@ STUDIES = {
 
 COLUMNS = {WRONG: "bugs caught", SHIPPED_WRONG: "shipped wrong, caught"}
 """By the kind of a case with a bug."""
+
+KINK = "ReLU kink"
+"""The kind of problem in the study of the bug zoo whose units are on kinks, or beside them."""
 
 FIRST_PAGE_SHOWS = (HARNESS, "torch gradcheck", "JAX check_grads", "autograd check_grads", "scipy check_grad < 1e-6")
 
@@ -81,16 +84,24 @@ def _out_of(rate: Rate) -> str:
 def shares_of(document: Mapping[str, Any]) -> str:
     """A row for each checker of the bug zoo: the bugs caught, and right code called wrong by the kind of problem."""
     others = [kind for kind in document["problems"] if kind not in ORDINARY]
-    wrong = (f"right called wrong, {kind}" for kind in ("ordinary", *others))
-    head = ("checker", "bugs caught", *wrong, "right undecided")
+    head = (
+        "checker",
+        "bugs caught",
+        *(f"right called wrong, {kind}" for kind in ("ordinary", *others)),
+        "right undecided",
+    )
     rows = []
     for row in document["checkers"]:
-        alarms = {kind: Rate(of["count"], of["total"]) for kind, of in row["false_alarms_by_kind"].items()}
-        ordinary = sum((alarms[kind] for kind in ORDINARY), Rate(0, 0))
-        undecided = Rate(row["inconclusive"]["count"], row["inconclusive"]["total"])
-        counts = map(_out_of, (ordinary, *(alarms[kind] for kind in others), undecided))
-        rows.append((row["name"], _share(row["caught"]), *counts))
+        alarms = (_right(row, "false_alarms", kinds) for kinds in (ORDINARY, *([kind] for kind in others)))
+        undecided = _right(row, "inconclusive", document["problems"])
+        rows.append((row["name"], _share(row["caught"]), *map(_out_of, (*alarms, undecided))))
     return table(head, rows)
+
+
+def _right(row: Mapping[str, Any], outcome: str, kinds: Iterable[str]) -> Rate:
+    """How often right code of these kinds of problem had this outcome, in a row of the study of the bug zoo."""
+    rates = (row[f"{outcome}_by_kind"][kind] for kind in kinds)
+    return sum((Rate(rate["count"], rate["total"]) for rate in rates), Rate(0, 0))
 
 
 def _share(rate: Mapping[str, Any]) -> str:
@@ -99,16 +110,24 @@ def _share(rate: Mapping[str, Any]) -> str:
     return f"{share}% ({low}-{high})"
 
 
-def first_page_table(page: str) -> str:
-    """The table of README: what checkers miss of the functions of the study's page."""
-    head = ("checker", "planted bugs missed", "shipped bugs missed", "right called wrong", "right undecided")
-    caught = table_cells(page, "gradients")
-    rows = []
+def first_page_table(page: str, zoo: Mapping[str, Any]) -> str:
+    """The table of README: what checkers say of the functions of the study's page, and of right networks of the zoo."""
+    functions = table_cells(page, "gradients")
+    networks = {row["name"]: row for row in zoo["checkers"]}
+    names = ("bugs missed", "right called wrong", "the same at kinks", "right but undecided")
+    rows, totals = [], []
     for checker in FIRST_PAGE_SHOWS:
-        *with_bug, called_wrong, undecided = caught[checker]
-        counts = [*((of - count, of) for count, of in with_bug), called_wrong, undecided]
-        rows.append((checker, *(f"{count} of {of}" for count, of in counts)))
-    return table(head, rows)
+        *found, called_wrong, undecided = (Rate(*cell) for cell in functions[checker])
+        caught, network = sum(found, Rate(0, 0)), networks[checker]
+        rates = (
+            Rate(caught.total - caught.count, caught.total),
+            called_wrong + _right(network, "false_alarms", ORDINARY),
+            _right(network, "false_alarms", [KINK]),
+            undecided + _right(network, "inconclusive", (*ORDINARY, KINK)),
+        )
+        rows.append((checker, *(rate.count for rate in rates)))
+        totals = [rate.total for rate in rates]
+    return table(("checker", *(f"{name}, of {of}" for name, of in zip(names, totals))), rows)
 
 
 def table_cells(page: str, name: str) -> dict[str, list[tuple[int, int]]]:
@@ -194,7 +213,7 @@ def main(names: Sequence[str]) -> None:
         page = replace_table(page, name, f"{measured()}\n\n{counts_of(study)}")
     _, zoo = carried_study()
     page = replace_table(page, "zoo", shares_of(zoo))
-    first_page = replace_table(FIRST_PAGE.read_text(encoding="utf-8"), "gradients", first_page_table(page))
+    first_page = replace_table(FIRST_PAGE.read_text(encoding="utf-8"), "gradients", first_page_table(page, zoo))
     write_whole(STUDY_PAGE, page.encode())
     write_whole(FIRST_PAGE, first_page.encode())
     write_whole(IMAGES / "missed.png", draw_missed(page))
