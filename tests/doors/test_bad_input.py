@@ -44,7 +44,7 @@ NO_ACTIVATION = [
     *words("rellu nowhere:f :f math:pi math:nowhere RELU no.py:f broken:f leaving:f unreadable:f"),
 ]
 NO_SIZES = ["", "9" * 5000, *words("a -5 1.5 25, 25,-1 25;3 0,3")]
-NO_SIZE = ["", "9" * 5000, "1 0", *words("0 -1 many 1XB 1.2.3GB nan inf")]
+NO_SIZE = ["", "9" * 5000, str(2**62), "1 0", *words("0 -1 many 1XB 1.2.3GB nan inf")]
 NO_PLACE = [".", "no/where", "text.csv/below", "in a circle", "a pipe.csv", "busy", LONG]
 
 SWEEP = "sweep --out rows.sqlite --networks 2"

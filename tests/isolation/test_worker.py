@@ -334,10 +334,16 @@ def test_a_sandbox_has_no_network_no_neighbours_and_files_of_its_own_alone(tmp_p
         assert "unreachable" in worker.call("connect").what
 
 
-def test_a_machine_without_a_sandbox_says_what_is_missing(monkeypatch):
+@pytest.mark.parametrize(
+    ("command", "missing"), [("", "lacks the command unshare"), ("unshare", "not permitted"), ("--user", "lacks")]
+)
+def test_a_machine_without_a_sandbox_says_what_is_missing(command, missing, monkeypatch, tmp_path):
+    if command:
+        (tmp_path / command).write_text("#!/bin/sh\necho not permitted >&2\nexit 1\n")
+        (tmp_path / command).chmod(0o755)
     require_sandbox.cache_clear()
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(OSError, match="lacks the command unshare"):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OSError, match=missing):
         require_sandbox()
     require_sandbox.cache_clear()
 
