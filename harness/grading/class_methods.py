@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.grading.parameter_roles import role_of
-from harness.grading.submission_functions import NOTHING, Arguments, Function
+from harness.grading.submission_functions import NOTHING, Arguments, Function, fields_of
 
 PARAMETER_ATTRIBUTES = (
     ("w1", "b1", "w2", "b2"),
@@ -37,7 +37,7 @@ def _methods(node: ast.ClassDef) -> Iterator[Function]:
     """Stand-ins for the methods of a class; each makes an object and calls its method."""
     methods = [method for method in node.body if isinstance(method, ast.FunctionDef)]
     made = next(
-        (Arguments.of(method.args, skipped=1) for method in methods if method.name == "__init__"), _fields(node)
+        (Arguments.of(method.args, skipped=1) for method in methods if method.name == "__init__"), fields_of(node)
     )
     for method in methods:
         decorators = {ast.unparse(decorator) for decorator in method.decorator_list}
@@ -81,14 +81,6 @@ def _of_one_pair(method: ast.FunctionDef, own: Arguments) -> tuple[Arguments, st
     given |= {name: "0.0" for name in given if role_of(name) == "l2"}
     taken = ["x", "y", *(name for name, value in given.items() if name == value)]
     return Arguments(dict.fromkeys(taken)), ", ".join(given.values())
-
-
-def _fields(node: ast.ClassDef) -> Arguments:
-    """What a dataclass is made of; nothing for other classes."""
-    if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-        return NOTHING
-    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    return Arguments({ast.unparse(field.target): field.value and ast.unparse(field.value) for field in fields})
 
 
 def _forward_before(

@@ -9,6 +9,7 @@ Each of these is an `Attempt` at one exercise. A right answer ends the search. A
 where a known bug gives just this answer, the convention is the right one.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -49,6 +50,13 @@ ALL_EXAMPLES = "5000"
 
 COURSE_NUMBERS = (ALL_EXAMPLES, "400", "401", "10025", "10285")
 """Numbers in code that is written for the course's data alone."""
+
+
+NAMES_OF_UNITS = {"relu": r"(?i)relu|maximum|\bmax\b|[<>]|\babs\b|where|clip", "tanh": "(?i)tanh"}
+"""What stands in code with such hidden units."""
+
+UNNAMED = 10.0
+"""Times the distance of an answer from that of a network whose units the code does not name."""
 
 
 def find_interface(process: SubmissionProcess, named: str | None = None) -> Interface:
@@ -233,7 +241,14 @@ def _attempts(
             except CallFailed as failure:
                 yield failure
                 break
-            yield Attempt(picked, answer, problem.is_right(answer), False, problem.distance(answer), model)
+            distance = problem.distance(answer) * (1.0 if _names_units(submission, model) else UNNAMED)
+            yield Attempt(picked, answer, problem.is_right(answer), False, distance, model)
+
+
+def _names_units(submission: Submission, model: Model) -> bool:
+    """Whether code that is wrong may be that of a network: it names its hidden units."""
+    pattern = NAMES_OF_UNITS.get(model.hidden, "")
+    return any(re.search(pattern, file.text) for file in submission.files)
 
 
 def _has_vector(value: Any) -> bool:

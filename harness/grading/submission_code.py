@@ -5,7 +5,7 @@ train, plot or ask for input, is left out. Each statement that is kept may fail 
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from harness.grading.parameter_roles import known_roles, named_roles, readings, role_of
@@ -28,17 +28,18 @@ SETTINGS = (*SIZES, "l2", "m", "X", "y")
 """Roles of what a file may set around a function; the parameter in its place has the same name."""
 
 
-def runnable(tree: ast.Module, *, with_needed: bool = False) -> ast.Module:
+def runnable(tree: ast.Module, *, with_needed: bool = False, own: Collection[str] = ()) -> ast.Module:
     """The statements of a file that are run, each of which may fail.
 
     Parameters
     ----------
     with_needed : whether to keep as well what sets names that functions read
+    own : the submission's modules, which a file may import for others that import them from there
     """
     needed = _needed(tree) if with_needed else set()
     kept = [node for node in tree.body if _defines(node) or not needed.isdisjoint(_changed(node))]
     read = {name.id for node in kept for name in ast.walk(node) if isinstance(name, ast.Name)}
-    kept = [node for node in kept if not _is_unused_import(node, read)]
+    kept = [node for node in kept if not _is_unused_import(node, read, own)]
     body = [node if _is_of_the_future(node) else ast.copy_location(_guarded(node), node) for node in kept]
     return ast.fix_missing_locations(ast.Module(body, tree.type_ignores))
 
@@ -55,9 +56,12 @@ def _is_of_the_future(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
-def _is_unused_import(node: ast.stmt, read: set[str]) -> bool:
-    """Whether none of the names that are imported is read."""
+def _is_unused_import(node: ast.stmt, read: set[str], own: Collection[str]) -> bool:
+    """Whether a library is imported, and none of the names is read."""
     if not isinstance(node, (ast.Import, ast.ImportFrom)) or _is_of_the_future(node):
+        return False
+    modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+    if getattr(node, "level", 0) or any(part in own for module in modules for part in module.split(".")):
         return False
     names = {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
     return "*" not in names and names.isdisjoint(read)

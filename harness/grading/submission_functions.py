@@ -79,10 +79,11 @@ def likelihood(function: Function) -> int:
 def functions_in(tree: ast.Module) -> Iterator[Function]:
     """Functions that can be called by position, with stand-ins for keyword-only parameters and for methods."""
     known: dict[str, Function] = {}
+    made_of = {node.name: fields_of(node) for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in tree.body:
         match node:
             case ast.FunctionDef():
-                function = _function(node)
+                function = _function(node, made_of)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments)):
                 function = Arguments.of(arguments).function(name)
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if (source := transformed(value)) in known:
@@ -163,12 +164,27 @@ def transformed(node: ast.expr) -> str | None:
     return None
 
 
-def _function(node: ast.FunctionDef) -> Function:
+def fields_of(node: ast.ClassDef) -> "Arguments":
+    """What a dataclass or a named tuple is made of; nothing for other classes."""
+    made = " ".join(map(ast.unparse, (*node.decorator_list, *node.bases)))
+    if "dataclass" not in made and "NamedTuple" not in made:
+        return NOTHING
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+    return Arguments({ast.unparse(field.target): field.value and ast.unparse(field.value) for field in fields})
+
+
+def _function(node: ast.FunctionDef, made_of: "Mapping[str, Arguments]") -> Function:
     own = Arguments.of(node.args)
     stars = {argument.arg: star for argument, star in ((node.args.vararg, "*"), (node.args.kwarg, "**")) if argument}
+    annotated = [one for one in ast.walk(node.args) if isinstance(one, ast.arg) and one.annotation]
+    types = {one.arg: ast.unparse(one.annotation).strip("'") for one in annotated if one.annotation}
     parameters, passed = NOTHING, []
     for name in (*own.defaults, *stars):
-        if items := _bundled(node, name):
+        fields = made_of.get(types.get(name, ""), NOTHING)
+        if {role_of(field) for field in fields.defaults} - {None, *PARTS_OF_THETA}:
+            parameters = parameters.joined(fields)
+            passed.append(f"{f'{name}=' if name in own.by_name else ''}{types[name]}({fields.passed})")
+        elif items := _bundled(node, name):
             parameters = parameters.joined(Arguments(dict.fromkeys(items.values())))
             passed.append(stars.get(name, "") + _bundle(items))
         elif name in own.defaults:

@@ -75,6 +75,7 @@ class _State:
     folder = ""
     package = ""
     with_needed = False
+    own: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     loading = 0
     missing: list[str] = []  # noqa: RUF012  one process, one state
@@ -85,7 +86,7 @@ class _HandedIn(SourceFileLoader):
     """Runs of a file only what defines something."""
 
     def source_to_code(self, data: Any, path: Any, *, _optimization: int = -1) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        tree = runnable(ast.parse(data), with_needed=_State.with_needed)
+        tree = runnable(ast.parse(data), with_needed=_State.with_needed, own=_State.own)
         return compile(tree, path, "exec", dont_inherit=True)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -147,7 +148,8 @@ def prepare(folder: str, optional: tuple[str, ...], with_needed: bool, package: 
     optional : modules whose absence the submission itself handles
     """
     _State.folder, _State.optional, _State.with_needed = folder, frozenset(optional), with_needed
-    _State.package = package
+    files = [file.relative_to(folder).with_suffix("") for file in Path(folder).rglob("*.py")]
+    _State.package, _State.own = package, frozenset(part for file in files for part in file.parts)
     sys.path_hooks.insert(0, _file_finder)
     sys.path[:0] = [folder]
     sys.meta_path.insert(0, _StandIns(drawing=True))

@@ -1,11 +1,12 @@
 """A class as it hands in: right homework gets all points, wrong homework its part and its bug, the rest a reason."""
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 from harness.facts import message_table
-from harness.grading.grade import AGREE, ANSWERED, DISAGREE, ERROR, Grade
+from harness.grading.grade import AGREE, ANSWERED, DISAGREE, ERROR, Grade, convention_names
 from tests.grading.handed_in import ALL, RIGHT, UNGRADED, WRONG, write_class
 from tests.grading.submissions import grade_folder, graded_here
 
@@ -54,6 +55,12 @@ def test_a_class_is_graded_as_handed_in(whole_class):
     assert unfair == set()
     for name, (_, expected, bug) in WRONG.items():
         assert_wrong(whole_class[name], expected, bug)
+
+
+@pytest.mark.more
+def test_a_rubric_knows_every_convention_of_a_class(whole_class):
+    conventions = {convention for grade in whole_class.values() for convention in grade.conventions}
+    assert {name for name in conventions if not any(fnmatchcase(name, known) for known in convention_names())} == set()
 
 
 @pytest.mark.more

@@ -113,6 +113,11 @@ def test_definitions_are_kept_and_nothing_else_is(statement):
     compile(kept, "kept", "exec")
 
 
+@pytest.mark.parametrize("statement", ["from .utils import sigmoid", "from utils import sigmoid", "import pkg.utils"])
+def test_a_module_of_the_submission_is_imported_for_those_who_import_from_this_one(statement):
+    assert len(runnable(ast.parse(f"{statement}\nimport pandas"), own=("pkg", "utils")).body) == 1
+
+
 def test_statements_that_fail_are_passed_over_and_kept():
     text = (
         "import not_there\nX = data['X']; y = 2\nfrom also_not import (\n    a,\n    b)\nclass C(Base): pass\nz = a\n"

@@ -96,6 +96,10 @@ CALLABLE = {  # a definition, and how it is called by position
     "def f(a, cfg): return cfg.lam * cfg.n_in": [
         "def f_by_position(a, lam, n_in): return f(a, __import__('types').SimpleNamespace(lam=lam, n_in=n_in))"
     ],
+    "class S(NamedTuple):\n n_in: int\n lam: float = 1\ndef f(a, *, s: S, X): pass": [
+        "def f_by_position(a, n_in, X, lam=1): return f(a, s=S(n_in, lam), X=X)"
+    ],
+    "class P(NamedTuple):\n W1: float\n W2: float\ndef f(a, p: P, X): pass": [""],
     "def f(thetas, p, X): T1, T2 = thetas; W1 = p['W1']; m, n = X.shape; return X.T": [""],
     "def f(h, X, y): return h.shape, X": [""],
     "def f(a, b=2): pass": [""],
