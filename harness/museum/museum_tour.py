@@ -21,6 +21,8 @@ from harness.verdict.report import Report
 
 SCHEMA = "harness.museum/1"
 
+CURVE_POINTS = 81
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -98,6 +100,37 @@ def visit(name: str, peers: Iterable[str] | None = None) -> Visit:
         }
     error = float(np.abs(shipped - right).max() / np.abs(right).max())
     return Visit(name, exhibit, error, report, seconds, others)
+
+
+def curves_of(exhibit: Exhibit) -> dict[str, Any]:
+    """The right and the shipped derivative in the entry that is off most, while that entry of θ passes its place.
+
+    Returns
+    -------
+    dict
+        ``at``: its place in θ; ``x``: where it is moved to, `at` among them, and the right derivative is finite;
+        ``right`` and ``shipped``: the derivatives there, None for one that is not finite.
+    """
+    theta = np.array(exhibit.at)
+    with quiet_numerics():
+        error = np.abs(exhibit.shipped(theta) - exhibit.right(theta))
+        entry = int(np.argmax(np.where(np.isnan(error), np.inf, error)))
+        at = float(theta[entry])
+        x = np.unique([at, *np.linspace(theta.min() - 1.0, theta.max() + 1.0, CURVE_POINTS)])
+        places = [np.where(np.arange(len(theta)) == entry, each, theta) for each in x]
+        right, shipped = ([float(f(place)[entry]) for place in places] for f in (exhibit.right, exhibit.shipped))
+    rows = [row for row in zip(x.tolist(), right, shipped) if np.isfinite(row[1])]
+    x, right, shipped = zip(*((at, y, wrong if np.isfinite(wrong) else None) for at, y, wrong in rows))
+    return {"at": at, "x": x, "right": right, "shipped": shipped}
+
+
+def gallery(peers: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """A visit to every exhibit that can be visited here, with its report in words and its curves, ready for JSON."""
+    visits = [visit(name, peers) for name, exhibit in EXHIBITS.items() if is_installed(exhibit)]
+    return [
+        found.to_dict() | {"verdict": found.report.verdict, "report": str(found.report)} | curves_of(found.exhibit)
+        for found in visits
+    ]
 
 
 # -- in words ----------------------------------------------------------------------------------------------------------

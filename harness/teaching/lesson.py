@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from harness.files import folder_to_fill, write_whole
 from harness.isolation import Worker
+from harness.museum import museum_tour
 from harness.named_objects import import_attribute
 from harness.pages.html_page import document, text_of
 from harness.progress import Progress, silent
@@ -38,6 +39,8 @@ PAGE, NOTEBOOK = "lesson.html", "lesson.ipynb"
 NOTEBOOK_TEXT = "page/notebook.md"
 """The notebook's source, in Markdown: each fenced block is a code cell, and so is the text between two of them."""
 
+MUSEUM_PLACE = "<!-- museum -->"
+
 OWN_PLACE = "{{ own function }}"
 
 CELL_SECONDS = 300
@@ -46,7 +49,7 @@ CELL_SECONDS = 300
 TIMEOUT = 600.0
 """Seconds for a call: a training takes some, and more on a busy machine."""
 
-PARTS = ("by_hand", "step_sizes", "bugs", "detection", "false_alarms", "choice")
+PARTS = ("by_hand", "step_sizes", "bugs", "museum", "detection", "false_alarms", "choice")
 SCRIPTS = ("plot", "network", "controls", *PARTS, "start")
 """In the order in which they run: first what all parts share, then one for each part."""
 
@@ -91,6 +94,7 @@ def lesson_data(
     data["blind"] = detection_limits.blind_spots()
     data["alarms"] = once("false alarms", None, detection_limits.false_alarms)
     data["detection"] = detection_limits.detection()
+    data["museum"] = once("museum", list(installed_peers()[0]), museum_tour.gallery)
     data["bugs"], data["digits"] = _bugs(size, progress, cache, processes)
     data["errors"] = once("errors", size.training, partial(trained_bugs.relative_errors, size.training))
     data["rules"] = {name: peer.rule for name, peer in PEERS.items()} | {HARNESS: OUR_RULE}
@@ -148,7 +152,9 @@ def own_function() -> dict[str, str]:
 
 def lesson_page(data: dict[str, Any]) -> str:
     """The page, from its numbers."""
-    body = text_of("harness.teaching", "page/lesson.html")
+    body = text_of("harness.teaching", "page/lesson.html").replace(
+        MUSEUM_PLACE, text_of("harness.teaching", "page/museum.html")
+    )
     scripts = [text_of("harness.teaching", f"page/{name}.js") for name in SCRIPTS]
     return document("Why gradients are checked", body, scripts=scripts, data=data)
 

@@ -52,6 +52,25 @@ def test_the_shipped_slope_is_that_of_the_digits_stated():
     np.testing.assert_allclose(digits, exact, rtol=2e-6)
 
 
+@pytest.mark.parametrize("name", [name for name, what in EXHIBITS.items() if not what.library and "jax" not in name])
+def test_the_curves_of_an_exhibit_are_its_derivatives_and_part_at_its_point(name):
+    exhibit, curves = EXHIBITS[name], museum_tour.curves_of(EXHIBITS[name])
+    here = curves["x"].index(curves["at"])
+    right, shipped = (f(np.array(exhibit.at))[exhibit.at.index(curves["at"])] for f in (exhibit.right, exhibit.shipped))
+    assert (curves["right"][here], curves["shipped"][here]) == (right, shipped)
+    assert right != shipped
+    assert np.isfinite(curves["right"]).all()
+
+
+def test_the_gallery_has_every_exhibit_ready_for_a_page(monkeypatch):
+    nan = EXHIBITS["candle-gelu"]._replace(shipped=lambda x: np.where(x > 1.0, np.nan, x))
+    monkeypatch.setattr(museum_tour, "EXHIBITS", {"nan": nan})
+    (found,) = json.loads(json.dumps(museum_tour.gallery(peers=()), allow_nan=False))
+    assert (found["name"], found["verdict"], found["error"], found["others"]) == ("nan", "disagree", None, {})
+    assert found["report"].startswith("DISAGREE")
+    assert found["shipped"][found["x"].index(found["at"])] is None
+
+
 def test_unknown_and_missing_exhibits_are_told(monkeypatch):
     with pytest.raises(ValueError, match="there is no exhibit 'gelu'"):
         visit("gelu")

@@ -220,6 +220,23 @@ def test_the_heat_map_is_orange_where_the_derivative_is_wrong(opened, lesson):
         assert f"{beyond.sum():,} of 10,025" in opened.alternative("bug-theta1")
 
 
+# What libraries shipped
+
+
+def test_the_museum_tells_which_curve_was_shipped_after_a_guess_and_forgets_it_for_the_next(opened, lesson):
+    exhibits = lesson.data["museum"]
+    assert len(exhibits) >= 8
+    for number in (0, len(exhibits) - 1):
+        opened.set("museum-which", number)
+        assert (opened.text("museum-answer"), opened.page.is_visible("#museum-checkers")) == ("", False)
+        opened.page.click("#museum-solid")
+        exhibit, answer = exhibits[number], opened.text("museum-answer")
+        assert answer.startswith("Yes. The solid" if "The solid curve was" in answer else "No. The dashed")
+        assert exhibit["mistake"] in answer
+        assert exhibit["verdict"] in opened.text("museum-checkers")
+        assert opened.page.text_content("#museum-report") == exhibit["report"]
+
+
 # Part 4
 
 
