@@ -171,9 +171,6 @@ class Companion(NDArrayOperatorsMixin):
     def shape(self) -> tuple[int, ...]:
         return np.shape(self.value)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.value!r}, {self.companion!r})"
-
 
 ADDITIVE: dict[Any, Callable[..., Any]] = {
     np.positive: lambda x: x,

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from harness.study.activation_study import QUICK, RIGHT_RECORDS, WRONG_RECORDS, _flat, record_cases, run_study
+from harness.study.activation_study import (
+    QUICK,
+    RIGHT_RECORDS,
+    WRONG_RECORDS,
+    _flat,
+    record_cases,
+    run_study,
+    table_of,
+)
 from harness.study.checkers import ALARM, HARNESS, PASS
 from harness.study.trials import Case, Rate, Response, beside_peers, conduct
 from harness.study.wrong_activations import EACH, SLOPE_BUGS, is_there, wrong_records
@@ -50,6 +58,9 @@ def test_of_a_few_records_this_harness_sees_all_and_accuses_nobody():
     assert study.further["proved"] == Rate(2, 2).to_dict()
     assert study.rate(ALARM, bugs=True, checker=HARNESS).total == steps[-1][2] - 2
     assert steps[-1][1] == steps[-1][2]
+    assert {"scipy check_grad < 1e-4", *SLOPE_BUGS} <= {
+        line.split("  ")[0].split(":")[0] for line in table_of(study).splitlines()
+    }
 
 
 def test_peers_get_the_same_slope():

@@ -106,9 +106,6 @@ class Taylor(Companion):
         """Where both the exact and the computed quantity are zero."""
         return (self.low == 0.0) & (self.high == 0.0)
 
-    def __repr__(self) -> str:
-        return f"Taylor({self.low!r}, {self.high!r})"
-
 
 def variable(low: np.ndarray, high: np.ndarray) -> Taylor:
     """z itself on the cells [low, high]; (n,) arrays of finite numbers, low <= high."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_network_check import PROBLEM, RIGHT, THETA, a_problem, beside_right_ones, changed, judged, off_at
 
-from harness import FAULTS, SOURCES, Activation, cross_check, random_problem
+from harness import FAULTS, SOURCES, Activation, Problem, cross_check, random_problem
 from harness.facts.kinds import Kind
 from harness.sources.loop import cost_and_gradient as loop
 from harness.sources.vectorized import cost_and_gradient as vectorized
@@ -44,6 +44,20 @@ def test_a_source_cannot_change_the_problem(array):
 
     with pytest.raises(ValueError, match="read-only"):
         cross_check(PROBLEM, THETA, beside_right_ones(mutating))
+
+
+def test_a_source_that_changes_the_callers_own_data_is_named_and_they_are_put_back():
+    X = PROBLEM.X.copy()
+    problem = Problem(PROBLEM.network, X, PROBLEM.Y, PROBLEM.l2)  # which keeps a view
+
+    def mine(problem, theta):
+        answer = loop(problem, theta)
+        X[0, 0] = 7.0
+        return answer
+
+    report = cross_check(problem, THETA, beside_right_ones(mine))
+    assert (report.verdict, places(report.reasons, Kind.ARGUMENT_CHANGED)) == ("disagree", [("mine",)])
+    np.testing.assert_array_equal(X, PROBLEM.X)
 
 
 def test_settings_that_a_source_changes_are_put_back_and_noted():
