@@ -34,8 +34,9 @@ run: $(READY)  ## the main job: cross-check, gate, train, evaluate, report
 test: $(READY)  ## the tests that a contributor runs between two thoughts, in parallel
 	@$(PYTEST) -m "not more" $(ARGS)
 
+# Files of few and long tests would come last and leave all workers but one idle, so that tests may change workers here.
 test-more: $(READY)  ## the other tests: browser, cluster, wheel, PyTorch, every function of JAX
-	@$(PYTEST) -m more $(ARGS)
+	@$(PYTEST) --dist worksteal -m more $(ARGS)
 
 test-deep: $(READY)  ## the tests with many more random networks
 	@HARNESS_PROFILE=deep $(PYTEST) $(ARGS)

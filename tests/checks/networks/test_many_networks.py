@@ -53,11 +53,6 @@ def test_the_arguments_reach_the_networks(monkeypatch):
     assert repr(checked[-1][0]) == repr(random_problem((0, 0))[0])
 
 
-def test_the_sources_are_those_asked_for():
-    assert check_networks(1).sources[:2] == ("loop", "vectorized")
-    assert check_networks(1, sources=["jax", "loop"]).sources == ("jax", "loop")
-
-
 # The verdict, from outcomes that are made up
 
 

@@ -6,12 +6,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check
+from harness import ACTIVATIONS, SOURCES, Network, Problem, cross_check
 from harness.checks.activations.slope_answers import ONE_SIDED
 from harness.checks.networks.network_check import check
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 from harness.sources.loop import cost_and_gradient as loop
+from harness.study.right_activations import RIGHT as KNOWN
 
 RIGHT = {name: SOURCES[name] for name in ("loop", "finite-difference")}
 
@@ -19,41 +20,15 @@ judged = partial(check, explained=False)
 """`cross_check` without the bugs that explain an answer, which take longer than the verdict."""
 
 
-def _smelu(xp, z):
-    return xp.where(z >= 1.5, z, xp.where(z <= -1.5, 0.0, xp.square(z + 1.5) / 6.0))
-
-
-def _sinc(xp, z):
-    return xp.where(z == 0.0, 1.0, xp.sin(z) / xp.where(z == 0.0, 1.0, z))
-
-
 SMOOTH = [  # the record, where its pieces meet, and slopes that are wrong there
     (ACTIVATIONS["softplus"], 0.0, (0.0, np.nan)),
     (ACTIVATIONS["elu"], 0.0, (0.0, 2.0, np.inf)),
     (ACTIVATIONS["softsign"], 0.0, (0.0, np.nan)),
     (ACTIVATIONS["tanh"], 0.7, (0.0,)),  # a place of no importance
-    (
-        Activation("relu²", lambda xp, z: xp.square(xp.maximum(z, 0.0)), lambda z, a: 2.0 * np.maximum(z, 0.0)),
-        0.0,
-        (1.0, np.nan),
-    ),
-    (Activation("smelu", _smelu, lambda z, a: np.clip((z + 1.5) / 3.0, 0.0, 1.0)), 1.5, (0.0, np.nan)),
-    (
-        Activation(
-            "by abs", lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z))), ACTIVATIONS["softplus"].slope
-        ),
-        0.0,
-        (0.0, 1.0),
-    ),
-    (
-        Activation(
-            "celu",
-            lambda xp, z: xp.maximum(z, 0.0) + xp.minimum(0.0, 2.0 * xp.expm1(0.5 * xp.minimum(z, 0.0))),
-            lambda z, a: np.exp(0.5 * np.minimum(z, 0.0)),
-        ),
-        0.0,
-        (0.75,),
-    ),
+    (KNOWN["relu²"], 0.0, (1.0, np.nan)),
+    (KNOWN["smelu"], 1.5, (0.0, np.nan)),
+    (KNOWN["softplus by max"], 0.0, (0.0, 1.0)),
+    (KNOWN["celu"], 0.0, (0.75,)),
 ]
 KINKED = [  # and slopes that may be claimed at the kink
     (ACTIVATIONS["relu"], 0.0, (0.0, 0.5, 1.0), (2.0, -0.25, np.nan)),
@@ -127,7 +102,7 @@ def test_a_record_that_is_wrong_at_a_junction_is_named_by_its_sources_and_the_pl
 
 
 def test_a_hole_that_is_filled_decides_all_but_the_directions():
-    f = Activation("sinc", _sinc, lambda z, a: np.where(z == 0.0, 0.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)))
+    f = KNOWN["sinc"]
     problem, theta = at_junction(f, 0.0, "one unit")
     report = judged(problem, theta, RIGHT)
     assert (kinds_of(report.reasons), report.decided_share) == ((Kind.NO_DIRECTION_DECIDED,), 1.0)
