@@ -56,19 +56,20 @@ test-jax-versions:  ## the tests of traced functions, with the oldest and the ne
 # The oldest releases that pyproject.toml allows, and the newest that there are, under each Python that is here.
 # The oldest releases meet the newest of what they depend on, which warns of them: pytest makes no errors of that (-W).
 OLDEST  := hypothesis==6.130.0 jax==0.8.0 jaxlib==0.8.0 matplotlib==3.10.0 numpy==2.2.0 pytest==8.3.0 python-flint==0.9.0 \
-           rich==13.9.0 scipy==1.15.0 threadpoolctl==3.5.0 typer==0.16.0
-PYTHONS ?= $(foreach version,3.11 3.12 3.13 3.14 3.14t,$(if $(shell command -v python$(version)),python$(version)))
+           rich==13.9.0 scipy==1.15.0 threadpoolctl==3.5.0 typer==0.18.0
+# A Python is here when it runs: a shim of pyenv is found by name, and refuses.
+PYTHONS ?= $(foreach version,3.11 3.12 3.13 3.14 3.14t,$(shell python$(version) -c 'print("python$(version)")' 2>/dev/null))
 
 test-versions:  ## the tests with the oldest and the newest libraries, under each Python that is here
-	@for python in $(PYTHONS); do for which in oldest newest; do \
+	@failed=""; for python in $(PYTHONS); do for which in oldest newest; do \
 	  folder="build/$$python-$$which"; releases=$$(test $$which = newest || echo "$(OLDEST)"); \
-  warnings=$$(test $$which = newest || echo "-W default"); \
+	  warnings=$$(test $$which = newest || echo "-W default"); \
 	  "$$python" -m venv --clear "$$folder" && \
 	  "$$folder/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pytest-xdist . $$releases || \
 	    { echo "$$python: there is no build of the $$which releases for it" >&2; continue; }; \
-	  "$$folder/bin/python" -m pip list --format freeze | grep -iE '^(hypothesis|jax|numpy|pytest|scipy)==' && \
-	  "$$folder/bin/python" -m pytest -q -n $(WORKERS) $$warnings -m "not more" $(ARGS) || exit 1; \
-	done; done
+	  echo "$$python, $$which:" $$("$$folder/bin/python" -m pip list --format freeze | grep -iE '^(hypothesis|jax|numpy|pytest|scipy)=='); \
+	  "$$folder/bin/python" -m pytest -q -n $(WORKERS) $$warnings -m "not more" $(ARGS) || failed="$$failed $$python-$$which"; \
+	done; done; test -z "$$failed" || { echo "make test-versions: failed with$$failed" >&2; exit 1; }
 
 mutate: $(READY)  ## how many random bugs the tests notice, of 78; ARGS="--list" names the survivors (half an hour)
 	@$(BIN)/python -m tests.checker.mutate $(ARGS)

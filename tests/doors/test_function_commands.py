@@ -113,7 +113,7 @@ def test_the_exit_code_is_the_verdict(run, arguments, code):
         *[(f"{command} losses.py:leaving --at 1", "sys.exit(0) was called instead of an") for command in COMMANDS],
         ("derivatives losses.py:traced --at x.npy", "missing 1 required positional argument: 'y'"),
         ("derivatives losses.py:traced --at 1,2 --at 1,2,3", "(2,), (3,)"),
-        ("derivatives losses.py:cube --at 2 --order 3", "less than or equal to 2"),
+        ("derivatives losses.py:cube --at 2 --order 3", "Invalid value for '--order'"),
     ],
 )
 def test_bad_usage_is_told_in_one_sentence(run, arguments, part):
