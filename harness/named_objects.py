@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
-from reference.user_input import did_you_mean, error_in_words
+from reference.user_input import did_you_mean, error_in_words, given
 
 
 def import_attribute(name: str) -> Any:
@@ -25,7 +25,7 @@ def import_attribute(name: str) -> Any:
     """
     module_name, colon, attribute = name.rpartition(":")
     if not (module_name and colon and attribute):
-        raise ValueError(f"{name!r} must be written as module:attribute")
+        raise ValueError(f"{given(name)} must be written as module:attribute")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -33,12 +33,12 @@ def import_attribute(name: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a user's module may raise anything, even SystemExit
-        raise ValueError(f"cannot import {module_name!r} of {name!r}: {error_in_words(error)}") from error
+        raise ValueError(f"cannot import {given(module_name)} of {given(name)}: {error_in_words(error)}") from error
     try:
         return attrgetter(attribute)(module)
     except AttributeError:
         close = did_you_mean(attribute, (own for own in dir(module) if not own.startswith("_")))
-        raise ValueError(f"module {module_name!r} has no attribute {attribute!r}{close}") from None
+        raise ValueError(f"module {given(module_name)} has no attribute {given(attribute)}{close}") from None
 
 
 def _own_folders() -> tuple[str, str]:

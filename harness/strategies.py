@@ -24,7 +24,7 @@ from harness.checks.networks.random_problems import GRID, chosen_activations, dr
 from reference.activations import Activation
 from reference.network import OUTPUTS, Network
 from reference.problem import Problem
-from reference.user_input import of_type
+from reference.user_input import flag, given, of_type
 
 _BYTES = 3  # two for the digits after the point, and one for the sign and the digits before it
 
@@ -91,13 +91,15 @@ def problems(draw: st.DrawFn, networks: st.SearchStrategy[Network] | None = None
     if networks is not None and not isinstance(networks, st.SearchStrategy):
         raise TypeError(f"networks must be a strategy, such as strategies.networks(), not {type(networks).__name__}")
     network = draw(_all_networks() if networks is None else networks)
-    return draw_problem(_DrawnChooser(draw), network, extremes)
+    return draw_problem(_DrawnChooser(draw), network, flag("extremes", extremes))
 
 
 @st.composite
 def thetas(draw: st.DrawFn, network: Network, extremes: bool = True) -> np.ndarray:
     """Parameters for a network, from zero over ordinary to saturating. They shrink to zeros."""
-    return draw_theta(_DrawnChooser(draw), of_type("network", network, Network, "a Network"), extremes)
+    return draw_theta(
+        _DrawnChooser(draw), of_type("network", network, Network, "a Network"), flag("extremes", extremes)
+    )
 
 
 @st.composite
@@ -132,21 +134,26 @@ def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] =
     ValueError
         When there is no such domain, or an array's shape or type does not fit it.
     """
-    import jax
-
     if isinstance(domain, str):
         return draw(arrays_like([args], [domain]))[0]
-    if not all(isinstance(given, (tuple, list)) for given in (args, domain)) or len(args) != len(domain):
-        raise ValueError(f"domain must be one name, or one for each entry of args, not {domain!r}")
+    if not all(isinstance(each, (tuple, list)) for each in (args, domain)) or len(args) != len(domain):
+        raise ValueError(f"domain must be one name, or one for each entry of args, not {given(domain)}")
     for name in domain:
         if name is not None and name not in DOMAINS:
-            raise ValueError(f"domain must be one of {', '.join(DOMAINS)}, not {name!r}")
+            raise ValueError(f"domain must be one of {', '.join(DOMAINS)}, not {given(name)}")
     chooser = _DrawnChooser(draw)
-    drawn = [
-        entry if name is None else jax.tree.map(lambda leaf, name=name: _leaf_like(chooser, leaf, name), entry)
-        for entry, name in zip(args, domain)
-    ]
+    drawn = [entry if name is None else _tree_like(chooser, entry, name) for entry, name in zip(args, domain)]
     return type(args)(drawn)
+
+
+def _tree_like(chooser: _DrawnChooser, tree: Any, domain: str) -> Any:
+    """A tree of the same structure, with other numbers."""
+    import jax
+
+    from harness.checks.traced.function_arguments import flatten
+
+    paths, structure = flatten("args", tree)
+    return jax.tree.unflatten(structure, [_leaf_like(chooser, leaf, domain) for _, leaf in paths])
 
 
 def _leaf_like(chooser: _DrawnChooser, leaf: Any, domain: str) -> Any:

@@ -26,7 +26,7 @@ def _checked_kinks(name: str, kinks: Any) -> tuple[float, ...]:
         if is_text or np.asarray(tuple(kinks)).dtype.kind not in "biuf":
             raise TypeError
         floats = tuple(float(kink) for kink in kinks)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
         what = f"a sequence of numbers, such as (0.0,), not {given(kinks)}"
         raise TypeError(f"activation {name!r}: kinks must be {what}") from None
     if not all(math.isfinite(kink) for kink in floats):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reference.activations import Activation, get_activation
-from reference.user_input import given, of_type, real_number, seed_of_generator, whole_number
+from reference.user_input import given, listed, real_number, seed_of_generator, whole_number
 
 LARGEST_EPSILON = 1e300
 """The interval from -ε to ε has a finite length."""
@@ -123,9 +123,7 @@ class Network:
         hidden: str | Activation | Sequence[str | Activation] = "sigmoid",
         output: str = "sigmoid",
     ):
-        unordered = isinstance(sizes, (str, bytes, Set, Mapping))
-        if unordered or not hasattr(sizes, "__len__") or not isinstance(sizes, Iterable):
-            raise TypeError(f"sizes must be a sequence of integers such as (400, 25, 10), not {given(sizes)}")
+        sizes = tuple(listed("sizes", sizes, "a sequence of integers such as (400, 25, 10)"))
         if len(sizes) < 2:
             raise ValueError(
                 f"a network needs two layer sizes or more (inputs and outputs), but {given(sizes)} was given"
@@ -135,7 +133,7 @@ class Network:
         if isinstance(hidden, (str, Activation, Set, Mapping)) or not isinstance(hidden, Iterable):
             names = [get_activation(hidden)] * depth  # a wrong name is an error even where no layer uses it
         else:
-            names = list(hidden)
+            names = listed("the hidden activations", hidden, "a sequence of activations or names")
         if len(names) != depth:
             raise ValueError(
                 f"sizes {self.sizes} have {depth} hidden layer{'s' * (depth != 1)}, but {len(names)} hidden "
@@ -170,7 +168,7 @@ class Network:
         ValueError, TypeError
             For other shapes, and for what holds no real numbers: complex, masked or text.
         """
-        thetas = of_type("the matrices", thetas, Iterable, "a sequence of arrays")
+        thetas = listed("the matrices", thetas, "a sequence of arrays")
         thetas = [_real_matrix(f"Theta{layer}", Theta) for layer, Theta in enumerate(thetas, start=1)]
         shapes = [Theta.shape for Theta in thetas]
         if shapes != self.shapes:
@@ -246,7 +244,7 @@ class Network:
 def _real_matrix(what: str, values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
-    except ValueError:  # rows of unlike lengths
+    except Exception:  # noqa: BLE001  rows of unlike lengths, or a class of the user
         raise ValueError(f"{what} must be a matrix of real numbers, not {given(values)}") from None
     if array.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
         kind = "masked" if isinstance(values, np.ma.MaskedArray) else array.dtype

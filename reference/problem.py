@@ -1,13 +1,12 @@
 """A problem: a network, examples, targets and λ, validated once, so that all other code may trust the shapes."""
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from reference.network import Network
-from reference.user_input import given
+from reference.user_input import real_number
 
 
 def regularised_cost(network: Network, xp: Any, theta: Any, X: Any, Y: Any, l2: Any) -> Any:
@@ -90,14 +89,7 @@ class Problem:
             raise ValueError(f"X has {len(X)} rows, so y must be ({len(X)},) or ({len(X)}, {K}), but is {np.shape(y)}")
         if error := network.output.target_error(Y):
             raise ValueError(f"{network.output.name} targets {error}")
-        if not isinstance(l2, Real):
-            raise TypeError(f"l2 (λ) must be a number, not {given(l2)}")
-        try:
-            l2 = float(l2)
-        except OverflowError:  # an integer larger than any float
-            l2 = np.inf
-        if not 0.0 <= l2 < np.inf:
-            raise ValueError(f"l2 (λ) must be finite and zero or more, but is {l2:g}")
+        l2 = real_number("l2 (λ)", l2)
         for name, content in (("network", network), ("X", _read_only(X)), ("Y", _read_only(Y)), ("l2", l2)):
             object.__setattr__(self, name, content)
 

@@ -2,10 +2,12 @@
 
 import math
 import operator
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from difflib import get_close_matches
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 # beside Unicode's control characters: separators of lines and paragraphs, and marks that turn the direction of writing
@@ -83,15 +85,26 @@ def real_number(what: str, value: Any, largest: float = sys.float_info.max) -> f
     ValueError
         For NaN, infinity, and numbers below zero or above `largest`. Both messages name `what`.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_real(value):
         raise TypeError(f"{what} must be a number, zero or more, not {given(value)}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not 0.0 <= number <= largest:
-        raise ValueError(f"{what} must be a number from 0 to {largest:.3g}, not {given(value)}")
+        most = f" and at most {largest:.3g}" if largest < sys.float_info.max else ""
+        raise ValueError(f"{what} must be a finite number, zero or more{most}, not {given(value)}")
     return number
+
+
+def is_real(value: Any) -> bool:
+    """Whether it is a real number. Truth values are none, and neither are times, which NumPy counts as integers."""
+    try:
+        return isinstance(value, Real) and not _is_truth_value(value) and float(value) is not None
+    except OverflowError:  # an integer larger than any float
+        return True
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
+        return False
 
 
 def whole_number(what: str, value: Any, at_least: int = 0) -> int:
@@ -100,13 +113,15 @@ def whole_number(what: str, value: Any, at_least: int = 0) -> int:
     Raises
     ------
     TypeError
-        For a value that is no integer, such as 2.0.
+        For a value that is no integer, such as 2.0 or True.
     ValueError
         For less than `at_least`. Both messages name `what`, what was expected and what was given.
     """
     try:
+        if _is_truth_value(value):
+            raise TypeError
         number = operator.index(value)
-    except TypeError:
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
         raise TypeError(f"{what} must be an integer, {at_least} or more, not {given(value)}") from None
     if number < at_least:
         raise ValueError(f"{what} must be {at_least} or more, not {given(number)}")
@@ -120,12 +135,42 @@ def of_type(what: str, value: Any, kind: Any, expected: str) -> Any:
     return value
 
 
+def listed(what: str, value: Any, expected: str) -> list[Any]:
+    """The items of a sequence that a user gave.
+
+    Raises
+    ------
+    TypeError
+        For a text, a mapping, or a set, whose order changes from run to run, and for what has no items. The message
+        names `what`.
+    """
+    try:
+        if isinstance(value, (str, bytes, Mapping, Set)):
+            raise TypeError
+        return list(value)
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
+        raise TypeError(f"{what} must be {expected}, not {given(value)}") from None
+
+
+def file_path(value: Any) -> Path:
+    """What a user gave as the name of a file, or a TypeError or ValueError that says what was given."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"path must name a file, not {given(value)}")
+    if "\0" in str(value):
+        raise ValueError(f"path must name a file, and no file's name has a null character, as {given(value)} has")
+    return Path(value)
+
+
 def flag(what: str, value: Any) -> bool:
     """`value`, if it is True or False, or 1 or 0. A text such as "no" would count as true."""
-    is_flag = type(value).__name__ == "bool" or (isinstance(value, int) and value in (0, 1))  # the first also of NumPy
-    if not is_flag:
+    if not (_is_truth_value(value) or (isinstance(value, int) and value in (0, 1))):
         raise TypeError(f"{what} must be True or False, not {given(value)}")
     return bool(value)
+
+
+def _is_truth_value(value: Any) -> bool:
+    """Whether it is True or False, of Python, NumPy, JAX or PyTorch."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ from harness.facts import message_table
 from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
-from reference.user_input import message_of
+from reference.user_input import given, message_of
 
 logger = logging.getLogger("harness.drop_in")
 
@@ -190,12 +190,25 @@ def is_installed(module: str) -> bool:
     return file.startswith(tuple(sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")))
 
 
-def stated_accuracy(original: str, given: Mapping[str, Any], defaults: Mapping[str, float]) -> float:
+def stated_accuracy(original: str, stated: Mapping[str, Any], defaults: Mapping[str, float]) -> float:
     """The accuracy that a caller states by tolerances wider than the original's defaults; all others are logged."""
-    numbers = {name: value for name, value in given.items() if name in defaults and isinstance(value, (int, float))}
+    require_numbers(stated)
+    numbers = {name: value for name, value in stated.items() if name in defaults and isinstance(value, (int, float))}
     wider = {name: float(value) for name, value in numbers.items() if value > defaults[name]}
-    log_unused(original, **{name: value for name, value in given.items() if name not in wider})
+    log_unused(original, **{name: value for name, value in stated.items() if name not in wider})
     return max([ACCURATE, *wider.values()])
+
+
+def require_numbers(options: Mapping[str, Any]) -> None:
+    """Refuse steps and tolerances with which the original would fail, and which are not used here."""
+    for name, value in options.items():
+        try:
+            each = list(value.values()) if isinstance(value, dict) and name in ("atol", "rtol") else value  # of JAX
+            is_number = value is None or np.asarray(each).dtype.kind in "biuf"
+        except Exception:  # noqa: BLE001  a class of the user may raise anything
+            is_number = False
+        if not is_number:
+            raise TypeError(f"{name} must be a number, not {given(value)}")
 
 
 def disagreeing(report: Report, facts: Sequence[Fact]) -> Report:

@@ -22,11 +22,12 @@ from harness.drop_in.fallback import (
     log_unused,
     quietly,
     refusal,
+    require_numbers,
 )
 from harness.drop_in.line_checks import look, slope_of
 from harness.exit_codes import InconclusiveGradient
 from harness.verdict.report import Report
-from reference.user_input import of_type
+from reference.user_input import given, of_type
 
 NAME = "scipy.optimize.check_grad"
 
@@ -62,19 +63,20 @@ def check_grad(
     """
     for name, function in (("func", func), ("grad", grad)):
         of_type(name, function, Callable, f"callable as {name}(x, *args)")
-    if direction not in ("all", "random"):
-        raise ValueError(f"direction must be 'all' or 'random', not {direction!r}")
+    if not isinstance(direction, str) or direction not in ("all", "random"):
+        raise ValueError(f"direction must be 'all' or 'random', not {given(direction)}")
+    require_numbers({"epsilon": epsilon})
     x0 = np.asarray(x0, dtype=np.float64)
     if x0.ndim > 1:
         raise ValueError(f"x0 must have at most one dimension, not {x0.ndim}")
     one_value = np.size(func(x0, *args)) == 1
     if direction == "random" and not one_value:
         raise ValueError("direction='random' goes with a func of one value")
-    given = {name: value for name, value in {"epsilon": epsilon, "rng": rng, "seed": seed}.items() if value is not None}
-    log_unused(NAME, **given, direction=None if direction == "all" else direction)
+    more = {name: value for name, value in {"epsilon": epsilon, "rng": rng, "seed": seed}.items() if value is not None}
+    log_unused(NAME, **more, direction=None if direction == "all" else direction)
 
     def ask_original() -> np.float64:
-        return np.float64(original(func, grad, x0, *args, direction=direction, **given))
+        return np.float64(original(func, grad, x0, *args, direction=direction, **more))
 
     def gradient(x: np.ndarray) -> Any:
         return _row(grad(x, *args))
@@ -168,7 +170,7 @@ def check_minimize(
     x0 = _vector(x0)
     gradient = (lambda x, *args: fun(x, *args)[1]) if jac is True else jac
     if not callable(gradient):
-        raise TypeError(f"jac must be callable as jac(x, *args), or True where fun answers both, not {jac!r}")
+        raise TypeError(f"jac must be callable as jac(x, *args), or True where fun answers both, not {given(jac)}")
     reports = [check_gradient(fun, x0, jac=jac, args=args, accuracy=ACCURATE)]
     if callable(hess):
         reports.append(check_hessian(gradient, x0, hess, args=args, accuracy=ACCURATE))
@@ -191,7 +193,7 @@ def check_least_squares(
     It is `harness.check_jacobian` of functions with keyword arguments, which accepts what is right to ten digits.
     """
     if not callable(jac):
-        raise TypeError(f"jac must be callable as jac(x, *args, **kwargs), not {jac!r}")
+        raise TypeError(f"jac must be callable as jac(x, *args, **kwargs), not {given(jac)}")
     more = kwargs or {}
     return check_jacobian(partial(fun, **more), _vector(x0), partial(jac, **more), args=args, accuracy=accuracy)
 

@@ -4,7 +4,6 @@ import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from harness.isolation.limits import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOU
 from harness.isolation.process import Outcome, Process
 from harness.isolation.sandbox import Sandbox
 from harness.named_objects import file_of_module, is_file
-from reference.user_input import whole_number
+from reference.user_input import given, is_real, whole_number
 
 
 class Worker:
@@ -59,8 +58,8 @@ class Worker:
     ):
         self._process: Process | None = None
         self._loaded: Outcome | None = None
-        if not (isinstance(timeout, Real) and 0.0 < timeout < float("inf")):
-            raise ValueError(f"timeout must be a number of seconds above zero, not {timeout!r}")
+        if not (is_real(timeout) and 0.0 < timeout < float("inf")):
+            raise ValueError(f"timeout must be a number of seconds above zero, not {given(timeout)}")
         self.target = str(Path(target).resolve()) if is_file(target) else str(target)
         self.timeout: float = timeout
         self._home = str(home) or (self.target if is_file(target) else file_of_module(self.target))

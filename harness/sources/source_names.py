@@ -9,7 +9,7 @@ from harness.named_objects import import_attribute
 from harness.sources.source_table import FLOAT32_SOURCES, SOURCES, SPELLINGS, Source
 from reference.measured import GradientSource
 from reference.problem import Problem
-from reference.user_input import did_you_mean, given, printable
+from reference.user_input import did_you_mean, given, listed, printable
 
 SMALL = 1000
 """Parameters up to which JAX's forward mode, which costs one tangent for each, is a source by default."""
@@ -56,7 +56,9 @@ def find_source(name: str) -> Source:
     bug = name.removeprefix(BUG)
     if bug not in BUGS:
         close = did_you_mean(bug, BUGS)
-        raise ValueError(f"unknown source {name!r}: there is no bug named {bug!r}; `harness bugs` lists them{close}")
+        raise ValueError(
+            f"unknown source {given(name)}: there is no bug named {given(bug)}; `harness bugs` lists them{close}"
+        )
     return BUGS[bug].source
 
 
@@ -76,7 +78,7 @@ def as_source(name: str, source: Any) -> Source:
     if isinstance(source, Source):
         return source if source.name == name else replace(source, name=name)
     if not callable(source):
-        raise TypeError(f"source {name!r} must be callable as source(problem, theta), not {type(source).__name__}")
+        raise TypeError(f"source {given(name)} must be callable as source(problem, theta), not {type(source).__name__}")
     known = [record for record in (SOURCES | FLOAT32_SOURCES).values() if isinstance(record, Source)]
     for record in known:
         if record.runs(source):
@@ -96,16 +98,15 @@ def named_sources(sources: Sources) -> dict[str, Source]:
     chosen: dict[str, Source] = {}
     if isinstance(sources, Mapping):
         if unnamed := [name for name in sources if not isinstance(name, str)]:
-            raise TypeError(f"a source's name must be a string, not {unnamed[0]!r}")
+            raise TypeError(f"a source's name must be a string, not {given(unnamed[0])}")
         named = [as_source(str(name), source) for name, source in sources.items()]
         chosen = {source.name: source for source in named}
     elif isinstance(sources, str):
         chosen = {sources: find_source(sources)}
-    elif isinstance(sources, Iterable):
-        found = [source if isinstance(source, Source) else find_source(source) for source in sources]
-        chosen = {source.name: source for source in found}
     else:
-        raise TypeError(f"sources must be names, or a mapping from name to source, not {type(sources).__name__}")
+        each = listed("sources", sources, "names, or a mapping from name to source")
+        found = [source if isinstance(source, Source) else find_source(source) for source in each]
+        chosen = {source.name: source for source in found}
     if not chosen:
         raise ValueError(f"no sources were given; choose from {', '.join(SOURCES)}, or leave the choice to the harness")
     for name, source in chosen.items():

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from harness.training.line_search import Objective, Point, dot, search_line
-from reference.user_input import of_type, real_number, whole_number
+from reference.user_input import given, of_type, real_number, whole_number
 
 MAX_GROWTH = 100.0
 """The first step of a line search is at most so many times that found by the search before."""
@@ -46,6 +46,7 @@ State = Mapping[str, np.ndarray]
 VECTORS = ("x", "gradient", "direction", "best_x", "best_gradient")
 STATE = ("x", "cost", "gradient", "slope", "direction", "step", "best_x", "best_cost", "best_gradient", "costs", "nit")
 STATE += ("nfev", "failures")
+COUNTS = ("nit", "nfev", "failures")
 
 
 def fmincg(
@@ -105,6 +106,9 @@ def fmincg(
     ValueError
         `x0` is not one-dimensional and finite; the gradient has another shape, or is not finite at `x0`, or the cost;
         `max_iter` or `gtol` is negative; bounds, constraints or Hessians are given; `state` is of another problem.
+
+    What `fun` raises passes through, SystemExit included, as with SciPy's methods: a minimiser gives no verdict that an
+    exit code could stand for. `harness.train` names the source instead.
     """
     _refuse(unused)
     max_iter = whole_number("max_iter", max_iter if maxiter is None else maxiter)
@@ -147,8 +151,7 @@ class _Descent:
     @classmethod
     def resumed(cls, fun: Callable[[np.ndarray], Any], x0: np.ndarray, state: State) -> "_Descent":
         """The descent whose `state` was kept."""
-        is_one = isinstance(state, Mapping) and set(state) == set(STATE)
-        if not is_one or any(np.shape(state[name]) != x0.shape for name in VECTORS):
+        if not _is_state_of(state, x0):
             raise ValueError(f"state must be that of a run with {x0.size} variables: a dict of {', '.join(STATE)}")
         best = Point(state["best_x"], float(state["best_cost"]), state["best_gradient"])
         self = cls(Objective(fun, x0, best, int(state["nfev"])))
@@ -238,6 +241,18 @@ class _Descent:
         return OptimizeResult(self.snapshot(), success=status == CONVERGED, status=status, message=message)
 
 
+def _is_state_of(state: Any, x0: np.ndarray) -> bool:
+    """Whether it has the arrays that `_Descent.state` makes."""
+    if not isinstance(state, Mapping) or set(state) != set(STATE):
+        return False
+    for name, array in state.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind != ("i" if name in COUNTS else "f"):
+            return False
+        if array.shape != (x0.shape if name in VECTORS else (array.size,) if name == "costs" else ()):
+            return False
+    return True
+
+
 def _steepness(point: Point) -> float:
     """max |g_i|."""
     return float(np.max(np.abs(point.gradient), initial=0.0))
@@ -250,7 +265,7 @@ def _with_gradient(fun: Callable[..., Any], args: tuple, jac: Any) -> Callable[[
         # For jac=True, SciPy passes a pair of functions with a common cache: equal arrays cost one evaluation.
         return lambda x: (fun(x.copy(), *args), jac(x.copy(), *args))
     if jac is not None and jac is not True:
-        raise ValueError(f"jac must be a function, True or left out, not {jac!r}: fmincg does not difference costs")
+        raise ValueError(f"jac must be a function, True or left out, not {given(jac)}; fmincg differences no costs")
     return lambda x: fun(x.copy(), *args)
 
 
@@ -267,7 +282,7 @@ def _checked_x0(x0: Any) -> np.ndarray:
         x = np.asarray(x0)
         if x.dtype.kind not in "biuf" or isinstance(x0, np.ma.MaskedArray):
             raise TypeError
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
         raise TypeError(f"x0 must be an array of real numbers of shape (n,), not {type(x0).__name__}") from None
     if x.ndim != 1:
         raise ValueError(f"x0 must be of shape (n,), but has shape {x.shape}; unroll it first")

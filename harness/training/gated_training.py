@@ -11,8 +11,8 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from harness.checks.networks.network_check import cross_check
+from harness.checks.networks.source_answers import cost_and_gradient
 from harness.facts.fact_error import FactError
-from harness.sources.process_state import blamed
 from harness.sources.source_names import as_source, default_sources, named_sources
 from harness.sources.source_table import SOURCES, Source
 from harness.training.checkpoint import Checkpoint, stamp_of
@@ -230,9 +230,8 @@ class _Training:
         self.name, self.sources = with_defaults(source, problem)
         self.reports: list[Report] = []
 
-    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        with blamed(self.sources[self.name]):
-            return self.sources[self.name](self.problem, theta)
+    def gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return cost_and_gradient(self.sources[self.name], self.problem, theta)
 
     def pass_gate(self, when: str) -> None:
         if self.gate:

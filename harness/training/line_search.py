@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.wording import what_it_is
+from reference.user_input import given
+
 ARMIJO = 0.01
 """ρ: the share of the decrease promised by the slope at the start that a step must win."""
 
@@ -90,18 +93,27 @@ class Objective:
         self.nfev += 1
         returned = self.fun(x)
         try:
-            cost, gradient = map(np.asarray, returned)
-        except (TypeError, ValueError):
+            cost, gradient = returned
+        except Exception:  # noqa: BLE001  a class of the user may raise anything
             raise TypeError(
-                f"fun must return (cost, gradient), not {type(returned).__name__}; for a function that returns the "
+                f"fun must return (cost, gradient), not {what_it_is(returned)}; for a function that returns the "
                 "cost alone, give jac as well"
             ) from None
-        for what, part, shape in (("cost", cost, ()), ("gradient", gradient, x.shape)):
-            if part.dtype.kind not in "iuf":
-                raise TypeError(f"fun must return a {what} of real numbers, not of dtype {part.dtype}")
-            if part.shape != shape:
-                raise ValueError(f"fun must return a {what} of shape {shape} for this x0, not {part.shape}")
-        return Point(x, float(cost), np.array(gradient, dtype=np.float64))
+        gradient = _real_array("gradient", gradient, x.shape)
+        return Point(x, float(_real_array("cost", cost, ())), np.array(gradient, dtype=np.float64))
+
+
+def _real_array(what: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
+        array = np.empty((), dtype=object)
+    if array.dtype.kind not in "iuf" or isinstance(values, np.ma.MaskedArray):
+        kind = "a masked array" if isinstance(values, np.ma.MaskedArray) else given(values)
+        raise TypeError(f"fun must return a {what} of real numbers, not {kind}")
+    if array.shape != shape:
+        raise ValueError(f"fun must return a {what} of shape {shape} for this x0, not {array.shape}")
+    return array
 
 
 class Bracket(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.bounds.tolerances import CONFIRMED, MEANINGLESS, NEGLIGIBLE
 from harness.facts.fact import Fact
+from reference.user_input import real_number
 
 EXACT = 4.0 * float(np.finfo(np.float64).tiny)
 """A difference that underflow alone explains."""
@@ -141,12 +142,10 @@ def require_accuracy(accuracy: Any) -> float:
     ValueError
         If it is no number from 0 up to 1, without 1.
     """
-    is_number = isinstance(accuracy, (int, float, np.integer, np.floating)) and not isinstance(accuracy, bool)
-    if not (is_number and 0.0 <= accuracy < 1.0):
-        raise ValueError(
-            f"accuracy must be a share of the largest derivative, zero or more and below 1, not {accuracy!r}"
-        )
-    return float(accuracy)
+    share = real_number("accuracy, a share of the largest derivative,", accuracy, largest=1.0)
+    if share == 1.0:
+        raise ValueError("accuracy must be below 1, as a share of the largest derivative; 1 would accept any")
+    return share
 
 
 def _at_odds(difference: Any, allowed: Any) -> Any:

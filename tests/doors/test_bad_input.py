@@ -16,12 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
+from scipy.sparse import csr_array
 
 import harness
 from harness import Network, Problem
 from harness.checks.networks.case_files import SCHEMA
 from harness.cli import main
 from harness.digits.digit_networks import COURSE as EX4
+from harness.drop_in import jax as jax_drop_in
+from harness.drop_in import scipy as scipy_drop_in
 from harness.files import exclusive_lock
 from harness.seals import sealed
 from tests.grading.submissions import COURSE
@@ -249,8 +252,19 @@ class Speechless:
         raise RuntimeError("it cannot be shown")
 
 
+class Unreadable:
+    """What fails when it is looked into, such as data that are loaded late."""
+
+    def _fail(self, *_, **__):
+        raise RuntimeError("the data are gone")
+
+    __array__ = __iter__ = __len__ = __float__ = __index__ = _fail
+
+
 NOTHINGS = {
     "speechless": Speechless(),
+    "unreadable": Unreadable(),
+    "truth": True,
     "itself": ITSELF,
     "deep": DEEP,
     "None": None,
@@ -263,6 +277,8 @@ NOTHINGS = {
 NUMBERS = {"-1": -1, "1.5": 1.5, "nan": np.nan, "inf": np.inf, "huge": 10**400, "complex": 1j}
 ARRAYS = {
     "no numbers": np.array([]),
+    "0-d": np.array(0.25),
+    "sparse": csr_array(np.eye(17)),
     "nan array": np.full(17, np.nan),
     "inf array": np.full(17, np.inf),
     "complex array": np.ones(17, complex),
@@ -287,6 +303,8 @@ def LINE(xp, z):
 def square(theta):
     return np.sum(theta * theta), 2 * theta
 
+
+STATE = harness.fmincg(square, np.ones(2), 1).state
 
 FUNCTIONS = {
     "Network sizes": (lambda bad: Network(bad), "size"),
@@ -316,7 +334,7 @@ FUNCTIONS = {
     "train max_iter": (lambda bad: harness.train(PROBLEM, THETA, bad, gate=False), "max_iter"),
     "train source": (lambda bad: harness.train(PROBLEM, THETA, source=bad, gate=False), "source|answer"),
     "check_derivatives f": (lambda bad: harness.check_derivatives(bad, THETA), "f |function"),
-    "check_derivatives args": (lambda bad: harness.check_derivatives(jnp.sin, bad), "args|argument"),
+    "check_derivatives args": (lambda bad: harness.check_derivatives(jnp.sin, bad), "args|argument|x is"),
     **{
         f"check_derivatives {name}": (
             lambda bad, name=name: harness.check_derivatives(jnp.sin, THETA, **{name: bad}),
@@ -356,9 +374,41 @@ FUNCTIONS = {
     "check_activation order": (lambda bad: harness.check_activation("tanh", order=bad), "order"),
     "save_case report": (lambda bad: harness.save_case("x", PROBLEM, THETA, report=bad), "report"),
     "save_case problem": (lambda bad: harness.save_case("x", bad, THETA), "problem"),
+    **{
+        f"fmincg state {name}": (
+            lambda bad, name=name: harness.fmincg(square, np.ones(2), 2, state={**STATE, name: bad}),
+            "state",
+        )
+        for name in ("x", "cost", "costs", "nit")
+    },
+    "fmincg answer": (lambda bad: harness.fmincg(lambda x: bad, np.ones(2)), "fun"),
+    "train answer": (lambda bad: harness.train(PROBLEM, THETA, 1, lambda *_: bad, gate=False), "source"),
+    "check_gradient accuracy": (lambda bad: harness.check_gradient(square, THETA, accuracy=bad), "accuracy"),
+    "check_gradient reference": (lambda bad: harness.check_gradient(square, THETA, lambda _: bad), "reference"),
+    "check_gradient cost": (lambda bad: harness.check_gradient(lambda t: (bad, 2 * t), THETA), "cost"),
+    "check_hessian gradient": (lambda bad: harness.check_hessian(lambda _: bad, THETA, np.diag), "gradient"),
+    "check_derivatives answer": (lambda bad: harness.check_derivatives(lambda _: bad, THETA), "function|answer of f"),
+    "check_derivatives reference answer": (
+        lambda bad: harness.check_derivatives(jnp.sin, THETA, reference=lambda _: bad),
+        "reference",
+    ),
+    "Activation slope answer": (
+        lambda bad: harness.check_activation(harness.Activation("a", LINE, lambda z, a: bad)),
+        "slope",
+    ),
+    "check_networks like": (lambda bad: harness.check_networks(1, sources=["loop"], like=bad), "like"),
+    "check_networks extremes": (lambda bad: harness.check_networks(1, sources=["loop"], extremes=bad), "extremes"),
+    "save_case path": (lambda bad: harness.save_case(bad, PROBLEM, THETA), "path"),
+    "save_case sources": (lambda bad: harness.save_case("x", PROBLEM, THETA, bad), "source"),
     "load_case": (lambda bad: harness.load_case(bad), "path|file|text"),
 }
 GOOD_AFTER_ALL = {
+    "check_gradient has_aux": {"truth"},
+    "check_networks extremes": {"truth"},
+    "Activation surrogate": {"truth"},
+    "load_case allow_import": {"truth"},
+    "train gate": {"truth"},
+    "random_problem extremes": {"truth"},
     "train checkpoint": {"None"},
     "save_case report": {"None"},
     "Network.init seed": {"None", "huge", "no numbers"},
@@ -372,10 +422,32 @@ GOOD_AFTER_ALL = {
         "ragged",
         "dict",
         "complex array",
+        "0-d",
     },  # of which fun takes some
+    "check_gradient accuracy": {"0-d"},
+    "check_gradient reference": {"truth", "-1", "1.5", "nan", "inf", "0-d"},  # each is a cost, and a wrong one
+    "check_gradient cost": {"truth", "-1", "1.5", "nan", "inf", "0-d"},
+    "check_derivatives answer": {
+        "1.5",
+        "nan",
+        "inf",
+        "complex",
+        "0-d",
+        "nan array",
+        "inf array",
+        "complex array",
+        "cube",
+    }
+    | {"too long", "ragged", "dict", "nested"},  # constants, whose derivatives are zero
+    "Activation slope answer": {"-1", "1.5", "nan", "inf", "0-d"},  # each is a wrong slope
+    "check_hessian gradient": {"nan array", "inf array", "complex array"},  # whose imaginary parts are zero
+    "save_case path": {"text"},
+    "save_case sources": {"None"},
+    "fmincg state cost": {"0-d"},
+    "fmincg state costs": {"no numbers", "nan array", "inf array", "masked array", "too long"},
     "check_gradient budget": {"None", "1.5", "inf", "huge"},
     "Problem l2": {"1.5"},
-    "check_derivatives args": {"1.5", "nan", "inf", "complex", "nan array", "inf array", "complex array", "cube"}
+    "check_derivatives args": {"0-d", "1.5", "nan", "inf", "complex", "nan array", "inf array", "complex array", "cube"}
     | {"too long"},
     "check_derivatives trust": {"set"},  # which names nothing that is called
     "check_derivatives argnums": {"None", "-1"},
@@ -443,4 +515,18 @@ CALLS = {
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_function_that_ends_the_program_is_refused_by_its_line(call):
     with pytest.raises(ValueError, match=r"sys\.exit\(0\) was called instead of an answer \(test_bad_input\.py, line "):
+        call()
+
+
+STAND_INS = {
+    "fmincg": lambda: harness.fmincg(leaving, THETA),
+    "scipy": lambda: scipy_drop_in.check_grad(leaving, leaving, THETA),
+    "jax": lambda: jax_drop_in.check_grads(leaving, (THETA,), 1),
+}
+
+
+@pytest.mark.filterwarnings("ignore::harness.drop_in.InconclusiveGradient")
+@pytest.mark.parametrize("call", STAND_INS.values(), ids=STAND_INS)
+def test_a_stand_in_passes_on_the_end_of_the_program_as_what_it_stands_for(call):
+    with pytest.raises(SystemExit):
         call()

@@ -179,7 +179,7 @@ def test_whoever_imports_jax_says_so():
         ({}, ValueError, "no sources were given"),
         ({"mine": 7}, TypeError, r"source 'mine' must be callable as source\(problem, theta\), not int"),
         ({1: "loop"}, TypeError, "a source's name must be a string, not 1"),
-        (print, TypeError, "sources must be names, or a mapping from name to source, not builtin_function_or_method"),
+        (print, TypeError, "sources must be names, or a mapping from name to source, not <built-in function print>"),
     ],
 )
 def test_what_is_no_source_gets_one_clear_sentence(names, error, sentence):

@@ -43,7 +43,7 @@ from harness.verdict.consensus import in_question
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.activations import Activation
-from reference.user_input import given
+from reference.user_input import given, whole_number
 
 JUNCTIONS_SHOWN = 6  # junctions that are reported one by one; the details have all
 
@@ -74,7 +74,7 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
     ValueError, TypeError
         For no activation, or one whose value or slope cannot be computed in NumPy.
     """
-    if not isinstance(order, int) or order not in (1, 2):
+    if whole_number("order", order, at_least=1) > 2:
         raise ValueError(f"order must be 1 or 2, not {given(order)}")
     f = as_written(find_activation(activation))
     report = _check_slope(f)

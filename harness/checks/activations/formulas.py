@@ -17,6 +17,7 @@ from harness.named_objects import import_attribute
 from reference.activations import ACTIVATIONS, Activation, get_activation
 from reference.arithmetics.companion import Companion, first_line
 from reference.measured import NotApplicable
+from reference.user_input import is_real
 
 PLAIN = "it needs plain arrays of float, as dtype=float, math and much of SciPy do"
 BY_WHERE = "a Python `if` cannot choose for each entry: write xp.where(z > 0, ..., ...)"
@@ -167,8 +168,10 @@ def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.nda
             f"{name} came back as {computed.dtype} for z of float64: compute it in float64, without a cast and without "
             "constants of another type"
         )
-    broadcasts = part == "slope" and np.shape(computed) == ()  # which is noted, and breaks nothing
-    if (getattr(computed, "shape", None) == z.shape or broadcasts) and np.asarray(computed).dtype.kind in "iuf":
+    shape = () if is_real(computed) else getattr(computed, "shape", None)
+    broadcasts = part == "slope" and shape == ()  # which is noted, and breaks nothing
+    is_array = (shape == z.shape or broadcasts) and not isinstance(computed, np.ma.MaskedArray)
+    if is_array and np.asarray(computed).dtype.kind in "iuf":
         return np.broadcast_to(np.asarray(computed, dtype=np.float64), z.shape)
     returned = f"{computed.dtype} of shape {computed.shape}" if hasattr(computed, "dtype") else f"a {kind}"
     raise ValueError(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from types import TracebackType
 
 import numpy as np
@@ -16,7 +16,7 @@ from harness.checks.functions.user_function import UserFunction
 from harness.progress import Progress, silent
 from harness.wording import counted
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.user_input import given
+from reference.user_input import given, is_real
 
 FLOAT64_SPACING = 1e-4
 """Relative distance between the points at which a function has to show that it computes in float64."""
@@ -69,7 +69,7 @@ class Budget:
     """
 
     def __init__(self, limit: int | float | None = None):
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Real) or not limit > 0):
+        if limit is not None and not (is_real(limit) and limit > 0):
             raise ValueError(
                 f"budget must be a number of calls (an int) or of seconds (a float) above 0, not {given(limit)}"
             )

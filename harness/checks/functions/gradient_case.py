@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact
 from harness.progress import Progress
 from harness.verdict.comparison import Answer
+from harness.wording import what_it_is
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 REFERENCE = "jax"
@@ -92,7 +94,9 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
         raise TypeError("a reference is traced by JAX, so theta must be a tree of arrays, and no module of PyTorch")
     with fixed_settings():
         program = jax.jit(
-            jax.value_and_grad(lambda flat: reference(user.layout.rebuild(flat, lambda _, values: jnp.asarray(values))))
+            jax.value_and_grad(
+                lambda flat: _one_number(reference(user.layout.rebuild(flat, lambda _, values: jnp.asarray(values))))
+            )
         )
         cost, gradient = program(jnp.asarray(user.theta))
 
@@ -103,3 +107,20 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
         error = bound_rounding(user, source, np.asarray(gradient), unit, float(cost))
     cost_error = case.fine.noise_at_theta.near + GRADIENT_ROUNDINGS * case.unit * abs(float(cost))
     return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)
+
+
+def _one_number(cost: Any) -> Any:
+    """The cost that a reference answers, as a number of JAX."""
+    import jax
+    import jax.numpy as jnp
+
+    refusal = TypeError(f"reference must answer one real number as its cost, not {what_it_is(cost)}")
+    try:
+        if not jax.tree_util.treedef_is_leaf(jax.tree.structure(cost)):  # a deep tree spoils JAX's count of its depth
+            raise refusal
+        number = jnp.asarray(cost)
+    except Exception:  # noqa: BLE001  JAX refuses what is no number in many ways
+        raise refusal from None
+    if number.shape != () or not jnp.isrealobj(number):
+        raise refusal
+    return number if jnp.issubdtype(number.dtype, jnp.floating) else number.astype(float)

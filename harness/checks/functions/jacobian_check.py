@@ -119,7 +119,7 @@ def check_hessian(
         As of `check_jacobian`. The entries are called ``H[row, column]``.
     """
     accuracy = require_accuracy(accuracy)
-    function = VectorFunction(gradient, theta, args if isinstance(args, tuple) else (args,), "H")
+    function = VectorFunction(gradient, theta, args if isinstance(args, tuple) else (args,), "H", "gradient")
     if function.size != function.theta.size:
         raise ValueError(f"gradient must answer {function.theta.size} numbers, as theta has, not {function.size}")
     claims = function.claims({"hess": hess}, {}, {"hessp": hessp})  # a Hessian is symmetric: H v is Hᵀv

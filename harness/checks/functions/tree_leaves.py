@@ -71,8 +71,8 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
         raise TypeError(f"{what} must be real numbers, not {refusal}")
     try:
         values = np.asarray(array)
-    except (ValueError, TypeError):  # a list of lists of unlike lengths, a JAX key
-        raise TypeError(f"{what} must be real numbers, not {type(array).__name__}") from None
+    except Exception as error:  # a list of lists of unlike lengths, a JAX key, a class of the user
+        raise TypeError(f"{what} must be real numbers, not {type(array).__name__}") from error
     if _is_bfloat16(values):
         values = values.astype(np.float32)
     if values.dtype.kind in "biu":
@@ -104,7 +104,7 @@ def _of_tensor(tensor: Any, what: str) -> Any:
         raise TypeError(f"{what} must be dense, not {tensor.layout}; give .to_dense() of the tensor")
     if tensor.is_meta:
         raise TypeError(f"{what} must be real numbers, and a tensor on the meta device holds none")
-    tensor = tensor.detach().cpu()
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     return tensor.float() if _is_bfloat16(tensor) else tensor  # NumPy has no bfloat16
 
 

@@ -40,16 +40,16 @@ class VectorFunction:
         What the matrix is called.
     """
 
-    def __init__(self, fun: Callable[..., Any], theta: Any, args: tuple[Any, ...], name: str):
+    def __init__(self, fun: Callable[..., Any], theta: Any, args: tuple[Any, ...], name: str, called: str = "fun"):
         if not callable(fun):
-            raise TypeError(f"the function must be callable as fun(theta), not {type(fun).__name__}")
-        self._fun, self._args, self.name = fun, args, name
+            raise TypeError(f"{called} must be callable as {called}(theta), not {type(fun).__name__}")
+        self._fun, self._args, self.name, self._called = fun, args, name, called
         theta = _to_one_array(theta)
         self.theta = theta if theta.dtype.kind == "f" else theta.astype(np.float64)
         shaped = self._shaped_values(self.theta.copy())
         first = shaped.ravel()
         if not first.size:
-            raise ValueError("the function must answer one number at least")
+            raise ValueError(f"{called} must answer one number at least")
         self.size, self.first, self._shape = first.size, first, shaped.shape
         self.unit = max(float(np.finfo(each.dtype).eps) / 2.0 for each in (self.theta, first) if each.dtype.kind == "f")
 
@@ -58,7 +58,7 @@ class VectorFunction:
         return self._shaped_values(theta).ravel()
 
     def _shaped_values(self, theta: np.ndarray) -> np.ndarray:
-        return to_numpy(self._fun(theta, *self._args), "the values that fun answers")
+        return to_numpy(self._fun(theta, *self._args), f"the values that {self._called} answers")
 
     def claims(self, matrix: Mapping[str, Any], push: Mapping[str, Any], pull: Mapping[str, Any]) -> dict[str, Claim]:
         """What is to be checked: functions that return the matrix, J v and Jᵀw, by their names."""

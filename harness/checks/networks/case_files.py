@@ -6,7 +6,6 @@ last kind runs code, which whoever reads the case has to allow.
 """
 
 import math
-import os
 import platform
 import shlex
 from collections.abc import Iterable, Iterator
@@ -27,7 +26,7 @@ from harness.verdict.report import Report
 from reference.activations import ACTIVATIONS
 from reference.network import Network
 from reference.problem import Problem
-from reference.user_input import flag, given, real_number
+from reference.user_input import file_path, flag, given, real_number
 
 SCHEMA = "harness.case/2"
 """Version 2: a checksum."""
@@ -59,6 +58,7 @@ def save_case(
     ValueError
         For a source that cannot be found again by name, such as a lambda.
     """
+    path = file_path(path)
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
     if not isinstance(report, Report | None):
@@ -122,9 +122,7 @@ def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = M
         For a file that is missing or too large, is no case, names activations or sources that are not there, or names
         modules to import without `allow_import`.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path must name a file, not {given(path)}")
-    path, allow_import = Path(path), flag("allow_import", allow_import)
+    path, allow_import = file_path(path), flag("allow_import", allow_import)
     real_number("max_size", max_size, math.inf)
     content = _read(path, max_size)
     with _refused_unless_a_case(path):

@@ -90,6 +90,7 @@ def check_networks(
     started = time.perf_counter()
     networks = whole_number("the number of networks", networks, at_least=1)
     of_type("progress", progress, Callable, "a function")
+    of_type("like", like, Like, "of the type Like")
     given: dict[str, Any] = {"extremes": extremes} | ({} if like == ANY else {"like": like})
     outcomes: list[Outcome] = []
     failures: list[Checked] = []

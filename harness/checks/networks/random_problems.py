@@ -7,7 +7,7 @@ The distribution covers what breaks gradients: no hidden layer and several, sing
 ties and large entries in X, classes that no example has, λ zero and positive, θ from zero over ordinary to saturating.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from reference.activations import ACTIVATIONS, Activation, get_activation, regis
 from reference.measured import GradientSource
 from reference.network import OUTPUTS, Network
 from reference.problem import Problem
-from reference.user_input import flag, given, of_type, seed_of_generator
+from reference.user_input import flag, given, listed, of_type, seed_of_generator
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
 
@@ -95,9 +95,9 @@ def draw_network(
         raise ValueError(f"layers must be the number of matrices Theta, 1 or more, not {given(layers)}")
     if sizes is not None and layers not in (None, len(sizes) - 1):
         raise ValueError(f"sizes {tuple(sizes)} make {len(sizes) - 1} layers, not {layers}")
-    outputs = [outputs] if isinstance(outputs, str) else outputs
-    if not isinstance(outputs, Sequence):
-        raise TypeError(f"outputs must be a sequence of names of output layers, not {given(outputs)}")
+    if isinstance(outputs, str):
+        outputs = [outputs]
+    outputs = listed("outputs", outputs, "a sequence of names of output layers")
     if not outputs:
         raise ValueError(f"no outputs were given to draw from; there are {', '.join(OUTPUTS)}")
     if sizes is None:
@@ -147,8 +147,8 @@ def chosen_activations(activations: Sequence[str | Activation] | None) -> list[A
     """The activations to draw from: all that are registered, unless some are given, or one."""
     if isinstance(activations, (str, Activation)):
         activations = [activations]
-    elif not (activations is None or isinstance(activations, Iterable)):
-        raise TypeError(f"activations must be a sequence of activations or names, not {type(activations).__name__}")
+    elif activations is not None:
+        activations = listed("activations", activations, "a sequence of activations or names")
     chosen = list(ACTIVATIONS.values()) if activations is None else [get_activation(f) for f in activations]
     if not chosen:
         raise ValueError(f"no activations were given to draw from; registered are {', '.join(ACTIVATIONS)}")

@@ -106,6 +106,11 @@ def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
     return Measured(*returned, np.zeros(theta.shape), roundings=1.0)
 
 
+def cost_and_gradient(source: Source, problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A source's answer as arrays of real numbers, of shape () and of that of θ; what it raises names the source."""
+    return _as_real_arrays(source.name, _measure(source, problem, theta), theta)
+
+
 def _as_real_arrays(name: str, measured: Measured, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cost and gradient as arrays of real numbers, of shape () and of that of θ."""
     if isinstance(measured.gradient, np.ma.MaskedArray) or isinstance(measured.cost, np.ma.MaskedArray):

@@ -16,7 +16,7 @@ from harness.wording import first_few
 from reference.jax_internals import weak
 from reference.traced.equations import is_key, kind
 from reference.traced.rule_origins import whose
-from reference.user_input import given, whole_number
+from reference.user_input import given, is_real, whole_number
 
 
 class NoNumber(TypeError):
@@ -48,22 +48,18 @@ class Arguments:
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
         chosen = _chosen(args, argnums)
-        try:
-            paths, self._tree = jax.tree_util.tree_flatten_with_path(tuple(args))
-        except (RecursionError, SystemError):  # JAX hides the former in the latter
-            raise ValueError("an argument contains itself, or is nested too deeply; give a flat tree") from None
-        self._all = [leaf for _, leaf in paths]
         names = _argument_names(f, len(args))
-        self._paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in paths]
-        for path, leaf in zip(self._paths, self._all):
-            _refuse_foreign(path, leaf)
+        name_of = lambda path: names[path[0].idx] + jax.tree_util.keystr(path[1:])  # noqa: E731
+        paths, self._tree = flatten("an argument", tuple(args), name_of)
+        self._all = [leaf for _, leaf in paths]
+        self._paths = [name_of(path) for path, _ in paths]
         found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
         if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
             raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
         if not found:
             raise TypeError(_nothing_to_differentiate([leaf for path, leaf in paths if path[0].idx in chosen]))
         self.f, self._places = f, found
-        self.names = [names[paths[i][0][0].idx] + jax.tree_util.keystr(paths[i][0][1:]) for i in found]
+        self.names = [self._paths[i] for i in found]
         self.leaves = [_array(self._all[i]) for i in found]
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
@@ -74,13 +70,13 @@ class Arguments:
 
     def function(self, *leaves: Any) -> list[Any]:
         """f's outputs that can have a derivative, as a list of arrays, from the leaves."""
-        given = (weak(x) if _is_number(self._all[i]) else x for i, x in zip(self._places, leaves))
-        everything = dict(zip(self._places, given)) | self._others
+        numbers = (weak(x) if _is_number(self._all[i]) else x for i, x in zip(self._places, leaves))
+        everything = dict(zip(self._places, numbers)) | self._others
         args = jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))])
         answer = self._answer(args)
-        paths = jax.tree_util.tree_flatten_with_path(answer)[0]
+        paths, _ = flatten("the answer of f", answer)
         if not paths:
-            raise TypeError(f"the function must return arrays, but it returned {answer!r}")
+            raise TypeError(f"the function must return arrays, but it returned {given(answer)}")
         kept = [(path, leaf) for path, leaf in paths if differentiable(leaf)]
         if not kept:
             types = first_few([_type(leaf) for _, leaf in paths], 3)
@@ -112,10 +108,10 @@ class Arguments:
         ValueError
             When its shapes are others.
         """
-        leaves = [leaf for leaf in jax.tree.leaves(gradient) if differentiable(leaf)]
-        given, expected = ([np.shape(leaf) for leaf in each] for each in (leaves, self.leaves))
-        if given != expected:
-            raise ValueError(f"reference must answer arrays of shapes {expected}, as {self.names}, not {given}")
+        leaves = [leaf for _, leaf in flatten("the answer of reference", gradient)[0] if differentiable(leaf)]
+        shapes, expected = ([np.shape(leaf) for leaf in each] for each in (leaves, self.leaves))
+        if shapes != expected:
+            raise ValueError(f"reference must answer arrays of shapes {expected}, as {self.names}, not {shapes}")
         return leaves
 
     def changed(self) -> list[str]:
@@ -131,6 +127,25 @@ class Arguments:
             for leaf in self.leaves
             if kind(leaf.dtype) in "fc" and leaf.dtype.name in ("float64", "complex128")
         )
+
+
+def flatten(
+    what: str, tree: Any, name_of: Callable[[Any], str] = jax.tree_util.keystr
+) -> tuple[list[tuple[Any, Any]], Any]:
+    """The leaves of a tree with their paths, and its structure.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a tree without an end, and for arrays of other libraries.
+    """
+    try:
+        paths, structure = jax.tree_util.tree_flatten_with_path(tree)
+    except (RecursionError, SystemError):  # JAX hides the former in the latter
+        raise ValueError(f"{what} contains itself, or is nested too deeply; give a flat tree") from None
+    for path, leaf in paths:
+        _refuse_foreign(name_of(path) or what, leaf)
+    return paths, structure
 
 
 def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int]:
@@ -152,6 +167,8 @@ def _refuse_foreign(name: str, leaf: Any) -> None:
     library = type(leaf).__module__.partition(".")[0]
     if library in TABLES and hasattr(leaf, "to_numpy"):
         raise TypeError(f"{name} is a {type(leaf).__name__} of {library}; give NumPy arrays: {name}.to_numpy()")
+    if hasattr(leaf, "tocsr"):
+        raise TypeError(f"{name} is a sparse matrix; give {name}.data, and build the matrix inside of the function")
     if library == "torch":
         raise TypeError(f"{name} is PyTorch's; for its functions use harness.drop_in.torch.gradcheck or check_gradient")
     if getattr(leaf, "dtype", None) in (np.longdouble, np.clongdouble) and np.longdouble is not np.float64:
@@ -262,16 +279,15 @@ def require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: An
     for what, function in {"f": f, "reference": reference}.items():
         if not callable(function) and not (what == "reference" and function is None):
             raise TypeError(f"{what} must be a function, not {given(function)}")
-    if isinstance(order, (bool, np.bool_)) or whole_number("order", order, 1) > 2:
+    if whole_number("order", order, 1) > 2:
         raise ValueError(f"order must be 1 or 2, not {given(order)}")
     if not _are_names(modes) or not modes or not set(modes) <= set(MODES):
         raise ValueError(f"modes must be some of {', '.join(MODES)}, as a tuple, not {given(modes)}")
     if not _are_names(trust):
-        instead = f"; write [{trust!r}]" if isinstance(trust, str) else ""
+        instead = f"; write [{given(trust)}]" if isinstance(trust, str) else ""
         raise ValueError(f"trust must be a list of names of functions, not {given(trust)}{instead}")
     whole_number("seed", seed)
-    is_number = isinstance(budget, (int, float, np.integer, np.floating))
-    if budget is not None and not (is_number and (0 <= budget < 2**1023 or budget == np.inf)):
+    if budget is not None and not (is_real(budget) and (0 <= budget < 2**1023 or budget == np.inf)):
         raise ValueError(f"budget must be a number of seconds, zero or more, not {given(budget)}")
 
 

@@ -170,7 +170,7 @@ def test_the_command_names_the_activations_of_ones_own_that_are_used():
         (lambda d: d.update(sources={"a": "no_such_module:f"}), "cannot import 'no_such_module'"),
         (lambda d: d.update(sources="abc"), "is not a case"),
         (lambda d: d.update(sources={"a": 3}), "is not a case"),
-        (lambda d: d.update(l2=10**400), "must be finite and zero or more"),
+        (lambda d: d.update(l2=10**400), "must be a finite number, zero or more"),
         (lambda d: d.update(outliers=3), "is not a case"),
         (lambda d: d.update(network=3), "is not a case"),
     ],
