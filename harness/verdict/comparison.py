@@ -139,7 +139,7 @@ def require_accuracy(accuracy: Any) -> float:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If it is no number from 0 up to 1, without 1.
     """
     share = real_number("accuracy, a share of the largest derivative,", accuracy, largest=1.0)
