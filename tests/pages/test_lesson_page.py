@@ -10,6 +10,7 @@ from harness.checks.networks.network_check import cross_check
 from harness.digits.digit_networks import COURSE
 from harness.sources.bug_zoo import BUGS
 from harness.teaching.detection_limits import DISTANCES
+from harness.teaching.lesson import lesson_page
 from harness.teaching.trained_bugs import SEED, Training, problem_on_digits
 from harness.teaching.worked_example import central, cost_along, problem_and_theta
 
@@ -100,6 +101,17 @@ def test_the_opening_tells_which_of_two_trainings_had_the_bug(opened, lesson, si
     shown = {"A": ends[0], "B": ends[1]}
     assert shown.pop(wrong) == pytest.approx(100 * bug["training"]["test_accuracy"], abs=0.06)
     assert shown.popitem()[1] == pytest.approx(100 * right["training"]["test_accuracy"], abs=0.06)
+
+
+def test_the_opening_shows_a_bug_that_makes_the_gradient_wrong(open_page, lesson, tmp_path):
+    right, *bugs = lesson.data["bugs"]
+    check = bugs[0]["check"] | {"worst": 0.02}  # as for a bug that changes θ in place, whose curve is that of the right
+    in_place = bugs[0] | {"description": "A change.", "training": right["training"], "check": check}
+    page = tmp_path / "page.html"
+    page.write_text(lesson_page(lesson.data | {"bugs": [right, in_place, *bugs]}), encoding="utf-8")
+    opened = Lesson(open_page(page))
+    opened.page.click("#choose-a")
+    assert "A change." not in opened.text("choice-answer")
 
 
 # Part 1

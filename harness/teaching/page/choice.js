@@ -4,18 +4,19 @@
   const at = (bug, k) => bug.training.accuracy[k] ?? bug.training.test_accuracy; // one that stops early stays where it is
   const length = (...trained) => Math.max(...trained.map((bug) => bug.training.accuracy.length));
   const apart = (bug) => Math.max(...Array.from({ length: length(bug, right) }, (_, k) => Math.abs(at(bug, k) - at(right, k))));
-  // A bug of the gradient alone, which the check finds, and whose curve stays nearest to that of correct code.
-  const found = data.bugs.slice(1).filter((bug) => bug.check.verdict === "disagree" && !bug.where.includes("cost"));
+  // A bug of the gradient alone, too large for a course's check, and whose curve stays nearest to that of correct code.
+  const error = new Map(data.errors.map((bug) => [bug.name, bug.error]));
+  const found = data.bugs.slice(1).filter((bug) => hasWrongGradient(bug) && !bug.where.includes("cost") && error.get(bug.name) > 1e-4);
   const bug = found.reduce((a, b) => (apart(b) < apart(a) ? b : a));
   const left = bug.name.length % 2 === 0; // the same place each time that the page is opened
   const shownBy = { a: left ? bug : right, b: left ? right : bug };
 
   const draw = (side) => figure(`choice-${side}`, (host, width) => {
     const { accuracy, test_accuracy: end } = shownBy[side].training, name = side.toUpperCase();
-    const says = `Network ${name}: the share of held-out digits that it reads, by line search. It ends at ${percent(end)}.`;
+    const says = `Network ${name}: the share of other digits that it reads, by step of training. It ends at ${percent(end)}.`;
     const last = Math.max(1, length(bug, right) - 1);
     const plot = new Plot(host, width, {
-      height: 230, x: [0, last], y: [0, 1], xlabel: "line searches", ylabel: `network ${name}: held-out digits read correctly`, says,
+      height: 230, x: [0, last], y: [0, 1], xlabel: "steps of training", ylabel: `network ${name}: other digits read correctly`, says,
       xticks: ticks(0, last, 5), yticks: ticks(0, 1, 4), yname: (y) => `${Math.round(100 * y)}%`, left: 50,
     });
     plot.curve(accuracy.map((value, k) => [k, value ?? NaN]), "var(--blue)");

@@ -16,6 +16,9 @@ function short(x, digits = 3) {
 const power = (k) => (Number.isInteger(k) ? `1e${k}` : (10 ** k).toExponential(1));
 const put = (id, text) => { byId(id).textContent = text; };
 
+// Whether a bug makes the gradient of this network wrong: others spoil the cost alone, θ, or networks of other shapes.
+const hasWrongGradient = (bug) => bug.check.worst === null || bug.check.worst > 1;
+
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);

@@ -4,9 +4,8 @@
   const { examples, held_out: heldOut, line_searches: searches, l2 } = data.training;
   const seen = bugs.filter((bug) => bug.check.verdict === "disagree"); // the others are not there at this network's shape
   const beyond = seen.filter((bug) => bug.training.test_accuracy > right.test_accuracy), near = seen.filter((bug) => bug.training.test_accuracy >= right.test_accuracy - 0.02);
-  const ofCost = (bug) => bug.where.includes("cost");
-  const byKind = (where, cost) => {
-    const [all, alike] = [seen, near].map((bugs) => bugs.filter((bug) => ofCost(bug) === cost).length);
+  const byKind = (where, ofCost) => {
+    const [all, alike] = [seen, near].map((bugs) => bugs.filter((bug) => hasWrongGradient(bug) && bug.where.includes("cost") === ofCost).length);
     return all ? `with ${alike} of ${all} bugs ${where}` : "";
   };
   const list = (names) => (names.length ? names.join(", ") : "none");
