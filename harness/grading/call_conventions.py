@@ -81,9 +81,9 @@ class Blocks:
 
     def join(self, network: Network, arrays: Sequence[Any]) -> list[np.ndarray] | None:
         """The Theta_l of arrays in this order; None where shapes do not fit. Biases may have any number of axes."""
-        like = self.split(network, [np.empty(shape) for shape in network.shapes])
-        if len(arrays) != len(like):
+        if len(arrays) != len(self.names(network)):
             return None
+        like = self.split(network, [np.empty(shape) for shape in network.shapes])
         turned: dict[str, np.ndarray] = {}
         for (name, wanted), given in zip(like.items(), arrays):
             array, is_bias = as_array(given), name[0] == "b"

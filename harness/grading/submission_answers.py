@@ -1,22 +1,19 @@
 """Cost and gradient, read out of the value that a function returned."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.facts.fact import doubt
 from harness.facts.fact_error import FactError
 from harness.facts.kinds import Kind
-from harness.grading.call_conventions import JOINED, Convention
+from harness.grading.call_conventions import JOINED, Convention, as_array
 from harness.sources.backprop_steps import Order
 from reference.problem import Problem
 
 Pick = tuple[int | None, int, int]
-
-Gradient = tuple[np.ndarray, tuple[str, ...], str]
-"""An (n,) gradient, the conventions in which it came, and its precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +56,13 @@ class NotAnAnswer(FactError):
     """A returned value is no cost and no gradient."""
 
 
-def _not_an_answer(value: Any, *, more_expected: bool = False) -> NotAnAnswer:
-    return NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=more_expected))
+class FoundGradient(NamedTuple):
+    """A gradient among the items of an answer: from the first item to before the end, and in what form."""
 
-
-def _wrong_shape(answer: str, problem: Problem) -> NotAnAnswer:
-    return NotAnAnswer(doubt(Kind.GRADIENT_SHAPE, answer=answer, expected=problem.network.size))
+    first: int
+    end: int
+    vector: np.ndarray
+    conventions: tuple[str, ...]
 
 
 def parse_answer(value: Any, convention: Convention, problem: Problem) -> ParsedAnswer:
@@ -73,41 +71,28 @@ def parse_answer(value: Any, convention: Convention, problem: Problem) -> Parsed
     Raises
     ------
     NotAnAnswer
-        It holds neither.
+        It holds neither, or something else beside a cost.
     """
-    return replace(_parsed(value, convention, problem), order=convention.order)
-
-
-def _parsed(value: Any, convention: Convention, problem: Problem) -> ParsedAnswer:
-    if isinstance(value, dict) and len(costs := [item for item in value.values() if _is_cost(item)]) == 1:
-        rest = {name: item for name, item in value.items() if not _is_cost(item)}
-        if (whole := _joined(rest, convention, problem)) is not None:
-            return _with_cost(costs[0], *whole)
-    elif (whole := _joined(value, convention, problem)) is not None:
-        return ParsedAnswer(None, *whole)
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if convention.pick is not None:
-        value = _picked(value, convention.pick)
-    if isinstance(value, (tuple, list)) and len(value) == 2 and _is_cost(value[1]) and not _is_cost(value[0]):
-        parsed = _parsed((value[1], value[0]), convention, problem)
-        return replace(parsed, conventions=(*parsed.conventions, "gradient before cost"))
-    if isinstance(value, (tuple, list)) and len(value) == 2 and value[1] is None:
-        value = value[0]  # a gradient that is not there yet
-    if _is_cost(value):
-        return _with_cost(value, None, (), _precision(value))
-    if isinstance(value, (tuple, list)) and len(value) >= 2 and _is_cost(value[0]):
-        rest = value[1] if len(value) == 2 else list(value[1:])
-        return _with_cost(value[0], *_gradient(rest, convention, problem))
-    return ParsedAnswer(None, *_gradient(value, convention, problem))
-
-
-def _picked(value: Any, pick: Pick) -> tuple[Any, ...]:
-    """The one cost and the one gradient of an answer that holds more."""
-    cost, first, end = pick
-    if not isinstance(value, (tuple, list)) or len(value) < max(end, 1 + (cost or 0)):
-        raise _not_an_answer(value, more_expected=True)
-    return (*([] if cost is None else [value[cost]]), *value[first:end])
+    items, costs, gradients = _look_through(value, convention, problem)
+    place, first, end = convention.pick or (costs[0] if costs else None, *(gradients[0][:2] if gradients else (0, 0)))
+    found = next((gradient for gradient in gradients if gradient[:2] == (first, end)), None)
+    if convention.pick and (found is None or (place is not None and place not in costs)):
+        raise NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=True))
+    rest = [item for at, item in enumerate(items) if at != place]
+    if found is None and (rest or place is None):
+        raise _not_a_gradient(value if place is None else rest[0] if len(rest) == 1 else rest, problem)
+    conventions = found.conventions if found else ()
+    if place is not None and np.shape(items[place]):
+        conventions = (*conventions, f"cost as an array of shape {np.shape(items[place])}")
+    if found and place is not None and place > first and not convention.pick:
+        conventions = (*conventions, "gradient before cost")
+    return ParsedAnswer(
+        None if place is None else float(np.asarray(items[place]).reshape(())),
+        found.vector if found else None,
+        conventions,
+        _precision(items[first:end] if found else items[place or 0]),
+        convention.order,
+    )
 
 
 def possible_picks(value: Any, convention: Convention, problem: Problem) -> list[Pick | None]:
@@ -115,76 +100,70 @@ def possible_picks(value: Any, convention: Convention, problem: Problem) -> list
 
     The last ones come first: a regularised cost is mostly returned after the plain one.
     """
-    items = list(value.values()) if isinstance(value, dict) else value
-    if not isinstance(items, (tuple, list)) or _joined(value, convention, problem) is not None:
-        return [None]
-    costs = [i for i, item in enumerate(items) if _is_cost(item)]
-    depth = len(convention.blocks.names(problem.network))
-    gradients = [(i, i + 1) for i, item in enumerate(items) if _is_gradient(item, convention, problem)]
-    gradients += [
-        (i, i + depth) for i in range(len(items)) if _joined(list(items[i:][:depth]), convention, problem) is not None
-    ]
-    used = len(costs) + sum(end - first for first, end in gradients)
+    items, costs, gradients = _look_through(value, convention, problem)
+    used = len(costs) + sum(end - first for first, end, *_ in gradients)
     if not gradients or (len(costs) <= 1 and len(gradients) == 1 and used == len(items)):
         return [None]
-    return [(cost, *place) for place in reversed(gradients) for cost in (costs[::-1] or [None])]
+    return [(cost, *found[:2]) for found in reversed(gradients) for cost in (costs[::-1] or [None])]
 
 
-def _is_gradient(item: Any, convention: Convention, problem: Problem) -> bool:
-    if isinstance(item, np.ndarray):
-        return item.size == problem.network.size == max(item.shape, default=0) and item.dtype.kind in "biuf"
-    return _joined(item, convention, problem) is not None
-
-
-def _joined(value: Any, convention: Convention, problem: Problem) -> Gradient | None:
-    """The gradient in arrays that lie as the parameters do; None for anything else."""
-    network, blocks = problem.network, convention.blocks
+def _look_through(
+    value: Any, convention: Convention, problem: Problem
+) -> tuple[list[Any], list[int], list[FoundGradient]]:
+    """The items of an answer, which of them may be the cost, and which may be the gradient."""
     if isinstance(value, Mapping):
-        value = blocks.sort_values(network, value)
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(item, (list, tuple)) for item in value):
-        arrays = [array for item in value for array in item]
-        value = arrays if all(isinstance(array, np.ndarray) for array in arrays) else value  # of weights and of biases
-    if not isinstance(value, (list, tuple)) or (matrices := blocks.join(network, value)) is None:
-        return None
-    conventions = ("gradient as matrices",) if blocks.arrangement == JOINED else ()
-    return network.pack(matrices), conventions, _precision(*value)
+        value = convention.blocks.sort_values(problem.network, value)
+    is_one = not isinstance(value, (list, tuple)) or _gradient([value], convention, problem) is not None
+    items = [item for item in ([value] if is_one else value) if item is not None]
+    costs = [at for at, item in enumerate(items) if _is_cost(item)]
+    lengths = sorted({1, 2, len(convention.blocks.names(problem.network))})
+    places = [(first, first + length) for length in lengths for first in range(len(items) - length + 1)]
+    found = [(first, end, _gradient(items[first:end], convention, problem)) for first, end in places]
+    return items, costs, [FoundGradient(first, end, *gradient) for first, end, gradient in found if gradient]
 
 
-def _precision(*arrays: Any) -> str:
-    return "float32" if any(getattr(array, "dtype", None) == np.float32 for array in arrays) else "float64"
+def _gradient(
+    items: Sequence[Any], convention: Convention, problem: Problem
+) -> tuple[np.ndarray, tuple[str, ...]] | None:
+    """The gradient that items hold: a vector, or arrays that lie as the parameters do; with its form."""
+    network, blocks = problem.network, convention.blocks
+    nested = [blocks.sort_values(network, item) if isinstance(item, Mapping) else item for item in items]
+    while len(nested) == 1 and isinstance(nested[0], (list, tuple)) and len(nested[0]) == 1:
+        nested = list(nested[0])
+    array = as_array(nested[0]) if len(nested) == 1 else None
+    if array is not None and array.size == network.size == max(array.shape, default=0):
+        flat = np.asarray(array, dtype=np.float64).ravel()
+        conventions = () if array.ndim == 1 else (f"gradient as an array of {array.ndim} axes",)
+        return network.pack(blocks.roll(network, flat, convention.order)), conventions
+    are_lists = all(isinstance(item, (list, tuple)) for item in nested)
+    for arrays in (nested, [array for item in nested for array in item] if are_lists else []):
+        if (matrices := blocks.join(network, arrays)) is not None:
+            return network.pack(matrices), ("gradient as matrices",) if blocks.arrangement == JOINED else ()
+    return None
+
+
+def _not_a_gradient(value: Any, problem: Problem) -> NotAnAnswer:
+    """Why a value is no gradient: its shape, or what it is."""
+    array, size = as_array(value), problem.network.size
+    is_of_arrays = isinstance(value, (list, tuple)) and any(isinstance(item, np.ndarray) for item in value)
+    if array is None and not is_of_arrays:
+        return NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=False))
+    answer = _summary(value) if array is None or is_of_arrays else f"shape {array.shape}"
+    return NotAnAnswer(doubt(Kind.GRADIENT_SHAPE, answer=answer, expected=size))
+
+
+def _precision(value: Any) -> str:
+    """The precision of the arrays in an answer."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return min(map(_precision, value), default="float64")  # "float32", if one of them is
+    return "float32" if getattr(value, "dtype", None) == np.float32 else "float64"
 
 
 def _is_cost(value: Any) -> bool:
     is_single = isinstance(value, (int, float, np.generic, np.ndarray)) and np.size(value) == 1
     return is_single and np.asarray(value).dtype.kind in "biuf"
-
-
-def _with_cost(cost: Any, gradient: np.ndarray | None, conventions: tuple[str, ...], precision: str) -> ParsedAnswer:
-    shape = np.shape(cost)
-    conventions = (*conventions, f"cost as an array of shape {shape}") if shape else conventions
-    return ParsedAnswer(float(np.asarray(cost).reshape(())), gradient, conventions, precision)
-
-
-def _gradient(value: Any, convention: Convention, problem: Problem) -> Gradient:
-    network = problem.network
-    if (joined := _joined(value, convention, problem)) is not None:
-        return joined
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        if len(value) == 1:
-            return _gradient(value[0], convention, problem)
-        if all(isinstance(item, (int, float, np.generic)) for item in value):
-            return _gradient(np.array(value), convention, problem)
-        if any(isinstance(item, np.ndarray) for item in value):
-            raise _wrong_shape(_summary(value), problem)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
-        raise _not_an_answer(value)
-    if value.size != network.size:
-        raise _wrong_shape(f"shape {value.shape}", problem)
-    conventions = () if value.ndim == 1 else (f"gradient as an array of {value.ndim} axes",)
-    flat = np.asarray(value, dtype=np.float64).ravel()
-    return network.pack(convention.blocks.roll(network, flat, convention.order)), conventions, _precision(value)
 
 
 def _summary(value: Any) -> str:
