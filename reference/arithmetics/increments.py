@@ -195,13 +195,19 @@ def linear(f: Callable[..., Any], *operands: Increment) -> Increment:
 
 
 def bilinear(f: Callable[..., Any], x: Increment, y: Increment) -> Increment:
-    """A map linear in each of two operands, ``f(lead of x, lead of y, x, y)``, one lead at a time."""
-    changes = []
+    """A map linear in each of two operands, ``f(lead of x, lead of y, x, y)``.
+
+    Where zeros meet zeros, as in the square of a vector that is zero, the product of both changes is all that is left.
+    """
+    value, changes = f(0, 0, x.value, y.value), []
     if not is_constant(y):
         changes.append(f(0, 1, x.value, y.change))
     if not is_constant(x):
         changes.append(f(1, 0, x.change, y.value))
-    return Increment(f(0, 0, x.value, y.value), sum(changes) if changes else 0.0)
+    change = sum(changes) if changes else 0.0
+    if len(changes) == 2 and not (np.all(x.value) or np.all(y.value)):
+        change = np.where(change == 0.0, f(1, 1, x.change, y.change), change)
+    return Increment(value, change)
 
 
 def aligned(x: Increment, rank: int) -> Increment:

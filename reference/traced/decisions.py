@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment, constant
+from reference.arithmetics.increments import Increment, aligned, constant
 from reference.traced.equations import Equation, kind
 from reference.traced.interpreter import Run
 from reference.traced.primitive import Choice
@@ -89,6 +89,42 @@ class Turned(Run):
 def _is_alike(first: Decision, second: Decision) -> bool:
     shapes = [[x.shape for x in decision.numbers] for decision in (first, second)]
     return first.equation is second.equation and shapes[0] == shapes[1]
+
+
+class TiedRun(Run):
+    """A run that keeps how equal numbers move which decide something, and how they would have to move.
+
+    Attributes
+    ----------
+    moves : list of arrays, (numbers, directions)
+    wanted : list of arrays, (numbers,)
+        Moves in these proportions lead to a point without ties where each decision is the one that is taken here.
+    """
+
+    def __init__(self, **how: Any):
+        super().__init__(**how)
+        self.moves: list[np.ndarray] = []
+        self.wanted: list[np.ndarray] = []
+
+    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
+        choice = choice_of(equation)
+        if choice and choice.compares_pair:
+            here = choice.find(equation, [0.0, 0.0])
+            side = next((s for s in (1.0, -1.0) if choice.find(equation, [s, 0.0]) == here), 0.0)
+            x, y = (aligned(x, len(equation.shapes[0])) for x in operands)
+            self._keep(x.change - y.change, side * np.equal(x.value, y.value))
+        elif choice and choice.order_of_ties:
+            for key in operands[: equation.params.get("num_keys", 1)]:
+                _, place, count = np.unique(key.value, return_inverse=True, return_counts=True)
+                rank = choice.order_of_ties * np.arange(1.0, place.size + 1).reshape(np.shape(key.value))
+                self._keep(key.change, rank * (count[place].reshape(rank.shape) > 1))
+        return super().equation(equation, operands)
+
+    def _keep(self, change: Any, wanted: np.ndarray) -> None:
+        if np.ndim(change) and wanted.any():
+            moves = np.broadcast_to(change, (len(change), *wanted.shape))[:, wanted != 0.0].T
+            self.moves.append(moves)
+            self.wanted.append(wanted[wanted != 0.0])
 
 
 class Otherwise(NamedTuple):

@@ -69,6 +69,8 @@ class Choice:
         Whether it decides only where its result is not a floating number.
     compares_pair : bool
         Whether it is decided by which of its two operands is larger, or that they are equal.
+    order_of_ties : 1, -1 or 0
+        How equal entries are taken: as if they ascended, or descended, by position; 0 where it takes none.
     """
 
     find: Callable[[Any, Sequence[np.ndarray]], np.ndarray]
@@ -76,6 +78,7 @@ class Choice:
     level: Callable[[np.ndarray, np.ndarray, Any], np.ndarray | None] | None = None
     needs_cast: bool = False
     compares_pair: bool = False
+    order_of_ties: int = 0
 
 
 class Compilation(Enum):

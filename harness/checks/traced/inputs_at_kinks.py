@@ -16,6 +16,7 @@ from harness.checks.traced.derivative_case import INCREMENTS, Point
 from harness.checks.traced.equations_met import Met
 from harness.checks.traced.low_precision import Scope
 from harness.checks.traced.many_inputs import DirectionalDerivatives
+from harness.checks.traced.one_sided import one_sided_slopes
 from harness.checks.traced.program_derivatives import measure_slopes, slopes_around
 from harness.checks.traced.real_coordinates import Estimate, combine
 from harness.facts.fact import Fact, doubt, note
@@ -34,12 +35,12 @@ ADDS_UP = 1e-3
 """Slopes along several inputs that differ from the sum of theirs by a larger share belong to no derivative. Black boxes
 and solvers leave less."""
 
-MANY_PLACES = 32
-"""Of n equal numbers, an order statistic has the slope of another pair of them at each place around."""
+TURN, TURNED = 2.0**-10, 1e-5
+"""Places around a kink are moved by the first share of their distance. Between kinks, slopes change by less than the
+second share of themselves; those of √|xy| depend on the place everywhere."""
 
-UNEVEN, STEEPER = 2.0**-20, 10.0
-"""Where some inputs are nearer to the point than others, by this share at most, slopes that are so much steeper than
-elsewhere have no limit."""
+MOST_TURNED = 0.25
+"""The share of places that may be next to another kink, so that slopes there change."""
 
 APART = 0.1
 """Slopes around must differ by less than this share of a report's error for it to be wrong."""
@@ -121,24 +122,27 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     """What follows where slopes along single inputs do not add up to those along all of them: f has no derivative.
 
     The median of three equal numbers has the slope 0 in each of them. It has a kink, and a report may be any average of
-    the slopes around. √|xy| at 0 has the slope 0 in both, too. But its slopes around have no limit, so that whatever is
-    reported is nobody's convention.
+    the slopes around, which are the same all over a piece. √|xy| at 0 has the slope 0 in both, too. But its slopes around
+    depend on the place everywhere, so that whatever is reported is nobody's convention.
     """
     if point.case.is_large:
         return []
     (mean, half_gap), sizes, weights = look.true.sides, np.abs(met.along), point.combinations.cotangents[:, None]
     found = combine(point.combinations.weights, met.changes)
+    if np.isnan(found).any():  # behind a guard, the limits along each direction
+        found = one_sided_slopes(point.program, met.along, point.combinations.weights).right
     roundings = DERIVATIVE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * point.terms
     error = np.abs(weights) * (look.increments.error.reshape(mean.shape) + roundings)
     allowed = (half_gap + error + ADDS_UP * np.abs(mean)) @ sizes.T
     largest = np.abs(found[np.isfinite(found)]).max(initial=1.0)
-    odd = (np.abs(found - mean @ met.along.T) > allowed + SMALLEST * largest) & point.is_known[:, None]
+    odd = ~(np.abs(found - mean @ met.along.T) <= allowed + SMALLEST * largest)
+    odd &= np.isfinite(allowed) & point.is_known[:, None]
     if not odd.any():
         return []
-    around = np.array(list(slopes_around(point, met.along, BESIDE, places=MANY_PLACES)))
-    uneven = np.array(list(slopes_around(point, met.along, BESIDE, UNEVEN)))
+    around, turned = (np.array(list(slopes_around(point, met.along, BESIDE, turn))) for turn in (0.0, TURN))
     steepest = np.abs(around).max(axis=0)
-    is_convention = np.abs(uneven).max(axis=0) <= STEEPER * steepest
+    changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + BESIDE * steepest)
+    is_convention = changes.mean(axis=0) <= MOST_TURNED
     for answer in look.own:
         sums = answer.gradient.reshape(mean.shape) * weights @ met.along.T
         beyond = np.abs(sums - np.clip(sums, around.min(axis=0), around.max(axis=0)))

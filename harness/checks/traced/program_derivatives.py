@@ -21,6 +21,7 @@ from harness.checks.traced.low_precision import Scope, bound_of_slopes
 from harness.checks.traced.one_sided import OneSided, one_sided_slopes
 from harness.checks.traced.program_at_point import NO_MATTER, Obstacles, ProgramAtPoint
 from harness.checks.traced.real_coordinates import UnitVectors, combine
+from reference.traced.decisions import TiedRun
 
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """The share of a step that tells first order from second, which shrinks with the step by at least the other share."""
@@ -32,10 +33,11 @@ STEEPER = 1e-2
 """Slopes that grow by more than this share as steps shrink have no limit. Those of x log x grow by a fifth."""
 
 PLACES = 8
-"""Random places around the point, and as many on its other side. One more is where the inputs ascend."""
+"""Random places around the point, and as many on its other side; and as many for comparisons of equal numbers."""
 
-NEXT_TO = 1e-12
-"""The distance of these places, in units of the argument's size, where slopes around may explain a report."""
+NEXT_TO = 1e-10
+"""The distance of these places, in units of the argument's size, where slopes around may explain a report; from there
+and from twice as far away they are extrapolated to the point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,22 +129,35 @@ def _has_kink(
     return bool((shorter > SHRINKS * gap[:, at])[gap[:, at] > 0.0].any())
 
 
-def slopes_around(
-    point: Point, along: np.ndarray, distance: float, least: float = 1.0, places: int = PLACES
-) -> Iterator[np.ndarray]:
+def slopes_around(point: Point, along: np.ndarray, distance: float, turn: float = 0.0) -> Iterator[np.ndarray]:
     """(combinations, directions) at each of several places around the point; the distance is relative.
 
-    In each input it is a share of it, drawn from `least` to 1. At the first place the inputs ascend by position, which
-    is how a stable sort takes equal numbers.
+    Places come in pairs on opposite sides, so that both sides of a kink are met. Some are random. At the others, what
+    the program compares is as far apart, in the order that it takes equal numbers in; the whole and each comparison by
+    itself. With a `turn`, the inputs of each place are moved by up to this share of their distance.
     """
     program, count = point.program, point.program.inputs.size
-    size = distance * np.where(program.point == 0.0, 1.0, np.abs(program.point))
-    seeds = range(program.seed + 7, program.seed + 7 + places)
-    drawn = ((random_directions(1, count, seed)[0], np.random.default_rng(seed)) for seed in seeds)
-    uneven = (move * least ** rng.uniform(size=count) if least < 1.0 else move for move, rng in drawn)
-    for move in chain([np.linspace(-1.0, 1.0, count)], uneven):
-        for at in (size * move, -size * move):  # on opposite sides, so that both sides of a kink are met
-            yield combine(point.combinations.weights, program.changes(along, program.run(), program.point + at))
+    size, rng = np.where(program.point == 0.0, 1.0, np.abs(program.point)), np.random.default_rng(program.seed + 8)
+    for move in chain(_moves_from_ties(program, size), random_directions(PLACES, count, program.seed + 7)):
+        at = distance * size * move * (1.0 + turn * rng.uniform(-1.0, 1.0, count))
+        for place in (at, -at):
+            yield combine(point.combinations.weights, program.changes(along, program.run(), program.point + place))
+
+
+def _moves_from_ties(program: ProgramAtPoint, size: np.ndarray) -> Iterator[np.ndarray]:
+    """Moves of the inputs, in units of `size`, by which equal numbers part as the program takes them at the point."""
+    count = program.inputs.size
+    units = np.eye(count) if count <= program.chunk else random_directions(program.chunk, count, program.seed + 9)
+    run = TiedRun(trusted=program.trusted)
+    program.changes(size * units, run)
+    ties = list(zip(run.moves, run.wanted))
+    if len(ties) > 1:
+        ties = [(np.concatenate(run.moves), np.concatenate(run.wanted)), *ties[: PLACES]]
+    for moves, wanted in ties:
+        moves = moves / np.abs(moves).max(initial=np.finfo(float).tiny)
+        if np.isfinite(moves).all():
+            move = np.linalg.lstsq(moves, wanted, rcond=NO_MATTER)[0] @ units
+            yield move / np.abs(move).max(initial=np.finfo(float).tiny)
 
 
 @np.errstate(all="ignore")
@@ -166,7 +181,8 @@ def _with_slopes_around(
     at = np.flatnonzero(odd.any(axis=0))
     if not at.size:
         return sides
-    found = list(slopes_around(point, along[at], NEXT_TO))
+    near, far = (np.array(list(slopes_around(point, along[at], times * NEXT_TO))) for times in (1.0, 2.0))
+    found = 2.0 * near - far
     least, most = np.fmin(low[:, at], np.min(found, axis=0)), np.fmax(high[:, at], np.max(found, axis=0))
     # the slopes around count where they differ from the sides, and where all reports lie between them
     wide = odd[:, at] & (most - least > 2.0 * (sides.half_gap + error)[:, at])

@@ -180,7 +180,7 @@ def in_order(name: str, rule: Rule, axis_of: Callable[[Any], int]) -> Rule:
     return bound
 
 
-def place_choice(rule: Rule, **fields: Any) -> Choice:
+def place_choice(rule: Rule, order_of_ties: int = 1, **fields: Any) -> Choice:
     """The choice of a primitive whose results are entries of its operand: their places."""
 
     def find(equation: Any, numbers: Any) -> np.ndarray:
@@ -188,7 +188,7 @@ def place_choice(rule: Rule, **fields: Any) -> Choice:
         order = np.argsort(numbers[0], axis=None, kind="stable")
         return order[np.minimum(np.searchsorted(numbers[0].ravel()[order], chosen), order.size - 1)]
 
-    return Choice(find, is_continuous=True, **fields)
+    return Choice(find, is_continuous=True, order_of_ties=order_of_ties, **fields)
 
 
 def _sort(run: Any, equation: Any, *operands: Increment) -> list[Increment]:
@@ -279,5 +279,5 @@ PRIMITIVES: tuple[Primitive, ...] = (
         "sort", _sort, in_order("sort", _sort, lambda equation: equation.params["dimension"]), EXACT,
         place_choice(_sort), compilation=Compilation.KEPT,
     ),
-    Primitive("top_k", _top_k, in_order("top_k", _top_k, _axis_of_top_k), EXACT, place_choice(_top_k)),
+    Primitive("top_k", _top_k, in_order("top_k", _top_k, _axis_of_top_k), EXACT, place_choice(_top_k, -1)),
 )  # fmt: skip

@@ -268,7 +268,7 @@ def _running_extreme(name: str, make_fold: MakeFold) -> Primitive:
     return Primitive(name, rule, bound, EXACT, place_choice(rule))
 
 
-def _arg_extreme(name: str, find: Callable[..., Any]) -> Primitive:
+def _arg_extreme(name: str, find: Callable[..., Any], order_of_ties: int) -> Primitive:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
         (axis,) = equation.params["axes"]
         found = find(x.value, axis=axis)
@@ -278,7 +278,8 @@ def _arg_extreme(name: str, find: Callable[..., Any]) -> Primitive:
         return constant(found.astype(equation.params["index_dtype"]))
 
     bound = in_order(name, rule, lambda equation: equation.params["axes"][0])
-    return Primitive(name, rule, bound, EXACT, Choice(lambda equation, numbers: value_by(rule, equation, numbers)))
+    choice = Choice(lambda equation, numbers: value_by(rule, equation, numbers), order_of_ties=order_of_ties)
+    return Primitive(name, rule, bound, EXACT, choice)
 
 
 # -- windows ----------------------------------------------------------------------------------------------------------
@@ -334,6 +335,6 @@ PRIMITIVES: tuple[Primitive, ...] = (
     *_extremes("min", larger=False),
     _running_extreme("cummax", larger_of),
     _running_extreme("cummin", smaller_of),
-    _arg_extreme("argmax", np.argmax),
-    _arg_extreme("argmin", np.argmin),
+    _arg_extreme("argmax", np.argmax, -1),
+    _arg_extreme("argmin", np.argmin, 1),
 )

@@ -25,6 +25,10 @@ def first_of_ties(x):
     return x[jnp.argmax(x)]
 
 
+SIGNS = np.random.default_rng(3).choice([-1.0, 1.0], 15)
+WEIGHTS = np.random.default_rng(4).normal(size=15)
+
+
 def centred(x):
     """Kinks whose sum has none: what goes to all of them alike moves nothing."""
     return jax.nn.log_softmax(jax.nn.relu(x))[0]
@@ -48,6 +52,11 @@ CONVENTIONS = {
     "median": (jnp.median, EQUAL),
     **{f"median of {n}": (jnp.median, jnp.ones(n)) for n in (7, 15)},
     "quantile between two": (lambda x: jnp.quantile(x, 0.3), jnp.ones(5)),
+    **{f"median of |x| of {n}": (lambda x: jnp.median(jnp.abs(x)), SIGNS[:n]) for n in (9, 15)},
+    "quantile of products": (lambda x, y: jnp.quantile(x * y, 0.3), SIGNS, 2.0 * SIGNS[::-1].copy()),
+    "weighted by rank": (lambda x: WEIGHTS @ jnp.sort(jnp.abs(x), descending=True), SIGNS),
+    "top of |x|": (lambda x: jnp.arange(1.0, 4.0) @ lax.top_k(jnp.abs(x), 3)[0], SIGNS),
+    "in the order of |x|": (lambda x: WEIGHTS @ x[jnp.argsort(jnp.abs(x))] ** 2, SIGNS),
     "max-pool": (pooled, PIXELS),
     "max so far": (lax.cummax, X),
     "beside what is smooth": (lambda x: sp.logsumexp(x) + jnp.max(x), X),
@@ -98,3 +107,27 @@ def test_bending_all_about_excuses_no_rule():
 def test_where_each_alone_moves_nothing_a_slope_beyond_those_all_about_is_wrong():
     median = by_rule(lambda x: jnp.median(x), lambda g, x: (2.0 * g * (jnp.arange(5) == 1),))
     assert check_derivatives(median, EQUAL).verdict == "disagree"
+
+
+def guarded(f, quotient, divisor):
+    """f of a quotient that is 0 where its divisor is."""
+    return lambda v: f(jnp.where(divisor(v) == 0.0, 0.0, quotient(v) / jnp.where(divisor(v) == 0.0, 1.0, divisor(v))))
+
+
+NO_DERIVATIVE = {
+    "product over sum": guarded(lambda q: q, lambda v: v[0] * v[1], lambda v: v[0] + v[1]),
+    "product over length": guarded(lambda q: q, lambda v: v[0] * v[1] * jnp.sum(jnp.abs(v)), lambda v: v @ v),
+    "root of a product": lambda v: jnp.where(v[0] * v[1] == 0.0, 0.0, jnp.sqrt(jnp.abs(v[0] * v[1]))),
+}
+
+
+@pytest.mark.parametrize("name", NO_DERIVATIVE)
+def test_what_a_guard_returns_where_there_is_no_derivative_does_not_agree(name):
+    f = by_rule(NO_DERIVATIVE[name], lambda g, v: (0.0 * g * v,))
+    report = check_derivatives(f, np.zeros(2))
+    assert report.verdict == "inconclusive" and Kind.NO_SLOPE in [fact.kind for fact in report.facts], report
+
+
+def test_a_guard_beside_a_smooth_function_of_several_inputs_agrees():
+    mean = guarded(lambda q: 1.0 - q, lambda v: (v @ v) ** 2, lambda v: v @ v)
+    assert check_derivatives(mean, np.zeros(2)).verdict == "agree"
