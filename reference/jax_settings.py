@@ -3,7 +3,7 @@
 The caller's own settings are neither read nor changed: these hold for the length of a context.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any
@@ -76,12 +76,19 @@ ONE_AFTER_ANOTHER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMI
 """Batched factorisations side by side wait for threads that wait for them, forever (jaxlib 0.10 on two cores)."""
 
 
-@cache
 def compiler_options(quickly: bool = True) -> dict[str, Any]:
+    """XLA's options for a program that runs a few times, or as for a caller."""
+    return known_options(ONE_AFTER_ANOTHER | (QUICKLY if quickly else {}))
+
+
+def known_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the options that this XLA has."""
-    kept = {}
-    for name, value in (ONE_AFTER_ANOTHER | (QUICKLY if quickly else {})).items():
-        with suppress(jax.errors.JaxRuntimeError):
-            jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
-            kept[name] = value
-    return kept
+    return {name: value for name, value in options.items() if _is_known(name, value)}
+
+
+@cache
+def _is_known(name: str, value: Any) -> bool:
+    with suppress(jax.errors.JaxRuntimeError):
+        jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
+        return True
+    return False

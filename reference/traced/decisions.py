@@ -109,8 +109,8 @@ class TiedRun(Run):
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         choice = choice_of(equation)
         if choice and choice.compares_pair:
-            here = choice.find(equation, [0.0, 0.0])
-            side = next((s for s in (1.0, -1.0) if choice.find(equation, [s, 0.0]) == here), 0.0)
+            up, here, down = choice.find(equation, [np.array([1.0, 0.0, -1.0]), np.zeros(3)])
+            side = 1.0 if up == here else -1.0 if down == here else 0.0
             x, y = (aligned(x, len(equation.shapes[0])) for x in operands)
             self._keep(x.change - y.change, side * np.equal(x.value, y.value))
         elif choice and choice.order_of_ties:

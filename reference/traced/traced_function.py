@@ -8,7 +8,7 @@ import jax
 import jax.extend as jex
 
 from reference import jax_internals
-from reference.jax_settings import QUICKLY, compiler_options, devices_of
+from reference.jax_settings import compiler_options, devices_of, known_options
 from reference.traced.equations import UNREAD, UNUSED, Constant, Equation, Program, host
 from reference.traced.primitive import Compilation
 from reference.traced.primitives import primitive_named
@@ -19,7 +19,7 @@ LEAKED = (
 )
 
 UNFUSED = {"xla_disable_hlo_passes": "fusion", "xla_cpu_use_fusion_emitters": True}
-"""Options beside `QUICKLY` for a single long formula: operation by operation, which the emitters do the fastest."""
+"""Options for a single long formula: operation by operation, which the emitters do the fastest."""
 
 FOR_EQUALITY = {"xla_backend_optimization_level": 1}
 """The same for a program that compares numbers for equality, as the rule of `max` does. Code of level 0 computes them
@@ -157,12 +157,12 @@ def _is_jaxpr(value: Any) -> bool:
 
 def options_for(closed: Any, *, quickly: bool = True) -> dict[str, Any]:
     """XLA's options for a program of JAX's: quick, and without fusion for a single long formula or an equality."""
-    options = compiler_options(quickly)
-    if not compiler_options().keys() >= QUICKLY.keys():  # another XLA, which has not all of these
-        return options
+    further = {}
     if longest_formula(closed.jaxpr) > LONGEST_FUSED:
-        return options | UNFUSED
-    return options | (FOR_EQUALITY if quickly and _compares_for_equality(closed.jaxpr) else {})
+        further = UNFUSED
+    elif quickly and _compares_for_equality(closed.jaxpr):
+        further = FOR_EQUALITY
+    return compiler_options(quickly) | known_options(further)
 
 
 def _compares_for_equality(jaxpr: Any) -> bool:

@@ -95,10 +95,9 @@ class Arguments:
             except jax.errors.ConcretizationTypeError:  # perhaps for a number that is not differentiated
                 with jax.ensure_compile_time_eval():
                     return self.f(*args)
-        except Exception as reason:
-            if what := _breaks_the_trace(reason):
-                raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)} {what}") from reason
-            raise
+        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as reason:
+            first = str(reason).partition("\n")[0]
+            raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)}: {first}") from reason
 
     def flat(self, gradient: Any) -> list[Any]:
         """A gradient with respect to the differentiated arguments, as a list of arrays with the shapes of the leaves.
@@ -223,47 +222,6 @@ def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
     )
     types = first_few(list(map(_type, leaves)), 3)
     return f"there is nothing to differentiate in: the arguments are {types}; {instead}"
-
-
-ELSEWHERE = "hands a traced array to NumPy or another library; use jax.numpy there"
-NOT_STATIC = "needs a size, an axis or the like that is known when JAX traces; give a Python number, as by size="
-NOT_TRACEABLE = {
-    jax.errors.UnexpectedTracerError: "uses a traced array that was kept from another call (a leaked tracer); return "
-    "what is to be kept",
-    jax.errors.TracerArrayConversionError: ELSEWHERE,
-    jax.errors.TracerIntegerConversionError: "takes a traced number for an index or a length; index by jnp.take, or "
-    "give the number as a Python int",
-    jax.errors.NonConcreteBooleanIndexError: "picks entries by a traced mask, so that their number is not known; use "
-    "jnp.where(mask, x, 0)",
-    jax.errors.TracerBoolConversionError: "branches on a traced number; use jax.lax.cond or jnp.where, and "
-    "jax.lax.while_loop or scan for loops",
-    jax.errors.ConcretizationTypeError: "needs the number itself, as float() and math do; keep it an array of jnp",
-}
-"""What breaks a trace, and what to use instead. The first class that an error belongs to decides."""
-
-CONVERTED = "The problem arose with the `", "item() method", "tolist() method"
-"""Parts of JAX's messages about code that needs a number itself, rather than a size or an axis."""
-
-SAID_OF_TRACED = {
-    "Shapes must be": NOT_STATIC,
-    "not hashable": NOT_STATIC,
-    "Non-hashable static": NOT_STATIC,
-    "unhashable type": "makes a traced array a key of a dict or a member of a set, which must be known when JAX traces",
-    "slice(": "takes a slice between traced bounds; use jax.lax.dynamic_slice, or jnp.where with a mask",
-    "Tracer": ELSEWHERE,
-    "different trace level": "changes an object that it captures, such as a module with state; make it an argument",
-}
-"""The same for other errors, by parts of their messages that name traced arrays."""
-
-
-def _breaks_the_trace(reason: Exception) -> str:
-    """What is wrong about a line that JAX cannot trace, and what to use instead; empty for an error of f's own."""
-    if isinstance(reason, AssertionError):  # of f's own, whatever traced arrays pytest writes into its message
-        return ""
-    words = next((words for kind, words in NOT_TRACEABLE.items() if isinstance(reason, kind)), "")
-    if words != NOT_TRACEABLE[jax.errors.ConcretizationTypeError]:
-        return words or next((words for said, words in SAID_OF_TRACED.items() if said in str(reason)), "")
-    return words if any(said in str(reason) for said in CONVERTED) else NOT_STATIC
 
 
 def last_line_of(reason: BaseException) -> str:

@@ -6,24 +6,22 @@ around. A rule that reports 1 for both is none of these.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from harness.bounds.program_bound import SMALLEST
-from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Point
 from harness.checks.traced.equations_met import Met
-from harness.checks.traced.low_precision import Scope
+from harness.checks.traced.low_precision import Scope, bound_of_slopes
 from harness.checks.traced.many_inputs import DirectionalDerivatives
 from harness.checks.traced.one_sided import one_sided_slopes
-from harness.checks.traced.program_derivatives import measure_slopes, slopes_around
+from harness.checks.traced.program_derivatives import SHORTER, SHRINKS, measure_slopes, slopes_around
 from harness.checks.traced.real_coordinates import Estimate, combine
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, compare
 from harness.wording import first_few
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 MOST_TOGETHER = 64
 """Sets of inputs that are moved together, at most."""
@@ -122,21 +120,23 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     """What follows where slopes along single inputs do not add up to those along all of them: f has no derivative.
 
     The median of three equal numbers has the slope 0 in each of them. It has a kink, and a report may be any average of
-    the slopes around, which are the same all over a piece. √|xy| at 0 has the slope 0 in both, too. But its slopes around
-    depend on the place everywhere, so that whatever is reported is nobody's convention.
+    the slopes around, which are the same all over a piece. √|xy| at 0 has the slope 0 in both, too. But its slopes
+    around depend on the place everywhere, so that whatever is reported is nobody's convention.
     """
     if point.case.is_large:
         return []
     (mean, half_gap), sizes, weights = look.true.sides, np.abs(met.along), point.combinations.cotangents[:, None]
-    found = combine(point.combinations.weights, met.changes)
-    if np.isnan(found).any():  # behind a guard, the limits along each direction
-        found = one_sided_slopes(point.program, met.along, point.combinations.weights).right
-    roundings = DERIVATIVE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * point.terms
-    error = np.abs(weights) * (look.increments.error.reshape(mean.shape) + roundings)
+    error = np.abs(weights) * look.increments.error.reshape(mean.shape)
     allowed = (half_gap + error + ADDS_UP * np.abs(mean)) @ sizes.T
-    largest = np.abs(found[np.isfinite(found)]).max(initial=1.0)
-    odd = ~(np.abs(found - mean @ met.along.T) <= allowed + SMALLEST * largest)
-    odd &= np.isfinite(allowed) & point.is_known[:, None]
+    sums = mean @ met.along.T
+
+    def is_odd(found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        return ~(np.abs(found - sums) <= allowed) & np.isfinite(allowed) & point.is_known[:, None]
+
+    if not is_odd(combine(point.combinations.weights, met.changes), allowed).any():
+        return []
+    found = _slopes_just_after(point, met.along)
+    odd = is_odd(found.derivative, allowed + found.error)
     if not odd.any():
         return []
     around, turned = (np.array(list(slopes_around(point, met.along, BESIDE, turn))) for turn in (0.0, TURN))
@@ -144,9 +144,18 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + BESIDE * steepest)
     is_convention = changes.mean(axis=0) <= MOST_TURNED
     for answer in look.own:
-        sums = answer.gradient.reshape(mean.shape) * weights @ met.along.T
-        beyond = np.abs(sums - np.clip(sums, around.min(axis=0), around.max(axis=0)))
+        reported = answer.gradient.reshape(mean.shape) * weights @ met.along.T
+        beyond = np.abs(reported - np.clip(reported, around.min(axis=0), around.max(axis=0)))
         is_convention &= beyond <= ADDS_UP * steepest
     if is_convention[odd].all():
         return [note(Kind.KINK)]
     return [doubt(Kind.NO_SLOPE, reason="slopes along single inputs do not add up to those along several of them")]
+
+
+def _slopes_just_after(point: Point, along: np.ndarray) -> Estimate:
+    """The slopes along directions just after the point, or their limits; zero where steps leave second order alone."""
+    program, weights = point.program, point.combinations.weights
+    sides = one_sided_slopes(program, along, weights)
+    error = bound_of_slopes(program, along, weights, sides, [Block("along", np.arange(sides.right.size))]).error
+    shorter = one_sided_slopes(replace(program, step_share=SHORTER), along, weights).right
+    return Estimate(np.where(np.abs(shorter) <= SHRINKS * np.abs(sides.right), 0.0, sides.right), error)

@@ -152,7 +152,7 @@ def _moves_from_ties(program: ProgramAtPoint, size: np.ndarray) -> Iterator[np.n
     program.changes(size * units, run)
     ties = list(zip(run.moves, run.wanted))
     if len(ties) > 1:
-        ties = [(np.concatenate(run.moves), np.concatenate(run.wanted)), *ties[: PLACES]]
+        ties = [(np.concatenate(run.moves), np.concatenate(run.wanted)), *ties[:PLACES]]
     for moves, wanted in ties:
         moves = moves / np.abs(moves).max(initial=np.finfo(float).tiny)
         if np.isfinite(moves).all():

@@ -118,26 +118,12 @@ def _sharded(equation: Equation, apply: Applied) -> Applied:
     return sharded
 
 
-CALLS = (
-    "jit",
-    "pjit",
-    "closed_call",
-    "core_call",
-    "call",
-    "remat",
-    "remat2",
-    "checkpoint",
-    "core_closed_call",
-    "composite",
-    "eval_jaxpr",
-    "custom_vmap_call",
-)
+CALLS = ("jit", "closed_call", "core_call", "call", "remat2", "composite", "eval_jaxpr", "custom_vmap_call")
 """Primitives that do nothing but run a program, by all releases of JAX; the last has a rule of its own for batches."""
 
 CUSTOM_RULES = {
     "custom_jvp_call": "jvp_jaxpr_fun",
     "custom_vjp_call": "bwd",
-    "custom_vjp_call_jaxpr": "bwd",
     "call_hi_primitive": "_prim",
 }
 """Calls with a derivative rule of their own, and the parameter that holds the rule."""

@@ -271,7 +271,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     exact_move("empty", _empty),
     *with_aliases(
         exact_move("copy", _unchanged),
-        "copy_p", "device_put", "optimization_barrier", "sharding_constraint", "pvary", "name",
+        "device_put", "optimization_barrier", "sharding_constraint", "pvary", "name",
     ),
     Primitive("reduce_precision", _unchanged),
     Primitive("stop_gradient", _stop, _bound_of_stop, EXACT),

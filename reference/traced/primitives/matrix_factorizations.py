@@ -112,7 +112,7 @@ def _lu(run: Any, equation: Any, a: Increment) -> Any:
     change: Any = 0.0
     if not is_constant(a):
         moved = np.take_along_axis(a.change, np.broadcast_to(order[..., None], a.change.shape[1:])[None], -2)
-        change = _change_of_lu(_with_pivots(packed, run.pivot), moved, rows, columns, small)
+        change = _change_of_lu(packed, moved, rows, columns, small)
         if np.isnan(change).any():
             run.note("unresolved", "the factors of a singular matrix have no derivative")
     return [Increment(packed, change), constant(pivots), constant(order)]
@@ -126,14 +126,6 @@ def _pivoted(matrix: Any) -> tuple[Any, Any, Any]:
     for k, other in enumerate(pivots):
         order[[k, other]] = order[[other, k]]
     return packed, pivots, order
-
-
-def _with_pivots(packed: Any, pivot: float) -> Any:
-    """The factors with something small in the place of pivots that are zero, beside the largest entry."""
-    on_diagonal = np.eye(*packed.shape[-2:], dtype=bool)
-    largest = np.abs(packed).max(axis=(-2, -1), keepdims=True, initial=0.0)
-    small = pivot * np.where(largest == 0.0, 1.0, largest)
-    return np.where((packed == 0.0) & on_diagonal, small, packed) if pivot else packed
 
 
 def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) -> Any:

@@ -42,6 +42,7 @@ RIGHT = {
     "det of rank 2, rounded": (jnp.linalg.det, of_rank(2)),
     "det of rank 1, float32": (jnp.linalg.det, of_rank(1).astype(np.float32)),
     "det, all of it cancels": (jnp.linalg.det, single([36, -42, 18], [-42, 49, -21], [18, -21, 9])),
+    "det of rank 1, all of it zero": (jnp.linalg.det, np.ones((3, 3))),
     "det in a sum": (lambda a: jnp.log(1.0 + jnp.linalg.det(a)) + a[0, 0], np.diag([1.0, 2.0, 3.0, 0.0])),
     "complex singular vectors": (svd, M),
     "wide, complex64": (svd, M.T.astype(np.complex64)),

@@ -159,12 +159,11 @@ PROGRAMS = {
 CASES = ELEMENTWISE | MOVED | FOLDED | PROGRAMS
 
 ALIASES = {
-    **dict.fromkeys(("pjit", "core_call", "call", "closed_call", "core_closed_call"), "jit"),
-    **dict.fromkeys(("remat", "checkpoint"), "remat2"),
-    **dict.fromkeys(("copy_p", "device_put", "sharding_constraint", "pvary", "name", "optimization_barrier"), "copy"),
+    **dict.fromkeys(("core_call", "call", "closed_call"), "jit"),
+    **dict.fromkeys(("device_put", "sharding_constraint", "pvary", "name", "optimization_barrier"), "copy"),
     **{f"scatter_{how}": f"scatter-{how}" for how in ("add", "sub", "mul", "max", "min")},
     **{f"{how}_to": how for how in ("lt", "le", "eq")},
-    "custom_vjp_call_jaxpr": "custom_vjp_call", "add_any": "add",
+    "add_any": "add",
 }  # fmt: skip
 """Other names of rules: what the supported releases of JAX write in one way or another."""
 
