@@ -149,16 +149,16 @@ def functions_handed_to_jax(params: Any) -> list[Callable[..., Any]]:
 
 
 def functions_carried(params: Any) -> list[Lines]:
-    """Where the functions are written that an equation of a jaxpr carries, traced or wrapped."""
+    """Where the functions that are not JAX's are written which an equation of a jaxpr carries, traced or wrapped."""
     level, found = _flat(list(params.values())), []
     for _ in range(MOST_WRAPPERS):
         within = []
         for value in level:
             lines = source_of(value)
-            if lines[2]:
+            if not lines[2] and (inspect.isfunction(value) or hasattr(value, "__wrapped__")):
+                lines = source_of_function(value)
+            if lines[2] and not lines[1].startswith(str(JAX_FOLDER)):
                 found.append(lines)
-            elif hasattr(value, "__wrapped__"):
-                found.append(source_of_function(value))
             else:
                 within += _flat(_wrapped(value))
         level = within

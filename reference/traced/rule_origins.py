@@ -99,8 +99,7 @@ def carried_by(equation: Equation) -> list[Place]:
     """The functions that are part of such a primitive, without JAX's own."""
     if equation.name not in CARRIES_FUNCTIONS:
         return []
-    places = [Place(*lines) for lines in jax_internals.functions_carried(equation.raw.params)]
-    return [place for place in places if not is_jax(place)]
+    return [Place(*lines) for lines in jax_internals.functions_carried(equation.raw.params)]
 
 
 def argument_names(equation: Equation) -> list[str]:
