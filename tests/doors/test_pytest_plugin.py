@@ -398,6 +398,7 @@ def test_functions_of_ones_own_and_their_report_as_html(project, run_pytest, pyt
     assert text.startswith("<!doctype html>")
     assert "Content-Security-Policy" in text
     assert re.search(r"<dd>pytest [^<]*--gradient-report gradients.html", text)
+    assert '<h1 class="disagree" id="verdict">' in text
     assert text.count("<details") == 2
     assert text.index('<details open><summary><strong class="disagree">') < text.index('<strong class="agree">')
     assert "test_project.py::test_wrong" in text

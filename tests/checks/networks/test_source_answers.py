@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_network_check import PROBLEM, RIGHT, THETA, a_problem, beside_right_ones, changed, judged, off_at
+from network_sources import PROBLEM, RIGHT, THETA, a_problem, beside_right_ones, changed, judged, off_at
 
 from harness import FAULTS, SOURCES, Activation, Problem, cross_check, random_problem
 from harness.facts.kinds import Kind

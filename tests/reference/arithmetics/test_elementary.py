@@ -41,11 +41,6 @@ def many_bits():
     flint.ctx.prec = before
 
 
-def ball_of(f, x):
-    """f(x) for a ball."""
-    return f.ball(x)
-
-
 def is_known(*balls):
     return all(ball.is_finite() and abs(ball) < 1e300 for ball in balls)
 
@@ -53,7 +48,7 @@ def is_known(*balls):
 def differences(f, x):
     """f(x), f'(x) and f''(x), by differences in so many bits that they are exact here."""
     h = (abs(x) if x != 0 else arb(1)) * arb(2) ** -500
-    low, middle, high = (ball_of(f, x + side * h) for side in (-1, 0, 1))
+    low, middle, high = (f.ball(x + side * h) for side in (-1, 0, 1))
     return middle, (high - low) / (2 * h), (high - 2 * middle + low) / (h * h)
 
 
@@ -102,7 +97,7 @@ def test_the_slope_keeps_its_digits_and_the_tangent_those_of_the_formula(f):
 @pytest.mark.parametrize("d", STEPS)
 def test_an_increment_is_exact_for_any_step(f, d):
     for x, value, _, bend in known_points(f):
-        truth = ball_of(f, arb(x) + arb(d)) - value
+        truth = f.ball(arb(x) + arb(d)) - value
         if is_known(truth):
             z = np.array([x])
             assert_near(f.increment(z, d, f.value(z))[0], truth, ROUNDINGS, beside=bend * arb(x) * arb(d))
@@ -111,7 +106,7 @@ def test_an_increment_is_exact_for_any_step(f, d):
 @each_function
 def test_a_tiny_change_is_exact_by_increment_or_by_slope(f):
     for x, value, slope, bend in known_points(f):
-        truth = ball_of(f, arb(x) + arb(TINY)) - value
+        truth = f.ball(arb(x) + arb(TINY)) - value
         if slope != 0 or (f.increment and not f.is_costly):
             z = np.array([x])
             assert_near(
@@ -131,9 +126,9 @@ def test_a_change_is_exact_at_an_end_where_the_slope_is_infinite(f, end):
     assert np.isinf(f.slope(z, y)).all()
     if f.name != "sqrt":  # which answers NaN there, as slope · 0 does
         assert f.change(z, np.zeros(1), y) == 0.0
-    inward = [d for d in (TINY, -TINY) if is_known(ball_of(f, arb(end) + arb(d)))]
+    inward = [d for d in (TINY, -TINY) if is_known(f.ball(arb(end) + arb(d)))]
     assert len(inward) == 1
-    truth = ball_of(f, arb(end) + arb(inward[0])) - ball_of(f, arb(end))
+    truth = f.ball(arb(end) + arb(inward[0])) - f.ball(arb(end))
     assert_near(f.change(z, np.array(inward), y)[0], truth, ROUNDINGS)
 
 
@@ -162,8 +157,8 @@ def test_suprema_cover_slopes_and_bends_within_reach(f, relative):
 def test_few_bits_come_of_one_argument_alone(f):
     for x in {f.algebraic_at, *POINTS}:
         value = f.value(np.array([x]))[0]
-        if np.isfinite(value) and ball_of(f, arb(x)).is_finite():
-            truth = ball_of(f, arb(x))
+        if np.isfinite(value) and f.ball(arb(x)).is_finite():
+            truth = f.ball(arb(x))
             assert (truth == arb(value)) == (x == f.algebraic_at), x
 
 
@@ -218,7 +213,7 @@ def test_no_library_is_further_off_than_the_record_says(library, f):
     worst = 0.0
     flint.ctx.prec = 1200
     for each, found, roundings in zip(x.tolist(), computed.tolist(), allowed.tolist(), strict=True):
-        truth = ball_of(f, arb(each))
+        truth = f.ball(arb(each))
         if truth.is_finite() and 1e-300 < abs(truth) < 1e300:
             worst = max(worst, float(abs(arb(found) - truth) / abs(truth)) / U / roundings)
     assert (0.001 if f.primitive in ("cbrt", "atanh") else 0.02) < worst <= 1.0
