@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 from harness.checks.networks.bug_explanations import find_bugs, is_explained
 from harness.facts.fact import Fact, doubt
@@ -54,38 +55,37 @@ def best_of(attempts: Sequence[Attempt]) -> Attempt | None:
 def explained_places(process: SubmissionProcess, attempts: Sequence[Attempt], exercise: Exercise) -> set[int]:
     """The indices of attempts whose parts are right or explained by the bug zoo; the zoo tries the likeliest first."""
     places = range(len(attempts))
-    of_others = [attempt.model != THE_COURSES and any(attempt.right) for attempt in attempts]
-    known = {i for i in places if attempts[i].is_right_so_far or of_others[i]}
+    partly = [i for i in places if any(attempts[i].right)]
+    known = {i for i in places if attempts[i].is_right_so_far}
+    known |= {i for i in partly if attempts[i].model != THE_COURSES}
     usual = [i for i in places if attempts[i].call.convention.is_usual]
-    # one bug in the usual conventions, and in those in which a part is right
-    answers: dict[tuple[Any, ...], bool] = {}
-    for i in places:
-        attempt = attempts[i]
-        if i not in known and (i in usual or any(attempt.right)):
-            if attempt.answer.key not in answers:
-                answers[attempt.answer.key] = _is_explained(exercise, attempt)
-            known |= {i} if answers[attempt.answer.key] else set()
-    if known or any(any(attempt.right) for attempt in attempts):
+    # one bug in the usual conventions, and in those in which a part is right; equal answers are tried once
+    keys = {i: attempts[i].answer.key for i in {*usual, *partly} - known}
+    first = {key: i for i, key in sorted(keys.items(), reverse=True)}
+    explained = {key for key, i in first.items() if _is_explained(exercise, attempts[i])}
+    known |= {i for i, key in keys.items() if key in explained}
+    if known or partly:
         return known
     # one bug in the nearest of the unusual ones
     unusual = sorted(set(places).difference(usual), key=lambda i: attempts[i].distance)
     for i in unusual[:NEAREST]:
         if _is_explained(exercise, attempts[i]):
             return {i}
-    first = attempts[0]
-    if not Interface(first, first).repeats(process, exercise, first.answer):
+    if not Interface(attempts[0], attempts[0]).repeats(process, exercise, attempts[0].answer):
         return set()  # random answers are no work for the zoo
-    # two bugs at once in the usual ones; equal answers, and those without a gradient, once or not at all
-    different = {attempts[i].answer.key: i for i in reversed(usual) if not attempts[i].answer.is_empty}
-    for i in sorted(different.values()):
-        if _is_explained(exercise, attempts[i], pairs=True):
-            return {i}
-    # one bug that gives the cost, or the gradient, beside something that the zoo does not know
-    for i in sorted(different.values()):
-        found = find_bugs([exercise.replay(attempts[i].answer)], pairs=False)
-        if found.of_cost or found.of_gradient:
-            return {i}
+    # two bugs at once in the usual ones, if there is a gradient; then one that gives the cost or the gradient, beside
+    # something that the zoo does not know
+    different = sorted({attempts[i].answer.key: i for i in reversed(usual) if not attempts[i].answer.is_empty}.values())
+    for is_known in (partial(_is_explained, pairs=True), _is_partly_explained):
+        for i in different:
+            if is_known(exercise, attempts[i]):
+                return {i}
     return set()
+
+
+def _is_partly_explained(exercise: Exercise, attempt: Attempt) -> bool:
+    found = find_bugs([exercise.replay(attempt.answer)], pairs=False)
+    return bool(found.of_cost or found.of_gradient)
 
 
 def _is_explained(exercise: Exercise, attempt: Attempt, *, pairs: bool = False) -> bool:

@@ -172,11 +172,6 @@ class Convention:
         return found
 
     @property
-    def is_of_others(self) -> bool:
-        """Whether arrays lie as in courses whose networks are others than this one's."""
-        return self.blocks.arrangement != JOINED and self.theta != "flat"
-
-    @property
     def is_usual(self) -> bool:
         """Whether only labels, order and what is picked differ from the course's way."""
         return replace(self, pick=None) == Convention(self.labels, self.column, self.order)

@@ -1,22 +1,79 @@
-"""A class graded by a plan, with a record of each submission kept as it comes, or one submission for its author."""
+"""A class graded by a plan, or one submission for its author, with records kept in a SQLite file.
 
+Rows are written as they come. The same command goes on where another was ended: a submission whose files and settings
+are those of its row is not graded again.
+"""
+
+import json
 import sqlite3
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from harness.facts.fact import kinds_of
+from harness.facts.fact import Fact, kinds_of
 from harness.facts.kinds import Kind
+from harness.files import exclusive_lock
 from harness.grading.grade import Grade
-from harness.grading.grade_records import GradeRecord, GradeStore, digest_of, open_store
-from harness.grading.grade_reports import record_of
+from harness.grading.grade_reports import SCHEMA, GradeRecord, record_of
 from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import hints_in
 from harness.grading.submission_files import Submission, find_submissions, read_submission
 from harness.grading.submission_grading import GradingPlan, grade_all
 from harness.grading.submission_remarks import remarks_on
 from harness.progress import Progress, silent
+from harness.seals import checksum, sealed, unsealed
+
+
+class GradeStore:
+    """The records of gradings into one file that is open."""
+
+    def __init__(self, connection: sqlite3.Connection):
+        self._connection = connection
+
+    def find(self, name: str, digest: str) -> GradeRecord | None:
+        """The record of a submission, if it was graded as it is now, and the record is as it was written."""
+        query = "SELECT record FROM grades WHERE name = ? AND digest = ?"
+        found = self._connection.execute(query, (name, digest)).fetchone()
+        try:
+            return GradeRecord(**unsealed(name, found[0], SCHEMA)) if found else None
+        except ValueError:  # damaged, or of another release: it is graded again
+            return None
+
+    def add(self, digest: str, record: GradeRecord) -> None:
+        """Write a record, which replaces an earlier one of the same submission."""
+        values = record.name, digest, sealed(SCHEMA, asdict(record)).decode()
+        with self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?, ?)", values)
+
+
+@contextmanager
+def open_store(path: Path) -> Iterator[GradeStore]:
+    """The records in a file, made if need be, which no other grading writes to meanwhile.
+
+    Raises
+    ------
+    OSError, ValueError
+        Another grading is writing to it, it cannot be written to, or it is no file of grades.
+    """
+    with exclusive_lock(path):
+        try:
+            with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
+                connection.text_factory = bytes  # the seal finds damage in it
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS grades (name TEXT PRIMARY KEY, digest TEXT, record TEXT)"
+                )
+                yield GradeStore(connection)
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"cannot keep grades in {path} ({error}); move it away, or choose another place") from None
+
+
+def digest_of(submission: Submission, settings: Mapping[str, Any], remarks: Sequence[Fact]) -> str:
+    """What a grade depends on, in a few letters: the submission's files, how it is graded, and its neighbours."""
+    files = [(file.name, file.text, str(file.error)) for file in submission.files]
+    given = json.dumps([SCHEMA, files, str(remarks), {name: repr(value) for name, value in settings.items()}])
+    return checksum(given.encode())
 
 
 def _record(plan: GradingPlan, grade: Grade) -> GradeRecord:

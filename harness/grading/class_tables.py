@@ -3,21 +3,23 @@
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.files import read_file, write_whole
-from harness.grading.grade_records import GradeRecord, page_name
 from harness.grading.grade_reports import (
     CHECKSUM,
     COLUMNS,
+    GradeRecord,
     checksum_of_row,
     grades_csv,
     grades_page,
     gradescope_document,
 )
+from harness.seals import checksum
 
 SHORTEST_KEY = 3
 """Letters that a name or number of a roster needs to tell a student from others."""
@@ -111,6 +113,19 @@ def matched(roster: Roster, records: Sequence[GradeRecord]) -> tuple[list[dict[s
         filled = {name: graded["points"] for name in roster.columns if name.casefold() in POINTS_COLUMNS}
         rows.append({**graded, **row, **filled})
     return rows, [record.name for record in records if record.name not in taken]
+
+
+LONGEST_FILE_NAME = 200
+"""Bytes of the name of a student's page; file systems take 255, and a name that is written whole takes some more."""
+
+
+def page_name(name: str) -> str:
+    """The name of a student's page: that of the submission, shortened if need be."""
+    encoded = os.fsencode(f"{name}.md")
+    if len(encoded) <= LONGEST_FILE_NAME:
+        return f"{name}.md"
+    mark = checksum(encoded)[:8]
+    return f"{encoded[:LONGEST_FILE_NAME].decode(errors='ignore')}-{mark}.md"
 
 
 def write_outputs(

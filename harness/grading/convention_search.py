@@ -219,7 +219,8 @@ def _events(
         for event in _attempts(call, returned, process.submission, exercise):
             yield event
             if isinstance(event, Attempt):
-                is_done = event.is_right_so_far and not convention.is_of_others
+                is_as_in_other_courses = convention.blocks.arrangement != JOINED and convention.theta != "flat"
+                is_done = event.is_right_so_far and not is_as_in_other_courses
                 if is_done or all(event.right) or call.is_source:
                     return
 

@@ -175,7 +175,7 @@ OTHER_CONVENTIONS = (
     "* as a constant of the file",
     "λ = * in the code, which takes no other",
     "Python 2, without its print statements",
-    "the sigmoid or its slope of matrices alone",
+    "the sigmoid* for matrices alone",
     "the sigmoid's slope from a, not from z",
     "weights as (1 + inputs, outputs)",
     "weights without biases",

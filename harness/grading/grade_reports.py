@@ -5,6 +5,7 @@ import html
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,8 @@ from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.function_diagnosis import Diagnosis
 from harness.grading.grade import AGREE, ANSWERED, POINTS, Grade, Rubric
-from harness.grading.grade_records import SCHEMA, GradeRecord
 from harness.grading.hint_levels import Hints
-from harness.grading.student_feedback import feedback_page
+from harness.grading.student_feedback import OFF, feedback_page
 from harness.grading.submission_interface import ShownAnswer
 from harness.pages.html_page import Linked, table
 from harness.pages.report_page import listing, page, section, wide
@@ -25,6 +25,9 @@ from harness.seals import checksum
 from harness.sources.bug_zoo import BUGS
 from harness.verdict.report import json_ready
 from harness.wording import counted, display_width, first_few, padded, printable
+
+SCHEMA = "harness.grades/3"
+"""Version 3: remarks, and points of the largest possible."""
 
 COLUMNS = ("submission", "verdict", *POINTS, "points", "diagnosis", "conventions", "remarks", "seconds")
 
@@ -38,6 +41,37 @@ FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
 
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 """The byte order mark by which spreadsheets know UTF-8."""
+
+
+@dataclass(frozen=True)
+class GradeRecord:
+    """A grade as reports show it, JSON-ready.
+
+    Attributes
+    ----------
+    columns : the row of the table, by column
+    diagnosis, notes : facts as documents
+    lines : what is wrong and what is worth knowing, a sentence each
+    page : the student's page, in Markdown
+    section : the teacher's section, in HTML; empty where all is right
+    parts : (name, points, largest points, outcome) of each part that counts
+    """
+
+    columns: Mapping[str, Any]
+    diagnosis: list[Any] = field(default_factory=list)
+    notes: list[Any] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    page: str = ""
+    section: str = ""
+    parts: list[Any] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.columns["submission"]
+
+    @property
+    def verdict(self) -> str:
+        return self.columns["verdict"]
 
 
 def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal: bool = False) -> GradeRecord:
@@ -157,9 +191,6 @@ KEY_STEP = 76
 LARGEST_PICTURE = 400
 """Parameters of a network that is still drawn: 20 rows and columns of squares."""
 
-WRONG_DECADE = -9.0
-"""An entry counts as wrong in a picture where it is off by 1e-9 of the largest."""
-
 MISTAKES = 8
 """So many mistakes of a class are counted on top of its page."""
 
@@ -239,24 +270,21 @@ def diagnosis_page(found: Diagnosis, made: Mapping[str, object]) -> str:
 def _answer_row(shown: ShownAnswer) -> tuple[Any, ...]:
     """A row of `ANSWER_COLUMNS`; differences are relative to the gradient's largest entry."""
     answer, (cost, gradient) = shown.answer, shown.exercise.right
-    given, off = ("" if answer.cost is None else (f"{answer.cost:.12g}", answer.cost)), None
+    given, errors = ("" if answer.cost is None else (f"{answer.cost:.12g}", answer.cost)), shown.relative_errors
     with np.errstate(all="ignore"):
         wrong = shown.exercise.replay(answer).coordinates_left(NO_BUG)
-        if answer.gradient is not None:
-            off = float(np.abs(answer.gradient - gradient).max() / np.abs(gradient).max())
+    off = None if errors is None else float(errors.max())
     return shown.exercise.name, given, (f"{cost:.12g}", cost), gradient.size, wrong, off
 
 
 def _error_picture(shown: ShownAnswer | None) -> str:
     """|g - g*| / max |g*| of each coordinate as one square each, shaded by decades."""
-    if shown is None or shown.answer.gradient is None:
+    errors = None if shown is None else shown.relative_errors
+    if shown is None or errors is None or errors.size > LARGEST_PICTURE:
         return ""
-    network, (_, right) = shown.exercise.problem.network, shown.exercise.right
-    if network.size > LARGEST_PICTURE:
-        return ""
-    with np.errstate(all="ignore"):
-        off = np.abs(shown.answer.gradient - right) / np.abs(right).max()
-        decade = np.where(np.isnan(off), 0.0, np.clip(np.log10(off), -DECADES, 0.0))
+    network = shown.exercise.problem.network
+    with np.errstate(divide="ignore"):
+        decade = np.clip(np.log10(errors), -DECADES, 0.0)
     pictures = [_squares(f"Theta{number}", matrix) for number, matrix in enumerate(network.unpack(decade), start=1)]
     caption = (
         f"Where the gradient is off ({html.escape(shown.exercise.name)}), relative to its largest entry: rows are "
@@ -294,7 +322,7 @@ def _squares(name: str, decades: np.ndarray) -> str:
         for i in range(rows)
         for j in range(columns)
     )
-    wrong = int((decades > WRONG_DECADE).sum())
+    wrong = int((decades > np.log10(OFF)).sum())
     label, width = f"{name}: {wrong} of {decades.size} entries are wrong", max(60, columns * CELL + 8)  # the name fits
     return (
         f'<svg role="img" aria-label="{label}" style="width:{width}px;margin-right:1em" '

@@ -3,7 +3,7 @@
 The operations of an engine of scalars are among them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -67,7 +67,9 @@ def _is_close(answer: Any, expected: Any) -> bool:
 
 
 def _check_sigmoid(call: Calling, _: Interface) -> HelperVerdict:
-    return _in_every_shape(call, _sigmoid, lambda z, shape: _fault("value", shape=shape, z=float(np.ravel(z)[0])))
+    return _in_every_shape(
+        "the sigmoid", call, _sigmoid, lambda z, shape: _fault("value", shape=shape, z=float(np.ravel(z)[0]))
+    )
 
 
 def _check_sigmoid_gradient(call: Calling, _: Interface) -> HelperVerdict:
@@ -79,11 +81,11 @@ def _check_sigmoid_gradient(call: Calling, _: Interface) -> HelperVerdict:
 
     if _is_close(call(_sigmoid(Z)), _sigmoid(Z) * _sigmoid(-Z)):
         return HelperVerdict(RIGHT, None, ("the sigmoid's slope from a, not from z",))
-    return _in_every_shape(call, lambda z: _sigmoid(z) * _sigmoid(-z), fault)
+    return _in_every_shape("the sigmoid's slope", call, lambda z: _sigmoid(z) * _sigmoid(-z), fault)
 
 
 def _in_every_shape(
-    call: Calling, right: Callable[[Any], Any], fault: Callable[[Any, str], HelperVerdict]
+    name: str, call: Calling, right: Callable[[Any], Any], fault: Callable[[Any, str], HelperVerdict]
 ) -> HelperVerdict:
     """An elementwise function, judged by its answers: one for matrices may take no vectors and no numbers."""
     is_of_matrices = False
@@ -97,7 +99,7 @@ def _in_every_shape(
         else:
             if not _is_close(answer, right(z)):
                 return fault(z, shape)
-    return HelperVerdict(RIGHT, None, ("the sigmoid or its slope of matrices alone",) if is_of_matrices else ())
+    return HelperVerdict(RIGHT, None, (f"{name} for matrices alone",) if is_of_matrices else ())
 
 
 def _check_random_start(call: Calling, _: Interface) -> HelperVerdict:
@@ -229,7 +231,10 @@ HELPERS = {
 
 
 def check_helpers(process: SubmissionProcess, interface: Interface) -> Mapping[str, HelperVerdict]:
-    """The verdict on each helper, under the name that this project gives it; of several functions, on the best."""
+    """The verdict on each helper, under the name that this project gives it.
+
+    All functions of one file count, and the best of several files, which may hold what was handed out.
+    """
     return {name: _check(process, helper, interface) for name, helper in HELPERS.items()}
 
 
@@ -237,8 +242,17 @@ def _check(process: SubmissionProcess, helper: Helper, interface: Interface) -> 
     known = helper.names.split()
     named = [one for one in process.submission.functions if one.name.lower().replace("_", "") in known]
     functions = {(function.file, function.name): function for function in named}  # the last of a file counts
-    verdicts = [_verdict(process, helper, function, interface) for function in functions.values()]
-    return min(verdicts, key=lambda verdict: (RIGHT, WRONG, ABSENT).index(verdict.outcome), default=HelperVerdict())
+    verdicts = {(file, name): _verdict(process, helper, one, interface) for (file, name), one in functions.items()}
+    of_files = [
+        _first_of((WRONG, RIGHT, ABSENT), [verdict for (other, _), verdict in verdicts.items() if other == file])
+        for file, _ in functions
+    ]
+    return _first_of((RIGHT, WRONG, ABSENT), of_files)
+
+
+def _first_of(outcomes: Sequence[str], verdicts: Sequence[HelperVerdict]) -> HelperVerdict:
+    """The verdict whose outcome stands first."""
+    return min(verdicts, key=lambda verdict: outcomes.index(verdict.outcome), default=HelperVerdict())
 
 
 def _verdict(process: SubmissionProcess, helper: Helper, function: Function, interface: Interface) -> HelperVerdict:

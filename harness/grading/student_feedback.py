@@ -79,14 +79,12 @@ def hints_in(grade: Grade, hints: Hints) -> list[Fact]:
 
 def _wrong_blocks(shown: ShownAnswer | None) -> tuple[str, ...]:
     """The blocks of θ in which the gradient is wrong, such as "Theta1 bias"."""
-    if shown is None or shown.answer.gradient is None:
+    errors = None if shown is None else shown.relative_errors
+    if shown is None or errors is None:
         return ()
-    network, (_, right) = shown.exercise.problem.network, shown.exercise.right
-    with np.errstate(all="ignore"):
-        off = ~(np.abs(shown.answer.gradient - right) <= OFF * np.abs(right).max())
     blocks = [
         (f"Theta{number} {name}", part)
-        for number, matrix in enumerate(network.unpack(off.astype(float)), start=1)
+        for number, matrix in enumerate(shown.exercise.problem.network.unpack(errors > OFF), start=1)
         for name, part in (("bias", matrix[:, 0]), ("weights", matrix[:, 1:]))
     ]
     return tuple(name for name, part in blocks if part.any())
@@ -137,9 +135,8 @@ def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
     ]
     if answer.cost is not None:
         lines.append(f"| cost | {answer.cost:.10g} | {cost:.10g} |")
-    if answer.gradient is not None:
-        with np.errstate(all="ignore"):
-            off = np.flatnonzero(~(np.abs(answer.gradient - gradient) <= OFF * np.abs(gradient).max()))
+    if answer.gradient is not None and (errors := shown.relative_errors) is not None:
+        off = np.flatnonzero(errors > OFF)
         entries = off[:ENTRIES_SHOWN] if len(off) else np.arange(min(RIGHT_ENTRIES_SHOWN, gradient.size))
         labels = [_escaped(exercise.problem.network.label(int(i))) for i in entries]
         rows = zip(labels, answer.gradient[entries], gradient[entries])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.checks.networks.bug_explanations import find_bugs, join_names
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
@@ -123,8 +124,7 @@ def _grade_in_process(submission: Submission, plan: GradingPlan) -> Grade:
     raise AssertionError("unreachable: running the whole file is the last attempt")
 
 
-@dataclass(frozen=True, eq=False)
-class _Explained:
+class _Explained(NamedTuple):
     """What explains wrong answers: facts, sets of bugs, and whether the convention is the right one."""
 
     facts: tuple[Fact, ...] = ()

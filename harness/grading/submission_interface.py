@@ -178,7 +178,7 @@ class Interface:
     @property
     def expected(self) -> tuple[str, ...]:
         """The parts that a whole submission has: of another course's network, perhaps no cost or no regulariser."""
-        cost = ("cost",) if self.of_cost or not self.of_gradient or not self.of_gradient.call.convention.single else ()
+        cost = ("cost",) if self.of_cost or not self.has_one_convention else ()
         return (*cost, "gradient", *(("regularised",) if self.model.regularised else ()))
 
     @property
@@ -273,6 +273,16 @@ class ShownAnswer:
     exercise: Exercise
     answer: ParsedAnswer
     interface: Interface
+
+    @property
+    def relative_errors(self) -> np.ndarray | None:
+        """|g - g*| / max |g*| of each coordinate; what is not finite is as large as the gradient itself."""
+        if self.answer.gradient is None:
+            return None
+        right = self.exercise.right[1]
+        with np.errstate(all="ignore"):
+            off = np.abs(self.answer.gradient - right) / np.abs(right).max()
+        return np.where(np.isnan(off), 1.0, off)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,10 @@ import pytest
 
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
-from harness.grading.class_grading import GradingPlan, grade_class
-from harness.grading.class_tables import Outputs, Roster, matched, read_roster, write_outputs
+from harness.grading.class_grading import GradingPlan, grade_class, open_store
+from harness.grading.class_tables import Outputs, Roster, matched, page_name, read_roster, write_outputs
 from harness.grading.grade import AGREE, ERROR, Grade, Rubric
-from harness.grading.grade_records import GradeRecord, open_store, page_name
-from harness.grading.grade_reports import grades_csv
+from harness.grading.grade_reports import GradeRecord, grades_csv
 from harness.grading.hint_levels import Hints
 from harness.grading.submission_files import find_submissions
 from harness.grading.submission_remarks import remarks_on
@@ -75,7 +74,7 @@ def test_a_full_disk_ends_no_grading(tmp_path, monkeypatch):
         raise sqlite3.OperationalError("database or disk is full")
 
     (tmp_path / "a.py").write_text("def f(:")
-    monkeypatch.setattr("harness.grading.grade_records.GradeStore.add", full)
+    monkeypatch.setattr("harness.grading.class_grading.GradeStore.add", full)
     records, lost = grade_class(tmp_path, GradingPlan(), tmp_path / "g.sqlite")
     assert (len(records), len(lost)) == (1, 1)
 
