@@ -13,7 +13,7 @@ import numpy as np
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS, NARROW, NEGLIGIBLE, SPREAD_FACTOR
 from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.bounded_run import BoundedRun, Unbounded, obstacle, parts
+from reference.traced.bounded_run import BoundedRun, Unbounded, parts
 from reference.traced.equations import Program
 from reference.traced.random_rounding import COARSE
 
@@ -83,8 +83,6 @@ def bound_of_values(program: Program, arguments: Sequence[Any], coarsest: float)
 
     Constants of many digits count as good to a rounding, since a derivative rule may round a constant of its own.
     """
-    if obstacle(program):
-        return None
     run = BoundedRun(coarsest=coarsest, widest=coarsest**NARROW, constants_round=True)
     try:
         results = run(program, *map(constant, arguments))
@@ -101,8 +99,6 @@ def bound_of_changes(
     It holds along directions in which every comparison is decided, which the caller has to check. None as in
     `bound_of_values`.
     """
-    if obstacle(program):
-        return None
     count = len(changes[0])
     lifted = [
         Increment(x, np.concatenate([np.zeros((1, *d.shape[1:]), d.dtype), d, np.zeros_like(d)]))

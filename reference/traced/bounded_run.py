@@ -105,19 +105,6 @@ def times(slope: Any, error: Any) -> Any:
     return np.where(error == 0.0, 0.0, slope * error)
 
 
-def obstacle(program: Program) -> str:
-    """A primitive or a kind of number for which there is no bound; empty where everything has one."""
-    for equation in program.equations:
-        if equation.primitive.bound is None and "f" in equation.kinds:
-            return equation.name
-        if "c" in equation.kinds:
-            return "complex numbers"
-        for inner in equation.programs:
-            if found := obstacle(inner):
-                return found
-    return ""
-
-
 # -- the run ----------------------------------------------------------------------------------------------------------
 
 

@@ -234,17 +234,9 @@ def _at_stencil(
     except Exception:  # noqa: BLE001  of a broken rule for batches, or beyond the edge of its domain
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(count)]
         with precisely():
-            one_by_one = [_finer_values(equation, finer, x) if finer else _computed(equation, x) for x in at]
+            one_by_one = [finer(*x) if finer else _computed(equation, x) for x in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [(lifted(x[:count]).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
-
-
-def _finer_values(equation: Equation, finer: Applied, values: list[Any]) -> list[Any]:
-    try:
-        with raising_callbacks():
-            return finer(*values)
-    except CallbackRaised:
-        return _nothing_known(equation)
 
 
 def _padded(points: np.ndarray) -> np.ndarray:

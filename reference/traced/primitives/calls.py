@@ -10,13 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment, constant, directions, is_constant, unknown_where
+from reference.arithmetics.increments import Increment, constant, directions
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, bind, draws, is_floating, is_key, iterates, reads_bits
 from reference.traced.primitive import EXACT, Primitive
 from reference.traced.primitive_differences import by_its_rule, differenced, values_of
 from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widely, widened
-from reference.traced.rule_origins import function_of, is_jax
+from reference.traced.rule_origins import function_of
 
 # -- plain calls ------------------------------------------------------------------------------------------------------
 
@@ -33,9 +33,7 @@ def _replay_call(equation: Equation, operands: list[Any], run: Any, inlined: Inl
 
 
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    place, program = function_of(equation), equation.primal
-    if place.name == "_frexp" and is_jax(place):
-        return _mantissa_and_exponent(run, equation, *operands)
+    program = equation.primal
     if directions(*operands) and iterates(program) and draws(program):
         return _sampled(run, equation, *operands)
     if directions(*operands) and (iterates(program) or reads_bits(program)):
@@ -73,18 +71,6 @@ def _replay_custom_call(equation: Equation, operands: list[Any], run: Any, inlin
 
 def _widen_custom_call(equation: Equation) -> Applied | None:
     return None if reads_bits(equation.primal) else replayed_with_primals(widened(equation.primal))
-
-
-def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[Increment]:
-    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from bits, which are others here."""
-    m, e = np.frexp(x.value)
-    exponent = constant(e.astype(equation.dtypes[1]))
-    if is_constant(x):
-        return [constant(m), exponent]
-    at_jump = (m == 0.0) | ((np.abs(m) == 0.5) & (m * x.change < 0.0))
-    if np.any(at_jump):
-        run.note("unresolved", "the mantissa of a power of two jumps")
-    return [Increment(m, unknown_where(at_jump, np.ldexp(x.change, -e))), exponent]
 
 
 # -- calls that JAX runs ----------------------------------------------------------------------------------------------

@@ -113,12 +113,7 @@ def extreme(run: Any, x: Increment, y: Increment, *, larger: bool) -> Increment:
 
 
 def _extreme_rule(*, larger: bool) -> Rule:
-    fold = np.maximum if larger else np.minimum
-
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        if np.asarray(x.value).dtype.kind in "iu" and directions(x, y):  # an index, which changes by whole numbers
-            value = fold(x.value, y.value)
-            return Increment(value, (fold(x.value + x.change, y.value + y.change) - value).astype(value.dtype))
         found, count = extreme(run, x, y, larger=larger), directions(x, y)
         if not count or not is_floating(found.value):
             return constant(found.value)
@@ -213,7 +208,7 @@ def _bound_of_select(run: Any, equation: Any, which: Increment, *cases: Incremen
         return constant(value)
     flips = parts(which, run.count).error.astype(bool)
     if kind(equation.dtypes[0]) != "f":
-        return _bound_of_exact_select(run, flips, value, cases)
+        raise Unbounded("a choice among exact numbers that rounding may turn")
     index, all_parts = index.astype(int), [parts(case, run.count) for case in cases]
     error = np.select([index == i for i in range(len(cases))], [p.error for p in all_parts])
     flips = np.broadcast_to(flips, value.shape)
@@ -223,15 +218,6 @@ def _bound_of_select(run: Any, equation: Any, which: Increment, *cases: Incremen
     if not run.count:
         return of_value(value, error, 0)
     return _chosen(value, error, index, all_parts, flips)
-
-
-def _bound_of_exact_select(run: Any, flips: Any, value: Any, cases: tuple[Increment, ...]) -> Increment:
-    """A choice among truth values. Whole numbers are exact: there is no bound on one that may be another."""
-    differ = np.any([np.asarray(case.value) != value for case in cases], axis=0) & flips
-    differ = differ | np.any([parts(case, run.count).error.astype(bool) for case in cases], axis=0)
-    if np.any(differ) and value.dtype != bool:
-        raise Unbounded("a whole number that depends on a comparison which rounding may turn")
-    return of_value(value, differ, run.count)
 
 
 # -- types ------------------------------------------------------------------------------------------------------------

@@ -268,31 +268,6 @@ def _replay_linear_solve(equation: Equation, operands: list[Any], run: Any, inli
     return run(equation.params["jaxprs"].solve, *solve, *b)
 
 
-# -- folds by a program of the user's own -----------------------------------------------------------------------------
-
-
-def _reduce(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    """Entry after entry."""
-    half, axes, shape = len(operands) // 2, equation.params["dimensions"], equation.shapes[0]
-    last = range(-len(axes), 0)
-
-    def flat(lead: int, array: Any) -> Any:
-        return np.moveaxis(array, [lead + axis for axis in axes], last).reshape((*array.shape[:lead], -1))
-
-    arrays = [linear(flat, x) for x in operands[:half]]
-    count = int(np.prod(shape))
-    length = np.size(arrays[0].value) // max(count, 1)
-    columns: list[list[Increment]] = [[] for _ in range(half)]
-    for first in range(0, count * length, max(length, 1)):
-        folded = list(operands[half:])
-        for i in range(first, first + length):
-            folded = run(equation.params["jaxpr"], *folded, *[block_of(x, i) for x in arrays])
-        for column, x in zip(columns, folded):
-            column.append(x)
-    results = [stacked(column, constant(np.zeros(0))) for column in columns]
-    return [linear(lambda lead, array: array.reshape((*array.shape[:lead], *shape)), x) for x in results]
-
-
 OWN = Compilation.OWN_PROGRAM
 
 PRIMITIVES: tuple[Primitive, ...] = (
@@ -306,5 +281,4 @@ PRIMITIVES: tuple[Primitive, ...] = (
         "custom_linear_solve", _linear_solve, rounding=EXACT,
         compilation=OWN, takes_keys=True, replay=_replay_linear_solve,
     ),
-    Primitive("reduce", _reduce, rounding=EXACT, takes_keys=True),
 )  # fmt: skip

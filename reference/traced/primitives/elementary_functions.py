@@ -27,6 +27,7 @@ from reference.traced.bounded_run import (
 )
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule
+from reference.traced.primitive_differences import differenced
 
 # -- smooth functions -------------------------------------------------------------------------------------------------
 
@@ -173,15 +174,9 @@ def _bound_of_abs(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _sign(run: Any, equation: Any, x: Increment) -> Increment:
-    if np.isrealobj(x.value):
-        return _steps(run, x, np.sign(x.value), x.value == 0.0)
-    size = np.abs(x.value)
-    value = x.value / np.where(size == 0.0, 1.0, size)
-    if is_constant(x):
-        return constant(value)
-    # z/|z| moves by what is across z alone
-    radial = (np.conj(value) * x.change).real
-    return Increment(value, (x.change - radial * value) / size)
+    if np.iscomplexobj(x.value):
+        return differenced(run, equation, x)[0]
+    return _steps(run, x, np.sign(x.value), x.value == 0.0)
 
 
 def _bound_of_sign(run: Any, equation: Any, x: Increment) -> Increment:

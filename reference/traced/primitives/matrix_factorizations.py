@@ -100,19 +100,21 @@ def _triangular_solve(run: Any, equation: Any, a: Increment, b: Increment) -> In
     return Increment(value, solve(right))
 
 
-def _lu(run: Any, equation: Any, a: Increment) -> Any:
+def _lu(run: Any, equation: Equation, a: Increment) -> Any:
     matrix = np.asarray(a.value)
-    rows, columns = matrix.shape[-2:]
-    flat = matrix.reshape(-1, rows, columns)
-    found = [_pivoted(one) for one in flat]
-    shape, small = matrix.shape[:-2], min(rows, columns)
+    *shape, rows, columns = matrix.shape
+    if rows != columns:
+        return differenced(run, equation, a)
+    found = [_pivoted(one) for one in matrix.reshape(-1, rows, rows)]
     packed = np.reshape([f[0] for f in found], matrix.shape).astype(matrix.dtype)
-    pivots = np.reshape([f[1] for f in found], (*shape, small)).astype(np.int32)
-    order = np.reshape([f[2] for f in found], (*shape, rows)).astype(np.int32)
+    pivots, order = (np.reshape([f[k] for f in found], (*shape, rows)).astype(np.int32) for k in (1, 2))
     change: Any = 0.0
     if not is_constant(a):
         moved = np.take_along_axis(a.change, np.broadcast_to(order[..., None], a.change.shape[1:])[None], -2)
-        change = _change_of_lu(packed, moved, rows, columns, small)
+        # P dA = dL U + L dU gives L⁻¹ dA U⁻¹ = L⁻¹ dL + dU U⁻¹: the first is strictly lower, the second upper
+        lower, upper = np.tril(packed, -1) + np.eye(rows), np.triu(packed)
+        inner = _solved_from_the_right(upper, np.linalg.solve(lower, moved))
+        change = np.tril(lower @ np.tril(inner, -1), -1) + np.triu(np.triu(inner) @ upper)
         if np.isnan(change).any():
             run.note("unresolved", "the factors of a singular matrix have no derivative")
     return [Increment(packed, change), constant(pivots), constant(order)]
@@ -126,27 +128,6 @@ def _pivoted(matrix: Any) -> tuple[Any, Any, Any]:
     for k, other in enumerate(pivots):
         order[[k, other]] = order[[other, k]]
     return packed, pivots, order
-
-
-def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) -> Any:
-    """dL below and dU on and above the diagonal, from P dA = dL U + L dU."""
-    lower = np.tril(packed[..., :, :small], -1) + np.eye(rows, small)
-    upper = np.triu(packed[..., :small, :])
-    # L⁻¹ dA U⁻¹ = L⁻¹ dL + dU U⁻¹ for the square part: the first is strictly lower, the second upper
-    square = (lower[..., :small, :], upper[..., :, :small])
-    inner = _solved_from_the_right(square[1], np.linalg.solve(square[0], moved[..., :small, :small]))
-    d_lower, d_upper = square[0] @ np.tril(inner, -1), np.triu(inner) @ square[1]
-    change = np.zeros_like(moved)
-    change[..., :small, :small] = np.tril(d_lower, -1) + np.triu(d_upper)
-    if columns > small:
-        # columns beside the square part: dA = dL U + L dU gives their dU
-        rest = moved[..., :small, small:] - d_lower @ upper[..., :, small:]
-        change[..., :small, small:] = np.linalg.solve(square[0], rest)
-    if rows > small:
-        # rows below the square part: the same gives their dL
-        rest = moved[..., small:, :small] - lower[..., small:, :] @ d_upper
-        change[..., small:, :small] = _solved_from_the_right(square[1], rest)
-    return change
 
 
 def _gaps(run: Any, values: Any, what: str) -> Any:

@@ -118,19 +118,6 @@ def smaller_of(run: Any) -> Fold:
     return lambda x, y: extreme(run, x, y, larger=False)
 
 
-def _log_of_sum(x: Increment, y: Increment) -> Increment:
-    """log(exp x + exp y)."""
-    if np.iscomplexobj(x.value):  # the logarithm's imaginary part is that of the sum itself
-        largest = np.maximum(np.real(x.value), np.real(y.value))
-        largest = np.where(np.isfinite(largest), largest, 0.0)
-        value = largest + np.log(np.exp(x.value - largest) + np.exp(y.value - largest))
-    else:
-        value = np.logaddexp(x.value, y.value)
-    # the weights e^(x - log Σ) add up to one, and never overflow
-    finite = np.where(np.isfinite(value), value, 0.0)
-    return Increment(value, np.exp(x.value - finite) * x.change + np.exp(y.value - finite) * y.change)
-
-
 def _running(x: Increment, axis: int, fold: Fold) -> Increment:
     """A fold along an axis, every step kept."""
     values, count = np.moveaxis(np.asarray(x.value), axis, 0), directions(x)
@@ -327,7 +314,6 @@ PRIMITIVES: tuple[Primitive, ...] = (
     Primitive("reduce_window_sum", _window_sum, bound_of_sums(_window_sum), SUM),
     _product_primitive("reduce_prod", _reduce_prod),
     _product_primitive("cumprod", _cumulative(lambda run: multiply)),
-    Primitive("cumlogsumexp", _cumulative(lambda run: _log_of_sum)),
     _reduce_truth("reduce_and", np.bitwise_and),
     _reduce_truth("reduce_or", np.bitwise_or),
     _reduce_truth("reduce_xor", np.bitwise_xor),

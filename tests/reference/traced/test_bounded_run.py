@@ -13,7 +13,7 @@ from primitive_cases import HAS_LONG, LongRun, longer, names_in  # pyright: igno
 from reference.arithmetics.increments import constant
 from reference.jax_settings import settings
 from reference.traced import interpreter
-from reference.traced.bounded_run import BoundedRun, Unbounded, obstacle, parts
+from reference.traced.bounded_run import BoundedRun, Unbounded, parts
 from reference.traced.equations import kind, lifted
 from reference.traced.interpreter import Run
 from reference.traced.traced_function import Traced
@@ -83,8 +83,6 @@ def coarsest(program):
 
 def bounded(traced, xs):
     """The bounds of a program's results; None where there are none."""
-    if obstacle(traced.program):
-        return None
     try:
         run = BoundedRun(coarsest=coarsest(traced.program), constants_round=True)
         return [parts(y, 0) for y in run(traced.program, *map(constant, map(lifted, xs)))]
@@ -103,7 +101,7 @@ def compiled(name, dtype):
             traced = Traced(lambda *x: everything(g, x), *xs)
         except (TypeError, ValueError):  # no reverse mode of a while loop; two types where there should be one
             return None
-        if obstacle(traced.program):
+        if bounded(traced, xs) is None:
             return None
         return traced, xs, [np.asarray(y, np.longdouble) for y in traced(*xs)]
 
