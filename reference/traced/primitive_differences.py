@@ -80,6 +80,7 @@ def _computed(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
             try:
                 return list(map(host, apply(*_in_taken_types(equation, values))))
             except REFUSALS:
+                apply = _compiled(equation, "as it is", lambda: bound(equation))
                 return list(map(host, apply(*own_types(equation, values))))
     except CallbackRaised:
         if run is not None and run.is_in_branch:

@@ -128,6 +128,18 @@ def in_parallel(f):
     return jax.shard_map(f, mesh=mesh, in_specs=along, out_specs=along)
 
 
+@jax.custom_vjp
+def row_off(x):
+    return jnp.sin(x)
+
+
+def row_off_bwd(x, g):
+    return ((g * jnp.cos(x)).at[1].mul(1.05),)
+
+
+row_off.defvjp(lambda x: (jnp.sin(x), x), row_off_bwd)
+
+
 SEVERAL = {  # the function, and those whose lines the report names
     "the transpose of a linear function": (linear, [wrong_transpose]),
     "the functions of a solver": (lambda x: not_transposed(jnp.diag(x) + TARGET, x), [not_transposed]),
@@ -137,6 +149,7 @@ SEVERAL = {  # the function, and those whose lines the report names
     "a linear function in a loop": (
         lambda x: jax.lax.scan(lambda c, _: (linear(c), None), x, None, length=2)[0], [wrong_transpose],
     ),
+    "a row in a shard_map, float32": (lambda x: in_parallel(row_off)(jnp.float32(x)), [row_off_bwd]),
     "two in a shard_map": (in_parallel(lambda x: wrong(x) + squares(x)), [wrong_bwd, squares_bwd]),
 }  # fmt: skip
 
