@@ -9,7 +9,7 @@ import pytest
 from harness import check_gradient
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
-from harness.study.checkers import ALARM
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PASS
 from harness.study.gradient_bugs import GRADIENT_BUGS
 from harness.study.gradient_study import (
     AT_POINT,
@@ -25,10 +25,12 @@ from harness.study.model_costs import MODELS
 from harness.study.scalar_costs import FORMULAS, SHIPPED
 from harness.study.trials import RIGHT, WRONG, quiet_numerics
 
+PEER = "cs231n, 10 entries"
+
 
 @pytest.fixture(scope="module")
 def found():
-    return run_study(**QUICK)
+    return run_study(**QUICK | {"peers": [PEER]})
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +51,18 @@ def test_diagnoses_are_kinds_of_facts():
 
 
 def test_right_functions_raise_no_alarm(found):
-    assert found.count(kind=RIGHT) >= 150
-    assert found.count(kind=RIGHT, outcome=ALARM) == 0
+    assert found.count(kind=RIGHT, checker=HARNESS) >= 150
+    assert found.count(kind=RIGHT, checker=HARNESS, outcome=ALARM) == 0
 
 
 @pytest.mark.parametrize("kind", [WRONG, SHIPPED_WRONG])
 def test_wrong_functions_are_caught(found, kind):
-    assert found.count(kind=kind, outcome=ALARM) == found.count(kind=kind) >= 20
+    caught = found.count(kind=kind, checker=HARNESS, outcome=ALARM)
+    assert caught == found.count(kind=kind, checker=HARNESS) >= 20
+
+
+def test_a_peer_answers_about_every_function(found):
+    assert {trial.outcome for trial in found.trials if trial.checker == PEER} == {PASS, ALARM, INCONCLUSIVE}
 
 
 def test_no_diagnosis_is_false_and_most_say_what_is_wrong(found):

@@ -1,16 +1,18 @@
 """Functions that JAX traces: the right ones raise no alarm, wrong rules are found and named."""
 
 import inspect
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.study.checkers import ALARM, PASS
+from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS
 from harness.study.rule_bugs import PLACES, UNREPEATABLE, fits, wrong_rules
 from harness.study.rule_study import (
     answer_of,
+    ask_jax,
     differs,
     flat_gradient,
     names_the_rule,
@@ -33,9 +35,18 @@ def test_there_are_enough_functions_and_bugs():
 
 
 def test_right_functions_agree_and_wrong_ones_are_caught_and_named():
-    found = run_study(step=150, peers=())
-    assert found.count(kind=RIGHT, outcome=PASS) == found.count(kind=RIGHT) >= 1
-    assert found.count(kind=WRONG, outcome=ALARM) == found.count(kind=WRONG) == found.count(naming="yes") >= 2
+    peer = "scipy check_grad < 1e-4"
+    found = run_study(step=150, peers=[peer])
+    counts = partial(found.count, checker=HARNESS)
+    assert counts(kind=RIGHT, outcome=PASS) == counts(kind=RIGHT) >= 1
+    assert counts(kind=WRONG, outcome=ALARM) == counts(kind=WRONG) == counts(naming="yes") >= 2
+    assert {trial.outcome for trial in found.trials if trial.checker == peer} <= {PASS, ALARM, NOT_APPLICABLE}
+
+
+def test_jaxs_own_checker_takes_the_same_cases():
+    f = RULE_FUNCTIONS[0]
+    assert ask_jax(placed(f, f.rule, "in jit")).outcome == PASS
+    assert ask_jax(placed(f, wrong_rules(f)["the sign"], "in jit")).outcome == ALARM
 
 
 @pytest.mark.parametrize("f", RULE_FUNCTIONS[::9], ids=lambda f: f.name)
