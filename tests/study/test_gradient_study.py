@@ -30,7 +30,7 @@ PEER = "cs231n, 10 entries"
 
 @pytest.fixture(scope="module")
 def found():
-    return run_study(**QUICK | {"peers": [PEER]})
+    return run_study(step=QUICK["step"], peers=(PEER,))
 
 
 @pytest.fixture(scope="module")
