@@ -226,7 +226,7 @@ class Network:
     def locate(self, i: int) -> tuple[int, int, int]:
         """Layer (from 0), row and column of coordinate i of θ; column 0 is the bias."""
         if not 0 <= whole_number("the coordinate", i) < self.size:
-            raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was given")
+            raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {given(i)} was given")
         for layer, (rows, columns) in enumerate(self.shapes):
             if i < rows * columns:
                 return layer, int(i % rows), int(i // rows)

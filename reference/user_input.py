@@ -170,7 +170,8 @@ def flag(what: str, value: Any) -> bool:
 
 def _is_truth_value(value: Any) -> bool:
     """Whether it is True or False, of Python, NumPy, JAX or PyTorch."""
-    return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
+    is_one = getattr(value, "shape", ()) == ()
+    return isinstance(value, bool) or (is_one and str(getattr(value, "dtype", "")) in ("bool", "torch.bool"))
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

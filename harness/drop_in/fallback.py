@@ -199,16 +199,23 @@ def stated_accuracy(original: str, stated: Mapping[str, Any], defaults: Mapping[
     return max([ACCURATE, *wider.values()])
 
 
-def require_numbers(options: Mapping[str, Any]) -> None:
-    """Refuse steps and tolerances with which the original would fail, and which are not used here."""
+def require_numbers(options: Mapping[str, Any], shape: tuple[int, ...] = ()) -> None:
+    """Refuse steps and tolerances with which the original would fail, and which are not used here.
+
+    Each is a number, or an array of numbers of this shape; JAX takes tolerances in a dict, too, one for each type.
+    """
     for name, value in options.items():
-        try:
-            each = list(value.values()) if isinstance(value, dict) and name in ("atol", "rtol") else value  # of JAX
-            is_number = value is None or np.asarray(each).dtype.kind in "biuf"
-        except Exception:  # noqa: BLE001  a class of the user may raise anything
-            is_number = False
-        if not is_number:
+        each = value.values() if isinstance(value, dict) and name in ("atol", "rtol") else [value]
+        if not all(one is None or _is_numbers(one, shape) for one in each):
             raise TypeError(f"{name} must be a number, not {given(value)}")
+
+
+def _is_numbers(value: Any, shape: tuple[int, ...]) -> bool:
+    try:
+        numbers = np.asarray(value)
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
+        return False
+    return numbers.dtype.kind in "biuf" and numbers.shape in ((), shape)
 
 
 def disagreeing(report: Report, facts: Sequence[Fact]) -> Report:

@@ -65,8 +65,8 @@ def check_grad(
         of_type(name, function, Callable, f"callable as {name}(x, *args)")
     if not isinstance(direction, str) or direction not in ("all", "random"):
         raise ValueError(f"direction must be 'all' or 'random', not {given(direction)}")
-    require_numbers({"epsilon": epsilon})
     x0 = np.asarray(x0, dtype=np.float64)
+    require_numbers({"epsilon": epsilon}, x0.shape)
     if x0.ndim > 1:
         raise ValueError(f"x0 must have at most one dimension, not {x0.ndim}")
     one_value = np.size(func(x0, *args)) == 1

@@ -265,6 +265,7 @@ NOTHINGS = {
     "speechless": Speechless(),
     "unreadable": Unreadable(),
     "truth": True,
+    "truths": np.array([True, False]),
     "itself": ITSELF,
     "deep": DEEP,
     "None": None,

@@ -270,7 +270,9 @@ DETERMINED = {
     "sweep": "sweep --networks 20 --sources loop,finite-difference --workers {threads} --out {out}.sqlite --json",
     "sweep of gradients": "sweep --gradients 20 --seed 3 --workers {threads} --out {out}.sqlite --json",
     "sweep of activations": "sweep --activations 3 --seed 3 --workers {threads} --out {out}.sqlite --json",
-    "train": "train --max-iter 5 --no-gate --out {out} --json",
+    "run": "run --networks 2 --data digits.npz --out {out} --json",
+    "study": "study --gradients --quick --json",
+    "audit": "audit --library jax --only sinc --json",
 }
 SURROUNDINGS = {  # the first has one processor, too
     "one thread": {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "LC_ALL": "C"},
@@ -299,6 +301,8 @@ def one_processor():
 @pytest.mark.parametrize("command", DETERMINED)
 def test_the_same_seed_gives_the_same_numbers_whatever_surrounds_it(command, tmp_path):
     (tmp_path / "mine.py").write_text(COURSE)
+    classes, random = np.arange(60) % 10, np.random.default_rng(0)
+    np.savez(tmp_path / "digits.npz", X=random.normal(size=(60, 400)) + np.eye(10, 400)[classes], y=classes)
     found = []
     for out, env in SURROUNDINGS.items():
         arguments = DETERMINED[command].format(out=out.replace(" ", "-"), threads=env["OMP_NUM_THREADS"])

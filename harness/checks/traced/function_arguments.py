@@ -128,9 +128,7 @@ class Arguments:
         )
 
 
-def flatten(
-    what: str, tree: Any, name_of: Callable[[Any], str] = jax.tree_util.keystr
-) -> tuple[list[tuple[Any, Any]], Any]:
+def flatten(what: str, tree: Any, name_of: Callable[[Any], str] | None = None) -> tuple[list[tuple[Any, Any]], Any]:
     """The leaves of a tree with their paths, and its structure.
 
     Raises
@@ -143,7 +141,7 @@ def flatten(
     except (RecursionError, SystemError):  # JAX hides the former in the latter
         raise ValueError(f"{what} contains itself, or is nested too deeply; give a flat tree") from None
     for path, leaf in paths:
-        _refuse_foreign(name_of(path) or what, leaf)
+        _refuse_foreign(name_of(path) if name_of else what + jax.tree_util.keystr(path), leaf)
     return paths, structure
 
 

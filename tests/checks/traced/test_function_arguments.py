@@ -81,10 +81,10 @@ def test_bad_input_is_refused_in_a_sentence(name):
 
 @pytest.mark.parametrize(
     ("option", "words"),
-    [({"argnums": ()}, "not \\(\\)"), ({"argnums": (True, 0)}, "not \\(True"), ({"order": True}, "1 or 2, not True")],
+    [({"argnums": ()}, "not \\(\\)"), ({"argnums": (True, 0)}, "not \\(True"), ({"order": True}, "order .*, not True")],
 )
 def test_an_option_that_chooses_nothing_is_refused(option, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         check_derivatives(lambda x, y: x * y, X, X, **option)
 
 
