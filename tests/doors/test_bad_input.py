@@ -462,8 +462,9 @@ GOOD_AFTER_ALL = {
     "train max_iter": {"huge"},
     "train source": {"function"},  # it is asked, and answers nothing
     "Activation name": {"text"},
-    "Activation kinks": {"set", "too long", "no numbers"},
-    "fmincg x0": {"too long", "no numbers"},
+    "Problem y": {"truths"},  # two classes
+    "Activation kinks": {"truths", "set", "too long", "no numbers"},
+    "fmincg x0": {"truths", "too long", "no numbers"},
     "fmincg callback": {"None", "function"},
     "fmincg gtol": {"1.5"},
     "fmincg state": {"None"},
