@@ -4,14 +4,13 @@
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
 # pyright: reportIncompatibleMethodOverride=false
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
+import jax
 import numpy as np
 from autograd import builtins
 from autograd.core import make_jvp, make_vjp
@@ -19,39 +18,24 @@ from autograd.misc import flatten
 from autograd.test_util import check_grads as original
 from autograd.tracer import Node, trace
 
-from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.fallback import (
     ACCURATE,
     SLIGHT,
     Fallback,
     NothingToCheck,
     Result,
-    check_within,
-    compared,
-    disagreeing,
     drawn_weights,
     is_installed,
     refusal,
 )
-from harness.drop_in.line_checks import (
-    Line,
-    Slope,
-    apply_to_multiples,
-    check_forward,
-    drawn_like,
-    line_through,
-    look,
-    slope_of,
-    tree_leaves,
-    tree_map,
-    unit_of,
-    weighted,
-)
-from harness.facts.fact import Fact, wrong
-from harness.facts.kinds import Kind
+from harness.drop_in.line_looks import Part, look
+from harness.drop_in.reported_function import OUTPUTS, Arrays, Function
+from harness.drop_in.whole_checks import check_doubts
 from harness.verdict.report import Report
 
 NAME = "autograd.test_util.check_grads"
+
+MODES = {"fwd": "forward", "rev": "reverse"}
 
 
 def check_grads(
@@ -64,7 +48,7 @@ def check_grads(
     AssertionError
         When a derivative is wrong; the message is the report.
     """
-    assert all(mode in ("fwd", "rev") for mode in modes), f"modes must be some of fwd and rev, not {modes}"
+    assert all(mode in MODES for mode in modes), f"modes must be some of fwd and rev, not {modes}"
 
     def check(*args: Any, **kwargs: Any) -> None:
         __tracebackhide__ = True  # pytest shows the caller's line
@@ -84,11 +68,15 @@ def check_grads(
         def find() -> Iterator[Result]:
             if not flatten(chosen)[0].size:
                 raise NothingToCheck
-            f_of_arrays, x = _of_real_arrays(of_chosen, chosen, output)
-            checks = list(_doubtful(f_of_arrays, x, modes, order))
-            of_library = bool(checks) and _is_of_library(of_chosen, chosen)
-            for each, size in checks:
-                yield check_within(each, SLIGHT if of_library else ACCURATE, size, rules_of_library=of_library)
+            functions = [_OfTrees(*_of_real_arrays(of_chosen, chosen, output))]
+            asked = [MODES[mode] for mode in modes]
+            for _ in range(order):
+                looks = [(each, look(each, asked)) for each in functions]
+                of_library = any(look.doubts for _, look in looks) and _is_of_library(of_chosen, chosen)
+                for each, left in looks:
+                    accuracy = SLIGHT if of_library else ACCURATE
+                    yield from check_doubts(each, left, accuracy, rules_of_library=of_library)
+                functions = [derivative for each in functions for derivative in each.derivatives(asked)]
 
         return fallback.settle(find)
 
@@ -159,95 +147,37 @@ def _is_of_library(f: Callable[[Any], Any], x: Any) -> bool:
     return node is None or installed.issuperset(map(id, node.of))
 
 
-OUTPUTS = "outputs"
+class _OfTrees(Function):
+    """A function f of a tree x of real arrays, as autograd differentiates it."""
 
-Check = tuple[Callable[[float], Report], float]
-"""A check at an accuracy, and the largest derivative that it compares, where it has several blocks."""
+    def __init__(self, f: Callable[[Any], Any], x: Any, what: str = OUTPUTS, beside: float = 0.0) -> None:
+        self.f, self.theta, self.what, self.beside = f, x, what, beside
+        self.x = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(x)]
+        self._here = f(x)
 
+    def call(self, x: Sequence[Any]) -> Arrays:
+        return jax.tree.leaves(self._here if x is self.x else self.f(self.tree(x)))
 
-def _doubtful(
-    f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, what: str = OUTPUTS
-) -> Iterator[Check]:
-    """The checks that no look spares, of f and of its derivatives as functions of x and of what they are applied to."""
-    here = f(x)
-    line, purpose = line_through(f, x, here), f"order {order}"
-    # derivatives have entries that are 0 but for rounding, so that their rows are left as they are
-    weights = line.weights(purpose) if line and what == OUTPUTS else drawn_like(here, purpose)
-    yield from _Along(f, x, here, weights, what).doubtful(modes, line)
-    if order > 1 and "rev" in modes:
-        both = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
-        yield from _doubtful(both, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}")
-    if order > 1 and "fwd" in modes:
-        both = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731
-        tangent = drawn_like(x, f"tangent {order}")
-        yield from _doubtful(both, (x, tangent), modes, order - 1, f"forward mode's derivatives of the {what}")
+    def pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> Arrays:
+        return jax.tree.leaves(make_vjp(self.f, self.tree(x))[0](self.like_output(weights)))
 
+    def push_forward(self, x: Sequence[Any], tangents: Sequence[np.ndarray | None]) -> Arrays:
+        return jax.tree.leaves(make_jvp(self.f, self.tree(x))(self.tree(tangents))[1])
 
-@dataclass(frozen=True)
-class _Along:
-    """The checks of a function f at x, where it answers `here`, added up with weights; `what` that is, for a report."""
+    def like_output(self, leaves: Sequence[Any]) -> Any:
+        """A tree like what f answers."""
+        return jax.tree.unflatten(jax.tree.structure(self._here), leaves)
 
-    f: Callable[[Any], Any]
-    x: Any
-    here: Any
-    weights: Any
-    what: str
-
-    def cost(self, x: Any) -> float:
-        """The weighted outputs."""
-        return weighted(self.weights, self.f(x))
-
-    def doubtful(self, modes: Sequence[str], line: Line | None) -> Iterator[Check]:
-        """The checks of these modes, if no look accepts all of them."""
-        gradient, is_linear = self._pull_back() if "rev" in modes else (None, True)
-
-        def slopes(direction: Any) -> list[Slope]:
-            forward = self._forward_slopes(direction) if "fwd" in modes else []
-            reverse = [] if gradient is None else [slope_of(gradient, direction)]
-            return reverse + forward if len(forward) == ("fwd" in modes) else []
-
-        if is_linear and math.isfinite(look(self.f, self.x, self.here, self.weights, slopes, first=line)):
-            return
-        if gradient is not None:
-            largest = max(float(np.max(np.abs(g), initial=0.0)) for (g,) in tree_leaves(gradient))
-            faults = [] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")]
-            yield partial(self._check_reverse, faults), largest
-        if "fwd" in modes:
-            yield self._check_forward, 0.0
-
-    def _pull_back(self) -> tuple[Any, bool]:
-        """The gradient by reverse mode, and whether that is linear."""
-        pull_back = make_vjp(self.f, self.x)[0]
-        return apply_to_multiples(lambda k: pull_back(tree_map(lambda w: k * w, self.weights)))
-
-    def _check_reverse(self, faults: Sequence[Fact], accuracy: float) -> Report:
-        reported = lambda x: make_vjp(self.f, x)[0](self.weights)  # noqa: E731
-        report = check_gradient(self.cost, self.x, gradient=reported, accuracy=accuracy)
-        return disagreeing(report, faults).with_facts(compared("reverse mode", self.what))
-
-    def _push_forward(self, at: Any, tangent: Any, factor: float = 1.0) -> float:
-        """The derivative of the cost along so many times a tangent, by forward mode."""
-        unit = unit_of(float(np.max(np.abs(v), initial=0.0)) for (v,) in tree_leaves(tangent)) / factor
-        scaled = tree_map(lambda v: v / unit, tangent)
-        return weighted(self.weights, make_jvp(self.f, at)(scaled)[1]) * unit * factor
-
-    def _forward_slopes(self, direction: Any) -> list[Slope]:
-        """The slope by forward mode; nothing where that is not linear."""
-        found, is_linear = apply_to_multiples(lambda k: np.array(self._push_forward(self.x, direction, k)))
-        return [Slope(float(found), [abs(float(found))])] if is_linear else []
-
-    def _check_forward(self, accuracy: float) -> Report:
-        flat, rebuild = flatten(self.x)
-        direction = drawn_weights("direction", flat.shape) * np.maximum(np.abs(flat), 1.0)
-
-        def by_entry(at: Any) -> Any:
-            return rebuild(np.array([self._push_forward(at, rebuild(unit)) for unit in np.eye(flat.size)]))
-
-        report = check_forward(
-            lambda step: self.cost(rebuild(flat + step * direction)),
-            lambda step: self._push_forward(rebuild(flat + step * direction), rebuild(direction)),
-            flat.size,
-            lambda: check_gradient(self.cost, self.x, gradient=by_entry, accuracy=accuracy),
-            accuracy,
-        )
-        return report.with_facts(compared("forward mode", self.what))
+    def derivatives(self, modes: Sequence[str]) -> Iterator["_OfTrees"]:
+        """The derivatives in these modes as functions of x and of what they are applied to."""
+        weights = [drawn_weights(f"cotangent of {self.what} {k}", np.shape(y)) for k, y in enumerate(self.call(self.x))]
+        tangents = [drawn_weights(f"tangent of {self.what} {k}", leaf.shape) for k, leaf in enumerate(self.x)]
+        beside = max(self.beside, Part(weights, self.what).size(self.call(self.x)))
+        if "reverse" in modes:
+            both = lambda both: make_vjp(self.f, both[0])[0](both[1])  # noqa: E731
+            given = (self.theta, self.like_output(weights))
+            yield _OfTrees(both, given, f"reverse mode's derivatives of the {self.what}", beside)
+        if "forward" in modes:
+            both = lambda both: make_jvp(self.f, both[0])(both[1])[1]  # noqa: E731
+            given = (self.theta, self.tree(tangents))
+            yield _OfTrees(both, given, f"forward mode's derivatives of the {self.what}", beside)

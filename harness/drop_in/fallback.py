@@ -5,6 +5,7 @@
 | an error beyond the bounds, and beyond the accuracy | fails with the report |
 | the same below `LIBRARY`, where every rule is a library's own | warns, and the original decides |
 | values between the left and the right derivatives at kinks, each alone and together | passes |
+| second derivatives between those on both sides of a kink, which are right there | passes |
 | nothing, because something hides the derivative | warns, and the original decides |
 | that it is right to `TOLERATED`, as the originals ask, and nothing finer | warns, and passes |
 | nothing in less than double precision, where the original's differences show nothing either | warns, and passes |

@@ -1,7 +1,7 @@
 """`jax.test_util.check_grads`, by exact increments in place of differences with a fixed step."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -9,8 +9,9 @@ import numpy as np
 from jax.test_util import check_grads as original
 
 from harness.checks.traced.derivative_check import check_derivatives
-from harness.checks.traced.function_arguments import NoNumber
+from harness.checks.traced.function_arguments import NoNumber, differentiable
 from harness.drop_in.fallback import (
+    ACCURATE,
     LIBRARY,
     Fallback,
     NothingToCheck,
@@ -21,10 +22,12 @@ from harness.drop_in.fallback import (
     refusal,
     stated_accuracy,
 )
-from harness.drop_in.jax_looks import is_confirmed
+from harness.drop_in.line_looks import Looks, look
+from harness.drop_in.reported_function import OUTPUTS, Arrays, Function
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
+from reference.jax_settings import settings
 
 NAME = "jax.test_util.check_grads"
 
@@ -33,6 +36,13 @@ MODES = {"fwd": "forward", "rev": "reverse", "lin": "forward"}
 
 TOLERANCES = {"float64": 1e-5, "complex128": 1e-5, "complex64": 1e-3, "float32": 2e-3, "float16": 1e-2, "bfloat16": 0.1}
 """The original's defaults, for atol and for rtol; a wider one is the accuracy that the caller asks for."""
+
+WIDE = {"float32": np.float64, "float64": np.float64, "complex64": np.complex128, "complex128": np.complex128}
+"""The types of arguments that are looked at, and those in which rules are compared with values."""
+
+AS_IN_DOUBLE = 2.0**-13
+"""In single precision every entry has to be as in double precision to this share of itself. One that has lost more
+digits is left to the whole check."""
 
 
 def check_grads(
@@ -132,7 +142,7 @@ def _reports(
     derivative_of = _pulled_back if "reverse" in modes else _pushed_forward
     below, is_gradient = f, False
     for _ in range(order):
-        if not is_confirmed(f, args, modes):
+        if not _is_confirmed(f, args, modes, is_derivative=below is not f):
             whole = partial(check_derivatives, modes=modes, accuracy=accuracy)
             try:
                 report = whole(below, *args, order=2) if is_gradient else whole(f, *args)
@@ -173,3 +183,90 @@ def _random_like(tree: Any) -> Any:
         return jax.numpy.asarray(numbers[0] + 1j * numbers[1] if complex_ else numbers[0], dtype)
 
     return jax.tree.map(drawn, tree)
+
+
+# -- looks -------------------------------------------------------------------------------------------------------------
+
+
+def _is_confirmed(f: Callable[..., Any], args: tuple, modes: Sequence[str], *, is_derivative: bool) -> bool:
+    """Whether a look finds JAX's derivatives of f right in these modes. It calls none of them wrong.
+
+    A look calls the function and its derivatives operation by operation, as the original does: JAX compiles each
+    operation once for all functions that have it. Rules are compared with values in float64, and then what they answer
+    in float32, if f has such arguments.
+    """
+    try:
+        leaves, tree = jax.tree.flatten(args)
+        places = [i for i, leaf in enumerate(leaves) if differentiable(leaf)]
+        types = [jax.numpy.result_type(leaves[i]).name for i in places]
+        if not set(types) <= WIDE.keys():
+            return False
+
+        def of_chosen(*chosen: Any) -> list[Any]:
+            every = dict(enumerate(leaves)) | dict(zip(places, chosen))
+            return list(filter(differentiable, jax.tree.leaves(f(*jax.tree.unflatten(tree, every.values())))))
+
+        given = [jax.numpy.asarray(leaves[i]) for i in places]  # with the caller's number of bits
+        with settings(True):
+            wide = _OfArrays(of_chosen, [np.asarray(leaves[i], WIDE[name]) for i, name in zip(places, types)])
+            wide.what = "derivatives" if is_derivative else OUTPUTS
+            looks = look(wide, modes)
+            is_right = not looks.doubts and wide.has_values()
+        is_double = all(np.dtype(name) == WIDE[name] for name in types)
+        return is_right and (is_double or _is_as_in_double(_OfArrays(of_chosen, given), looks))
+    except Exception:  # noqa: BLE001  the whole check finds out why
+        return False
+
+
+def _is_as_in_double(function: "_OfArrays", looks: Looks) -> bool:
+    """Whether every entry that a function answers in its own precision is what looks have seen in double precision."""
+    found: list[np.ndarray] = []
+    if looks.gradient:
+        found += function.pull_back(function.x, looks.whole.weights)
+    if looks.direction:
+        found += function.push_forward(function.x, looks.direction)
+    return all(
+        np.all(np.abs(a - b) <= AS_IN_DOUBLE * np.abs(b)) for a, b in zip(found, (*looks.gradient, *looks.ahead))
+    )
+
+
+class _OfArrays(Function):
+    """A function of arrays, as JAX differentiates it."""
+
+    def __init__(self, f: Callable[..., Sequence[Any]], given: Sequence[Any]) -> None:
+        self.f, self.given, self.x = f, given, list(map(_parts, given))
+        self.types = [jax.numpy.result_type(leaf) for leaf in given]
+
+    @cached_property
+    def _here(self) -> Arrays:
+        return list(map(_parts, self.f(*self.given)))
+
+    @cached_property
+    def _vjp(self) -> Any:
+        return jax.vjp(self.f, *self.given)
+
+    def has_values(self) -> bool:
+        """Whether reverse mode answers the same values; another one may be that of another function."""
+        return all(np.allclose(_parts(y), known, rtol=ACCURATE, atol=0.0) for y, known in zip(self._vjp[0], self._here))
+
+    def call(self, x: Sequence[Any]) -> Arrays:
+        return self._here if x is self.x else list(map(_parts, self.f(*map(_whole, x, self.given))))
+
+    def pull_back(self, x: Sequence[Any], weights: Sequence[Any]) -> Arrays:
+        outputs, pull = self._vjp
+        return [
+            _parts(np.conj(g)) for g in pull([np.conj(_whole(w, y)).astype(y.dtype) for w, y in zip(weights, outputs)])
+        ]
+
+    def push_forward(self, x: Sequence[Any], tangents: Sequence[Any]) -> Arrays:
+        given = tuple(_whole(v, leaf).astype(dtype) for v, leaf, dtype in zip(tangents, self.given, self.types))
+        return list(map(_parts, jax.jvp(self.f, tuple(self.given), given)[1]))
+
+
+def _parts(x: Any) -> np.ndarray:
+    x = np.asarray(x)
+    return np.stack([x.real, x.imag]) if np.iscomplexobj(x) else x
+
+
+def _whole(parts: np.ndarray, like: Any) -> np.ndarray:
+    return np.asarray(parts[0] + 1j * parts[1] if np.iscomplexobj(like) else parts)

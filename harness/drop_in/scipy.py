@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,8 @@ from harness.drop_in.fallback import (
     refusal,
     require_numbers,
 )
-from harness.drop_in.line_checks import look, slope_of
+from harness.drop_in.line_looks import look
+from harness.drop_in.reported_function import Arrays, Function
 from harness.exit_codes import InconclusiveGradient
 from harness.verdict.report import Report
 from reference.user_input import given, of_type
@@ -128,22 +129,35 @@ def assert_grad(func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *ar
     return report
 
 
+class _Cost(Function):
+    """A cost of one array, as its gradient says that it differentiates."""
+
+    is_pure = False
+
+    def __init__(self, cost: Callable[[Any], Any], gradient: Callable[[Any], Any], x0: np.ndarray) -> None:
+        self._cost, self._gradient, self.x = cost, gradient, [x0]
+
+    @property
+    def multiples(self) -> Sequence[float]:
+        return (1.0,)  # the gradient is called again as it is
+
+    def call(self, x: Sequence[Any]) -> Arrays:
+        return [np.array(float(np.asarray(self._cost(x[0].copy())).item()))]
+
+    def pull_back(self, x: Sequence[Any], weights: Sequence[Any]) -> Arrays:
+        gradient = self._gradient(x[0].copy())
+        if not isinstance(gradient, np.ndarray) or gradient.shape != x[0].shape or gradient.dtype != np.float64:
+            raise NotImplementedError("a look takes gradients in float64, of the shape of x0")
+        return [weights[0] * gradient]
+
+
 def _distance_at_look(cost: Callable[[Any], Any], gradient: Callable[[Any], Any], x0: np.ndarray) -> float:
     """How far a gradient is from differences along a line; infinite where that is in doubt, or where it is none."""
-    first = gradient(x0.copy())
-    if not isinstance(first, np.ndarray) or first.shape != x0.shape or first.dtype != np.float64:
+    try:
+        looks = look(_Cost(cost, gradient, x0), ["reverse"])
+    except NotImplementedError:
         return math.inf
-
-    def number(x: np.ndarray) -> np.ndarray:
-        return np.array(np.asarray(cost(x)).item(), dtype=float)
-
-    def is_kept(x: np.ndarray) -> bool:
-        return np.array_equal(gradient(x), first)
-
-    kept = first.copy()
-    distance = look(number, x0, number(x0.copy()), np.ones(()), lambda v: [slope_of(kept, v)], at_end=is_kept)
-    repeats = np.allclose(gradient(x0.copy()), kept, rtol=ACCURATE, atol=ACCURATE * np.max(np.abs(kept), initial=0.0))
-    return distance if repeats else math.inf
+    return math.inf if looks.doubts else looks.distance / looks.whole.size([np.ones(())])
 
 
 @quietly()

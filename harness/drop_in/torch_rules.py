@@ -10,7 +10,7 @@ import torch
 from torch.autograd import Function
 
 from harness.drop_in.fallback import drawn_weights, is_installed
-from harness.drop_in.torch_costs import WeightedCost, every_output
+from harness.drop_in.torch_function import TensorFunction, every_output
 from harness.facts.fact import Fact, note, wrong
 from harness.facts.kinds import Kind
 
@@ -38,42 +38,42 @@ def is_of_library(rule: type) -> bool:
     return is_installed(rule.__module__) and not rule.__module__.startswith("torch.")
 
 
-def notes_on(cost: WeightedCost, rules: Sequence[type]) -> list[Fact]:
+def notes_on(function: TensorFunction, rules: Sequence[type]) -> list[Fact]:
     """What a caller may want to know although every derivative that he asked about is right."""
     own = [rule for rule in rules if not rule.__module__.startswith("torch.")]
     lacking = [rule.__name__ for rule in own if rule.jvp is Function.jvp and not rule.generate_vmap_rule]
     facts = [note(Kind.NO_FORWARD_RULE, *lacking)] if lacking else []
-    unmarked = [k for k, y in enumerate(cost.found) if y.is_floating_point() and not y.requires_grad]
-    if rules and unmarked and (moved := [f"output {k}" for k in _moved(cost, unmarked)]):
+    unmarked = [k for k, y in enumerate(function.found) if y.is_floating_point() and not y.requires_grad]
+    if rules and unmarked and (moved := [f"output {k}" for k in _moved(function, unmarked)]):
         facts.append(note(Kind.MOVES_WITHOUT_GRADIENT, *moved))
     return facts
 
 
-def batching_faults(cost: WeightedCost, rules: Sequence[type]) -> list[Fact]:
+def batching_faults(function: TensorFunction, rules: Sequence[type]) -> list[Fact]:
     """Where `torch.func.vmap` of the function is another than a loop over the same examples; nothing if it has none."""
     if all(rule.vmap is Function.vmap and not rule.generate_vmap_rule for rule in rules):
         return []
-    places = [i for i in cost.places if cost.inputs[i].layout == torch.strided]
+    places = [i for i in function.places if function.inputs[i].layout == torch.strided]
     batches = [places, *([i] for i in places if len(places) > 1)]
     wanted = [(batch, 0) for batch in batches] + [(places, -1)]
-    faults = [k for batch, axis in wanted for k in _differ_batched(cost, batch, axis)]
+    faults = [k for batch, axis in wanted for k in _differ_batched(function, batch, axis)]
     return [wrong(Kind.VMAP_DIFFERS, *(f"output {k}" for k in dict.fromkeys(faults)))] if faults else []
 
 
-def _differ_batched(cost: WeightedCost, batched: Sequence[int], axis: int) -> list[int]:
+def _differ_batched(function: TensorFunction, batched: Sequence[int], axis: int) -> list[int]:
     """The outputs that are others for a batch of these inputs, along an axis of theirs, than one by one."""
     with torch.no_grad():
-        examples = [[_nearby(x, n) if i in batched else x for i, x in enumerate(cost.inputs)] for n in range(3)]
+        examples = [[_nearby(x, n) if i in batched else x for i, x in enumerate(function.inputs)] for n in range(3)]
         stacked = [
             torch.stack([each[i] for each in examples], dim=axis if x.ndim else 0) if i in batched else x
-            for i, x in enumerate(map(_detached, cost.inputs))
+            for i, x in enumerate(map(_detached, function.inputs))
         ]
-        axes = tuple((axis if cost.inputs[i].ndim else 0) if i in batched else None for i in range(len(stacked)))
+        axes = tuple((axis if function.inputs[i].ndim else 0) if i in batched else None for i in range(len(stacked)))
         try:
-            together = every_output(torch.func.vmap(cost.func, in_dims=axes)(*stacked))
+            together = every_output(torch.func.vmap(function.func, in_dims=axes)(*stacked))
         except (RuntimeError, ValueError):  # what cannot be batched is no fault
             return []
-        alone = [every_output(cost.func(*each)) for each in examples]
+        alone = [every_output(function.func(*each)) for each in examples]
     return [k for k in range(len(together)) if not _is_near(together[k], torch.stack([each[k] for each in alone]))]
 
 
@@ -92,9 +92,9 @@ def _is_near(a: Any, b: Any) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def _moved(cost: WeightedCost, outputs: Sequence[int]) -> list[int]:
+def _moved(function: TensorFunction, outputs: Sequence[int]) -> list[int]:
     """The outputs, of some, that are others at a point nearby."""
     with torch.no_grad():
-        given = [_nearby(x, 1) if i in cost.places else x for i, x in enumerate(cost.inputs)]
-        found = every_output(cost.func(*given))
-    return [k for k in outputs if k < len(found) and not torch.equal(found[k], cost.found[k])]
+        given = [_nearby(x, 1) if i in function.places else x for i, x in enumerate(function.inputs)]
+        found = every_output(function.func(*given))
+    return [k for k in outputs if k < len(found) and not torch.equal(found[k], function.found[k])]

@@ -1,0 +1,310 @@
+"""A function of tensors as a function of real arrays, with autograd's derivatives."""
+
+# Not installed everywhere, so that its names cannot be resolved.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+import copy
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd import forward_ad
+
+from harness.drop_in.fallback import drawn_weights
+from harness.drop_in.line_looks import share_off
+from harness.drop_in.reported_function import MULTIPLES, OUTPUTS, Arrays, Function
+
+DOUBLE = {
+    torch.float16: torch.float64,
+    torch.bfloat16: torch.float64,
+    torch.float32: torch.float64,
+    torch.complex64: torch.complex128,
+}
+
+ROUNDINGS, ROUNDINGS_OF_HALVES = 2.0**10, 2.0**3
+"""A derivative in a coarser type than double is the same as in double to so many roundings of that type."""
+
+MULTIPLES_OF_HALVES = (-4.0,)
+"""Half of a float has too small a range for a larger factor, and for a small one."""
+
+
+class TensorFunction(Function):
+    """A function of tensors.
+
+    Parameters
+    ----------
+    func : callable
+    inputs : sequence
+        Those that require a gradient are moved in place for a call, and put back after it, so that a function that
+        closes over them sees it, and strides, views and parameters are what they are.
+    masked : bool
+        Whether of sparse inputs nothing but the entries that they specify is asked about.
+    derivative_of : sequence of tensors, optional
+        Where the function answers gradients, of which outputs, multiplied by their cotangents.
+
+    Attributes
+    ----------
+    found : list of tensors
+        The outputs at the inputs.
+    theta : dict of tensors
+        The inputs as real tensors by their names. A complex one has its two parts along a last axis, a sparse one the
+        entries that it specifies.
+    """
+
+    is_pure = False
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        inputs: Sequence[Any],
+        masked: bool = False,
+        derivative_of: Sequence[Any] | None = None,
+    ) -> None:
+        self.func, self.inputs, self._more = func, inputs, (masked, derivative_of)
+        self.what = OUTPUTS if derivative_of is None else "gradients"
+        self.beside = sum(float(y.detach().abs().sum()) for y in derivative_of or ())
+        first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if _requires_grad(x)}
+        if not first:
+            raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
+        self.places = sorted(first.values())
+        if not masked and any(_is_sparse(inputs[i]) for i in self.places):
+            raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
+        memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places}
+        self._alone = {i: not inputs[i].numel() or Counter(memory.values())[memory[i]] == 1 for i in self.places}
+        names = _names(func, len(inputs))
+        self.theta = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
+        self.x = [_array(leaf) for leaf in self.theta.values()]
+        self.found = every_output(func(*inputs))
+        # a gradient that has lost its graph counts: its derivative is nothing, and ought to be something
+        self.numbers = [k for k, y in enumerate(self.found) if y.requires_grad or self.is_derivative]
+        if not self.numbers:
+            raise ValueError("no output depends on an input that requires a gradient")
+
+    @property
+    def _eps_in(self) -> float:
+        """The rounding unit of the coarsest input."""
+        return max(_eps(x.dtype) for x in self.theta.values())
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether an input is in less than double precision."""
+        return self._eps_in > _eps(torch.float64)
+
+    @property
+    def may_look(self) -> bool:
+        """Whether all that is compared is in double precision, and all that moves has its memory for itself."""
+        outputs = self._outputs_at(self.x)
+        is_dense = not any(map(_is_sparse, (*(self.inputs[i] for i in self.places), *outputs)))
+        is_double = not self.is_coarse and all(_eps(y.dtype) == _eps(torch.float64) for y in outputs)
+        return all(self._alone.values()) and is_dense and is_double
+
+    @property
+    def multiples(self) -> Sequence[float]:
+        outputs = self._outputs_at(self.x)
+        is_half = max(self._eps_in, *(_eps(y.dtype) for y in outputs)) > _eps(torch.float32)
+        return MULTIPLES_OF_HALVES if is_half else MULTIPLES
+
+    @property
+    def nearness(self) -> float:
+        """The share to which a derivative in the inputs' types is that in double precision."""
+        return self._eps_in * (ROUNDINGS if self._eps_in <= _eps(torch.float32) else ROUNDINGS_OF_HALVES)
+
+    def in_double(self, modes: Sequence[str]) -> "TensorFunction | None":
+        """The same function of inputs in double precision; None where it is not the same, or takes none."""
+        wide = {
+            id(x): x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_(x.requires_grad)
+            for x in self.inputs
+            if isinstance(x, torch.Tensor)
+        }
+        try:
+            found = TensorFunction(self.func, [wide.get(id(x), x) for x in self.inputs], *self._more)
+            is_same = all(map(self._is_near, self._answers(modes), found._answers(modes)))
+        except Exception:  # noqa: BLE001  a function need not take other types than it is given
+            return None
+        return found if found.may_look and is_same else None
+
+    def _answers(self, modes: Sequence[str]) -> list[Arrays]:
+        """The outputs, and what each mode answers to the same random numbers."""
+        answers = [self.call(self.x)]
+        weights = [drawn_weights(f"weights {k}", y.shape) for k, y in enumerate(answers[0])]
+        tangents = [drawn_weights(f"tangent {k}", leaf.shape) for k, leaf in enumerate(self.x)]
+        answers += [self.pull_back(self.x, weights)] if "reverse" in modes else []
+        return [*answers, self.push_forward(self.x, tangents)] if "forward" in modes else answers
+
+    def _is_near(self, found: Arrays, of: Arrays) -> bool:
+        return share_off(found, of) <= self.nearness
+
+    def renewed(self) -> "TensorFunction":
+        again = copy.copy(self)
+        again.found = every_output(self.func(*self.inputs))
+        return again
+
+    def call(self, x: Sequence[Any]) -> Arrays:
+        with self._at(x) as given:
+            return [_array(_as_real(y)) for y in self._outputs_at(x, given)]
+
+    def pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> Arrays:
+        found = self._pull_back(x, weights)
+        return [np.zeros(leaf.shape) if g is None else _array(g) for g, leaf in zip(found, self.x)]
+
+    def gradient(self, theta: Any, weights: Sequence[np.ndarray | None]) -> Any:
+        return dict(zip(theta, self._pull_back([*theta.values()], weights)))
+
+    def _pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> list[Any]:
+        """The gradient in its own types; None where there is no path."""
+        with self._at(x) as given:
+            outputs = self._outputs_at(x, given)
+            pairs = [(y, _like(w, y)) for y, w in zip(outputs, weights) if w is not None and y.requires_grad]
+            if not pairs:
+                return [None] * len(self.places)
+            leaves = [given[i] for i in self.places]
+            tracked, cotangents = zip(*pairs)
+            found = torch.autograd.grad(tracked, leaves, cotangents, retain_graph=True, allow_unused=True)
+            return [None if g is None else _as_real(_at_numbers(x, g)) for x, g in zip(leaves, found)]
+
+    def push_forward(self, x: Sequence[Any], tangents: Sequence[np.ndarray | None]) -> Arrays:
+        if any(_is_sparse(self.inputs[i]) for i in self.places):
+            raise TypeError("forward mode is not checked here in sparse inputs")
+        with self._at(x) as given, forward_ad.dual_level():
+            duals = {}
+            for i, tangent in zip(self.places, tangents):
+                leaf = given[i].detach()
+                dual = leaf if tangent is None else forward_ad.make_dual(leaf, _like(tangent, leaf))
+                duals[id(self.inputs[i])] = dual
+            outputs = self._chosen(self.func(*[duals.get(id(x), y) for x, y in zip(self.inputs, given)]))
+            found = [forward_ad.unpack_dual(y) for y in outputs]
+            return [_array(_as_real(torch.zeros_like(y) if t is None else t)) for y, t in found]
+
+    def leaves(self, theta: Any) -> Sequence[Any]:
+        return [*theta.values()]
+
+    def tree(self, leaves: Sequence[Any]) -> Any:
+        return {name: torch.as_tensor(leaf).to(x) for leaf, (name, x) in zip(leaves, self.theta.items())}
+
+    def moved(self, direction: Arrays, step: Any) -> Any:
+        moves = self.tree([step * v for v in direction])
+        return {name: x + moves[name] for name, x in self.theta.items()}
+
+    def _outputs_at(self, x: Sequence[Any], given: Sequence[Any] = ()) -> list[Any]:
+        return self._chosen(self.found if x is self.x else self.func(*given))
+
+    def _chosen(self, outputs: Any) -> list[Any]:
+        outputs = every_output(outputs)
+        if len(outputs) <= max(self.numbers):
+            raise TypeError("func answers fewer tensors beside these inputs")
+        return [outputs[k] for k in self.numbers]
+
+    @contextmanager
+    def _at(self, x: Sequence[Any]) -> Iterator[list[Any]]:
+        """The inputs with other numbers."""
+        if x is self.x:
+            yield list(self.inputs)
+            return
+        given, kept = list(self.inputs), {i: _numbers(self.inputs[i]).clone() for i in self.places}
+        try:
+            for i, values in zip(self.places, x):
+                new = self._moved(i, torch.as_tensor(values))
+                given = [new if x is self.inputs[i] else x for x in given]
+            yield given
+        finally:
+            for i, values in kept.items():
+                _numbers(self.inputs[i]).copy_(values)
+
+    def _moved(self, i: int, values: Any) -> Any:
+        """An input with other values: itself, but for one in a wider type or in memory that it shares with another."""
+        x = self.inputs[i]
+        values = _as_complex(values) if x.is_complex() else values
+        if values.dtype == x.dtype and self._alone[i]:
+            _numbers(x).copy_(values)
+            return x
+        if _is_sparse(x) or (isinstance(x, torch.nn.Parameter) and values.dtype != x.dtype):
+            raise TypeError(f"a {type(x).__name__} is moved in place, and keeps its precision")
+        x.data.fill_(torch.nan)  # a function that closes over it cannot do with another in its place
+        fresh = torch.empty_strided(x.size(), x.stride(), dtype=values.dtype, device=x.device)
+        return fresh.copy_(values).requires_grad_()
+
+
+def every_output(outputs: Any) -> list[Any]:
+    """The tensors among the outputs."""
+    return [y for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)) if isinstance(y, torch.Tensor)]
+
+
+def _eps(dtype: Any) -> float:
+    return torch.finfo(dtype).eps
+
+
+def _requires_grad(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.requires_grad
+
+
+def _is_sparse(x: Any) -> bool:
+    return x.layout != torch.strided
+
+
+def _numbers(x: Any) -> Any:
+    """The memory in which a tensor's numbers are, without a graph."""
+    if not _is_sparse(x):
+        return x.data
+    if x.layout == torch.sparse_coo and not x.is_coalesced():
+        raise TypeError("a sparse input that specifies an entry twice cannot be checked here")
+    return x.detach()._values() if x.layout == torch.sparse_coo else x.detach().values()
+
+
+def _at_numbers(x: Any, gradient: Any) -> Any:
+    """A gradient, of whatever layout, at the numbers of x."""
+    dense = gradient if not _is_sparse(gradient) else gradient.to_dense()
+    if not _is_sparse(x):
+        return torch.empty_like(dense).copy_(dense)  # of zeros, PyTorch may keep no memory
+    order = x.detach().to(torch.complex128 if x.is_complex() else torch.float64).clone()
+    places = _numbers(order)
+    places.copy_(torch.arange(1, places.numel() + 1).view(places.shape))
+    order = order.to_dense()
+    order = (order.real if order.is_complex() else order).flatten()
+    where = torch.argsort(order)[-places.numel() :]  # all others are zero
+    return dense.flatten()[where].view(places.shape)
+
+
+def _array(x: Any) -> np.ndarray:
+    """A real tensor as an array in float64, which nothing else changes."""
+    return x.detach().to_dense().resolve_neg().to("cpu", torch.float64).numpy().copy()
+
+
+def _as_real(x: Any) -> Any:
+    """A tensor without its graph, as real numbers."""
+    x = x.detach()
+    return torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
+
+
+def _as_complex(x: Any) -> Any:
+    """Real numbers with two parts along a last axis, as complex ones."""
+    return torch.complex(x[..., 0], x[..., 1])
+
+
+def random_like(y: Any, purpose: str) -> Any:
+    """Random numbers for a tensor, others for each purpose; none is 0, 1 or -1."""
+    return _like(drawn_weights(purpose, _as_real(y).shape), y)
+
+
+def _like(weights: np.ndarray, y: Any) -> Any:
+    """Real numbers as a tensor like another."""
+    given = torch.tensor(weights).to(y.device)  # a copy, which a rule may change
+    return (_as_complex(given) if y.is_complex() else given).to(y.dtype)
+
+
+def _names(func: Any, count: int) -> list[str]:
+    """What a function calls its inputs; "input_0" and so on where that cannot be told."""
+    owner, skipped = getattr(func, "__self__", None), 0
+    if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
+        func, skipped = owner.forward, int(owner.setup_context is torch.autograd.Function.setup_context)  # its ctx
+    elif isinstance(func, torch.nn.Module):
+        func = func.forward
+    try:
+        parameters = list(inspect.signature(func).parameters.values())[skipped:]
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [names[i] if i < len(names) else f"input_{i}" for i in range(count)]
