@@ -124,7 +124,7 @@ def _not_elementwise(fact: Fact) -> str:
     return f"{what}: {inputs} with the same entry z = {data['z']:.6g} have different results there. {OF_VECTORS}."
 
 
-def _not_finite(fact: Fact) -> str:
+def not_finite(fact: Fact) -> str:
     part = "JAX's slope of the formula" if fact.where[0] == "jax" else f"The {fact.where[0]}"
     broken = f"{part} is not finite for {_stretches(fact)}."
     if "expected" not in fact.data:
@@ -163,16 +163,8 @@ ROWS = {
         example="from harness import check_activation\nreport = check_activation('silu')",
         advice="Nothing, unless overflow is expected: silu, gelu and mish of PyTorch and JAX do the same.",
     ),
-    Kind.PART_AGREES: Row(
-        "{where} agrees with the derivative.",
-        meaning="A curvature or a derivative in a parameter was checked, too, and is right.",
-        cause="The record has `curvature` or `parameters`.",
-        example=EXAMPLE + "curvature = lambda z, a: -2.0 * a * (1.0 - a * a)\n"
-        "report = check_activation(Activation('mine', tanh.value, tanh.slope, curvature=curvature))",
-        advice="Nothing.",
-    ),
     Kind.FORMULA_NOT_FINITE: Row(
-        _not_finite,
+        not_finite,
         meaning="The value or the slope overflows, or divides zero by zero, at these z.",
         cause="exp of a large number on the way to a result that would be finite.",
         example=FORMULA.format(value="xp.log(1.0 + xp.exp(z))", slope="0.5 + 0.5 * np.tanh(0.5 * z)"),
@@ -248,13 +240,6 @@ ROWS = {
         example="from harness import check_activation\nreport = check_activation('tanh')",
         advice="If errors are large where it matters, rewrite the formula; if it overflows there, scale its argument.",
     ),
-    Kind.ONE_SLOPE_FOR_ALL: Row(
-        "The {where} is one number for an array of shape {shape}, which broadcasts.",
-        meaning="The slope has another shape than z. Networks work, because one number broadcasts.",
-        cause="A constant slope was written as a number.",
-        example=FORMULA.format(value="2.0 * z", slope="2.0"),
-        advice="Write np.full_like(z, 2.0) for 2.0.",
-    ),
     Kind.VALUE_DEPENDS_ON_ARRAY: Row(
         lambda fact: (
             f"Under {fact.where[0]} the value is {fact.data['value']!r} instead of {fact.data['expected']!r} at "
@@ -288,10 +273,10 @@ ROWS = {
     ),
     Kind.SHAPE_NOT_KEPT: Row(
         "The {where} has shape {returned} for z of shape {shape}. It must keep the shape of z.",
-        meaning="In a network such a result broadcasts in an unexpected way, or raises.",
-        cause="ravel, reshape, or a list comprehension over rows.",
+        meaning="In a network such a result broadcasts in an unexpected way, or raises. One number works, as a note.",
+        cause="ravel, reshape, a list comprehension over rows, or a constant slope that is written as a number.",
         example=FORMULA.format(value="xp.tanh(z).reshape(-1)", slope="(1.0 - a * a).reshape(-1)"),
-        advice="Return an array of z's shape.",
+        advice="Return an array of z's shape, such as np.full_like(z, 2.0) for 2.0.",
     ),
     Kind.SHAPE_REFUSED: Row(
         lambda fact: (

@@ -181,10 +181,10 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.NO_SLOPE: Row(
         "There is no derivative to compare: {reason}.",
-        meaning="The function jumps or has no slope at this point.",
-        cause="sign, floor or round at one of their jumps, equal eigenvalues, or a branch that changes here.",
+        meaning="The function jumps, or has a cusp or a vertical tangent at this point, as √x has at 0.",
+        cause="sign, floor or round at one of their jumps, equal eigenvalues, a branch that changes here, or a root.",
         example=CHECK + "report = check_derivatives(jnp.floor, np.array([1.0, 0.5]))",
-        advice="Check at another point.",
+        advice="Check at another point, or guard the argument there.",
     ),
     Kind.OWN_PRECISION_ONLY: Row(
         _own_precision_only,
@@ -200,13 +200,6 @@ ROWS: dict[Kind, Row] = {
         example=CHECK + "report = check_derivatives(lambda x: jax.lax.dot(x, x, "
         'precision=jax.lax.DotAlgorithmPreset.F16_F16_F16), np.ones((2, 2), "float32"))',
         advice="jax.default_matmul_precision('highest') shows smaller errors, or allow_tf32 = False in PyTorch.",
-    ),
-    Kind.SLOPE_WITHOUT_LIMIT: Row(
-        "There is no derivative: slopes grow without limit as steps shrink.",
-        meaning="The function has a vertical tangent or a cusp at this point, as √x has at 0.",
-        cause="A root, an arcsine or x log x at the end of its domain.",
-        example=CHECK + "report = check_derivatives(jnp.cbrt, 0.0)",
-        advice="Check at another point, or guard the argument there.",
     ),
     Kind.SOLVER_HIDES_DIGITS: Row(
         lambda fact: (

@@ -26,7 +26,11 @@ def _places(fact: Fact, count: int) -> str:
 
 
 def _kinks_together(fact: Fact) -> str:
-    """The slope that is reported along a direction, and those that there are."""
+    """The slope that is reported along a direction, and those that there are; without data, of the entries named."""
+    if not fact.data:
+        return (
+            "Each of these inputs alone lies between its left and right derivatives. Together they are not consistent."
+        )
     low, high = (f"{fact.data[end]:.3g}" for end in ("low", "high"))
     found = f"the measured one is {low}" if low == high else f"those measured are {low} to {high}"
     places = _places(fact, fact.data["count"])

@@ -130,13 +130,6 @@ ROWS = {
         "report = cross_check(problem, theta, {'mine': mine, 'jax': 'jax'})",
         advice="Return float(cost), or use np.sum.",
     ),
-    Kind.COST_RIGHT: Row(
-        "The cost is right.",
-        meaning="Only the gradient is wrong.",
-        cause="The bug is in backpropagation.",
-        example="# A gradient of random numbers beside the right cost.",
-        advice="Leave the cost as it is.",
-    ),
     Kind.COST_UNEXPLAINED: Row(
         "No bug of the zoo explains the cost.",
         meaning="The cost is wrong in a way that the bug zoo does not know.",
@@ -150,13 +143,6 @@ ROWS = {
         cause="The slope of a hidden layer, or the step that carries the error down, is wrong.",
         example="# A gradient whose first layer is random numbers.",
         advice="Look at the step from the last right layer to the first wrong one.",
-    ),
-    Kind.GRADIENT_RIGHT: Row(
-        "The gradient is right.",
-        meaning="Only the cost is wrong.",
-        cause="The bug is in the cost, and the gradient was derived from the right one.",
-        example="# The right gradient beside a cost of NaN.",
-        advice="Leave the gradient as it is.",
     ),
     Kind.GRADIENT_WRONG_TOO: Row(
         "The gradient is wrong, too.",
@@ -209,6 +195,13 @@ ROWS = {
         cause="A source that fails on small networks in an unexpected way.",
         example="# A source that raises when it is called the third time.",
         advice="Mend what it raises, and check again.",
+    ),
+    Kind.PART_RIGHT: Row(
+        "The {where} is right.",
+        meaning="One part of what was checked is right, beside another that is wrong or was checked as well.",
+        cause="A bug in backpropagation alone leaves the cost right; a record may have a curvature or parameters.",
+        example="# A gradient of random numbers beside the right cost.",
+        advice="Leave that part as it is.",
     ),
     Kind.SHRUNK: Row(
         "The notes below describe the network before it was made smaller.",

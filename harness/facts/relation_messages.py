@@ -2,7 +2,7 @@
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.row import IMPORTS, Row, checked
+from harness.facts.row import IMPORTS, SHOWN, Row, checked
 from harness.facts.verdict_messages import NETWORK
 from harness.wording import first_few
 
@@ -102,6 +102,12 @@ def _single_entry(fact: Fact) -> str:
     return f"A single entry{which} is off by {fact.data['error']:.3g}{relative}. No other entry was found wrong."
 
 
+def _not_finite(fact: Fact) -> str:
+    source = fact.data.get("source")
+    what = f"{source} reports derivatives that are not finite: " if source else "Not finite in "
+    return f"{what}{first_few(fact.where, SHOWN)}."
+
+
 def _float32_digits(fact: Fact) -> str:
     off = fact.data["relative_error"]
     kept = "float32 keeps that many digits, and so does" if off > 1e-9 else "That many digits are left of"
@@ -148,7 +154,7 @@ ROWS = {
         advice="Compute in float64, or say which precision you mean.",
     ),
     Kind.NOT_FINITE: Row(
-        "Not finite in {where}.",
+        _not_finite,
         meaning="Entries are NaN or infinite where the derivative is a number.",
         cause="Zero times infinity, a division by zero, or an overflow.",
         example=checked("0.5 * t @ t, t * np.nan", "np.array([1.0, -2.0])"),

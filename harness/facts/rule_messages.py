@@ -172,22 +172,6 @@ ROWS: dict[Kind, Row] = {
         "report = check_derivatives(f, np.array([0.7, -1.3, 0.2, -0.4, 1.9, -2.2]))",
         advice="Look at the branch for these entries.",
     ),
-    Kind.ONLY_TOGETHER: Row(
-        "Each of these inputs alone lies between its left and right derivatives. Together they are not consistent.",
-        meaning="No average of the gradients around the point has this sum.",
-        cause="A rule for max or median that gives the whole cotangent to every entry that is equal.",
-        example=CHECK + "f = jax.custom_vjp(lambda x: jnp.max(x))\n"
-        "f.defvjp(lambda x: (jnp.max(x), x), lambda x, g: (g * (x == jnp.max(x)),))\n"
-        "report = check_derivatives(f, np.array([1.0, 1.0, 0.0]))",
-        advice="Share the cotangent among equal entries, or give it to one of them.",
-    ),
-    Kind.RULE_NOT_REPEATABLE: Row(
-        "A derivative rule reports something else each time that it is traced.",
-        meaning="The derivative depends on state outside of the arguments.",
-        cause="NumPy's random numbers or a counter in a backward pass.",
-        example="# A custom_vjp whose backward pass draws from np.random.",
-        advice="Pass random keys and state as arguments, or save them as residuals.",
-    ),
     Kind.TRANSPOSE_MISSING: Row(
         lambda fact: (
             "The rule returns J g instead of Jᵀ g: a transpose is missing"

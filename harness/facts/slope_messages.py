@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from harness.facts.activation_messages import EXAMPLE, FORMULA, STRETCHES, TANH
+from harness.facts.activation_messages import EXAMPLE, FORMULA, TANH, not_finite
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
-from harness.wording import first_few
 
 
 def _product_rule(fact: Fact) -> str:
@@ -49,10 +48,7 @@ ROWS = {
         advice="Compare the condition of this branch with the formula's.",
     ),
     Kind.DROPPED_BRANCH: Row(
-        lambda fact: (
-            f"JAX's slope of the formula is not finite for {first_few(fact.where[1:], STRETCHES)}. It could be finite: "
-            f"{fact.data['expected']:.6g} at z = {fact.data['z']:.6g}."
-        ),
+        not_finite,
         meaning="The record is right there, but jax.grad of the formula is NaN: it multiplies infinity by zero.",
         cause="Reverse mode differentiates both branches of where(z > 0, z, exp(z) - 1), and exp(z) overflows.",
         example=FORMULA.format(value="xp.where(z > 0.0, z, xp.exp(z) - 1.0)", slope="np.where(z > 0.0, 1.0, a + 1.0)"),

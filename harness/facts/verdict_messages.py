@@ -192,13 +192,6 @@ ROWS = {
         example=checked("float('nan'), t", "np.ones(2)"),
         advice="Compute the logarithm of the probability directly (log-softmax, logaddexp), or check at another θ.",
     ),
-    Kind.DERIVATIVE_NOT_FINITE: Row(
-        "{source} reports derivatives that are not finite: {where}.",
-        meaning="A derivative that is NaN or infinite is never agreed upon.",
-        cause="Zero times infinity in a branch that is not taken, or an overflow on the way.",
-        example="# The gradient of where(z > 0, z, exp(z) - 1) at z = 1000, in reverse mode.",
-        advice="Guard the argument of the branch that overflows, not only its result.",
-    ),
     Kind.COSTS_UNDECIDED: Row(
         "The costs cannot be compared: their error bounds are too wide.",
         meaning="Rounding may move the costs by as much as they would have to differ to mean anything.",

@@ -15,9 +15,6 @@ from harness.grading.submission_interface import GivenAnswers, Interface
 
 Answers = Mapping[Exercise, ParsedAnswer]
 
-PART_RIGHT = (Kind.COST_RIGHT, Kind.GRADIENT_RIGHT)
-"""What a diagnosis says beside what is wrong."""
-
 MOST_DECIMALS = 8
 """A cost that is rounded to more decimals is within the tolerance of many exercises."""
 
@@ -89,7 +86,7 @@ def explain_answers(
 
 def _for_homework(fact: Fact) -> Fact:
     """The fact as one about homework: wrong, unless it says what is right, and of the gradient as a whole."""
-    if fact.kind in PART_RIGHT:
+    if fact.kind == Kind.PART_RIGHT:
         return fact
     uncounted = ("coordinates",) if fact.kind in (Kind.BUG, Kind.BUGS_ALIKE) else ()
     data = {name: value for name, value in fact.data.items() if name not in uncounted}

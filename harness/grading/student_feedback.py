@@ -52,7 +52,7 @@ PLAIN_KINDS = (
 )
 """What may be said without giving a bug away."""
 
-UNSAID = (Kind.COST_RIGHT, Kind.GRADIENT_RIGHT, Kind.NO_BUG_EXPLAINS)
+UNSAID = (Kind.PART_RIGHT, Kind.NO_BUG_EXPLAINS)
 """What a student's page leaves out: the parts say what is right, and what was not found helps nobody."""
 
 OFF = 1e-9

@@ -224,7 +224,7 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
     found = replace(found, gradient_wrong=False) if is_empty else found
     facts = explain_answers(interface, found, first, given)
     if is_empty:  # a gradient of zeros is not judged
-        facts = tuple(fact for fact in facts if fact.kind != Kind.GRADIENT_RIGHT)
+        facts = tuple(fact for fact in facts if fact != note(Kind.PART_RIGHT, "gradient"))
     return _Explained(
         (*facts, *zero),
         tuple(map(join_names, found.of_both or (*found.of_cost, *found.of_gradient))),

@@ -196,7 +196,7 @@ class _Evidence:
             broken = self.to_decide[~np.isfinite(answer.gradient[self.to_decide])]
             if len(broken):
                 places = self.subject.places(broken)[:PLACES_KEPT]
-                doubts.append(doubt(Kind.DERIVATIVE_NOT_FINITE, *places, source=answer.name))
+                doubts.append(doubt(Kind.NOT_FINITE, *places, source=answer.name))
         return doubts
 
     def _costs_not_decided(self) -> list[Fact]:

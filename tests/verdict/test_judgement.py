@@ -321,7 +321,7 @@ def test_one_number_that_is_not_finite_is_never_agreed_upon(broken):
     answers = [answer(name, error=undecided(1)) for name in "ab"]
     assert verdict_on(*answers).verdict == "agree"
     answers[0].gradient[0] = broken
-    assert reasons_of(*answers) == doubt(Kind.DERIVATIVE_NOT_FINITE, "x[0]", source="a")
+    assert reasons_of(*answers) == doubt(Kind.NOT_FINITE, "x[0]", source="a")
 
 
 def test_the_few_that_are_undecided_are_named_beside_the_verdict():

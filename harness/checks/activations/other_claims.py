@@ -175,7 +175,7 @@ def add_claim(report: Report, claim: OtherClaim, other: Report) -> Report:
     def named(source: str) -> str:
         return name if source == CLAIMED else source
 
-    agrees = [note(Kind.PART_AGREES, name)] if other.verdict == "agree" else []
+    agrees = [note(Kind.PART_RIGHT, name)] if other.verdict == "agree" else []
     reasons = [fact for fact in other.reasons if fact not in report.facts]
     return replace(
         report,

@@ -31,7 +31,7 @@ def find_faults(f: Activation, z: np.ndarray) -> list[Fact]:
             found = _wrong_shapes(f, np.resize([-1.5, -0.5, 0.25, 2.0], shape))
         except FORMULA_ERRORS as reason:
             found = [wrong(Kind.SHAPE_REFUSED, shape=str(shape), reason=first_line(reason))]
-        broadcasts = all(fact.kind == Kind.ONE_SLOPE_FOR_ALL for fact in found)
+        broadcasts = all(fact.data.get("broadcasts") for fact in found)
         breaks = len(shape) == 2 and not broadcasts
         faults += found if breaks else [replace(fact, severity=Severity.NOTE) for fact in found]
     (at_nan,) = _or_nan(f, np.array([np.nan]))
@@ -57,10 +57,8 @@ def _wrong_shapes(f: Activation, z: np.ndarray) -> list[Fact]:
     for part, got in shapes.items():
         if got == z.shape:
             continue
-        if (part, got) == ("slope", ()):
-            faults.append(wrong(Kind.ONE_SLOPE_FOR_ALL, part, shape=str(z.shape)))
-        else:
-            faults.append(wrong(Kind.SHAPE_NOT_KEPT, part, shape=str(z.shape), returned=str(got)))
+        broadcasts = (part, got) == ("slope", ())
+        faults.append(wrong(Kind.SHAPE_NOT_KEPT, part, shape=str(z.shape), returned=str(got), broadcasts=broadcasts))
     return faults
 
 

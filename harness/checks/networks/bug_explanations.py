@@ -212,8 +212,8 @@ def describe_bugs(found: Explanations, problem: Problem, theta: np.ndarray, cost
     elif found.cost_wrong and found.gradient_wrong:
         facts.append(note(Kind.GRADIENT_WRONG_TOO))
     if not found.cost_wrong:
-        facts.append(note(Kind.COST_RIGHT))
-    return facts if found.gradient_wrong else [*facts, note(Kind.GRADIENT_RIGHT)]
+        facts.append(note(Kind.PART_RIGHT, "cost"))
+    return facts if found.gradient_wrong else [*facts, note(Kind.PART_RIGHT, "gradient")]
 
 
 def _fact_of_bugs(

@@ -205,7 +205,7 @@ def _unresolved(look: Look, directional: DirectionalDerivatives) -> list[Fact]:
     if np.isfinite(look.increments_alone.error).all():
         return []
     if any(found.has_no_limit for found in slopes):
-        return [doubt(Kind.SLOPE_WITHOUT_LIMIT)]
+        return [doubt(Kind.NO_SLOPE, reason="slopes grow without limit as steps shrink")]
     reasons = [found.obstacles.unresolved for found in slopes if found.obstacles.unresolved]
     return [doubt(Kind.NO_SLOPE, reason=reasons[0])] if reasons else []
 

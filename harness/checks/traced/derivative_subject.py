@@ -83,7 +83,7 @@ class TracedDerivatives(Subject):
 
     def explain_along(self) -> tuple[Fact, ...]:
         """Each input alone lies between both sides of its kink, where that is so, and the culprit."""
-        return (note(Kind.ONLY_TOGETHER), *self.culprits) if self.directions else ()
+        return (note(Kind.KINKS_TOGETHER), *self.culprits) if self.directions else ()
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         """Which mistake it is, whose rule, and where NaN begins; no fact twice, as where the rule alone shows it."""

@@ -47,7 +47,7 @@ def find_changes_between_calls(comparison: Comparison) -> list[Fact]:
     ]
     weights = point.combinations.weights
     if any(not m.is_same_program(another) and not m.computes_the_same(another, weights) for m in modes):
-        return [wrong(Kind.RULE_NOT_REPEATABLE)]
+        return [wrong(Kind.NOT_REPEATABLE, "A derivative rule", how="traced", argument="arguments")]
     return []
 
 

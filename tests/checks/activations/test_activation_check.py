@@ -51,7 +51,7 @@ def test_every_registered_activation_agrees_with_every_oracle(name):
     assert "proved" in report.subject
     assert [kink["z"] for kink in report.details["kinks"]] == list(kinks)
     assert all(kink["jumps"] and kink["follows_jax"] for kink in report.details["kinks"])
-    assert not {Kind.NAN_SWALLOWED, Kind.SHAPE_REFUSED, Kind.SHAPE_NOT_KEPT, Kind.ONE_SLOPE_FOR_ALL} & report.kinds
+    assert not {Kind.NAN_SWALLOWED, Kind.SHAPE_REFUSED, Kind.SHAPE_NOT_KEPT} & report.kinds
     assert all(row["digits"] >= 10 for row in report.details["float64"]["slope"]["errors"])
     assert {row.verdict for row in report.pairs} == {"agree"}
     decided = min(row.coordinates_decided for row in beside_claim(report).values() if row.second in ORACLES)

@@ -153,7 +153,7 @@ def test_a_claim_beside_the_slope_is_judged_in_its_own_names(f, outliers, place,
         assert finding.where.startswith(place)
         assert [fact.kind for fact in finding.diagnosis[:1]] == [kind] * (kind is not None)
         assert {name: finding.diagnosis[0].data[name] for name in data} == pytest.approx(data)
-    agreeing = {fact.where[0] for fact in facts_of(report, Kind.PART_AGREES)}
+    agreeing = {fact.where[0] for fact in facts_of(report, Kind.PART_RIGHT)}
     assert agreeing == {name for name in report.details if name == "curvature" or name.startswith("d/d")} - outliers
 
 

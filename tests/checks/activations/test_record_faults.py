@@ -44,7 +44,7 @@ NOTED = {
         formula(lambda xp, z: xp.where(z > 0.0, z, 0.0), ACTIVATIONS["relu"].slope, kinks=(0.0,)),
         {Kind.NAN_SWALLOWED},
     ),
-    "one slope for all": (formula(lambda xp, z: 2.0 * z, lambda z, a: 2.0), {Kind.ONE_SLOPE_FOR_ALL}),
+    "one slope for all": (formula(lambda xp, z: 2.0 * z, lambda z, a: 2.0), {Kind.SHAPE_NOT_KEPT}),
     "arrays only": (
         formula(lambda xp, z: xp.tanh(z), lambda z, a: np.array([1.0 - x * x for x in a])),
         {Kind.SHAPE_REFUSED},

@@ -129,16 +129,16 @@ ANSWERS = {  # an answer, and the kinds that explain it, with their places
     ),
     "the gradient of a bug whose cost is wrong, beside a right cost": (
         with_gradient(lambda gradient: FAULTS["targets-shifted"].source(PROBLEM, THETA)[1]),
-        [(Kind.BUG, "targets-shifted"), (Kind.COST_RIGHT,)],
+        [(Kind.BUG, "targets-shifted"), (Kind.PART_RIGHT, "cost")],
     ),
     "random numbers": (
         with_gradient(random_gradient),
-        [(Kind.COST_RIGHT,), (Kind.ALL_LAYERS_WRONG,), (Kind.NO_BUG_EXPLAINS,)],
+        [(Kind.PART_RIGHT, "cost"), (Kind.ALL_LAYERS_WRONG,), (Kind.NO_BUG_EXPLAINS,)],
     ),
     "a relation that no bug leaves": (
         with_gradient(scaled_bias),
         [
-            (Kind.COST_RIGHT,),
+            (Kind.PART_RIGHT, "cost"),
             (Kind.FACTOR, "Theta2 bias"),
             (Kind.ERROR_STARTS_BELOW, "Theta3"),
             (Kind.NO_BUG_EXPLAINS,),
@@ -146,11 +146,11 @@ ANSWERS = {  # an answer, and the kinds that explain it, with their places
     ),
     "a cost that is not finite": (
         lambda problem, theta: (np.nan, right()[1]),
-        [(Kind.COST_NOT_FINITE, "mine"), (Kind.GRADIENT_RIGHT,)],
+        [(Kind.COST_NOT_FINITE, "mine"), (Kind.PART_RIGHT, "gradient")],
     ),
     "a cost that no bug has": (
         lambda problem, theta: (right()[0] + 0.1234, right()[1]),
-        [(Kind.COST_UNEXPLAINED,), (Kind.GRADIENT_RIGHT,)],
+        [(Kind.COST_UNEXPLAINED,), (Kind.PART_RIGHT, "gradient")],
     ),
 }
 

@@ -95,7 +95,7 @@ def test_what_no_average_of_the_slopes_all_about_adds_up_to_is_wrong(name):
     assert (report.verdict, report.outliers) == ("disagree", ("reverse",)), report
     (finding,) = report.findings
     assert "together, where there is no kink" in finding.where
-    assert [fact.kind for fact in finding.diagnosis][:2] == [Kind.ONLY_TOGETHER, Kind.WRONG_RULE]
+    assert [fact.kind for fact in finding.diagnosis][:2] == [Kind.KINKS_TOGETHER, Kind.WRONG_RULE]
 
 
 def test_bending_all_about_excuses_no_rule():
