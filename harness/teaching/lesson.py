@@ -11,20 +11,21 @@ What cannot be read is computed anew.
 import json
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
+from itertools import starmap
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from threadpoolctl import threadpool_limits
+
 from harness.files import folder_to_fill, write_whole
-from harness.isolation import Worker
 from harness.museum import museum_tour
-from harness.named_objects import import_attribute
 from harness.pages.html_page import document, text_of
 from harness.progress import Progress, silent
 from harness.provenance import code_and_libraries, environment
@@ -45,9 +46,6 @@ OWN_PLACE = "{{ own function }}"
 
 CELL_SECONDS = 300
 """For one cell of the notebook, on a slow machine."""
-
-TIMEOUT = 600.0
-"""Seconds for a call: a training takes some, and more on a busy machine."""
 
 PARTS = ("by_hand", "step_sizes", "bugs", "museum", "detection", "false_alarms", "choice")
 SCRIPTS = ("plot", "network", "controls", *PARTS, "start")
@@ -116,7 +114,7 @@ def _bugs(
     results = {name: read_result(f"bug {name}", [size.training, peers], cache) for name in subjects}
     missing = [name for name, result in results.items() if result is None]
     calls = [(name, size.training, peers) for name in missing]
-    for name, result in zip(missing, map_in_processes(trained_bugs.__name__, "bug_results", calls, processes)):
+    for name, result in zip(missing, map_in_processes(trained_bugs.bug_results, calls, processes)):
         progress("trainings", sum(map(bool, results.values())), len(subjects))
         results[name] = keep_result(f"bug {name}", [size.training, peers], result, cache)
     progress("trainings", len(subjects), len(subjects))
@@ -277,41 +275,22 @@ def _file(name: str, arguments: Any, folder: Path) -> Path:
     return folder / f"{checksum(key.encode())}.json"
 
 
-def map_in_processes(module: str, function: str, calls: Sequence[tuple], processes: int | None = None) -> Iterator[Any]:
+def map_in_processes(
+    function: Callable[..., Any], calls: Sequence[tuple], processes: int | None = None
+) -> Iterator[Any]:
     """The results of a function of a module for the arguments of each call, in order, as soon as they are there.
 
     Parameters
     ----------
     processes : int, optional
-        By default as many as the machine has processors. Each has one thread, which for small matrices is faster than
-        one process of many. 0 calls the function in this process.
-
-    Raises
-    ------
-    RuntimeError
-        A call failed.
+        By default as many as the machine has processors. BLAS has one thread in each, which for small matrices is
+        faster than one process of many. 0 calls the function in this process.
     """
     if processes == 0:
-        yield from (import_attribute(f"{module}:{function}")(*arguments) for arguments in calls)
+        yield from starmap(function, calls)
         return
-    own, workers = threading.local(), []
-
-    def call(arguments: tuple) -> Any:
-        if not hasattr(own, "worker"):
-            own.worker = Worker(module, timeout=TIMEOUT)
-            workers.append(own.worker)
-        outcome = own.worker.call(function, *arguments)
-        if outcome.kind != "answered":
-            raise RuntimeError(f"{function}{arguments} {outcome.why}\n{outcome.stderr}")
-        return outcome.value
-
-    pool = ThreadPoolExecutor(processes or os.cpu_count() or 1)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), threadpool_limits, (1,))
     try:
-        yield from pool.map(call, calls)
+        yield from pool.map(function, *zip(*calls))
     finally:  # after the last result, or where the caller stops early
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.interrupt()
-        pool.shutdown()
-        for worker in workers:
-            worker.close()
+        pool.shutdown(cancel_futures=True)

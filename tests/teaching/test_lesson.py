@@ -52,7 +52,7 @@ def test_it_has_the_seven_parts_and_is_valid():
 def test_bugs_are_trained_once_and_their_results_are_kept(monkeypatch, tmp_path):
     trained = []
 
-    def map_here(module, function, calls, processes):
+    def map_here(function, calls, processes):
         trained.extend(name for name, *_ in calls)
         return iter([{"training": {"misread": []}} for _ in calls])
 
