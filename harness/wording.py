@@ -28,17 +28,14 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
-"""Characters without a width that Persian names and emoji need; a terminal obeys them by drawing letters together."""
+ISOLATES = "\N{FIRST STRONG ISOLATE}\N{POP DIRECTIONAL ISOLATE}"
+"""Between these two, a text that runs from right to left does not turn what stands around it."""
 
 
-def printable(text: str) -> str:
-    """Text from elsewhere, without characters that a terminal would obey; its direction ends where it ends."""
-    shown = "".join(
-        letter if letter.isprintable() or letter in JOINERS else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-    is_from_the_right = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in shown)
-    return f"\N{FIRST STRONG ISOLATE}{shown}\N{POP DIRECTIONAL ISOLATE}" if is_from_the_right else shown
+def isolated(name: str) -> str:
+    """A name as it stands in a line of text that runs from left to right."""
+    runs_left = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name)
+    return ISOLATES[0] + name + ISOLATES[1] if runs_left else name
 
 
 def display_width(text: str) -> int:

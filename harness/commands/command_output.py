@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from harness.named_objects import raised_at
-from harness.wording import shortened
+from harness.wording import ISOLATES, shortened
 from reference.user_input import error_in_words, message_of, printable
 
 
@@ -23,7 +23,7 @@ def show(document: dict[str, Any], text: object, as_json: bool) -> None:
         in_full = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
         typer.echo(json.dumps(document, indent=1, ensure_ascii=not in_full, allow_nan=False))
     else:
-        shown = printable(str(text), keep="\n")
+        shown = printable(str(text), keep=f"\n{ISOLATES}")
         typer.echo(for_terminal(shown, get_terminal_size().columns) if _is_terminal() else shown)
 
 

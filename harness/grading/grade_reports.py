@@ -24,7 +24,8 @@ from harness.pages.report_page import listing, page, section, wide
 from harness.seals import checksum
 from harness.sources.bug_zoo import BUGS
 from harness.verdict.report import json_ready
-from harness.wording import counted, display_width, first_few, padded, printable
+from harness.wording import counted, display_width, first_few, isolated, padded
+from reference.user_input import printable
 
 SCHEMA = "harness.grades/3"
 """Version 3: remarks, and points of the largest possible."""
@@ -139,12 +140,13 @@ def gradescope_document(record: GradeRecord) -> dict[str, Any]:
 
 def grades_text(records: Sequence[GradeRecord]) -> str:
     """The grades for a person: a line each, what is wrong below it, and a count of the verdicts."""
-    longest = min(LONGEST_NAME, max(display_width(printable(record.name)) for record in records))
+    names = [isolated(printable(record.name)) for record in records]
+    longest = min(LONGEST_NAME, max(map(display_width, names)))
     lines = []
-    for record in records:
+    for name, record in zip(names, records):
         row = record.columns
         parts = ", ".join(f"{name} {row[name]}" for name in ANSWERED)
-        lines.append(f"{padded(printable(record.name), longest)}  {record.verdict:12}  {row['points']:6.1f}  {parts}")
+        lines.append(f"{padded(name, longest)}  {record.verdict:12}  {row['points']:6.1f}  {parts}")
         lines += [f"    {line}" for line in record.lines]
     return "\n".join([*lines, f"{counted(len(records), 'submission')}: {verdict_counts(records)}"])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.commands.command_output import show
 from harness.facts import message_table
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
@@ -105,13 +106,14 @@ def test_the_console_shows_no_control_characters(hostile):
     assert text.endswith("1 submission: 1 error")
 
 
-def test_names_of_any_script_stand_in_columns():
+def test_names_of_any_script_stand_in_columns(capsys):
     names = ["a.py", "Zoe\u0308.py", "张三.py", "כהן.py", "سارا\u200cجان.py"]
     records = [record_of(Grade(Submission(name, Path()), "error"), Rubric()) for name in names]
     *lines, _ = grades_text(records).splitlines()
     assert {display_width(line.partition("error")[0]) for line in lines} == {len("سارا\u200cجان.py") - 1 + len("  ")}
     assert [line.startswith("\u2068") and "\u2069" in line for line in lines] == [False] * 3 + [True] * 2
-    assert "\ufffd" not in "".join(lines)
+    show({}, "\n".join(lines), as_json=False)
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_wrong(records):
