@@ -165,23 +165,23 @@ def _bound(
 ) -> Reported:
     """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
     bound, by_solvers = bound_of_mode(point, mode, request, products.derivative, true, scope, borrows=borrows)
+    unit = point.program.coarsest
+    floor = floor_of(products.derivative.ravel(), scope.blocks, unit).reshape(bound.error.shape)
 
     def is_right(derivative: np.ndarray) -> bool:
-        return scope.covers(true.error + bound.error, np.abs(derivative - true.derivative))
+        return scope.covers(true.error + bound.error + floor, np.abs(derivative - true.derivative))
 
     is_compiled_right, is_borrowed = True, BORROWED in bound.kinds
     if not is_borrowed and not is_right(products.derivative) and is_right(mode.rounded(None, *request)):
         # XLA without its slow passes may compute a number twice, with other roundings; with them, as for a caller
         products = _products(point, mode, request, quickly=False)
         is_compiled_right = is_right(products.derivative) or not is_right(mode.by_run(InOwnTypes(), *request))
-    runs, unit = None, point.program.coarsest
     # of many inputs, only where a rule's formula may be compared more closely in float64
-    flat = products.derivative.ravel()
-    tolerance = MEANT.get(point.program.precision, 0.0) * largest_in_block(flat, scope.blocks)
-    total = bound.error.ravel() + floor_of(flat, scope.blocks, unit)
+    runs, largest = None, largest_in_block(products.derivative.ravel(), scope.blocks)
+    tolerance = MEANT.get(point.program.precision, 0.0) * largest
     decides = is_borrowed or (
         point.case.is_large
-        and bool((total <= tolerance).all())
+        and bool(((bound.error + floor).ravel() <= tolerance).all())
         and scope.leaves_digits(true.error + bound.error, products.derivative, true, unit)
     )
     if not decides and unit > UNIT_ROUNDOFF["float64"]:
