@@ -12,9 +12,6 @@ HARNESS_FOLDER = Path(__file__).parents[2] / "harness"
 
 LIBRARY_FOLDER = "site-packages"
 
-MAKES_PRIMITIVES = {"_src", "interpreters", "lax", "numpy"}
-"""Folders of JAX with the functions that make primitives, or trace and batch them."""
-
 
 class Place(NamedTuple):
     """A function, and where it is written."""
@@ -117,15 +114,6 @@ def line_of(equation: Equation) -> Place:
     """The line of the user's code that an equation comes from; nowhere where JAX traced it apart, or the check did."""
     frame = next((frame for frame in frames_of(equation) if whose(frame.file_name) != "jax"), None)
     return NOWHERE if frame is None or whose(frame.file_name) == "harness" else _place_of_frame(frame)
-
-
-def first_line_of(equation: Equation) -> Place:
-    """The innermost line that an equation comes from, of JAX's as well, but for those that make its primitives.
-
-    Nowhere where the check alone calls these.
-    """
-    frames = (frame for frame in frames_of(equation) if Path(frame.file_name).parent.name not in MAKES_PRIMITIVES)
-    return next((_place_of_frame(frame) for frame in frames if whose(frame.file_name) != "harness"), NOWHERE)
 
 
 def own_line_of(equation: Equation) -> Place:

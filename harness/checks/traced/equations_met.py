@@ -26,7 +26,7 @@ from reference.traced.equations import Equation, Program, bind, is_key, kind, ma
 from reference.traced.interpreter import Run
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed_with_primals
-from reference.traced.rule_origins import NOWHERE, Place, first_line_of, frames_of, is_rule_of_jax, line_of, whose
+from reference.traced.rule_origins import NOWHERE, Place, frames_of, is_rule_of_jax, line_of, whose
 
 KEPT = 3
 """An equation in a loop is met many times; its first operands and the last ones are kept."""
@@ -164,12 +164,8 @@ class _OriginRun(Run):
         return outputs
 
     def _line(self) -> Place:
-        """The line of what runs now, or of what is around it: what JAX traces apart has no line of the user's.
-
-        Where nobody's line leads to it, as in a function of JAX that is checked itself, the line of JAX.
-        """
-        lines = (line for eq in reversed(self._within) if (line := line_of(eq)) != NOWHERE)
-        return next(lines, first_line_of(self._within[-1]))
+        """The line of what runs now, or of what is around it: what JAX traces apart has no line of the user's."""
+        return next((line for eq in reversed(self._within) if (line := line_of(eq)) != NOWHERE), NOWHERE)
 
 
 def find_nan_origin(program: Program, modes: Sequence[Mode]) -> tuple[Fact, ...]:

@@ -3,9 +3,8 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dis import opmap
 from functools import cached_property, partial
-from types import TracebackType
+from traceback import FrameSummary, extract_tb
 from typing import Any
 
 import jax
@@ -56,30 +55,18 @@ def _refuse_missing_modes() -> Iterator[None]:
         yield
     except Exception as reason:
         is_lacking = isinstance(reason, NotImplementedError) or any(words in str(reason) for words in LACKING)
-        if is_lacking or whose(_innermost(reason).tb_frame.f_code.co_filename) == "library":
+        if is_lacking or whose(_innermost(reason).filename) == "library":
             raise ModeMissing(note(Kind.MODE_MISSING, message=first_line(reason))) from None
-        if isinstance(reason, AssertionError) and _is_raised_by_jax(reason):
+        # JAX removes its own lines from a traceback: the last one left calls JAX, or is an assertion of the user's own
+        line = _innermost(reason).line
+        if isinstance(reason, AssertionError) and line and not line.startswith(("assert", "raise")):
             raise ModeMissing(note(Kind.ASSERTION_IN_JAX)) from None
         raise
 
 
-def _is_raised_by_jax(reason: BaseException) -> bool:
-    """Whether the innermost line of a traceback is JAX's, or calls JAX, which removes its own lines.
-
-    A user's own assertion raises there itself (the instruction RAISE_VARARGS), whatever it is named.
-    """
-    at = _innermost(reason)
-    code, module = at.tb_frame.f_code.co_code, at.tb_frame.f_globals.get("__name__", "")
-    return module.partition(".")[0] == "jax" or code[at.tb_lasti] != opmap["RAISE_VARARGS"]
-
-
-def _innermost(reason: BaseException) -> TracebackType:
-    """The place where an error was raised that was caught."""
-    at = reason.__traceback__
-    assert at is not None
-    while at.tb_next is not None:
-        at = at.tb_next
-    return at
+def _innermost(reason: BaseException) -> FrameSummary:
+    """The line where an error was raised that was caught."""
+    return extract_tb(reason.__traceback__)[-1]
 
 
 class Mode:
@@ -236,14 +223,12 @@ class Mode:
         return self._in_passes(bound, vectors, None if weights is None else np.abs(weights))
 
     @np.errstate(all="ignore")
-    def by_run(self, run: Run, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """The products by a run of the interpreter, in passes."""
+    def by_run(
+        self, run: Run, vectors: np.ndarray, weights: np.ndarray | None = None, *, is_wide: bool = False
+    ) -> np.ndarray:
+        """The products by a run of the interpreter, in passes; of wide vectors, which are not rounded first."""
         with _refuse_missing_modes():  # XLA leaves out what nobody reads, and with it what JAX lacks
-            return self._in_passes(lambda part: self.by_numpy(part, run), vectors, weights)
-
-    def rounded(self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """The products by the interpreter, rounded at random if a generator is given."""
-        return self.by_run(Run(rng, self.coarsest), vectors, weights)
+            return self._in_passes(lambda part: self.by_numpy(part, run, is_wide=is_wide), vectors, weights)
 
     @np.errstate(all="ignore")
     def rounded_in_range(
@@ -258,12 +243,6 @@ class Mode:
             return self.by_numpy(part, Turned(exact.decisions, rounding=rng, coarsest=self.coarsest, is_unlimited=True))
 
         return self._in_passes(product, vectors, weights)
-
-    @np.errstate(all="ignore")
-    def in_float64(self, run: Run, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """The products by a run in float64, of vectors that are not rounded to the program's types."""
-        with _refuse_missing_modes():
-            return self._in_passes(lambda part: self.by_numpy(part, run, is_wide=True), vectors, weights)
 
     # -- solvers that stop at a tolerance -----------------------------------------------------------------------------
 

@@ -170,7 +170,7 @@ def bound_of_mode(
         by_solvers = largest_in_block(moved.ravel(), scope.blocks).reshape(moved.shape)
     # a generator, so that no more runs are made than the spread needs
     rngs = None, *np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
-    runs = (mode.rounded(rng, *request) for rng in rngs)
+    runs = (mode.by_run(Run(rng, mode.coarsest), *request) for rng in rngs)
     # where nothing is known of the true derivative, the roundings of the function's terms stand for its own
     derived, is_half = mode.bound(*request), mode.coarsest > COARSE
     of_terms = of_nothing_known(true, derived, scope.blocks, DERIVATIVE_ROUNDINGS * scope.unit * scope.terms)
@@ -298,14 +298,14 @@ def evaluate_in_float64(
     if any(map(reads_bits, mode.programs)):
         return note(Kind.OWN_PRECISION_ONLY, because="bits")
     exact = Run()
-    first = mode.in_float64(exact, *request)
+    first = mode.by_run(exact, *request, is_wide=True)
     if by_jax := exact.in_own_precision | exact.taken_as_they_are:
         return note(Kind.OWN_PRECISION_ONLY, *sorted(by_jax), because="jax-alone")
     # constants of the function are exact: its derivative has them as they are
     shared = frozenset(number for _, number in numbers_in(function))
     found = np.array(np.broadcast_to(first, (1 + len(ORDERS), *first.shape)))  # for millions of inputs, one copy
     for i, rng in enumerate(np.random.default_rng(seed).spawn(len(ORDERS))):
-        found[1 + i] = mode.in_float64(PerturbedRun(rng, ORDERS[i], shared), *request)
+        found[1 + i] = mode.by_run(PerturbedRun(rng, ORDERS[i], shared), *request, is_wide=True)
         if is_enough(found[: 2 + i]):
             return found[: 2 + i]
     return found

@@ -172,7 +172,7 @@ def _bound(
         return scope.covers(true.error + bound.error + floor, np.abs(derivative - true.derivative))
 
     is_compiled_right, is_borrowed = True, BORROWED in bound.kinds
-    if not is_borrowed and not is_right(products.derivative) and is_right(mode.rounded(None, *request)):
+    if not is_borrowed and not is_right(products.derivative) and is_right(mode.by_run(Run(), *request)):
         # XLA without its slow passes may compute a number twice, with other roundings; with them, as for a caller
         products = _products(point, mode, request, quickly=False)
         is_compiled_right = is_right(products.derivative) or not is_right(mode.by_run(InOwnTypes(), *request))
@@ -246,7 +246,8 @@ def _is_linear_in_float64(
     """Whether a mode's evaluation in float64 is linear. `error` bounds the roundings in the program's own types."""
     unit, (vectors, weights) = UNIT_ROUNDOFF["float64"], request
     shares = _shares(point, len(vectors), is_half=False)
-    sums = np.moveaxis(mode.in_float64(Run(), shares @ vectors, weights), 0 if mode.name == "reverse" else 1, 0)
+    found = mode.by_run(Run(), shares @ vectors, weights, is_wide=True)
+    sums = np.moveaxis(found, 0 if mode.name == "reverse" else 1, 0)
     estimate = Estimate(derivative, SPREAD_FACTOR * unit / point.program.coarsest * error)
     return _is_linear(mode, Products(derivative, shares, sums), estimate, scope.blocks, unit, point.case.accuracy)
 
