@@ -33,6 +33,7 @@
       element("p", {}, element("strong", {}, `${first}${name} has the bug.`), ` ${was ? "Was it a guess? " : ""}The curves do not tell.`),
       element("p", {}, `${bug.description} The check tells before the first step: its gradient is off by ${worst}, and the report names the bug.`),
       element("p", {}, element("span", { class: "mono" }, bug.check.diagnosis || bug.check.finding)),
+      element("p", {}, "Part 1 says what the words mean, and part 3 has this bug among others."),
     );
   }
   byId("choose-a").addEventListener("click", () => tell("a"));

@@ -12,7 +12,7 @@
   const sentences = {
     teaser: `${[byKind("in the gradient alone", false), byKind("in the cost, too", true)].filter(Boolean).join(", and ")}, a network reads as many held-out digits as with correct code, or at most two points fewer.`,
     checked: String(data.bugs[0].check.examples),
-    trainings: `${examples.toLocaleString("en")} digits, ${heldOut.toLocaleString("en")} held out, 400-25-10, λ = ${l2}, ${searches} line searches, the same initial θ, and no gate`,
+    trainings: `${examples.toLocaleString("en")} digits to learn from and ${heldOut.toLocaleString("en")} held out to be read, 400 pixels, 25 hidden units and 10 digits, λ = ${l2}, and ${searches} line searches from the same weights, whatever a check says`,
     study: `The numbers are from a study of ${data.detection.date} with ${Object.values(data.detection.places).flat().length} bugs on ${Object.entries(data.detection.problems).map(([kind, count]) => `${count} problems “${kind}”`).join(", ")}, seed ${data.detection.seed}.`,
     "blind-problem": data.blind.problem,
     "left-out": Object.keys(data.left_out).length ? `Not asked, since not installed: ${Object.keys(data.left_out).join(", ")}.` : "",
