@@ -95,13 +95,35 @@ def assert_gradients_agree(
 
 
 def assert_jacobian_agrees(fun: Callable[..., Any], theta: Any, *args: Any, **options: Any) -> Report:
-    """`harness.check_jacobian` as an assertion, with the same arguments: an AssertionError holds the whole report."""
+    """`harness.check_jacobian` as an assertion, with the same arguments.
+
+    Returns
+    -------
+    Report
+        The report, whose verdict is "agree".
+
+    Raises
+    ------
+    AssertionError
+        The verdict is another. The message is the whole report.
+    """
     __tracebackhide__ = True  # pytest shows the caller's line
     return _agreed(check_jacobian(fun, theta, *args, **options), "the Jacobian does not agree")
 
 
 def assert_hessian_agrees(gradient: Callable[..., Any], theta: Any, *args: Any, **options: Any) -> Report:
-    """`harness.check_hessian` as an assertion, with the same arguments: an AssertionError holds the whole report."""
+    """`harness.check_hessian` as an assertion, with the same arguments.
+
+    Returns
+    -------
+    Report
+        The report, whose verdict is "agree".
+
+    Raises
+    ------
+    AssertionError
+        The verdict is another. The message is the whole report.
+    """
     __tracebackhide__ = True  # pytest shows the caller's line
     return _agreed(check_hessian(gradient, theta, *args, **options), "the Hessian does not agree")
 

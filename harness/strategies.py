@@ -78,7 +78,13 @@ def activations(among: Sequence[str | Activation] | None = None) -> st.SearchStr
 def networks(
     draw: st.DrawFn, activations: Sequence[str | Activation] | None = None, outputs: Sequence[str] = tuple(OUTPUTS)
 ) -> Network:
-    """Networks of 0 to 4 hidden layers with 1 to 8 units. They shrink to one input and one output."""
+    """Networks of 0 to 4 hidden layers with 1 to 8 units. They shrink to one input and one output.
+
+    Parameters
+    ----------
+    activations, outputs : names, or activations, optional
+        Those that layers draw from; by default all that are registered.
+    """
     return draw_network(_DrawnChooser(draw), chosen_activations(activations), outputs)
 
 
@@ -106,7 +112,15 @@ def thetas(draw: st.DrawFn, network: Network, extremes: bool = True) -> np.ndarr
 def cases(
     draw: st.DrawFn, networks: st.SearchStrategy[Network] | None = None, extremes: bool = True
 ) -> tuple[Problem, np.ndarray]:
-    """A problem and parameters for it: the arguments of `cross_check`."""
+    """A problem and parameters for it: the arguments of `cross_check`.
+
+    Parameters
+    ----------
+    networks : strategy of networks, optional
+        By default `networks()`.
+    extremes : bool
+        Whether some θ and X are zero, hold ties, or are large enough to saturate.
+    """
     problem = draw(problems(networks, extremes))
     return problem, draw(thetas(problem.network, extremes))
 

@@ -272,10 +272,19 @@ ACTIVATIONS: dict[str, Activation] = {f.name: f for f in _RECORDS}
 def register(activation: Activation) -> Activation:
     """Add an activation to `ACTIVATIONS`, so that its name can be used wherever an activation is asked for.
 
+    Parameters
+    ----------
+    activation : Activation
+
+    Returns
+    -------
+    Activation
+        The same.
+
     Raises
     ------
-    ValueError
-        When another activation already has the name.
+    TypeError, ValueError
+        When it is no activation, or when another one already has the name.
     """
     if not isinstance(activation, Activation):
         raise TypeError(f"register takes an Activation, not {type(activation).__name__}")

@@ -50,7 +50,10 @@ class Digits:
 def load_digits() -> Digits:
     """Load the course's data set: 500 images of each digit, in the order 0, 1, ..., 9.
 
-    X (5000, 400), y and classes (5000,), as in its ``ex4data1.mat`` to rounding error; every call returns new arrays.
+    Returns
+    -------
+    Digits
+        X (5000, 400), y and classes (5000,), as in its ``ex4data1.mat`` to rounding error; new arrays in every call.
 
     Raises
     ------

@@ -43,6 +43,11 @@ def check_grads(
 ) -> Callable[..., None]:
     """A function of f's arguments that checks autograd's derivatives of f there, of every order up to `order`.
 
+    Parameters
+    ----------
+    f, argnum, modes, order
+        As the original takes them.
+
     Raises
     ------
     AssertionError

@@ -115,6 +115,15 @@ def _largest(report: Report) -> float:
 def assert_grad(func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *args: Any) -> Report:
     """Assert that a gradient, or a Jacobian, is the derivative of its function; a warning where that is undecided.
 
+    Parameters
+    ----------
+    func, grad, x0, *args
+        As for `check_grad`.
+
+    Returns
+    -------
+    Report
+
     Raises
     ------
     AssertionError
@@ -175,6 +184,11 @@ def check_minimize(
     `hess` and `hessp` are checked by `harness.check_hessian`, against the derivative of the gradient. A `hess` that is
     the name of a difference or an update strategy is nobody's claim.
 
+    Parameters
+    ----------
+    fun, x0, args, jac, hess, hessp
+        As `scipy.optimize.minimize` takes them.
+
     Returns
     -------
     list of Report
@@ -205,6 +219,17 @@ def check_least_squares(
     """Check the Jacobian that `scipy.optimize.least_squares` is given: dense, sparse or a linear operator.
 
     It is `harness.check_jacobian` of functions with keyword arguments, which accepts what is right to ten digits.
+
+    Parameters
+    ----------
+    fun, x0, jac, args, kwargs
+        As `scipy.optimize.least_squares` takes them; ``jac`` returns (m, n).
+    accuracy : float
+        Errors below this share of the largest derivative are accepted.
+
+    Returns
+    -------
+    Report
     """
     if not callable(jac):
         raise TypeError(f"jac must be callable as jac(x, *args, **kwargs), not {given(jac)}")

@@ -1,6 +1,7 @@
 """The guides' examples run as written, and guides and README agree with commands, modules, names and bugs."""
 
 import doctest
+import inspect
 import re
 from pathlib import Path
 
@@ -131,6 +132,17 @@ def test_index_and_reference_name_every_command_public_name_and_source():
     assert [name for name in harness.__all__ if not re.search(rf"\b{name}\b", examples)] == []
     rows += [rf"^ +``{re.escape(each.name)}`` +{re.escape(each.does)}$" for each in harness.SOURCES.values()]
     assert [row for row in rows if not re.search(row, guide("api.md"), flags=re.MULTILINE)] == []
+
+
+CALLED = [name for name in harness.__all__ if inspect.isroutine(getattr(harness, name))]
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_what_is_called_states_its_arguments_its_result_and_its_errors(name):
+    function = getattr(harness, name)
+    text = inspect.getdoc(function) or ""
+    assert not inspect.signature(function).parameters or "Parameters\n---" in text or "the same arguments" in text
+    assert "Returns\n---" in text or "Raises\n---" in text
 
 
 def test_the_lesson_trains_bugs_of_the_zoo():

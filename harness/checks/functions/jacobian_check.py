@@ -117,6 +117,11 @@ def check_hessian(
     -------
     Report
         As of `check_jacobian`. The entries are called ``H[row, column]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_jacobian` does.
     """
     accuracy = require_accuracy(accuracy)
     function = VectorFunction(gradient, theta, args if isinstance(args, tuple) else (args,), "H", "gradient")

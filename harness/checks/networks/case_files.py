@@ -53,6 +53,16 @@ def save_case(
 ) -> None:
     """Write a case; `load_case` reads it, and ``harness replay FILE`` checks it again.
 
+    Parameters
+    ----------
+    path : str or Path
+    problem : Problem
+    theta : (n,) array
+    sources : names, or mapping from name to source, optional
+        As for `cross_check`.
+    report : Report, optional
+        Its verdict and outliers are kept, so that a replay can say whether they are the same.
+
     Raises
     ------
     ValueError

@@ -166,6 +166,24 @@ def random_problem(
 
     In layers larger than any that is drawn, an ordinary θ is divided by the square root of their relative size, so that
     units do not saturate.
+
+    Parameters
+    ----------
+    seed : int, or a sequence of them
+        As `numpy.random.default_rng` takes it.
+    activations, outputs : names, or activations, optional
+        Those that layers draw from; by default all that are registered.
+    like : Like
+        Layer sizes, output and λ, where they are not to be drawn.
+
+    Returns
+    -------
+    (Problem, (n,) array)
+
+    Raises
+    ------
+    ValueError, TypeError
+        For activations or outputs that there are not.
     """
     choose, extremes = SeededChooser(seed), flag("extremes", extremes)
     like = of_type("like", like, Like, "of the type Like")
