@@ -236,6 +236,16 @@ def test_a_file_that_somebody_writes_to_is_refused_and_can_be_read(undisturbed):
         assert len(table(undisturbed)) == 300
 
 
+def test_damaged_rows_are_told_and_made_again(undisturbed, tmp_path):
+    path = tmp_path / "rows.sqlite"
+    path.write_bytes(undisturbed.read_bytes())
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE rows SET verdict = 'disagree' WHERE seed IN (3, 10)")
+    code, _, err = run("sweep", "--networks", 300, *LIGHTLY, "--out", path)
+    assert (code, "seeds 3, 10." in err) == (0, True)
+    assert table(path) == table(undisturbed)
+
+
 def test_a_full_disk_ends_it_with_a_sentence_and_what_was_stored_stays_readable(tmp_path, undisturbed):
     path = tmp_path / "rows.sqlite"
     command = ("sweep", "--networks", 3000, *LIGHTLY, "--out", path)
