@@ -48,8 +48,8 @@ def _cached(fact: Fact) -> str:
     if fact.data["is_same"]:
         return f"{name} returns the same gradient at another θ, where the cost has another slope. It looks cached."
     return (
-        f"{name}: Away from θ, the gradient misses the slope of the cost, by more the farther away. It may keep a part "
-        f"of another call."
+        f"Away from θ, the gradient of {name} misses the slope of the cost, by more the farther away. "
+        "It may keep a part of another call."
     )
 
 

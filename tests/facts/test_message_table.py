@@ -87,6 +87,50 @@ def test_a_part_is_said_where_it_is_known(said):
     assert [said in say(note(kind, "f", **known)) for known in (data, data | more)] == [False, True]
 
 
+JUNCTION = {"value_jumps": False, "jumps": False, "declared": True, "left": 1.0, "right": 2.0, "claimed": 1.0}
+JUNCTION |= {"jax": float("nan"), "follows_jax": False}
+NOT_FINITE_SLOPE = {"left": float("inf"), "right": float("inf")}
+NOISY = {"undecided": 1, "total": 2, "visible": 0.5, "cost": 3.0, "is_flat": True, "is_large": False}
+ANSWER = {"undecided": 2, "total": 9, "sources": [], "also": []}
+SAID = {  # parts of messages that few inputs reach
+    "The value itself jumps at z = 0": note(Kind.JUNCTION, "z = 0", **JUNCTION | {"value_jumps": True}),
+    "not known well enough": note(Kind.JUNCTION, "z = 0", **JUNCTION | {"left": float("nan")}),
+    "The slope is infinite at z = 0": note(Kind.JUNCTION, "z = 0", **JUNCTION | NOT_FINITE_SLOPE),
+    "which rounding may explain": note(Kind.JUNCTION, "z = 0", **JUNCTION),
+    "one entry of z alone (no)": wrong(Kind.NOT_ELEMENTWISE, "value", how="alone", reason="no"),
+    "of the gradient that it is given": wrong(Kind.NOT_ELEMENTWISE, "slope", how="upstream", z=1.0),
+    "The slope of f is a surrogate": note(Kind.SURROGATE, "f"),
+    "The second derivative is not known": note(Kind.SECOND_DERIVATIVE),
+    "only JAX computes g": note(Kind.OWN_PRECISION_ONLY, "g", because="jax-alone", source="reverse", type="float32"),
+    "f cannot be decided. The cost bends": doubt(Kind.ROUGH_COST, "f", visible=None),
+    "The cost overflows near θ": doubt(Kind.DOMAIN_EDGE, "t[0]", undecided=1, total=2, overflows=True, visible=0.5),
+    "The cost rounds to 3 near θ": doubt(Kind.NOISY_COST, "t[0]", **NOISY),
+    "2 of 9 coordinates cannot be decided": doubt(Kind.UNITS_AT_JUNCTION, "a", "b", **ANSWER),
+    "distinguishes all of them": note(Kind.BUGS_ALIKE, "a", "b", does=["x", "y"], gradient=True, cost=False),
+    "No bug of the zoo, alone or with another, explains the gradient": note(Kind.NO_BUG_EXPLAINS, pairs_tried=True),
+    "a mean taken twice or instead of a sum": note(Kind.FACTOR, "A", factor=0.5, length=2, axis=0),
+    "in 1 of these coordinates is the rule": note(
+        Kind.COMPARED_IN_FLOAT64, "x[0]", places=1, of=2, type="bfloat16", reported=1.0
+    ),
+    "x: right up to conjugates": note(Kind.CONJUGATE, "x", of="cotangent"),
+    "and 1 other, every derivative agrees": wrong(
+        Kind.WRONG_RULE, "a.py:3", off=0.0, explains=True, others=1, name="f"
+    ),
+    "has the surplus factor c": note(Kind.PRODUCT_RULE, "slope", term="z", missing=False, factor="c"),
+    "z itself is returned in place of the slope": note(Kind.SLOPE_OF_ANOTHER, "slope", returned="z"),
+    "Work on a copy: callers may need it": wrong(
+        Kind.ARGUMENT_CHANGED, "f", argument=["X"], changes=["by 1"], spoils=False
+    ),
+    "all together cannot be decided. As far": doubt(Kind.KINK, "all together", left=None, right=None),
+    "Too few coordinates could be decided": doubt(Kind.UNDECIDED),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_message_says_what_few_inputs_reach(said):
+    assert said in say(SAID[said])
+
+
 def test_facts_have_severities_and_compare_by_value():
     facts = [wrong(Kind.SIGN, "a", x=1), doubt(Kind.SIGN, "a", x=1), note(Kind.ZERO), note(Kind.SIGN)]
     assert [fact.severity for fact in facts] == [Severity.WRONG, Severity.DOUBT, Severity.NOTE, Severity.NOTE]
