@@ -53,7 +53,13 @@ def _networks(summary: Summary, title: str) -> str:
     counts = [(verdict, count) for verdict, count in summary.counts.items()]
     return section(
         title,
-        listing([*map(message_table.say, summary.reasons), CLOSEST.format(summary.margin)]),
+        listing(
+            [
+                *map(message_table.say, summary.reasons),
+                *([f"{summary.why_fewer}."] if summary.skipped else []),
+                CLOSEST.format(summary.margin),
+            ]
+        ),
         wide(
             table(("verdict", "networks"), counts, "Verdicts"),
             _reasons("networks", summary.doubts),

@@ -115,6 +115,11 @@ def test_a_check_that_fails_shows_each_finding_with_its_diagnosis():
                 assert html.escape(message_table.say(fact)) in page
 
 
+def test_networks_that_were_not_checked_are_counted():
+    page = check_page("disagree", [], {"networks": replace(networks(), skipped=7)}, MADE)
+    assert "7 more were not checked: one that disagrees is enough." in page
+
+
 @pytest.mark.more
 def test_an_agreement_shows_its_margin_and_the_smallest_detectable_error():
     report = cross_check(small_run().fits["network"].problem, small_run().fits["network"].training.theta)

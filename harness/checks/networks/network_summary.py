@@ -70,6 +70,11 @@ class Summary:
     drawn: str = ""
     skipped: int = 0
 
+    @property
+    def why_fewer(self) -> str:
+        """Why fewer networks were checked than were to be."""
+        return f"{self.skipped:,} more were not checked: one that disagrees is enough"
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
         failures = [{"network": failure.number, "report": failure.report.to_dict()} for failure in self.failures]
@@ -81,8 +86,7 @@ class Summary:
         lines = [
             f"{counted(self.networks, 'network')}, {counted(len(self.sources), 'source')}: {counts} (seed {self.seed})"
         ]
-        if self.skipped:
-            lines.append(f"  {self.skipped:,} more were not checked: one that disagrees is enough")
+        lines += [f"  {self.why_fewer}"] if self.skipped else []
         lines += [f"  {message_table.say(reason)}" for reason in self.reasons]
         lines += [f"  inconclusive, {number:,} of them: {kind}" for kind, number in self.doubts.items()]
         refused = {name: number for name, number in self.left_out.items() if name in self.sources}
