@@ -60,8 +60,10 @@ OLDEST  := hypothesis==6.130.0 jax==0.8.0 jaxlib==0.8.0 matplotlib==3.10.0 numpy
 # A Python is here when it runs: a shim of pyenv is found by name, and refuses.
 PYTHONS ?= $(foreach version,3.11 3.12 3.13 3.14 3.14t,$(shell python$(version) -c 'print("python$(version)")' 2>/dev/null))
 
+RELEASES := oldest newest
+
 test-versions:  ## the tests with the oldest and the newest libraries, under each Python that is here
-	@failed=""; for python in $(PYTHONS); do for which in oldest newest; do \
+	@failed=""; for python in $(PYTHONS); do for which in $(RELEASES); do \
 	  folder="build/$$python-$$which"; releases=$$(test $$which = newest || echo "$(OLDEST)"); \
 	  warnings=$$(test $$which = newest || echo "-W default"); \
 	  "$$python" -m venv --clear "$$folder" && \
