@@ -295,18 +295,12 @@ ROWS = {
         example=FORMULA.format(value="xp.where(z > 0.0, 1.0, 0.0 * z)", slope="1.0 / (1.0 + z * z), surrogate=True"),
         advice="Nothing, if a surrogate is what you want.",
     ),
-    Kind.UNDECLARED_JUMP: Row(
-        "The value itself jumps at {where}, where the record declares no kink.",
-        meaning="There is no slope at a jump, so a network with a unit there has no gradient.",
-        cause="floor, sign, or pieces that do not meet.",
-        example=FORMULA.format(value="xp.floor(z)", slope="np.zeros_like(z)"),
-        advice="Declare the places in kinks=(...), or mend the pieces; use surrogate=True for a slope of your own.",
-    ),
     Kind.UNDECLARED_KINK: Row(
         "The {part} jumps at {where}, where the record declares no kink.",
-        meaning="Checks treat declared kinks as conventions. An undeclared one may be a mistake in a piece.",
-        cause="kinks=(...) is missing, or two pieces should meet smoothly and do not.",
+        meaning="Declared kinks are conventions. An undeclared one may be a mistake in a piece, and a value that jumps "
+        "has no slope there.",
+        cause="kinks=(...) is missing, or two pieces should meet and do not, as those of floor.",
         example=FORMULA.format(value="xp.maximum(z, 0.0)", slope="(z > 0.0) * 1.0"),
-        advice="Declare it in kinks=(...), if it belongs there.",
+        advice="Declare it in kinks=(...), if it belongs there; use surrogate=True for a slope of your own.",
     ),
 }

@@ -185,16 +185,9 @@ ROWS = {
     Kind.NOT_SAVED: Row(
         "The case was not saved: {reason}",
         meaning="The verdict stands, but no file shows it.",
-        cause="A source that is a lambda, or a folder that cannot be written.",
+        cause="A source that is a lambda, or fails on small networks, or a folder that cannot be written.",
         example="# harness check with a source that is defined in __main__.",
-        advice="Define the source as a function of a module, or name another file.",
-    ),
-    Kind.NOT_SHRUNK: Row(
-        "The network could not be made smaller, and is not saved: {error}: {reason}",
-        meaning="The verdict stands, but the source raised while smaller networks were tried.",
-        cause="A source that fails on small networks in an unexpected way.",
-        example="# A source that raises when it is called the third time.",
-        advice="Mend what it raises, and check again.",
+        advice="Define the source as a function of a module, mend what it raises, or name another file.",
     ),
     Kind.PART_RIGHT: Row(
         "The {where} is right.",
@@ -278,17 +271,10 @@ ROWS = {
     # -- sweeps and many networks --------------------------------------------------------------------------------------
     Kind.CHECK_FAILED: Row(
         "The check stopped: {error}.",
-        meaning="A source raised, or answered what is no cost and gradient, so that there is no verdict on this row.",
-        cause="A source of one's own fails for some shapes, activations or outputs.",
+        meaning="A source raised or answered nonsense, or its process ended or ran out of time: there is no verdict.",
+        cause="A source of one's own fails for some shapes, loops for ever, exits, or crashes the interpreter.",
         example="# harness sweep with a source that raises KeyError where m = 3.",
-        advice="Run `harness replay FILE --seed N` to see it alone.",
-    ),
-    Kind.PROCESS_ENDED: Row(
-        "The process that made the check {why}.",
-        meaning="The check was made in a process of its own, which did not survive it or did not answer in time.",
-        cause="A source loops for ever, exits, or crashes the interpreter.",
-        example="# harness sweep with a source that calls os._exit(0).",
-        advice="Run `harness replay FILE --seed N`, or allow more time with --timeout.",
+        advice="Run `harness replay FILE --seed N` to see it alone, or allow more time with --timeout.",
     ),
     Kind.SOURCE_NEVER_TOOK_PART: Row(
         "{where} could take none of the networks.",

@@ -44,7 +44,7 @@ class _Crew:
         deaths += outcome.kind in ("died", "exited")
         if 0 < deaths < SURE:
             return self.make_rows(settings, seeds, limit, deaths)
-        return [error_row(settings, seeds[0], wrong(Kind.PROCESS_ENDED, why=outcome.why))]
+        return [error_row(settings, seeds[0], wrong(Kind.CHECK_FAILED, error=f"its process {outcome.why}"))]
 
     def _ask(self, settings: Settings, seeds: Sequence[int], limit: float) -> Outcome:
         if self.dismissed:

@@ -131,12 +131,12 @@ MISBEHAVING = """
 
 MISBEHAVIOUR = {
     "raises": ("raise KeyError('lost')", "error", Kind.CHECK_FAILED, "KeyError: 'lost'; raised by source"),
-    "exits at once": ("os._exit(0)", "error", Kind.PROCESS_ENDED, "exit code 0"),
-    "crashes": ("os.kill(os.getpid(), 11)", "error", Kind.PROCESS_ENDED, "SIGSEGV"),
+    "exits at once": ("os._exit(0)", "error", Kind.CHECK_FAILED, "exit code 0"),
+    "crashes": ("os.kill(os.getpid(), 11)", "error", Kind.CHECK_FAILED, "SIGSEGV"),
     "hangs for good": (
         "signal.signal(15, signal.SIG_IGN); ctypes.CDLL(None).sleep(1000)",
         "error",
-        Kind.PROCESS_ENDED,
+        Kind.CHECK_FAILED,
         "within 2 s",
     ),
     "NaN": ("gradient[-1] = float('nan')", "disagree", Kind.DERIVATIVE_DIFFERS, ""),

@@ -239,7 +239,7 @@ def _facts_of_junctions(reported: Sequence[Junction], undeclared: Sequence[Junct
     in_order = {jumps: [notation.place(z) for z in sorted(zs, key=abs)] for jumps, zs in places.items()}
     facts = [doubt(Kind.UNDECLARED_KINK, *in_order[False], part=notation.claim)] if in_order[False] else []
     if in_order[True] and notation == OF_Z:  # the value beside another claim is the record's own value or slope
-        facts.append(doubt(Kind.UNDECLARED_JUMP, *in_order[True]))
+        facts.append(doubt(Kind.UNDECLARED_KINK, *in_order[True], part="value"))
     nearest = sorted(reported, key=lambda one: (not one.declared, abs(one.z)))[:JUNCTIONS_SHOWN]
     facts += [note(Kind.JUNCTION, notation.place(one.z), **one.to_dict()) for one in reported if one in nearest]
     more = len(reported) - JUNCTIONS_SHOWN

@@ -55,7 +55,8 @@ def reproduce(
     try:
         problem, theta, report = shrink_disagreement(problem, theta, sources, report, is_meant)
     except Exception as error:  # noqa: BLE001  a source may raise anything
-        return Reproduction(facts=(note(Kind.NOT_SHRUNK, error=type(error).__name__, reason=message_of(error)),))
+        reason = f"it could not be made smaller, since {type(error).__name__} was raised: {message_of(error)}"
+        return Reproduction(facts=(note(Kind.NOT_SAVED, reason=reason),))
     if report.verdict != "disagree":
         return Reproduction(facts=(note(Kind.NOT_REPEATABLE, "The failing check", argument="network"),))
     found = Reproduction(report)

@@ -328,7 +328,7 @@ def test_where_the_value_jumps_the_slope_is_a_convention_that_the_record_has_to_
     report = check_activation(f)
     (junction,) = facts_of(report, Kind.JUNCTION)
     assert (report.verdict, junction.where, junction.data["value_jumps"]) == (verdict, ("z = 0.25",), True)
-    assert declared or kinds_of(report.reasons) == (Kind.UNDECLARED_JUMP,)
+    assert declared or kinds_of(report.reasons) == (Kind.UNDECLARED_KINK,)
 
 
 STEPS = {
@@ -341,7 +341,7 @@ STEPS = {
 def test_the_value_of_a_formula_without_a_comparison_jumps_too(value, slope):
     report = check_activation(formula(value, slope))
     (reason,) = report.reasons
-    assert (report.verdict, reason.kind, reason.where[0]) == ("inconclusive", Kind.UNDECLARED_JUMP, "z = 0")
+    assert (report.verdict, reason.kind, reason.where[0]) == ("inconclusive", Kind.UNDECLARED_KINK, "z = 0")
     surrogate = check_activation(formula(value, lambda z, a: np.full_like(z, 2.0), surrogate=True))
     assert (surrogate.verdict, surrogate.reasons) == ("agree", ())
     assert Kind.JUNCTION not in surrogate.kinds
