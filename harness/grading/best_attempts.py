@@ -113,9 +113,6 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     of_cost = best_of([attempt for attempt in halves if attempt.answer.cost is not None])
     of_gradient = best_of([attempt for attempt in halves if attempt.answer.cost is None])
     whole = best_of([attempt for attempt in best if attempt.answer.is_whole])
-    files = {half.call.function.file for half in (of_cost, of_gradient) if half and half.is_right_so_far}
-    if whole and files and not any(whole.right) and whole.call.function.file not in files:
-        whole = None  # another exercise's, beside the right half of this one
     if whole:
         # each part from the function that has it right
         of_cost = of_cost if of_cost and of_cost.right[0] > whole.right[0] else whole

@@ -201,8 +201,6 @@ class Convention:
             return False
         if "theta" in roles:
             return True
-        if "problem" in roles:
-            return self == Convention()
         as_usual = "flat" if self.blocks == THE_COURSES else "list"
         joined = self.blocks.arrangement == JOINED
         return self.order == "F" and self.theta == as_usual and joined == ("theta1" in roles)

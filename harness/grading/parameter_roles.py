@@ -98,8 +98,6 @@ class Signature(Protocol):
     def required(self) -> int: ...
     @property
     def defaults(self) -> tuple[Any, ...]: ...
-    @property
-    def takes_more(self) -> bool: ...
 
 
 def named_roles(roles: Sequence[Role | None]) -> set[str]:
@@ -164,9 +162,6 @@ def _is_surely_l2(name: str) -> bool:
 def _reading(signature: Signature, known: Sequence[Role | None]) -> Iterator[tuple[Role, ...]]:
     if "problem" in known:
         yield from [("problem", "theta")] if signature.required == 2 else []
-        return
-    if signature.takes_more and signature.required <= 1:
-        yield COURSE
         return
     given = _with_defaults(signature, known)
     passed = [role for role in given if not isinstance(role, Default)]

@@ -175,7 +175,7 @@ def _with_settings(function: Function, settings: dict[str, str], read: set[str])
     body = f"{function.name}.__globals__.update({values}); return {function.name}({', '.join(own)})"
     taken = Arguments(needed | dict.fromkeys(wanted.values()) | own)
     made = taken.stand_in(f"{function.name}_by_constants", function.name, body)
-    changed = replace(made, takes_more=function.takes_more, constants=tuple(wanted))
+    changed = replace(made, constants=tuple(wanted))
     return changed if next(readings(changed), None) else function
 
 

@@ -32,7 +32,6 @@ class Function:
     ----------
     name : the name under which it is called
     parameters : positional parameters; those after the first `required` have `defaults`
-    takes_more : whether it has ``*args``
     defaults : values, or `NO_LITERAL`
     stand_in : Python that defines it where the submission does not: a wrapper that passes parameters by name,
         makes an object and calls its method, runs the forward pass first, or sets constants
@@ -44,7 +43,6 @@ class Function:
     name: str
     parameters: tuple[str, ...]
     required: int
-    takes_more: bool = False
     defaults: tuple[Any, ...] = ()
     stand_in: str = ""
     wraps: str = ""
@@ -133,8 +131,7 @@ def _chained(forward: Function, values: Sequence[str], function: Function, unkno
     taken = Arguments(needed | {name: default for name, default in own if name not in (*unknown, *needed)})
     passed = ", ".join(function.parameters)
     body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {function.name}({passed})"
-    made = taken.stand_in(f"{function.name}_after_{forward.name}", function.name, body)
-    return replace(made, takes_more=function.takes_more)
+    return taken.stand_in(f"{function.name}_after_{forward.name}", function.name, body)
 
 
 def _is_forward(function: Function) -> bool:
@@ -283,7 +280,6 @@ class Arguments(NamedTuple):
 
     defaults: dict[str, str | None]
     by_name: frozenset[str] = frozenset()
-    takes_more: bool = False
 
     @classmethod
     def of(cls, arguments: ast.arguments, skipped: int = 0) -> "Arguments":
@@ -294,7 +290,6 @@ class Arguments(NamedTuple):
             dict(list(zip(positional, defaults))[skipped:])
             | {argument.arg: default and ast.unparse(default) for argument, default in by_name},
             frozenset(argument.arg for argument in arguments.kwonlyargs),
-            arguments.vararg is not None,
         )
 
     @property
@@ -309,7 +304,7 @@ class Arguments(NamedTuple):
         ordered = sorted(self.defaults, key=lambda parameter: self.defaults[parameter] is not None)
         given = [default for parameter in ordered if (default := self.defaults[parameter]) is not None]
         required = len(ordered) - len(given)
-        return Function(name, tuple(ordered), required, self.takes_more, tuple(map(_literal, given)))
+        return Function(name, tuple(ordered), required, tuple(map(_literal, given)))
 
     def stand_in(self, name: str, wraps: str, body: str) -> Function:
         plain = self.function(name)

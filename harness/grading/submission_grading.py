@@ -104,24 +104,20 @@ def grade(submission: Submission, plan: GradingPlan = DEFAULT_PLAN) -> Grade:
     return replace(found, seconds=time.perf_counter() - started)
 
 
-def _grade_in_process(submission: Submission, plan: GradingPlan) -> Grade:
+def _grade_in_process(submission: Submission, plan: GradingPlan, *, with_needed: bool = False) -> Grade:
+    """The grade; only if a name is missing, more of the file is run."""
     if submission.error:
         return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes[1:])
-    for with_needed in (False, True):  # only if a name is missing, more of the file is run
-        process = SubmissionProcess(
-            submission, plan.timeout, data=plan.data, sandbox=plan.sandbox, with_needed=with_needed
-        )
-        try:
-            interface = find_interface(process, plan.function)
-            lacks_name = interface.failure and any(failure.is_missing_name for failure in interface.failures)
-            if lacks_name and not with_needed:
-                continue
-            found = judge(process, interface, plan.rubric, with_needed=with_needed)
-            if with_needed or not any(helper.lacks_name for helper in found.helpers.values()):
-                return found
-        finally:
-            process.close()
-    raise AssertionError("unreachable: running the whole file is the last attempt")
+    process = SubmissionProcess(submission, plan.timeout, data=plan.data, sandbox=plan.sandbox, with_needed=with_needed)
+    try:
+        interface = find_interface(process, plan.function)
+        found = judge(process, interface, plan.rubric, with_needed=with_needed)
+    finally:
+        process.close()
+    lacks_name = interface.failure and any(failure.is_missing_name for failure in interface.failures)
+    if with_needed or not (lacks_name or any(helper.lacks_name for helper in found.helpers.values())):
+        return found
+    return _grade_in_process(submission, plan, with_needed=True)
 
 
 class _Explained(NamedTuple):

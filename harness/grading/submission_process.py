@@ -127,11 +127,8 @@ def as_spoiling(change: Fact) -> Fact:
 
 def _describe_change(before: Any, after: Any) -> str:
     if not isinstance(before, np.ndarray):
-        pairs = list(zip(before, after))
-        changed = [(i, pair) for i, pair in enumerate(pairs, start=1) if differ(*pair)]
-        if len(before) != len(after) or not changed:
-            return f"from {counted(len(before), 'item')} to {len(after)}"
-        return "; ".join(f"number {i} of {len(before)}: {_describe_change(*pair)}" for i, pair in changed)
+        changed = [pair for pair in zip(before, after) if differ(*pair)]
+        return _describe_change(*changed[0]) if changed else f"from {counted(len(before), 'item')} to {len(after)}"
     after = np.asarray(after)
     if before.shape != after.shape:
         return f"from shape {before.shape} to {after.shape}"

@@ -104,6 +104,7 @@ CALLABLE = {  # a definition, and how it is called by position
     "def f(h, X, y): return h.shape, X": [""],
     "def f(a, b=2): pass": [""],
     "def f(X, lam=1):\n def g(theta): pass\n return g": ["def f_by_position(theta, X, lam=1): return f(X, lam)(theta)"],
+    "def f(X):\n return lambda theta: X @ theta": ["def f_by_position(theta, X): return f(X)(theta)"],
     "f = lambda a, b=2: a": [""],
     "def f(a, b): pass\ng = jax.jit(jax.grad(f))": ["", ""],
     "g = wrapped(f)": [],
