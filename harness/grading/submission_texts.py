@@ -7,6 +7,7 @@ import json
 import re
 import tokenize
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +17,14 @@ from harness.facts.kinds import Kind
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What parsing raises for text that is not Python."""
 
-PYTHON_2 = re.compile(
-    r"^\s*print\s+[^(\s=]|^\s*except\s+[\w.]+\s*,\s*\w+\s*:|^\s*exec\s+['\"]|\bxrange\(|<>", re.MULTILINE
-)
-"""Statements that only Python 2 reads."""
-
-PYTHON_2_PRINT = re.compile(r"(^|[:;])([ \t]*)print\b(?![ \t]*[(=])[^;\n]*", re.MULTILINE)
-"""Python 2's print statement, which computes nothing."""
+PYTHON_2 = {
+    r"(^|[:;])([ \t]*)print\b(?![ \t]*[(=])[^;\n]*": r"\1\2pass",  # prints compute nothing
+    r"^(\s*except\s+[\w.]+|\s*except\s*\([^)]*\))\s*,\s*(\w+)\s*:": r"\1 as \2:",
+    r"^(\s*raise\s+[\w.]+)\s*,\s*([^\n]+)": r"\1(\2)",
+    r"^(\s*)exec\s+([^\n]+)": r"\1exec(\2)",
+    "<>": "!=",
+}
+"""Statements that only Python 2 reads, and what says the same in Python 3."""
 
 
 class Code(NamedTuple):
@@ -35,7 +37,7 @@ class Code(NamedTuple):
 
 
 def in_python_3(text: str) -> Code:
-    """The text, without print statements of Python 2 if it cannot be parsed with them.
+    """The text; with statements of Python 2 put into Python 3, if it cannot be parsed with them.
 
     Raises
     ------
@@ -45,11 +47,11 @@ def in_python_3(text: str) -> Code:
     try:
         ast.parse(text)
     except SyntaxError as error:
-        printless = PYTHON_2_PRINT.sub(r"\1\2pass", text)
+        translated = reduce(lambda code, rule: re.sub(*rule, code, flags=re.MULTILINE), PYTHON_2.items(), text)
         with suppress(SyntaxError):
-            ast.parse(printless)
-            return Code(printless, is_python_2=True)
-        reason = "it is written in Python 2" if PYTHON_2.search(text) else f"it is not valid Python: {error.msg}"
+            ast.parse(translated)
+            return Code(translated, is_python_2=True)
+        reason = f"it is not valid Python: {error.msg}" if translated == text else "it is written in Python 2"
         raise SyntaxError(reason, ("", error.lineno, None, None)) from None
     return Code(text)
 

@@ -879,6 +879,8 @@ def cofiCostFunc(params, Y, R, num_users, num_movies, num_features, lambda_=0.0)
 OTHERS = {"ex2/costFunction.py": IMPORTS + SIGMOID + LOGISTIC, "ex3/lr.py": IMPORTS + SIGMOID + ONE_VS_ALL}
 
 
+PYTHON_2 = plain(edition()).replace("    m = X", "    try: m = len(y)\n    except TypeError, e: pass\n    m = X")
+
 RIGHT: dict[str, str | Files] = {
     "common": common(),
     "common-last-cell-trains": common(WITH_UTILS, "theta = optimize.minimize(nnCostFunction, nn_params).x\n"),
@@ -998,6 +1000,7 @@ RIGHT: dict[str, str | Files] = {
         + edition(("    m = X", "    assert DATA['X'].shape[1] == 400\n    m = X"))
     ),
     "prints-of-python-2.py": plain(edition(("    d3 =", "    for i in xrange(3): print 'iteration', i\n    d3 ="))),
+    "exceptions-of-python-2.py": PYTHON_2,
     "prints-in-loops.py": plain(edition(("    d3 =", "    for i in range(3): print('iteration', i)\n    d3 ="))),
     "plots-everything.py": "import seaborn as sns\nsns.set()\nsns.set_style('darkgrid')\n"
     + plain(edition())
@@ -1199,7 +1202,6 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
     "estimator-wrong.py": (_changed("estimator.py", ("self.lam / m *", "self.lam *")), "rrw", "lambda-not-over-m"),
 }
 
-PYTHON_2 = plain(edition()).replace("    m = X", "    try: m = len(y)\n    except TypeError, e: pass\n    m = X")
 
 UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the kind of the reason
     "ex2-missing": (SMALL_FILES | {"nnCostFunction.py": EX2_MISSING + edition(order="F")}, "not-handed-in"),
@@ -1209,7 +1211,7 @@ UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the k
         plain("Xs = np.loadtxt('X.txt')\n" + edition(("    m = X", "    assert Xs.shape == (5000, 400)\n    m = X"))),
         "not-handed-in",
     ),
-    "python-2.py": (PYTHON_2, "not-readable"),
+    "python-2.py": (PYTHON_2 + "print `m`,\nx = `m`\n", "not-readable"),
     "mixed-tabs.py": (plain(edition(("    d3 =", "\td3 ="))), "not-readable"),
     "planar.py": (PLANAR + TANH, "other-exercise"),
     "planar.ipynb": (notebook(PLANAR, TANH, "nn_model(*load_planar_dataset(), 4)"), "other-exercise"),

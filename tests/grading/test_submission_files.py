@@ -9,6 +9,7 @@ import pytest
 from harness.facts.kinds import Kind
 from harness.grading.submission_code import FAILURES, runnable
 from harness.grading.submission_files import find_submissions, not_graded, read_submission
+from harness.grading.submission_texts import Code, in_python_3
 
 
 def write(folder: Path, **texts: str) -> None:
@@ -157,6 +158,23 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path, name, content):
     assert (submission.error.kind, submission.error.where) == (Kind.NOT_READABLE, (name,))
     assert submission.error.data["reason"]
     assert "None" not in submission.error.data["reason"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("print 'a', b", "pass"),
+        ("if a: print 'b'; c = 1", "if a: pass; c = 1"),
+        ("try:\n  f()\nexcept E, e: pass", "try:\n  f()\nexcept E as e: pass"),
+        ("try:\n  f()\nexcept (E, F), e: pass", "try:\n  f()\nexcept (E, F) as e: pass"),
+        ("raise E, 'why'", "raise E('why')"),
+        ("exec 'a = 1'", "exec('a = 1')"),
+        ("a = b <> c", "a = b != c"),
+    ],
+)
+def test_what_only_python_2_reads_is_said_in_python_3(statement, expected):
+    assert in_python_3(statement) == Code(expected, is_python_2=True)
+    assert in_python_3(expected) == Code(expected)
 
 
 def test_an_unknown_encoding_is_read_as_latin_1(tmp_path):
