@@ -34,11 +34,9 @@ def choice_of(equation: Equation) -> Choice | None:
 
 
 def decided(equation: Equation, numbers: Sequence[np.ndarray]) -> np.ndarray:
-    """What an equation decides, entry by entry, as whole numbers or truth values."""
-    choice = equation.primitive.choice
-    if choice is None:
-        raise ValueError(f"{equation.name} decides nothing; call `choice_of` first")
-    return choice.find(equation, numbers)
+    """What an equation with a choice decides, entry by entry, as whole numbers or truth values."""
+    assert equation.primitive.choice
+    return equation.primitive.choice.find(equation, numbers)
 
 
 class Watched(Run):

@@ -26,18 +26,19 @@ from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Ru
 # -- along axes -------------------------------------------------------------------------------------------------------
 
 
+def behind(lead: int, axes: Any) -> tuple[int, ...]:
+    """Axes that JAX counts, where `lead` others come first."""
+    return tuple(lead + axis for axis in axes)
+
+
+def _permuted(lead: int, x: Any, order: Any) -> Any:
+    return np.transpose(x, (*range(lead), *behind(lead, order)))
+
+
 def _reshape(lead: int, params: Any, x: Any) -> Any:
     if params.get("dimensions") is not None:  # the order in which the axes are read
-        x = np.transpose(x, (*range(lead), *(lead + axis for axis in params["dimensions"])))
+        x = _permuted(lead, x, params["dimensions"])
     return x.reshape(x.shape[:lead] + tuple(params["new_sizes"]))
-
-
-def _squeeze(lead: int, params: Any, x: Any) -> Any:
-    return np.squeeze(x, axis=tuple(lead + axis for axis in params["dimensions"]))
-
-
-def _expand(lead: int, params: Any, x: Any) -> Any:
-    return np.expand_dims(x, tuple(lead + axis for axis in params["dimensions"]))
 
 
 def _broadcast(lead: int, params: Any, x: Any, *shape: Any) -> Any:
@@ -48,30 +49,10 @@ def _broadcast(lead: int, params: Any, x: Any, *shape: Any) -> Any:
     return np.broadcast_to(x.reshape(x.shape[:lead] + tuple(own)), x.shape[:lead] + tuple(shape))
 
 
-def _transpose(lead: int, params: Any, x: Any) -> Any:
-    return np.transpose(x, (*range(lead), *(lead + axis for axis in params["permutation"])))
-
-
-def _reverse(lead: int, params: Any, x: Any) -> Any:
-    return np.flip(x, tuple(lead + axis for axis in params["dimensions"]))
-
-
 def _slice(lead: int, params: Any, x: Any) -> Any:
     strides = params["strides"] or [1] * (x.ndim - lead)
     ranges = map(slice, params["start_indices"], params["limit_indices"], strides)
     return x[(slice(None),) * lead + tuple(ranges)]
-
-
-def _concatenate(lead: int, params: Any, *arrays: Any) -> Any:
-    return np.concatenate(arrays, axis=lead + params["dimension"])
-
-
-def _stack(lead: int, params: Any, *arrays: Any) -> Any:
-    return np.stack(arrays, axis=lead + params["axis"])
-
-
-def _tile(lead: int, params: Any, x: Any) -> Any:
-    return np.tile(x, (1,) * lead + tuple(params["reps"]))
 
 
 def pad(lead: int, config: Any, x: Any, padding: Any) -> Any:
@@ -91,9 +72,23 @@ def pad(lead: int, config: Any, x: Any, padding: Any) -> Any:
     return filled
 
 
-def _moves(name: str, move: Callable[..., Any]) -> Primitive:
-    """A primitive that moves entries: a bound moves as a value does."""
+MOVES: dict[str, Callable[..., Any]] = {
+    "reshape": _reshape,
+    "broadcast_in_dim": _broadcast,
+    "slice": _slice,
+    "squeeze": lambda lead, params, x: np.squeeze(x, axis=behind(lead, params["dimensions"])),
+    "expand_dims": lambda lead, params, x: np.expand_dims(x, behind(lead, params["dimensions"])),
+    "transpose": lambda lead, params, x: _permuted(lead, x, params["permutation"]),
+    "rev": lambda lead, params, x: np.flip(x, behind(lead, params["dimensions"])),
+    "concatenate": lambda lead, params, *arrays: np.concatenate(arrays, axis=lead + params["dimension"]),
+    "stack": lambda lead, params, *arrays: np.stack(arrays, axis=lead + params["axis"]),
+    "tile": lambda lead, params, x: np.tile(x, (1,) * lead + tuple(params["reps"])),
+    "pad": lambda lead, params, x, padding: pad(lead, params["padding_config"], x, padding),
+}
+"""Primitives that move entries: changes and bounds move as values do."""
 
+
+def _move(name: str, move: Callable[..., Any]) -> Primitive:
     def rule(run: Any, equation: Any, *operands: Increment) -> Increment:
         return linear(lambda lead, *arrays: move(lead, equation.params, *arrays), *operands)
 
@@ -254,17 +249,7 @@ def _top_k(run: Any, equation: Any, x: Increment) -> list[Increment]:
 
 
 PRIMITIVES: tuple[Primitive, ...] = (
-    _moves("reshape", _reshape),
-    _moves("squeeze", _squeeze),
-    _moves("expand_dims", _expand),
-    _moves("broadcast_in_dim", _broadcast),
-    _moves("transpose", _transpose),
-    _moves("rev", _reverse),
-    _moves("slice", _slice),
-    _moves("concatenate", _concatenate),
-    _moves("stack", _stack),
-    _moves("tile", _tile),
-    _moves("pad", lambda lead, params, x, padding: pad(lead, params["padding_config"], x, padding)),
+    *(_move(name, move) for name, move in MOVES.items()),
     exact_move("split", _split),
     exact_move("unstack", _unstack),
     exact_move("iota", _iota),

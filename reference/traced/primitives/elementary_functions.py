@@ -230,6 +230,10 @@ SIGN = Choice(lambda equation, numbers: np.sign(numbers[0]))
 
 SERIES = Rounding(SERIES_ROUNDINGS, sums=True)
 
+WITHOUT_RULE = (
+    "polygamma", "zeta", "igamma", "igammac", "igamma_grad_a", "random_gamma_grad", "regularized_incomplete_beta",
+)  # fmt: skip
+
 PRIMITIVES: tuple[Primitive, ...] = (
     *map(_smooth, elementary.PRIMITIVES.values()),
     Primitive("integer_pow", _integer_pow, _bound_of_integer_pow),
@@ -240,12 +244,5 @@ PRIMITIVES: tuple[Primitive, ...] = (
     _step_primitive("ceil", _to_whole(np.ceil)),
     _step_primitive("round", _round),
     Primitive("is_finite", _is_finite, _bound_of_is_finite, EXACT),
-    # without a rule
-    Primitive("polygamma", rounding=SERIES),
-    Primitive("zeta", rounding=SERIES),
-    Primitive("igamma", rounding=SERIES),
-    Primitive("igammac", rounding=SERIES),
-    Primitive("igamma_grad_a", rounding=SERIES),
-    Primitive("random_gamma_grad", rounding=SERIES),
-    Primitive("regularized_incomplete_beta", rounding=SERIES),
+    *(Primitive(name, rounding=SERIES) for name in WITHOUT_RULE),
 )

@@ -12,7 +12,7 @@ from jax import lax
 
 from reference.arithmetics.increments import Increment, directions, full_change, is_constant, linear
 from reference.traced.equations import is_floating
-from reference.traced.primitive import ADDED_UP, EXACT, ROUNDED_ONCE, Compilation, Primitive, Rounding, with_aliases
+from reference.traced.primitive import ADDED_UP, EXACT, Compilation, Primitive
 from reference.traced.primitives.data_movement import exact_move
 from reference.traced.primitives.elementary_functions import bound_of_negation
 from reference.traced.primitives.reductions import SUM, MakeFold, bound_of_sums, larger_of, multiply, smaller_of
@@ -186,20 +186,15 @@ def _scatter_fold(make_fold: MakeFold) -> Callable[..., Increment]:
     return rule
 
 
-def _folding_scatters(how: str, make_fold: MakeFold, rounding: Rounding | None) -> list[Primitive]:
-    scatter = Primitive(f"scatter-{how}", _scatter_fold(make_fold), rounding=rounding)
-    return with_aliases(scatter, f"scatter_{how}")
-
-
 PRIMITIVES: tuple[Primitive, ...] = (
     exact_move("dynamic_slice", _with_fixed_indices(_dynamic_slice, 1)),
     exact_move("dynamic_update_slice", _with_fixed_indices(_dynamic_update_slice, 2)),
     exact_move("gather", _with_fixed_indices(_gather, 1), compilation=Compilation.KEPT),
     exact_move("scatter", _with_fixed_indices(_scatter, 1)),
-    *with_aliases(Primitive("scatter-add", _scatter_add, _bound_of_scatter_add, SUM), "scatter_add"),
-    *with_aliases(Primitive("scatter-sub", _scatter_sub, _bound_of_scatter_sub, ADDED_UP), "scatter_sub"),
-    *_folding_scatters("mul", lambda run: multiply, ROUNDED_ONCE),
-    *_folding_scatters("max", larger_of, EXACT),
-    *_folding_scatters("min", smaller_of, EXACT),
+    Primitive("scatter-add", _scatter_add, _bound_of_scatter_add, SUM),
+    Primitive("scatter-sub", _scatter_sub, _bound_of_scatter_sub, ADDED_UP),
+    Primitive("scatter-mul", _scatter_fold(lambda run: multiply)),
+    Primitive("scatter-max", _scatter_fold(larger_of), rounding=EXACT),
+    Primitive("scatter-min", _scatter_fold(smaller_of), rounding=EXACT),
     Primitive("select_and_scatter_add", rounding=ADDED_UP),
 )

@@ -17,7 +17,7 @@ from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rounding, Rule
 from reference.traced.primitives.comparisons import extreme, truth
-from reference.traced.primitives.data_movement import in_order, pad, place_choice
+from reference.traced.primitives.data_movement import behind, in_order, pad, place_choice
 
 Fold = Callable[[Increment, Increment], Increment]
 """Two numbers combined into one."""
@@ -27,10 +27,6 @@ MakeFold = Callable[[Any], Fold]
 
 SUM = Rounding(sums=True, sizes_add_up=True)
 PRODUCT = Rounding(sums=True)
-
-
-def _axes(equation: Any, lead: int) -> tuple[int, ...]:
-    return tuple(lead + axis for axis in equation.params["axes"])
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------
@@ -89,7 +85,7 @@ def _bound_of_products(name: str, rule: Rule) -> Rule:
 
 
 def _reduce_sum(run: Any, equation: Any, x: Increment) -> Increment:
-    return linear(lambda lead, array: np.sum(array, axis=_axes(equation, lead), dtype=array.dtype), x)
+    return linear(lambda lead, array: np.sum(array, axis=behind(lead, equation.params["axes"]), dtype=array.dtype), x)
 
 
 def _cumsum(run: Any, equation: Any, x: Increment) -> Increment:
@@ -162,14 +158,15 @@ def _reduce_prod(run: Any, equation: Any, x: Increment) -> Increment:
 
 def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
-        value = ufunc.reduce(x.value, axis=_axes(equation, 0))
+        axes = equation.params["axes"]
+        value = ufunc.reduce(x.value, axis=axes)
         if is_constant(x):
             return constant(value)
-        return truth(value, ufunc.reduce(np.asarray(x.value) ^ x.change, axis=_axes(equation, 1)) ^ value)
+        return truth(value, ufunc.reduce(np.asarray(x.value) ^ x.change, axis=behind(1, axes)) ^ value)
 
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         value = rule(run, equation, constant(x.value)).value
-        flips = np.any(parts(x, run.count).error.astype(bool), axis=_axes(equation, 0))
+        flips = np.any(parts(x, run.count).error.astype(bool), axis=equation.params["axes"])
         return of_value(value, flips, run.count)
 
     return Primitive(name, rule, bound, EXACT)

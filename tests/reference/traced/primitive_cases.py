@@ -159,7 +159,6 @@ CASES = ELEMENTWISE | MOVED | FOLDED | PROGRAMS
 ALIASES = {
     **dict.fromkeys(("core_call", "call", "closed_call"), "jit"),
     **dict.fromkeys(("device_put", "sharding_constraint", "pvary", "name", "optimization_barrier"), "copy"),
-    **{f"scatter_{how}": f"scatter-{how}" for how in ("add", "sub", "mul", "max", "min")},
     **{f"{how}_to": how for how in ("lt", "le", "eq")},
     "add_any": "add",
 }  # fmt: skip
