@@ -22,7 +22,7 @@ from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, Program, bind, is_floating, iterates
 from reference.traced.primitive import EXACT, Compilation, Primitive
 from reference.traced.primitives.data_movement import block_of, stacked
-from reference.traced.program_replay import Inlined
+from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widened
 
 LARGEST_MATRIX = 1_500
 """Unknowns up to which a linear system whose solver stops at a tolerance is solved as a matrix."""
@@ -268,6 +268,17 @@ def _replay_linear_solve(equation: Equation, operands: list[Any], run: Any, inli
     return run(equation.params["jaxprs"].solve, *solve, *b)
 
 
+def _widen_reduce(equation: Equation) -> Applied:
+    """A fold by a program of the user's own, in float64."""
+    half, fold = len(equation.inputs) // 2, replayed_with_primals(widened(equation.params["jaxpr"]))
+
+    def apply(*operands: Any) -> list[Any]:
+        given, start, axes = operands[:half], operands[half:], equation.params["dimensions"]
+        return list(jax.lax.reduce(given, start, lambda x, y: tuple(fold(*x, *y)), axes))
+
+    return apply
+
+
 OWN = Compilation.OWN_PROGRAM
 
 PRIMITIVES: tuple[Primitive, ...] = (
@@ -281,4 +292,5 @@ PRIMITIVES: tuple[Primitive, ...] = (
         "custom_linear_solve", _linear_solve, rounding=EXACT,
         compilation=OWN, takes_keys=True, replay=_replay_linear_solve,
     ),
+    Primitive("reduce", rounding=EXACT, widen=_widen_reduce),
 )  # fmt: skip

@@ -133,6 +133,11 @@ STRUCTURE = {
     "product with a zero": (jnp.prod, np.array([0.0, 1.0, 2.0])),
     "product with two zeros": (jnp.prod, np.array([0.0, 0.0, 2.0])),
     "reduce_window, sum": (lambda a: lax.reduce_window(a, 0.0, lax.add, (2, 2), (1, 2), "SAME"), normal(4, 3)),
+    "reduce, by a program": (lambda a: lax.reduce(a, 0.0, lambda x, y: x + y + 0.1 * x * y, (0,)), normal(4, 2)),
+    "reduce, by a program, float32": (
+        lambda a: lax.reduce(a, np.float32(0.0), lambda x, y: x + y + x * y, (0,)),
+        cast(normal(4, 2), "float32"),
+    ),
     "cumulative": (
         lambda a: (lax.cumsum(a, 0, reverse=True), lax.cumprod(a, 0), lax.cummax(a, 0)),
         normal(4, 2),
