@@ -116,16 +116,21 @@ def problems_like(sizes: str | None, output: str | None, l2: float | None) -> An
 
     if output is not None and output not in OUTPUTS:
         there_are = ", ".join(OUTPUTS)
-        raise ValueError(f"there is no output {output!r}; there are {there_are}{did_you_mean(output, OUTPUTS)}")
+        raise ValueError(f"there is no output {given(output)}; there are {there_are}{did_you_mean(output, OUTPUTS)}")
     if sizes is None:
         return Like(None, output, l2)
-    try:
-        numbers = tuple(int(size) for size in sizes.split(","))
-    except ValueError:
-        raise ValueError(f"--sizes takes whole numbers with commas, such as 400,25,10, not {sizes!r}") from None
+    numbers = whole_numbers("--sizes", sizes)
     if len(numbers) < 2 or min(numbers) < 1:
-        raise ValueError(f"--sizes takes two numbers or more, each 1 or more, not {sizes!r}")
+        raise ValueError(f"--sizes takes two numbers or more, each 1 or more, not {given(sizes)}")
     return Like(numbers, output, l2)
+
+
+def whole_numbers(option: str, text: str) -> tuple[int, ...]:
+    """The numbers of an option such as "400,25,10"."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} takes whole numbers with commas, such as 400,25,10, not {given(text)}") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -72,13 +72,13 @@ def train(
         raise ValueError(f"--l2 takes a finite number, zero or more, not {l2:g}")
     with output_on_stderr():
         find_source(source)  # a wrong name is refused before any work
-    sizes, digits = _hidden_sizes(hidden), _digits(data, max_size)
+    sizes, digits = options.whole_numbers("--hidden", hidden), _digits(data, max_size)
     kept = _checkpoint(checkpoint, resume)
     with progress_bar() as progress, output_on_stderr():
         if gate or may_need_jax([source]):
             start_jax()
         fit, files = main_job.train_once(
-            sizes,
+            () if sizes == (0,) else sizes,
             l2=l2,
             max_iter=max_iter,
             seed=seed,
@@ -112,14 +112,6 @@ def _checkpoint(file: Path | None, resume: bool) -> Any:
     if file.exists() and not resume:
         raise ValueError(f"there is already a checkpoint {file}; go on from it with --resume, or name another file")
     return Checkpoint(file)
-
-
-def _hidden_sizes(text: str) -> list[int]:
-    try:
-        sizes = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--hidden takes layer sizes separated by commas, such as 25 or 50,25, not {text!r}") from None
-    return [] if sizes == [0] else sizes
 
 
 def _digits(data: Path | None, max_size: int) -> Any:

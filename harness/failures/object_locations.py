@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cache
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -82,12 +81,7 @@ def _written(module: ModuleType, name: str) -> Located:
 def _is_installed(path: Path) -> bool:
     """Whether every Python of this environment finds it: in the standard library, or as an installed package."""
     path = path.resolve()
-    return any(path.is_relative_to(root) for root in _roots(sys.prefix, sys.base_prefix))
-
-
-@cache
-def _roots(*folders: str) -> frozenset[Path]:
-    return frozenset(Path(folder).resolve() for folder in folders)
+    return any(path.is_relative_to(Path(root).resolve()) for root in {sys.prefix, sys.base_prefix})
 
 
 def own_folders() -> list[str]:

@@ -114,6 +114,7 @@ class VectorFunction:
             raise ValueError(f"{name} must answer a matrix of shape {shape}, not {found.shape}")
         return found if is_sparse else found.reshape(shape)
 
+    @np.errstate(all="ignore")
     def total(self, w: np.ndarray, theta: np.ndarray) -> Any:
         """w·fun(θ), in the precision of the values."""
         values = self.values(theta)
