@@ -36,11 +36,8 @@ NO_DERIVATIVE = {
 }  # fmt: skip
 """Functions whose results do not change with their arguments, or jump."""
 
-PLUMBING = {
-    "ad", "ad_checkpoint", "api", "array_methods", "batching", "core", "linear_util", "partial_eval", "pjit",
-    "source_info_util", "traceback_util", "tree", "tree_util",
-}  # fmt: skip
-"""Modules of JAX between the function that is called and its caller, whose frames name no function of JAX's API."""
+PLUMBING = {"_src", "interpreters", "array_methods"}
+"""Folders of JAX, and a module, whose functions stand between a function of its API and the caller."""
 
 Operands = dict[Equation, list[list[Increment]]]
 
@@ -122,7 +119,8 @@ def functions_called(equations: Sequence[Equation]) -> Iterator[Place]:
                     yield Place(called, frame.file_name, frame.line_num)
                 called = ""
                 break
-            called = called if Path(frame.file_name).stem in PLUMBING else frame.function_name
+            path = Path(frame.file_name)
+            called = called if {path.stem, path.parent.name} & PLUMBING else frame.function_name
 
 
 # -- where NaN begins -------------------------------------------------------------------------------------------------
