@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -251,13 +251,15 @@ class Process:
 
     def kill(self) -> None:
         """End the child and what it started, and nothing else; any thread may ask for it."""
-        is_there = self._child.returncode is None  # else another process may have its number by now
-        children = (
-            _children(self._child.pid) if is_there else []
-        )  # one that starts just now shows no environment as yet
+        child, others = self._child.pid, []
+        if self._child.returncode is None:  # else another process may have its number by now
+            # a process that starts just now shows no environment as yet
+            others = [pid for pid, stat in _in_proc("stat") if int(stat.rpartition(b")")[2].split()[1]) == child]
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        for pid in {*children, *_marked(self._folder.name)}:  # what has left the session
+            os.killpg(child, signal.SIGKILL)
+        mark = f"{MARK}={self._folder.name}".encode()  # also of what has left the session
+        others += [pid for pid, environment in _in_proc("environ") if mark in environment.split(b"\0")]
+        for pid in others:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         self._child.wait()
@@ -273,24 +275,11 @@ class Process:
         self._folder.cleanup()
 
 
-def _children(parent: int) -> list[int]:
-    """The processes that a process has started itself."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/stat"):
+def _in_proc(name: str) -> Iterator[tuple[int, bytes]]:
+    """What this file in /proc says of each process that is still there and may be looked at."""
+    for place in Path("/proc").glob(f"[0-9]*/{name}"):
         with contextlib.suppress(OSError):
-            if place.read_text(errors="replace").rpartition(")")[2].split()[1] == str(parent):
-                found.append(int(place.parent.name))
-    return found
-
-
-def _marked(folder: str) -> list[int]:
-    """The processes that a child with that folder has started and that have not changed their environment since."""
-    mark, found = f"{MARK}={folder}".encode(), []
-    for place in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if mark in place.read_bytes().split(b"\0"):
-                found.append(int(place.parent.name))
-    return found
+            yield int(place.parent.name), place.read_bytes()
 
 
 def _missing(answer: bytearray) -> int:

@@ -274,6 +274,8 @@ DETERMINED = {
     "study": "study --gradients --quick --json",
     "audit": "audit --library jax --only sinc --json",
 }
+# `lesson --quick` takes too long for this table. With one and two threads, and times aside, it differs in one number's
+# last digit and in what shows roundings: BLAS and XLA add up large sums in an order that depends on the threads.
 SURROUNDINGS = {  # the first has one processor, too
     "one thread": {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "LC_ALL": "C"},
     "two threads": {

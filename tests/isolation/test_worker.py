@@ -295,15 +295,7 @@ def test_a_child_that_left_the_session_ends_as_well(tmp_path):
     )
     with Worker(tmp_path / "a.py") as worker:
         pid = worker.call("f").value
-    assert any(_has_ended(pid) or time.sleep(0.05) for _ in range(100))
-
-
-def _has_ended(pid):
-    """Whether a process is gone, or a zombie until its parent takes note of it."""
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
+    until(lambda: not is_running(pid))
 
 
 @pytest.fixture
