@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.facts import message_table
+from harness.facts import homework_messages, message_table
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import arguments
@@ -32,25 +32,8 @@ PARTS = {
     "other": "The other helpers",
 }
 
-PLAIN_KINDS = (
-    Kind.CALL_FAILED,
-    Kind.CELL_LEFT_OUT,
-    Kind.CONVENTION_REFUSED,
-    Kind.CONVENTION_UNKNOWN,
-    Kind.COST_CONSTANT,
-    Kind.GRADIENT_SHAPE,
-    Kind.GRADING_FAILED,
-    Kind.HELPER_WRONG,
-    Kind.NOT_AN_ANSWER,
-    Kind.NOT_HANDED_IN,
-    Kind.NOT_READABLE,
-    Kind.NOT_REPEATABLE,
-    Kind.NO_HOMEWORK_FUNCTION,
-    Kind.OTHER_EXERCISE,
-    Kind.PART_MISSING,
-    Kind.ZERO,
-)
-"""What may be said without giving a bug away."""
+PLAIN_KINDS = (homework_messages.ROWS.keys() - {Kind.COST_PATTERN}) | {Kind.NOT_REPEATABLE, Kind.ZERO}
+"""What may be said without giving a bug away: what happened to the homework, but not what its cost should be."""
 
 UNSAID = (Kind.PART_RIGHT, Kind.NO_BUG_EXPLAINS)
 """What a student's page leaves out: the parts say what is right, and what was not found helps nobody."""
