@@ -371,7 +371,7 @@ def resumed_with(name):
     return lambda bad: harness.fmincg(square, np.ones(2), 2, state={**STATE, name: bad})
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[Any, str]] = {
     f"{function.__name__} {name}": (with_one_bad(function, right, name), WORDS.get(name, name))
     for function, right, names in REPLACED
     for name in names.split()
