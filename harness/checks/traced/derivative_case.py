@@ -224,8 +224,8 @@ def measure(case: Case) -> Point:
 def make_mode(point: Point, name: str) -> Mode:
     """JAX's derivatives in a mode."""
     case, chunk = point.case, max(1, point.program.chunk // PASSES_A_FUNCTION)
-    layouts = case.inputs, case.outputs
-    return Mode(name, case.function, case.leaves, *layouts, point.program.coarsest, chunk, case.progress)
+    layouts, program = (case.inputs, case.outputs), case.traced.program
+    return Mode(name, case.function, program, case.leaves, *layouts, point.program.coarsest, chunk, case.progress)
 
 
 def _combinations(case: Case) -> Combinations:

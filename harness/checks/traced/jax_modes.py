@@ -77,6 +77,8 @@ class Mode:
     name : "reverse" or "forward"
         The vectors are cotangents (VJP) or tangents (JVP).
     function : from leaves to a list of arrays
+    program : Program
+        What JAX traced of it.
     leaves : where it is differentiated
     inputs, outputs : Layout
         Of the function's inputs and outputs.
@@ -96,6 +98,7 @@ class Mode:
         self,
         name: str,
         function: Callable[..., Any],
+        program: Program,
         leaves: Sequence[Any],
         inputs: Layout,
         outputs: Layout,
@@ -105,7 +108,7 @@ class Mode:
     ):
         self.name, self.leaves, self.coarsest, self._chunk = name, list(leaves), coarsest, chunk
         self.given, self._reported = (outputs, inputs) if name == "reverse" else (inputs, outputs)
-        self._is_reverse, self._function, self._progress = name == "reverse", function, progress
+        self._is_reverse, self._program, self._progress = name == "reverse", program, progress
         self._one = _pull_back(function) if self._is_reverse else _push_forward(function)
         self._traced: dict[int, Traced] = {}
 
@@ -251,7 +254,7 @@ class Mode:
         """Whether a solver in its program stops at a tolerance. Forward mode runs f's own loops as f does."""
         if not any(map(iterates, self.programs)):
             return False
-        return self._is_reverse or solves(Traced(self._function, *self.leaves).program)
+        return self._is_reverse or solves(self._program)
 
     @cached_property
     def may_stop_early(self) -> bool:
@@ -265,7 +268,7 @@ class Mode:
         """The largest tolerance of the solvers in its programs and in f's; zero where there is none."""
         if not self.has_solver:
             return 0.0
-        return max(map(largest_tolerance, [*self.programs, Traced(self._function, *self.leaves).program]))
+        return max(map(largest_tolerance, [*self.programs, self._program]))
 
     @np.errstate(all="ignore")
     def solvers_error(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, float]:

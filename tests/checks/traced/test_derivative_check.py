@@ -74,12 +74,8 @@ ZEROS = np.zeros(2)
 CASES = {
     # right functions
     "layer": (lambda p, x: jax.nn.gelu(x @ p["kernel"] + p["bias"]), ({"kernel": A, "bias": A[0]}, A[1]), AGREE, ()),
-    "softmax": (lambda z: jax.nn.log_softmax(z), (X,), AGREE, ()),
     "kink between both sides": (lambda x: jax.nn.relu(x - x[0]), (X,), AGREE, ()),
-    "sort with ties": (lambda x: jnp.sort(jnp.concatenate([x, x])) * jnp.arange(10.0), (X,), AGREE, ()),
     "scan": (lambda x: jax.lax.scan(lambda c, t: (jnp.tanh(c * t + x[0]), c), x[1], x), (X,), AGREE, ()),
-    "solve": (jnp.linalg.solve, (POSITIVE, A), AGREE, ()),
-    "cholesky": (jnp.linalg.cholesky, (POSITIVE,), AGREE, ()),
     "float32": (lambda x: jnp.sum(jnp.sin(x) ** 2), (X.astype(np.float32),), AGREE, ()),
     "mapped by a rule, in float32": (mapped, (X.astype(np.float32),), AGREE, ()),
     "bfloat16": (lambda x: jnp.sin(x) * x, (jnp.asarray(X, BF16),), AGREE, (Kind.FLOAT64_EVALUATION,)),
