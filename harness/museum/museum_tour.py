@@ -21,6 +21,9 @@ from harness.verdict.report import Report
 
 SCHEMA = "harness.museum/1"
 
+PACKAGES = {"ott": "ott-jax", "torch": "torch"}
+"""What to install, by the module of an exhibit's library."""
+
 CURVE_POINTS = 81
 
 
@@ -81,7 +84,7 @@ def visit(name: str, peers: Iterable[str] | None = None) -> Visit:
     exhibit = EXHIBITS[name]
     if not is_installed(exhibit):
         raise ImportError(
-            f"{name} runs {exhibit.library} itself, which is not installed: pip install {exhibit.library}"
+            f"{name} runs {exhibit.library} itself, which is not installed: pip install {PACKAGES[exhibit.library]}"
         )
 
     def cost(theta: np.ndarray) -> float:

@@ -8,8 +8,9 @@ import pytest
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.museum import museum_tour
-from harness.museum.exhibits import EXHIBITS, GELU_CUBIC
+from harness.museum.exhibits import EXHIBITS
 from harness.museum.museum_tour import is_installed, museum_page, visit, visit_text
+from harness.museum.shipped_formulas import GELU_CUBIC
 from harness.study.trials import quiet_numerics
 
 LIVE = [pytest.param(name, marks=pytest.mark.more) if what.library or name[:4] == "jax-" else name
@@ -74,9 +75,10 @@ def test_the_gallery_has_every_exhibit_ready_for_a_page(monkeypatch):
 def test_unknown_and_missing_exhibits_are_told(monkeypatch):
     with pytest.raises(ValueError, match="there is no exhibit 'gelu'"):
         visit("gelu")
-    monkeypatch.setitem(EXHIBITS, "other", EXHIBITS["candle-gelu"]._replace(library="no_such_library"))
-    with pytest.raises(ImportError, match="pip install no_such_library"):
-        visit("other")
+    monkeypatch.setattr(museum_tour, "is_installed", lambda exhibit: False)
+    for name, package in (("ott-sinkhorn", "ott-jax"), ("torch-hardsigmoid", "torch")):
+        with pytest.raises(ImportError, match=f"pip install {package}$"):
+            visit(name)
 
 
 def test_the_page_and_the_text_show_mistake_error_and_who_missed_it():
