@@ -173,10 +173,8 @@ def check_within(
         is_numbers = not any(fact.severity == Severity.WRONG for fact in report.facts)
         if is_numbers and off <= accuracy * size:
             return Result(Outcome.RIGHT, report=report)
-        is_near = (is_numbers and off <= LIBRARY * size) or (
-            accuracy < LIBRARY and check(LIBRARY).verdict != "disagree"
-        )
-        if rules_of_library and is_near:
+        is_near = is_numbers and off <= LIBRARY * size
+        if rules_of_library and (is_near or (accuracy < LIBRARY and check(LIBRARY).verdict != "disagree")):
             return Result(in_doubt, [doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY)], report)
         return Result(Outcome.WRONG, report=report)
     if is_right(report):

@@ -12,7 +12,7 @@ from harness.drop_in.line_slopes import SCALES, SHARE
 from harness.drop_in.reported_function import Arrays, Function
 from harness.verdict.report import Report
 
-ENTRIES = 300
+ENTRIES = 30
 """So many passes of forward mode, one for each entry, are worth the name of the entry that is wrong."""
 
 BESIDE, JUST_BESIDE, SIDES = 2.0**-6, 2.0**-26, 64
