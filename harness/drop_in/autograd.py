@@ -25,13 +25,12 @@ from harness.drop_in.fallback import (
     NothingToCheck,
     Result,
     drawn_weights,
+    fail,
     is_installed,
-    refusal,
 )
 from harness.drop_in.line_looks import Part, look
 from harness.drop_in.reported_function import OUTPUTS, Arrays, Function
 from harness.drop_in.whole_checks import check_doubts
-from harness.verdict.report import Report
 
 NAME = "autograd.test_util.check_grads"
 
@@ -57,7 +56,7 @@ def check_grads(
 
     def check(*args: Any, **kwargs: Any) -> None:
         __tracebackhide__ = True  # pytest shows the caller's line
-        fallback = Fallback(NAME, partial(original(f, argnum, list(modes), order), *args, **kwargs), _refuse)
+        ask = partial(original(f, argnum, list(modes), order), *args, **kwargs)
         places = [argnum] if isinstance(argnum, int) else argnum
         is_one = isinstance(argnum, int)
 
@@ -83,14 +82,9 @@ def check_grads(
                     yield from check_doubts(each, left, accuracy, rules_of_library=of_library)
                 functions = [derivative for each in functions for derivative in each.derivatives(asked)]
 
-        return fallback.settle(find)
+        return Fallback(NAME, ask, partial(fail, AssertionError)).settle(find)
 
     return check
-
-
-def _refuse(report: Report) -> None:
-    __tracebackhide__ = True  # pytest shows the caller's line
-    raise refusal(AssertionError, report)
 
 
 def _of_real_arrays(f: Callable[[Any], Any], chosen: Any, output: Any) -> tuple[Callable[[Any], Any], Any]:
@@ -101,21 +95,15 @@ def _of_real_arrays(f: Callable[[Any], Any], chosen: Any, output: Any) -> tuple[
         output = f(_joined(parts, chosen))
         return anp.array([anp.real(output), anp.imag(output)]) if complex_out else output
 
-    return of_parts, _parted(chosen)
+    return of_parts, jax.tree.map(_parted, chosen)
 
 
 def _is_of_real_arrays(tree: Any) -> bool:
-    if isinstance(tree, (dict, list, tuple)):
-        return all(map(_is_of_real_arrays, tree.values() if isinstance(tree, dict) else tree))
-    return isinstance(tree, np.ndarray) and not np.iscomplexobj(tree)
+    return all(isinstance(leaf, np.ndarray) and not np.iscomplexobj(leaf) for leaf in jax.tree.leaves(tree))
 
 
-def _parted(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _parted(value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return type(tree)(_parted(value) for value in tree)
-    return np.array([tree.real, tree.imag]) if np.iscomplexobj(tree) else np.asarray(tree)
+def _parted(x: Any) -> np.ndarray:
+    return np.array([x.real, x.imag]) if np.iscomplexobj(x) else np.asarray(x)
 
 
 def _joined(parts: Any, like: Any) -> Any:

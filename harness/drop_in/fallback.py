@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -225,11 +225,12 @@ def disagreeing(report: Report, facts: Sequence[Fact]) -> Report:
     return replace(report, verdict="disagree", outliers=outliers, facts=(*facts, *report.facts))
 
 
-def refusal(kind: type[Exception], report: Report) -> Exception:
-    """The error that an original raises, with the report as its message and as its attribute `report`."""
+def fail(kind: type[Exception], report: Report) -> NoReturn:
+    """Raise the error of an original, with the report as its message and as its attribute `report`."""
+    __tracebackhide__ = True  # pytest shows the caller's line
     error = kind(str(report))
     error.report = report  # pyright: ignore[reportAttributeAccessIssue]
-    return error
+    raise error
 
 
 def compared(derivative: str, outputs: str) -> Fact:

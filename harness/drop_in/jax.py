@@ -18,8 +18,8 @@ from harness.drop_in.fallback import (
     Outcome,
     Result,
     doubts_of,
+    fail,
     is_right,
-    refusal,
     stated_accuracy,
 )
 from harness.drop_in.line_looks import Looks, look
@@ -73,9 +73,10 @@ def check_grads(
     __tracebackhide__ = True  # pytest shows the caller's line
     args = tuple(args)
     accuracy = stated_accuracy(NAME, {"atol": atol, "rtol": rtol, "eps": eps}, _default_tolerances(args))
-    fallback = Fallback(NAME, partial(original, f, args, order, modes, atol, rtol, eps), _refuse)
+    fallback = Fallback(NAME, partial(original, f, args, order, modes, atol, rtol, eps), partial(fail, AssertionError))
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
-    unknown = [] if isinstance(modes, str) and chosen else [name for name in _listed(modes) if name not in MODES]
+    names = [modes] if isinstance(modes, str) else modes
+    unknown = [] if isinstance(modes, str) and chosen else [name for name in names if name not in MODES]
 
     def find() -> Iterator[Result]:
         if unknown:
@@ -104,15 +105,6 @@ def _result(report: Report) -> Result:
 def _stops(fact: Fact) -> bool:
     """Whether a fact is about a stop_gradient of the function."""
     return fact.kind == Kind.DERIVATIVE_ENDS and "stop_gradient" in fact.data["functions"]
-
-
-def _listed(modes: str | Sequence[str]) -> Sequence[str]:
-    return [modes] if isinstance(modes, str) else modes
-
-
-def _refuse(report: Report) -> None:
-    __tracebackhide__ = True  # pytest shows the caller's line
-    raise refusal(AssertionError, report)
 
 
 def _default_tolerances(args: Any) -> dict[str, float]:

@@ -18,10 +18,10 @@ from harness.drop_in.fallback import (
     Outcome,
     Result,
     check_within,
+    fail,
     is_right,
     log_unused,
     quietly,
-    refusal,
     require_numbers,
 )
 from harness.drop_in.line_looks import look
@@ -132,7 +132,7 @@ def assert_grad(func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *ar
     __tracebackhide__ = True  # pytest shows the caller's line
     report: Report = check_grad(func, grad, x0, *args, report=True)
     if report.verdict == "disagree":
-        raise refusal(AssertionError, report)
+        fail(AssertionError, report)
     if not is_right(report):
         warnings.warn(str(report), InconclusiveGradient, stacklevel=2)
     return report

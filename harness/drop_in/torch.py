@@ -18,8 +18,8 @@ from harness.drop_in.fallback import (
     SLIGHT,
     Fallback,
     Result,
+    fail,
     log_notes,
-    refusal,
     stated_accuracy,
 )
 from harness.drop_in.line_looks import look
@@ -156,7 +156,7 @@ def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[
         if allowed_scatter > 0.0 and not report.findings and report.reasons[0].kind == Kind.NOT_REPEATABLE:
             return fallback.ask_original(report.reasons)  # it is not repeatable, as the caller said
         if ask.keywords["raise_exception"]:
-            raise refusal(GradcheckError, report)
+            fail(GradcheckError, report)
         return False
 
     numbers = {key: value for key, value in ask.keywords.items() if key in NUMBERS}

@@ -28,7 +28,7 @@ DOUBLE = {
 ROUNDINGS, ROUNDINGS_OF_HALVES = 2.0**10, 2.0**3
 """A derivative in a coarser type than double is the same as in double to so many roundings of that type."""
 
-MULTIPLES_OF_HALVES = (-4.0,)
+MULTIPLES_OF_COARSE = (-4.0,)
 """Half of a float has too small a range for a larger factor, and for a small one."""
 
 
@@ -104,9 +104,7 @@ class TensorFunction(Function):
 
     @property
     def multiples(self) -> Sequence[float]:
-        outputs = self._outputs_at(self.x)
-        is_half = max(self._eps_in, *(_eps(y.dtype) for y in outputs)) > _eps(torch.float32)
-        return MULTIPLES_OF_HALVES if is_half else MULTIPLES
+        return MULTIPLES_OF_COARSE if self.is_coarse else MULTIPLES
 
     @property
     def nearness(self) -> float:
