@@ -6,7 +6,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -151,8 +151,13 @@ class _OfTrees(Function):
     def call(self, x: Sequence[Any]) -> Arrays:
         return jax.tree.leaves(self._here if x is self.x else self.f(self.tree(x)))
 
+    @cached_property
+    def _pull(self) -> Callable[[Any], Any]:
+        return make_vjp(self.f, self.theta)[0]
+
     def pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> Arrays:
-        return jax.tree.leaves(make_vjp(self.f, self.tree(x))[0](self.like_output(weights)))
+        pull = self._pull if x is self.x else make_vjp(self.f, self.tree(x))[0]
+        return jax.tree.leaves(pull(self.like_output(weights)))
 
     def push_forward(self, x: Sequence[Any], tangents: Sequence[np.ndarray | None]) -> Arrays:
         return jax.tree.leaves(make_jvp(self.f, self.tree(x))(self.tree(tangents))[1])
