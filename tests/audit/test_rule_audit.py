@@ -47,6 +47,8 @@ KNOWN = [
     ("torch", "hard_sigmoid", 1, 1.0, "wrong"),
     ("jax", "arctan", 1, -1e10, "right"),
 ]
+MENDED = {"sinc", "hypot(·, ·)", "i1", "elu", "expm1"} if jax.__version_info__ >= (0, 12) else set()
+"""What the installed JAX has right by now."""
 
 
 @pytest.mark.parametrize(("library", "function", "order", "z", "harm"), KNOWN)
@@ -55,7 +57,7 @@ def test_what_is_known_is_found(library, function, order, z, harm):
     (rule,) = (rule for rule in AUDITED if rule.name == function)
     assert z in rule.points
     (error,) = measure_errors(replace(rule, points=(z,)), library, order)
-    assert error.harm == harm
+    assert error.harm == ("right" if library == "jax" and function in MENDED else harm)
 
 
 def test_the_page_ranks_and_dates_and_distinguishes_numbers(found):

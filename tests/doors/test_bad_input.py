@@ -371,7 +371,7 @@ def resumed_with(name):
     return lambda bad: harness.fmincg(square, np.ones(2), 2, state={**STATE, name: bad})
 
 
-FUNCTIONS: dict[str, tuple[Any, str]] = {
+FUNCTIONS = {
     f"{function.__name__} {name}": (with_one_bad(function, right, name), WORDS.get(name, name))
     for function, right, names in REPLACED
     for name in names.split()
@@ -432,7 +432,7 @@ GOOD_AFTER_ALL = {
     "check_gradient budget": "None, 1.5, inf, huge",
     "check_derivatives args": "0-d, 1.5, nan, inf, complex, nan array, inf array, complex array, cube, too long",
     # constants, whose derivatives are zero
-    "check_derivatives answer": "1.5, inf, complex, 0-d, inf array, complex array, cube, too long, nested"
+    "check_derivatives answer": "deep, 1.5, inf, complex, 0-d, inf array, complex array, cube, too long, nested"
     ", ragged, dict",
     "check_derivatives trust": "set",  # which names nothing that is called
     "check_derivatives argnums": "None, -1",
@@ -457,6 +457,7 @@ GOOD_AFTER_ALL = {
 def test_a_bad_argument_is_a_sentence_that_names_it(function, tmp_path, monkeypatch, registry):
     monkeypatch.chdir(tmp_path)
     call, words = FUNCTIONS[function]
+    assert words
     wrong = []
     for name, value in EVERYTHING.items():
         if name in (GOOD_AFTER_ALL.get(function) or "").split(", "):
