@@ -97,7 +97,7 @@ class Arguments:
                     return self.f(*args)
         except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as reason:
             first = str(reason).partition("\n")[0]
-            raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)}: {first}") from reason
+            raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)}{first}") from reason
 
     def flat(self, gradient: Any) -> list[Any]:
         """A gradient with respect to the differentiated arguments, as a list of arrays with the shapes of the leaves.
@@ -223,11 +223,11 @@ def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
 
 
 def last_line_of(reason: BaseException) -> str:
-    """The last line of the user's own code in a traceback: "line 12 of name (file)"."""
+    """The last line of the user's own code in a traceback, as "line 12 of name (file): "; empty if it has none."""
     own = [frame for frame in traceback.extract_tb(reason.__traceback__) if whose(frame.filename) == "own"]
     if not own:
-        return "it"
-    return f"line {own[-1].lineno} of {own[-1].name} ({own[-1].filename})"
+        return ""
+    return f"line {own[-1].lineno} of {own[-1].name} ({own[-1].filename}): "
 
 
 def require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: Any, budget: Any) -> None:

@@ -362,6 +362,11 @@ CASES = {
     "log": (steep(math.log, lambda x: 1 / x), [1e-12, 1.0], "agree"),
     "log, wrong": (steep(math.log, lambda x: 1 / x, 1.005), [1e-12, 1.0], "disagree"),
     "log that bends at 0, wrong": (steep(lambda x: math.log(x + 1e-12), lambda x: 1e12, 1.005), [0.0, 1.0], "disagree"),
+    "an exponential from 0": (
+        steep(lambda x: np.exp(1e12 * x), lambda x: 1e12 * np.exp(1e12 * x)),
+        [0.0, 1.0],
+        "agree",
+    ),
     "pole": (steep(lambda x: 1e-9 / x, lambda x: -1e-9 / x**2), [1e-9, 1.0], "agree"),
     "pole, wrong": (steep(lambda x: 1e-9 / x, lambda x: -1e-9 / x**2, 1.005), [1e-9, 1.0], "disagree"),
     "a wave of a few roundings": (steep(*FINE_WAVE), [1.0, 1.0], "inconclusive"),

@@ -30,6 +30,11 @@ def test_what_breaks_the_trace_is_named_with_its_line(name):
     assert told.match(words)
 
 
+def test_what_has_no_line_of_ones_own_is_refused_with_the_reason_alone():
+    with pytest.raises(TypeError, match=r"^f cannot be traced by JAX: The numpy.ndarray conversion"):
+        check_derivatives(np.sin, X)
+
+
 class Foreign:
     """As a tensor, which need not be installed."""
 
