@@ -127,8 +127,6 @@ def said_clearly(path: Path) -> Iterator[None]:
     """SQLite's errors as an OSError or ValueError that says what became of the file."""
     try:
         yield
-    except sqlite3.IntegrityError:
-        raise
     except sqlite3.OperationalError as error:
         raise OSError(
             f"cannot use {path} ({error}); what it holds stays readable, and the same command goes on"

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.files import read_file, write_whole
+from harness.array_files import npz_arrays
+from harness.files import MAX_SIZE, read_file, write_whole
 from harness.provenance import code_and_libraries, differences
 from harness.seals import checksum, sealed, unsealed
 from harness.training.fmincg import STATE, State
@@ -69,8 +70,8 @@ class Checkpoint:
         """
         content = read_file(self.path, "a checkpoint of harness train")
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-                arrays, seal = {name: saved[name] for name in ("trace", *STATE)}, saved["seal"].item()
+            saved = npz_arrays(content, MAX_SIZE)
+            arrays, seal = {name: saved[name] for name in ("trace", *STATE)}, saved["seal"].item()
         except Exception:  # noqa: BLE001  a damaged archive raises nearly anything, and NumPy would advise to unpickle
             what = f"{self.path} is damaged, or no checkpoint of harness train; choose another file"
             raise ValueError(what) from None
