@@ -125,9 +125,10 @@ ROWS: dict[Kind, Row] = {
             f"nothing ({_visible(fact)})."
         ),
         meaning="The cost is piecewise constant or piecewise smooth with many small jumps.",
-        cause="The cost is rounded on the way, or a part of it is computed in low precision.",
+        cause="The cost is rounded on the way, or a part of it is computed in low precision. Or a solver stops at a "
+        "tolerance, after fewer or more steps.",
         example=checked("round(float(np.sin(t).sum()), 3), np.cos(t)", "np.array([0.3, -0.7])"),
-        advice="Compute the cost in float64 and do not round it.",
+        advice="Compute the cost in float64, do not round it, and tighten the tolerance of solvers.",
     ),
     Kind.DOMAIN_EDGE: Row(
         _domain_edge,
@@ -290,7 +291,7 @@ ROWS: dict[Kind, Row] = {
         meaning="All wrong entries are right to five digits or more.",
         cause="A solver stops at a tolerance, or the gradient is itself an approximation.",
         example=checked("np.sin(t).sum(), np.cos(t) + 1e-9 * np.array([1, 2, -1])", "np.array([0.3, -0.7, 1.1])"),
-        advice="Tighten the tolerance and check again.",
+        advice="Tighten the tolerance and check again. Or state what it leaves, as accuracy=1e-6.",
     ),
     Kind.WRONG_AT_POINT: Row(
         "Next to this θ the gradient of {where} is right. Only its value at this very θ is wrong.",

@@ -261,12 +261,13 @@ ROWS = {
         lambda fact: (
             f"Errors below {fact.data['visible']:.1e} in {', '.join(fact.where)}: the derivatives are no larger."
         ),
-        meaning="All derivatives of these blocks are smaller than the roundings of a correct backprop, so not even a "
-        "wrong sign would show.",
-        cause="The network is saturated: its predictions or activations have rounded to 0 or 1.",
+        meaning="These derivatives are smaller than what a correct gradient may be off by, so not even a wrong sign "
+        "would show.",
+        cause="The network is saturated: its predictions or activations have rounded to 0 or 1. Or a parameter moves "
+        "the cost far less than others of its array do.",
         example=EXAMPLE + "sure = Network([2, 2], output='softmax')\n"
         "report = cross_check(Problem(sure, problem.X, np.array([0, 0])), np.array([50.0, 0.0, 1.0, 0.0, 1.0, 0.0]))",
-        advice="Check at a smaller θ.",
+        advice="Check at a smaller θ, or in other units.",
     ),
     # -- sweeps and many networks --------------------------------------------------------------------------------------
     Kind.CHECK_FAILED: Row(

@@ -10,6 +10,7 @@ that every coordinate is seen; the coordinates of a group that contradicts the g
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -224,7 +225,7 @@ class Differences:
             self._meaningful,
             self._own_scale(indices),
             self.reported.accuracy * _add_up(moves * self._sizes[indices]),
-            lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices]),
+            cache(lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices])),
         )
 
     def _look_closely(self, search: Search, indices: np.ndarray, *, closer: bool) -> Found:

@@ -45,12 +45,12 @@ class FunctionGradient(Subject):
         found: Mapping[int, Found],  # differences of coordinates that were examined one by one
         examined: np.ndarray,  # (n,) mask of those that were examined, by themselves or in a group
         scatter: np.ndarray,  # (n,), how far the reported gradient jumps when θ moves by a rounding
-        grouped: np.ndarray,  # (n,), how far off right coordinates of groups may be; NaN for others
+        bounds: np.ndarray,  # (n,), how far off right coordinates may be, in groups as well; NaN for others
         facts: Sequence[Fact] = (),
     ):
         self.layout, self.theta, self.blocks = layout, theta, layout.blocks
         self.reported, self.found, self.examined = reported, found, examined
-        self.scatter, self.grouped, self.facts = scatter, grouped, facts
+        self.scatter, self.bounds, self.facts = scatter, bounds, facts
 
     def label(self, i: int) -> str:
         return self.layout.label(i)
@@ -60,15 +60,22 @@ class FunctionGradient(Subject):
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         # what a group shows to be right was examined, too
-        is_right = np.isnan(right.gradient) & np.isfinite(self.grouped)
+        is_right = np.isnan(right.gradient) & np.isfinite(self.bounds)
         gradient = np.where(is_right, wrong.gradient, right.gradient)
-        right = replace(right, gradient=gradient, error=np.where(is_right, self.grouped, right.error))
+        right = replace(right, gradient=gradient, error=np.where(is_right, self.bounds, right.error))
         kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in self.found and self.found[i].obstacle == KINK]
         scatter = self.scatter.copy()
         scatter[kinks] = 0.0  # a right gradient jumps there as well
         facts = explain(self.layout, self.theta, wrong, right, at_odds, scatter)
         kink = [note(Kind.KINK, self.label(i), **_slopes(self.found[i])) for i in kinks[:1]]
         return (*facts, *kink)
+
+    def blind_to(self) -> list[Fact]:
+        """The derivatives that are smaller than what would show of an error in them."""
+        sizes = np.abs(self.reported.gradient)
+        below = np.flatnonzero((sizes > 0.0) & (sizes < self.bounds))
+        places = map(self.label, below[:PLACES_SHOWN].tolist())
+        return [note(Kind.BELOW_ROUNDING, *places, visible=float(self.bounds[below].max()))] if below.size else []
 
     def why_undecided(self, coordinates: np.ndarray) -> tuple[Fact, ...]:
         """What hides the derivatives that were examined, a fact for each reason."""

@@ -302,10 +302,10 @@ def _compare_across_kinks(
 
 def _subject(case: GradientCase, seen: Differenced, pair: Pair, doubts: Sequence[Fact]) -> FunctionGradient:
     covered = seen.covered(case.layout.size)
-    grouped = np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan)
+    bounds = np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan)
     facts = [*case.user.notes(), *doubts, *_coverage(case, seen, covered), *_precision(case, pair)]
     return FunctionGradient(
-        case.layout, case.user.theta, case.reported, seen.found, covered, case.scatter, grouped, facts
+        case.layout, case.user.theta, case.reported, seen.found, covered, case.scatter, bounds, facts
     )
 
 

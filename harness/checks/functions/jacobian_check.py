@@ -272,7 +272,7 @@ class MatrixRows(FunctionGradient):
             {r * columns + i: found for r, row in enumerate(rows) for i, found in row.found.items()},
             np.concatenate([row.examined for row in rows]),
             np.concatenate([row.scatter for row in rows]),
-            np.concatenate([row.grouped for row in rows]),
+            np.concatenate([row.bounds for row in rows]),
             list({fact.kind: fact for row in rows for fact in row.facts}.values()),
         )
         self._size = function.size, columns

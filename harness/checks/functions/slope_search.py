@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.cost_jumps import OF_FLOAT32, TREAD, Jumps, is_slope_between_jumps
+from harness.checks.functions.cost_jumps import TREAD, Jumps, is_slope_between_jumps
 from harness.checks.functions.line_stencil import (
     EDGE,
     JUMPS,
@@ -27,7 +27,6 @@ from harness.checks.functions.line_stencil import (
     scatter_of,
 )
 from reference.arithmetics.central_differences import NOISE_GAIN
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 WIDER_STEPS = (8.0, 32.0)
 """In units of the first step: tried where noise hides the derivative at the first, as with a large constant in it."""
@@ -70,6 +69,10 @@ CUBIC = np.vander(PLACES_WITHIN, 4, increasing=True)
 
 VARIES = 0.3
 """A slope of a finer structure leaves its cubic by at least this share of what it is off at θ."""
+
+SPACINGS, SMOOTH, FEW_PLACES = 2.0 ** -np.arange(2, 40), 0.1, 8
+"""In units of a step: distances at which neighbouring slopes show whether these vary smoothly, to this share, at some
+places."""
 
 HIDDEN = 2.0
 """Jumps that make up what a slope lacks to half of it may hide so many times as much."""
@@ -260,9 +263,9 @@ class Search:
         if found.obstacle in (EDGE, KINK) and not self._converges(seen, (found, closer, between)):
             return None, seen
         looks = (closer, narrow), (between, middle)
-        jumps = [Jumps(self.reported, self.line, self.noise, at, each) for each, at in looks]
-        is_staircase = jumps[0].are_all_of_it()
-        if is_staircase or (self.doubts_itself and any(each.hide_what_is_lacking() for each in jumps)):
+        jumps = Jumps(self.reported, self.line, self.noise, 2.0 ** np.ceil(np.log2(narrow)), closer)  # costs are kept
+        is_staircase = jumps.are_all_of_it()
+        if is_staircase or (self.doubts_itself and jumps.hide_what_is_lacking()):
             return None, seen._replace(best=self._hidden(closer), has_jumps=True, is_staircase=is_staircase)
         best, at = min(
             [(found, step), *(each for each in looks if _is_smooth(each[0]))], key=lambda each: each[0].error
@@ -300,18 +303,35 @@ class Search:
 
         Then the cost has a structure that is finer than the step, and whose own changes noise may hide. The mean of
         wrong slopes is off, unless they are wrong near θ alone: then those farther away do not vary. The mean is the
-        intercept of a regression by a cubic; it is allowed three times its standard error.
+        intercept of a regression by a cubic; it is allowed three times its standard error. Rounding varies, too, and
+        is nowhere smooth.
         """
         off = self.reported.distance(found)
-        if not off > OF_FLOAT32 * UNIT_ROUNDOFF["float32"] * abs(found.derivative):
-            return False  # rounding varies, too
         slopes = np.array([self.reported.elsewhere(step * at) for at in PLACES_WITHIN]) / off  # no square overflows
         if not np.isfinite(slopes).all():
             return False
         fit = np.linalg.lstsq(CUBIC, slopes)[0]
         varies = float(np.std(slopes - CUBIC @ fit))
         error = varies * float(np.sqrt(np.linalg.inv(CUBIC.T @ CUBIC)[0, 0]))
-        return varies >= VARIES and bool(abs(fit[0] - found.derivative / off) <= 3.0 * error + found.error / off)
+        is_mean = bool(abs(fit[0] - found.derivative / off) <= 3.0 * error + found.error / off)
+        return varies >= VARIES and is_mean and self._varies_smoothly(step, varies * off)
+
+    def _varies_smoothly(self, step: float, size: float) -> bool:
+        """Whether a slope that varies so much within a step is smooth at a finer one, wherever it is looked at.
+
+        Rounding of a product changes evenly between its jumps, as a saw does, so that one place may show none of these.
+        """
+        for spacing in step * SPACINGS:
+            varies = 0.0
+            for place in (0.0, *step * PLACES_WITHIN[:FEW_PLACES]):
+                slopes = np.array([self.reported.elsewhere(place + k * spacing) for k in range(-4, 4)])
+                if not scatter_of(slopes) <= SMOOTH * size:
+                    break
+                varies = max(varies, float(np.ptp(slopes)))
+            else:
+                if varies >= 0.5 * size:
+                    return True
+        return False
 
     def _confirming_step(self, found: Found, step: float) -> float:
         """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""

@@ -113,6 +113,25 @@ def beside_a_steep_cost(t):
     return cost, np.array([20.0 * (1.0 + np.cos(50.0 * u)), 1e8 * np.sinh(t[1])])
 
 
+def on_a_steep_slope(t, factor=1.0):
+    """Waves whose height is a few roundings of the cost beside them."""
+    return 1e8 * np.cosh(t[0]) + 1e-7 * np.sin(1e8 * t[0]), factor * (1e8 * np.sinh(t) + 10.0 * np.cos(1e8 * t))
+
+
+def until(tolerance, factor=1.0):
+    """|z|² of z = tanh(W z + t), iterated up to a tolerance; its gradient is that of the exact solution."""
+    W = 0.3 * np.random.default_rng(20).normal(size=(4, 4))
+
+    def fun(t):
+        z, before = np.zeros(4), np.ones(4)
+        while np.abs(z - before).max() >= tolerance:
+            z, before = np.tanh(W @ z + t), z
+        slope = 1.0 - z * z
+        return z @ z, factor * slope * np.linalg.solve((np.eye(4) - slope[:, None] * W).T, 2.0 * z)
+
+    return fun
+
+
 def wiggling(slope):
     return lambda t: (np.sum(np.sin(t)) + 1e-10 * np.sum(np.sin(1e8 * t)), np.cos(t) + slope * np.cos(1e8 * t))
 
@@ -215,6 +234,8 @@ TIES, HALVES = [1.0, 1.0, 1.0, 2.0, 0.0], np.array([2.04, -2.56, 0.42, -0.57], n
 FLAT = {"1": 1.0, "not a float32": 0.1}
 FINE_WAVE = (lambda x: 1e-3 * math.sin(1e13 * x), lambda x: 1e10 * math.cos(1e13 * x))
 KINK, NOISE = Kind.KINK, Kind.NOISY_COST
+
+THETA4 = theta_of(4)
 
 CASES = {
     # beside a large cost: an error is small beside derivatives, and never beside the cost
@@ -345,6 +366,11 @@ CASES = {
     "nanofarads": (circuit, {"C": 2e-9, "R": 1e3}, "agree"),
     "nanofarads, wrong": (circuit_wrong, {"C": 2e-9, "R": 1e3}, "disagree"),
     "near a pole": (lambda t: (np.sum(1.0 / t), -1.0 / t**2), [1e-6], "agree"),
+    "across a pole, a sign": (
+        changed(off_at(1, factor=-1.0), lambda t: (np.sum(1 / t), -1 / t**2)),
+        [0.05, 0.9],
+        "disagree",
+    ),
     "near a pole, wrong": (lambda t: (np.sum(1.0 / t), -1.01 / t**2), [1e-6], "disagree"),
     **{
         f"tiny, and steep farther away, times {k}": (changed(off_at(0, factor=k), steep_beyond), [1e-9, 0.3], verdict)
@@ -377,6 +403,8 @@ CASES = {
     "waves below the noise, twice": (times(2.0, waves_of(1e10)), [0.3, 0.7], "disagree"),
     "waves below the noise, their share alone": (waves_of(1e10, 0.0), [0.3, 0.7], "disagree"),
     "waves beside a steep cost": (beside_a_steep_cost, [1e-7, 0.3], "inconclusive"),
+    "waves that are a few roundings high": (on_a_steep_slope, [0.3], "agree"),
+    "waves that are a few roundings high, off": (lambda t: on_a_steep_slope(t, 1.0001), [0.3], "disagree"),
     **{f"exponentials of {z}": (probit, [z], "agree") for z in (-3.0, -142.5, -412.5)},
     "exponentials, off": (lambda t: probit(t, 1.0 + 1e-7), [-142.5], "disagree"),
     # costs that climb by jumps
@@ -393,6 +421,19 @@ CASES = {
     "rounded in part, nothing reported": (
         lambda t: (np.sum(np.round(np.sin(t), 6)) + t @ t, np.zeros(3)),
         [0.273, -0.460, -0.918],
+        "disagree",
+    ),
+    **{
+        f"a solver that stops at {tolerance}": (until(tolerance), THETA4, "inconclusive", Kind.COST_JUMPS)
+        for tolerance in (1e-3, 1e-5)
+    },
+    **{
+        f"a solver that stops at {tolerance}, off": (until(tolerance, 1.01), THETA4, "disagree")
+        for tolerance in (1e-3, 1e-5)
+    },
+    "a wall of 1e3 beside θ": (
+        lambda t: (np.sum(np.sin(t)) + 1e3 * np.sum(t >= 1.0), 1.001 * np.cos(t)),
+        [1.0 - 1e-3],
         "disagree",
     ),
     # low precision
@@ -547,6 +588,13 @@ def test_agreement_tells_what_would_have_been_seen():
     assert 0.0 < smallest <= largest < 1e-8
     for off, verdict in ((1.5 * largest, "disagree"), (0.01 * smallest, "agree")):
         assert check_gradient(changed(off_at(0, by=off)), theta_of()).verdict == verdict
+
+
+def test_derivatives_that_are_smaller_than_what_would_show_are_named():
+    report = check_gradient(lambda t: (1e15 * math.sin(t[0]) + t[1], np.array([1e15 * math.cos(t[0]), 2.0])), THETA[:2])
+    (hidden,) = report.blind_to
+    assert (hidden.kind, hidden.where) == (Kind.BELOW_ROUNDING, ("theta[1]",))
+    assert hidden.data["visible"] > 2.0
 
 
 @pytest.mark.parametrize("unit", [1e-200, 1e-100, 1e100, 1e200])
