@@ -52,9 +52,6 @@ ENTRIES_MOVED = 1e8
 """Entries moved in all groups together, for each point of a stencil: very many parameters have fewer groups, since
 every call moves all of them."""
 
-FINER_LOOKS = 12
-"""Lines that leave doubt, then agree, and are differenced with still narrower steps, since wiggles may hide."""
-
 GRADIENT_ROUNDINGS = 64
 """The tolerance of a gradient in u times the largest entry of its block, beside the effect of rounding θ: a few dozen
 roundings."""

@@ -7,14 +7,12 @@ float64 the difference rounds to zero.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
 from harness.checks.activations.z_grid import floats_beside, sides, underflows
 from reference.activations import Activation
-from reference.arithmetics.taylor.taylor_functions import derivative_of
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 from reference.oracles import ball_arithmetic
@@ -178,22 +176,12 @@ def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _slopes(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Value, slope and the slope's error at each z: by balls, or by Taylor models where balls cannot run f."""
+    """Value, slope and the slope's error at each z by balls; nothing is known where these cannot run f."""
     try:
         true = ball_arithmetic.slope(f, z)
     except FORMULA_ERRORS:
-        return _by_taylor(f, z)
+        return np.full(z.shape, np.nan), np.full(z.shape, np.nan), np.full(z.shape, np.inf)
     return true.value, true.slope, true.error
-
-
-def _by_taylor(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # so wide that a comparison which changes at z is undecided
-    low, high = np.nextafter(z, -np.inf), np.nextafter(z, np.inf)
-    value, slope = derivative_of(partial(f.value, NUMPY), variable(low, high))
-    reach = 0.5 * (slope.high - slope.low) * (1.0 + 1e-12)
-    answers = (0.5 * value.low + 0.5 * value.high, 0.5 * slope.low + 0.5 * slope.high, reach)
-    a, middle, error = (np.broadcast_to(answer, z.shape).copy() for answer in answers)
-    return a, middle, error
 
 
 def _without_proved_beside_zero(f: Activation, low: np.ndarray, high: np.ndarray) -> Cells:

@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
+from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.gradient_comparison import Group
 from harness.checks.functions.gradient_rounding import gradient_near
@@ -87,26 +87,24 @@ class Differences:
 
         Closely, or first by a look that takes two costs, and closely where that leaves doubt.
         """
-        closer = set(_spread(chosen, FINER_LOOKS).tolist())
         found = dict(known)
         for done, i in enumerate(chosen.tolist()):
             if self.probes.budget.is_spent:
                 break
             self.probes.progress("coordinates", done, len(chosen))
             if i not in found:
-                found[i] = self._along(np.array([i]), np.ones(1), closely=closely, closer=i in closer).found
+                found[i] = self._along(np.array([i]), np.ones(1), closely=closely).found
         return found
 
     @np.errstate(all="ignore")
     def in_groups(self, parts: Sequence[np.ndarray], *, closely: bool = False) -> list[Group]:
         """Differences along a random direction in each group of coordinates, as far as the budget goes."""
-        closer = set(_spread(np.arange(len(parts)), FINER_LOOKS).tolist())
         groups = []
         for number, indices in enumerate(parts):
             if self.probes.budget.is_spent:
                 break
             self.probes.progress("groups", number, len(parts))
-            groups.append(self._along(indices, _random_direction(indices), closely=closely, closer=number in closer))
+            groups.append(self._along(indices, _random_direction(indices), closely=closely))
         return groups
 
     def single_out(self, wrong: Sequence[Group], known: Mapping[int, Found], seed: int = 0) -> dict[int, Found]:
@@ -162,7 +160,7 @@ class Differences:
         search = Search(reported, line, self.near.noise_at_theta, self.probes.steps)
         found, _ = search.settle()
         if reported.is_contradicted(found):
-            found = self._look_closely(replace(search, noise=self.near.noise), indices, closer=False)
+            found = self._look_closely(replace(search, noise=self.near.noise), indices)
         return self._group(indices, moves, reported, found)
 
     def jumps_together(self) -> bool:
@@ -188,11 +186,11 @@ class Differences:
                 moves = unit * direction
                 reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
                 search = Search(reported, line, self.near.noise, self.probes.steps)
-                yield self._group(indices, moves, reported, self._look_closely(search, indices, closer=False))
+                yield self._group(indices, moves, reported, self._look_closely(search, indices))
 
     # -- one line ------------------------------------------------------------------------------------------------------
 
-    def _along(self, indices: np.ndarray, direction: np.ndarray, *, closely: bool, closer: bool) -> Group:
+    def _along(self, indices: np.ndarray, direction: np.ndarray, *, closely: bool) -> Group:
         """The difference along a direction, and the reported derivative there."""
         moves = direction * self._units[indices]
         reported, block = self._reported_along(indices, moves), int(self._blocks[indices[0]])
@@ -204,7 +202,7 @@ class Differences:
         if found is None:
             is_new = self._contradicted[block] < CONVINCING
             search = Search(reported, line, self.near.noise, self.probes.steps, doubts_itself=is_new)
-            found = self._look_closely(search, indices, closer=closer)
+            found = self._look_closely(search, indices)
             is_flat = found.derivative == 0.0 and found.obstacle != KINK
             self._is_clear[indices] = is_flat and not reported.is_contradicted(found)
         return self._group(indices, moves, reported, found)
@@ -228,8 +226,8 @@ class Differences:
             cache(lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices])),
         )
 
-    def _look_closely(self, search: Search, indices: np.ndarray, *, closer: bool) -> Found:
-        """The difference at the step that decides; over jumps, by the line's own noise, and closer where that helps."""
+    def _look_closely(self, search: Search, indices: np.ndarray) -> Found:
+        """The difference at the step that decides; over jumps, and by the line's own noise, where that helps."""
         reported = search.reported
         found, seen = search.settle()
         if seen.is_staircase:
@@ -245,8 +243,6 @@ class Differences:
             if noise != search.noise:
                 search = replace(search, noise=noise)
                 found, seen = search.settle()
-        if closer and not reported.is_contradicted(found):
-            found = search.look_closer(seen) or found
         found = search.hide_behind_jumps(found)
         self._contradicted[int(self._blocks[indices[0]])] += reported.is_contradicted(found)
         return found
@@ -276,7 +272,6 @@ class Differences:
         """The search with steps below θ, if a derivative that vanishes beside wider ones is known better there.
 
         Where the cost bends at the scale of a tiny θ, it may be so steep farther away that any error passes for small.
-        Where the derivative vanishes at that scale as well, as at a minimum, the slopes farther away are its measure.
         """
         scale = search.reported.scale
         steps = [step for step in search.steps if step <= BELOW * scale]
@@ -285,10 +280,7 @@ class Differences:
         reached = search.noise._replace(reach=steps[0])
         noise = noise_along(search.line, self._precise_line(indices), scale, reached, self.probes.unit)
         own = replace(search, noise=noise, steps=steps)
-        closer, seen_closer = own.settle()
-        if closer.vanishes:
-            closer = closer._replace(steepest=max(found.steepest, closer.steepest))
-        return own, closer, seen_closer
+        return own, *own.settle()
 
     def _precise_line(self, indices: np.ndarray) -> Line | None:
         """The line through a single coordinate, of the cost in more digits."""
@@ -309,8 +301,3 @@ def _random_direction(indices: np.ndarray) -> np.ndarray:
 def _add_up(errors: np.ndarray) -> float:
     """What errors add up to at most, of random signs if they are several (by Hoeffding, with probability 1 - 3e-8)."""
     return float(min(np.abs(errors).sum(), 6.0 * np.linalg.norm(errors)))
-
-
-def _spread(items: np.ndarray, count: int) -> np.ndarray:
-    """Some of the items, evenly spread."""
-    return items[np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))] if len(items) else items

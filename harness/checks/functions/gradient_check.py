@@ -63,9 +63,6 @@ ALL_TOGETHER = "The derivative along a random direction"
 
 METHODS = ("differences", "taylor")
 
-LOST_DIGITS = 1e-6
-"""A derivative that scatters by more than this share of itself has lost digits, which is worth a note."""
-
 
 class Evidence(NamedTuple):
     """What differences have shown: the answers compared, in coordinates and along directions."""
@@ -323,19 +320,13 @@ def _coverage(case: GradientCase, seen: Differenced, covered: np.ndarray) -> lis
 
 
 def _precision(case: GradientCase, pair: Pair) -> list[Fact]:
-    """Where a low precision, or digits lost, hide small errors."""
+    """Where a low precision hides small errors."""
     reported, facts = case.reported, []
     is_in_float32 = reported.precision == "float32" and case.layout.unit_roundoff <= UNIT_ROUNDOFF["float64"]
     if is_in_float32 and holds_float32(reported.gradient):
         facts.append(note(Kind.FLOAT32_GRADIENT, FUN))
     if case.fine.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
         facts.append(note(Kind.FLOAT32_COST, FUN))
-    size = np.abs(reported.gradient)
-    least = max(LOST_DIGITS, reported.accuracy)
-    lost = (case.scatter > least * size) & (case.scatter > 8.0 * reported.error) & (size > 0.0)
-    lost &= pair.decided & ~pair.at_odds
-    if lost.any() and not reported.broken_rules:
-        facts.append(note(Kind.DIGITS_LOST, *_places(case, lost), count=int(lost.sum())))
     return facts
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.cost_jumps import TREAD, Jumps, is_slope_between_jumps
 from harness.checks.functions.line_stencil import (
     EDGE,
     JUMPS,
@@ -26,6 +25,7 @@ from harness.checks.functions.line_stencil import (
     look,
     scatter_of,
 )
+from harness.checks.functions.rough_costs import TREAD, Contradiction, is_slope_between_jumps
 from reference.arithmetics.central_differences import NOISE_GAIN
 
 WIDER_STEPS = (8.0, 32.0)
@@ -54,25 +54,6 @@ MOST_TRUNCATION = 4.0
 
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative."""
-
-SURE = 1e-3
-"""A difference whose error is below this share of what it contradicts needs no other beside it."""
-
-STEPS_BESIDE, STEPS_BETWEEN = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59), 8
-"""Steps beside one, in units of it, and so many between two, at which differences may scatter."""
-
-PLACES_WITHIN = np.random.default_rng(0).uniform(-1.0, 1.0, size=64)
-"""In units of a step: places at which the reported slope is compared with a difference over the whole step."""
-
-CUBIC = np.vander(PLACES_WITHIN, 4, increasing=True)
-"""What is smooth within a step is a cubic there, or nearly so."""
-
-VARIES = 0.3
-"""A slope of a finer structure leaves its cubic by at least this share of what it is off at θ."""
-
-SPACINGS, SMOOTH, FEW_PLACES = 2.0 ** -np.arange(2, 40), 0.1, 8
-"""In units of a step: distances at which neighbouring slopes show whether these vary smoothly, to this share, at some
-places."""
 
 HIDDEN = 2.0
 """Jumps that make up what a slope lacks to half of it may hide so many times as much."""
@@ -158,21 +139,6 @@ class Search:
             seen = self._look_wider(seen)
         return seen.found, seen
 
-    def look_closer(self, seen: Seen) -> Found | None:
-        """The contradiction that narrower steps than the deciding one show, if they do.
-
-        It is for wiggles too fine and too shallow for the deciding step. Every other step shows all that are wider.
-        """
-        for step in [step for step in self.steps if step <= 0.25 * seen.step][::2]:
-            if self._drowns(seen, step):
-                break
-            found, seen = self._look(seen, step)
-            if self.reported.is_contradicted(found):
-                confirmed, seen = self._confirm(seen, found, step)
-                if confirmed:
-                    return confirmed
-        return None
-
     def over_jumps(self) -> "Search":
         """The same search with wide steps alone, and the height of the jumps for noise."""
         height = scatter_of(np.array([self.line(0.25 * k * TREAD) for k in range(-4, 5)]))
@@ -255,7 +221,7 @@ class Search:
         # an error bound that decides nothing may be too small by chance; that of a kink is its jump
         factor = 1.0 if self._decides(seen, closer) or np.isfinite(closer.slopes).all() else 2.0
         is_confirmed = _is_same(closer, found) and self.reported.is_contradicted(closer, factor)
-        if not is_confirmed or self._is_right_on_average(seen.best, closer):
+        if not is_confirmed:
             return None, seen
         middle = float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow
         middle = 2.0 ** np.floor(np.log2(middle))  # so that θ_i ± h is a number
@@ -263,75 +229,18 @@ class Search:
         if found.obstacle in (EDGE, KINK) and not self._converges(seen, (found, closer, between)):
             return None, seen
         looks = (closer, narrow), (between, middle)
-        jumps = Jumps(self.reported, self.line, self.noise, 2.0 ** np.ceil(np.log2(narrow)), closer)  # costs are kept
-        is_staircase = jumps.are_all_of_it()
-        if is_staircase or (self.doubts_itself and jumps.hide_what_is_lacking()):
+        kept = 2.0 ** np.ceil(np.log2(narrow))  # so that other contradictions on the line need the same costs
+        rough = Contradiction(self.reported, self.line, self.noise, step, kept, closer)
+        is_staircase = rough.is_of_a_staircase()
+        if is_staircase or (self.doubts_itself and rough.is_of_jumps()):
             return None, seen._replace(best=self._hidden(closer), has_jumps=True, is_staircase=is_staircase)
         best, at = min(
             [(found, step), *(each for each in looks if _is_smooth(each[0]))], key=lambda each: each[0].error
         )
         doubts = self.doubts_itself and _is_smooth(best)
-        if doubts and (self._may_be_scatter(found, at, step, narrow) or self._is_mean(best, at)):
+        if doubts and (rough.is_of_scatter(found, at) or rough.is_of_a_mean(best, at)):
             return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
-
-    def _is_right_on_average(self, best: Found, closer: Found) -> bool:
-        """Whether a wider step shows the report, and excludes what a narrower one shows, by less than what matters.
-
-        Then the cost has a finer structure, as a table between whose entries it is linear.
-        """
-        is_small = self.reported.distance(closer) <= self.reported.meaningful * max(self.reported.size, closer.least)
-        return is_small and np.isfinite(best.error) and not _is_same(best, closer)
-
-    def _may_be_scatter(self, found: Found, at: float, step: float, narrow: float) -> bool:
-        """Whether differences beside a step, and between two others, scatter by as much as any of them is off.
-
-        A few costs about θ may miss noise that comes and goes, as of log(1 - p) where one p of many is nearly 1. Its
-        jumps have many sizes, so that narrower differences have no limit. A smooth cost leaves the wide one no doubt.
-        """
-        if found.error <= SURE * self.reported.distance(found):
-            return False
-        between = np.exp2(np.round(np.log2(np.geomspace(step, narrow, STEPS_BETWEEN))))  # so that θ_i ± h is a number
-        steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
-        looks = [look(self.line, each, self.noise) for each in steps]
-        off = min(map(self.reported.distance, looks)) - self.reported.error - self.reported.accepted
-        return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
-
-    @np.errstate(all="ignore")
-    def _is_mean(self, found: Found, step: float) -> bool:
-        """Whether a difference is the mean at θ of the slopes that are reported within its step, which vary as much.
-
-        Then the cost has a structure that is finer than the step, and whose own changes noise may hide. The mean of
-        wrong slopes is off, unless they are wrong near θ alone: then those farther away do not vary. The mean is the
-        intercept of a regression by a cubic; it is allowed three times its standard error. Rounding varies, too, and
-        is nowhere smooth.
-        """
-        off = self.reported.distance(found)
-        slopes = np.array([self.reported.elsewhere(step * at) for at in PLACES_WITHIN]) / off  # no square overflows
-        if not np.isfinite(slopes).all():
-            return False
-        fit = np.linalg.lstsq(CUBIC, slopes)[0]
-        varies = float(np.std(slopes - CUBIC @ fit))
-        error = varies * float(np.sqrt(np.linalg.inv(CUBIC.T @ CUBIC)[0, 0]))
-        is_mean = bool(abs(fit[0] - found.derivative / off) <= 3.0 * error + found.error / off)
-        return varies >= VARIES and is_mean and self._varies_smoothly(step, varies * off)
-
-    def _varies_smoothly(self, step: float, size: float) -> bool:
-        """Whether a slope that varies so much within a step is smooth at a finer one, wherever it is looked at.
-
-        Rounding of a product changes evenly between its jumps, as a saw does, so that one place may show none of these.
-        """
-        for spacing in step * SPACINGS:
-            varies = 0.0
-            for place in (0.0, *step * PLACES_WITHIN[:FEW_PLACES]):
-                slopes = np.array([self.reported.elsewhere(place + k * spacing) for k in range(-4, 4)])
-                if not scatter_of(slopes) <= SMOOTH * size:
-                    break
-                varies = max(varies, float(np.ptp(slopes)))
-            else:
-                if varies >= 0.5 * size:
-                    return True
-        return False
 
     def _confirming_step(self, found: Found, step: float) -> float:
         """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""

@@ -1,8 +1,12 @@
-"""Jumps of a cost, as rounding makes them: a narrow slope that contradicts a report may lack what they climb.
+"""Costs that are not smooth at the steps of a difference, and what this explains of a contradiction.
 
-The change of a cost over a stretch is the integral of its slope and the sum of its jumps. Differences that are too
-narrow to meet a jump show the slope alone, so what their integral lacks is made up by jumps. A term log(1 - p) climbs
-by jumps alone where p is nearly 1, and by ever wider ones the nearer p is to 1.
+A narrow difference may contradict a reported derivative that is right:
+
+- The cost **jumps**, as rounding or a solver's tolerance makes it. Its change over a stretch is the integral of its
+  slope and the sum of its jumps. Differences that are too narrow to meet a jump show the slope alone. A term log(1 - p)
+  climbs by jumps alone where p is nearly 1, and by ever wider ones the nearer p is to 1.
+- Its differences **scatter**, at all steps, and so have no limit.
+- It has a **structure finer** than the step, which noise hides. A difference is the mean of the slopes within its step.
 """
 
 from collections.abc import Iterator
@@ -11,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.checks.functions.line_stencil import Found, Line, Noise, Reported, look
+from harness.checks.functions.line_stencil import Found, Line, Noise, Reported, look, scatter_of
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 TREAD = 2.0**-7
@@ -62,25 +66,45 @@ BETWEEN = tuple(2.0 ** (-12 - 6 * k) for k in range(5))
 OF_FLOAT32 = 4.0
 """Jumps of so many roundings of float32 are taken for rounding of the cost; a function may have larger ones."""
 
+SURE = 1e-3
+"""A difference whose error is below this share of what it contradicts needs no other beside it."""
+
+STEPS_BESIDE, STEPS_BETWEEN = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59), 8
+"""Steps beside one, in units of it, and so many between two, at which differences may scatter."""
+
+PLACES_WITHIN = np.random.default_rng(0).uniform(-1.0, 1.0, size=64)
+"""In units of a step: places at which the reported slope is compared with a difference over the whole step."""
+
+CUBIC = np.vander(PLACES_WITHIN, 4, increasing=True)
+"""What is smooth within a step is a cubic there, or nearly so."""
+
+VARIES = 0.3
+"""A slope of a finer structure leaves its cubic by at least this share of what it is off at θ."""
+
+SPACINGS, SMOOTH, FEW_PLACES = 2.0 ** -np.arange(2, 40), 0.1, 8
+"""In units of a step: distances at which neighbouring slopes show whether these vary smoothly, to this share, at some
+places."""
+
 
 @dataclass(frozen=True)
-class Jumps:
-    """What jumps near θ may explain of a contradiction, which a narrow step shows."""
+class Contradiction:
+    """A reported derivative that a wide and a narrow difference contradict."""
 
     reported: Reported
     line: Line
     noise: Noise
+    step: float
     narrow: float
-    closer: Found  # the difference at that step
+    closer: Found  # the difference at the narrow step
 
-    def are_all_of_it(self) -> bool:
+    def is_of_a_staircase(self) -> bool:
         """Whether the cost is constant at θ and near it, but for jumps that are close together."""
         if self.closer.derivative != 0.0 or self.line(0.0) in (self.line(TREAD), self.line(-TREAD)):
             return False
         slopes = [look(self.line, self.narrow, self.noise, t * TREAD).derivative for t in PLACES_NEARBY]
         return bool(np.median(np.abs(slopes)) == 0.0)
 
-    def hide_what_is_lacking(self) -> bool:
+    def is_of_jumps(self) -> bool:
         """Whether jumps make up what the narrow slope lacks, and the report is right in the mean.
 
         Then the narrow slope is of no use: a solver that stops at a tolerance, or rounding, has made the jumps. A
@@ -157,6 +181,58 @@ class Jumps:
 
     def _slope(self, at: float, step: float) -> float:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
+
+    def is_of_scatter(self, found: Found, at: float) -> bool:
+        """Whether differences beside a step, and between two others, scatter by as much as any of them is off.
+
+        A few costs about θ may miss noise that comes and goes, as of log(1 - p) where one p of many is nearly 1. Its
+        jumps have many sizes, so that narrower differences have no limit. A smooth cost leaves the wide one no doubt.
+        """
+        if found.error <= SURE * self.reported.distance(found):
+            return False
+        between = np.exp2(
+            np.round(np.log2(np.geomspace(self.step, self.narrow, STEPS_BETWEEN)))
+        )  # so that θ_i ± h is a number
+        steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
+        looks = [look(self.line, each, self.noise) for each in steps]
+        off = min(map(self.reported.distance, looks)) - self.reported.error - self.reported.accepted
+        return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
+
+    @np.errstate(all="ignore")
+    def is_of_a_mean(self, found: Found, step: float) -> bool:
+        """Whether a difference is the mean at θ of the slopes that are reported within its step, which vary as much.
+
+        Then the cost has a structure that is finer than the step, and whose own changes noise may hide. The mean of
+        wrong slopes is off, unless they are wrong near θ alone: then those farther away do not vary. The mean is the
+        intercept of a regression by a cubic; it is allowed three times its standard error. Rounding varies, too, and
+        is nowhere smooth.
+        """
+        off = self.reported.distance(found)
+        slopes = np.array([self.reported.elsewhere(step * at) for at in PLACES_WITHIN]) / off  # no square overflows
+        if not np.isfinite(slopes).all():
+            return False
+        fit = np.linalg.lstsq(CUBIC, slopes)[0]
+        varies = float(np.std(slopes - CUBIC @ fit))
+        error = varies * float(np.sqrt(np.linalg.inv(CUBIC.T @ CUBIC)[0, 0]))
+        is_mean = bool(abs(fit[0] - found.derivative / off) <= 3.0 * error + found.error / off)
+        return varies >= VARIES and is_mean and self._varies_smoothly(step, varies * off)
+
+    def _varies_smoothly(self, step: float, size: float) -> bool:
+        """Whether a slope that varies so much within a step is smooth at a finer one, wherever it is looked at.
+
+        Rounding of a product changes evenly between its jumps, as a saw does, so that one place may show none of these.
+        """
+        for spacing in step * SPACINGS:
+            varies = 0.0
+            for place in (0.0, *step * PLACES_WITHIN[:FEW_PLACES]):
+                slopes = np.array([self.reported.elsewhere(place + k * spacing) for k in range(-4, 4)])
+                if not scatter_of(slopes) <= SMOOTH * size:
+                    break
+                varies = max(varies, float(np.ptp(slopes)))
+            else:
+                if varies >= 0.5 * size:
+                    return True
+        return False
 
 
 def _nodes(ends: np.ndarray) -> np.ndarray:
