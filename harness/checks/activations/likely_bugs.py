@@ -151,8 +151,6 @@ def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
         yield claim.fact(Kind.OTHER_ARGUMENT, used="a", expected=name)
     elif claim.is_explained(slope(a, a), claim.true):
         yield claim.fact(Kind.OTHER_ARGUMENT, used=name, expected="a")
-    elif claim.is_explained(slope(a, z), claim.true):
-        yield claim.fact(Kind.OTHER_ARGUMENT, used=f"(a, {name})", expected=f"({name}, a)")
     moved = {"-{}": -z, "2{}": 2.0 * z, "{}/2": 0.5 * z}
     moved |= {f"{2.0 * kink:g} - {{}}": 2.0 * kink - z for kink in claim.f.kinks if kink}  # branches swapped
     for words, elsewhere in moved.items():

@@ -161,7 +161,8 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
     if is_right:  # an error in an entry shows in the sum by as much as the output weighs
         best, worst = whole.smallest_visible
         left, most = _find_hidden(function, whole, w, slopes, accuracy), max(most, EACH_ENTRY // function.theta.size)
-        whole = replace(whole, smallest_visible=(best / np.abs(w).max(), worst / np.abs(w).min()))
+        visible = best / np.abs(w).max(), worst / np.abs(w).min()
+        whole = replace(whole, smallest_visible=visible, blind_to=())  # where the sum is small, its rows are not
     if not left:
         return whole
     examined = left if len(left) <= most else [_find_suspect(function, claim.pull, w, left)]

@@ -111,7 +111,8 @@ class Contradiction:
         function with jumps of its own, as floor(t), is nowhere as steep, wherever its jumps are finer.
         """
         lacking = self.reported.derivative - self.closer.derivative
-        if not (np.isfinite(lacking) and self._make_up(lacking)):
+        truncation = abs(self._slope(0.0, 2.0 * self.narrow) - self._slope(0.0, self.narrow))
+        if not (truncation <= IN_THE_MEAN * abs(lacking) < np.inf and self._make_up(lacking)):
             return False
         is_small = abs(lacking) <= TO_A_TOLERANCE * self.reported.size
         return is_small or any(self._is_right(at, lacking) for at in FARTHER)
