@@ -272,8 +272,11 @@ def _largest(arrays: Iterable[np.ndarray | None]) -> float:
 
 
 def share_off(found: Arrays, of: Arrays) -> float:
-    """How far arrays are from others, as a share of each of these, as far as both are finite."""
-    least, shares = ACCURATE * _largest(of), [0.0]
+    """How far arrays are from others, as a share of each of these, as far as both are finite.
+
+    What is off by less than `ACCURATE` of the largest of all is off by less than `TOLERATED`.
+    """
+    least, shares = ACCURATE / TOLERATED * _largest(of), [0.0]
     for a, b in zip(found, of):
         off = float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b)))
         size = max(least, float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b))))

@@ -507,6 +507,20 @@ def test_gradients_that_are_interchanged_are_wrong():
         gradcheck(Product.apply, (a, b))
 
 
+def test_what_is_as_small_as_the_accuracy_need_not_be_linear():
+    class Sine(Function):
+        @staticmethod
+        def forward(ctx, a, b):
+            ctx.save_for_backward(a)
+            return a.sin() + 0.0 * b
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.saved_tensors[0].cos(), 1e-12 * g.abs()
+
+    assert gradcheck(Sine.apply, (tensor(3), tensor(3, seed=1)))
+
+
 def test_missing_cotangents_may_be_known(recwarn):
     for materialize in (True, False):
         assert gradcheck(of_two_outputs(of_either, materialize), (tensor(3),), check_undefined_grad=False)
