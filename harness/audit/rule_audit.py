@@ -2,7 +2,6 @@
 
 import datetime
 import importlib.metadata
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from harness.audit import matrix_functions
 from harness.audit.audited_functions import AUDITED
 from harness.audit.derivative_errors import ABSOLUTE, HARMS, MET, Error, measure_errors
 from harness.progress import Progress, silent
+from harness.verdict.report import json_ready
 from harness.wording import distinct_digits, first_few
 from reference.user_input import did_you_mean
 
@@ -53,8 +53,8 @@ class Audited:
         return max((error.ulps for error in self.errors if error.region == region), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready document; an infinity is a string."""
-        ulps = {region: _printable(self.ulps(region)) for region in REGIONS}
+        """A document of this; what is not finite is left so."""
+        ulps = {region: self.ulps(region) for region in REGIONS}
         return {"library": self.library, "function": self.function, "order": self.order, "ulps": ulps}
 
 
@@ -78,9 +78,9 @@ class Finding:
         return not error.is_met, HARMS.index(error.harm), self.rule.order, error.far, -off
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready document; what is not finite is a string."""
+        """A document of this; what is not finite is left so."""
         rule, error = self.rule, self.error
-        numbers = {name: _printable(getattr(error, name)) for name in ("z", "true", "answered", "ulps")}
+        numbers = {name: getattr(error, name) for name in ("z", "true", "answered", "ulps")}
         return {"library": rule.library, "function": rule.function, "order": rule.order, "harm": error.harm, **numbers}
 
     def __str__(self) -> str:
@@ -89,10 +89,6 @@ class Finding:
             f"{rule.library}: {DERIVATIVES[rule.order]} derivative of {rule.function}: {error.harm} at {self.where}: "
             f"{error.answered:.17g} for {error.true:.17g}"
         )
-
-
-def _printable(value: float | None) -> float | str | None:
-    return value if value is None or math.isfinite(value) else str(value)
 
 
 @dataclass(frozen=True)
@@ -119,16 +115,17 @@ class Audit:
         return sorted(found, key=lambda finding: finding.rank)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready document."""
-        return {
+        """A JSON-ready document; what is not finite is a string."""
+        document = {
             "schema": SCHEMA,
             "date": self.date,
             "versions": self.versions,
             "findings": [finding.to_dict() for finding in self.findings],
             "rules": [rule.to_dict() for rule in self.rules],
-            "lacking": list(self.lacking),
-            "absent": list(self.absent),
+            "lacking": self.lacking,
+            "absent": self.absent,
         }
+        return json_ready(document)
 
     def __str__(self) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
