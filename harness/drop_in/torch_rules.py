@@ -42,7 +42,7 @@ def notes_on(function: TensorFunction, rules: Sequence[type]) -> list[Fact]:
     """What a caller may want to know although every derivative that he asked about is right."""
     own = [rule for rule in rules if not rule.__module__.startswith("torch.")]
     lacking = [rule.__name__ for rule in own if rule.jvp is Function.jvp and not rule.generate_vmap_rule]
-    facts = [note(Kind.NO_FORWARD_RULE, *lacking)] if lacking else []
+    facts = [note(Kind.MODE_MISSING, *lacking)] if lacking else []
     unmarked = [k for k, y in enumerate(function.found) if y.is_floating_point() and not y.requires_grad]
     if rules and unmarked and (moved := [f"output {k}" for k in _moved(function, unmarked)]):
         facts.append(note(Kind.MOVES_WITHOUT_GRADIENT, *moved))

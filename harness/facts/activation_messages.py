@@ -210,13 +210,6 @@ ROWS = {
         example=TANH.format(slope="1.0 - a * a + 1e-9 * np.signbit(z)"),
         advice="Add 0.0 to z first: -0.0 + 0.0 is 0.0.",
     ),
-    Kind.MORE_JUNCTIONS: Row(
-        "{more} more junctions are in the report's details.",
-        meaning="Only the first few junctions are reported one by one.",
-        cause="A periodic or piecewise formula.",
-        example=FORMULA.format(value="z - xp.floor(z)", slope="np.ones_like(z)"),
-        advice="Read report.details['kinks'].",
-    ),
     Kind.NAN_SWALLOWED: Row(
         "NaN becomes {value:g}, so a network that has diverged would look sound.",
         meaning="The activation maps NaN to a number.",

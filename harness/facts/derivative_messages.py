@@ -140,9 +140,14 @@ ROWS: dict[Kind, Row] = {
         advice="Look at whether your program compiles it in the same way.",
     ),
     Kind.MODE_MISSING: Row(
-        "JAX lacks this mode here: {message}",
+        lambda fact: (
+            f"{first_few(fact.where, 3)} has no rule for forward mode."
+            if fact.where
+            else f"JAX lacks this mode here: {fact.data['message']}"
+        ),
         meaning="The mode could not be checked. The others were.",
-        cause="A custom_vjp has no forward mode, and a while_loop no reverse mode.",
+        cause="A custom_vjp, or a torch.autograd.Function without jvp, has no forward mode, and a while_loop no "
+        "reverse mode.",
         example=with_rule("g * jnp.cos(x)"),
         advice="Nothing, if you do not use that mode.",
     ),

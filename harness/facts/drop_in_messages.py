@@ -51,13 +51,6 @@ ROWS = {
         example="# gradcheck of tanh in bfloat16.",
         advice="Check with inputs in float64, and without the constant part.",
     ),
-    Kind.NO_FORWARD_RULE: Row(
-        "{where} has no rule for forward mode.",
-        meaning="Reverse mode was checked. Forward mode raises an exception.",
-        cause="A torch.autograd.Function without `jvp`.",
-        example="# gradcheck of a Function with forward and backward alone.",
-        advice="Nothing, if you do not use forward mode. Else write `jvp`.",
-    ),
     Kind.ORIGINAL_DECIDED: Row(
         "{where} decided, because this check could not.",
         meaning="The original checker ran with the caller's arguments, and its result stands.",

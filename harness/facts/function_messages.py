@@ -277,15 +277,6 @@ ROWS: dict[Kind, Row] = {
         example=checked("np.sum(np.round(t) ** 2), 2 * t", "np.array([0.3, -0.7, 1.1])"),
         advice="Check the cost without its rounding.",
     ),
-    Kind.MORE_BLOCKS: Row(
-        "{blocks:,} more blocks are wrong.",
-        meaning="Only the first blocks are explained.",
-        cause="A mistake that reaches all parameters leaves no single relation in all of them.",
-        example=IMPORTS + "bad = lambda p: {k: v + (ord(k) - 96) * np.sin(9 * v) for k, v in p.items()}\n"
-        "report = check_gradient(lambda p: (sum(0.5 * v @ v for v in p.values()), bad(p)), "
-        "{k: np.linspace(0.2, 1, 3) for k in 'abcde'})",
-        advice="Mend what is explained first.",
-    ),
     Kind.SMALL_ERROR: Row(
         "The error is {share:.1g} of the derivatives. The tolerance of a solver or an approximation may leave as much.",
         meaning="All wrong entries are right to five digits or more.",

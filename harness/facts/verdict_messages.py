@@ -251,6 +251,15 @@ ROWS = {
         example="# A function whose values are NaN everywhere.",
         advice="Check at another point.",
     ),
+    Kind.NOT_LISTED: Row(
+        "{count:,} more {what} are not listed.",
+        meaning="Only the first few are reported one by one. report.details has the junctions of an activation.",
+        cause="A periodic formula has many junctions, and a mistake that reaches all parameters many wrong blocks.",
+        example=IMPORTS + "bad = lambda p: {k: v + (ord(k) - 96) * np.sin(9 * v) for k, v in p.items()}\n"
+        "report = check_gradient(lambda p: (sum(0.5 * v @ v for v in p.values()), bad(p)), "
+        "{k: np.linspace(0.2, 1, 3) for k in 'abcde'})",
+        advice="Mend what is explained first.",
+    ),
     Kind.ONE_FAMILY: Row(
         _one_family,
         meaning="Sources of one author or mechanism make the same mistakes, so that their agreement shows nothing.",

@@ -667,7 +667,7 @@ def test_what_passes_may_have_notes(caplog):
         assert gradcheck(SineAndCosine.apply, (tensor(3),)) is True
     told = " ".join(record.getMessage() for record in caplog.records)
     assert Kind.MOVES_WITHOUT_GRADIENT in told
-    assert Kind.NO_FORWARD_RULE in told
+    assert Kind.MODE_MISSING in told
 
 
 REFUSED = {

@@ -234,7 +234,7 @@ def _facts_of_junctions(reported: Sequence[Junction], undeclared: Sequence[Junct
     nearest = sorted(reported, key=lambda one: (not one.declared, abs(one.z)))[:JUNCTIONS_SHOWN]
     facts += [note(Kind.JUNCTION, notation.place(one.z), **one.to_dict()) for one in reported if one in nearest]
     more = len(reported) - JUNCTIONS_SHOWN
-    return [*facts, *([note(Kind.MORE_JUNCTIONS, more=more)] if more > 0 else [])]
+    return [*facts, *([note(Kind.NOT_LISTED, count=more, what="junctions")] if more > 0 else [])]
 
 
 def _draw(points: GridPoints, bound: ActivationBound, compared: Compared, precision: Precision) -> Curve:

@@ -61,7 +61,9 @@ def explain(
         return together
     shown = [(part, block.indices) for part, block in zip(parts, layout.blocks) if part.wrong.any()][:BLOCKS_SHOWN]
     facts = [fact for part, indices in shown for fact in _explain_part(part, layout, indices, scatter)]
-    more = [note(Kind.MORE_BLOCKS, blocks=len(bad) - BLOCKS_SHOWN)] if len(bad) > BLOCKS_SHOWN else []
+    more = (
+        [note(Kind.NOT_LISTED, count=len(bad) - BLOCKS_SHOWN, what="wrong blocks")] if len(bad) > BLOCKS_SHOWN else []
+    )
     return (*facts, *more)
 
 

@@ -310,7 +310,7 @@ def test_a_long_list_of_kinks_is_short(declared):
     report = check_activation(stairs(20, kinks=tuple(range(20)) if declared else ()))
     assert report.verdict == "disagree"
     assert (len(kinks_of(report)), len(facts_of(report, Kind.JUNCTION))) == (20, JUNCTIONS_SHOWN)
-    assert facts_of(report, Kind.MORE_JUNCTIONS)[0].data["more"] == 20 - JUNCTIONS_SHOWN
+    assert facts_of(report, Kind.NOT_LISTED)[0].data["count"] == 20 - JUNCTIONS_SHOWN
     (finding,) = report.findings
     assert finding.blocks == tuple(f"z = {k}" for k in range(20))
 

@@ -83,7 +83,7 @@ BUGS = {
     "many blocks": (
         lambda g, p: {k: v + 1e-3 * (i + 1) * np.sin(3 * p[k]) for i, (k, v) in enumerate(g.items())},
         *((Kind.WRONG_ENTRIES, name, {}) for name in "WVb"),
-        (Kind.MORE_BLOCKS, (), {"blocks": 3}),
+        (Kind.NOT_LISTED, (), {"count": 3, "what": "wrong blocks"}),
     ),
 }
 
