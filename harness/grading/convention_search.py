@@ -10,6 +10,7 @@ where a known bug gives just this answer, the convention is the right one.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -203,8 +204,9 @@ def _events(
 ) -> Iterator[Attempt | CallFailed]:
     """The answers and failures of a function, up to the first answer whose parts are right."""
     function, roles = candidate
+    exhausted: Counter[str] = Counter()  # by the form of θ: calls that took all memory, each of which takes seconds
     for convention in conventions:
-        if not convention.fits(roles):
+        if not convention.fits(roles) or exhausted[convention.theta] >= MOST_FATAL:
             continue
         if "theta" not in roles:
             convention = replace(convention, theta="flat")  # matrices as parameters are no form of θ to report
@@ -215,6 +217,7 @@ def _events(
             yield failure
             if failure.is_futile:
                 return
+            exhausted[convention.theta] += failure.error == "MemoryError"
             continue
         for event in _attempts(call, returned, process.submission, exercise):
             yield event

@@ -292,6 +292,14 @@ def test_why_a_cost_apart_is_missing_is_a_fact(tmp_path):
     assert "ZeroDivisionError" in grade.diagnosis[1].data["event"]
 
 
+def test_what_takes_all_memory_is_not_called_in_every_convention(tmp_path, monkeypatch):
+    process, calls = Here(written(tmp_path, "a.py", "def cost(theta, X, y, lam): raise MemoryError\n")), []
+    call = process.call
+    monkeypatch.setattr(process, "call", lambda *given: calls.append(given) or call(*given))
+    assert find_interface(process).failure  # pyright: ignore[reportArgumentType]
+    assert len(calls) <= 2 * 4 * 2  # twice for each form of θ, at small sizes and at the course's
+
+
 REGRESSION = """
 def nn_model(theta, X, y, Lambda):
     m, K = len(X), 10
