@@ -61,10 +61,9 @@ def explain(
         return together
     shown = [(part, block.indices) for part, block in zip(parts, layout.blocks) if part.wrong.any()][:BLOCKS_SHOWN]
     facts = [fact for part, indices in shown for fact in _explain_part(part, layout, indices, scatter)]
-    more = (
-        [note(Kind.NOT_LISTED, count=len(bad) - BLOCKS_SHOWN, what="wrong blocks")] if len(bad) > BLOCKS_SHOWN else []
-    )
-    return (*facts, *more)
+    if (more := len(bad) - BLOCKS_SHOWN) > 0:
+        facts.append(note(Kind.NOT_LISTED, count=more, what="wrong blocks"))
+    return tuple(facts)
 
 
 def _part(layout: Layout, name: str, indices: np.ndarray, columns: Sequence[np.ndarray], error: np.ndarray) -> Part:
