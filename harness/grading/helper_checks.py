@@ -281,8 +281,11 @@ def _verdict(process: SubmissionProcess, helper: Helper, function: Function, int
     try:
         verdict = helper.check(call, interface)
     except CallFailed as failure:
-        if failure.fact.kind == Kind.NOT_HANDED_IN or (helper.arguments != 1 and not failure.is_missing_name):
-            return HelperVerdict()  # it may be right with what is missing, or when it is called in another way
+        takes_others = not helper.arguments or (
+            helper.arguments > 1 and failure.error in ("TypeError", "AttributeError")
+        )
+        if failure.fact.kind == Kind.NOT_HANDED_IN or (takes_others and not failure.is_missing_name):
+            return HelperVerdict()  # it may be right with what is missing, or with other arguments
         fact = replace(failure.fact, severity=Severity.WRONG)
         return HelperVerdict(WRONG, fact, lacks_name=failure.is_missing_name)
     except (TypeError, ValueError) as error:  # raised by NumPy for what was returned

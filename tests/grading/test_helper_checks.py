@@ -32,6 +32,8 @@ HELPERS = {  # the helper, what defines it after the course's functions, its out
     "without biases": (START, RANDOM.format("randn(L_in, L_out) * 0.1"), "right", "weights without biases"),
     "of one sign": (START, RANDOM.format("rand(L_out, 1 + L_in)"), "wrong", "start-range"),
     "alike": (START, RANDOM.format("rand(1) * np.ones((L_out, 1 + L_in))"), "wrong", "start-repeats"),
+    "of no size": (START, RANDOM.format("randn(L_out, 1 - L_in)"), "wrong", Kind.CALL_FAILED),
+    "of a list": (START, "def init_weights(sizes, eps): return [np.random.randn(n) for n in sizes]\n", "absent", ""),
     "parameters": (START, "def init_weights(a, b): return {'W1': np.zeros((b, a))}\n", "absent", ""),
     "of matrices": ("sigmoid", SIGMOID.format("[:, :]"), "right", "the sigmoid for matrices alone"),
     "of numbers": ("sigmoid", "from math import exp\ndef sigmoid(z): return 1 / (1 + exp(-z))\n", "right", ""),
