@@ -11,11 +11,13 @@ A narrow difference may contradict a reported derivative that is right:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from harness.checks.functions.line_stencil import Found, Line, Noise, Reported, look, scatter_of
+from reference.arithmetics.central_differences import without_squares
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 TREAD = 2.0**-7
@@ -111,8 +113,7 @@ class Contradiction:
         function with jumps of its own, as floor(t), is nowhere as steep, wherever its jumps are finer.
         """
         lacking = self.reported.derivative - self.closer.derivative
-        truncation = abs(self._slope(0.0, 2.0 * self.narrow) - self._slope(0.0, self.narrow))
-        if not (truncation <= IN_THE_MEAN * abs(lacking) < np.inf and self._make_up(lacking)):
+        if not (self._find_truncation() <= IN_THE_MEAN * abs(lacking) < np.inf and self._make_up(lacking)):
             return False
         is_small = abs(lacking) <= TO_A_TOLERANCE * self.reported.size
         return is_small or any(self._is_right(at, lacking) for at in FARTHER)
@@ -139,12 +140,12 @@ class Contradiction:
 
     def _off(self, ends: np.ndarray) -> float:
         """By how much the reported slope exceeds the narrow one on average over parts of a stretch."""
-        off = [self.reported.elsewhere(at) - self._slope(at, self.narrow) for at in _nodes(ends).ravel()]
+        off = [self.reported.elsewhere(at) - self._narrow_slope(at) for at in _nodes(ends).ravel()]
         return 0.5 * float(np.mean(np.reshape(off, (PARTS, -1)) @ WEIGHTS))
 
     def _added(self, low: float, high: float) -> float:
         """What jumps add to the change of the cost over a stretch: all but the integral of narrow slopes."""
-        slopes = [self._slope(at, self.narrow) for at in _nodes(np.array([low, high])).ravel()]
+        slopes = [self._narrow_slope(at) for at in _nodes(np.array([low, high])).ravel()]
         return self.line(high) - self.line(low) - 0.5 * (high - low) * float(WEIGHTS @ slopes)
 
     def _jump(self, low: float, high: float, added: float) -> float:
@@ -180,6 +181,20 @@ class Contradiction:
                 return True
         return False
 
+    def _find_truncation(self) -> float:
+        """By how much the narrow slope is off at θ because the step is not narrower."""
+        return abs(self._narrow_slope(0.0) - without_squares(*(self._slope(0.0, k * self.narrow) for k in (2.0, 4.0))))
+
+    @cached_property
+    def _is_sharp(self) -> bool:
+        """Whether the plain difference at the narrow step is good enough, as it is for large errors."""
+        plain = [self._slope(0.0, k * self.narrow) for k in (1.0, 2.0)]
+        return abs(plain[0] - plain[1]) <= IN_THE_MEAN * self.reported.distance(self.closer)
+
+    def _narrow_slope(self, at: float) -> float:
+        near = self._slope(at, self.narrow)
+        return near if self._is_sharp else without_squares(near, self._slope(at, 2.0 * self.narrow))
+
     def _slope(self, at: float, step: float) -> float:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
 
@@ -191,9 +206,8 @@ class Contradiction:
         """
         if found.error <= SURE * self.reported.distance(found):
             return False
-        between = np.exp2(
-            np.round(np.log2(np.geomspace(self.step, self.narrow, STEPS_BETWEEN)))
-        )  # so that θ_i ± h is a number
+        between = np.geomspace(self.step, self.narrow, STEPS_BETWEEN)
+        between = np.exp2(np.round(np.log2(between)))  # so that θ_i ± h is a number
         steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
         looks = [look(self.line, each, self.noise) for each in steps]
         off = min(map(self.reported.distance, looks)) - self.reported.error - self.reported.accepted
