@@ -2,6 +2,7 @@
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
+from harness.facts.relation_messages import times
 from harness.facts.row import IMPORTS, Row, checked
 from harness.wording import counted
 
@@ -82,6 +83,9 @@ def _noisy(fact: Fact) -> str:
 
 def _wrong_entries(fact: Fact) -> str:
     data = fact.data
+    if data["known"] == 1:
+        relative = f", {times(data['factor'])} the right value" if data["factor"] is not None else ""
+        return f"{fact.where[0]}: wrong by {data['largest']:.3g}{relative}."
     count = f"all {data['known']}" if data["wrong"] == data["known"] else f"{data['wrong']} of {data['known']}"
     name, *inside = fact.where
     where = f", all of them in {inside[0]}" if inside else ""

@@ -96,10 +96,16 @@ def _rearranged(fact: Fact) -> str:
 
 
 def _single_entry(fact: Fact) -> str:
-    factor, place = fact.data["factor"], fact.where[0]
-    which = f", {place}," if place.endswith("]") else ""
-    relative = f", {times(factor)} the right value" if factor is not None else ""
-    return f"A single entry{which} is off by {fact.data['error']:.3g}{relative}. No other entry was found wrong."
+    """Of the part that is named; or of a part or the whole gradient, with the entry's own name."""
+    data, place = fact.data, fact.where[0]
+    among = data.get("among", place)
+    which = f", {place}," if "among" in data else ""
+    inside = "" if among == "the gradient" else f" of {among}"
+    relative = f", {times(data['factor'])} the right value" if data["factor"] is not None else ""
+    return (
+        f"A single entry{inside}{which} is off by {data['error']:.3g}{relative}. "
+        f"No other entry{inside} was found wrong."
+    )
 
 
 def _not_finite(fact: Fact) -> str:
@@ -197,7 +203,7 @@ ROWS = {
     ),
     Kind.SINGLE_ENTRY: Row(
         _single_entry,
-        meaning="All other entries agree, so one index is treated differently.",
+        meaning="The other entries agree, so one index is treated differently.",
         cause="A loop ends one too early, an index is off by one, or an entry is overwritten.",
         example=checked("0.5 * t @ t, t + [0, 0, 1e-3]"),
         advice="Look for code that treats this index by itself.",

@@ -60,7 +60,8 @@ def explain(
     if len(bad) > 1 and (together := find_relations(whole)):
         return together
     shown = [(part, block.indices) for part, block in zip(parts, layout.blocks) if part.wrong.any()][:BLOCKS_SHOWN]
-    facts = [fact for part, indices in shown for fact in _explain_part(part, layout, indices, scatter)]
+    is_alone = len(bad) == 1
+    facts = [fact for part, indices in shown for fact in _explain_part(part, layout, indices, scatter, is_alone)]
     if (more := len(bad) - BLOCKS_SHOWN) > 0:
         facts.append(note(Kind.NOT_LISTED, count=more, what="wrong blocks"))
     return tuple(facts)
@@ -100,16 +101,18 @@ def _without_cause(fact: Fact) -> dict:
     return {name: value for name, value in fact.data.items() if name not in causes}
 
 
-def _explain_part(part: Part, layout: Layout, indices: np.ndarray, scatter: np.ndarray) -> tuple[Fact, ...]:
+def _explain_part(
+    part: Part, layout: Layout, indices: np.ndarray, scatter: np.ndarray, is_alone: bool
+) -> tuple[Fact, ...]:
     wrong, known = int(part.wrong.sum()), int(part.known.sum())
     jumps, off = scatter[indices].reshape(part.wrong.shape), np.abs(part.difference)
     # a value that is wrong at one point alone jumps twice its error: to the right value next to θ, and back
-    is_alone = (np.abs(jumps - 2.0 * off) <= 1e-3 * off + 4.0 * part.bound) & (part.bound <= SHARP_ENOUGH * off)
-    is_alone &= np.isfinite(off)
-    at_theta = (note(Kind.WRONG_AT_POINT, part.name),) if is_alone[part.wrong].all() else ()
+    is_at_theta = (np.abs(jumps - 2.0 * off) <= 1e-3 * off + 4.0 * part.bound) & (part.bound <= SHARP_ENOUGH * off)
+    is_at_theta &= np.isfinite(off)
+    at_theta = (note(Kind.WRONG_AT_POINT, part.name),) if is_at_theta[part.wrong].all() else ()
     if wrong == 1:
         label = layout.label(int(indices[np.flatnonzero(part.wrong.ravel())[0]]))
-        return _explain_entry(part, label, known), *at_theta
+        return _explain_entry(part, label, known, is_alone), *at_theta
     if found := find_relations(part):
         return found
     largest = float(off[part.wrong].max())
@@ -126,8 +129,8 @@ def _explain_part(part: Part, layout: Layout, indices: np.ndarray, scatter: np.n
     return (entries,)
 
 
-def _explain_entry(part: Part, label: str, known: int) -> Fact:
-    """What is wrong with the only entry of a part that is."""
+def _explain_entry(part: Part, label: str, known: int, is_alone: bool) -> Fact:
+    """What is wrong with the only entry of a part that is, and perhaps of the gradient."""
     value, right, error = (float(x[part.wrong][0]) for x in (part.value, part.expected, part.bound))
     counts = {"wrong": 1, "right": known - 1}
     if not np.isfinite(value):
@@ -137,7 +140,11 @@ def _explain_entry(part: Part, label: str, known: int) -> Fact:
     if abs(value + right) <= 2.0 * error and error <= SHARP_ENOUGH * abs(right):
         return note(Kind.SIGN, label, **counts)
     has_factor = error <= SHARP_ENOUGH * abs(value - right) and right != 0.0
-    return note(Kind.SINGLE_ENTRY, label, error=value - right, factor=value / right if has_factor else None, **counts)
+    factor = value / right if has_factor else None
+    if known == 1 and not is_alone:
+        return note(Kind.WRONG_ENTRIES, label, wrong=1, known=1, largest=abs(value - right), factor=factor)
+    among = "the gradient" if is_alone else part.name
+    return note(Kind.SINGLE_ENTRY, label, error=value - right, factor=factor, among=among, **counts)
 
 
 def _places(part: Part) -> tuple[str, ...]:
