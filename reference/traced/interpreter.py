@@ -38,6 +38,9 @@ class Run:
         Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
     trusted : predicate of equations
         Custom rules and primitives that are taken as they are.
+    pivot : float
+        Stands for a pivot that is zero, beside the matrix. Some functions of the factors are smooth where the factors
+        are not, such as a determinant; any small number will do then.
     phases : Generator, optional
         Turns the free phases of complex vectors at random.
     is_unlimited : bool
@@ -53,6 +56,7 @@ class Run:
         rounding: np.random.Generator | None = None,
         coarsest: float = UNIT_ROUNDOFF["float64"],
         trusted: Callable[[Equation], bool] = lambda _: False,
+        pivot: float = 0.0,
         phases: np.random.Generator | None = None,
         *,
         is_unlimited: bool = False,
@@ -60,8 +64,9 @@ class Run:
         is_in_branch: bool = False,
     ):
         self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
-        self.phases, self.is_unlimited = phases, is_unlimited
-        self.looks_through, self.is_in_branch = looks_through, is_in_branch
+        self.pivot, self.phases = pivot, phases
+        self.is_unlimited, self.looks_through = is_unlimited, looks_through
+        self.is_in_branch = is_in_branch
         self.observed: dict[str, dict[str, None]] = {}
         self._noise = Noise(rounding)
 

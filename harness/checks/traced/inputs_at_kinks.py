@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Point
 from harness.checks.traced.equations_met import Met
@@ -22,6 +23,7 @@ from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, compare
 from harness.wording import first_few
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 MOST_TOGETHER = 64
 """Sets of inputs that are moved together, at most."""
@@ -126,7 +128,8 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     if point.case.is_large:
         return []
     (mean, half_gap), sizes, weights = look.true.sides, np.abs(met.along), point.combinations.cotangents[:, None]
-    error = np.abs(weights) * look.increments.error.reshape(mean.shape)
+    roundings = DERIVATIVE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * point.terms
+    error = np.abs(weights) * (look.increments.error.reshape(mean.shape) + roundings)
     allowed = (half_gap + error + ADDS_UP * np.abs(mean)) @ sizes.T
     sums = mean @ met.along.T
 

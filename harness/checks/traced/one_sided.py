@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.bounds.tolerances import MEANINGLESS, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.program_at_point import Obstacles, ProgramAtPoint
+from harness.checks.traced.program_at_point import NO_MATTER, Obstacles, ProgramAtPoint
 from harness.checks.traced.real_coordinates import UnitVectors, combine
 from reference.traced.decisions import Decision, Otherwise, Turned
 
@@ -22,6 +22,9 @@ NEARBY = (1e-4, 2e-4, 4e-4)
 
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
+
+PIVOTS = (2.0**-100, -(2.0**-110))
+"""Values in the place of a pivot that is zero. Smooth functions of the factors, such as det, do not depend on them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,16 +107,35 @@ def _redecided(
 def _limits(
     program: ProgramAtPoint, right: np.ndarray, left: np.ndarray, unknown: np.ndarray, along: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both sides with their unknown slopes filled in by limits from nearby, and the errors of these."""
+    """Both sides with their unknown slopes filled in, and the errors of these: by small pivots, else from nearby."""
+    slopes, error = _by_small_pivots(program, along)
+    found = unknown & np.isfinite(error)
+    right, left = np.where(found, slopes, right), np.where(found, slopes, left)
+    errors, unknown = np.where(found, error, 0.0), unknown & ~found
+    if not unknown.any():
+        return right, left, errors
     limit, error, is_same = limits_around(program, along)
     right, left = np.where(unknown, limit, right), np.where(unknown, limit, left)
-    errors, apart = np.where(unknown, error, 0.0), unknown & ~is_same
+    errors = errors + np.where(unknown, error, 0.0)
+    apart = unknown & ~is_same
     for k in np.flatnonzero(apart.any(axis=1)):  # no limit holds in all places: each side may have its own
         (after, error_after), (before, error_before) = (_limit_along(program, along[k : k + 1], s) for s in (1.0, -1.0))
         found = apart[k] & ~np.isnan(after) & ~np.isnan(before)
         right[k], left[k] = np.where(found, after, right[k]), np.where(found, before, left[k])
         errors[k] = np.where(found, error_after + error_before, errors[k])
     return right, left, errors
+
+
+def _by_small_pivots(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes through the factors of singular matrices, and their errors: infinite where pivots or sides matter."""
+    slopes, other = (program.changes(along, program.run(pivot=pivot)) for pivot in PIVOTS)
+    left = -program.changes(-along, program.run(pivot=PIVOTS[0]))
+    rounded = program.changes(along, program.run(pivot=PIVOTS[0], rounding=np.random.default_rng(program.seed)))
+    apart = np.maximum(np.abs(slopes - other), np.abs(slopes - left))
+    # a function of the factors that is smooth does not depend on the pivot, nor on the side
+    depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+    error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
+    return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
 
 def limits_around(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

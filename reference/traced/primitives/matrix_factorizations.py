@@ -112,7 +112,7 @@ def _lu(run: Any, equation: Equation, a: Increment) -> Any:
     if not is_constant(a):
         moved = np.take_along_axis(a.change, np.broadcast_to(order[..., None], a.change.shape[1:])[None], -2)
         # P dA = dL U + L dU gives L⁻¹ dA U⁻¹ = L⁻¹ dL + dU U⁻¹: the first is strictly lower, the second upper
-        lower, upper = np.tril(packed, -1) + np.eye(rows), np.triu(packed)
+        lower, upper = np.tril(packed, -1) + np.eye(rows), np.triu(_with_pivots(packed, run.pivot))
         inner = _solved_from_the_right(upper, np.linalg.solve(lower, moved))
         change = np.tril(lower @ np.tril(inner, -1), -1) + np.triu(np.triu(inner) @ upper)
         if np.isnan(change).any():
@@ -128,6 +128,14 @@ def _pivoted(matrix: Any) -> tuple[Any, Any, Any]:
     for k, other in enumerate(pivots):
         order[[k, other]] = order[[other, k]]
     return packed, pivots, order
+
+
+def _with_pivots(packed: Any, pivot: float) -> Any:
+    """The factors with something small in the place of pivots that are zero, beside the largest entry."""
+    on_diagonal = np.eye(*packed.shape[-2:], dtype=bool)
+    largest = np.abs(packed).max(axis=(-2, -1), keepdims=True, initial=0.0)
+    small = pivot * np.where(largest == 0.0, 1.0, largest)
+    return np.where((packed == 0.0) & on_diagonal, small, packed) if pivot else packed
 
 
 def _gaps(run: Any, values: Any, what: str) -> Any:
