@@ -152,11 +152,11 @@ ROWS = {
         advice="Mend the cost first.",
     ),
     Kind.INCONCLUSIVE_NETWORK: Row(
-        "Too many networks are inconclusive. The first is {where}, for these reasons:",
-        meaning="A summary agrees only if nearly all networks do.",
-        cause="Kinks, saturation, or an activation with a wide error bound.",
+        "More than {percent}% of the networks are inconclusive. The first is {where}, for these reasons:",
+        meaning="A summary agrees only if nearly all networks do. No error was found.",
+        cause="Kinks, saturation, or an activation whose formula overflows or loses digits for large arguments.",
         example="# check_networks on ReLU networks with zero weights alone.",
-        advice="Check with extremes=False, or other activations.",
+        advice="Write the activation's formula so that it does not overflow, or check with extremes=False.",
     ),
     Kind.NO_BUG_EXPLAINS: Row(
         _no_bug,

@@ -186,8 +186,8 @@ ROWS: dict[Kind, Row] = {
     Kind.WRONG_RULE: Row(
         _wrong_rule,
         meaning="The derivative of this function or primitive is wrong by itself, at the values that it met.",
-        cause="A mistake in a custom_vjp or custom_jvp rule; the next line says which, where that is known.",
+        cause="A mistake in a custom_vjp or custom_jvp rule; another line of the report says which, if known.",
         example=with_rule("2.0 * g * jnp.cos(x)"),
-        advice="Correct the rule at the line that is named.",
+        advice="The line that is named is where the rule begins. Compare it term by term with the function.",
     ),
 }

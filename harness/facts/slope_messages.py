@@ -83,7 +83,7 @@ ROWS = {
         cause="The product rule was applied to one factor only.",
         example=EXAMPLE + "report = check_activation(Activation('mine', ACTIVATIONS['silu'].value, "
         "lambda z, a: 0.5 + 0.5 * np.tanh(0.5 * z)))",
-        advice="Write both terms.",
+        advice="Write both terms, g'(z) with all factors of its chain rule.",
     ),
     Kind.TERM: Row(
         _lacks("term {}"),

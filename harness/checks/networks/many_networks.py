@@ -137,7 +137,9 @@ def summarise(outcomes: Sequence[Outcome], asked: Iterable[str] = ()) -> Summary
     elif verdicts["inconclusive"] > INCONCLUSIVE_SHARE * len(outcomes):
         verdict = "inconclusive"
         first = next(((number, outcome.reasons) for number, outcome in enumerate(outcomes) if outcome.reasons), None)
-        reasons = [doubt(Kind.INCONCLUSIVE_NETWORK, f"network {first[0]}"), *first[1]] if first else []
+        if first:
+            percent = round(100 * INCONCLUSIVE_SHARE)
+            reasons = [doubt(Kind.INCONCLUSIVE_NETWORK, f"network {first[0]}", percent=percent), *first[1]]
     return Summary(
         verdict,
         networks=len(outcomes),

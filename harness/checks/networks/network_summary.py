@@ -88,7 +88,9 @@ class Summary:
         ]
         lines += [f"  {self.why_fewer}"] if self.skipped else []
         lines += [f"  {message_table.say(reason)}" for reason in self.reasons]
-        lines += [f"  inconclusive, {number:,} of them: {kind}" for kind, number in self.doubts.items()]
+        if self.doubts:  # a network may have several reasons
+            why = ", ".join(f"{kind} {number:,}" for kind, number in self.doubts.items())
+            lines.append(f"  why inconclusive, and in how many networks: {why}")
         refused = {name: number for name, number in self.left_out.items() if name in self.sources}
         lines += [f"  {name} could not take {number:,} of them" for name, number in refused.items()]
         known: dict[Any, int] = {}  # the first network with each diagnosis

@@ -120,7 +120,7 @@ def test_reasons_are_those_of_the_first_inconclusive_network(made_up):
     made_up(outcome(verdict, reasons=(fact,)) for verdict, fact in (("agree", HIDES), *[("inconclusive", KINK)] * 2))
     summary = check_networks(3)
     assert kinds_of(summary.reasons) == (Kind.INCONCLUSIVE_NETWORK, Kind.UNITS_AT_KINK)
-    assert summary.reasons[0].where == ("network 1",)
+    assert (summary.reasons[0].where, summary.reasons[0].data["percent"]) == (("network 1",), 20)
     assert [fact["kind"] for fact in summary.to_dict()["reasons"]] == list(kinds_of(summary.reasons))
 
 
@@ -130,7 +130,10 @@ def test_why_networks_are_undecided_is_counted_by_kind_once_for_each_network(mad
     summary = check_networks(14)
     assert (summary.verdict, summary.reasons) == ("agree", ())
     assert summary.doubts == summary.to_dict()["doubts"] == {Kind.UNITS_AT_KINK: 2, Kind.UNITS_AT_JUNCTION: 1}
-    assert "  inconclusive, 2 of them: units-at-kink" in str(summary).splitlines()
+    assert (
+        "  why inconclusive, and in how many networks: units-at-kink 2, units-at-junction 1"
+        in str(summary).splitlines()
+    )
 
 
 # A bug among the sources
