@@ -16,7 +16,7 @@ from harness.sources.backprop_steps import Order
 from reference.network import Network
 from reference.problem import Problem
 
-JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST = "Theta1, Theta2", "W1, b1, W2, b2", "W1, W2, b1, b2", "b1, W1, b2, W2"
+JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST = "joined", "W1, b1, W2, b2", "W1, W2, b1, b2", "b1, W1, b2, W2"
 BIASES_THEN_WEIGHTS = "b1, b2, W1, W2"
 ARRANGEMENTS = (JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST, BIASES_THEN_WEIGHTS)
 IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)
@@ -58,12 +58,18 @@ class Blocks:
     by_inputs: bool = False
     biases: str = VECTOR
 
-    @property
-    def names(self) -> list[str]:
+    def names(self, network: Network) -> list[str]:
         """The arrays in their order."""
-        return self.arrangement.split(", ")
+        numbers = range(1, len(network.shapes) + 1)
+        weights, biases = [f"W{number}" for number in numbers], [f"b{number}" for number in numbers]
+        if self.arrangement == JOINED:
+            return [f"Theta{number}" for number in numbers]
+        if self.arrangement in IN_LISTS:
+            return weights + biases if self.arrangement == WEIGHTS_FIRST else biases + weights
+        pairs = zip(weights, biases) if self.arrangement == IN_TURN else zip(biases, weights)
+        return [name for pair in pairs for name in pair]
 
-    def split(self, matrices: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    def split(self, network: Network, matrices: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The Theta_l, with biases in their first columns, as these arrays."""
         pieces = {}
         for number, Theta in enumerate(matrices, start=1):
@@ -71,13 +77,13 @@ class Blocks:
             pieces[f"Theta{number}"] = np.array(Theta.T if self.by_inputs else Theta)
             pieces[f"W{number}"] = np.array(W.T if self.by_inputs else W)
             pieces[f"b{number}"] = np.array({VECTOR: b, COLUMN: b[:, np.newaxis], ROW: b[np.newaxis, :]}[self.biases])
-        return {name: pieces[name] for name in self.names}
+        return {name: pieces[name] for name in self.names(network)}
 
     def join(self, network: Network, arrays: Sequence[Any]) -> list[np.ndarray] | None:
         """The Theta_l of arrays in this order; None where shapes do not fit. Biases may have any number of axes."""
-        if len(arrays) != len(self.names):
+        if len(arrays) != len(self.names(network)):
             return None
-        like = self.split([np.empty(shape) for shape in network.shapes])
+        like = self.split(network, [np.empty(shape) for shape in network.shapes])
         turned: dict[str, np.ndarray] = {}
         for (name, wanted), given in zip(like.items(), arrays):
             array, is_bias = as_array(given), name[0] == "b"
@@ -86,25 +92,26 @@ class Blocks:
             turned[name] = array.T if self.by_inputs and not is_bias else array
         if self.arrangement == JOINED:
             return list(turned.values())
-        return [np.column_stack([turned[b].ravel(), turned[W]]) for b, W in (("b1", "W1"), ("b2", "W2"))]
+        numbers = range(1, len(network.shapes) + 1)
+        return [np.column_stack([turned[f"b{number}"].ravel(), turned[f"W{number}"]]) for number in numbers]
 
-    def unroll(self, matrices: Sequence[np.ndarray], order: Order) -> np.ndarray:
+    def unroll(self, network: Network, matrices: Sequence[np.ndarray], order: Order) -> np.ndarray:
         """(n,) vector of all arrays."""
-        return np.concatenate([array.ravel(order=order) for array in self.split(matrices).values()])
+        return np.concatenate([array.ravel(order=order) for array in self.split(network, matrices).values()])
 
     def roll(self, network: Network, vector: np.ndarray, order: Order) -> list[np.ndarray]:
         """The Theta_l that lie in an (n,) vector."""
-        like = self.split([np.empty(shape) for shape in network.shapes]).values()
+        like = self.split(network, [np.empty(shape) for shape in network.shapes]).values()
         ends = np.cumsum([array.size for array in like])
         parts = np.split(vector, ends[:-1])
         joined = self.join(network, [part.reshape(array.shape, order=order) for part, array in zip(parts, like)])
         assert joined is not None
         return joined
 
-    def sort_values(self, answer: Mapping[Any, Any]) -> list[Any]:
+    def sort_values(self, network: Network, answer: Mapping[Any, Any]) -> list[Any]:
         """The values of a dictionary in the order of these arrays, where keys such as W1, dW1 or W1_grad name them."""
         plain = {_plain_key(key): value for key, value in answer.items()}
-        names = [name.lower() for name in self.names]
+        names = [name.lower() for name in self.names(network)]
         return [plain[name] for name in names] if set(names) <= set(plain) else list(answer.values())
 
     def differences(self) -> list[str]:
@@ -257,8 +264,8 @@ def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, t
         return problem, theta.copy()
     network, blocks = problem.network, convention.blocks
     matrices = network.unpack(theta)
-    pieces = blocks.split(matrices)
-    flat = blocks.unroll(matrices, convention.order)
+    pieces = blocks.split(network, matrices)
+    flat = blocks.unroll(network, matrices, convention.order)
     X = np.array(problem.X)
     X = np.column_stack([np.ones(len(X)), X]) if convention.ones else X
     forms = {"flat": flat, "column": flat[:, np.newaxis], "list": list(pieces.values()), "dictionary": _keyed(pieces)}

@@ -112,11 +112,11 @@ def _look_through(
 ) -> tuple[list[Any], list[int], list[FoundGradient]]:
     """The items of an answer, which of them may be the cost, and which may be the gradient."""
     if isinstance(value, Mapping):
-        value = convention.blocks.sort_values(value)
+        value = convention.blocks.sort_values(problem.network, value)
     is_one = not isinstance(value, (list, tuple)) or _gradient([value], convention, problem) is not None
     items = [item for item in ([value] if is_one else value) if item is not None]
     costs = [at for at, item in enumerate(items) if _is_cost(item)]
-    lengths = sorted({1, 2, len(convention.blocks.names)})
+    lengths = sorted({1, 2, len(convention.blocks.names(problem.network))})
     places = [(first, first + length) for length in lengths for first in range(len(items) - length + 1)]
     found = [(first, end, _gradient(items[first:end], convention, problem)) for first, end in places]
     return items, costs, [FoundGradient(first, end, *gradient) for first, end, gradient in found if gradient]
@@ -127,7 +127,7 @@ def _gradient(
 ) -> tuple[np.ndarray, tuple[str, ...]] | None:
     """The gradient that items hold: a vector, or arrays that lie as the parameters do; with its form."""
     network, blocks = problem.network, convention.blocks
-    nested = [blocks.sort_values(item) if isinstance(item, Mapping) else item for item in items]
+    nested = [blocks.sort_values(network, item) if isinstance(item, Mapping) else item for item in items]
     while len(nested) == 1 and isinstance(nested[0], (list, tuple)) and len(nested[0]) == 1:
         nested = list(nested[0])
     array = as_array(nested[0]) if len(nested) == 1 else None
