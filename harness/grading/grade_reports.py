@@ -218,7 +218,7 @@ def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> s
     sections = [
         section(
             "The most common mistakes",
-            wide(table(("mistake", "submissions", "what it is"), mistakes, "The first mistake of each submission"))
+            wide(table(("mistake", "submissions", "what it is"), mistakes, "By the first mistake of each submission"))
             if mistakes
             else "",
         ),
