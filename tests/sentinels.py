@@ -385,7 +385,7 @@ def function_values(checker):
     def digits_lost(t):  # all along a stencil
         return np.sum(np.sqrt(1.0 - np.tanh(t) ** 2)), -np.tanh(t) / np.cosh(t)
 
-    assert answered(checker, digits_lost, np.array([20.0, 0.4])) != "disagree"
+    assert answered(checker, digits_lost, np.array([20.0, 0.4])) == "inconclusive"
     assert answered(checker, noisy) == "inconclusive"
     assert answered(checker, partly_float32) != "disagree"
     assert answered(checker, slightly_noisy, np.cos(np.arange(20.0))) == "agree"
