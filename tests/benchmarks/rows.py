@@ -73,6 +73,22 @@ def gradients() -> Iterator[Row]:
         yield Row(f"the same, {hidden} and {output}", "jax", seconds, seconds["ours"] / seconds["jax"], 1.0)
 
 
+def neighbours() -> Iterator[Row]:
+    """A gradient while other processes keep processors busy, as the workers of pytest-xdist do."""
+    problem, theta = _digits(Network((400, 25, 10)))
+    contestants = {"ours": lambda: SOURCES["vectorized"](problem, theta), "jax": peers.jax_jitted(problem, theta)}
+    for count, target in ((0, 1.0), (1, 1.2), (2, 1.2)):
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+        try:
+            seconds = medians(contestants, least=20)
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+        work = f"one gradient, 400-25-10, m = 5000, busy processes beside it: {count}"
+        yield Row(work, "jax", seconds, seconds["ours"] / seconds["jax"], target)
+
+
 def loops() -> Iterator[Row]:
     problem, theta = _digits(Network((400, 25, 10)))
     seconds = medians(
@@ -236,4 +252,4 @@ def growth() -> Iterator[Row]:
         yield Row(f"growth of a gradient with {what}", "parameters × m", {}, slope(work, list(seconds.values())), 1.05)
 
 
-GROUPS = (gradients, loops, differences, checks, training, start, memory, growth)
+GROUPS = (gradients, neighbours, loops, differences, checks, training, start, memory, growth)
