@@ -145,7 +145,8 @@ def _run_file(name: str, path: str | Path) -> ModuleType:
     """The module of this name that a file holds."""
     spec = spec_from_file_location(name, path) if Path(path).is_file() else None  # to read a FIFO would block
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
+        what = "a Python file" if Path(path).exists() else "there"
+        raise ImportError(f"{path} is not {what}; give the path of a .py file")
     module = sys.modules[name] = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -174,6 +174,7 @@ def test_whoever_imports_jax_says_so():
         ("lop", ValueError, "bug:NAME for one of the bug zoo, or module:function of your own"),
         ("bug:lop", ValueError, "there is no bug named 'lop'; `harness bugs` lists them"),
         (["nowhere:f"], ValueError, "cannot import 'nowhere'"),
+        (["nowhere.py:f"], ValueError, "nowhere.py is not there; give the path of a .py file"),
         (["math:pi"], TypeError, r"source 'math:pi' must be callable as source\(problem, theta\), not float"),
         ([], ValueError, "no sources were given; choose from loop, vectorized, .*, or leave the choice to the harness"),
         ({}, ValueError, "no sources were given"),
