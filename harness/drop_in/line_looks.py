@@ -202,9 +202,8 @@ def _subsets(function: Function, weights: Arrays, units: Arrays) -> list[Part]:
     parts = []
     for places in (range(len(weights)), *chosen):
         is_whole = len(places) == len(weights)
-        least = min(
-            float(np.min(units[k], initial=1.0)) for k in places
-        )  # cotangents are no larger than the originals'
+        # cotangents are no larger than the originals'
+        least = min(float(np.min(units[k], initial=1.0)) for k in places)
         those = [least * weights[k] / units[k] if k in places else None for k in range(len(weights))]
         named = "" if is_whole else f" {', '.join(str(function.numbers[k]) for k in places)} alone"
         is_single = len(places) == 1 or not function.numbers

@@ -96,11 +96,11 @@ def _rearranged(fact: Fact) -> str:
 
 
 def _single_entry(fact: Fact) -> str:
-    """Of the part that is named; or of a part or the whole gradient, with the entry's own name."""
+    """With its own name and the part that it is in, if others are wrong as well; or with the name of a part alone."""
     data, place = fact.data, fact.where[0]
-    among = data.get("among", place)
-    which = f", {place}," if "among" in data else ""
-    inside = "" if among == "the gradient" else f" of {among}"
+    has_name = "among" in data
+    part, which = (data["among"], f", {place},") if has_name else (place, "")
+    inside = f" of {part}" if part else ""
     relative = f", {times(data['factor'])} the right value" if data["factor"] is not None else ""
     return (
         f"A single entry{inside}{which} is off by {data['error']:.3g}{relative}. "

@@ -143,7 +143,7 @@ def _explain_entry(part: Part, label: str, known: int, is_alone: bool) -> Fact:
     factor = value / right if has_factor else None
     if known == 1 and not is_alone:
         return note(Kind.WRONG_ENTRIES, label, wrong=1, known=1, largest=abs(value - right), factor=factor)
-    among = "the gradient" if is_alone else part.name
+    among = None if is_alone else part.name
     return note(Kind.SINGLE_ENTRY, label, error=value - right, factor=factor, among=among, **counts)
 
 

@@ -173,6 +173,8 @@ def random_problem(
         As `numpy.random.default_rng` takes it.
     activations, outputs : names, or activations, optional
         Those that layers draw from; by default all that are registered.
+    extremes : bool
+        Whether X and θ may have extreme sizes.
     like : Like
         Layer sizes, output and λ, where they are not to be drawn.
 
