@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.drop_in.fallback import SLIGHT
-from reference.arithmetics.central_differences import NOISE_GAIN, NOISE_ROUNDINGS, without_squares
+from reference.arithmetics.central_differences import NOISE_GAIN, NOISE_ROUNDINGS, richardson
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 POINTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -99,7 +99,7 @@ def distance_of_slope(
     allowed = min(accuracy, SLIGHT) * abs(slope.value) + noise  # a factor is as wrong where terms cancel
     if not allowed <= SHARE * min([SHARE_OF_ALL * scale, *(share for share in slope.shares if share > allowed)]):
         return math.inf
-    derivative = without_squares((upper - lower) / (2.0 * step), (highest - lowest) / (4.0 * step))
+    derivative = richardson((upper - lower) / (2.0 * step), (highest - lowest) / (4.0 * step))
     bend = abs((highest - 2.0 * here + lowest) - 4.0 * (upper - 2.0 * here + lower)) / (2.0 * step)
     distance = abs(derivative - slope.value)
     return distance if distance <= allowed and bend <= JUMP * scale else math.inf

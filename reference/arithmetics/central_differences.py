@@ -45,14 +45,14 @@ class Differences(NamedTuple):
     error: Any
 
 
-def without_squares(near: Any, wide: Any) -> Any:
+def richardson(near: Any, wide: Any) -> Any:
     """What two central differences, one of twice the width, show without their errors of order h²."""
     return (4.0 * near - wide) / 3.0
 
 
 def extrapolated(near: Any, middle: Any, far: Any) -> tuple[Any, Any]:
     """R1 and R2 from central differences at h, 2h and 4h: without their errors of order h²."""
-    return without_squares(near, middle), without_squares(middle, far)
+    return richardson(near, middle), richardson(middle, far)
 
 
 def twice_extrapolated(near: Any, middle: Any, far: Any) -> Differences:

@@ -166,7 +166,7 @@ def is_constant(x: Increment) -> bool:
     return type(x.companion) is float
 
 
-def directions(*operands: Increment) -> int:
+def count_directions(*operands: Increment) -> int:
     """The number of directions in which the operands change; 0 where they are all constant."""
     for x in operands:
         if type(x.companion) is not float:
@@ -190,7 +190,7 @@ def unknown_where(unknown: Any, change: Any) -> Any:
 def linear(f: Callable[..., Any], *operands: Increment) -> Increment:
     """A linear map of the operands together, ``f(lead, *arrays)``, whose arrays have `lead` axes before their own."""
     value = f(0, *[np.asarray(x.value) for x in operands])
-    count = directions(*operands)
+    count = count_directions(*operands)
     return Increment(value, f(1, *[full_change(x, count) for x in operands]) if count else 0.0)
 
 

@@ -39,7 +39,7 @@ def decided(equation: Equation, numbers: Sequence[np.ndarray]) -> np.ndarray:
     return equation.primitive.choice.find(equation, numbers)
 
 
-class Watched(Run):
+class RecordingRun(Run):
     """A run that keeps what it decides by."""
 
     def __init__(self, **how: Any):
@@ -52,7 +52,7 @@ class Watched(Run):
         return super().equation(equation, operands)
 
 
-class Turned(Run):
+class TurnedRun(Run):
     """A run that decides as it would by other numbers, and computes with its own.
 
     Parameters
@@ -125,7 +125,7 @@ class TiedRun(Run):
             self.wanted.append(wanted[wanted != 0.0])
 
 
-class Otherwise(NamedTuple):
+class TurnedDecisions(NamedTuple):
     """What rounding may decide otherwise than a run.
 
     Attributes
@@ -140,7 +140,7 @@ class Otherwise(NamedTuple):
     tied: list[Decision]
 
 
-def otherwise(runs: Sequence[Sequence[Decision]], factor: float) -> Otherwise:
+def find_turned_decisions(runs: Sequence[Sequence[Decision]], factor: float) -> TurnedDecisions:
     """What the first run would decide if its numbers were moved `factor` times as far as the other runs move them.
 
     They are moved in the same direction and in the opposite one.
@@ -154,7 +154,7 @@ def otherwise(runs: Sequence[Sequence[Decision]], factor: float) -> Otherwise:
         if any(np.any(x != y) for x, y in zip(here, there)):
             ways.setdefault(b"".join(way.tobytes() for way in there), moved)
     tied = [_tied(x, [run[i] for run in others], factor) for i, x in enumerate(own)]
-    return Otherwise(list(ways.values()), tied if any(x is not y for x, y in zip(own, tied)) else [])
+    return TurnedDecisions(list(ways.values()), tied if any(x is not y for x, y in zip(own, tied)) else [])
 
 
 @np.errstate(all="ignore")

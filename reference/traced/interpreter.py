@@ -43,9 +43,9 @@ class Run:
         are not, such as a determinant; any small number will do then.
     phases : Generator, optional
         Turns the free phases of complex vectors at random.
-    is_unlimited : bool
+    has_unlimited_range : bool
         Whether the program's types have an unlimited range where it rounds at random, so that nothing underflows.
-    looks_through : bool
+    ignores_stop_gradient : bool
         Whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing.
     is_in_branch : bool
         Whether a branch of the program runs, of several.
@@ -59,13 +59,13 @@ class Run:
         pivot: float = 0.0,
         phases: np.random.Generator | None = None,
         *,
-        is_unlimited: bool = False,
-        looks_through: bool = False,
+        has_unlimited_range: bool = False,
+        ignores_stop_gradient: bool = False,
         is_in_branch: bool = False,
     ):
         self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
         self.pivot, self.phases = pivot, phases
-        self.is_unlimited, self.looks_through = is_unlimited, looks_through
+        self.has_unlimited_range, self.ignores_stop_gradient = has_unlimited_range, ignores_stop_gradient
         self.is_in_branch = is_in_branch
         self.observed: dict[str, dict[str, None]] = {}
         self._noise = Noise(rounding)
@@ -148,7 +148,11 @@ class Run:
         if "" in equation.kinds and not primitive.takes_keys:
             values = primitive_differences.values_of(equation, [x.value for x in operands], self)
             return list(map(constant, values))
-        how = None if self.rounding is None else rounding_of(equation, self.coarsest, is_unlimited=self.is_unlimited)
+        how = (
+            None
+            if self.rounding is None
+            else rounding_of(equation, self.coarsest, has_unlimited_range=self.has_unlimited_range)
+        )
         if how and how.operands:  # partial sums are rounded as well as the final one
             operands = [rounded(x, h, self._noise) for x, h in zip(operands, how.operands)]
         rule = primitive.rule or primitive_differences.differenced

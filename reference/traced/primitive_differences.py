@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from reference.arithmetics.central_differences import POINTS, best_width, slopes_from
-from reference.arithmetics.increments import STEP, Increment, constant, directions, full_change, is_constant
+from reference.arithmetics.increments import STEP, Increment, constant, count_directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.jax_settings import compiler_options, precisely
@@ -29,7 +29,7 @@ from reference.traced.equations import (
     lifted,
     unit_roundoff,
 )
-from reference.traced.program_replay import Applied, bound, widely, widened
+from reference.traced.program_replay import Applied, bound, float64_version, widened
 from reference.traced.rule_origins import function_of
 from reference.traced.solver_tolerances import more_accurate
 
@@ -74,7 +74,7 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
 
 def _computed(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
     """The same, in the types in which it is computed."""
-    apply = _compiled(equation, "values", lambda: widely(equation) or bound(equation))
+    apply = _compiled(equation, "values", lambda: float64_version(equation) or bound(equation))
     try:
         with precisely(), raising_callbacks():
             try:
@@ -110,7 +110,7 @@ def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
 def _precision(equation: Equation) -> float:
     """u of what computes the values: programs within a primitive, and callbacks, keep their own types."""
     own = UNIT_ROUNDOFF["float64"]
-    if widely(equation):
+    if float64_version(equation):
         return own
     dtypes = [t for t in (*equation.dtypes, *equation.input_dtypes) if t is not None and kind(t) in ("f", "c")]
     return max([own, *map(unit_roundoff, dtypes)])
@@ -131,7 +131,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     """
     values = [x.value for x in operands]
     centre = values_of(equation, values, run)
-    count, moving = directions(*operands), _changing(operands)
+    count, moving = count_directions(*operands), _changing(operands)
     if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
         return list(map(constant, centre))
     run.note("differenced", equation.name)
@@ -184,7 +184,7 @@ def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequen
     if not equation.primitive.has_own_rule or not iterates(equation.primal):
         return None
     program, given = equation.primal, own_types(equation, values)
-    if widely(equation):
+    if float64_version(equation):
         program, given = widened(program), list(values)
     with precisely():
         return equation.once("finer", lambda: more_accurate(program, given, found))
@@ -225,7 +225,7 @@ def _at_stencil(
     count = int(np.prod(lead))
     flat = [_padded(x.reshape(count, *x.shape[len(lead) :])) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    key, one = "stencil", widely(equation) or bound(equation)
+    key, one = "stencil", float64_version(equation) or bound(equation)
     if finer:  # without its own jit, since JAX takes no compiler options for what is called from compiled code
         key, one = "finer stencil", inspect.unwrap(finer)
     apply = _compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=axes))
@@ -255,7 +255,7 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     A rule that is not linear in its cotangent, such as one that clips it, has no transpose: its increments are NaN.
     """
     values = own_types(equation, [x.value for x in operands])
-    count, moving = directions(*operands), _changing(operands)
+    count, moving = count_directions(*operands), _changing(operands)
     if not count or not moving:
         apply = _compiled(equation, "as it is", lambda: bound(equation))
         return [constant(lifted(host(y))) for y in apply(*values)]

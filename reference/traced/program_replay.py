@@ -74,15 +74,15 @@ def replayed_with_primals(program: Program) -> Applied:
 # -- in float64 -------------------------------------------------------------------------------------------------------
 
 
-def widely(equation: Equation) -> Applied | None:
+def float64_version(equation: Equation) -> Applied | None:
     """What computes an equation in float64 from operands in float64; None where JAX does not.
 
     Of a custom rule the primal runs, since the rule's own types would round every step of it.
     """
-    return equation.once("widely", lambda: _applied_widely(equation))
+    return equation.once("float64_version", lambda: _make_float64_version(equation))
 
 
-def _applied_widely(equation: Equation) -> Applied | None:
+def _make_float64_version(equation: Equation) -> Applied | None:
     widen = equation.primitive.widen
     if widen:
         apply = widen(equation)

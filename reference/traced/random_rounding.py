@@ -61,16 +61,16 @@ class EquationRounding(NamedTuple):
     partial_sums: float
 
 
-def rounding_of(equation: Equation, coarsest: float, *, is_unlimited: bool = False) -> EquationRounding | None:
+def rounding_of(equation: Equation, coarsest: float, *, has_unlimited_range: bool = False) -> EquationRounding | None:
     """How an equation rounds in its own types, with no larger a u than `coarsest`; None where it is exact.
 
-    With `is_unlimited` nothing underflows.
+    With `has_unlimited_range` nothing underflows.
     """
-    key = "rounding", coarsest, is_unlimited
-    return equation.once(key, lambda: _rounding_of(equation, coarsest, is_unlimited))
+    key = "rounding", coarsest, has_unlimited_range
+    return equation.once(key, lambda: _rounding_of(equation, coarsest, has_unlimited_range))
 
 
-def _rounding_of(equation: Equation, coarsest: float, is_unlimited: bool) -> EquationRounding | None:
+def _rounding_of(equation: Equation, coarsest: float, has_unlimited_range: bool) -> EquationRounding | None:
     own = equation.primitive.rounding
     if own is None:
         return None
@@ -80,7 +80,7 @@ def _rounding_of(equation: Equation, coarsest: float, is_unlimited: bool) -> Equ
         further = [lambda array, error=error: error(array, equation.params) for error in errors]
         units = [max(unit_roundoff(t), least) if kind(t) in ("f", "c") else 0.0 for t in dtypes]
         return [
-            _array_rounding(t, min(u, coarsest), size, error, is_unlimited)
+            _array_rounding(t, min(u, coarsest), size, error, has_unlimited_range)
             for t, u, error in zip(dtypes, units, chain(further, repeat(None)))
         ]
 
@@ -90,13 +90,13 @@ def _rounding_of(equation: Equation, coarsest: float, is_unlimited: bool) -> Equ
 
 
 def _array_rounding(
-    dtype: Any, unit: float, size: float, further: Callable[[Any], Any] | None, is_unlimited: bool
+    dtype: Any, unit: float, size: float, further: Callable[[Any], Any] | None, has_unlimited_range: bool
 ) -> ArrayRounding:
     if unit <= UNIT_ROUNDOFF["float64"]:
         return ArrayRounding(unit, size, further=further)
     # 16-bit types are computed in float32 and rounded once
     size = 1.0 if unit > COARSE else min(size, LARGEST_SIZE_IN_FLOAT32)
-    if is_unlimited or kind(dtype) != "f":
+    if has_unlimited_range or kind(dtype) != "f":
         return ArrayRounding(unit, size, further=further)
     return ArrayRounding(unit, size, smallest_normal(dtype), underflow(dtype), further)
 

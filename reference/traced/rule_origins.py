@@ -112,13 +112,13 @@ def argument_names(equation: Equation) -> list[str]:
 
 def line_of(equation: Equation) -> Place:
     """The line of the user's code that an equation comes from; nowhere where JAX traced it apart, or the check did."""
-    frame = next((frame for frame in frames_of(equation) if whose(frame.file_name) != "jax"), None)
-    return NOWHERE if frame is None or whose(frame.file_name) == "harness" else _place_of_frame(frame)
+    frame = next((frame for frame in frames_of(equation) if owner_of_file(frame.file_name) != "jax"), None)
+    return NOWHERE if frame is None or owner_of_file(frame.file_name) == "harness" else _place_of_frame(frame)
 
 
 def own_line_of(equation: Equation) -> Place:
     """The innermost line of the user's own code that leads to an equation, through whatever library."""
-    frame = next((frame for frame in frames_of(equation) if whose(frame.file_name) == "own"), None)
+    frame = next((frame for frame in frames_of(equation) if owner_of_file(frame.file_name) == "own"), None)
     return NOWHERE if frame is None else _place_of_frame(frame)
 
 
@@ -131,7 +131,7 @@ def frames_of(equation: Equation) -> Sequence[Any]:
     return jax_internals.call_frames(equation.raw)
 
 
-def whose(file_name: str) -> str:
+def owner_of_file(file_name: str) -> str:
     """Whose code a file holds: "jax", "harness", of another "library", or the user's "own"."""
     path = Path(file_name)
     if file_name.startswith(str(jax_internals.JAX_FOLDER)):

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from harness.checks.functions.line_stencil import Found, Line, Noise, Reported, look, scatter_of
-from reference.arithmetics.central_differences import without_squares
+from reference.arithmetics.central_differences import richardson
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 TREAD = 2.0**-7
@@ -183,7 +183,7 @@ class Contradiction:
 
     def _find_truncation(self) -> float:
         """By how much the narrow slope is off at θ because the step is not narrower."""
-        return abs(self._narrow_slope(0.0) - without_squares(*(self._slope(0.0, k * self.narrow) for k in (2.0, 4.0))))
+        return abs(self._narrow_slope(0.0) - richardson(*(self._slope(0.0, k * self.narrow) for k in (2.0, 4.0))))
 
     @cached_property
     def _is_sharp(self) -> bool:
@@ -193,7 +193,7 @@ class Contradiction:
 
     def _narrow_slope(self, at: float) -> float:
         near = self._slope(at, self.narrow)
-        return near if self._is_sharp else without_squares(near, self._slope(at, 2.0 * self.narrow))
+        return near if self._is_sharp else richardson(near, self._slope(at, 2.0 * self.narrow))
 
     def _slope(self, at: float, step: float) -> float:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)

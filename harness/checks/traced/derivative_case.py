@@ -31,7 +31,7 @@ from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
 from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.decisions import Otherwise
+from reference.traced.decisions import TurnedDecisions
 from reference.traced.equations import Equation, Program
 from reference.traced.rule_origins import name_of
 from reference.traced.traced_function import Traced
@@ -133,7 +133,7 @@ class Point:
     computed: np.ndarray
     expected: np.ndarray
     error: np.ndarray
-    redecided: Otherwise  # the decisions that rounding may turn
+    redecided: TurnedDecisions  # the decisions that rounding may turn
     # (combinations,) bool array: whether each of its outputs is finite, and JAX and the interpreter agree on its value
     is_known: np.ndarray
     terms: np.ndarray  # (combinations, inputs) array: the size of the function's terms over that of its arguments

@@ -26,7 +26,7 @@ from reference.traced.equations import Equation, Program, bind, is_key, kind, ma
 from reference.traced.interpreter import Run
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed_with_primals
-from reference.traced.rule_origins import NOWHERE, Place, frames_of, is_rule_of_jax, line_of, whose
+from reference.traced.rule_origins import NOWHERE, Place, frames_of, is_rule_of_jax, line_of, owner_of_file
 
 KEPT = 3
 """An equation in a loop is met many times; its first operands and the last ones are kept."""
@@ -90,7 +90,7 @@ class _MeetingRun(Run):
         outputs = super().equation(equation, operands)
         # the equations within a call are looked at by themselves, unless it is one of those functions
         is_within = equation.name in CALLS and equation.params.get("name") not in NO_DERIVATIVE
-        is_ended = not (self.looks_through or is_within or all(map(is_constant, operands)))
+        is_ended = not (self.ignores_stop_gradient or is_within or all(map(is_constant, operands)))
         if is_ended and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
             place = equation.once("who ends the derivative", self._who_ends_it)
             if place != NOWHERE and place not in self.constant:
@@ -113,7 +113,7 @@ def functions_called(equations: Sequence[Equation]) -> Iterator[Place]:
     for equation in equations:
         called = called or str(equation.raw.params.get("name", equation.name))
         for frame in frames_of(equation):
-            owner = whose(frame.file_name)
+            owner = owner_of_file(frame.file_name)
             if owner != "jax":
                 if owner == "own":
                     yield Place(called, frame.file_name, frame.line_num)

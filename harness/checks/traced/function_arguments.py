@@ -15,7 +15,7 @@ from harness.checks.traced.jax_modes import MODES
 from harness.wording import first_few
 from reference.jax_internals import weak
 from reference.traced.equations import is_key, kind
-from reference.traced.rule_origins import whose
+from reference.traced.rule_origins import owner_of_file
 from reference.user_input import given, is_real, whole_number
 
 
@@ -224,7 +224,7 @@ def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
 
 def last_line_of(reason: BaseException) -> str:
     """The last line of the user's own code in a traceback, as "line 12 of name (file): "; empty if it has none."""
-    own = [frame for frame in traceback.extract_tb(reason.__traceback__) if whose(frame.filename) == "own"]
+    own = [frame for frame in traceback.extract_tb(reason.__traceback__) if owner_of_file(frame.filename) == "own"]
     if not own:
         return ""
     return f"line {own[-1].lineno} of {own[-1].name} ({own[-1].filename}): "

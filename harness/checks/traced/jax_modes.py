@@ -21,10 +21,10 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.increments import Increment, constant
 from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
-from reference.traced.decisions import Turned, Watched
+from reference.traced.decisions import RecordingRun, TurnedRun
 from reference.traced.equations import Program, iterates, lifted, unit_roundoff
 from reference.traced.interpreter import Run
-from reference.traced.rule_origins import whose
+from reference.traced.rule_origins import owner_of_file
 from reference.traced.solver_tolerances import largest_tolerance, more_accurate
 from reference.traced.traced_function import Traced
 
@@ -55,7 +55,7 @@ def _refuse_missing_modes() -> Iterator[None]:
         yield
     except Exception as reason:
         is_lacking = isinstance(reason, NotImplementedError) or any(words in str(reason) for words in LACKING)
-        if is_lacking or whose(_innermost(reason).filename) == "library":
+        if is_lacking or owner_of_file(_innermost(reason).filename) == "library":
             raise ModeMissing(note(Kind.MODE_MISSING, message=first_line(reason))) from None
         # JAX removes its own lines from a traceback: the last one left calls JAX, or is an assertion of the user's own
         line = _innermost(reason).line
@@ -240,10 +240,12 @@ class Mode:
         """The same where nothing underflows, and on request with every branch as it is without any rounding."""
 
         def product(part: np.ndarray) -> np.ndarray:
-            exact = Watched()
+            exact = RecordingRun()
             if keeps_branches:
                 self.by_numpy(part, exact)
-            return self.by_numpy(part, Turned(exact.decisions, rounding=rng, coarsest=self.coarsest, is_unlimited=True))
+            return self.by_numpy(
+                part, TurnedRun(exact.decisions, rounding=rng, coarsest=self.coarsest, has_unlimited_range=True)
+            )
 
         return self._in_passes(product, vectors, weights)
 

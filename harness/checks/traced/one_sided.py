@@ -15,7 +15,7 @@ from harness.bounds.tolerances import MEANINGLESS, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.program_at_point import NO_MATTER, Obstacles, ProgramAtPoint
 from harness.checks.traced.real_coordinates import UnitVectors, combine
-from reference.traced.decisions import Decision, Otherwise, Turned
+from reference.traced.decisions import Decision, TurnedDecisions, TurnedRun
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Distances, in units of the argument's size, at which slopes are computed that have a limit at the point."""
@@ -49,7 +49,7 @@ def one_sided_slopes(
     program: ProgramAtPoint,
     directions: np.ndarray | UnitVectors,
     weights: np.ndarray,
-    redecided: Otherwise | None = None,
+    redecided: TurnedDecisions | None = None,
 ) -> OneSided:
     """The derivatives on both sides along each direction.
 
@@ -91,12 +91,12 @@ def rounded_slopes(
 
 
 def _redecided(
-    program: ProgramAtPoint, redecided: Otherwise, left: np.ndarray, right: np.ndarray, along: np.ndarray
+    program: ProgramAtPoint, redecided: TurnedDecisions, left: np.ndarray, right: np.ndarray, along: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest of both sides and of the slopes where rounding turns decisions."""
 
     def turned(decisions: list[Decision], along: np.ndarray) -> np.ndarray:
-        return program.changes(along, Turned(decisions, trusted=program.trusted))
+        return program.changes(along, TurnedRun(decisions, trusted=program.trusted))
 
     ways, tied = redecided
     slopes = [left, right, *(turned(way, along) for way in ways)]

@@ -26,7 +26,7 @@ from reference.arithmetics.central_differences import POINTS, best_width, slopes
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
-from reference.traced.decisions import Otherwise, Watched, otherwise
+from reference.traced.decisions import RecordingRun, TurnedDecisions, find_turned_decisions
 from reference.traced.equations import Program, lifted
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import COARSE
@@ -52,7 +52,7 @@ class Values(NamedTuple):
 
     expected: np.ndarray
     error: np.ndarray
-    redecided: Otherwise
+    redecided: TurnedDecisions
 
 
 class Obstacles(NamedTuple):
@@ -113,7 +113,7 @@ class ProgramAtPoint:
     def run(self, *, watched: bool = False, **options: Any) -> Run:
         """A run with this program's trusted rules; a watched one keeps what it decides by."""
         phases = options.get("rounding") if self.turns_phases else None
-        return (Watched if watched else Run)(**{"trusted": self.trusted, "phases": phases} | options)
+        return (RecordingRun if watched else Run)(**{"trusted": self.trusted, "phases": phases} | options)
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
@@ -144,10 +144,10 @@ class ProgramAtPoint:
                 break  # where nothing moves, roundings may have cancelled by chance: up to twice as many runs look
             runs.append(self.run(rounding=rng, **options))
             values.append(self._value_by(runs[-1]))
-        redecided = Otherwise([], [])
+        redecided = TurnedDecisions([], [])
         if is_coarse:
             factor = SPREAD_FACTOR if self.coarsest < COARSE else COARSE_SPREAD_FACTOR
-            redecided = otherwise([run.decisions for run in runs if isinstance(run, Watched)], factor)
+            redecided = find_turned_decisions([run.decisions for run in runs if isinstance(run, RecordingRun)], factor)
         return Values(self.value(), spread(values, self.coarsest), redecided)
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:

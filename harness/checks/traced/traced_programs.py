@@ -22,7 +22,7 @@ from reference.traced.equations import (
 )
 from reference.traced.primitives import PRIMITIVES
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
-from reference.traced.rule_origins import frames_of, is_rule_of_jax, rule_of, whose
+from reference.traced.rule_origins import frames_of, is_rule_of_jax, owner_of_file, rule_of
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64. More directions than fit go in several passes."""
@@ -145,11 +145,13 @@ def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[
 
 
 def _calls_a_rule(frame: Any) -> bool:
-    return whose(frame.file_name) == "jax" and Path(frame.file_name).stem == "custom_derivatives"
+    return owner_of_file(frame.file_name) == "jax" and Path(frame.file_name).stem == "custom_derivatives"
 
 
 def _way_to(equation: Equation) -> tuple[Any, ...]:
     """The lines that lead to a stop_gradient, from f or from the function whose rule it is in."""
     inner = takewhile(lambda frame: not _calls_a_rule(frame), frames_of(equation))
-    called = (f for f in inner if whose(f.file_name) in ("own", "library") or f.function_name == "stop_gradient")
+    called = (
+        f for f in inner if owner_of_file(f.file_name) in ("own", "library") or f.function_name == "stop_gradient"
+    )
     return tuple((f.file_name, f.function_name, f.line_num) for f in called)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment, aligned, constant, directions, is_constant, linear
+from reference.arithmetics.increments import Increment, aligned, constant, count_directions, is_constant, linear
 from reference.arithmetics.roundoff import ELEMENTARY, lost_in_sum
 from reference.traced.bounded_run import (
     CHANGE_ROUNDINGS,
@@ -25,7 +25,7 @@ def of_one_rank(rule: Rule) -> Rule:
     """A rule for operands of one rank: JAX lets a number meet an array."""
 
     def aligned_rule(run: Any, equation: Any, *operands: Increment) -> Increment:
-        if directions(*operands):
+        if count_directions(*operands):
             rank = max(np.ndim(x.value) for x in operands)
             operands = tuple(aligned(x, rank) for x in operands)
         return rule(run, equation, *operands)
@@ -49,7 +49,7 @@ def on_parts(bound: Callable[..., Increment]) -> Rule:
 def _sum_primitive(name: str, sign: float) -> Primitive:
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         value = x.value + y.value if sign > 0 else x.value - y.value
-        count = directions(x, y)
+        count = count_directions(x, y)
         if not count:
             return constant(value)
         change = x.change if is_constant(y) else x.change + sign * y.change
@@ -262,7 +262,7 @@ def _bound_of_atan2(run: Any, equation: Any, y: Parts, x: Parts) -> Increment:
 
 
 def _complex(run: Any, equation: Any, real: Increment, imaginary: Increment) -> Increment:
-    value, count = real.value + 1j * imaginary.value, directions(real, imaginary)
+    value, count = real.value + 1j * imaginary.value, count_directions(real, imaginary)
     change = real.change + 1j * imaginary.change  # zero for a constant, which may be a single number
     return Increment(value, np.broadcast_to(change, (count, *np.shape(value))) if count else 0.0)
 

@@ -10,12 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment, constant, directions
+from reference.arithmetics.increments import Increment, constant, count_directions
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, bind, draws, is_floating, is_key, iterates, reads_bits
 from reference.traced.primitive import EXACT, Primitive
 from reference.traced.primitive_differences import by_its_rule, differenced, values_of
-from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widely, widened
+from reference.traced.program_replay import Applied, Inlined, float64_version, replayed_with_primals, widened
 from reference.traced.rule_origins import function_of
 
 # -- plain calls ------------------------------------------------------------------------------------------------------
@@ -34,18 +34,20 @@ def _replay_call(equation: Equation, operands: list[Any], run: Any, inlined: Inl
 
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     program = equation.primal
-    if directions(*operands) and iterates(program) and draws(program):
+    if count_directions(*operands) and iterates(program) and draws(program):
         return _sampled(run, equation, *operands)
-    if directions(*operands) and (iterates(program) or reads_bits(program)):
+    if count_directions(*operands) and (iterates(program) or reads_bits(program)):
         return differenced(run, equation, *operands)
-    if run.rounding is None and iterates(program) and widely(equation):  # compiled, since NumPy's loops are slow
+    if (
+        run.rounding is None and iterates(program) and float64_version(equation)
+    ):  # compiled, since NumPy's loops are slow
         return [constant(y) for y in values_of(equation, [x.value for x in operands])]
     return run(program, *operands)
 
 
 def _sampled(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """Samples that are accepted or refused, whose derivative is implicit: their values along a path do not show it."""
-    name, count = function_of(equation).name, directions(*operands)
+    name, count = function_of(equation).name, count_directions(*operands)
     run.note(
         "unresolved",
         f"{name} draws samples and refuses some, so that their derivative is implicit and their values do not show it; "

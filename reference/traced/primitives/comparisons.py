@@ -13,7 +13,7 @@ import numpy as np
 from reference.arithmetics.increments import (
     Increment,
     constant,
-    directions,
+    count_directions,
     full_change,
     is_constant,
     linear,
@@ -31,7 +31,7 @@ from reference.traced.primitives.arithmetic_operators import of_one_rank, on_par
 def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         value = ufunc(x.value, y.value)
-        if not directions(x, y):
+        if not count_directions(x, y):
             return constant(value)
         equal = np.asarray(x.value == y.value)
         if not equal.any():
@@ -114,7 +114,7 @@ def extreme(run: Any, x: Increment, y: Increment, *, larger: bool) -> Increment:
 
 def _extreme_rule(*, larger: bool) -> Rule:
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        found, count = extreme(run, x, y, larger=larger), directions(x, y)
+        found, count = extreme(run, x, y, larger=larger), count_directions(x, y)
         if not count or not is_floating(found.value):
             return constant(found.value)
         return Increment(found.value, np.broadcast_to(found.change, (count, *np.shape(found.value))))
@@ -171,7 +171,7 @@ def _find_clamped(equation: Any, numbers: Any) -> np.ndarray:
 def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Increment:
     index = np.asarray(which.value)
     value = _selected(index, [case.value for case in cases])
-    count = directions(which, *cases)
+    count = count_directions(which, *cases)
     if not count:
         return constant(value)
     changes = [full_change(case, count) for case in cases]

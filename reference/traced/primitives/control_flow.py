@@ -11,7 +11,7 @@ from reference.arithmetics.increments import (
     STEP,
     Increment,
     constant,
-    directions,
+    count_directions,
     full_change,
     is_constant,
     linear,
@@ -225,7 +225,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     matvec, solve, b = _parts_of_solve(equation, operands)
     fixed = [constant(x.value) for x in solve]
     found = run(programs.solve, *fixed, *[constant(y.value) for y in b])
-    count = directions(*matvec, *b)
+    count = count_directions(*matvec, *b)
     if not count:
         return found
     x, others = found[: len(b)], found[len(b) :]
@@ -236,7 +236,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     if matrix is not None:
         return [*(Increment(y.value, change) for y, change in zip(x, _solved(matrix, rights))), *others]
     changing = [Increment(y.value, change) for y, change in zip(b, rights)]
-    solved = run.altered(looks_through=True)(programs.solve, *fixed, *changing)
+    solved = run.altered(ignores_stop_gradient=True)(programs.solve, *fixed, *changing)
     return [*solved[: len(b)], *others]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from reference.arithmetics.increments import (
     Increment,
     constant,
-    directions,
+    count_directions,
     full_change,
     is_constant,
     linear,
@@ -134,7 +134,7 @@ def stacked(blocks: list[Increment], empty: Increment) -> Increment:
     """The blocks one after another along a new first axis; `empty` where there are none."""
     if not blocks:
         return empty
-    count = directions(*blocks)
+    count = count_directions(*blocks)
     values = np.stack([np.asarray(block.value) for block in blocks])
     return Increment(values, np.stack([full_change(block, count) for block in blocks], axis=1) if count else 0.0)
 
@@ -147,7 +147,7 @@ def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
 
 
 def _stop(run: Any, equation: Any, x: Increment) -> Increment:
-    return x if run.looks_through or is_constant(x) else constant(x.value)
+    return x if run.ignores_stop_gradient or is_constant(x) else constant(x.value)
 
 
 def _bound_of_stop(run: Any, equation: Any, x: Increment) -> Increment:
@@ -190,7 +190,7 @@ def _sort(run: Any, equation: Any, *operands: Increment) -> list[Increment]:
     """Sorted by the first operands; of equal keys, the changes decide, as they do after the step."""
     axis, keys = equation.params["dimension"], operands[: equation.params["num_keys"]]
     order = _order([(key.value,) for key in keys], axis)
-    count = directions(*operands)
+    count = count_directions(*operands)
     values = [np.take_along_axis(np.asarray(x.value), order, axis) for x in operands]
     if not count:
         return list(map(constant, values))

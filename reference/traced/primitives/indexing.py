@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from reference.arithmetics.increments import Increment, directions, full_change, is_constant, linear
+from reference.arithmetics.increments import Increment, count_directions, full_change, is_constant, linear
 from reference.traced.equations import is_floating
 from reference.traced.primitive import ADDED_UP, EXACT, Compilation, Primitive
 from reference.traced.primitives.data_movement import exact_move
@@ -28,7 +28,7 @@ def _with_fixed_indices(rule: Callable[..., Increment], first: int) -> Callable[
             return found
         run.note("unresolved", "an index changes at this point")
         turns = np.any([np.any(x.change, axis=tuple(range(1, np.ndim(x.change)))) for x in turning], axis=0)
-        change = full_change(found, directions(*turning))
+        change = full_change(found, count_directions(*turning))
         return Increment(found.value, np.where(turns.reshape(-1, *[1] * np.ndim(found.value)), np.nan, change))
 
     return fixed
@@ -172,7 +172,7 @@ def _scatter_fold(make_fold: MakeFold) -> Callable[..., Increment]:
 
     def rule(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
         shape, target = np.shape(x.value), _scatter_targets(x, indices, updates, equation.params)
-        count, combine = directions(x, updates), make_fold(run)
+        count, combine = count_directions(x, updates), make_fold(run)
         value = np.array(x.value).reshape(-1)
         change = np.array(full_change(x, count)).reshape(count, value.size)
         new = np.asarray(updates.value).reshape(-1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment, constant, directions, full_change, is_constant, linear
+from reference.arithmetics.increments import Increment, constant, count_directions, full_change, is_constant, linear
 from reference.arithmetics.roundoff import gamma
 from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, may_differ, of_value, packed, parts
 from reference.traced.equations import is_floating
@@ -116,7 +116,7 @@ def smaller_of(run: Any) -> Fold:
 
 def _running(x: Increment, axis: int, fold: Fold) -> Increment:
     """A fold along an axis, every step kept."""
-    values, count = np.moveaxis(np.asarray(x.value), axis, 0), directions(x)
+    values, count = np.moveaxis(np.asarray(x.value), axis, 0), count_directions(x)
     changes = np.moveaxis(full_change(x, count), 1 + axis, 0) if count else [0.0] * len(values)
     steps = []
     for value, change in zip(values, changes):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reference.arithmetics.increments import STEP, Increment, constant
-from reference.traced.decisions import Turned, Watched, otherwise
+from reference.traced.decisions import RecordingRun, TurnedRun, find_turned_decisions
 from reference.traced.interpreter import Run
 from reference.traced.traced_function import Traced
 
@@ -26,10 +26,10 @@ def found(f, x):
     traced = Traced(f, jnp.asarray(x, "bfloat16"))
     runs = []
     for rng in (None, *np.random.default_rng(0).spawn(RUNS)):
-        run = Watched(rounding=rng, coarsest=UNIT)
+        run = RecordingRun(rounding=rng, coarsest=UNIT)
         run(traced.program, constant(x))
         runs.append(run.decisions)
-    return otherwise(runs, FACTOR), traced.program, slopes(Run(), traced.program, x)
+    return find_turned_decisions(runs, FACTOR), traced.program, slopes(Run(), traced.program, x)
 
 
 def slopes(run, program, x, side=1.0):
@@ -41,8 +41,8 @@ def slopes(run, program, x, side=1.0):
 def ranges(f, x):
     """The least and the most of all slopes, whatever is decided."""
     (ways, tied), program, here = found(f, x)
-    sides = [here, *(slopes(Turned(way), program, x) for way in ways)]
-    sides += [slopes(Turned(tied), program, x, side) for side in (1.0, -1.0)] if tied else []
+    sides = [here, *(slopes(TurnedRun(way), program, x) for way in ways)]
+    sides += [slopes(TurnedRun(tied), program, x, side) for side in (1.0, -1.0)] if tied else []
     return np.min(sides, axis=0), np.max(sides, axis=0)
 
 
@@ -111,7 +111,7 @@ def test_numbers_that_are_given_are_not_rounded(f):
 
 def test_a_run_that_decides_otherwise_computes_with_its_own_numbers():
     (ways, _), program, _ = found(lambda x: jnp.abs(cancelled(x)), NEAR)
-    (y,), (own,) = Turned(ways[0])(program, constant(NEAR)), Run()(program, constant(NEAR))
+    (y,), (own,) = TurnedRun(ways[0])(program, constant(NEAR)), Run()(program, constant(NEAR))
     assert np.array_equal(y.value, own.value)
 
 
@@ -129,8 +129,8 @@ def test_loops_that_end_otherwise_are_left_out():
 
     traced, decisions = Traced(halved, jnp.ones(1, "bfloat16")), []
     for rng in (None, np.random.default_rng(0)):
-        run = Watched(rounding=rng, coarsest=UNIT)
+        run = RecordingRun(rounding=rng, coarsest=UNIT)
         run(traced.program, constant(np.ones(1)))
         decisions.append(run.decisions)
     assert len(decisions[0]) != len(decisions[1])
-    assert not any(otherwise(decisions, FACTOR))
+    assert not any(find_turned_decisions(decisions, FACTOR))

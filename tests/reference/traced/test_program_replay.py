@@ -12,7 +12,7 @@ from reference.arithmetics.increments import constant
 from reference.traced.equations import reads_bits
 from reference.traced.interpreter import Run
 from reference.traced.primitive_differences import values_of
-from reference.traced.program_replay import widely
+from reference.traced.program_replay import float64_version
 from reference.traced.traced_function import Traced
 
 X = np.array([0.3, 1.7, 0.9])
@@ -52,7 +52,7 @@ def test_what_reads_bits_keeps_its_types():
     f = ruled(lambda x: lax.bitcast_convert_type(lax.bitcast_convert_type(x, "int32"), "float32"), jnp.ones_like)
     (equation,) = Traced(f, X.astype(np.float32)).program.equations
     assert reads_bits(Traced(f, X.astype(np.float32)).program)
-    assert widely(equation) is None
+    assert float64_version(equation) is None
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(jnp.exp, "agree"), (lambda x: 1.1 * jnp.exp(x), "disagree")])
