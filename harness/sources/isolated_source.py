@@ -56,7 +56,9 @@ class Isolated:
         if outcome.error == NotApplicable.__name__:
             raise NotApplicable(outcome.what.removeprefix(f"{outcome.error}: "))
         if outcome.kind != "answered":
-            self._endings += outcome.kind in ("died", "timed out") or (outcome.kind == "exited" and not outcome.error)
+            # an exception costs nothing and may come each time; a process that has to be started anew costs seconds
+            has_ended = outcome.kind in ("died", "timed out") or (outcome.kind == "exited" and not outcome.error)
+            self._endings += has_ended
             raise SourceFailed(f"source {self.spelled!r} {outcome.why}")
         if 1 in outcome.changed and np.shape(outcome.changed[1]) == np.shape(theta):
             theta[...] = outcome.changed[1]  # as it would be without a process between
@@ -74,7 +76,10 @@ class Isolated:
 
 
 class _Spelled(Activation):
-    """An activation that is pickled by how the command line spells it, whether or not it is registered here."""
+    """An activation that is pickled by how the command line spells it, whether or not it is registered here.
+
+    A record of one's own cannot be pickled otherwise: its functions are mostly lambdas.
+    """
 
     spelled = ""
 

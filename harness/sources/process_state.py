@@ -24,6 +24,7 @@ class _Setting(NamedTuple):
 
 
 def _numpy_random_state() -> tuple[Any, ...]:
+    # the key is an array, and == of two arrays is no truth value: its bytes compare as one
     kind, key, *rest = np.random.get_state()  # noqa: NPY002  it is the caller's
     return kind, np.asarray(key).tobytes(), *rest
 
@@ -76,6 +77,7 @@ def _jax_settings() -> dict[str, Any]:
 
 def _put_back_jax_settings(values: dict[str, Any]) -> None:
     for name, value in _jax_settings().items():
+        # a name that is not in `values` came with an import of JAX meanwhile
         if name in values and value != values[name]:
             sys.modules["jax"].config.update(name, values[name])
 
@@ -124,7 +126,7 @@ class KeptSettings:
 
     def _changes(self) -> Iterator[tuple[_Setting, Any]]:
         for setting, before in zip(_SETTINGS, self._before):
-            # JAX may have been imported meanwhile
+            # settings of JAX that were empty before it was imported have not changed
             if setting.get() != before and (before or setting.what != "JAX's settings"):
                 yield setting, before
 

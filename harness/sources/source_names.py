@@ -12,7 +12,8 @@ from reference.problem import Problem
 from reference.user_input import did_you_mean, given, listed, printable
 
 SMALL = 1000
-"""Parameters up to which JAX's forward mode, which costs one tangent for each, is a source by default."""
+"""Parameters up to which JAX's forward mode is a source by default. It computes the cost once more for each of them,
+and the other sources decide as much in far less time."""
 
 BUG = "bug:"
 """The prefix of a bug's name."""
@@ -79,10 +80,12 @@ def as_source(name: str, source: Any) -> Source:
         return source if source.name == name else replace(source, name=name)
     if not callable(source):
         raise TypeError(f"source {given(name)} must be callable as source(problem, theta), not {type(source).__name__}")
+    # `SOURCES` is public, and may hold a plain function that somebody put there
     known = [record for record in (SOURCES | FLOAT32_SOURCES).values() if isinstance(record, Source)]
     for record in known:
         if record.runs(source):
             return replace(record, name=name)
+    # a function that its author calls "jax" must not vote with the harness's JAX
     taken = name in {record.family for record in known}
     return Source(name, f"{name} of your own" if taken else name, source, needs_jax=True)  # it may
 
@@ -109,6 +112,7 @@ def named_sources(sources: Sources) -> dict[str, Source]:
         chosen = {source.name: source for source in found}
     if not chosen:
         raise ValueError(f"no sources were given; choose from {', '.join(SOURCES)}, or leave the choice to the harness")
+    # one function under two names would be two families, and outvote another one
     for name, source in chosen.items():
         twin = next(other for other in chosen.values() if other.function == source.function)
         if twin.family != source.family:

@@ -12,7 +12,7 @@ from reference.network import OUTPUTS
 
 
 def _last_class_as_first(Y):
-    one_class = Y.shape[1] == 1
+    one_class = Y.shape[1] == 1  # the last is the first
     return Y if one_class else np.column_stack([Y[:, 0] + Y[:, -1], Y[:, 1:-1], np.zeros(len(Y))])
 
 
@@ -117,7 +117,7 @@ COSTS = (
 
 
 def _beside_x(column):
-    """Another matrix for X with its column of ones; the hidden layers' inputs stay right."""
+    """``column(X)`` for [1, X]; the hidden layers' inputs stay right."""
     return lambda right, A, layer, network: right(A, layer, network) if layer else column(A)
 
 

@@ -103,7 +103,7 @@ def _laid_out(of="", **differently):
 
 
 def _transposed_if_square(total):
-    n_out, columns = total.shape
+    n_out, columns = total.shape  # one column is the biases'
     return changed(total, WEIGHTS, total[:, 1:].T) if n_out == columns - 1 else total
 
 
@@ -118,7 +118,7 @@ def _argument_changed(right, gradient, problem, theta):
     return gradient
 
 
-_NOISE = np.random.default_rng(0)
+_NOISE = np.random.default_rng(0)  # of the whole process, so that no two calls draw the same numbers
 
 # fmt: off
 LAYOUTS = (

@@ -65,6 +65,7 @@ def pipeline_with(*bugs: Bug, layout: Layout = BY_COLUMNS) -> Backprop:
 
 
 def _replace(pipeline: Backprop, step: str, replacement: Any) -> Backprop:
+    # an attribute of the instance hides the method, so that the pipeline calls the replacement instead
     setattr(pipeline, step, partial(replacement, getattr(pipeline, step)))
     return pipeline
 
