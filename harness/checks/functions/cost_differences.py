@@ -18,9 +18,9 @@ from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.gradient_comparison import Group
 from harness.checks.functions.gradient_rounding import gradient_near
-from harness.checks.functions.line_stencil import KINK, Found, Line, Reported
+from harness.checks.functions.line_stencil import MOSTLY_NOISE, Estimate, Line, Obstacle, ReportedSlope
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.slope_search import MOSTLY_NOISE, Search, Seen
+from harness.checks.functions.slope_search import Search, Seen
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
 from reference.arithmetics.central_differences import NOISE_GAIN
@@ -82,7 +82,9 @@ class Differences:
         self._is_quiet = noise.near <= NOISIER * noise.relative * near.ordinary
 
     @np.errstate(all="ignore")
-    def one_by_one(self, chosen: np.ndarray, known: Mapping[int, Found], *, closely: bool = False) -> dict[int, Found]:
+    def one_by_one(
+        self, chosen: np.ndarray, known: Mapping[int, Estimate], *, closely: bool = False
+    ) -> dict[int, Estimate]:
         """Known differences, and those along the chosen coordinates, as far as the budget goes.
 
         Closely, or first by a look that takes two costs, and closely where that leaves doubt.
@@ -107,7 +109,7 @@ class Differences:
             groups.append(self._along(indices, _random_direction(indices), closely=closely))
         return groups
 
-    def single_out(self, wrong: Sequence[Group], known: Mapping[int, Found], seed: int = 0) -> dict[int, Found]:
+    def single_out(self, wrong: Sequence[Group], known: Mapping[int, Estimate], seed: int = 0) -> dict[int, Estimate]:
         """The coordinates of wrong groups, one by one; if there are too many, a sample from each block."""
         suspects = np.concatenate(self._narrow_down([group.indices for group in wrong]))
         if suspects.size > SINGLED_OUT:
@@ -203,20 +205,20 @@ class Differences:
             is_new = self._contradicted[block] < CONVINCING
             search = Search(reported, line, self.near.noise, self.probes.steps, doubts_itself=is_new)
             found = self._look_closely(search, indices)
-            is_flat = found.derivative == 0.0 and found.obstacle != KINK
+            is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
             self._is_clear[indices] = is_flat and not reported.is_contradicted(found)
         return self._group(indices, moves, reported, found)
 
-    def _group(self, indices: np.ndarray, moves: np.ndarray, reported: Reported, found: Found) -> Group:
+    def _group(self, indices: np.ndarray, moves: np.ndarray, reported: ReportedSlope, found: Estimate) -> Group:
         """What was found along a direction, of one coordinate in its own unit."""
         unit = float(np.max(self._units[indices])) if len(indices) == 1 else 1.0
         numbers = reported.derivative / unit, reported.error / unit, reported.accepted / unit
-        return Group(indices, moves / unit, *numbers, found.times(1.0 / unit))
+        return Group(indices, moves / unit, *numbers, found.scaled(1.0 / unit))
 
-    def _reported_along(self, indices: np.ndarray, moves: np.ndarray) -> Reported:
+    def _reported_along(self, indices: np.ndarray, moves: np.ndarray) -> ReportedSlope:
         """What is reported along a direction."""
         gradient = gradient_near(self.probes.user)
-        return Reported(
+        return ReportedSlope(
             float(moves @ self.reported.gradient[indices]),
             float(np.abs(moves) @ self.reported.error[indices]),
             float(np.max(self._sizes[indices] * self._units[indices])),
@@ -226,7 +228,7 @@ class Differences:
             cache(lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices])),
         )
 
-    def _look_closely(self, search: Search, indices: np.ndarray) -> Found:
+    def _look_closely(self, search: Search, indices: np.ndarray) -> Estimate:
         """The difference at the step that decides; over jumps, and by the line's own noise, where that helps."""
         reported = search.reported
         found, seen = search.settle()
@@ -247,7 +249,7 @@ class Differences:
         self._contradicted[int(self._blocks[indices[0]])] += reported.is_contradicted(found)
         return found
 
-    def _may_be_quieter(self, found: Found, *, is_contradicted: bool) -> bool:
+    def _may_be_quieter(self, found: Estimate, *, is_contradicted: bool) -> bool:
         """Whether the line may be quieter than all: where it hides the derivative, and where it contradicts the report.
 
         Noise that rounding of the cost does not explain may be jumps in other coordinates.
@@ -256,7 +258,7 @@ class Differences:
         is_noise = self.near.noise.at(self.probes.steps[0]) > NOISIER * rounded
         return is_noise and (is_contradicted or found.noise > MOSTLY_NOISE * found.error)
 
-    def _with_own_noise(self, search: Search, found: Found, seen: Seen, i: int) -> tuple[Search, Found, Seen]:
+    def _with_own_noise(self, search: Search, found: Estimate, seen: Seen, i: int) -> tuple[Search, Estimate, Seen]:
         """The search with the noise of the line itself, if that is much smaller; else as it was."""
         size = float(abs(self.probes.theta[i]) / self._units[i]) or 1.0
         noise = noise_along(search.line, self._precise_line(np.array([i])), size, self.near.noise, self.probes.unit)
@@ -267,13 +269,13 @@ class Differences:
         return search, *search.settle()
 
     def _at_own_scale(
-        self, search: Search, found: Found, seen: Seen, indices: np.ndarray
-    ) -> tuple[Search, Found, Seen]:
+        self, search: Search, found: Estimate, seen: Seen, indices: np.ndarray
+    ) -> tuple[Search, Estimate, Seen]:
         """The search with steps below θ, if a derivative that vanishes beside wider ones is known better there.
 
         Where the cost bends at the scale of a tiny θ, it may be so steep farther away that any error passes for small.
         """
-        scale = search.reported.scale
+        scale = search.reported.own_scale
         steps = [step for step in search.steps if step <= BELOW * scale]
         if not steps or steps[0] >= seen.step or NOISE_GAIN * search.noise.near >= found.error * steps[0]:
             return search, found, seen

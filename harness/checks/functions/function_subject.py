@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.checks.functions.error_patterns import explain
-from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, ROUGH, Found
+from harness.checks.functions.line_stencil import Estimate, Obstacle
 from harness.checks.functions.parameters import Layout
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -30,7 +30,12 @@ PLACES_SHOWN = 3
 ROUNDING = "rounding"
 """What hides a derivative whose own rounding is larger than the error of its difference."""
 
-KINDS = {KINK: Kind.KINK, EDGE: Kind.DOMAIN_EDGE, NOISE: Kind.NOISY_COST, JUMPS: Kind.COST_JUMPS}
+KINDS: dict[str, Kind] = {
+    Obstacle.KINK: Kind.KINK,
+    Obstacle.EDGE: Kind.DOMAIN_EDGE,
+    Obstacle.NOISE: Kind.NOISY_COST,
+    Obstacle.JUMPS: Kind.COST_JUMPS,
+}
 """What hides a derivative, as a kind of fact; anything else is `Kind.ROUGH_COST`."""
 
 
@@ -42,7 +47,7 @@ class FunctionGradient(Subject):
         layout: Layout,
         theta: np.ndarray,
         reported: Answer,  # what the user's function returned at θ
-        found: Mapping[int, Found],  # differences of coordinates that were examined one by one
+        found: Mapping[int, Estimate],  # differences of coordinates that were examined one by one
         examined: np.ndarray,  # (n,) mask of those that were examined, by themselves or in a group
         scatter: np.ndarray,  # (n,), how far the reported gradient jumps when θ moves by a rounding
         bounds: np.ndarray,  # (n,), how far off right coordinates may be, in groups as well; NaN for others
@@ -63,7 +68,8 @@ class FunctionGradient(Subject):
         is_right = np.isnan(right.gradient) & np.isfinite(self.bounds)
         gradient = np.where(is_right, wrong.gradient, right.gradient)
         right = replace(right, gradient=gradient, error=np.where(is_right, self.bounds, right.error))
-        kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in self.found and self.found[i].obstacle == KINK]
+        at_kinks = {i for i, each in self.found.items() if each.obstacle == Obstacle.KINK}
+        kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in at_kinks]
         scatter = self.scatter.copy()
         scatter[kinks] = 0.0  # a right gradient jumps there as well
         facts = explain(self.layout, self.theta, wrong, right, at_odds, scatter)
@@ -81,16 +87,22 @@ class FunctionGradient(Subject):
         """What hides the derivatives that were examined, a fact for each reason."""
         if not np.isfinite(self.reported.cost):
             return ()  # which is a doubt of its own
-        found = {i: self.found.get(i, Found(obstacle=NOISE)) for i in coordinates[self.examined[coordinates]].tolist()}
+        in_group = Estimate(obstacle=Obstacle.NOISE)  # what was examined in a group alone
+        examined = coordinates[self.examined[coordinates]].tolist()
+        found = {i: self.found.get(i, in_group) for i in examined}
         by_reason: dict[str, list[int]] = {}
         for i, each in found.items():
-            obstacle = EDGE if each.obstacle == ROUGH and self._is_nearly_too_large() else each.obstacle
-            hidden_by_rounding = self.reported.error[i] > each.error
-            by_reason.setdefault(ROUNDING if hidden_by_rounding else obstacle, []).append(i)
+            reason = ROUNDING if self.reported.error[i] > each.error else self._obstacle(each)
+            by_reason.setdefault(reason, []).append(i)
         reasons = sorted(by_reason, key=lambda reason: reason != ROUNDING)
         return tuple(self._hidden(reason, by_reason[reason], found) for reason in reasons)
 
-    def _hidden(self, reason: str, coordinates: Sequence[int], found: Mapping[int, Found]) -> Fact:
+    def _obstacle(self, found: Estimate) -> Obstacle:
+        """What hides a derivative; where the cost nearly overflows, a wider difference is beyond the largest number."""
+        is_overflow = found.obstacle == Obstacle.ROUGH and self._is_nearly_too_large()
+        return Obstacle.EDGE if is_overflow else found.obstacle
+
+    def _hidden(self, reason: str, coordinates: Sequence[int], found: Mapping[int, Estimate]) -> Fact:
         """What hides the derivatives in these coordinates, and the smallest error that would show in all of them."""
         places = tuple(map(self.label, coordinates[:PLACES_SHOWN]))
         if reason == ROUNDING:
@@ -98,11 +110,11 @@ class FunctionGradient(Subject):
             return doubt(Kind.GRADIENT_ROUNDING, *places, undecided=len(coordinates), visible=least)
         least = max(found[i].error for i in coordinates)
         data: dict[str, Any] = {"undecided": len(coordinates), "visible": least if np.isfinite(least) else None}
-        if reason == EDGE:
+        if reason == Obstacle.EDGE:
             data["overflows"] = self._is_nearly_too_large()
-        if reason == KINK:
+        if reason == Obstacle.KINK:
             data |= _slopes(found[coordinates[0]])
-        if reason == NOISE:
+        if reason == Obstacle.NOISE:
             alone = [self.found[i] for i in coordinates if i in self.found]
             is_large = bool(alone) and self._is_lost_in_the_cost()  # a kink of its group may hide any other
             is_flat = all(each.derivative == 0.0 for each in alone)
@@ -115,12 +127,12 @@ class FunctionGradient(Subject):
     def _is_lost_in_the_cost(self) -> bool:
         """Whether the cost is so large that its own rounding hides the derivatives."""
         cost, noise = abs(self.reported.cost), self.reported.cost_error
-        steepest = max((each.least for each in self.found.values()), default=0.0)
+        steepest = max((each.at_least for each in self.found.values()), default=0.0)
         is_rounding = noise <= ROUNDINGS_OF_COST * UNIT_ROUNDOFF[self.reported.precision] * cost
         return bool(is_rounding and cost > max(1.0, LARGE * steepest))
 
 
-def _slopes(found: Found) -> dict[str, float | None]:
+def _slopes(found: Estimate) -> dict[str, float | None]:
     """The left and the right derivative at a kink, where these are known."""
     left, right = found.slopes
     return {"left": left, "right": right} if np.isfinite(left + right) else {"left": None, "right": None}

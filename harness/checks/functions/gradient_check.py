@@ -35,7 +35,7 @@ from harness.checks.functions.gradient_comparison import (
     settle,
 )
 from harness.checks.functions.gradient_rounding import gradients_nearby, holds_float32, range_nearby
-from harness.checks.functions.line_stencil import KINK, Found
+from harness.checks.functions.line_stencil import Estimate, Obstacle
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice, find_cached_gradient
 from harness.checks.functions.taylor_remainder import check_remainders
 from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments
@@ -201,7 +201,7 @@ def _difference_all(case: GradientCase, differences: Differences) -> tuple[Diffe
     if pair.disagrees:
         return replace(seen, found=_sharpen(differences, seen, pair)), ()
     doubts = (doubt(Kind.ROUGH_COST, ALL_TOGETHER, visible=None),) if differences.jumps_together() else ()
-    if together is None or not (together.is_wrong or together.found.obstacle == KINK):
+    if together is None or not (together.is_wrong or together.found.obstacle == Obstacle.KINK):
         return seen, doubts
     seen = _difference_each(case, differences, closely=True)
     pair = _compare_quickly(case, seen)
@@ -213,7 +213,7 @@ def _difference_all(case: GradientCase, differences: Differences) -> tuple[Diffe
 
 
 @np.errstate(invalid="ignore")
-def _sharpen(differences: Differences, seen: Differenced, pair: Pair) -> dict[int, Found]:
+def _sharpen(differences: Differences, seen: Differenced, pair: Pair) -> dict[int, Estimate]:
     """The differences; where errors like those of wrong coordinates could hide in the others, all of these closely."""
     right = ~pair.at_odds & np.isfinite(pair.allowed)
     smallest = np.fmin.reduce(pair.difference[pair.at_odds], initial=np.inf)
@@ -275,7 +275,7 @@ def _compare_across_kinks(
     one may have the slope of another side at every kink, and no few points near θ show all combinations. So it may be
     beyond their slopes by as much as these differ.
     """
-    kinks = [i for i, found in seen.found.items() if found.obstacle == KINK and not at_odds[i]]
+    kinks = [i for i, found in seen.found.items() if found.obstacle == Obstacle.KINK and not at_odds[i]]
     if len(kinks) < 2:
         return ()
     beyond = [group for group in differences.across_kinks(np.array(kinks)) if group.is_wrong]

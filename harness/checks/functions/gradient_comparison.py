@@ -7,8 +7,8 @@ import numpy as np
 
 from harness.bounds.tolerances import GROUPED, MEANINGLESS, NEGLIGIBLE
 from harness.checks.functions.gradient_case import REFERENCE, GradientCase, precision_of
-from harness.checks.functions.line_stencil import JUMPS, KINK, Found
-from harness.checks.functions.slope_search import size_of
+from harness.checks.functions.line_stencil import Estimate, Obstacle
+from harness.checks.functions.slope_search import derivative_size
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus
 
@@ -27,7 +27,7 @@ class Group:
     slope: float  # the reported derivative along the direction
     error: float  # by how much rounding may have moved it
     accepted: float  # the error that the accuracy of the gradient accepts
-    found: Found
+    found: Estimate
 
     @property
     def distance(self) -> float:
@@ -49,7 +49,7 @@ class Group:
 class Differenced:
     """What differences have shown of a gradient."""
 
-    found: Mapping[int, Found]  # for coordinates that were differenced one by one
+    found: Mapping[int, Estimate]  # for coordinates that were differenced one by one
     groups: tuple[Group, ...] = ()  # differenced first; together they hold every coordinate that the budget allowed
 
     def covered(self, size: int) -> np.ndarray:
@@ -69,7 +69,7 @@ class Differenced:
         indices = group.indices.tolist()
         if len(indices) < 2 or not all(i in self.found for i in indices):
             return True
-        if group.found.obstacle == KINK:
+        if group.found.obstacle == Obstacle.KINK:
             return False
         found = [self.found[i] for i in indices]
         partial, errors = (np.array([getattr(each, of) for each in found]) for of in ("derivative", "error"))
@@ -77,7 +77,7 @@ class Differenced:
         return not off > group.found.error + np.abs(group.direction) @ errors
 
 
-def hide_beside_jumps(reported: Answer, found: Mapping[int, Found], blocks: Sequence[Block]) -> dict[int, Found]:
+def hide_beside_jumps(reported: Answer, found: Mapping[int, Estimate], blocks: Sequence[Block]) -> dict[int, Estimate]:
     """The differences, of which some contradict what is reported by little beside what jumps hide in their block.
 
     The cost jumps wherever θ moves, and a coordinate that moves it little meets none of the jumps on its own line.
@@ -85,17 +85,17 @@ def hide_beside_jumps(reported: Answer, found: Mapping[int, Found], blocks: Sequ
     hidden = dict(found)
     for block in blocks:
         known = {i: found[i] for i in block.indices.tolist() if i in found}
-        errors = [each.error for each in known.values() if each.obstacle == JUMPS and np.isfinite(each.error)]
+        errors = [each.error for each in known.values() if each.obstacle == Obstacle.JUMPS and np.isfinite(each.error)]
         least = LITTLE * max(errors, default=0.0)
         for i, each in known.items():
             if each.error < abs(reported.gradient[i] - each.derivative) - reported.error[i] <= least:
-                hidden[i] = each._replace(error=least, obstacle=JUMPS)
+                hidden[i] = each._replace(error=least, obstacle=Obstacle.JUMPS)
     return hidden
 
 
 def open_kinks(
-    reported: Answer, found: Mapping[int, Found], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> dict[int, Found]:
+    reported: Answer, found: Mapping[int, Estimate], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> dict[int, Estimate]:
     """The differences, of which some of the chosen are turned into kinks between the slopes nearby.
 
     A coordinate sits on a kink if what is reported there, and the difference unless it is one of a kink already, lie
@@ -107,15 +107,15 @@ def open_kinks(
     for i in chosen.tolist():
         here, slope = found[i], reported.gradient[i]
         error = reported.error[i] + here.noise
-        slopes = (slope,) if here.obstacle == KINK else (slope, here.derivative)
+        slopes = (slope,) if here.obstacle == Obstacle.KINK else (slope, here.derivative)
         if all(low[i] - error <= each <= high[i] + error for each in slopes):
             middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]))
             half = max(half, float(abs(middle - slope)))
-            opened[i] = Found(middle, half, steepest=here.steepest, obstacle=KINK)
+            opened[i] = Estimate(middle, half, steepest=here.steepest, obstacle=Obstacle.KINK)
     return opened
 
 
-def differenced_answer(case: GradientCase, found: Mapping[int, Found]) -> Answer:
+def differenced_answer(case: GradientCase, found: Mapping[int, Estimate]) -> Answer:
     """The differences as an answer, which leaves out coordinates that were not differenced by themselves."""
     derivatives, errors = np.full(case.layout.size, np.nan), np.full(case.layout.size, np.inf)
     for i, each in found.items():
@@ -125,7 +125,7 @@ def differenced_answer(case: GradientCase, found: Mapping[int, Found]) -> Answer
     return Answer(DIFFERENCES, DIFFERENCES, *numbers, precision, oracle=True, accuracy=case.reported.accuracy)
 
 
-def measure_scale(case: GradientCase, found: Mapping[int, Found]) -> np.ndarray:
+def measure_scale(case: GradientCase, found: Mapping[int, Estimate]) -> np.ndarray:
     """The size beside which errors have to be small: that of the largest derivative of a block, at θ or one step away.
 
     A block whose derivatives are all far below the largest elsewhere is compared with that. Where the cost is the same
@@ -133,7 +133,7 @@ def measure_scale(case: GradientCase, found: Mapping[int, Found]) -> np.ndarray:
     """
     sizes = np.zeros(case.layout.size)
     for block in case.layout.blocks:
-        sizes[block.indices] = size_of([found[i] for i in block.indices.tolist() if i in found])
+        sizes[block.indices] = derivative_size([found[i] for i in block.indices.tolist() if i in found])
     largest, is_flat = float(sizes.max(initial=0.0)), all(each.derivative == 0.0 for each in found.values())
     if largest > 0.0 or not is_flat:
         return np.maximum(sizes, NEGLIGIBLE * largest)
@@ -170,7 +170,7 @@ def _with_groups(pair: Pair, seen: Differenced, scale: np.ndarray, enough: float
 
 
 def compare_with_reference(
-    case: GradientCase, differenced: Answer, reference: Answer, found: Mapping[int, Found], scale: np.ndarray
+    case: GradientCase, differenced: Answer, reference: Answer, found: Mapping[int, Estimate], scale: np.ndarray
 ) -> list[Pair]:
     """The reported gradient and the differences, each compared with a reference."""
     reported = case.reported
@@ -182,7 +182,7 @@ def compare_with_reference(
     return [compare(at_kinks[0], at_kinks[1], blocks, ordinary, scale), beside]
 
 
-def _with_either_side(answer: Answer, found: Mapping[int, Found]) -> Answer:
+def _with_either_side(answer: Answer, found: Mapping[int, Estimate]) -> Answer:
     """The answer with error bounds that take in either side of a kink."""
     error = answer.error.copy()
     for i, each in found.items():

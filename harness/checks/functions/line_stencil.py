@@ -1,12 +1,14 @@
-"""The derivative of a cost on a line through θ, from seven costs: its error bound, and what hides it.
+"""The derivative of a cost on a line through θ, from seven costs, with an error bound.
 
-The central differences of `reference.arithmetics.central_differences` give the derivative. One-sided differences of the
-same costs, extrapolated to width zero, give the left and the right derivative. At a kink these differ: then every
-number between them is somebody's convention, and the error bound takes them all in.
+f(t) is the cost at θ + t v for a direction v. The central differences of `reference.arithmetics.central_differences`
+give f'(0). One-sided differences of the same costs, (f(t) - f(0))/t extrapolated to t = 0, give the left and the right
+derivative. At a kink these differ: |t| has -1 and 1 at 0. Every number between them is somebody's convention there, so
+the error bound takes them all in.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -14,73 +16,92 @@ import numpy as np
 from reference.arithmetics.central_differences import NOISE_GAIN, WIDTHS, extrapolated_to_zero, stencil
 
 ONE_SIDED_GAIN = 2.0 * NOISE_GAIN
-"""A one-sided slope weighs four values with 8/3, 1, 1/12 and 7/4 over h: twice the noise of a central one."""
+"""Noise of a one-sided slope, in noises of a cost over h. The weights 8/3, 1, 1/12 of the costs at h, 2h, 4h, and 7/4
+of that at 0, add up to 5.5; with room."""
 
 CLEAR = 0.1
-"""A kink whose one-sided slopes are good to this share of its jump sits at θ, and not somewhere within the stencil."""
+"""A kink is at θ if its one-sided slopes are known to this share of their jump. That of |t - a| is then at most 0.03 h
+away; with 1 instead, 0.2 h."""
+
+LIKELY = 4.0
+"""One-sided slopes that differ by so many times their error bounds show a kink near θ, if not where it is."""
 
 VANISHING = 1e-3
-"""Derivatives below this share of those one step away, error bounds included, vanish at θ, as at a minimum."""
+"""A derivative below this share of the steepest slope nearby vanishes, as at a minimum: t² has 0 beside slopes of 6 h.
+Errors are then compared with that slope. At 0.1, an ordinary small derivative would be compared with its neighbourhood;
+at 1e-6, rounding would hide a minimum in float32."""
 
-KINK, EDGE, NOISE, ROUGH, JUMPS = "kink", "edge", "noise", "rough", "jumps"
+MOSTLY_NOISE = 0.3
+"""An error bound of which this share is noise becomes no smaller at narrower steps, where noise grows as 1/h."""
 
 Line = Callable[[float], float]
+"""f(t), the cost along a line, or the derivative that is reported there."""
+
+
+class Obstacle(StrEnum):
+    """What an error bound comes from, where it is not small."""
+
+    KINK = "kink"  # the left and the right derivative differ
+    EDGE = "edge"  # the cost is not finite on one side: the end of its domain
+    NOISE = "noise"  # rounding, or whatever else makes neighbouring costs scatter
+    JUMPS = "jumps"  # the cost jumps, as rounding inside it makes it do
+    ROUGH = "rough"  # none of these is certain: truncation, a pole, several kinks
 
 
 class Noise(NamedTuple):
-    """How noisy a cost is."""
+    """How far a computed cost may be from the true one: three standard deviations, all in units of the cost."""
 
     near: float  # at θ
-    far: float  # at the widest step, where a minimum of zero lies no longer; in between it is taken to grow evenly
-    reach: float  # that step
-    relative: float  # what rounding leaves of any value, as a share of it
-    hidden: float = 0.0  # what no scatter along a line shows
+    far: float  # at `reach`: beside a minimum of 0 the costs are larger, and so are their roundings
+    reach: float  # a distance along the line; between 0 and here, noise is taken to grow in proportion
+    relative: float  # some u: what rounding leaves of any cost, as a share of it
+    hidden: float = 0.0  # digits that are lost equally all along the line, so that no scatter shows them
 
     def at(self, step: float, size: float = 0.0) -> float:
-        """The noise in costs of some size at some distance."""
+        """The noise of costs of some size at some distance."""
         return max(self.near, self.far * min(step / self.reach, 1.0), self.relative * size, self.hidden)
 
 
 def scatter_of(costs: np.ndarray) -> float:
-    """Three standard deviations of values so close together that a smooth function is a parabola there.
+    """Three standard deviations of costs at evenly spaced places so close that a smooth cost is a parabola there.
 
-    Third differences remove the parabola and add up 1 + 9 + 9 + 1 variances.
+    Third differences c₃ - 3 c₂ + 3 c₁ - c₀ remove the parabola, and add up 1 + 9 + 9 + 1 variances of the noise.
     """
     scatter = np.diff(costs, n=3)
     size = float(np.max(np.abs(scatter))) or 1.0  # costs of 1e200 have no squares
     return 3.0 * size * float(np.sqrt(np.mean((scatter / size) ** 2) / 20.0))
 
 
-class Found(NamedTuple):
-    """What was found of a derivative: NaN, with an infinite error, where nothing was."""
+class Estimate(NamedTuple):
+    """An estimate of a derivative; NaN with an infinite error bound where there is none."""
 
     derivative: float = np.nan
-    error: float = np.inf
-    noise: float = np.inf  # the part of the error that is noise
+    error: float = np.inf  # the error bound: |derivative - f'(0)| is at most that; at a kink, half the jump and more
+    noise: float = np.inf  # the part of the error bound that is noise
     steepest: float = 0.0  # the largest slope between neighbouring points of the stencil, as far as noise shows it
-    obstacle: str = ROUGH  # what the error comes from, where it is not small: one of those above
-    slopes: tuple[float, float] = (np.nan, np.nan)  # on the two sides of a kink
+    obstacle: Obstacle = Obstacle.ROUGH  # what the error bound comes from, where it is not small
+    slopes: tuple[float, float] = (np.nan, np.nan)  # the left and the right derivative at a kink
 
     @property
-    def least(self) -> float:
-        """The size that the derivative has at least, if only on one side."""
+    def at_least(self) -> float:
+        """The least that |f'(0)| may be; at a kink, the larger of both sides' slopes."""
         if np.isfinite(self.slopes).all():
             return max(map(abs, self.slopes))
         size = abs(self.derivative) - self.error
         return size if size > 0.0 else 0.0
 
     @property
-    def most(self) -> float:
-        """The size that the derivative has at most."""
+    def at_most(self) -> float:
+        """The most that |f'(0)| may be."""
         size = abs(self.derivative) + self.error
         return size if np.isfinite(size) else np.inf
 
     @property
     def vanishes(self) -> bool:
-        """Whether the derivative is far below those one step away, as at a minimum."""
-        return self.most <= VANISHING * self.steepest
+        """Whether the derivative is far below the slopes nearby, as at a minimum."""
+        return self.at_most <= VANISHING * self.steepest
 
-    def times(self, factor: float) -> "Found":
+    def scaled(self, factor: float) -> "Estimate":
         """The same in other units."""
         return self._replace(
             derivative=self.derivative * factor,
@@ -91,43 +112,55 @@ class Found(NamedTuple):
         )
 
 
-def look(line: Line, h: float, noise: Noise, at: float = 0.0) -> Found:
-    """The derivative of a cost on a line, at one step."""
+def estimate(line: Line, h: float, noise: Noise, at: float = 0.0) -> Estimate:
+    """The derivative of a cost at a place on a line, by the stencil 0, ±h, ±2h, ±4h about it.
+
+    Where the cost is finite on one side alone, it is the derivative on that side.
+    """
     centre = line(at)
     ups, downs = (np.array([line(at + sign * width * h) for width in WIDTHS]) for sign in (1.0, -1.0))
     values = np.array([*downs[::-1], centre, *ups])
     finite = np.isfinite(values)
-    if not np.isfinite(centre) or not (finite[:3].all() or finite[4:].all()):
-        return Found(obstacle=EDGE if np.isfinite(centre) else ROUGH)
+    has_left, has_right = finite[:3].all(), finite[4:].all()
+    if not np.isfinite(centre):
+        return Estimate()
+    if not (has_left or has_right):
+        return Estimate(obstacle=Obstacle.EDGE)
     size = noise.at(4.0 * h, float(np.abs(values[finite]).max()))
     up, down = _one_sided(centre, ups, h, size), _one_sided(centre, downs, -h, size)
-    if not finite.all():
-        return (up if finite[4:].all() else down)._replace(obstacle=EDGE)
+    if not (has_left and has_right):
+        return (up if has_right else down)._replace(obstacle=Obstacle.EDGE)
     return _two_sided(values, up, down, h, size)
 
 
-def _two_sided(values: np.ndarray, up: Found, down: Found, h: float, noise: float) -> Found:
+def _two_sided(values: np.ndarray, up: Estimate, down: Estimate, h: float, noise: float) -> Estimate:
+    """The central estimate, or the range of both one-sided ones at a kink; `values` are ordered by t."""
     central = stencil(values[3], values[4:], values[2::-1], h, noise)
     derivative, bend = float(central.derivative), float(central.bend)
     noisy = NOISE_GAIN * noise / h
     error = central.truncation + noisy
     spans = h * np.array([2.0, 1.0, 1.0, 1.0, 1.0, 2.0])
-    steepest = float(np.max(np.abs(np.diff(values)) / spans - 2.0 * noise / spans, initial=0.0))
+    # two costs that are off in opposite directions look steeper by two noises
+    steepest = float(np.max((np.abs(np.diff(values)) - 2.0 * noise) / spans, initial=0.0))
     if not central.has_kink:
-        return Found(derivative, _bound(error), noisy, steepest, NOISE if noisy > 0.25 * error else ROUGH)
+        obstacle = Obstacle.NOISE if noisy > MOSTLY_NOISE * error else Obstacle.ROUGH
+        return Estimate(derivative, _bound(error), noisy, steepest, obstacle)
     jump, unsure = abs(up.derivative - down.derivative), up.error + down.error
-    slopes = (down.derivative, up.derivative)
     if unsure <= CLEAR * jump:
         middle = 0.5 * (up.derivative + down.derivative)
-        return Found(float(middle), _bound(0.5 * jump + unsure), noisy, steepest, KINK, slopes)
-    return Found(derivative, _bound(error + bend / h), noisy, steepest, KINK if jump > 4.0 * unsure else ROUGH)
+        slopes = (down.derivative, up.derivative)
+        return Estimate(float(middle), _bound(0.5 * jump + unsure), noisy, steepest, Obstacle.KINK, slopes)
+    # a kink beside θ: R1 is off by at most the jump of the slope there, which is bend / h
+    obstacle = Obstacle.KINK if jump > LIKELY * unsure else Obstacle.ROUGH
+    return Estimate(derivative, _bound(error + bend / h), noisy, steepest, obstacle)
 
 
-def _one_sided(centre: float, values: np.ndarray, h: float, noise: float) -> Found:
-    """The derivative on one side, extrapolated to θ."""
+def _one_sided(centre: float, values: np.ndarray, h: float, noise: float) -> Estimate:
+    """The derivative on one side, from the costs at h, 2h and 4h."""
     derivative, truncation = extrapolated_to_zero(*(values - centre) / (h * np.array(WIDTHS)))
     noisy = ONE_SIDED_GAIN * noise / abs(h)
-    return Found(float(derivative), _bound(4.0 * truncation + noisy), noisy)
+    # t^p with p = 1.3 is the worst that this covers: its limit is off by four times the truncation
+    return Estimate(float(derivative), _bound(4.0 * truncation + noisy), noisy)
 
 
 def _bound(error: float) -> float:
@@ -135,22 +168,22 @@ def _bound(error: float) -> float:
 
 
 @dataclass(frozen=True)
-class Reported:
-    """A reported derivative along a line."""
+class ReportedSlope:
+    """What the user's function reports of a derivative along a line: g(0), and g(t) elsewhere."""
 
-    derivative: float
-    error: float  # by how much rounding may have moved it
-    size: float  # the largest of the derivatives reported in its block
+    derivative: float  # g(0)
+    error: float  # how far rounding may have moved it
+    largest_in_block: float  # the largest derivative that is reported in its block
     meaningful: float  # an error bound of at most this share of the derivatives decides something
-    scale: float  # the size of θ on this line, where it is not zero: a function may bend at that scale, however small
-    accepted: float  # the error that the accuracy of the gradient accepts
-    elsewhere: Line  # the derivative that is reported at another place of the line
+    own_scale: float  # |θ_i| on a line along one coordinate: a cost may bend at that scale, however small it is
+    accepted: float  # errors up to here are accepted, by the accuracy that the caller asked for
+    slope_at: Line  # g(t)
 
-    def distance(self, found: Found) -> float:
-        """|reported - found|."""
+    def distance(self, found: Estimate) -> float:
+        """|g(0) - f'(0)| as far as it is known."""
         return abs(self.derivative - found.derivative)
 
-    def is_contradicted(self, found: Found, factor: float = 1.0) -> bool:
-        """Whether a difference is farther away than so many times both error bounds."""
+    def is_contradicted(self, found: Estimate, factor: float = 1.0) -> bool:
+        """Whether an estimate is farther away than so many times both error bounds."""
         allowed = factor * (found.error + self.error) + self.accepted
-        return bool(np.isfinite(found.error) and not self.distance(found) <= allowed)
+        return bool(np.isfinite(found.error) and not self.distance(found) <= allowed)  # NaN is contradicted

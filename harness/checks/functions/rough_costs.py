@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.checks.functions.line_stencil import Found, Line, Noise, Reported, look, scatter_of
+from harness.checks.functions.line_stencil import Estimate, Line, Noise, ReportedSlope, estimate, scatter_of
 from reference.arithmetics.central_differences import richardson
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
@@ -92,18 +92,18 @@ places."""
 class Contradiction:
     """A reported derivative that a wide and a narrow difference contradict."""
 
-    reported: Reported
+    reported: ReportedSlope
     line: Line
     noise: Noise
     step: float
     narrow: float
-    closer: Found  # the difference at the narrow step
+    closer: Estimate  # the difference at the narrow step
 
     def is_of_a_staircase(self) -> bool:
         """Whether the cost is constant at θ and near it, but for jumps that are close together."""
         if self.closer.derivative != 0.0 or self.line(0.0) in (self.line(TREAD), self.line(-TREAD)):
             return False
-        slopes = [look(self.line, self.narrow, self.noise, t * TREAD).derivative for t in PLACES_NEARBY]
+        slopes = [estimate(self.line, self.narrow, self.noise, t * TREAD).derivative for t in PLACES_NEARBY]
         return bool(np.median(np.abs(slopes)) == 0.0)
 
     def is_of_jumps(self) -> bool:
@@ -115,7 +115,7 @@ class Contradiction:
         lacking = self.reported.derivative - self.closer.derivative
         if not (self._find_truncation() <= IN_THE_MEAN * abs(lacking) < np.inf and self._make_up(lacking)):
             return False
-        is_small = abs(lacking) <= TO_A_TOLERANCE * self.reported.size
+        is_small = abs(lacking) <= TO_A_TOLERANCE * self.reported.largest_in_block
         return is_small or any(self._is_right(at, lacking) for at in FARTHER)
 
     @np.errstate(all="ignore")
@@ -140,7 +140,7 @@ class Contradiction:
 
     def _off(self, ends: np.ndarray) -> float:
         """By how much the reported slope exceeds the narrow one on average over parts of a stretch."""
-        off = [self.reported.elsewhere(at) - self._narrow_slope(at) for at in _nodes(ends).ravel()]
+        off = [self.reported.slope_at(at) - self._narrow_slope(at) for at in _nodes(ends).ravel()]
         return 0.5 * float(np.mean(np.reshape(off, (PARTS, -1)) @ WEIGHTS))
 
     def _added(self, low: float, high: float) -> float:
@@ -172,7 +172,7 @@ class Contradiction:
 
     def _is_right(self, at: float, lacking: float) -> bool:
         """Whether differences over jumps, at a place on the line, show the slope that is reported there."""
-        reported = self.reported.elsewhere(at)
+        reported = self.reported.slope_at(at)
         size, here = abs(reported), abs(self.reported.derivative)
         room = min(SUPPORT * abs(lacking) * (size / here if size < here else 1.0), NEARLY * size)
         for step in OVER_JUMPS:
@@ -198,7 +198,7 @@ class Contradiction:
     def _slope(self, at: float, step: float) -> float:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
 
-    def is_of_scatter(self, found: Found, at: float) -> bool:
+    def is_of_scatter(self, found: Estimate, at: float) -> bool:
         """Whether differences beside a step, and between two others, scatter by as much as any of them is off.
 
         A few costs about θ may miss noise that comes and goes, as of log(1 - p) where one p of many is nearly 1. Its
@@ -209,12 +209,12 @@ class Contradiction:
         between = np.geomspace(self.step, self.narrow, STEPS_BETWEEN)
         between = np.exp2(np.round(np.log2(between)))  # so that θ_i ± h is a number
         steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
-        looks = [look(self.line, each, self.noise) for each in steps]
+        looks = [estimate(self.line, each, self.noise) for each in steps]
         off = min(map(self.reported.distance, looks)) - self.reported.error - self.reported.accepted
         return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
 
     @np.errstate(all="ignore")
-    def is_of_a_mean(self, found: Found, step: float) -> bool:
+    def is_of_a_mean(self, found: Estimate, step: float) -> bool:
         """Whether a difference is the mean at θ of the slopes that are reported within its step, which vary as much.
 
         Then the cost has a structure that is finer than the step, and whose own changes noise may hide. The mean of
@@ -223,7 +223,7 @@ class Contradiction:
         is nowhere smooth.
         """
         off = self.reported.distance(found)
-        slopes = np.array([self.reported.elsewhere(step * at) for at in PLACES_WITHIN]) / off  # no square overflows
+        slopes = np.array([self.reported.slope_at(step * at) for at in PLACES_WITHIN]) / off  # no square overflows
         if not np.isfinite(slopes).all():
             return False
         fit = np.linalg.lstsq(CUBIC, slopes)[0]
@@ -240,7 +240,7 @@ class Contradiction:
         for spacing in step * SPACINGS:
             varies = 0.0
             for place in (0.0, *step * PLACES_WITHIN[:FEW_PLACES]):
-                slopes = np.array([self.reported.elsewhere(place + k * spacing) for k in range(-4, 4)])
+                slopes = np.array([self.reported.slope_at(place + k * spacing) for k in range(-4, 4)])
                 if not scatter_of(slopes) <= SMOOTH * size:
                     break
                 varies = max(varies, float(np.ptp(slopes)))
@@ -255,7 +255,7 @@ def _nodes(ends: np.ndarray) -> np.ndarray:
     return np.add.outer(0.5 * (ends[:-1] + ends[1:]), 0.5 * (ends[1] - ends[0]) * NODES)
 
 
-def is_slope_between_jumps(reported: Reported, line: Line, noise: Noise, contradicting: Found) -> bool:
+def is_slope_between_jumps(reported: ReportedSlope, line: Line, noise: Noise, contradicting: Estimate) -> bool:
     """Whether a report that is contradicted is the slope between jumps that are larger than rounding.
 
     The steps that contradict it, which noise makes wide, see over these jumps.
@@ -265,5 +265,5 @@ def is_slope_between_jumps(reported: Reported, line: Line, noise: Noise, contrad
         return False
     quiet = noise._replace(near=0.0, far=0.0)
     off = NEARLY * reported.distance(contradicting)
-    found = [look(line, step, quiet) for step in BETWEEN]
+    found = [estimate(line, step, quiet) for step in BETWEEN]
     return any(each.error <= off and not reported.is_contradicted(each) for each in found)

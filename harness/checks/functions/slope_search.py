@@ -12,17 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.checks.functions.line_stencil import (
-    EDGE,
-    JUMPS,
-    KINK,
-    NOISE,
-    ROUGH,
+    MOSTLY_NOISE,
     VANISHING,
-    Found,
+    Estimate,
     Line,
     Noise,
-    Reported,
-    look,
+    Obstacle,
+    ReportedSlope,
+    estimate,
     scatter_of,
 )
 from harness.checks.functions.rough_costs import TREAD, Contradiction, is_slope_between_jumps
@@ -39,9 +36,6 @@ FINEST = 2.0**-36
 
 GLANCE_GAIN = 4.0
 """The noise of (f(h) - f(-h)) / 2h is one noise over h; with room."""
-
-MOSTLY_NOISE = 0.3
-"""An error of which this share is noise becomes no smaller at narrower steps."""
 
 MOST_BEND = 16.0
 """Where the slope changes within a first look by a larger share of itself, in steps, there may be a kink."""
@@ -65,7 +59,7 @@ NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
 class Seen(NamedTuple):
     """What the steps have shown so far."""
 
-    best: Found = Found()  # with the smallest error bound that contradicts nothing
+    best: Estimate = Estimate()  # with the smallest error bound that contradicts nothing
     step: float = 0.0  # of that
     steepest: float = 0.0  # the largest slope within the widest stencil
     met_edge: bool = False  # whether a stencil left the domain
@@ -73,26 +67,26 @@ class Seen(NamedTuple):
     is_staircase: bool = False  # whether it is constant between these jumps
 
     @property
-    def found(self) -> Found:
+    def found(self) -> Estimate:
         """The best difference, with what hides the derivative where its error bound is large."""
         found = self.best._replace(steepest=self.steepest)
-        if self.met_edge and found.obstacle in (NOISE, ROUGH):  # wider steps would see over it
-            return found._replace(obstacle=EDGE)
-        return found._replace(obstacle=JUMPS) if self.has_jumps else found
+        if self.met_edge and found.obstacle in (Obstacle.NOISE, Obstacle.ROUGH):  # wider steps would see over it
+            return found._replace(obstacle=Obstacle.EDGE)
+        return found._replace(obstacle=Obstacle.JUMPS) if self.has_jumps else found
 
 
 @dataclass(frozen=True)
 class Search:
     """The search for the step that decides about one reported derivative."""
 
-    reported: Reported
+    reported: ReportedSlope
     line: Line
     noise: Noise
     steps: Sequence[float]  # from wide to narrow
     has_jumps: bool = False  # whether the cost is known to climb by jumps
     doubts_itself: bool = True  # whether a contradiction is tried beside its step, and over jumps
 
-    def glance(self, step: float) -> Found | None:
+    def glance(self, step: float) -> Estimate | None:
         """The central difference at one narrow step if nearly all its digits were reported, up to the noise; else None.
 
         Where so many digits agree, a guess of the truncation error is enough. What is reported on a kink may be just
@@ -103,20 +97,22 @@ class Search:
         slope, steepest = (up - down) / (2.0 * step), max(abs(up - centre), abs(centre - down)) / step
         bend = abs((up - centre) - (centre - down)) / step
         truncation = MOST_TRUNCATION * step * max(step * abs(slope), bend)
-        found = Found(slope, noise + truncation, noise, steepest, NOISE)
+        found = Estimate(slope, noise + truncation, noise, steepest, Obstacle.NOISE)
         is_clear = np.isfinite([up, down]).all() and self._decides(Seen(best=found), found)
         is_right = is_clear and not self.reported.is_contradicted(found)
         return found if is_right and not self._may_have_kink(step, bend, noise) else None
 
     def _may_have_kink(self, step: float, bend: float, noise: float) -> bool:
         """Whether the slopes on both sides differ by more than noise, and as much at half of the step."""
-        if bend <= noise + min(MOST_BEND * step, 1e-2) * max(abs(self.reported.derivative), 0.1 * self.reported.size):
+        if bend <= noise + min(MOST_BEND * step, 1e-2) * max(
+            abs(self.reported.derivative), 0.1 * self.reported.largest_in_block
+        ):
             return False
         half, centre = 0.5 * step, self.line(0.0)
         narrow = abs((self.line(half) - centre) - (centre - self.line(-half))) / half
         return not narrow + 4.0 * noise <= SHRUNK * bend
 
-    def settle(self) -> tuple[Found, Seen]:
+    def settle(self) -> tuple[Estimate, Seen]:
         """The difference at the step that decides; if none decides, the best one."""
         seen = Seen(step=self.steps[0], has_jumps=self.has_jumps)
         first = None
@@ -146,28 +142,28 @@ class Search:
         steps = [*reversed(self._wider_steps()), self.steps[0]]
         return Search(self.reported, self.line, noise, steps, has_jumps=True)
 
-    def hide_behind_jumps(self, found: Found) -> Found:
+    def hide_behind_jumps(self, found: Estimate) -> Estimate:
         """What was found, hidden by jumps if it contradicts a report that is the slope between these."""
         if not (self.doubts_itself and self.reported.is_contradicted(found)):
             return found
         return self._hidden(found) if is_slope_between_jumps(self.reported, self.line, self.noise, found) else found
 
-    def _hidden(self, found: Found) -> Found:
+    def _hidden(self, found: Estimate) -> Estimate:
         """A difference that jumps explain."""
-        return found._replace(error=HIDDEN * self.reported.distance(found), obstacle=JUMPS)
+        return found._replace(error=HIDDEN * self.reported.distance(found), obstacle=Obstacle.JUMPS)
 
     # -- one step ------------------------------------------------------------------------------------------------------
 
-    def _look(self, seen: Seen, step: float) -> tuple[Found, Seen]:
-        found = look(self.line, step, self.noise)
+    def _look(self, seen: Seen, step: float) -> tuple[Estimate, Seen]:
+        found = estimate(self.line, step, self.noise)
         if np.isfinite(found.steepest) and step == self.steps[0]:
             seen = seen._replace(steepest=max(seen.steepest, found.steepest))
         return found, seen
 
-    def _keep(self, seen: Seen, found: Found, step: float) -> Seen:
+    def _keep(self, seen: Seen, found: Estimate, step: float) -> Seen:
         """What is known after one more step."""
-        if found.obstacle == EDGE:  # one side alone decides nothing
-            found, seen = Found(obstacle=EDGE), seen._replace(met_edge=True)
+        if found.obstacle == Obstacle.EDGE:  # one side alone decides nothing
+            found, seen = Estimate(obstacle=Obstacle.EDGE), seen._replace(met_edge=True)
         if self.reported.is_contradicted(found):
             return seen
         if found.error < seen.best.error:
@@ -176,13 +172,13 @@ class Search:
             return seen._replace(best=seen.best._replace(obstacle=found.obstacle))
         return seen
 
-    def _decides(self, seen: Seen, found: Found) -> bool:
+    def _decides(self, seen: Seen, found: Estimate) -> bool:
         """Whether an error bound is small compared with the derivatives of the block."""
-        size = max(self.reported.size, size_of([seen.found]))
+        size = max(self.reported.largest_in_block, derivative_size([seen.found]))
         room = self.reported.meaningful * size - self.reported.error
         return np.isfinite(found.error) and found.error <= max(room, 0.1 * self.reported.error)
 
-    def _is_explained(self, found: Found) -> bool:
+    def _is_explained(self, found: Estimate) -> bool:
         """Whether noise explains the distance from what is reported, or is most of the error at any narrower step."""
         off = self.reported.distance(found) - self.reported.error - self.reported.accepted
         return off <= found.noise or found.noise > MOSTLY_NOISE * found.error
@@ -192,7 +188,7 @@ class Search:
         if step >= self.steps[0]:
             return False
         noise = NOISE_GAIN * self.noise.at(step, abs(self.line(0.0))) / step
-        size = max(self.reported.size, seen.steepest, seen.best.least)
+        size = max(self.reported.largest_in_block, seen.steepest, seen.best.at_least)
         return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(seen.best.error))
 
     def _wider_steps(self) -> list[float]:
@@ -202,7 +198,7 @@ class Search:
         """What wider steps show, as long as each has a smaller error bound than the one before."""
         for step in self._wider_steps():
             found, seen = self._look(seen, step)
-            if not found.error < seen.best.error or found.obstacle == EDGE:
+            if not found.error < seen.best.error or found.obstacle == Obstacle.EDGE:
                 return seen
             if self.reported.is_contradicted(found):
                 confirmed, seen = self._confirm(seen, found, step)
@@ -214,7 +210,7 @@ class Search:
 
     # -- confirming a contradiction ------------------------------------------------------------------------------------
 
-    def _confirm(self, seen: Seen, found: Found, step: float) -> tuple[Found | None, Seen]:
+    def _confirm(self, seen: Seen, found: Estimate, step: float) -> tuple[Estimate | None, Seen]:
         """The contradiction at a step if a narrower one shows the same, else None; and whether the cost has jumps."""
         narrow = self._confirming_step(found, step)
         closer, seen = self._look(seen, narrow)
@@ -225,8 +221,8 @@ class Search:
             return None, seen
         middle = float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow
         middle = 2.0 ** np.floor(np.log2(middle))  # so that θ_i ± h is a number
-        between = look(self.line, middle, self.noise)
-        if found.obstacle in (EDGE, KINK) and not self._converges(seen, (found, closer, between)):
+        between = estimate(self.line, middle, self.noise)
+        if found.obstacle in (Obstacle.EDGE, Obstacle.KINK) and not self._converges(seen, (found, closer, between)):
             return None, seen
         looks = (closer, narrow), (between, middle)
         kept = 2.0 ** np.ceil(np.log2(narrow))  # so that other contradictions on the line need the same costs
@@ -242,7 +238,7 @@ class Search:
             return None, seen
         return best._replace(steepest=max(seen.steepest, best.steepest)), seen
 
-    def _confirming_step(self, found: Found, step: float) -> float:
+    def _confirming_step(self, found: Estimate, step: float) -> float:
         """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""
         reported = self.reported
         off = reported.distance(found) - reported.error - reported.accepted  # what its rounding does not explain
@@ -250,10 +246,10 @@ class Search:
         room = NOISE_OF_SMOOTH if _is_smooth(found) else NOISE_OF_ONE_SIDED
         narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step
         if abs(found.derivative) < 0.1 * abs(reported.derivative) < np.inf:  # as if the stencil did not see it at all
-            narrowest = min(narrowest, 0.1 * reported.scale)
-        return min(max(narrowest, min(self.steps[-1], FINEST * reported.scale)), 0.5 * step)
+            narrowest = min(narrowest, 0.1 * reported.own_scale)
+        return min(max(narrowest, min(self.steps[-1], FINEST * reported.own_scale)), 0.5 * step)
 
-    def _converges(self, seen: Seen, looks: Sequence[Found]) -> bool:
+    def _converges(self, seen: Seen, looks: Sequence[Estimate]) -> bool:
         """Whether a one-sided slope has a limit: towards the end of a domain it may grow without one."""
         spread = np.ptp([each.derivative for each in looks])
         size = max(abs(each.derivative) for each in looks)
@@ -261,19 +257,19 @@ class Search:
         return bool(is_small) and all(each.obstacle == looks[0].obstacle for each in looks)
 
 
-def size_of(block: Sequence[Found]) -> float:
+def derivative_size(block: Sequence[Estimate]) -> float:
     """The size with which errors in a block are compared: that of its derivatives, or of those nearby if these vanish.
 
     Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
     """
-    here = max((found.least for found in block), default=0.0)
+    here = max((found.at_least for found in block), default=0.0)
     nearby = max((found.steepest for found in block if found.vanishes), default=0.0)
     return here if here > VANISHING * nearby else nearby
 
 
-def _is_same(a: Found, b: Found) -> bool:
+def _is_same(a: Estimate, b: Estimate) -> bool:
     return abs(a.derivative - b.derivative) <= a.error + b.error
 
 
-def _is_smooth(found: Found) -> bool:
-    return found.obstacle not in (EDGE, KINK)
+def _is_smooth(found: Estimate) -> bool:
+    return found.obstacle not in (Obstacle.EDGE, Obstacle.KINK)
