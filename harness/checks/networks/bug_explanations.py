@@ -1,8 +1,8 @@
 """What explains a network's wrong answer: bugs of the zoo, alone or in pairs, or else a relation of its error.
 
-A bug explains an answer if its own answer on the same problem is the same up to rounding (`bug_replay`). Cost and
-gradient are judged apart, because one may be right beside the other. Where no bug explains the answer, facts about its
-error remain: a factor, a permutation, the layer in which it starts.
+A bug explains an answer if its own answer on the same problem is the same up to rounding (`bug_replay`), and backprop
+without a bug answers otherwise. Cost and gradient are judged apart, because one may be right beside the other. Where no
+bug explains the answer, facts about its error remain: a factor, a permutation, the layer in which it starts.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,12 +21,16 @@ from harness.verdict.relations import Part, find_not_finite, find_relation, find
 from reference.problem import Problem
 
 LARGEST = 2 * 10**7
-"""Examples times parameters up to which pairs are tried: 2,000 digits at 400-25-10, which take half a minute."""
+"""Examples times parameters up to which pairs are tried: 2,000 digits at 400-25-10, which take half a minute. Ten times
+as many would take minutes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Explanations:
     """Sets of one or two bugs whose answers are the ones given, on all problems on which they were run.
+
+    If the biases' gradient is four times too large beside a right cost, `of_gradient` is ((bias-times-4,),). If the
+    cost lacks its regulariser as well, `of_both` is ((cost-without-regulariser, bias-times-4),).
 
     Attributes
     ----------
@@ -74,17 +78,31 @@ def is_explained(replays: Sequence[Replay], pairs: bool = False) -> bool:
 
 
 class _Search:
-    """A search for bugs on several problems: those where any error shows come first, and small ones before large."""
+    """A search for bugs on several problems.
+
+    A set of bugs explains the cost (or the gradient) if it answers the same as the source on all of the problems, and
+    on one of them backprop without a bug does not.
+
+    Attributes
+    ----------
+    replays : the problems, in the order in which a set of bugs is most cheaply refuted
+    bugs : those that change a formula; noise or a changed argument cannot be replayed
+    with_pairs : whether two bugs at once are tried
+    cost_wrong : whether the source's cost is another than that of backprop without a bug
+    unexplained : in how many coordinates its gradient is
+    """
 
     def __init__(self, replays: Sequence[Replay], pairs: bool):
+        # one problem refutes a set of bugs, so those on which an error shows come first, and small ones before large
         self.replays = sorted(replays, key=lambda replay: (not replay.coordinates_left(NO_BUG), replay.coordinates))
         self.bugs = [bug for bug in BUGS.values() if bug.part != "program"]
         work = sum(replay.problem.m * replay.problem.network.size for replay in replays)
         self.with_pairs = pairs and work <= LARGEST
         self.cost_wrong = not self.has_cost(NO_BUG)
-        self.unexplained = self.left(NO_BUG)
+        self.unexplained = self.count_unexplained(NO_BUG)
 
     def explains_both(self) -> bool:
+        """Whether anything explains cost and gradient at once; it stops at the first of them that nothing explains."""
         costs = self.of_cost()
         if self.cost_wrong and not costs:
             return False
@@ -93,23 +111,28 @@ class _Search:
 
     def of_cost(self) -> tuple[Bugs, ...]:
         """What explains the cost, where it is wrong."""
-        return self.sets(self.explains_cost, self.changes_cost) if self.cost_wrong else ()
+        return self.find_sets(self.explains_cost, self.changes_cost) if self.cost_wrong else ()
 
     def of_gradient(self) -> tuple[Bugs, ...]:
-        return self.sets(self.explains_gradient, self.changes_gradient) if self.unexplained else ()
+        """What explains the gradient, where it is wrong."""
+        return self.find_sets(self.explains_gradient, self.changes_gradient) if self.unexplained else ()
 
     def of_both(self, costs: tuple[Bugs, ...], gradients: tuple[Bugs, ...]) -> list[Bugs]:
+        """What explains the cost and the gradient at once: one of the sets that explain either, or two together."""
         joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
-        return [group for group in (*gradients, *costs, *joined) if self.has_cost(group) and not self.left(group)]
+        candidates = (*gradients, *costs, *joined)
+        return [group for group in candidates if self.has_cost(group) and not self.count_unexplained(group)]
 
     def explanations(self) -> Explanations:
+        """All that is found."""
         costs, gradients, unexplained = self.of_cost(), self.of_gradient(), self.unexplained
         nearest, left = None, 0
         if unexplained and not gradients:
-            left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
+            left, nearest = min(((self.count_unexplained((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
+        # a set that also changes what is right is the second choice
         of_cost = [group for group in costs if not self.changes_gradient(group)]
         of_gradient = [group for group in gradients if not self.changes_cost(group)]
-        close = not gradients and left <= unexplained / 2  # a bug that explains less explains nothing
+        close = not gradients and left <= unexplained / 2  # a bug that explains less than half explains nothing
         return Explanations(
             coordinates=sum(replay.coordinates for replay in self.replays),
             cost_wrong=self.cost_wrong,
@@ -123,20 +146,30 @@ class _Search:
             pairs_tried=self.with_pairs,
         )
 
-    def sets(self, explains: Callable[[Bugs], bool], shows: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
-        """The bugs that explain it alone; else pairs in which both show alone; else pairs in which one does."""
+    def find_sets(self, explains: Callable[[Bugs], bool], shows: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
+        """The bugs that explain it alone; else pairs in which both show alone; else pairs in which one does.
+
+        Parameters
+        ----------
+        explains, shows : callable
+            Whether a set of bugs explains the cost (or the gradient), and whether it changes it at all.
+        """
         found = tuple(filter(explains, ((bug,) for bug in self.bugs)))
         if found or not self.with_pairs:
             return found
+        # A bug may change nothing by itself and much beside another. Where all weights are zero, no δ comes down, and
+        # a missing slope shows only if the weights are missing on the way back, too.
         shown = [bug for bug in self.bugs if shows((bug,))]
         hidden = [bug for bug in self.bugs if bug not in shown]
         found = tuple(filter(explains, _in_both_orders(combinations(shown, 2))))
         return found or tuple(filter(explains, _in_both_orders(product(shown, hidden))))
 
     def has_cost(self, group: Bugs) -> bool:
+        """Whether these bugs answer the source's cost on every problem."""
         return all(replay.has_cost(group) for replay in self.replays)
 
-    def left(self, group: Bugs) -> int:
+    def count_unexplained(self, group: Bugs) -> int:
+        """In how many coordinates of all problems the source's gradient is not that of these bugs."""
         return sum(replay.coordinates_left(group) for replay in self.replays)
 
     def explains_cost(self, group: Bugs) -> bool:
@@ -164,7 +197,7 @@ def _without_repetitions(groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
 
 
 def _in_both_orders(pairs: Iterable[Bugs]) -> Iterator[Bugs]:
-    """The pairs, in both orders where both bugs change one step."""
+    """The pairs; in both orders where both bugs change one step, and the second works on what the first one makes."""
     for pair in pairs:
         yield from permutations(pair) if pair[0].step == pair[1].step else (pair,)
 
@@ -185,9 +218,11 @@ def explain_answer(
         The coordinates in which their gradients differ by more than rounding.
     """
     layers = _parts_of(problem, theta, wrong.gradient, right.gradient, at_odds)
+    # NaN is no bug's answer, so that there is nothing to search for
     if broken := find_not_finite(layer for layer in layers if layer.wrong.any()):
         return (broken,)
     found = find_bugs([Replay(problem, theta, wrong)])
+    # backprop without a bug answers the same, so what is wrong is in what both take from the record: a slope by hand
     if not (found.cost_wrong or found.gradient_wrong):
         return (note(Kind.SLOPE_BY_HAND),) if at_odds.any() else ()
     facts = describe_bugs(found, problem, theta, np.isfinite(wrong.cost))
@@ -270,12 +305,13 @@ def _relate(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
     affected = [layer for layer in layers if layer.wrong.any()]
     if not affected:
         return ()
-    # a bug is carried down to all layers below, so the wrong layer nearest to the output has it alone
+    # Backprop carries an error down to all layers below. So the wrong layer nearest to the output has it as it was
+    # made, and in the others it is mixed with their weights and slopes.
     nearest, whole = affected[-1], join(_extent(layers), layers)
-    halves = [
-        nearest.at(f"{nearest.name} {name}", np.s_[:, at]) for name, at in (("bias", np.s_[:1]), ("weights", np.s_[1:]))
-    ]
+    biases, weights = (("bias", np.s_[:, :1]), ("weights", np.s_[:, 1:]))
+    halves = [nearest.at(f"{nearest.name} {name}", columns) for name, columns in (biases, weights)]
     halves = [half for half in halves if half.wrong.any()]
+    # from the whole gradient to its parts: what holds for all of it says more
     candidates = [whole] if len(affected) > 1 else []
     candidates += halves if len(halves) == 1 else [nearest, *halves]
     relation, of_delta = find_relation(candidates, m)
@@ -295,6 +331,7 @@ def _extent(layers: Sequence[Part]) -> str:
 
 
 def _where_it_starts(layers: Sequence[Part], nearest: Part) -> tuple[Fact, ...]:
+    """The layers above the error, which are right; or that all layers are wrong."""
     names = [layer.name for layer in layers]
     if right := names[names.index(nearest.name) + 1 :]:
         return (note(Kind.ERROR_STARTS_BELOW, *right),)

@@ -2,6 +2,11 @@
 
 The answer is that of a set of bugs if it is the same up to rounding, in every coordinate that is known. It excludes
 backprop without a bug if that is not as close.
+
+There are thousands of pairs of bugs, and each would be a whole backprop. But a pair shares most of its steps with
+others: the forward pass with all that change only what comes after it, the output layer's gradient with all that change
+only slopes. So results are kept by the bugs that they depend on, and a pair is left as soon as one layer contradicts
+it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +25,8 @@ from reference.problem import Problem
 
 ROUNDINGS = 64
 """What a bug's own arithmetic may add to the bound of right formulas, with one more for each example, in units of u
-times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less."""
+times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less: the value is
+not critical."""
 
 FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")  # the steps of the forward pass
 BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient does not depend on
@@ -71,7 +77,9 @@ class Replay:
         self.problem, self.answer, self.layout, self.base = problem, answer, layout, base
         self.theta = layout.unroll(network.unpack(theta))
         self.coordinates = int(np.isfinite(answer.error).sum())
-        kept = max(16, REMEMBERED // (8 * problem.m * max(network.sizes[1:])))  # in activations of one layer
+        bytes_of_a_layer = 8 * problem.m * max(network.sizes[1:])
+        kept = max(16, REMEMBERED // bytes_of_a_layer)
+        # a forward pass keeps Z, A and [1, A] of every layer
         self.memory = _Memory(kept, kept // (3 * len(network.shapes)))
         right = pipeline_with(*base, layout=layout)
         self.shared = {step: partial(self.memory.compute, (step,), getattr(right, step)) for step in SHARED}
@@ -128,11 +136,16 @@ class Replay:
         return abs(self.answer.cost - self.cost(NO_BUG)) > self._allowed_cost(group)
 
     def _allowed_cost(self, group: Bugs) -> float:
+        """How far rounding can move the source's cost from that of these bugs.
+
+        The bound holds for right formulas; that of a cost 1,000 times as large, which a bug makes, is as much larger.
+        """
         cost, right = abs(self.cost(group)), abs(self.cost(NO_BUG))
         grown = max(1.0, cost / right) if right else 1.0
-        return 2.0 * self.answer.cost_error * grown + self._own_roundings(cost)
+        return 2.0 * self.answer.cost_error * grown + self._own_roundings(cost)  # 2: the source and the replay round
 
     def _own_roundings(self, largest: float) -> float:
+        """`ROUNDINGS` of a number, and one for each example."""
         return (ROUNDINGS + self.problem.m) * UNIT * largest
 
     def coordinates_left(self, group: Bugs) -> int:
@@ -140,7 +153,10 @@ class Replay:
         return sum(int(half.is_off(gradient, allowed).sum()) for half, gradient, allowed in self._compared(group))
 
     def fits_gradient(self, group: Bugs) -> tuple[bool, bool]:
-        """Whether the gradient is that of these bugs; and whether, within the same tolerance, not that of no bug."""
+        """Whether the gradient is that of these bugs; and whether, within the same tolerance, not that of no bug.
+
+        A set of bugs that fails in the output layer fails with any other bug of slopes or of the way back beside it.
+        """
         group, excludes_no_bug = _without(COST_ALONE, group), False
         at_output, memory = _without(BELOW, group), self.memory
         if group in memory.off or at_output in memory.off_at_output:
@@ -160,6 +176,7 @@ class Replay:
             for half in halves:
                 part = gradient[half.where]
                 largest = float(np.abs(part).max())
+                # as in `_allowed_cost`
                 grown = max(1.0, largest / half.ordinary) if half.ordinary else 1.0
                 yield half, part, half.error * grown + self._own_roundings(largest)
 

@@ -31,7 +31,9 @@ from reference.user_input import file_path, flag, given, real_number
 SCHEMA = "harness.case/2"
 """Version 2: a checksum."""
 
-_PER_ENTRY = 64  # bytes that an entry of a list takes in Python, at most
+_PER_ENTRY = 64
+"""Bytes that an entry of a list takes in Python, at most: a list that is read from "0.5,0.5," is larger than its
+text."""
 
 
 class Case(NamedTuple):
@@ -135,6 +137,7 @@ def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = M
     path, allow_import = file_path(path), flag("allow_import", allow_import)
     real_number("max_size", max_size, math.inf)
     content = _read(path, max_size)
+    # Names come first, and code last: what a file names is known before any of it is imported.
     with _refused_unless_a_case(path):
         spelled: dict[str, str] = dict(content["sources"] or {})
         unknown = [name for name in content["network"]["hidden"] if name not in ACTIVATIONS]

@@ -22,7 +22,7 @@ from harness.verdict.report import Report
 from reference.activations import Activation
 from reference.user_input import of_type, whole_number
 
-KEPT = 5  # failures that a summary keeps with their reports
+KEPT = 5  # failures that a summary keeps with their reports, and of which the bugs are looked for
 
 VERDICTS = ("agree", "disagree", "inconclusive")
 
@@ -95,7 +95,8 @@ def check_networks(
     outcomes: list[Outcome] = []
     failures: list[Checked] = []
     for index in count():
-        # with λ = 0 for all, every network hides bugs, and drawing more would not end
+        # Where no network so far would show a missing regulariser or a missing 1/m, more are drawn until one does. Not
+        # with λ = 0 for all: then every network hides bugs, and drawing more would not end.
         if index >= networks and (like.l2 == 0.0 or not all(outcome.hides_bugs for outcome in outcomes)):
             break
         problem, theta = random_problem((seed, index), activations, **given)
@@ -127,6 +128,7 @@ def summarise(outcomes: Sequence[Outcome], asked: Iterable[str] = ()) -> Summary
     verdicts = Counter(outcome.verdict for outcome in outcomes)
     took_part = Counter(chain.from_iterable(outcome.sources for outcome in outcomes))
     why_left_out = {name: fact for outcome in outcomes for name, fact in outcome.left_out.items()}
+    # a source that raises NotApplicable for every network was not checked, and must not pass as right
     never = [name for name in asked if name not in took_part]
     verdict, reasons = "agree", []
     if verdicts["disagree"]:

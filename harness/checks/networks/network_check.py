@@ -1,20 +1,25 @@
 """Run the gradient sources side by side on one problem, and judge.
 
-Costs are compared before gradients, because a gradient can be right for the wrong cost. Every coordinate of every pair
-is compared within the error bounds of rounding (`harness.bounds.network_bound`) and of truncation, which the oracles
-report. Random directions check the whole computation end to end, because finite differences per pre-activation assume
-that z is affine in the weights.
+Three comparisons, whose pairs of answers all go into one consensus:
+
+1. Every source with every other: the costs, because a gradient can be right for the wrong cost, and each coordinate
+   of the gradients, |g_a - g_b| <= B_a + B_b. B holds rounding (`harness.bounds.network_bound`), and of an oracle also
+   what it leaves out, such as the truncation of a difference.
+2. Every source along random directions v: g·v beside a difference of the whole cost. The finite differences of 1. move
+   one pre-activation at a time and take z = W a + b for granted. A difference of the whole cost does not.
+3. Where units sit exactly at a kink or junction: every source beside the one-sided derivatives (`network_junctions`).
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.bounds.network_bound import Bound, rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
-from harness.checks.networks.network_junctions import compare_with_sides
+from harness.checks.networks.network_junctions import Sides, compare_with_sides
 from harness.checks.networks.network_subject import NetworkGradient
 from harness.checks.networks.source_answers import ask_sources, ask_suspects_again, with_true_errors
 from harness.checks.random_directions import compare_ends, random_directions, slopes_along
@@ -23,7 +28,7 @@ from harness.facts.kinds import Kind
 from harness.sources.source_names import Sources, as_source, default_sources, named_sources
 from harness.sources.source_table import BY_HAND, SOURCES, Source
 from harness.verdict.comparison import Answer, Pair, compare_all
-from harness.verdict.consensus import Policy, find_consensus, in_question
+from harness.verdict.consensus import Consensus, Policy, find_consensus, in_question
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.namespaces import NUMPY
@@ -32,6 +37,7 @@ from reference.oracles import finite_difference
 from reference.problem import Problem
 
 END_TO_END = "end-to-end differences"
+"""The name under which differences of the whole cost along random directions answer."""
 
 
 def cross_check(problem: Problem, theta: np.ndarray, sources: Sources | None = None) -> Report:
@@ -72,20 +78,40 @@ def check(problem: Problem, theta: np.ndarray, sources: Sources | None = None, *
     barred = _bar_differentiation(problem.network, chosen)
     answers, left_out = ask_sources([chosen[name] for name in chosen if name not in barred], problem, theta, bound)
     report = _judge(subject, answers, barred | left_out, chosen, started)
+    # Ball arithmetic decides nearly everything and takes longer, so it comes only where the others cannot decide: not
+    # where the caller chose the sources, and not beside NaN, which would never agree.
     is_finite = all(np.isfinite(answer.gradient).all() for answer in answers if not answer.oracle)
-    if sources is not None or barred or report.verdict != "inconclusive" or not is_finite:  # NaN never agrees
+    may_decide_more = sources is None and not barred and is_finite
+    if report.verdict != "inconclusive" or not may_decide_more:
         return report
-    # ball arithmetic takes longer, and decides nearly everything
     balls = as_source("ball", SOURCES["ball"])
     more, why_not = ask_sources([balls], problem, theta, bound)
     return _judge(subject, with_true_errors([*answers, *more]), left_out | why_not, chosen | {"ball": balls}, started)
 
 
 def _bar_differentiation(network: Network, chosen: Mapping[str, Source]) -> dict[str, Fact]:
-    """Why the sources that differentiate the cost are left out, where a slope is a surrogate and not meant to be f'."""
+    """Why the sources that differentiate the cost are left out, where a slope is a surrogate and not meant to be f'.
+
+    A straight-through estimator, such as slope 1 for sign(z), is no derivative: backprops by hand that use it can be
+    compared with each other only.
+    """
     surrogates = dict.fromkeys(f.name for f in network.hidden if f.surrogate)
     derive = [name for name, source in chosen.items() if source.is_of_the_harness and source.family != BY_HAND]
     return dict.fromkeys(derive, note(Kind.SURROGATE, *surrogates)) if surrogates else {}
+
+
+class _Compared(NamedTuple):
+    """The answers compared with each other, along directions and with one-sided derivatives; and who is an outlier."""
+
+    pairs: list[Pair]
+    ends: list[Pair]
+    sides: Sides
+    consensus: Consensus
+
+    @property
+    def all_pairs(self) -> list[Pair]:
+        """The pairs of all three comparisons."""
+        return [*self.pairs, *self.ends, *self.sides.pairs]
 
 
 def _judge(
@@ -95,29 +121,40 @@ def _judge(
     sources: Mapping[str, Source],
     started: float,
 ) -> Report:
-    """Compare the answers with each other, along directions and with one-sided derivatives, and judge.
+    """Compare the answers and judge.
 
-    Sources that settle a disagreement, and ran code that no caller does, answer again as a caller gets it.
+    JAX's programs are compiled quickly here, and may round otherwise than a caller's. So where such an answer settles a
+    disagreement, its source answers again as a caller gets it, and everything is compared once more.
     """
     problem, theta = subject.problem, subject.theta
-    pairs = compare_all(answers, subject.blocks)
-    surrogate = any(f.surrogate for f in problem.network.hidden)
-    ends = [] if surrogate else _end_to_end(problem, theta, answers, subject.bound)
-    sides = compare_with_sides(problem, theta, [] if surrogate else answers, pairs, subject.blocks)
-    subject = replace(subject, sides=sides)
-    # where nobody stands beside an answer, the cost itself is the judge
-    judges = [*(side.name for side in sides.answers), *([END_TO_END] if len(answers) == 1 else [])]
-    families = {answer.name: answer.family for answer in answers} | {END_TO_END: "differences"}
-    consensus = find_consensus(families, [*pairs, *ends, *sides.pairs], Policy(judges))
+    found = _compare(subject, answers)
     quick = {answer.name for answer in answers if answer.name in sources and sources[answer.name].as_called}
-    if names := in_question(quick, consensus, [*pairs, *ends, *sides.pairs]):
+    if names := in_question(quick, found.consensus, found.all_pairs):
         called = {name: sources[name].for_callers() for name in names}
         again, why_not = ask_sources(called.values(), problem, theta, subject.bound)
         by_name = {answer.name: answer for answer in again}
         answers = [by_name.get(answer.name, answer) for answer in answers if answer.name not in why_not]
+        # sources as called are never in question, so that this ends
         return _judge(subject, with_true_errors(answers), {**left_out, **why_not}, {**sources, **called}, started)
+    pairs, ends, sides, consensus = found
     answers = [*ask_suspects_again(answers, consensus, sources, problem, theta), *sides.answers]
+    subject = replace(subject, sides=sides)
     return judge(subject, answers, [*pairs, *sides.pairs], ends, consensus, left_out, started)
+
+
+def _compare(subject: NetworkGradient, answers: Sequence[Answer]) -> _Compared:
+    problem, theta = subject.problem, subject.theta
+    pairs = compare_all(answers, subject.blocks)
+    # a surrogate is no derivative, so that neither differences of the cost nor one-sided derivatives say what is right
+    surrogate = any(f.surrogate for f in problem.network.hidden)
+    ends = [] if surrogate else _end_to_end(problem, theta, answers, subject.bound)
+    sides = compare_with_sides(problem, theta, [] if surrogate else answers, pairs, subject.blocks)
+    # One-sided derivatives are certain where they are known. The differences of the cost have one vote among others,
+    # and are the judge only where nobody else stands beside an answer.
+    judges = [*(side.name for side in sides.answers), *([END_TO_END] if len(answers) == 1 else [])]
+    families = {answer.name: answer.family for answer in answers} | {END_TO_END: "differences"}
+    consensus = find_consensus(families, [*pairs, *ends, *sides.pairs], Policy(judges))
+    return _Compared(pairs, ends, sides, consensus)
 
 
 def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], bound: Bound) -> list[Pair]:
@@ -129,6 +166,7 @@ def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], 
     slopes, errors = finite_difference.along(problem, theta, directions)
     with np.errstate(all="ignore"):  # an infinite bound times a direction's zero
         cost = float(problem.cost(NUMPY, theta))
+        # Σ |v_i| B_i is what rounding can do to g·v, and to a difference of the cost that is computed by increments
         errors = errors + finite_difference.ROUNDINGS * np.abs(directions) @ bound.gradient
         errors = np.where(np.isfinite(slopes), errors, np.inf)  # a difference that overflows says nothing
     ends = Answer(END_TO_END, "differences", cost, bound.cost, slopes, errors)
@@ -143,7 +181,11 @@ def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], 
 
 
 def _directions(network: Network) -> np.ndarray:
-    """Random directions over all of θ, and one confined to each layer."""
+    """Random directions over all of θ, and one confined to each layer: (DIRECTIONS + L, n).
+
+    Where the first layer's derivatives are far smaller than the last one's, their errors would drown in a direction
+    over all of θ.
+    """
     layers = [numbers.ravel() for numbers in network.unpack(np.arange(network.size))]
     directions = random_directions(DIRECTIONS + len(layers), network.size, seed=0)
     for direction, layer in zip(directions[DIRECTIONS:], layers):

@@ -59,6 +59,7 @@ class NetworkGradient(Subject):
         return self.explain(wrong, right, at_odds)
 
     def why_undecided(self, coordinates: np.ndarray) -> tuple[Fact, ...]:
+        # the first kind that applies is the reason, and the others are named beside it
         is_bounded, elsewhere = np.isfinite(self.bound.gradient), ~(self.sides.at_kinks | self.sides.at_junctions)
         causes = {
             Kind.UNITS_AT_KINK: self.sides.at_kinks,
@@ -87,6 +88,7 @@ class NetworkGradient(Subject):
 
     def blind_to(self) -> list[Fact]:
         weights = np.concatenate([Theta[:, 1:].ravel() for Theta in self.problem.network.unpack(self.theta)])
+        # what makes the gradients of right and wrong code the same: 0 · W, λ · 0, and a mean over one example
         hidden = []
         if self.problem.l2 == 0.0:
             hidden.append(note(Kind.NO_REGULARISER))
@@ -94,6 +96,7 @@ class NetworkGradient(Subject):
             hidden.append(note(Kind.ZERO_WEIGHTS))
         if self.problem.m == 1:
             hidden.append(note(Kind.SINGLE_EXAMPLE))
+        # an error of the size of its derivatives would be within the bound everywhere in such a block
         if below := [block for block in self.blocks if self._is_below_rounding(block)]:
             visible = max(float(self.bound.gradient[block.indices].max()) for block in below)
             hidden.append(note(Kind.BELOW_ROUNDING, *(block.name for block in below), visible=visible))

@@ -24,12 +24,19 @@ from reference.problem import Problem
 from reference.user_input import flag, given, listed, of_type, seed_of_generator
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
+"""A wrong formula is wrong in small networks, too, where a reader sees each number."""
 
 GRID = 2**20  # numbers are multiples of 1/GRID, so that they shrink to simple ones
 
 X_SCALES = {"ordinary": 2.0, "large": 1000.0}
+"""The largest |x|: 1,000 saturates sigmoids, and overflows exp in the first layer."""
+
 THETA_SCALES = {"ordinary": 1.0, "small": 0.12, "zero": 0.0, "large": 10.0, "saturating": 100.0}
+"""The largest |θ|. 0.12 is the course's ε for initial weights."""
+
 L2_VALUES = (1.0, 0.0, 0.01, 3.0, 100.0)
+"""λ, the simplest first: a regulariser of the size of the data's share, none, one that is easily overlooked, and one
+that hides the rest."""
 
 
 class Chooser(Protocol):
@@ -194,6 +201,8 @@ def random_problem(
     problem = draw_problem(choose, network, extremes, like.l2)
     theta = draw_theta(choose, network, extremes)
     if not extremes:
+        # a sum of n terms of either sign grows like √n, and with it z: beyond the widths drawn here, units would
+        # saturate
         for Theta, (_, columns) in zip(network.unpack(theta), network.shapes):
             Theta *= min(1.0, np.sqrt((MAX_UNITS + 1.0) / columns))
     return problem, theta

@@ -24,6 +24,7 @@ from reference.user_input import message_of
 Case = tuple[Problem, np.ndarray]
 
 MAX_TRIES = 2000
+"""Cases tried. Six networks drawn at random took at most 42; the limit is for large ones of one's own."""
 
 
 def reproduce(
@@ -101,6 +102,7 @@ def shrink_disagreement(
 
     smallest = shrink(problem, theta, fails)
     report = check(*smallest, sources, explained=False)
+    # nothing could be left out: the first report stands, whose diagnosis is of this very case
     if smallest[0] is problem and np.array_equal(smallest[1], theta) and report.verdict == drawn.verdict:
         return *smallest, drawn
     before = dict.fromkeys(fact for finding in drawn.findings for fact in finding.diagnosis)
@@ -179,7 +181,7 @@ def _without_a_unit(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
                 thetas[layer - 1] = np.delete(thetas[layer - 1], unit, axis=0)
             if layer == len(network.sizes) - 1:
                 Y = np.delete(Y, unit, axis=1)
-                if network.output.name == "softmax":
+                if network.output.name == "softmax":  # whose targets have to sum to 1 without that unit, too
                     Y = np.eye(size - 1)[Y.argmax(axis=1)]
             else:
                 thetas[layer] = np.delete(thetas[layer], 1 + unit, axis=1)

@@ -1,4 +1,8 @@
-"""What gradient sources answer for a problem at θ, each with its error bound, and the side effects that they have."""
+"""What gradient sources answer for a problem at θ, each with its error bound, and the side effects that they have.
+
+The error bound of a backprop is B of `harness.bounds.network_bound`: how far rounding can move a right gradient. An
+oracle adds its own error, such as the truncation of a difference or the radius of a ball.
+"""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +28,10 @@ Answers = tuple[list[Answer], dict[str, Fact]]
 
 
 def ask_sources(sources: Iterable[Source], problem: Problem, theta: np.ndarray, bound: Bound) -> Answers:
-    """Ask each source for cost and gradient; `bound` is what rounding can do to them in float64."""
+    """Ask each source for cost and gradient; `bound` is what rounding can do to them in float64.
+
+    What a source raises goes on to the caller, unless the source has a function that takes failures (`Source.failed`).
+    """
     answers, left_out = [], {}
     for source in sources:
         name = source.name
@@ -43,7 +50,7 @@ def ask_sources(sources: Iterable[Source], problem: Problem, theta: np.ndarray, 
 
 def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> Answer:
     name = source.name
-    given = theta.copy()
+    given = theta.copy()  # a source may change its argument, and the next one has to get θ as it was
     started = time.perf_counter()
     measured, broken_rules, notes = _measure_and_watch(source, problem, given)
     seconds = time.perf_counter() - started
@@ -55,8 +62,11 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
     precision = "float32" if np.float32 in (gradient.dtype, cost.dtype) else "float64"
     # float32 rounds 2^29 times more, so its answer gets a bound of its own
     own = bound if precision == "float64" else rounding_bound(problem, theta, Rounded32)
-    # an oracle that needs no float64 still rounds its result to it
+    # Balls compute with more digits than float64 and have no roundings of these formulas, but their result is rounded
+    # to float64 once. (0 times an infinite bound would be NaN, hence no plain product.)
     cost_error = measured.roundings * own.cost if measured.roundings else np.spacing(abs(float(cost)))
+    # -log(1 - p), as the course writes it, has few digits where p is nearly 1: of 1 - p = 1e-15, one is left. Such a
+    # cost is right within what that may lose, and a note says so.
     if source.measure is None and own.has_lost_digits(float(cost)):
         cost_error, notes = own.cost_from_one, (*notes, note(Kind.COST_DIGITS_LOST, name))
     return Answer(
@@ -81,6 +91,7 @@ def _measure_and_watch(
     """A source's answer, which of the problem's arrays it changed, and which settings; all of them are put back."""
     if source.is_of_the_harness:  # which is tested to have no side effects
         return _measure(source, problem, theta), (), ()
+    # X and Y are read-only views, which a source can make writable; then all that come after get another problem
     before = problem.X.copy(), problem.Y.copy()
     with KeptSettings() as settings:
         measured = _measure(source, problem, theta)
@@ -127,12 +138,15 @@ def _as_real_arrays(name: str, measured: Measured, theta: np.ndarray) -> tuple[n
 
 
 def with_true_errors(answers: Sequence[Answer]) -> list[Answer]:
-    """Each with its median and largest distance from the exact gradient in ulps, where balls have enclosed it."""
+    """Each with its median and largest distance from the true gradient in ulps, where balls have enclosed that.
+
+    An ulp is the distance of two neighbouring floats at the true derivative: right digits to the last one are 0.5 ulp.
+    """
     exact = next((answer for answer in answers if answer.family == "balls"), None)
     if exact is None:
         return list(answers)
     with np.errstate(all="ignore"):
-        # only where balls are sharper than an ulp do they count as the true gradient
+        # a ball that is wider than an ulp cannot tell how many ulps an answer is off
         ulp = np.spacing(np.abs(exact.gradient))
         known = exact.error <= ulp
         if not known.any():
@@ -151,17 +165,23 @@ def ask_suspects_again(
     problem: Problem,
     theta: np.ndarray,
 ) -> list[Answer]:
-    """The answers, where an outlier that answers differently the second time has that among its broken rules."""
-    return [
-        replace(answer, broken_rules=(*answer.broken_rules, wrong(Kind.NOT_REPEATABLE, answer.name, argument="θ")))
-        if (answer.name in consensus.outliers or consensus.tie)
-        and not _repeats(answer, sources[answer.name], problem, theta.copy())
-        else answer
-        for answer in answers
-    ]
+    """The answers, where an outlier that answers differently the second time has that among its broken rules.
+
+    Only outliers are asked again, or all in a tie: for the others a second call could change nothing.
+    """
+
+    def checked(answer: Answer) -> Answer:
+        is_suspect = answer.name in consensus.outliers or consensus.tie
+        if not is_suspect or _repeats(answer, sources[answer.name], problem, theta.copy()):
+            return answer
+        not_repeatable = wrong(Kind.NOT_REPEATABLE, answer.name, argument="θ")
+        return replace(answer, broken_rules=(*answer.broken_rules, not_repeatable))
+
+    return [checked(answer) for answer in answers]
 
 
 def _repeats(answer: Answer, source: Source, problem: Problem, theta: np.ndarray) -> bool:
+    """Whether a second call answers the same gradient, up to rounding."""
     try:
         again, _, _ = _measure_and_watch(source, problem, theta)
         _, gradient = _as_real_arrays(source.name, again, theta)
@@ -170,6 +190,9 @@ def _repeats(answer: Answer, source: Source, problem: Problem, theta: np.ndarray
             raise
         source.failed(error)
         return False
+    before = answer.gradient
     with np.errstate(all="ignore"):
-        moved = ~(np.abs(gradient - answer.gradient) <= 2.0 * answer.error) & (gradient != answer.gradient)
-    return not (moved & ~(np.isnan(gradient) & np.isnan(answer.gradient))).any()
+        # threads may sum in another order, so each of the two may be off by the bound in a direction of its own
+        within = np.abs(gradient - before) <= 2.0 * answer.error
+    same = (gradient == before) | (np.isnan(gradient) & np.isnan(before))  # inf - inf is NaN, and NaN != NaN
+    return bool((within | same).all())
