@@ -2,7 +2,8 @@
 
 A ball is a midpoint with a radius, and every operation returns one that contains all exact results (Arb, through
 python-flint). An element of an array is a constant (`arb`) or x + t, a power series cut off after t (`arb_series`). The
-coefficient of t in a result is its derivative, enclosed like its value. No slope stated by hand takes part.
+coefficient of t in a result is its derivative, enclosed like its value: (x + t)² = x² + 2x t. No slope stated by hand
+takes part. All of this is proved, as far as Arb is right; nothing is measured.
 
 A comparison of balls that touch, or of equal numbers, is undecided: it is the ball [0, 1], and `where` then encloses
 both branches. So at a kink the derivative is as wide as its jump. A formula without a kink may still guard a branch by
@@ -57,12 +58,16 @@ def _method(name: str) -> Callable[[Any], Any]:
 
 
 def _composed(name: str, series: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function that `arb` has and `arb_series` lacks; `series` equals it up to a constant, and gives the slope."""
+    """A function that `arb` has and `arb_series` lacks; `series` equals it up to a constant, and gives the slope.
+
+    The value is not taken from `series`: log(1 + x) cancels where log1p does not, and tanh is -2/(exp(2x) + 1) + 1.
+    """
     constant = _method(name)
     return lambda x: constant(x) if isinstance(x, arb) else arb_series([constant(x[0]), series(x)[1]])
 
 
 _UNKNOWN = arb_series([arb.nan(), arb.nan()])
+"""A value and a slope of which nothing is known."""
 
 
 def _divide(x, y):
@@ -73,7 +78,8 @@ def _divide(x, y):
 def _power(x, y):
     if isinstance(y, arb) and y.is_integer():
         return x**y if y >= 0 else _divide(1, x**-y)
-    if isinstance(y, arb) and y > 0 and value_of(x) == 0 and slope_of(x) == 0:  # a branch that is zero
+    # where(z > 0, z, 0)**1.5 at z < 0: a zero that stays zero, and has slope 0
+    if isinstance(y, arb) and y > 0 and value_of(x) == 0 and slope_of(x) == 0:
         return arb(0)
     return x**y if value_of(x) > 0 else _UNKNOWN  # flint takes powers of a series that is zero for zero
 
@@ -129,6 +135,7 @@ def _where(condition, x, y):
         return x
     if condition == FALSE:
         return y
+    # undecided: |z| at 0 has the value 0 and a slope in [-1, 1]
     return arb_series([value_of(x).union(value_of(y)), slope_of(x).union(slope_of(y))])
 
 
@@ -193,7 +200,7 @@ class Balls(np.ndarray):
     """An object array of `arb` and `arb_series`; what no rule covers is refused."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
-        if ufunc is np.add and method == "reduce":
+        if ufunc is np.add and method == "reduce":  # np.sum calls this
             return _balls(np.add.reduce(np.asarray(operands[0]), **keywords))
         return _by_rule(ufunc, operands, is_plain=method == "__call__" and not keywords)
 
@@ -242,7 +249,7 @@ def exact(x: Any) -> Balls:
 
 
 def _matmul(x, y):
-    try:
+    try:  # flint's own product of matrices is far faster than one of objects
         product = arb_mat(x.tolist()) * arb_mat(y.tolist())
     except TypeError:  # arb_mat takes constants only
         return np.matmul(x, y)

@@ -1,10 +1,14 @@
 """Derivatives of any function from its values alone, each with an estimate of its own error.
 
-The central differences D(w) = (f(w) - f(-w))/2w at the widths h, 2h and 4h give R1 = (4 D(h) - D(2h))/3, the derivative
-up to h⁴, and R2 = (4 D(2h) - D(4h))/3. Their gap measures the truncation: it is 15 times that of R1. Where the second
-derivative jumps, as that of x|x| does, D is off by a multiple of w, and the gap is no larger than the error; then twice
-D(4h) - D(2h) takes its place. The second differences S(w) = f(w) - 2 f(0) + f(-w) reveal a kink: S(2h) - 4 S(h) shrinks
-with h⁴ on a smooth function, but only with h across a kink.
+The central differences D(w) = (f(w) - f(-w))/2w = f' + w² f‴/6 + ... at the widths h, 2h and 4h give R1 = (4 D(h) -
+D(2h))/3, the derivative up to h⁴, and R2 = (4 D(2h) - D(4h))/3. Their gap measures the truncation: R2 is off by 16
+times as much, so the gap is 15 times the error of R1. Where the second derivative jumps, as that of x|x| does, D is off
+by a multiple of w, and the gap is no larger than the error; then twice D(4h) - D(2h) takes its place. The second
+differences S(w) = f(w) - 2 f(0) + f(-w) reveal a kink: S(2h) - 4 S(h) shrinks with h⁴ on a smooth function, but only
+with h across a kink. |x| at 0 has S(w) = 2w, so that it is -4h.
+
+All errors here are estimates from values that were computed. A function that varies between the points only, as
+sin(2π x/h), shows nothing of it.
 
 Every stencil of this project extrapolates by these functions.
 """
@@ -23,7 +27,11 @@ WIDTHS = (1.0, 2.0, 4.0)
 """Of the central differences, in steps."""
 
 STEP = 2e-3
-"""Balances the truncation h⁴ of R1 against rounding, u/h, on functions of ordinary scale."""
+"""Balances the truncation h⁴ of R1 against rounding, u/h, on functions of ordinary scale: 1.6e-11 against 5.6e-14.
+
+The truncation has a small factor, h⁴/30 times the fifth derivative. With ten times the step it would be 10⁴ times as
+large; with a tenth of it, rounding would be ten times as large.
+"""
 
 NOISE_ROUNDINGS = 4.0
 """Without a measured noise, each value of f is taken to be good to so many u of the size of its terms."""
@@ -31,11 +39,21 @@ NOISE_ROUNDINGS = 4.0
 NOISE_GAIN = 6.0
 """R1 combines four values, weighted (4/2 + 4/2)/3 and (1/4 + 1/4)/3 over h: 1.5 noises. R2 has half; with room."""
 
-FASTEST_SLOW = 3.5
-"""D(4h) - D(2h) is four times D(2h) - D(h) where f is smooth, and twice that where its second derivative jumps."""
+SMOOTH_RATIO = 3.5
+"""D(4h) - D(2h) is four times D(2h) - D(h) where f is smooth, and twice that where its second derivative jumps.
 
-NARROWER = 10.0 ** -np.arange(6)
-"""Widths for `sharpest`, beside the one for smooth functions; at the last, rounding still leaves seven digits."""
+Nearer to four, the next term of the series would be taken for a jump of a smooth function; nearer to two, a jump that
+is not exactly at x would pass for smooth.
+"""
+
+KINK_RATIO = 8.0
+"""S(4h) - 4 S(2h) is 16 times S(2h) - 4 S(h) where f is smooth, and twice that across a kink: between them, evenly."""
+
+BEND_NOISE = 16.0
+"""S(2h) - 4 S(h) weighs the values at ±2h by 1, that at 0 by 6 and those at ±h by 4: 16 noises at worst."""
+
+SHARES_OF_STEP = 10.0 ** -np.arange(6)
+"""Widths for `sharpest`, over the one for smooth functions; at the last, rounding still leaves seven digits."""
 
 
 class Differences(NamedTuple):
@@ -46,7 +64,7 @@ class Differences(NamedTuple):
 
 
 def richardson(near: Any, wide: Any) -> Any:
-    """What two central differences, one of twice the width, show without their errors of order h²."""
+    """Two central differences, one of twice the width, extrapolated to width zero: without their errors of order h²."""
     return (4.0 * near - wide) / 3.0
 
 
@@ -56,7 +74,7 @@ def extrapolated(near: Any, middle: Any, far: Any) -> tuple[Any, Any]:
 
 
 def twice_extrapolated(near: Any, middle: Any, far: Any) -> Differences:
-    """The derivative without its errors of order h² and h⁴, and the truncation |R1 - R2|."""
+    """The derivative without its errors of order h² and h⁴, and |R1 - R2|, which is far more than its truncation."""
     first, second = extrapolated(near, middle, far)
     return Differences((16.0 * first - second) / 15.0, np.abs(first - second))
 
@@ -72,7 +90,11 @@ def slopes_from(values: np.ndarray, step: Any) -> Differences:
 
 
 def extrapolated_to_zero(near: Any, middle: Any, far: Any) -> Differences:
-    """The limit at width zero of what is seen at h, 2h and 4h, as of one-sided differences, and its truncation."""
+    """The limit at width zero of what is seen at h, 2h and 4h, and its truncation.
+
+    For one-sided differences, whose errors are of order h, h², ...: 2 D(h) - D(2h) is without the first, and
+    (4 (2 D(h) - D(2h)) - (2 D(2h) - D(4h)))/3 without both.
+    """
     first, second = 2.0 * near - middle, 2.0 * middle - far
     return Differences((4.0 * first - second) / 3.0, np.abs(first - second))
 
@@ -84,7 +106,7 @@ class Stencil(NamedTuple):
     ----------
     derivative : R1
     truncation : |R1 - R2|, and at least 2 |D(4h) - D(2h)| where that is not about four times |D(2h) - D(h)|
-    bend : |S(2h) - 4 S(h)|, which across a kink is about h times its jump
+    bend : |S(2h) - 4 S(h)|, which at a kink is 2h times the jump of the slope, and less where the kink is beside 0
     has_kink : whether that is more than noise, and grows too slowly with h for a smooth function
     """
 
@@ -101,12 +123,14 @@ def stencil(centre: Any, ups: Any, downs: Any, h: Any, noise: Any, total: Callab
     """
     near, middle, far = (total(up - down) / (2.0 * w * h) for up, down, w in zip(ups, downs, WIDTHS))
     first, second = extrapolated(near, middle, far)
+    # S(w), subtracted from the centre on both sides, where large values cancel
     bends = [total((up - centre) - (centre - down)) for up, down in zip(ups, downs)]
     bend, wider = np.abs(bends[1] - 4.0 * bends[0]), np.abs(bends[2] - 4.0 * bends[1])
-    has_kink = (bend > 16.0 * noise) & (wider < 8.0 * bend)  # 16 times as large where f is smooth
-    changes = np.abs(middle - near), np.abs(far - middle)
-    is_slow = (changes[1] < FASTEST_SLOW * changes[0]) & (changes[0] > noise / h)
-    truncation = np.maximum(np.abs(first - second), np.where(is_slow, 2.0 * changes[1], 0.0))
+    has_kink = (bend > BEND_NOISE * noise) & (wider < KINK_RATIO * bend)
+    # where the second derivative jumps, R1 and R2 are off by multiples of h, and their gap is no larger
+    change, wider_change = np.abs(middle - near), np.abs(far - middle)
+    has_rough_bend = (wider_change < SMOOTH_RATIO * change) & (change > noise / h)
+    truncation = np.maximum(np.abs(first - second), np.where(has_rough_bend, 2.0 * wider_change, 0.0))
     return Stencil(first, truncation, bend, has_kink)
 
 
@@ -115,6 +139,7 @@ def difference(f: Callable, h: Any, noise: Any, total: Callable[[Any], Any] = np
     centre = f(0.0 * h)
     ups, downs = ([f(side * w * h) for w in WIDTHS] for side in (1.0, -1.0))
     found = stencil(centre, ups, downs, h, noise, total)
+    # over h, the bend is twice the jump of the slope at a kink: room for the slopes on both sides
     error = found.truncation + NOISE_GAIN * noise / h + np.where(found.has_kink, found.bend / h, 0.0)
     return Differences(found.derivative, np.where(np.isfinite(error), error, np.inf))
 
@@ -132,8 +157,9 @@ def sharpest(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, noise: np.nda
         moved = UNIT_ROUNDOFF * (np.abs(x) + 4.0 * h) * np.abs(derivative)  # x + t is rounded, however exact f may be
         return Differences(derivative, error + NOISE_GAIN * moved / h)
 
-    found = list(map(at_width, NARROWER))
+    found = list(map(at_width, SHARES_OF_STEP))
     derivatives = np.array([each.derivative for each in found[:-1]])
+    # the last width only confirms the one before it
     errors = [wide.error + np.abs(wide.derivative - narrow.derivative) for wide, narrow in pairwise(found)]
     confirmed = np.where(np.isfinite(errors), errors, np.inf)
     best, each = confirmed.argmin(axis=0), np.arange(x.size)
@@ -164,7 +190,7 @@ def gradient(fun: Callable[[np.ndarray], np.ndarray | float], theta: np.ndarray,
             moved[i] += t
             return fun(moved)
 
-        h = (theta[i] + step * max(1.0, abs(theta[i]))) - theta[i]
+        h = (theta[i] + step * max(1.0, abs(theta[i]))) - theta[i]  # a step that θ_i + h takes without rounding
         return difference(shifted, h, noise, np.sum) if h else Differences(np.nan, np.inf)
 
     return Differences(*np.array([partial(i) for i in range(len(theta))], dtype=float).reshape(-1, 2).T)

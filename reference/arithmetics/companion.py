@@ -2,11 +2,12 @@
 
 The companion may be a bound on the rounding error (`reference.arithmetics.rounded.Rounded`), a derivative
 (`reference.arithmetics.tangent.Tangent`) or a finite increment (`reference.arithmetics.increments.Increment`). These
-arrays implement NumPy's protocols, so that the formula of a cost computes its companion as well. No activation states
-anything twice.
+arrays implement NumPy's protocols, so that the formula of a cost computes its companion as well: `np.exp(x)` of an
+`Increment` calls the rule for `np.exp`. No activation states anything twice.
 
-A subclass lists its arithmetic in `rules`, from a ufunc to a function of lifted operands. A function without a rule
-raises `NoRule` with its name, so that the caller can report which check is left out.
+A subclass lists its arithmetic in `rules`, from a function of NumPy or SciPy to a rule, such as ``np.negative: lambda
+x: type(x)(-x.value, -x.companion)``. Operands reach a rule *lifted*: a plain number has the companion 0.0. A function
+without a rule raises `NoRule` with its name, so that the caller can report which check is left out.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,7 +56,10 @@ def refusal_of(activation: str, numbers: str) -> Iterator[None]:
 
 
 SAME = 1e-9
-"""Evaluations of one formula agree to this share of their value; those that do not took different branches."""
+"""Evaluations of one formula agree to this share of their value; those that do not took different branches.
+
+Rounding leaves some 1e-15, and the branches of a formula mostly differ by far more than 1e-9.
+"""
 
 
 def require_same(value: Any, expected: Any) -> None:
@@ -75,6 +79,7 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None, **keywords: Any) -> Any:
 
 
 _KEYWORDS = {np.sum: {"axis"}, np.clip: {"a_min", "a_max", "min", "max"}}
+"""The keywords that functions are known with. Any other could change the result, as `where=` and `out=` do."""
 
 
 class Companion(NDArrayOperatorsMixin):
@@ -93,7 +98,7 @@ class Companion(NDArrayOperatorsMixin):
 
     @classmethod
     def constant(cls, function: Any, x: Any) -> Self:
-        """A constant that a formula passes to a function."""
+        """A constant that a formula passes to a function, which a subclass may take for inexact, as 0.1 is."""
         return cls.lift(x)
 
     @classmethod
@@ -112,6 +117,7 @@ class Companion(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
         if method != "__call__" or keywords:
             raise NoRule(f"{type(self).__name__} arithmetic knows {ufunc.__name__} as a plain call only")
+        # arcsin is arctan(x/√(1 - x²)) where an arithmetic has no sharper rule of its own
         if ufunc not in self.rules and ufunc in COMPOSED:
             return COMPOSED[ufunc](*operands)
         return self.apply(ufunc, *operands)
@@ -136,14 +142,15 @@ class Companion(NDArrayOperatorsMixin):
             f"{name} arithmetic makes no plain arrays of float, as dtype=float, math and much of SciPy ask for"
         )
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # for what is not found elsewhere
         raise NoAttribute(f"{type(self).__name__} arithmetic has no {name}")
 
     def __bool__(self) -> bool:
+        # `if z > 0` takes one branch for a whole array, and hides from the companion that there is another
         raise NoRule("a formula over arrays cannot branch on a value with `if`, `and` or `or`: use xp.where")
 
     def _map(self, function: Callable[[Any], Any]) -> Self:
-        """The same for both parts, unless the companion is one number: that fits any shape."""
+        """A function that moves entries, of both parts; but a companion that is a single number fits any shape."""
         single = isinstance(self.companion, float)
         return type(self)(function(self.value), self.companion if single else function(self.companion))
 
@@ -177,7 +184,11 @@ ADDITIVE: dict[Any, Callable[..., Any]] = {
     np.negative: lambda x: type(x)(-x.value, -x.companion),
     np.add: lambda x, y: type(x)(x.value + y.value, x.companion + y.companion),
     np.subtract: lambda x, y: type(x)(x.value - y.value, x.companion - y.companion),
+    # through `where`, whose rule knows what a comparison close to a tie means for the companion
     np.maximum: lambda x, y: np.where(x >= y, x, y),
     np.minimum: lambda x, y: np.where(x <= y, x, y),
 }
-"""Rules for companions that add up as values do and follow the branch: derivatives and increments."""
+"""Rules for companions that add up as values do and follow the branch: derivatives and increments.
+
+Error bounds are no such companions: they add up in a difference, too.
+"""

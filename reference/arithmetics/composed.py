@@ -15,16 +15,19 @@ _LN2, _LN10 = math.log(2.0), math.log(10.0)
 
 
 def _arcsin(x):
+    # (1 - x)(1 + x), and not 1 - x²: the square rounds, and near 1 nothing else is left
     return np.arctan(x / np.sqrt((1.0 - x) * (1.0 + x)))
 
 
 def _sinc(x):
+    # the inner where keeps 0/0 out of the other branch, which an undecided comparison takes in as well
     at_zero = x == 0.0
     angle = math.pi * np.where(at_zero, 1.0, x)
     return np.where(at_zero, 1.0, np.sin(angle) / angle)
 
 
 def _ndtr(x):
+    """Φ(x) = ½ (1 + erf(x/√2)), without its digits for x << 0; whoever needs these has a rule of its own."""
     return 0.5 * (1.0 + special.erf(x * math.sqrt(0.5)))
 
 
@@ -36,10 +39,12 @@ def _arctan2(y, x):
 
 
 def _x_log(x, y):
+    """x log y, and 0 at x = 0 whatever y is."""
     return np.where(x == 0.0, 0.0, x * np.log(np.where(x == 0.0, 1.0, y)))
 
 
 def _exprel(x):
+    """(exp(x) - 1)/x, and its limit 1 at 0."""
     return np.where(x == 0.0, 1.0, np.expm1(x) / np.where(x == 0.0, 1.0, x))
 
 

@@ -1,7 +1,9 @@
 """Elementary functions of one number: one record each, which every arithmetic reads.
 
 Increments, tangents, rounding bounds, complex steps and the rules for JAX's primitives are made of these records. To
-add a function to all of them, add its record here.
+add a function to all of them, add its record here; that of exp, the first one, says what each field is. The tests of
+`tests/reference/arithmetics/test_elementary.py` take it up by themselves.
+
 Balls, Taylor models and the complex logarithms keep evaluators of their own on purpose. A wrong slope here misleads
 increments and tangents alike, and only an independent evaluation reveals it: the tests compare each record with balls.
 So a proof or a certified value of a new function needs its rule in `balls` and `taylor.expansions` as well.
@@ -22,6 +24,7 @@ TWO_OVER_ROOT_PI = float(2.0 / np.sqrt(np.pi))
 
 
 # -- values -----------------------------------------------------------------------------------------------------------
+# of what NumPy lacks, or does not know for complex numbers
 
 
 def _rsqrt(x: Any) -> Any:
@@ -42,6 +45,7 @@ def one_minus_square(x: Any) -> Any:
 
 
 # -- slopes -----------------------------------------------------------------------------------------------------------
+# from x, and not from y, wherever y has rounded: 1 - tanh(20)² is 0.0, and sech²(20) is 1.7e-17
 
 
 def _sech_squared(x: Any) -> Any:
@@ -57,21 +61,26 @@ def _bell(x: Any) -> Any:
 
 
 def _trigamma(x: Any) -> Any:
-    """ψ'(x), by reflection where x is negative."""
+    """ψ'(x), by reflection where x is negative: ψ'(x) = π²/sin²(πx) - ψ'(1 - x)."""
     positive = np.where(x > 0.0, x, 1.0 - x)
     value = special.polygamma(1, positive)
     return np.where(x > 0.0, value, np.square(np.pi / np.sin(np.pi * x)) - value)
 
 
 # -- increments -------------------------------------------------------------------------------------------------------
+# f(x + d) - f(x) as a product with d, or with what vanishes with d: so nothing cancels, and tiny steps keep all digits
 
 
 def _log_of_one_plus(ratio: Any) -> Any:
-    """log(1 + r) of a tiny complex r is r; NumPy's own rounds the real part away."""
+    """log(1 + r), where a complex r is a step over z, of about 2^-200: then it is r.
+
+    NumPy's own log1p of a complex number forms 1 + r, and rounds the real part away.
+    """
     return np.log1p(ratio) if np.isrealobj(ratio) else ratio
 
 
 def _increment_of_rsqrt(x: Any, d: Any, y: Any) -> Any:
+    """1/√b - 1/√a = (a - b)/(√a √b (√a + √b))."""
     root, root_after = np.sqrt(x), np.sqrt(x + d)
     return -d / (root * root_after * (root + root_after))
 
@@ -84,12 +93,16 @@ def _increment_of_cbrt(x: Any, d: Any, y: Any) -> Any:
 
 
 def _increment_of_tanh(x: Any, d: Any, y: Any) -> Any:
+    """The addition theorem: tanh(x + d) = (y + t)/(1 + yt) with t = tanh(d)."""
     t = np.tanh(d)
     return t * _sech_squared(x) / (1.0 + y * t)
 
 
 def _hyperbolic_increment(slope: Any) -> Any:
-    """sinh: 2 sinh(d/2) cosh(x + d/2), without the rounding of that sum; cosh: the same with sinh."""
+    """sinh: 2 sinh(d/2) cosh(x + d/2), without the rounding of that sum; cosh: the same with sinh.
+
+    cosh(x + h) is cosh(x) cosh(h) + sinh(x) sinh(h).
+    """
 
     def increment(x: Any, d: Any, y: Any) -> Any:
         half = 0.5 * d
@@ -99,7 +112,10 @@ def _hyperbolic_increment(slope: Any) -> Any:
 
 
 def _increment_of_asinh(x: Any, d: Any, y: Any) -> Any:
-    """By log(x + √(1 + x²)), on the side where that adds up: the function is odd."""
+    """By log(x + √(1 + x²)), on the side where that adds up: the function is odd.
+
+    With r = √(1 + a²) and s = √(1 + b²): (b + s)/(a + r) = 1 + (b - a)(1 + (a + b)/(r + s))/(a + r).
+    """
     side = np.where(x < 0.0, -1.0, 1.0)
     before, after, change = side * x, side * (x + d), side * d
     root, root_after = np.hypot(1.0, before), np.hypot(1.0, after)
@@ -127,18 +143,23 @@ _NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
 
 
 def _increment_of_erf(x: Any, d: Any, y: Any) -> Any:
+    """The integral of the slope over the step: 2/√π d ∫ exp(-(x + td)²) dt for t from 0 to 1."""
     bell = sum(w * np.exp(-np.square(x + t * d)) for t, w in zip(_NODES, _WEIGHTS))
     return TWO_OVER_ROOT_PI * bell * d
 
 
 # -- suprema ----------------------------------------------------------------------------------------------------------
+# |f'| and |f''| are largest where the argument is nearest to a pole, or to the middle of a bell; where |f''| has no
+# such place, as that of tanh, a multiple of sup |f'| bounds it
 
 
 def _steepest_of_logistic(x: Reach) -> Any:
+    """σ'(x) = ¼ sech²(x/2)."""
     return 0.25 * _sech_squared(0.5 * x.nearest)
 
 
 def _steepest_of_tan(x: Reach) -> Any:
+    """1/cos², and |cos| falls by no more than the error of its argument."""
     return 1.0 / np.square(np.maximum(np.abs(np.cos(x.value)) - x.error, 0.0))
 
 
@@ -156,6 +177,7 @@ _INVERSE_TANH = Suprema(
 _ERROR_FUNCTION = Suprema(lambda x: _bell(x.nearest), lambda x, slope: 2.0 * x.furthest * slope)
 
 # -- roundings --------------------------------------------------------------------------------------------------------
+# of the worst implementation, NumPy's or XLA's: to round the t of exp(t) moves the result by |t| roundings of itself
 
 
 def _roundings_of_exp2(x: Any) -> Any:
@@ -181,14 +203,23 @@ def _roundings_of_erfc(x: Any) -> Any:
 
 
 SERIES_ROUNDINGS = 2.0**14
-"""Series and reflections lose far more digits than one rounding."""
+"""Series and reflections lose far more digits than one rounding: four of the sixteen are taken to be random.
+
+No bound reads this, since lgamma and its like have no `suprema`. It sizes random rounding, in float64 alone; in float32
+`reference.traced.random_rounding` limits it.
+"""
 
 # -- the records ------------------------------------------------------------------------------------------------------
 
 FUNCTIONS: tuple[Elementary, ...] = (
     Elementary(
-        np.exp, ball=lambda x: x.exp(), primitive="exp", algebraic_at=0.0, slope=lambda x, y: y,
-        increment=lambda x, d, y: y * np.expm1(d), suprema=_EXPONENTIAL,
+        np.exp,  # what formulas call, and so the rule of every arithmetic for it
+        ball=lambda x: x.exp(),  # the truth, which the tests hold the others against
+        primitive="exp",  # JAX's name
+        algebraic_at=0.0,  # exp(0) is 1 exactly; a 1 at any other x has been rounded
+        slope=lambda x, y: y,
+        increment=lambda x, d, y: y * np.expm1(d),  # exp(x + d) - exp(x), where exp(d) - 1 would cancel
+        suprema=_EXPONENTIAL,  # an argument within E of x moves the result by E exp(x + E) at most
     ),
     Elementary(
         np.exp2, ball=lambda x: 2**x, primitive="exp2", slope=lambda x, y: LOG2 * y,

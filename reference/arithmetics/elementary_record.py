@@ -10,7 +10,7 @@ from reference.arithmetics.roundoff import ELEMENTARY
 
 
 class Reach(NamedTuple):
-    """Where an argument may be: within `error` of `value`."""
+    """Where an argument may be: in [value - error, value + error], arrays of one shape."""
 
     value: Any
     error: Any
@@ -39,10 +39,15 @@ class Reach(NamedTuple):
 class Suprema(NamedTuple):
     """Bounds on |f'| and |f''| over all x of a reach.
 
+    By the mean value theorem an argument that is off by E moves f(x) by at most sup |f'| · E, and the slope f'(x) by
+    at most sup |f''| · E. Where a reach leaves the domain, as that of log does at 1e-20 ± 1e-16, they are infinite or
+    NaN: no bound is known.
+
     Attributes
     ----------
     steepest : reach -> sup |f'|
     bend : (reach, sup |f'|) -> sup |f''|
+        The second argument saves work: of exp, say, both are the same.
     """
 
     steepest: Callable[[Reach], Any]
@@ -54,6 +59,7 @@ def power_suprema(exponent: float) -> Suprema:
     curvature = abs(exponent * (exponent - 1.0))
 
     def largest(x: Reach, p: float) -> Any:
+        # |x|^p grows with |x| for p >= 0, and falls otherwise
         return np.power(x.furthest if p >= 0.0 else x.nearest, p)
 
     return Suprema(
@@ -66,20 +72,24 @@ def power_suprema(exponent: float) -> Suprema:
 class Elementary:
     """What is known of y = f(x).
 
+    `ball` is the truth that the tests hold every other field against, over the whole domain and at its ends.
+
     Attributes
     ----------
     function : what formulas call, in NumPy or SciPy, at real x
     slope : (x, y) -> f'(x) with all its digits
     ball : x -> f(x) for a ball of flint (`arb`), with which the tests compare everything else
-    tangent : the same as automatic differentiation evaluates it, where that is another formula
+    tangent : (x, y) -> f'(x) as automatic differentiation evaluates it, where that loses digits, as 1 - y² of tanh
     increment : (x, d, y) -> f(x + d) - f(x) with all its digits, for any finite d
     is_costly : whether the increment takes several calls; for tiny d, slope · d is as exact
     suprema : bounds on |f'| and |f''|, without which no rounding bound passes this function
-    roundings : how far one call may be off in units of roundoff of y, whoever computes it: a number or x -> numbers
+    roundings : how far one call may be off in units of roundoff of y, whoever computes it: a number or x -> numbers.
+        This is measured (NumPy and XLA against balls), not proved.
     primitive : the name of JAX's primitive
     evaluator : x -> f(x) for complex x, too, where `function` takes none
-    ends : where the domain ends with an infinite slope, so that a composition may have a kink there
-    algebraic_at : the one finite x at which f(x) has few bits, if there is one (Lindemann, Math. Ann. 20, 1882)
+    ends : where the domain ends with an infinite slope, so that a composition may have a kink there: √(x²) = |x|
+    algebraic_at : the one finite x at which f(x) has few bits, if there is one: exp(0) = 1 is exact, and any other
+        exp of a float has infinitely many bits (Lindemann, Math. Ann. 20, 1882)
     """
 
     function: Callable[[Any], Any]
@@ -107,7 +117,8 @@ class Elementary:
     def change(self, x: Any, d: Any, y: Any) -> Any:
         """f(x + d) - f(x) for steps d of about 2^-200, given y = f(x): exact at `ends` and where f' vanishes, too."""
         change = self.slope(x, y) * d if self.increment is None or self.is_costly else self.increment(x, d, y)
-        return np.where(d == 0.0, 0.0, change) if self.ends else change  # however steep f is there
+        # at an end the slope is infinite, and infinity times a step of zero would be NaN
+        return np.where(d == 0.0, 0.0, change) if self.ends else change
 
     def roundings_at(self, x: Any) -> Any:
         """How far one call at x may be off, in units of roundoff of f(x)."""

@@ -9,9 +9,13 @@ so an increment carries the relative accuracy of its own arithmetic, however sma
 exact identities for finite d, and `reference.arithmetics.elementary` has those of one number. Steps can be so small
 that truncation does not matter and kinks are rarely crossed.
 
-The second half of the module moves in many directions at once. A value has its own shape; its change has one axis
-before these, for the directions, or is the float 0.0 where nothing changes. The steps there are `STEP` times a
-direction, so small that second-order terms vanish beside rounding, and only a kink at the point itself is crossed.
+A number carries its value x and its increment dx, and stands for x and for x + dx. At a kink both are evaluated on
+their own sides: |x| at x = 0 with dx = -h changes by +h, and with dx = h by h, so the slopes are -1 and 1.
+
+The second half of the module moves in many directions at once, for programs of JAX. A value has its own shape; its
+change has one axis before these, for the directions, or is the float 0.0 where nothing changes. The steps there are
+`STEP` times a direction, so small that second-order terms vanish beside rounding, and only a kink at the point itself
+is crossed.
 
 Source: the idea is computational divided differencing, Reps and Rall, Higher-Order and Symbolic Computation 16, 2003.
 """
@@ -36,6 +40,7 @@ class Increment(Companion):
 
     @property
     def after(self) -> Any:
+        """x + dx, rounded: a tiny dx is lost here, so this serves as a factor, or for its sign."""
         return self.value + self.companion
 
     def sum(self, axis: int | None = None) -> "Increment":
@@ -55,6 +60,7 @@ def _elementary(function: Callable[[Any], Any], increment: Callable[[Any, Any, A
 
 
 def _is_still(x):
+    """Whether this is a constant: its products are left out, which saves half of a product of matrices."""
     return np.ndim(x.change) == 0 and x.change == 0.0
 
 
@@ -65,21 +71,27 @@ def _product(multiply):
             return Increment(value, multiply(x.value, y.change))
         if _is_still(y):
             return Increment(value, multiply(x.change, y.value))
+        # (x + dx)(y + dy) - xy, with two products instead of three
         return Increment(value, multiply(x.value, y.change) + multiply(x.change, y.after))
 
     return rule
 
 
 def _divide(x, y):
+    # q = x/y: (x + dx)/(y + dy) - q = (dx - q dy)/(y + dy)
     quotient = x.value / y.value
     return Increment(quotient, (x.change - quotient * y.change) / y.after)
 
 
 LARGEST_WHOLE_POWER = 16
-"""Powers up to this are products, which hold for x of any sign."""
+"""Powers up to this are products, which hold for x of any sign. Each costs a pass over the array, and rounds once more.
+
+Larger ones are exp(y log x), which knows nothing of negative x.
+"""
 
 
 def _power(x, y):
+    # x^y = exp(y log x), so its increment is x^y expm1(d(y log x))
     whole = _is_still(y) and np.ndim(y.value) == 0 and y.value == np.round(y.value)
     if not whole or abs(y.value) > LARGEST_WHOLE_POWER:
         power = np.power(x.value, y.value)
@@ -91,6 +103,7 @@ def _power(x, y):
 
 
 def _logaddexp(x, y):
+    # log(e^x' + e^y') - log(e^x + e^y) = log1p of the growth of the sum, beside the sum itself
     def growth(own, other):
         share = 1.0 / (1.0 + np.exp(other.value - own.value))  # of e^own in e^x + e^y
         return share * np.expm1(own.change)
@@ -104,7 +117,7 @@ def _truth_after(x):
 
 
 def _stepwise(old, new):
-    """Truth values before and after, which change as the numbers 0 and 1 do."""
+    """Truth values before and after, which change as the numbers 0 and 1 do: by -1, 0 or 1."""
     return Increment(old, new.view(np.int8) - old.view(np.int8))
 
 
@@ -124,7 +137,8 @@ def _logic(ufunc):
 
 def _where(condition, x, y):
     before, flips = condition.value, condition.change != 0
-    # from the value in one branch to the value after in the other, summed so that nothing is rounded away at a kink
+    # From the value in one branch to the value after in the other. The values are subtracted first: at a kink they are
+    # equal, and adding the change to one of them would round it away.
     crossing = np.where(before, (y.value - x.value) + y.change, (x.value - y.value) + x.change)
     change = np.where(flips, crossing, np.where(before, x.change, y.change))
     return Increment(np.where(before, x.value, y.value), change)
@@ -153,7 +167,11 @@ Increment.rules = {
 # -- many directions at once ------------------------------------------------------------------------------------------
 
 STEP = 2.0**-200
-"""Large enough for derivatives down to 1e-200, small enough for arguments down to 1e-50."""
+"""About 6e-61: small enough for arguments down to 1e-50, which it has to leave on their sides of a kink.
+
+And large enough: a derivative of 1e-200 becomes a change of 6e-261, with all its digits. A step of 1e-200 would lose
+derivatives below 1e-108.
+"""
 
 
 def constant(value: Any) -> Increment:
@@ -197,7 +215,8 @@ def linear(f: Callable[..., Any], *operands: Increment) -> Increment:
 def bilinear(f: Callable[..., Any], x: Increment, y: Increment) -> Increment:
     """A map linear in each of two operands, ``f(lead of x, lead of y, x, y)``.
 
-    Where zeros meet zeros, as in the square of a vector that is zero, the product of both changes is all that is left.
+    f(x + dx, y + dy) - f(x, y) is f(x, dy) + f(dx, y) + f(dx, dy), whose last term is some 1e-60 of the others. Where
+    zeros meet zeros, as in the square of a vector that is zero, it is all that is left.
     """
     value, changes = f(0, 0, x.value, y.value), []
     if not is_constant(y):
@@ -211,7 +230,11 @@ def bilinear(f: Callable[..., Any], x: Increment, y: Increment) -> Increment:
 
 
 def aligned(x: Increment, rank: int) -> Increment:
-    """x as an operand of an array of that rank: JAX lets a number meet an array."""
+    """x as an operand of an array of that rank: JAX lets a number meet an array.
+
+    The axis of directions stays the first: a change of shape (c,) becomes (c, 1, 1), where NumPy would align c with
+    the last axis of the array.
+    """
     if type(x.companion) is float or np.ndim(x.value) == rank:
         return x
     missing = rank - np.ndim(x.value)

@@ -1,7 +1,16 @@
 """Arithmetic that carries a bound on its own rounding error.
 
-`Rounded` is running error analysis: the error of a result is what the errors of its operands can do to it, plus what
-the operation itself can round.
+A `Rounded` is a computed value v with a bound E on |v - exact|. This is running error analysis: the error of a result
+is what the errors of its operands can do to it, plus what the operation itself can round. With u the unit roundoff:
+
+    x + y    E_x + E_y + u |x + y|
+    x y      |x| E_y + E_x (|y| + E_y) + u |x y|
+    x / y    (E_x + |x/y| E_y)/(|y| - E_y) + 2 u |x/y|
+    f(x)     sup |f'| E_x + k u |f(x)|        the supremum over [x - E_x, x + E_x]
+    Σ x_i    Σ E_i + γ_n Σ |x_i|              in any order of the sum
+
+All of this is proved, but for k: how far one call of exp, tanh, ... may be off is measured (`roundoff.ELEMENTARY`, and
+`roundings` of each record). The E's are computed in float64 themselves, and are off by a few u of themselves.
 
 A comparison of two numbers that are closer than their errors is undecided, and `where` then allows for either branch.
 So an activation's kink shows up by itself, as an error as large as the jump.
@@ -24,7 +33,7 @@ class Rounded(Companion):
     """A computed value and a bound on |computed - exact|.
 
     A rule returns the value, the error inherited from the operands, and `rounding`: the error of the operation itself
-    in units of roundoff, or None where the operation is exact.
+    over u, such as |x + y| for a sum, or None where the operation is exact.
     """
 
     unit: ClassVar[float] = UNIT_ROUNDOFF["float64"]
@@ -42,7 +51,8 @@ class Rounded(Companion):
         A constant of few digits, like 0.5 or 3, is exact, and so is one that is compared or chosen from.
         """
         lifted = cls.lift(x)
-        if function not in _ARITHMETIC or np.ndim(x) or np.asarray(x).dtype.kind != "f" or is_short(float(x)):
+        is_number_in_arithmetic = function in _ARITHMETIC and not np.ndim(x) and np.asarray(x).dtype.kind == "f"
+        if not is_number_in_arithmetic or is_short(float(x)):
             return lifted
         return cls(lifted.value, lifted.error + cls.unit * np.abs(lifted.value))
 
@@ -65,7 +75,7 @@ class Rounded(Companion):
 class RoundedConstants(Rounded):
     """How far a rounding of each constant in a formula moves its result; no operation rounds.
 
-    Branches are those that float64 takes.
+    Branches are those that float64 takes: 0.1 z > 0.3 is decided as it is computed, though 0.1 may be another constant.
     """
 
     @classmethod
@@ -100,11 +110,13 @@ class Rounded32(Rounded):
     @classmethod
     def rounded(cls, value: Any, inherited: Any, rounding: Any) -> Self:
         result = super().rounded(value, inherited, rounding)
+        # `rounding` bounds the numbers on the way, as that of logaddexp does its larger operand: these must fit as well
         fits = np.maximum(np.abs(value) + result.error, rounding) <= cls.largest
         return cls(value, np.where(fits, result.error, np.inf))
 
 
 _ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide, np.power)
+"""Functions whose constants may be written otherwise, as z/10 for 0.1 z. In a maximum or a comparison 0.1 is 0.1."""
 
 
 def _reach(x):
@@ -123,6 +135,7 @@ def _multiply(x, y):
 
 def _divide(x, y):
     value = x.value / y.value
+    # x/y - x'/y' = (x - x' - q (y - y'))/y' with q = x/y and |y'| at least |y| - E_y
     # two roundings: XLA may multiply by the reciprocal of a constant
     return value, (x.error + np.abs(value) * y.error) / _reach(y).nearest, 2.0 * np.abs(value)
 
@@ -135,7 +148,8 @@ def _matmul(x, y):
     if np.ndim(x.error):
         inherited = inherited + x.error @ (size_y + y.error)
     terms = x.value.shape[-1] + FREE_ROUNDINGS
-    return x.value @ y.value, inherited, 1.01 * terms * (size_x @ size_y)  # 1.01: γ_n over nu, while nu < 1/101
+    # γ_n = nu/(1 - nu) is at most 1.01 nu while nu < 1/101: up to 166,000 terms in float32
+    return x.value @ y.value, inherited, 1.01 * terms * (size_x @ size_y)
 
 
 def _elementary(f: Elementary, steepest: Callable[[Reach], Any]):
@@ -150,6 +164,7 @@ def _logaddexp(x, y):
     value, larger = np.logaddexp(x.value, y.value), np.maximum(x.value, y.value)
     # the result is larger + log1p(exp(-|x - y|)); where these cancel, each keeps the error of its own size
     added = value - larger
+    # both slopes are in [0, 1] and add up to 1, so the larger error is the most that both together can do
     return value, np.maximum(x.error, y.error), ELEMENTARY * (np.abs(larger) + np.abs(added))
 
 
@@ -161,10 +176,10 @@ def _power(x, y):
     def largest(exponent):
         return np.maximum(np.power(low, exponent), np.power(high, exponent))
 
-    inherited = np.abs(y.value) * largest(y.value - 1.0) * x.error
+    inherited = np.abs(y.value) * largest(y.value - 1.0) * x.error  # sup |y x^(y-1)| E_x
     # a root is infinitely steep at zero, and yet moves by a root of the error at most
     inherited = np.where((y.value > 0.0) & (y.value < 1.0), np.fmin(inherited, np.power(x.error, y.value)), inherited)
-    if np.any(y.error):
+    if np.any(y.error):  # sup |x^y log x| E_y
         power = np.maximum(largest(y.value - y.error), largest(y.value + y.error))
         inherited = inherited + np.maximum(np.abs(np.log(low)), np.abs(np.log(high))) * power * y.error
     exponent = np.abs(y.value * np.log(np.abs(x.value)))  # exp(y log x), as a power may be taken, rounds the exponent
@@ -173,7 +188,7 @@ def _power(x, y):
 
 
 UNDECIDED = 1.0
-"""The error of an undecided truth value: as numbers, true and false are 1 and 0."""
+"""The error of an undecided truth value: as numbers, true and false are 1 and 0, so the other one is 1 away."""
 
 
 def _comparison(ufunc):
@@ -186,7 +201,8 @@ def _comparison(ufunc):
 
 def _may_flip(x):
     """Whether x may be false where it is computed as true, or the reverse."""
-    # a product of truth values is one, too, with an error of a rounding or of about 1
+    # Formulas multiply by truth values. Such a product is off by a rounding, or by about 1 where it is undecided: half
+    # of that tells these apart.
     if np.asarray(x.value).dtype == bool:
         return np.logical_not(x.error < 0.5 * UNDECIDED)
     return np.logical_not((np.abs(x.value) > x.error) | (x.error == 0.0))
@@ -214,6 +230,7 @@ def _negation(ufunc):
 
 
 def _where(condition, x, y):
+    # |z| at 0.0 ± 1e-16 by where(z > 0, z, -z): either branch, and both are 0 within 1e-16
     chosen = np.where(condition.value, x.error, y.error)
     # the other branch, with its own error, is as far away as the jump
     either = x.error + y.error + np.abs(x.value - y.value)

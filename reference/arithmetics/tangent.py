@@ -17,7 +17,10 @@ from reference.arithmetics.elementary import FUNCTIONS
 
 
 class Tangent(Companion):
-    """f and f' together, as automatic differentiation evaluates them; either part may be `Rounded`."""
+    """f and f' together, as automatic differentiation evaluates them; either part may be `Rounded`.
+
+    At a kink f' is that of the branch which the value takes. Nothing says that there is another.
+    """
 
     @property
     def slope(self) -> Any:
@@ -35,6 +38,7 @@ def _chain(function, derivative):
 
 
 def _logaddexp_tangent(x, y):
+    # the slopes e^x/(e^x + e^y), as differentiating log Σ exp gives them
     total = np.logaddexp(x.value, y.value)
     return Tangent(total, np.exp(x.value - total) * x.slope + np.exp(y.value - total) * y.slope)
 
@@ -67,7 +71,10 @@ Tangent.rules = {
 
 
 class Magnitude(NDArrayOperatorsMixin):
-    """The shares of a derivative added up without signs, and the number of sums on the way."""
+    """The shares of a derivative added up without signs, and the number of sums on the way.
+
+    The derivative of z·z - z·z is 0, made of four shares of size |z|: each of three sums may round by u · 4|z|.
+    """
 
     def __init__(self, size: Any, sums: int = 0):
         self.size, self.sums = size, sums
