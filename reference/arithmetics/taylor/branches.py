@@ -1,6 +1,7 @@
 """Comparisons of Taylor models, choices between them, and the functions with kinks or jumps.
 
-A comparison that holds on a part of a cell only is undecided, [0, 1], and both branches are enclosed.
+A comparison that holds on a part of a cell only is undecided, [0, 1], and both branches are enclosed: |z| on [-1, 2] is
+in [0, 2], with a slope in [-1, 1]. The caller splits such a cell at 0, which `switches` reports, and then knows more.
 """
 
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import numpy as np
 
 from reference.arithmetics.companion import CONNECTIVES, NEGATIONS
 from reference.arithmetics.taylor.expansions import UNIT, furthest_from_zero, nearest_zero
-from reference.arithmetics.taylor.taylor_model import RELAXED, Taylor, met, negative, padded
+from reference.arithmetics.taylor.taylor_model import RELAXED, Taylor, narrowed, negative, padded
 
 _SWITCHES: ContextVar[list[np.ndarray] | None] = ContextVar("switches", default=None)
+"""The list of the innermost `switches`: comparisons stand within somebody's formula, which hands no list to them."""
 
 
 @contextmanager
@@ -40,6 +42,7 @@ def _difference(x: Taylor, y: Taylor) -> Taylor:
     touches = ~((difference.low > 0.0) | (difference.high < 0.0))
     found = _SWITCHES.get()
     if found is not None and len(difference.poly) > 1 and touches.any():
+        # p_0 + p_1 t = 0; the curvature is left out, since this only says where to split
         found.append(np.where(touches, -difference.poly[0] / difference.poly[1], np.nan))
     return difference
 
@@ -78,6 +81,7 @@ def _exclusive(x: Taylor, y: Taylor) -> Taylor:
 
 def _where(condition: Taylor, x: Taylor, y: Taylor) -> Taylor:
     yes, no = condition.certain, condition.excluded
+    # where undecided: the mean of both polynomials, and half of what is between them as a part of the rest
     rows = max(len(x.poly), len(y.poly))
     p, q = padded(x.poly, rows), padded(y.poly, rows)
     apart = np.abs(p - q).sum(axis=0) * (0.5 * RELAXED)
@@ -90,19 +94,21 @@ def _where(condition: Taylor, x: Taylor, y: Taylor) -> Taylor:
     chosen = Taylor(poly, rest, low, high, logical=x.logical and y.logical)
     if (yes | no).all():
         return chosen
-    model = met(poly, rest, low, high)
+    model = narrowed(poly, rest, low, high)
     return Taylor(model.poly, model.rest, model.low, model.high, logical=chosen.logical)
 
 
 def _absolute(x: Taylor) -> Taylor:
     model = _where(_less(x, Taylor.lift(0.0)), negative(x), x)
+    # across zero both branches reach below it, which |x| does not
     nearest, furthest = nearest_zero(x.low, x.high), furthest_from_zero(x.low, x.high)
     return Taylor(model.poly, model.rest, np.fmax(model.low, nearest), np.fmin(model.high, furthest))
 
 
 def _maximum(x: Taylor, y: Taylor) -> Taylor:
     model = _where(_less(x, y), y, x)
-    low, high = np.maximum(x.low, y.low), np.maximum(x.high, y.high)  # NaN of NaN
+    # max(z, 0.5) on [0, 1] is in [0.5, 1], where both branches together are in [0, 1]; NaN of NaN
+    low, high = np.maximum(x.low, y.low), np.maximum(x.high, y.high)
     return Taylor(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
 
 

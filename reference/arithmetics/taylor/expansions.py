@@ -6,7 +6,10 @@ and every number that NumPy computes there. Outside of the domain, coefficients 
 
 Arrays of centres and ends have shape (n,), coefficients (DEGREE + 1, n).
 
-The bounds come from the series themselves, and for the inverses from products of binomial series.
+The bounds come from the series themselves, and for the inverses from products of binomial series: these have poles at
+±i or ±1, and the coefficients of (p - x)**-½ and (p - x)**-1 about c are at most |p - c|**-k over that number itself.
+
+To add a function, add an `Expansion` to `EXPANSIONS`, and its truth and range to the tests.
 """
 
 import math
@@ -19,7 +22,10 @@ from scipy import special
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
 
 DEGREE = 7
-"""Of all polynomials. On a cell of half-width r the rest is about r⁸/8!: 1e-11 at r = 0.2."""
+"""Of all polynomials. On a cell of half-width r the rest is about r⁸/8!: 6e-11 at r = 0.2.
+
+A lower degree needs far more cells; a higher one costs more on each, in products of polynomials.
+"""
 
 NEXT = DEGREE + 1
 
@@ -28,7 +34,10 @@ UNIT = UNIT_ROUNDOFF["float64"]
 TINY = float(np.finfo(np.float64).tiny)
 
 WIDENED = 1.0 + 3 * ELEMENTARY * UNIT
-"""One call may be off by ELEMENTARY units at an end, and another by as many in between; a third for this product."""
+"""The factor by which the ends of an image are moved apart.
+
+One call may be off by ELEMENTARY units at an end, and another by as many in between; a third for this product.
+"""
 
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -45,7 +54,7 @@ class Expansion(NamedTuple):
     coefficients : c -> g_0, ..., g_DEGREE
     rest : (low, high) -> a bound on |g⁽ᴷ⁾|/K! over [low, high], K = DEGREE + 1
     image : (low, high) -> ends that enclose g over [low, high] and all that NumPy computes there; NaN at a pole
-    noise : c -> the largest error of a coefficient after g_0, beside `RELATIVE` units of roundoff of itself
+    noise : c -> the largest error of a coefficient after g_0, beside `COEFFICIENT_ROUNDINGS` units of itself
     """
 
     coefficients: Callable[[np.ndarray], np.ndarray]
@@ -54,8 +63,8 @@ class Expansion(NamedTuple):
     noise: Callable[[np.ndarray], np.ndarray | float] = lambda c: 0.0
 
 
-RELATIVE = 64.0
-"""Units of roundoff in any coefficient: one call, and at most a dozen products after it."""
+COEFFICIENT_ROUNDINGS = 64.0
+"""Units of roundoff in a coefficient, of itself: one call, and at most a dozen products after it, with room."""
 
 
 def outward(low: np.ndarray, high: np.ndarray) -> Ends:
@@ -134,7 +143,7 @@ def _cosh_image(low, high):
 
 
 def power(exponent: float, function: Callable[[np.ndarray], np.ndarray], odd: bool = False) -> Expansion:
-    """x**s for x > 0, or for all x ≠ 0 where the function is `odd`: (s over k)·x**s·x**-k."""
+    """x**s for x > 0, or for all x ≠ 0 where the function is `odd`: g_k = (s over k)·x**s·x**-k."""
     binomials = np.cumprod([1.0, *((exponent - k) / (k + 1.0) for k in range(NEXT))])[:, np.newaxis]
     binomials, last = binomials[:NEXT], abs(float(binomials[NEXT, 0])) * WIDENED
 
@@ -143,6 +152,7 @@ def power(exponent: float, function: Callable[[np.ndarray], np.ndarray], odd: bo
 
     def rest(low, high):
         defined = (low > 0.0) | (odd & (high < 0.0))
+        # |x|**(s - 8) is monotonic on either side of zero
         ends = [np.abs(function(x)) * np.abs(x) ** -float(NEXT) for x in (low, high)]
         return np.where(defined, last * np.maximum(*ends) * WIDENED, np.inf)
 
@@ -164,6 +174,7 @@ def _reciprocal(x):
 def logarithm(base_log: float, function: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> Expansion:
     """log(shift + x)/log b."""
     orders = ORDERS[1:].astype(float)
+    # g_k = -(-1)**k/(k x**k log b)
     signs = -((-1.0) ** orders) / (orders * base_log)
 
     def coefficients(c):
@@ -171,7 +182,7 @@ def logarithm(base_log: float, function: Callable[[np.ndarray], np.ndarray], shi
         return np.concatenate([function(c)[np.newaxis], signs * x**-orders])
 
     def rest(low, high):
-        x = (low + shift) / WIDENED
+        x = (low + shift) / WIDENED  # the sum may have been rounded up
         return np.where(x > 0.0, x**-NEXT / (NEXT * base_log) * WIDENED, np.inf)
 
     return Expansion(coefficients, rest, increasing(function))
@@ -189,6 +200,7 @@ def _circular_rest(low, high):
 
 
 def _circular_image(low, high):
+    # [-1, 1] at once, without a search for maxima: on small cells the polynomial narrows it
     known = np.isfinite(low) & np.isfinite(high)
     return np.where(known, -WIDENED, np.nan), np.where(known, WIDENED, np.nan)
 
@@ -197,6 +209,7 @@ def _circular_image(low, high):
 
 
 def _integrated(function, derivative):
+    """g_0 from the function, and g_{k+1} = h_k/(k + 1) from the coefficients h_k of its derivative."""
     return lambda c: np.concatenate([function(c)[np.newaxis], derivative(c)[:-1] / ORDERS[1:]])
 
 
@@ -207,6 +220,11 @@ def _arctan_derivative(c):
 
 
 def _root_noise(c):
+    """The rounding of what cancels in the coefficients of 1/(1 + x²) and (1 + x²)**-½.
+
+    The terms are at most |c - i|**-k in size, k >= 1, of which the largest is 1/√(1 + c²). Fewer than 3
+    roundings of that were found at 3,000 random c.
+    """
     return 100.0 * UNIT / np.hypot(1.0, c)
 
 
@@ -235,8 +253,16 @@ def _arcsin_rest(low, high):
 
 
 def _arctanh_derivative(c):
+    """1/(1 - x²): (1 - c²)·h_k = 2c·h_{k-1} + h_{k-2}, whose terms have one sign, so that nothing cancels.
+
+    By partial fractions, as ½/(1 - x) ± ½/(1 + x), nothing but rounding would be left of h_1 where c is nearly 0.
+    """
     c = np.where(np.abs(c) < 1.0, c, np.nan)
-    return stacked(0.5 * ((1.0 - c) ** -(k + 1.0) + (-1.0) ** k * (1.0 + c) ** -(k + 1.0)) for k in range(NEXT))
+    size = (1.0 - c) * (1.0 + c)
+    rows = [np.zeros_like(c), 1.0 / size]
+    for _ in range(DEGREE):
+        rows.append((2.0 * c * rows[-1] + rows[-2]) / size)
+    return stacked(rows[1:])
 
 
 def _arctanh_rest(low, high):

@@ -35,6 +35,7 @@ def _saturating(function):
 
     def image(low, high):
         low_end, high_end = outward(function(low), function(high))
+        # tight enough that 1 + tanh(z) is known to be 0 or a rounding, and not of either sign by some roundings
         one = 1.0 - UNIT
         low_end = np.where(low >= SATURATED, one, np.where(low <= -SATURATED, -1.0, low_end))
         return low_end, np.where(high <= -SATURATED, -one, np.where(high >= SATURATED, 1.0, high_end))
@@ -70,10 +71,15 @@ def _tanh_bound(order, low, high):
 
 
 def _tanh_noise(c):
+    """The recursion adds terms of either sign, each with a factor sech².
+
+    Fewer than 6 roundings of that were found at 3,000 random c.
+    """
     return 200.0 * UNIT * _sech_squared(c)
 
 
 def _logistic_coefficients(c):
+    """σ(x) = ½ + ½ tanh(x/2), but for the value itself, whose digits that sum loses for x << 0."""
     rows = 0.5 * _tanh_coefficients(0.5 * c) * 0.5**ORDERS
     rows[0] = special.expit(c)
     return rows
@@ -92,6 +98,7 @@ def _softplus(x):
 
 
 def _softplus_coefficients(c):
+    """The integral of σ."""
     return np.concatenate([_softplus(c)[np.newaxis], _logistic_coefficients(c)[:-1] / ORDERS[1:]])
 
 
@@ -110,7 +117,10 @@ def _bell_coefficients(c):
 
 
 def _bell_noise(c):
-    """The rounding of alternating sums in Hermite polynomials: the sums of absolute values are below 60·exp(c²/2)."""
+    """The rounding of alternating sums in Hermite polynomials, over n!, times exp(-c²).
+
+    The sums of absolute values are below 60·exp(c²/2), and this allows for 16 roundings of each term.
+    """
     return 1000.0 * UNIT * np.exp(-0.5 * np.square(np.clip(c, -40.0, 40.0)))
 
 
@@ -122,7 +132,7 @@ def _erf_like(function, sign):
 
 
 def _erf_rest(low, high):
-    """|H_n|·exp(-x²/2) <= 1.0865·√(2ⁿ·n!)."""
+    """The derivative of order n + 1 is 2/√π H_n exp(-x²) but for its sign, and |H_n|·exp(-x²/2) <= 1.0865·√(2ⁿ·n!)."""
     n = DEGREE
     cramer = 1.0865 * math.sqrt(2.0**n * math.factorial(n)) / math.factorial(NEXT)
     return (

@@ -15,35 +15,67 @@ from reference.arithmetics.elementary import FUNCTIONS, LOG2
 from reference.arithmetics.elementary_record import Elementary
 from reference.arithmetics.tangent import Tangent
 from reference.arithmetics.taylor.branches import BRANCHES
-from reference.arithmetics.taylor.expansions import DEGREE, EXPANSIONS, NEXT, RELATIVE, UNIT, Expansion, outward, power
+from reference.arithmetics.taylor.expansions import (
+    COEFFICIENT_ROUNDINGS,
+    DEGREE,
+    EXPANSIONS,
+    NEXT,
+    UNIT,
+    Expansion,
+    outward,
+    power,
+)
 from reference.arithmetics.taylor.sigmoids import SIGMOIDS, SOFTPLUS
-from reference.arithmetics.taylor.taylor_model import Taylor, add, met, multiply, negative, spread, square, times
+from reference.arithmetics.taylor.taylor_model import (
+    Taylor,
+    add,
+    multiply,
+    narrowed,
+    negative,
+    polynomial_product,
+    spread,
+    square,
+)
 
 
 def _compose(g: Expansion, x: Taylor) -> Taylor:
-    """g(c + d) = Σ g_k·dᵏ about the polynomial's middle c, by Horner's rule; |d| <= D over the cell."""
-    # the argument is centre + step on the cell, and never further from the centre than `reach`
+    """g(x) on each cell, by the expansion of g about the middle c of the argument's polynomial.
+
+    The argument is c + s(t) + e: `step` is the polynomial s without a constant term, |e| <= x.rest, and |s + e| <= D.
+    So g(x) = Σ g_k sᵏ up to `DEGREE`, as a polynomial in t, and what that is off by:
+
+    - the terms beyond `DEGREE` in t, which the products cut off;
+    - e, times the largest slope Σ k |g_k| Dᵏ⁻¹;
+    - the rounding of the coefficients g_k and of this sum;
+    - the rest of the expansion, sup |g⁽⁸⁾|/8! · D⁸.
+    """
     centre = x.poly[0]
     step = x.poly.copy()
     step[0] = 0.0
-    reach, moved = spread(x), np.abs(step).sum(axis=0)
+    reach = spread(x)  # D
     g_k = g.coefficients(centre)
-    # Horner's rule in the polynomial `step`; `rest` collects the terms that each product cuts off
-    poly, rest = g_k[-1:], np.zeros(np.shape(x.low))
-    for k in range(DEGREE - 1, -1, -1):
-        poly, cut = times(poly, step) if len(step) > 1 else (poly * 0.0, 0.0)
-        poly[0] += g_k[k]
-        rest = rest * moved + cut
+    poly, cut_off = _powers_of_step(g_k, step, np.shape(x.low))
+
     powers = np.cumprod(np.broadcast_to(reach, (NEXT, *np.shape(reach))), axis=0)  # D¹, ..., D⁸
-    # the size of the sum, for its rounding, and the steepest slope, for the rest of x
     sizes = np.abs(g_k)
     total = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)
     steepest = sizes[1] + (np.arange(2.0, NEXT)[:, np.newaxis] * sizes[2:] * powers[:-2]).sum(axis=0)
-    terms = NEXT * (min(len(step), NEXT) + 3.0) if len(step) > 1 else 0.0  # of Horner's rule
-    rounding = (RELATIVE + terms) * UNIT * total
-    rounding += g.noise(centre) * DEGREE * np.maximum(powers[0], powers[-2])
-    cut_off = g.rest(np.fmin(x.low, centre), np.fmax(x.high, centre)) * powers[-1]
-    return met(poly, rest + steepest * x.rest + rounding + cut_off, *g.image(x.low, x.high))
+    products = NEXT * (min(len(step), NEXT) + 3.0) if len(step) > 1 else 0.0  # roundings of Horner's rule
+    rounding = (COEFFICIENT_ROUNDINGS + products) * UNIT * total
+    rounding += g.noise(centre) * DEGREE * np.maximum(powers[0], powers[-2])  # Σ Dᵏ for k from 1 to DEGREE
+    remainder = g.rest(np.fmin(x.low, centre), np.fmax(x.high, centre)) * powers[-1]
+    return narrowed(poly, cut_off + steepest * x.rest + rounding + remainder, *g.image(x.low, x.high))
+
+
+def _powers_of_step(g_k: Any, step: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Σ g_k sᵏ by Horner's rule as a polynomial in t, and a bound on the terms that its products cut off."""
+    moved = np.abs(step).sum(axis=0)  # sup |s|, by which every further product grows what was cut off before
+    poly, cut_off = g_k[-1:], np.zeros(shape)
+    for k in range(DEGREE - 1, -1, -1):
+        poly, cut = polynomial_product(poly, step) if len(step) > 1 else (poly * 0.0, 0.0)
+        poly[0] += g_k[k]
+        cut_off = cut_off * moved + cut
+    return poly, cut_off
 
 
 def _elementary(g: Expansion) -> Callable[[Taylor], Taylor]:
@@ -60,12 +92,12 @@ def _divide(x: Taylor, y: Taylor) -> Taylor:
 
 
 HIGHEST = 64
-"""The largest whole exponent that is multiplied out."""
+"""The largest whole exponent that is multiplied out, by squares: that holds for z of any sign, and at zero."""
 
 
 def _power(x: Taylor, y: Taylor) -> Taylor:
     exponent = y.number
-    if exponent is None:
+    if exponent is None:  # it varies with z
         return _exp(y * _log(x))
     if exponent != round(exponent) or abs(exponent) > HIGHEST:
         if exponent == 0.5:
@@ -88,14 +120,14 @@ CANCELLED = 4.0 * UNIT
 
 
 def _logaddexp(x: Taylor, y: Taylor) -> Taylor:
-    """y + log(1 + exp(x - y)), where y is the constant if there is one."""
+    """y + log(1 + exp(x - y)), where y is the constant if there is one: then only one expansion depends on t."""
     x, y = (y, x) if len(x.poly) < len(y.poly) else (x, y)
     ends = zip((x.low, x.high), (y.low, y.high))
     low, high = (np.logaddexp(a, b) for a, b in ends)  # increasing in both
     model = y + _compose(SOFTPLUS, x - y)
     larger = [np.maximum(np.abs(a), np.abs(b)) for a, b in zip((x.low, x.high), (y.low, y.high))]
     low, high = outward(low - larger[0] * CANCELLED, high + larger[1] * CANCELLED)
-    return met(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
+    return narrowed(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
 
 
 Taylor.rules = {
@@ -119,12 +151,13 @@ Taylor.rules = {
 class Derivative(Tangent):
     """f and f' of `Taylor` parts, by rules that lose few digits: they enclose f' itself, however it is computed.
 
-    There are rules beyond those of `Tangent`, for more functions than other arithmetics have.
+    tanh' as 1 - tanh² is enclosed by ±u where tanh is nearly 1; as 4 σ(2z) σ(-2z) it keeps its digits. There are rules
+    beyond those of `Tangent`, for more functions than other arithmetics have.
     """
 
     @classmethod
     def apply(cls, function: Any, *operands: Any) -> Any:
-        result = super().apply(function, *operands)
+        result = super().apply(function, *operands)  # rules of `Tangent` return one
         return cls(result.value, result.companion)
 
 

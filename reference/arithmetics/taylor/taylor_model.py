@@ -3,8 +3,11 @@
 A cell is [low, high], an interval about c with half-width r. On it a `Taylor` encloses a quantity in two ways, which
 both hold: by a polynomial in t = (z - c)/r, |t| <= 1, with a bound on the rest, and by two ends. It encloses the exact
 result of the formula *and* every result that NumPy may compute in float64, since each rule adds the rounding of its own
-operation. The difference of two models with almost the same polynomial is known far better than either: a slope claimed
-by hand minus the derivative of the formula is enclosed by numbers as small as rounding, for all z of a cell.
+operation. Both are proved, given that one call of NumPy's functions is as good as `roundoff.ELEMENTARY` says.
+
+For z² on [1, 3]: c = 2, r = 1, the polynomial 4 + 4t + t² with a rest of rounding, and the ends 1 and 9. The difference
+of two models with almost the same polynomial is known far better than either: a slope claimed by hand minus the
+derivative of the formula is enclosed by numbers as small as rounding, for all z of a cell.
 
 A comparison that holds on a part of the cell only is undecided: it is [0, 1], and `where` then encloses both branches.
 `switches` lists where, so that the caller can split the cell there. NaN ends with an infinite rest mean that the result
@@ -24,10 +27,10 @@ from reference.arithmetics.roundoff import lost_in_sum
 from reference.arithmetics.taylor.expansions import NEXT, TINY, UNIT, furthest_from_zero, nearest_zero, outward
 
 RELAXED = 1.0 + 2.0**-40
-"""Times this, a bound that was rounded fewer than a thousand times is a bound again."""
+"""Times this, a bound that was rounded fewer than a thousand times is a bound again: 1000 u is 2**-43."""
 
 LARGEST = 1e300
-"""A polynomial of this size may overflow when it is evaluated."""
+"""A polynomial of this size may overflow when it is evaluated, so that its rest is unknown."""
 
 
 class Taylor(Companion):
@@ -124,8 +127,12 @@ def size(x: Taylor) -> np.ndarray:
     return (np.abs(x.poly).sum(axis=0) + x.rest) * RELAXED
 
 
-def met(poly: Any, rest: Any, low: Any, high: Any) -> Taylor:
-    """The model with these polynomial and ends, each narrowed by the other."""
+def narrowed(poly: Any, rest: Any, low: Any, high: Any) -> Taylor:
+    """The model with these polynomial and ends, each narrowed by the other.
+
+    z - z has the ends low - high and high - low, and the polynomial 0 makes them 0. At 1/z beside a pole the polynomial
+    is useless, and the middle of the ends takes its place.
+    """
     rest = rest * RELAXED + TINY
     known = np.abs(poly).sum(axis=0) + rest < LARGEST  # not so if NaN
     model = Taylor(poly, np.where(known, rest, np.inf), low, high)
@@ -164,14 +171,16 @@ def add(x: Taylor, y: Taylor) -> Taylor:
         return x | y
     rows = max(len(x.poly), len(y.poly))
     poly = padded(x.poly, rows) + padded(y.poly, rows)
+    # each coefficient of the sum is rounded, and so is the quantity itself when NumPy computes it
     rest = x.rest + y.rest + _rounding(1) * (np.abs(poly).sum(axis=0) + x.rest + y.rest)
     low, high = _exact_sum(x.low, y.low, -np.inf), _exact_sum(x.high, y.high, np.inf)
     broken = (np.isposinf(x.high) & np.isneginf(y.low)) | (np.isneginf(x.low) & np.isposinf(y.high))  # inf - inf
-    return met(poly, rest, np.where(broken, np.nan, low), np.where(broken, np.nan, high))
+    return narrowed(poly, rest, np.where(broken, np.nan, low), np.where(broken, np.nan, high))
 
 
 def _exact_sum(a: np.ndarray, b: np.ndarray, towards: float) -> np.ndarray:
     """a + b, moved to the next float where it has been rounded the other way."""
+    # 1.0 - 1.0 stays 0.0: ends that were moved all the same would lose the sign of what is next to them
     total = a + b
     beyond = ~(lost_in_sum(a, b) * np.sign(towards) <= 0.0)
     return np.where(beyond & ~np.isinf(total), np.nextafter(total, towards), total)
@@ -181,8 +190,8 @@ def negative(x: Taylor) -> Taylor:
     return Taylor(-x.poly, x.rest, -x.high, -x.low)
 
 
-def times(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The product of two polynomials up to `DEGREE`, and the size of the terms beyond."""
+def polynomial_product(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The product of two polynomials up to `DEGREE`, and a bound on the terms beyond, whose |tᵏ| are at most 1."""
     p, q = (p, q) if len(p) >= len(q) else (q, p)
     width = np.broadcast_shapes(p.shape[1:], q.shape[1:])
     product = np.zeros((min(len(p) + len(q) - 1, NEXT), *width))
@@ -202,15 +211,17 @@ def multiply(x: Taylor, y: Taylor) -> Taylor:
         return x & y
     if x is y:
         return square(x)
+    # (p + e)(q + f) = pq + qe + (p + e)f, where |p + e| <= size_x and |q| <= size_y
     size_x, size_y = size(x), size(y)
-    poly, cut = times(x.poly, y.poly)
+    poly, cut = polynomial_product(x.poly, y.poly)
     rest = cut + size_x * y.rest + x.rest * size_y + _rounding(min(len(x.poly), len(y.poly))) * size_x * size_y
     corners = [a * b for a in (x.low, x.high) for b in (y.low, y.high)]
     low, high = outward(np.minimum.reduce(corners), np.maximum.reduce(corners))
-    zero = x.excluded | y.excluded
+    zero = x.excluded | y.excluded  # a product with 0 is 0, and has not underflowed
+    # 0 times infinity is NaN
     broken = (_may_be_zero(x) & _may_be_infinite(y)) | (_may_be_zero(y) & _may_be_infinite(x))
     low, high = (np.where(broken, np.nan, np.where(zero & ~np.isnan(end), 0.0, end)) for end in (low, high))
-    return met(poly, rest, low, high)
+    return narrowed(poly, rest, low, high)
 
 
 def _may_be_zero(x: Taylor) -> np.ndarray:
@@ -222,9 +233,10 @@ def _may_be_infinite(x: Taylor) -> np.ndarray:
 
 
 def square(x: Taylor) -> Taylor:
+    # not a product of two quantities that vary apart: z² on [-1, 1] is in [0, 1], and z·w in [-1, 1]
     size_x = size(x)
-    poly, cut = times(x.poly, x.poly)
+    poly, cut = polynomial_product(x.poly, x.poly)
     rest = cut + 2.0 * size_x * x.rest + _rounding(len(x.poly)) * size_x * size_x
     nearest, furthest = nearest_zero(x.low, x.high), furthest_from_zero(x.low, x.high)
     low, high = outward(nearest * nearest, furthest * furthest)
-    return met(poly, rest, np.maximum(low, 0.0), high)
+    return narrowed(poly, rest, np.maximum(low, 0.0), high)

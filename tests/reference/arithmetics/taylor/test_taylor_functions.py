@@ -1,6 +1,7 @@
 """Taylor models: every rule encloses the exact result and what NumPy computes, on whole cells, and is not idle."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import flint
@@ -13,7 +14,8 @@ from reference.arithmetics.balls import precision
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.elementary import FUNCTIONS
 from reference.arithmetics.taylor.branches import switches
-from reference.arithmetics.taylor.expansions import DEGREE
+from reference.arithmetics.taylor.expansions import COEFFICIENT_ROUNDINGS, DEGREE, EXPANSIONS, UNIT
+from reference.arithmetics.taylor.sigmoids import SIGMOIDS
 from reference.arithmetics.taylor.taylor_functions import Derivative, derivative_of
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
 
@@ -125,6 +127,34 @@ def test_function_of_one_argument_encloses_truth_and_what_numpy_computes(rule: R
                     about = f"{rule.function.__name__}({x[i]!r}) on [{low[i]}, {high[i]}]"
                     assert_holds(model, z, i, float(x[i]), true, about)
                     assert_holds(model, z, i, float(x[i]), arb(float(row[i])), f"{about} as computed")
+
+
+EXPANDED: dict[Any, Rule] = {rule.function: rule for rule in UNARY if rule.function in EXPANSIONS | SIGMOIDS}
+
+
+def taylor_coefficients(truth: Callable[..., Any], c: float) -> list[arb]:
+    """f⁽ᵏ⁾(c)/k! by differences of order k, in so many bits that they are exact here."""
+    h = arb(2) ** -150
+    values = [truth(arb(c) + (j - arb(DEGREE) / 2) * h) for j in range(DEGREE + 1)]
+    found = []
+    for k in range(DEGREE + 1):
+        found.append((values[(DEGREE - k) // 2] + values[(DEGREE - k + 1) // 2]) / 2)  # the middle, to h²
+        values = [(after - before) / h / (k + 1) for before, after in pairwise(values)]
+    return found
+
+
+@pytest.mark.parametrize("function", EXPANDED, ids=lambda function: function.__name__)
+def test_a_coefficient_has_the_digits_that_its_expansion_states(function: np.ufunc):
+    rule, expansion = EXPANDED[function], (EXPANSIONS | SIGMOIDS)[function]
+    c = np.random.default_rng(SEED).uniform(rule.low, rule.high, 60)
+    c = np.concatenate([c, c[(rule.low < 1e-3 * c) & (1e-3 * c < rule.high)] * 1e-3])
+    with np.errstate(all="ignore"):
+        found, noise = expansion.coefficients(c), np.broadcast_to(expansion.noise(c), c.shape)
+    with precision(4000):
+        for i, centre in enumerate(c.tolist()):
+            for k, true in enumerate(taylor_coefficients(rule.truth, centre)):
+                allowed = arb(COEFFICIENT_ROUNDINGS * UNIT) * abs(true) + (arb(float(noise[i])) if k else 0)
+                assert abs(arb(float(found[k, i])) - true) <= allowed + arb(1e-290), f"g_{k} at {centre!r}"
 
 
 @pytest.mark.parametrize("rule", BINARY, ids=lambda rule: rule.function.__name__)
