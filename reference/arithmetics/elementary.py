@@ -16,137 +16,28 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from reference.arithmetics.elementary_formulas import (
+    LOG2,
+    TWO_OVER_ROOT_PI,
+    bell,
+    cbrt,
+    hyperbolic_increment,
+    increment_of_acosh,
+    increment_of_asin,
+    increment_of_asinh,
+    increment_of_cbrt,
+    increment_of_erf,
+    increment_of_rsqrt,
+    increment_of_tanh,
+    log_of_one_plus,
+    logistic,
+    one_minus_square,
+    rsqrt,
+    sech_squared,
+    trigamma,
+)
 from reference.arithmetics.elementary_record import Elementary, Reach, Suprema, power_suprema
 from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
-
-LOG2 = float(np.log(2.0))
-TWO_OVER_ROOT_PI = float(2.0 / np.sqrt(np.pi))
-
-
-# -- values -----------------------------------------------------------------------------------------------------------
-# of what NumPy lacks, or does not know for complex numbers
-
-
-def _rsqrt(x: Any) -> Any:
-    return 1.0 / np.sqrt(x)
-
-
-def _cbrt(x: Any) -> Any:
-    return np.cbrt(x) if np.isrealobj(x) else np.power(x, 1.0 / 3.0)
-
-
-def _logistic(x: Any) -> Any:
-    return special.expit(x) if np.isrealobj(x) else 1.0 / (1.0 + np.exp(-x))
-
-
-def one_minus_square(x: Any) -> Any:
-    """1 - x², by which JAX differentiates tanh from 0.12 on."""
-    return (1.0 + x) * (1.0 - x)
-
-
-# -- slopes -----------------------------------------------------------------------------------------------------------
-# from x, and not from y, wherever y has rounded: 1 - tanh(20)² is 0.0, and sech²(20) is 1.7e-17
-
-
-def _sech_squared(x: Any) -> Any:
-    """1/cosh²(x), of which 1 - tanh² keeps no digit where tanh saturates."""
-    if np.iscomplexobj(x):
-        return 1.0 / np.square(np.cosh(x))
-    tail = np.exp(-2.0 * np.abs(x))  # cosh would overflow
-    return 4.0 * tail / np.square(1.0 + tail)
-
-
-def _bell(x: Any) -> Any:
-    return TWO_OVER_ROOT_PI * np.exp(-(x * x))
-
-
-def _trigamma(x: Any) -> Any:
-    """ψ'(x), by reflection where x is negative: ψ'(x) = π²/sin²(πx) - ψ'(1 - x)."""
-    positive = np.where(x > 0.0, x, 1.0 - x)
-    value = special.polygamma(1, positive)
-    return np.where(x > 0.0, value, np.square(np.pi / np.sin(np.pi * x)) - value)
-
-
-# -- increments -------------------------------------------------------------------------------------------------------
-# f(x + d) - f(x) as a product with d, or with what vanishes with d: so nothing cancels, and tiny steps keep all digits
-
-
-def _log_of_one_plus(ratio: Any) -> Any:
-    """log(1 + r), where a complex r is a step over z, of about 2^-200: then it is r.
-
-    NumPy's own log1p of a complex number forms 1 + r, and rounds the real part away.
-    """
-    return np.log1p(ratio) if np.isrealobj(ratio) else ratio
-
-
-def _increment_of_rsqrt(x: Any, d: Any, y: Any) -> Any:
-    """1/√b - 1/√a = (a - b)/(√a √b (√a + √b))."""
-    root, root_after = np.sqrt(x), np.sqrt(x + d)
-    return -d / (root * root_after * (root + root_after))
-
-
-def _increment_of_cbrt(x: Any, d: Any, y: Any) -> Any:
-    """d = b³ - a³ over a² + ab + b², which is zero only where both are."""
-    after = _cbrt(x + d)
-    size = y * y + y * after + after * after
-    return np.where(size == 0.0, after - y, d / np.where(size == 0.0, 1.0, size))
-
-
-def _increment_of_tanh(x: Any, d: Any, y: Any) -> Any:
-    """The addition theorem: tanh(x + d) = (y + t)/(1 + yt) with t = tanh(d)."""
-    t = np.tanh(d)
-    return t * _sech_squared(x) / (1.0 + y * t)
-
-
-def _hyperbolic_increment(slope: Any) -> Any:
-    """sinh: 2 sinh(d/2) cosh(x + d/2), without the rounding of that sum; cosh: the same with sinh.
-
-    cosh(x + h) is cosh(x) cosh(h) + sinh(x) sinh(h).
-    """
-
-    def increment(x: Any, d: Any, y: Any) -> Any:
-        half = 0.5 * d
-        return 2.0 * np.sinh(half) * (slope(x) * np.cosh(half) + y * np.sinh(half))
-
-    return increment
-
-
-def _increment_of_asinh(x: Any, d: Any, y: Any) -> Any:
-    """By log(x + √(1 + x²)), on the side where that adds up: the function is odd.
-
-    With r = √(1 + a²) and s = √(1 + b²): (b + s)/(a + r) = 1 + (b - a)(1 + (a + b)/(r + s))/(a + r).
-    """
-    side = np.where(x < 0.0, -1.0, 1.0)
-    before, after, change = side * x, side * (x + d), side * d
-    root, root_after = np.hypot(1.0, before), np.hypot(1.0, after)
-    return side * np.log1p(change * (1.0 + (before + after) / (root + root_after)) / (before + root))
-
-
-def _increment_of_asin(x: Any, d: Any, y: Any) -> Any:
-    """2 arctan((sin β - sin α)/(cos α + cos β)) is β - α; at an end, both cosines vanish with d."""
-    # 1 - (x + d) as (1 - x) - d: the sum x + d would round a tiny d away
-    cosine, cosine_after = np.sqrt((1.0 - x) * (1.0 + x)), np.sqrt(((1.0 - x) - d) * ((1.0 + x) + d))
-    total = cosine + cosine_after
-    return 2.0 * np.arctan(np.where(d == 0.0, 0.0, d / np.where(d == 0.0, 1.0, total)))
-
-
-def _increment_of_acosh(x: Any, d: Any, y: Any) -> Any:
-    """2 artanh((cosh β - cosh α)/(sinh α + sinh β)) is β - α; at 1, both sinh vanish with d."""
-    sinh, sinh_after = np.sqrt(x - 1.0) * np.sqrt(x + 1.0), np.sqrt((x - 1.0) + d) * np.sqrt((x + 1.0) + d)
-    total = sinh + sinh_after
-    return 2.0 * np.arctanh(np.where(d == 0.0, 0.0, d / np.where(d == 0.0, 1.0, total)))
-
-
-# 8-point Gauss-Legendre on [0, 1]: exact to rounding for the increments of at most 1/8 that are used here
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
-
-
-def _increment_of_erf(x: Any, d: Any, y: Any) -> Any:
-    """The integral of the slope over the step: 2/√π d ∫ exp(-(x + td)²) dt for t from 0 to 1."""
-    bell = sum(w * np.exp(-np.square(x + t * d)) for t, w in zip(_NODES, _WEIGHTS))
-    return TWO_OVER_ROOT_PI * bell * d
-
 
 # -- suprema ----------------------------------------------------------------------------------------------------------
 # |f'| and |f''| are largest where the argument is nearest to a pole, or to the middle of a bell; where |f''| has no
@@ -155,7 +46,7 @@ def _increment_of_erf(x: Any, d: Any, y: Any) -> Any:
 
 def _steepest_of_logistic(x: Reach) -> Any:
     """σ'(x) = ¼ sech²(x/2)."""
-    return 0.25 * _sech_squared(0.5 * x.nearest)
+    return 0.25 * sech_squared(0.5 * x.nearest)
 
 
 def _steepest_of_tan(x: Reach) -> Any:
@@ -174,7 +65,7 @@ _INVERSE_TANH = Suprema(
     lambda x: 1.0 / np.maximum((1.0 - x.furthest) * (1.0 + x.furthest), 0.0),
     lambda x, slope: 2.0 * x.furthest * slope**2,
 )
-_ERROR_FUNCTION = Suprema(lambda x: _bell(x.nearest), lambda x, slope: 2.0 * x.furthest * slope)
+_ERROR_FUNCTION = Suprema(lambda x: bell(x.nearest), lambda x, slope: 2.0 * x.furthest * slope)
 
 # -- roundings --------------------------------------------------------------------------------------------------------
 # of the worst implementation, NumPy's or XLA's: to round the t of exp(t) moves the result by |t| roundings of itself
@@ -233,12 +124,12 @@ FUNCTIONS: tuple[Elementary, ...] = (
     ),
     Elementary(
         np.log, ball=lambda x: x.log(), primitive="log", algebraic_at=1.0, slope=lambda x, y: 1.0 / x,
-        increment=lambda x, d, y: _log_of_one_plus(d / x),
+        increment=lambda x, d, y: log_of_one_plus(d / x),
         suprema=Suprema(lambda x: 1.0 / x.nearest, lambda x, slope: slope * slope),
     ),
     Elementary(
         np.log1p, ball=lambda x: x.log1p(), primitive="log1p", algebraic_at=0.0,
-        slope=lambda x, y: 1.0 / (1.0 + x), increment=lambda x, d, y: _log_of_one_plus(d / (1.0 + x)),
+        slope=lambda x, y: 1.0 / (1.0 + x), increment=lambda x, d, y: log_of_one_plus(d / (1.0 + x)),
         suprema=Suprema(lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), lambda x, slope: slope * slope),
         roundings=_roundings_of_log1p,
     ),
@@ -248,12 +139,12 @@ FUNCTIONS: tuple[Elementary, ...] = (
         suprema=Suprema(lambda x: 0.5 / np.sqrt(x.nearest), power_suprema(0.5).bend),
     ),
     Elementary(
-        _rsqrt, ball=lambda x: x.rsqrt(), primitive="rsqrt", slope=lambda x, y: -0.5 * y / x,
-        increment=_increment_of_rsqrt, suprema=power_suprema(-0.5),
+        rsqrt, ball=lambda x: x.rsqrt(), primitive="rsqrt", slope=lambda x, y: -0.5 * y / x,
+        increment=increment_of_rsqrt, suprema=power_suprema(-0.5),
     ),
     Elementary(
-        np.cbrt, ball=lambda x: x.root(3) if x > 0 else -(-x).root(3), primitive="cbrt", evaluator=_cbrt,
-        slope=lambda x, y: 1.0 / (3.0 * np.square(y)), increment=_increment_of_cbrt,
+        np.cbrt, ball=lambda x: x.root(3) if x > 0 else -(-x).root(3), primitive="cbrt", evaluator=cbrt,
+        slope=lambda x, y: 1.0 / (3.0 * np.square(y)), increment=increment_of_cbrt,
         suprema=power_suprema(1.0 / 3.0), roundings=_roundings_of_cbrt,
     ),
     Elementary(
@@ -283,13 +174,13 @@ FUNCTIONS: tuple[Elementary, ...] = (
     ),
     Elementary(
         np.arcsin, ball=lambda x: x.asin(), primitive="asin", algebraic_at=0.0, ends=(1.0, -1.0),
-        slope=lambda x, y: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)), increment=_increment_of_asin,
+        slope=lambda x, y: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)), increment=increment_of_asin,
         suprema=_INVERSE_SINE,
     ),
     Elementary(
         np.arccos, ball=lambda x: x.acos(), primitive="acos", algebraic_at=1.0, ends=(1.0, -1.0),
         slope=lambda x, y: -1.0 / np.sqrt((1.0 - x) * (1.0 + x)),
-        increment=lambda x, d, y: -_increment_of_asin(x, d, y), suprema=_INVERSE_SINE,
+        increment=lambda x, d, y: -increment_of_asin(x, d, y), suprema=_INVERSE_SINE,
     ),
     Elementary(
         np.arctan, ball=lambda x: x.atan(), primitive="atan", algebraic_at=0.0,
@@ -299,29 +190,29 @@ FUNCTIONS: tuple[Elementary, ...] = (
     ),
     Elementary(
         np.sinh, ball=lambda x: x.sinh(), primitive="sinh", algebraic_at=0.0, roundings=_roundings_of_sinh,
-        slope=lambda x, y: np.cosh(x), increment=_hyperbolic_increment(np.cosh), is_costly=True,
+        slope=lambda x, y: np.cosh(x), increment=hyperbolic_increment(np.cosh), is_costly=True,
         suprema=Suprema(lambda x: np.cosh(x.furthest), lambda x, slope: slope),
     ),
     Elementary(
         np.cosh, ball=lambda x: x.cosh(), primitive="cosh", algebraic_at=0.0, roundings=_roundings_of_sinh,
-        slope=lambda x, y: np.sinh(x), increment=_hyperbolic_increment(np.sinh), is_costly=True,
+        slope=lambda x, y: np.sinh(x), increment=hyperbolic_increment(np.sinh), is_costly=True,
         suprema=Suprema(lambda x: np.sinh(x.furthest), lambda x, _: np.cosh(x.furthest)),
     ),
     Elementary(
         np.tanh, ball=lambda x: x.tanh(), primitive="tanh", algebraic_at=0.0,
-        slope=lambda x, y: _sech_squared(x), tangent=lambda x, y: 1.0 - y * y,
-        increment=_increment_of_tanh, is_costly=True,
-        suprema=Suprema(lambda x: _sech_squared(x.nearest), lambda x, slope: 2.0 * slope),
+        slope=lambda x, y: sech_squared(x), tangent=lambda x, y: 1.0 - y * y,
+        increment=increment_of_tanh, is_costly=True,
+        suprema=Suprema(lambda x: sech_squared(x.nearest), lambda x, slope: 2.0 * slope),
     ),
     Elementary(
         np.arcsinh, ball=lambda x: x.asinh(), primitive="asinh", algebraic_at=0.0,
         slope=lambda x, y: 1.0 / (np.hypot(1.0, x) if np.isrealobj(x) else np.sqrt(1.0 + x * x)),
-        tangent=lambda x, y: 1.0 / np.sqrt(1.0 + x * x), increment=_increment_of_asinh, is_costly=True,
+        tangent=lambda x, y: 1.0 / np.sqrt(1.0 + x * x), increment=increment_of_asinh, is_costly=True,
         suprema=Suprema(lambda x: 1.0 / np.hypot(1.0, x.nearest), lambda x, slope: slope),
     ),
     Elementary(
         np.arccosh, ball=lambda x: x.acosh(), primitive="acosh", algebraic_at=1.0, ends=(1.0,),
-        slope=lambda x, y: 1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)), increment=_increment_of_acosh,
+        slope=lambda x, y: 1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)), increment=increment_of_acosh,
         suprema=_INVERSE_COSH,
     ),
     Elementary(
@@ -330,18 +221,18 @@ FUNCTIONS: tuple[Elementary, ...] = (
         suprema=_INVERSE_TANH,
     ),
     Elementary(
-        special.expit, ball=lambda x: 1 / (1 + (-x).exp()), primitive="logistic", evaluator=_logistic, algebraic_at=0.0,
-        slope=lambda x, y: y * _logistic(-x),
+        special.expit, ball=lambda x: 1 / (1 + (-x).exp()), primitive="logistic", evaluator=logistic, algebraic_at=0.0,
+        slope=lambda x, y: y * logistic(-x),
         suprema=Suprema(_steepest_of_logistic, lambda x, slope: slope),  # |σ''| = σ' |1 - 2σ|
         roundings=2.0 * ELEMENTARY + 4.0,  # XLA takes 1/(1 + exp(-x))
     ),
     Elementary(
-        special.erf, ball=lambda x: x.erf(), primitive="erf", algebraic_at=0.0, slope=lambda x, y: _bell(x),
-        increment=_increment_of_erf, is_costly=True, suprema=_ERROR_FUNCTION,
+        special.erf, ball=lambda x: x.erf(), primitive="erf", algebraic_at=0.0, slope=lambda x, y: bell(x),
+        increment=increment_of_erf, is_costly=True, suprema=_ERROR_FUNCTION,
     ),
     Elementary(
         special.erfc, ball=lambda x: x.erfc(), primitive="erfc", algebraic_at=0.0, roundings=_roundings_of_erfc,
-        slope=lambda x, y: -_bell(x), suprema=_ERROR_FUNCTION,
+        slope=lambda x, y: -bell(x), suprema=_ERROR_FUNCTION,
     ),
     Elementary(
         special.erfinv, ball=lambda x: x.erfinv(), primitive="erf_inv", algebraic_at=0.0,
@@ -353,7 +244,7 @@ FUNCTIONS: tuple[Elementary, ...] = (
     ),
     Elementary(
         special.digamma, ball=lambda x: x.digamma(), primitive="digamma", roundings=SERIES_ROUNDINGS,
-        slope=lambda x, y: _trigamma(x),
+        slope=lambda x, y: trigamma(x),
     ),
     Elementary(
         special.i0e, ball=lambda x: (-abs(x)).exp() * x.bessel_i(0 * x), primitive="bessel_i0e", algebraic_at=0.0,
