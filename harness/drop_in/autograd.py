@@ -19,8 +19,8 @@ from autograd.test_util import check_grads as original
 from autograd.tracer import Node, trace
 
 from harness.drop_in.fallback import (
-    ACCURATE,
-    SLIGHT,
+    ACCURACY,
+    LIBRARY_ACCURACY,
     Fallback,
     NothingToCheck,
     Result,
@@ -28,9 +28,9 @@ from harness.drop_in.fallback import (
     fail,
     is_installed,
 )
-from harness.drop_in.line_looks import Part, look
-from harness.drop_in.reported_function import OUTPUTS, Arrays, Function
-from harness.drop_in.whole_checks import check_doubts
+from harness.drop_in.line_looks import OutputSum, look
+from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction
+from harness.drop_in.whole_checks import check_unconfirmed
 
 NAME = "autograd.test_util.check_grads"
 
@@ -72,15 +72,16 @@ def check_grads(
         def find() -> Iterator[Result]:
             if not flatten(chosen)[0].size:
                 raise NothingToCheck
-            functions = [_OfTrees(*_of_real_arrays(of_chosen, chosen, output))]
-            asked = [MODES[mode] for mode in modes]
+            functions = [_AutogradFunction(*_of_real_arrays(of_chosen, chosen, output))]
+            wanted = [MODES[mode] for mode in modes]
             for _ in range(order):
-                looks = [(each, look(each, asked)) for each in functions]
-                of_library = any(look.doubts for _, look in looks) and _is_of_library(of_chosen, chosen)
-                for each, left in looks:
-                    accuracy = SLIGHT if of_library else ACCURATE
-                    yield from check_doubts(each, left, accuracy, rules_of_library=of_library)
-                functions = [derivative for each in functions for derivative in each.derivatives(asked)]
+                looks = [look(each, wanted) for each in functions]
+                # Which rules take part is found by tracing f, and only needed where a look leaves doubt.
+                of_library = any(found.unconfirmed for found in looks) and _is_of_library(of_chosen, chosen)
+                accuracy = LIBRARY_ACCURACY if of_library else ACCURACY
+                for each, found in zip(functions, looks):
+                    yield from check_unconfirmed(each, found, accuracy, rules_of_library=of_library)
+                functions = [derivative for each in functions for derivative in each.derivatives(wanted)]
 
         return Fallback(NAME, ask, partial(fail, AssertionError)).settle(find)
 
@@ -88,7 +89,10 @@ def check_grads(
 
 
 def _of_real_arrays(f: Callable[[Any], Any], chosen: Any, output: Any) -> tuple[Callable[[Any], Any], Any]:
-    """The function and its arguments with an array for each number, of two parts where it is complex, in any tree."""
+    """The function and its arguments with real arrays in place of numbers and of complex arrays.
+
+    autograd differentiates f of (2.0, [3j]) too. The function that is checked takes (array(2.), [array([0., 3.])]).
+    """
     complex_out = np.iscomplexobj(flatten(output)[0])
 
     def of_parts(parts: tuple) -> Any:
@@ -107,10 +111,13 @@ def _parted(x: Any) -> np.ndarray:
 
 
 def _joined(parts: Any, like: Any) -> Any:
-    """What was parted, with other numbers; lists and all are in autograd's boxes, as it has them, where numbers are."""
+    """The tree that `_parted` took apart, with other numbers in it.
+
+    Containers are made by autograd's own builtins, and are boxes, as autograd has them, where their entries are.
+    """
     if _is_of_real_arrays(like):
         return parts
-    if isinstance(like, dict):  # of which autograd has no forward mode
+    if isinstance(like, dict):  # autograd's own dict has no forward mode
         return {key: _joined(parts[key], value) for key, value in like.items()}
     if isinstance(like, (list, tuple)):
         joined = [_joined(parts[i], value) for i, value in enumerate(like)]
@@ -120,7 +127,7 @@ def _joined(parts: Any, like: Any) -> Any:
 
 
 class _Primitives(Node):
-    """Of which primitives a value was made."""
+    """A node of autograd's trace that collects the primitives that a value was computed with."""
 
     __slots__ = ("of",)
 
@@ -132,7 +139,10 @@ class _Primitives(Node):
 
 
 def _is_of_library(f: Callable[[Any], Any], x: Any) -> bool:
-    """Whether every rule that f needs is one of an installed library."""
+    """Whether every primitive that f(x) is computed with is a name in a module of an installed library.
+
+    A primitive is a function object. A caller's own, with its `defvjp`, stands in no installed module.
+    """
     _, node = trace(_Primitives.new_root(), f, x)
     installed = {
         id(value) for name, module in [*sys.modules.items()] if is_installed(name) for value in vars(module).values()
@@ -140,11 +150,11 @@ def _is_of_library(f: Callable[[Any], Any], x: Any) -> bool:
     return node is None or installed.issuperset(map(id, node.of))
 
 
-class _OfTrees(Function):
+class _AutogradFunction(ReportedFunction):
     """A function f of a tree x of real arrays, as autograd differentiates it."""
 
-    def __init__(self, f: Callable[[Any], Any], x: Any, what: str = OUTPUTS, beside: float = 0.0) -> None:
-        self.f, self.theta, self.what, self.beside = f, x, what, beside
+    def __init__(self, f: Callable[[Any], Any], x: Any, output_name: str = OUTPUTS, primal_size: float = 0.0) -> None:
+        self.f, self.theta, self.output_name, self.primal_size = f, x, output_name, primal_size
         self.x = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(x)]
         self._here = f(x)
 
@@ -166,16 +176,17 @@ class _OfTrees(Function):
         """A tree like what f answers."""
         return jax.tree.unflatten(jax.tree.structure(self._here), leaves)
 
-    def derivatives(self, modes: Sequence[str]) -> Iterator["_OfTrees"]:
+    def derivatives(self, modes: Sequence[str]) -> Iterator["_AutogradFunction"]:
         """The derivatives in these modes as functions of x and of what they are applied to."""
-        weights = [drawn_weights(f"cotangent of {self.what} {k}", np.shape(y)) for k, y in enumerate(self.call(self.x))]
-        tangents = [drawn_weights(f"tangent of {self.what} {k}", leaf.shape) for k, leaf in enumerate(self.x)]
-        beside = max(self.beside, Part(weights, self.what).size(self.call(self.x)))
+        here = self.call(self.x)
+        weights = [drawn_weights(f"cotangent of {self.output_name} {k}", np.shape(y)) for k, y in enumerate(here)]
+        tangents = [drawn_weights(f"tangent of {self.output_name} {k}", leaf.shape) for k, leaf in enumerate(self.x)]
+        primal_size = max(self.primal_size, OutputSum(weights, self.output_name).size(here))
         if "reverse" in modes:
-            both = lambda both: make_vjp(self.f, both[0])[0](both[1])  # noqa: E731
+            pull = lambda both: make_vjp(self.f, both[0])[0](both[1])  # noqa: E731
             given = (self.theta, self.like_output(weights))
-            yield _OfTrees(both, given, f"reverse mode's derivatives of the {self.what}", beside)
+            yield _AutogradFunction(pull, given, f"reverse mode's derivatives of the {self.output_name}", primal_size)
         if "forward" in modes:
-            both = lambda both: make_jvp(self.f, both[0])(both[1])[1]  # noqa: E731
+            push = lambda both: make_jvp(self.f, both[0])(both[1])[1]  # noqa: E731
             given = (self.theta, self.tree(tangents))
-            yield _OfTrees(both, given, f"forward mode's derivatives of the {self.what}", beside)
+            yield _AutogradFunction(push, given, f"forward mode's derivatives of the {self.output_name}", primal_size)

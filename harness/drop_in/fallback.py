@@ -1,19 +1,19 @@
 """When a drop-in decides, and when the checker that it stands in for does: one policy for all of them.
 
-| this check finds | the call |
-|---|---|
-| an error beyond the bounds, and beyond the accuracy | fails with the report |
-| the same below `LIBRARY`, where every rule is a library's own | warns, and the original decides |
-| values between the left and the right derivatives at kinks, each alone and together | passes |
-| second derivatives between those on both sides of a kink, which are right there | passes |
-| nothing, because something hides the derivative | warns, and the original decides |
-| that it is right to `TOLERATED`, as the originals ask, and nothing finer | warns, and passes |
-| nothing in less than double precision, where the original's differences show nothing either | warns, and passes |
-| an exception | warns, and the original decides |
-| that every derivative is right | passes |
+| this check finds | `Outcome` | the call |
+|---|---|---|
+| an error beyond the bounds, and beyond the accuracy | WRONG | fails with the report |
+| the same below `LIBRARY_TOLERANCE`, where every rule is a library's own | OPEN | warns, and the original decides |
+| values between the left and the right derivatives at kinks, each alone and together | RIGHT | passes |
+| second derivatives between those on both sides of a kink, which are right there | RIGHT | passes |
+| nothing, because something hides the derivative | OPEN | warns, and the original decides |
+| that it is right to `ORIGINAL_TOLERANCE`, and nothing finer | COARSE | warns, and passes |
+| nothing, in low precision, where the original's differences show nothing either | COARSE | warns, and passes |
+| an exception | OPEN | warns, and the original decides |
+| that every derivative is right | RIGHT | passes |
 
-The accuracy is `ACCURATE`, or `SLIGHT` where every rule is a library's own, or the tolerance that the caller states, if
-that is wider than the original's default.
+The accuracy is `ACCURACY`, or `LIBRARY_ACCURACY` where every rule is a library's own, or the tolerance that the caller
+states, if that is wider than the original's default.
 """
 
 import logging
@@ -39,18 +39,21 @@ from reference.user_input import given, message_of
 
 logger = logging.getLogger("harness.drop_in")
 
-ACCURATE = 1e-10
+ACCURACY = 1e-10
 """An error below this share of the largest derivative beside it is accepted: rules are often sums of a series,
 quotients of differences or solutions of an iteration, and right to some ten digits by design."""
 
-SLIGHT, LIBRARY = 1e-8, 1e-6
-"""Where every rule is a library's own, whose functions are approximations, an error below the first share is accepted,
-and one below the second is left to the original."""
+LIBRARY_ACCURACY, LIBRARY_TOLERANCE = 1e-8, 1e-6
+"""Libraries approximate some functions, by series or fits that are right to some eight digits. Where every rule is a
+library's own, an error below the first share is accepted. One below the second is nothing that the caller could mend:
+the original decides."""
 
-TOLERATED = 1e-3
-"""The originals accept an error below this share. Where noise hides finer ones, their differences show even less."""
+ORIGINAL_TOLERANCE = 1e-3
+"""The originals accept an error below this share (torch's rtol). Where noise hides smaller ones, a derivative that is
+right to this share passes: their differences, with steps of 1e-6 and smaller, show even less."""
 
 _logged: set[tuple[str, str]] = set()
+"""What was logged for an original, so that a test suite says it once and not a thousand times."""
 
 
 class NothingToCheck(Exception):
@@ -58,7 +61,7 @@ class NothingToCheck(Exception):
 
 
 class Outcome(Enum):
-    """What follows from one check."""
+    """What follows for the call from one check."""
 
     RIGHT = "passes"
     COARSE = "warns, and passes"
@@ -67,7 +70,7 @@ class Outcome(Enum):
 
 
 class Result(NamedTuple):
-    """The outcome of one check, what it leaves in doubt, and its report if there is one."""
+    """The outcome of one check, why it is in doubt, and its report if there is one."""
 
     outcome: Outcome
     doubts: Sequence[Fact] = ()
@@ -81,68 +84,77 @@ def is_right(report: Report) -> bool:
 
 
 def doubts_of(report: Report) -> tuple[Fact, ...]:
-    """Why a report is inconclusive, and of which derivative."""
+    """Why a report is inconclusive, and which derivative it compared."""
     compared = [fact for fact in report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
     return (*(report.reasons or [doubt(Kind.UNDECIDED)]), *compared)
 
 
 @dataclass(frozen=True)
 class Fallback:
-    """How one drop-in answers.
+    """How one drop-in answers a call.
 
     Attributes
     ----------
     name : str
         The original's.
-    ask : callable
+    call_original : callable
         Calls the original with the caller's arguments.
     refuse : callable
         Answers or raises for a report that disagrees.
     """
 
     name: str
-    ask: Callable[[], Any]
+    call_original: Callable[[], Any]
     refuse: Callable[[Report], Any]
 
-    def settle(self, find: Callable[[], Iterable[Result]], right: Callable[[], Any] = lambda: None) -> Any:
-        """Answer the call by what `find` finds; `right` answers where no error is found. What raises is in doubt."""
+    def settle(self, check: Callable[[], Iterable[Result]], pass_: Callable[[], Any] = lambda: None) -> Any:
+        """Answer the call by what `check` finds: by the worst of its results.
+
+        Parameters
+        ----------
+        check : callable
+            The results on all derivatives. Whatever it raises is a doubt, and `NothingToCheck` none.
+        pass_ : callable
+            Answers where no error is found.
+        """
         __tracebackhide__ = True  # pytest shows the caller's line
         try:
             with quietly():
-                results = list(find())
+                results = list(check())
         except NothingToCheck:
-            return self.ask()
+            return self.call_original()
         except Exception as error:  # noqa: BLE001  whatever the caller's function raises, the original need not
             message = message_of(error).rstrip(".")
-            return self.ask_original([doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message)])
+            return self.let_original_decide([doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message)])
         for result in results:
             if result.outcome is Outcome.WRONG and result.report:
                 return self.refuse(result.report)
         doubts = [fact for result in results for fact in result.doubts]
         if any(result.outcome is Outcome.OPEN for result in results):
-            return self.ask_original(doubts)
+            return self.let_original_decide(doubts)
         if any(result.outcome is Outcome.COARSE for result in results):
             _warn(doubt(Kind.NEITHER_DECIDED, self.name), doubts)
-        return right()
+        return pass_()
 
-    def ask_original(self, doubts: Sequence[Fact]) -> Any:
-        """Warn of what was not decided, and answer or raise what the original does; an error says both."""
-        told = _warn(doubt(Kind.ORIGINAL_DECIDED, self.name), doubts)
+    def let_original_decide(self, doubts: Sequence[Fact]) -> Any:
+        """Warn of what was not decided, and answer or raise what the original does; its error carries the warning."""
+        warned = _warn(doubt(Kind.ORIGINAL_DECIDED, self.name), doubts)
         try:
-            return self.ask()
+            return self.call_original()
         except Exception as error:
-            error.add_note(told)
+            error.add_note(warned)
             raise
 
 
 def _warn(decided: Fact, doubts: Sequence[Fact]) -> str:
-    """Warn on the line that called the drop-in."""
-    told = " ".join(map(message_table.say, dict.fromkeys((decided, *doubts))))
+    """Warn of these facts, each once, and return the text."""
+    text = " ".join(map(message_table.say, dict.fromkeys((decided, *doubts))))
+    # The stack level of the line that called the drop-in: the first frame outside of this room.
     frame, level = sys._getframe(), 1
     while frame.f_back and frame.f_globals["__name__"].startswith(f"{__package__}."):
         frame, level = frame.f_back, level + 1
-    warnings.warn(told, InconclusiveGradient, level)
-    return told
+    warnings.warn(text, InconclusiveGradient, level)
+    return text
 
 
 @contextmanager
@@ -161,25 +173,38 @@ def check_within(
     rules_of_library: bool = False,
     is_blind: bool = False,
 ) -> Result:
-    """The outcome of a check at an accuracy, and else at a coarser one that is enough.
+    """The result of a check at an accuracy, and of a second one at a coarser accuracy where the first is no answer.
 
-    No error that is within that share of `size`, the largest derivative in any input, is wrong: a derivative that
-    vanishes has errors as large as those of the others. Where the original `is_blind`, all that is open is coarse.
+    Parameters
+    ----------
+    check : callable
+        The report at an accuracy.
+    accuracy : float
+        Errors below this share of the largest derivative beside them are accepted.
+    size : float
+        The largest derivative in any input. No error within `accuracy` of it is wrong: the derivative in an input where
+        it vanishes has errors as large as those of the others.
+    rules_of_library : bool
+        Whether every rule is a library's own.
+    is_blind : bool
+        Whether the original's differences show nothing either, so that whatever is open is coarse.
     """
     report = check(accuracy)
     in_doubt = Outcome.COARSE if is_blind else Outcome.OPEN
     if report.verdict == "disagree":
-        off = max((pair.difference for pair in report.pairs), default=math.inf)
-        is_numbers = not any(fact.severity == Severity.WRONG for fact in report.facts)
-        if is_numbers and off <= accuracy * size:
+        error = max((pair.difference for pair in report.pairs), default=math.inf)
+        # A rule that is not linear or keeps its first answer is wrong, however small the error is here.
+        is_of_size_alone = not any(fact.severity == Severity.WRONG for fact in report.facts)
+        if is_of_size_alone and error <= accuracy * size:
             return Result(Outcome.RIGHT, report=report)
-        is_near = is_numbers and off <= LIBRARY * size
-        if rules_of_library and (is_near or (accuracy < LIBRARY and check(LIBRARY).verdict != "disagree")):
-            return Result(in_doubt, [doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY)], report)
+        if rules_of_library:
+            is_small = is_of_size_alone and error <= LIBRARY_TOLERANCE * size
+            if is_small or (accuracy < LIBRARY_TOLERANCE and check(LIBRARY_TOLERANCE).verdict != "disagree"):
+                return Result(in_doubt, [doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY_TOLERANCE)], report)
         return Result(Outcome.WRONG, report=report)
     if is_right(report):
         return Result(Outcome.RIGHT, report=report)
-    is_coarse = accuracy < TOLERATED and check(TOLERATED).verdict == "agree"
+    is_coarse = accuracy < ORIGINAL_TOLERANCE and check(ORIGINAL_TOLERANCE).verdict == "agree"
     return Result(Outcome.COARSE if is_coarse else in_doubt, doubts_of(report), report)
 
 
@@ -195,7 +220,7 @@ def stated_accuracy(original: str, stated: Mapping[str, Any], defaults: Mapping[
     numbers = {name: value for name, value in stated.items() if name in defaults and isinstance(value, (int, float))}
     wider = {name: float(value) for name, value in numbers.items() if value > defaults[name]}
     log_unused(original, **{name: value for name, value in stated.items() if name not in wider})
-    return max([ACCURATE, *wider.values()])
+    return max([ACCURACY, *wider.values()])
 
 
 def require_numbers(options: Mapping[str, Any], shape: tuple[int, ...] = ()) -> None:
@@ -234,16 +259,16 @@ def fail(kind: type[Exception], report: Report) -> NoReturn:
 
 
 def compared(derivative: str, outputs: str) -> Fact:
-    """What was compared, where that is not what the caller gave: of which outputs, added up."""
+    """Which derivative was compared, of which outputs added up: reports of one number stand for a Jacobian."""
     return note(Kind.COMPARED_DERIVATIVE, derivative, outputs=outputs)
 
 
 @lru_cache(maxsize=256)
 def drawn_weights(purpose: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Random numbers of either sign between 0.5 and 1.5: none is so small that it hides an entry.
+    """Random numbers of either sign and of sizes from 0.5 to 1.5: none is so small that it hides an entry.
 
-    They are the same each time, but others for each purpose, and others than a caller has from a small seed. Weights
-    that are a caller's own inputs, or the cotangents of a second derivative, hide what cancels in such a sum.
+    With signs alone, two errors of one size would cancel half of the time. They are the same in each call, and others
+    for each purpose. The seed is no small number, as a caller's may be: with w = x, Σ w·x/|x| has the gradient 0.
     """
     rng = np.random.default_rng([*b"harness", *purpose.encode()])
     drawn = rng.uniform(0.5, 1.5, size=shape) * rng.choice([-1.0, 1.0], size=shape)
@@ -254,10 +279,10 @@ def drawn_weights(purpose: str, shape: tuple[int, ...]) -> np.ndarray:
 def log_notes(original: str, facts: Sequence[Fact]) -> None:
     """Log, once each, what a caller may want to know of what passes."""
     for fact in facts:
-        told = message_table.say(fact)
-        if (original, told) not in _logged:
-            _logged.add((original, told))
-            logger.info("%s: %s", original, told)
+        text = message_table.say(fact)
+        if (original, text) not in _logged:
+            _logged.add((original, text))
+            logger.info("%s: %s", original, text)
 
 
 def log_unused(original: str, **arguments: Any) -> None:

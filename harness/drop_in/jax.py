@@ -11,8 +11,8 @@ from jax.test_util import check_grads as original
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.checks.traced.function_arguments import NoNumber, differentiable
 from harness.drop_in.fallback import (
-    ACCURATE,
-    LIBRARY,
+    ACCURACY,
+    LIBRARY_TOLERANCE,
     Fallback,
     NothingToCheck,
     Outcome,
@@ -23,7 +23,7 @@ from harness.drop_in.fallback import (
     stated_accuracy,
 )
 from harness.drop_in.line_looks import Looks, look
-from harness.drop_in.reported_function import OUTPUTS, Arrays, Function
+from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -41,8 +41,8 @@ WIDE = {"float32": np.float64, "float64": np.float64, "complex64": np.complex128
 """The types of arguments that are looked at, and those in which rules are compared with values."""
 
 AS_IN_DOUBLE = 2.0**-13
-"""In single precision every entry has to be as in double precision to this share of itself. One that has lost more
-digits is left to the whole check."""
+"""In single precision, u = 2⁻²⁴, every entry of a derivative has to be that in double precision to this share of it,
+2048 u. One that has lost more digits is left to the whole check."""
 
 
 def check_grads(
@@ -78,21 +78,22 @@ def check_grads(
     names = [modes] if isinstance(modes, str) else modes
     unknown = [] if isinstance(modes, str) and chosen else [name for name in names if name not in MODES]
 
-    def find() -> Iterator[Result]:
+    def check() -> Iterator[Result]:
         if unknown:
-            yield Result(
-                Outcome.OPEN, [doubt(Kind.UNKNOWN_MODE, repr(each), modes=", ".join(MODES)) for each in unknown]
-            )
+            doubts = [doubt(Kind.UNKNOWN_MODE, repr(each), modes=", ".join(MODES)) for each in unknown]
+            yield Result(Outcome.OPEN, doubts)
         if chosen and order > 0:
             yield from map(_result, _reports(f, args, order, chosen, accuracy))
         elif not unknown:
             raise NothingToCheck
 
-    return fallback.settle(find)
+    return fallback.settle(check)
 
 
 def _result(report: Report) -> Result:
-    # What a mode cannot do, and what a stop_gradient keeps from it, the original differentiates: it has to look.
+    """What follows from a report on JAX's derivatives."""
+    # Differences go through where a mode has no rule or a stop_gradient ends it. So the original, which takes
+    # differences, may see an error there that this check does not.
     doubts = [*report.left_out.values(), *filter(_stops, report.notes)]
     if report.verdict == "disagree":
         inexact = _inexact_rules_of_jax(report)
@@ -103,7 +104,7 @@ def _result(report: Report) -> Result:
 
 
 def _stops(fact: Fact) -> bool:
-    """Whether a fact is about a stop_gradient of the function."""
+    """Whether a fact says that a stop_gradient of the function ends a derivative."""
     return fact.kind == Kind.DERIVATIVE_ENDS and "stop_gradient" in fact.data["functions"]
 
 
@@ -115,37 +116,37 @@ def _default_tolerances(args: Any) -> dict[str, float]:
 
 
 def _inexact_rules_of_jax(report: Report) -> tuple[Fact, ...]:
-    """What explains a disagreement where it is JAX's own rules that are a little off; nothing in any other case."""
+    """The rules of JAX that explain a disagreement by errors below `LIBRARY_TOLERANCE`; none where others take part."""
     culprits = report.details.get("culprits", [])
-    if not all(culprit["of_jax"] and culprit["off"] < LIBRARY for culprit in culprits):
+    if not all(culprit["of_jax"] and culprit["off"] < LIBRARY_TOLERANCE for culprit in culprits):
         return ()
     return tuple(doubt(Kind.INEXACT_LIBRARY_RULE, culprit["name"], off=culprit["off"]) for culprit in culprits)
 
 
 def _is_right(report: Report) -> bool:
-    """Whether all that has a derivative agrees; NaN with NaN for its derivative passes the original, too."""
+    """Whether all derivatives agree where f is a number; NaN with a derivative of NaN passes the original, too."""
     return is_right(report) or report.details.get("where_defined") in ("agree", "nowhere")
 
 
 def _reports(
     f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...], accuracy: float
 ) -> Iterator[Report]:
-    """Reports on the derivatives that no look confirms: of f, and of each order's as a function of the arguments."""
-    derivative_of = _pulled_back if "reverse" in modes else _pushed_forward
-    below, is_gradient = f, False
-    for _ in range(order):
-        if not _is_confirmed(f, args, modes, is_derivative=below is not f):
+    """Reports on the derivatives that no look confirms: of f, of f's derivative, and so on, up to the order."""
+    differentiate = _pulled_back if "reverse" in modes else _pushed_forward
+    primal = None  # the function that f is the gradient of, from the second order on
+    for number in range(1, order + 1):
+        if not _is_confirmed(f, args, modes, is_derivative=number > 1):
             whole = partial(check_derivatives, modes=modes, accuracy=accuracy)
             try:
-                report = whole(below, *args, order=2) if is_gradient else whole(f, *args)
+                report = whole(f, *args) if primal is None else whole(primal, *args, order=2)
             except NoNumber as reason:
                 raise NothingToCheck from reason
             yield report
             if not _is_right(report):
                 return
-            if "reverse" in report.left_out:
-                derivative_of = _pushed_forward
-        below, f, is_gradient = f, derivative_of(f), derivative_of is _pulled_back
+            if "reverse" in report.left_out:  # f has no reverse mode, such as a while loop, and may have forward mode
+                differentiate = _pushed_forward
+        primal, f = f if differentiate is _pulled_back else None, differentiate(f)
 
 
 def _pulled_back(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,11 +182,11 @@ def _random_like(tree: Any) -> Any:
 
 
 def _is_confirmed(f: Callable[..., Any], args: tuple, modes: Sequence[str], *, is_derivative: bool) -> bool:
-    """Whether a look finds JAX's derivatives of f right in these modes. It calls none of them wrong.
+    """Whether looks find JAX's derivatives of f right in these modes. They call none of them wrong.
 
     A look calls the function and its derivatives operation by operation, as the original does: JAX compiles each
-    operation once for all functions that have it. Rules are compared with values in float64, and then what they answer
-    in float32, if f has such arguments.
+    operation once for all functions that have it. Rules are compared with values in float64. If f has arguments in
+    float32, what the rules answer in float32 is compared with that.
     """
     try:
         leaves, tree = jax.tree.flatten(args)
@@ -194,39 +195,40 @@ def _is_confirmed(f: Callable[..., Any], args: tuple, modes: Sequence[str], *, i
         if not set(types) <= WIDE.keys():
             return False
 
-        def of_chosen(*chosen: Any) -> list[Any]:
-            every = dict(enumerate(leaves)) | dict(zip(places, chosen))
+        def of_differentiable(*values: Any) -> list[Any]:
+            """The differentiable outputs as a function of the differentiable arguments."""
+            every = dict(enumerate(leaves)) | dict(zip(places, values))
             return list(filter(differentiable, jax.tree.leaves(f(*jax.tree.unflatten(tree, every.values())))))
 
-        given = [jax.numpy.asarray(leaves[i]) for i in places]  # with the caller's number of bits
+        given = [jax.numpy.asarray(leaves[i]) for i in places]  # with the caller's setting of jax_enable_x64
         with settings(True):
-            wide = _OfArrays(of_chosen, [np.asarray(leaves[i], WIDE[name]) for i, name in zip(places, types)])
-            wide.what = "derivatives" if is_derivative else OUTPUTS
-            looks = look(wide, modes)
-            is_right = not looks.doubts and wide.has_values()
+            wide = [np.asarray(leaves[i], WIDE[name]) for i, name in zip(places, types)]
+            function = _JaxFunction(of_differentiable, wide, "derivatives" if is_derivative else OUTPUTS)
+            looks = look(function, modes)
+            is_right_in_double = not looks.unconfirmed and function.has_values()
         is_double = all(np.dtype(name) == WIDE[name] for name in types)
-        return is_right and (is_double or _is_as_in_double(_OfArrays(of_chosen, given), looks))
+        return is_right_in_double and (is_double or _is_as_in_double(_JaxFunction(of_differentiable, given), looks))
     except Exception:  # noqa: BLE001  the whole check finds out why
         return False
 
 
-def _is_as_in_double(function: "_OfArrays", looks: Looks) -> bool:
-    """Whether every entry that a function answers in its own precision is what looks have seen in double precision."""
+def _is_as_in_double(function: "_JaxFunction", looks: Looks) -> bool:
+    """Whether every entry that a function's derivatives have in its own precision is what looks saw in float64."""
     found: list[np.ndarray] = []
     if looks.gradient:
         found += function.pull_back(function.x, looks.whole.weights)
     if looks.direction:
         found += function.push_forward(function.x, looks.direction)
     return all(
-        np.all(np.abs(a - b) <= AS_IN_DOUBLE * np.abs(b)) for a, b in zip(found, (*looks.gradient, *looks.ahead))
+        np.all(np.abs(a - b) <= AS_IN_DOUBLE * np.abs(b)) for a, b in zip(found, (*looks.gradient, *looks.pushed))
     )
 
 
-class _OfArrays(Function):
-    """A function of arrays, as JAX differentiates it."""
+class _JaxFunction(ReportedFunction):
+    """A function of arrays with JAX's derivatives at its inputs."""
 
-    def __init__(self, f: Callable[..., Sequence[Any]], given: Sequence[Any]) -> None:
-        self.f, self.given, self.x = f, given, list(map(_parts, given))
+    def __init__(self, f: Callable[..., Sequence[Any]], given: Sequence[Any], output_name: str = OUTPUTS) -> None:
+        self.f, self.given, self.output_name, self.x = f, given, output_name, list(map(_parts, given))
         self.types = [jax.numpy.result_type(leaf) for leaf in given]
 
     @cached_property
@@ -238,17 +240,18 @@ class _OfArrays(Function):
         return jax.vjp(self.f, *self.given)
 
     def has_values(self) -> bool:
-        """Whether reverse mode answers the same values; another one may be that of another function."""
-        return all(np.allclose(_parts(y), known, rtol=ACCURATE, atol=0.0) for y, known in zip(self._vjp[0], self._here))
+        """Whether reverse mode answers the function's values. A custom_vjp may have the rule of another function."""
+        return all(np.allclose(_parts(y), known, rtol=ACCURACY, atol=0.0) for y, known in zip(self._vjp[0], self._here))
 
     def call(self, x: Sequence[Any]) -> Arrays:
         return self._here if x is self.x else list(map(_parts, self.f(*map(_whole, x, self.given))))
 
     def pull_back(self, x: Sequence[Any], weights: Sequence[Any]) -> Arrays:
+        # JAX pulls the cotangent c of a complex y back without conjugation: to c·dy/dx. The gradient of Re(w̄·y) in the
+        # two parts of x is the conjugate of that for c = w̄.
         outputs, pull = self._vjp
-        return [
-            _parts(np.conj(g)) for g in pull([np.conj(_whole(w, y)).astype(y.dtype) for w, y in zip(weights, outputs)])
-        ]
+        cotangents = [np.conj(_whole(w, y)).astype(y.dtype) for w, y in zip(weights, outputs)]
+        return [_parts(np.conj(g)) for g in pull(cotangents)]
 
     def push_forward(self, x: Sequence[Any], tangents: Sequence[Any]) -> Arrays:
         given = tuple(_whole(v, leaf).astype(dtype) for v, leaf, dtype in zip(tangents, self.given, self.types))
@@ -256,9 +259,11 @@ class _OfArrays(Function):
 
 
 def _parts(x: Any) -> np.ndarray:
+    """The real and the imaginary part of a complex array along a new first axis; a real array as it is."""
     x = np.asarray(x)
     return np.stack([x.real, x.imag]) if np.iscomplexobj(x) else x
 
 
 def _whole(parts: np.ndarray, like: Any) -> np.ndarray:
+    """The array that `_parts` took apart, complex if `like` is."""
     return np.asarray(parts[0] + 1j * parts[1] if np.iscomplexobj(like) else parts)

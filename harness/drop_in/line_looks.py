@@ -1,41 +1,43 @@
-"""Cheap looks at reported derivatives, along random lines: they may only accept.
+"""Cheap looks at reported derivatives, along random lines: they may accept, and never refuse.
 
-Whatever a look does not accept, be it wrong, noisy, at a kink or badly scaled, is left to the whole check. Outputs are
-added up with random weights. A wrong entry of the Jacobian makes the gradient of that sum wrong, but for weights of
-probability zero.
+A look takes φ(x) = Σ w·f(x), the outputs added up with random weights w, and a random direction v. It accepts the
+gradient g of φ where g·v is the slope of t -> φ(x + t·v) to ten digits. A wrong entry of the Jacobian J changes
+g·v = wᵀJv, but for w and v of probability zero. Whatever a look does not accept, be it wrong, noisy, at a kink or badly
+scaled, is left to the whole check.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
-from harness.drop_in.fallback import ACCURATE, TOLERATED, drawn_weights
+from harness.drop_in.fallback import ACCURACY, ORIGINAL_TOLERANCE, drawn_weights
 from harness.drop_in.line_slopes import (
+    FIXED_SLOPE,
     JUMP,
-    NOTHING,
     POINTS,
     SCALES,
-    STILL,
+    ZERO_VALUE,
     Scale,
     Slope,
-    distance_of_slope,
     row_units,
+    slope_error,
     slope_of,
 )
-from harness.drop_in.reported_function import Arrays, Function
+from harness.drop_in.reported_function import Arrays, ReportedFunction
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
 
-ALL_PARTS = 4
-"""Of so many outputs, every subset is a part; of more, each output, all but each, and all."""
+FEW_OUTPUTS = 4
+"""Of so many outputs every subset is added up by itself: 15 sums of four. Of more, all, each, and all but each: the 2ⁿ
+subsets would cost too much."""
 
 
 class Line(NamedTuple):
-    """A random line through inputs, and the outputs at `POINTS`, in steps along its direction."""
+    """A line t -> x + t·v, and the outputs at t = k·step for the k of `POINTS`."""
 
     direction: Arrays
     step: float
@@ -43,71 +45,72 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Outputs that are checked together, added up with weights.
+class OutputSum:
+    """A sum φ = Σ w·f of outputs, whose gradient is checked.
 
     Attributes
     ----------
     weights : list of arrays
-        None for an output beside them, whose cotangent is missing.
-    what : str
-        What they are, for a report.
-    is_still : bool
-        Whether no entry moves along a line on which others do.
+        One array w for each output; None for an output that is left out, whose cotangent is then missing.
+    name : str
+        Which outputs these are, for a report.
+    is_fixed : bool
+        Whether no entry in it changes along a line on which others do, so that its gradient has to be 0.
     in_forward : bool
-        Whether they are a part for forward mode, too, which needs no sums of outputs.
+        Whether it is checked in forward mode, too. That answers every output at once, so that subsets tell nothing new.
     """
 
     weights: Sequence[np.ndarray | None]
-    what: str
-    is_still: bool = False
+    name: str
+    is_fixed: bool = False
     in_forward: bool = True
 
     def total(self, outputs: Arrays) -> float:
-        """Σ w·y."""
+        """φ = Σ w·f."""
         return float(sum(np.sum(w * y) for w, y in zip(self.weights, outputs) if w is not None))
 
     def size(self, outputs: Arrays) -> float:
-        """Σ |w·y|."""
+        """Σ |w·f|, to which the roundings of φ are relative."""
         return float(sum(np.sum(np.abs(w * y)) for w, y in zip(self.weights, outputs) if w is not None))
 
 
-class Doubt(NamedTuple):
-    """A derivative that no look accepted: of which outputs, in which mode, and the largest of its numbers."""
+class Unconfirmed(NamedTuple):
+    """A derivative that no look accepted: of which sum, by which mode, and the largest number of its gradient."""
 
-    part: Part
+    outputs: OutputSum
     is_forward: bool
     largest: float = 0.0
 
 
 class Looks(NamedTuple):
-    """What looks leave.
+    """What the looks at one function found.
 
     Attributes
     ----------
-    whole : Part
-        All outputs that move.
-    doubts : list of Doubt
+    whole : OutputSum
+        All outputs, but for entries that do not change along the line.
+    unconfirmed : list of Unconfirmed
+        What is left to the whole check.
     faults : list of Fact
-        What is wrong whatever the numbers are.
+        What is wrong whatever the numbers are, such as a rule that is not linear.
     scatter : float
         How far values and gradients differ from call to call, as a share of themselves.
-    distance : float
-        That of a slope from differences, the largest of those that were accepted.
+    error : float
+        The largest distance of an accepted slope from differences.
     gradient : arrays
-        What reverse mode answers to the weights of the whole.
-    direction, ahead : arrays
-        What forward mode was last applied to, and what it answered.
+        What reverse mode answers for the whole.
+    direction, pushed : arrays
+        The last direction that forward mode was applied to, and the derivatives that it answered.
     """
 
-    whole: Part
-    doubts: list[Doubt]
+    whole: OutputSum
+    unconfirmed: list[Unconfirmed]
     faults: list[Fact]
     scatter: float
-    distance: float
+    error: float
     gradient: Arrays
     direction: Arrays
-    ahead: Arrays
+    pushed: Arrays
 
     @property
     def largest(self) -> float:
@@ -116,54 +119,67 @@ class Looks(NamedTuple):
 
 
 def look(
-    function: Function,
+    function: ReportedFunction,
     modes: Sequence[str],
-    accuracy: float = ACCURATE,
+    accuracy: float = ACCURACY,
     faults: Sequence[Fact] = (),
     x: Arrays | None = None,
     may_look: bool = True,
 ) -> Looks:
-    """What is left in doubt of a function's derivatives in these modes, at its x or elsewhere."""
+    """Look at a function's derivatives in these modes, at its x or elsewhere.
+
+    Parameters
+    ----------
+    function : ReportedFunction
+    modes : sequence of str
+        Of "reverse" and "forward".
+    accuracy : float
+        The share by which a slope may be off.
+    faults : sequence of Fact
+        Faults that are known already: with any, the whole is unconfirmed.
+    x : arrays, optional
+    may_look : bool
+        False where values are too coarse for differences: then everything is unconfirmed.
+    """
     x = function.x if x is None else x
     here = function.call(x)
     line = _line_through(function, x, here, SCALES[0]) if may_look else None
-    parts = _parts(function, here, line)
-    whole, beside = parts[0], max(function.beside, *(part.size(here) for part in parts))
-    gradients = {part: function.pull_back(x, part.weights) for part in parts if "reverse" in modes}
-    doubts = [Doubt(part, False, _largest(gradient)) for part, gradient in gradients.items()]
-    doubts += [Doubt(part, True) for part in parts if "forward" in modes and part.in_forward]
-    gradient, direction, ways = gradients.get(whole, ()), (), []
-    found, farthest = [*faults], 0.0
+    sums = _output_sums(function, here, line)
+    whole, computed_size = sums[0], max(function.primal_size, *(each.size(here) for each in sums))
+    gradients = {each: function.pull_back(x, each.weights) for each in sums if "reverse" in modes}
+    # Those of forward mode come last, so that the last one tells whether that is still needed.
+    pending = [Unconfirmed(each, False, _largest(gradient)) for each, gradient in gradients.items()]
+    pending += [Unconfirmed(each, True) for each in sums if "forward" in modes and each.in_forward]
+    gradient, direction, pushed = gradients.get(whole, ()), (), []
+    faults, error = [*faults], 0.0
     for scale in SCALES:
         line = line if scale is SCALES[0] else _line_through(function, x, here, scale)
-        if line is None or not doubts or (gradients and _is_kept(function, x, line, whole, gradient)):
+        if line is None or not pending or (gradients and _is_cached(function, x, line, whole, gradient)):
             break
-        if doubts[-1].is_forward:
-            direction, (ways, is_linear) = line.direction, _tangents(function, x, line.direction)
+        if pending[-1].is_forward:
+            direction, (pushed, is_linear) = line.direction, _push_along(function, x, line.direction)
             if not is_linear:
-                found.append(wrong(Kind.NOT_LINEAR, mode="forward"))
+                faults.append(wrong(Kind.NOT_LINEAR, mode="forward"))
                 break
-        slopes = [
-            [slope_of(doubt.part.weights, way) for way in ways]
-            if doubt.is_forward
-            else [slope_of(gradients[doubt.part], line.direction)]
-            for doubt in doubts
-        ]
-        distances = [_distance(doubt.part, line, each, accuracy, beside) for doubt, each in zip(doubts, slopes)]
-        farthest = max([farthest, *filter(math.isfinite, distances)])
-        doubts = [doubt for doubt, distance in zip(doubts, distances) if not math.isfinite(distance)]
-    is_linear, scatter = _call_again(function, x, here, whole, gradient) if gradients else (True, 0.0)
-    found += [] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")]
-    if (found or scatter > accuracy) and not any(doubt.part is whole for doubt in doubts):
-        doubts.append(Doubt(whole, not gradients, _largest(gradient)))
-    return Looks(whole, doubts, found, scatter, farthest, gradient, direction, ways[0] if ways else ())
+        errors = []
+        for each in pending:
+            slopes = _slopes_of(each, gradients, pushed, line.direction)
+            errors.append(_largest_error(each.outputs, line, slopes, accuracy, computed_size))
+        error = max([error, *filter(math.isfinite, errors)])
+        pending = [each for each, found in zip(pending, errors) if not math.isfinite(found)]
+    is_linear, scatter = _call_anew(function, x, here, whole, gradient) if gradients else (True, 0.0)
+    faults += [] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")]
+    if (faults or scatter > accuracy) and not any(each.outputs is whole for each in pending):
+        pending.append(Unconfirmed(whole, not gradients, _largest(gradient)))
+    return Looks(whole, pending, faults, scatter, error, gradient, direction, pushed[0] if pushed else ())
 
 
-def _line_through(function: Function, x: Arrays, here: Arrays, scale: Scale) -> Line | None:
+def _line_through(function: ReportedFunction, x: Arrays, here: Arrays, scale: Scale) -> Line | None:
     """A line through x, where the outputs are `here`; None where f raises on it, outside of its domain perhaps."""
     drawn = [drawn_weights(f"line {k}", leaf.shape) for k, leaf in enumerate(x)]
+    # x + h·v rounds, for x near 1e9 and v near 1 by 2e-6 of h·v. The direction is what x really moves by, over h.
     ends = [leaf + scale.step * v * scale.units(np.abs(leaf)) for leaf, v in zip(x, drawn)]
-    direction = [(end - leaf) / scale.step for end, leaf in zip(ends, x)]  # every step is a float64, however large x is
+    direction = [(end - leaf) / scale.step for end, leaf in zip(ends, x)]
     try:
         outputs = [function.call(_along(x, direction, t * scale.step)) if t else here for t in POINTS]
     except Exception:  # noqa: BLE001  whatever it raises there
@@ -176,93 +192,118 @@ def _along(x: Arrays, direction: Arrays, step: float) -> Arrays:
     return [leaf + step * v for leaf, v in zip(x, direction)]
 
 
-def _parts(function: Function, here: Arrays, line: Line | None) -> list[Part]:
-    """All outputs, then the subsets that are checked by themselves, and the entries that do not move along the line."""
-    weights = [drawn_weights(f"{function.what} {k}", y.shape) for k, y in enumerate(here)]
+def _output_sums(function: ReportedFunction, here: Arrays, line: Line | None) -> list[OutputSum]:
+    """The sum of all outputs first, then those of subsets, then that of the entries that stay the same on the line."""
+    weights = [drawn_weights(f"{function.output_name} {k}", y.shape) for k, y in enumerate(here)]
     if line is None or function.is_derivative:
-        return _subsets(function, weights, [np.ones(y.shape) for y in here])
-    still = [np.logical_and.reduce([y == other for other in others]) for y, *others in zip(here, *line.outputs)]
-    if all(map(np.all, still)) or not any(map(np.any, still)):
-        still = [np.zeros(y.shape, dtype=bool) for y in here]
+        return _sums_of_subsets(function, weights, [np.ones(y.shape) for y in here])
+    fixed = [np.logical_and.reduce([y == other for other in others]) for y, *others in zip(here, *line.outputs)]
+    if all(map(np.all, fixed)) or not any(map(np.any, fixed)):
+        fixed = [np.zeros(y.shape, dtype=bool) for y in here]
     behind, at, ahead = (np.concatenate([np.ravel(y) for y in outputs]) for outputs in line.outputs[1:4])
     ends = np.cumsum([y.size for y in here])[:-1]
     units = [each.reshape(y.shape) for each, y in zip(np.split(row_units(behind, at, ahead), ends), here)]
-    parts = _subsets(function, [np.where(rest, 0.0, w) for rest, w in zip(still, weights)], units)
-    if any(map(np.any, still)):
-        rest = [np.where(rest, w, 0.0) if np.any(rest) else None for rest, w in zip(still, weights)]
-        parts.append(Part(rest, f"entries of the {function.what} that do not move", is_still=True))
-    return parts
+    # A fixed entry of 1e10 would bring 1e-3 of rounding into a sum with others: those are added up without it.
+    sums = _sums_of_subsets(function, [np.where(rest, 0.0, w) for rest, w in zip(fixed, weights)], units)
+    if any(map(np.any, fixed)):
+        of_fixed = [np.where(rest, w, 0.0) if np.any(rest) else None for rest, w in zip(fixed, weights)]
+        sums.append(OutputSum(of_fixed, f"entries of the {function.output_name} that do not move", is_fixed=True))
+    return sums
 
 
-def _subsets(function: Function, weights: Arrays, units: Arrays) -> list[Part]:
-    """All outputs, and each subset of a few, as the caller of a function with several outputs uses them."""
-    count = len(weights) if function.numbers else 1
-    sizes = range(1, count) if count <= ALL_PARTS else (1, count - 1)
-    chosen = [places for size in sizes for places in combinations(range(count), size)]
-    parts = []
-    for places in (range(len(weights)), *chosen):
+def _sums_of_subsets(function: ReportedFunction, weights: Arrays, units: Arrays) -> list[OutputSum]:
+    """The sum of all outputs, and of subsets where a caller can use some of several outputs.
+
+    Rules that take a missing cotangent for something else than zeros are wrong in a subset alone.
+    """
+    count = len(weights) if function.output_numbers else 1
+    sizes = range(1, count) if count <= FEW_OUTPUTS else (1, count - 1)
+    subsets = [places for size in sizes for places in combinations(range(count), size)]
+    sums = []
+    for places in (range(len(weights)), *subsets):
         is_whole = len(places) == len(weights)
-        # cotangents are no larger than the originals'
+        # Times the least unit, no weight is above 1.5. Larger cotangents than the originals' could overflow.
         least = min(float(np.min(units[k], initial=1.0)) for k in places)
-        those = [least * weights[k] / units[k] if k in places else None for k in range(len(weights))]
-        named = "" if is_whole else f" {', '.join(str(function.numbers[k]) for k in places)} alone"
-        is_single = len(places) == 1 or not function.numbers
-        parts.append(Part(those, function.what + named, in_forward=is_single))
-    return parts
+        chosen = [least * weights[k] / units[k] if k in places else None for k in range(len(weights))]
+        which = "" if is_whole else f" {', '.join(str(function.output_numbers[k]) for k in places)} alone"
+        is_single = len(places) == 1 or not function.output_numbers
+        sums.append(OutputSum(chosen, function.output_name + which, in_forward=is_single))
+    return sums
 
 
-def _tangents(function: Function, x: Arrays, direction: Arrays) -> tuple[list[Arrays], bool]:
-    """The outputs' derivatives by forward mode, as one and as the sum of each input's, and whether they are linear."""
+def _push_along(function: ReportedFunction, x: Arrays, direction: Arrays) -> tuple[list[Arrays], bool]:
+    """The answers of forward mode for a direction that have to agree, and whether it is linear in the direction.
+
+    The answers are the derivatives along the direction, and, where tangents can be None, the sum of those along the
+    part of each input. A rule that takes None for something else than zeros answers another sum.
+    """
     found = push(function, x, direction)
-    multiples = [push(function, x, direction, factor) for factor in function.multiples]
-    ways = [found]
-    if len(direction) > 1 and function.numbers:
+    multiples = [push(function, x, direction, factor) for factor in function.linearity_factors]
+    answers = [found]
+    if len(direction) > 1 and function.output_numbers:
         alone = [[v if v is each else None for v in direction] for each in direction]
-        ways.append([np.sum(shares, axis=0) for shares in zip(*(push(function, x, tangents) for tangents in alone))])
-    return ways, all(share_off(multiple, found) <= TOLERATED for multiple in multiples)
+        answers.append([np.sum(shares, axis=0) for shares in zip(*(push(function, x, tangents) for tangents in alone))])
+    return answers, all(relative_difference(multiple, found) <= ORIGINAL_TOLERANCE for multiple in multiples)
 
 
-def push(function: Function, x: Arrays, tangents: Sequence[np.ndarray | None], factor: float = 1.0) -> Arrays:
-    """As of `push_forward`, by tangents of size 1 and by so many times these, so that none overflows.
+def push(function: ReportedFunction, x: Arrays, tangents: Sequence[np.ndarray | None], factor: float = 1.0) -> Arrays:
+    """The derivatives along tangents, by applying forward mode to these as multiples, near `factor`, of unit vectors.
 
-    A direction is as long as its input is large. What a derivative answers to it is so many times what it answers to
-    a tangent of size 1, which is all that the originals ask for.
+    A direction is as long as its input is large, 1e300 perhaps, and its multiple would overflow. The originals apply
+    forward mode to tangents near 1 alone.
     """
     unit = float(np.ldexp(1.0, np.frexp(_largest(tangents))[1])) / factor
     return [unit * t for t in function.push_forward(x, [None if v is None else v / unit for v in tangents])]
 
 
-def _distance(part: Part, line: Line, slopes: Sequence[Slope], accuracy: float, beside: float) -> float:
-    """How far the slopes of a part are from differences along a line; infinite where these do not confirm them."""
-    values, size = [part.total(outputs) for outputs in line.outputs], part.size(line.outputs[2])
-    nothing = (STILL if part.is_still else NOTHING) * beside
-    return max(distance_of_slope(values, line.step, slope, accuracy, size, nothing) for slope in slopes)
+def _slopes_of(
+    derivative: Unconfirmed, gradients: Mapping[OutputSum, Arrays], pushed: Sequence[Arrays], direction: Arrays
+) -> list[Slope]:
+    """What is reported for a sum along a direction: wᵀ(Jv) for each answer of forward mode, (wᵀJ)v of reverse mode."""
+    if derivative.is_forward:
+        return [slope_of(derivative.outputs.weights, answer) for answer in pushed]
+    return [slope_of(gradients[derivative.outputs], direction)]
 
 
-def _is_kept(function: Function, x: Arrays, line: Line, part: Part, gradient: Arrays) -> bool:
-    """Whether the gradient at the end of a line is the very one at x, although the slope is clearly another there."""
-    lower, here, upper = (part.total(outputs) for outputs in line.outputs[1:4])
-    turn = 2.0 * abs(upper - 2.0 * here + lower) / line.step
-    if function.is_pure or not turn > JUMP * sum(slope_of(gradient, line.direction).shares):
+def _largest_error(
+    outputs: OutputSum, line: Line, slopes: Sequence[Slope], accuracy: float, computed_size: float
+) -> float:
+    """How far the slopes of a sum are from differences along a line; infinite where these confirm not all."""
+    values, terms_size = [outputs.total(each) for each in line.outputs], outputs.size(line.outputs[2])
+    rounding_size = (FIXED_SLOPE if outputs.is_fixed else ZERO_VALUE) * computed_size
+    return max(slope_error(values, line.step, slope, accuracy, terms_size, rounding_size) for slope in slopes)
+
+
+def _is_cached(function: ReportedFunction, x: Arrays, line: Line, outputs: OutputSum, gradient: Arrays) -> bool:
+    """Whether the gradient at the end of a line is bit for bit that at x, although the slope clearly changes.
+
+    A function that keeps x of its first call answers so. Its slope at x itself is right.
+    """
+    lower, here, upper = (outputs.total(each) for each in line.outputs[1:4])
+    change_of_slope = 2.0 * abs(upper - 2.0 * here + lower) / line.step
+    if function.is_pure or not change_of_slope > JUMP * sum(slope_of(gradient, line.direction).shares):
         return False
-    ends = function.pull_back(_along(x, line.direction, POINTS[-1] * line.step), part.weights)
+    ends = function.pull_back(_along(x, line.direction, POINTS[-1] * line.step), outputs.weights)
     return all(np.array_equal(a, b) for a, b in zip(ends, gradient))
 
 
-def _call_again(function: Function, x: Arrays, here: Arrays, part: Part, gradient: Arrays) -> tuple[bool, float]:
-    """Whether reverse mode is linear in the cotangent at a further call, and how far values and gradients scatter.
+def _call_anew(
+    function: ReportedFunction, x: Arrays, here: Arrays, outputs: OutputSum, gradient: Arrays
+) -> tuple[bool, float]:
+    """Whether reverse mode is linear in the cotangent after a further call, and how far values and gradients scatter.
 
-    A rule that ignores signs, multiplies by the cotangent twice, clips it or drops small ones is not linear.
+    Linear rules scale exactly by powers of two. So only where c·w has not exactly c times the gradient of w is that of
+    w computed again, which tells a rule that is not linear from a function with noise.
     """
-    again, is_linear = function.renewed(), True
-    scatter = share_off(again.call(x), here)
-    for factor in function.multiples:
-        scaled = again.pull_back(x, [None if w is None else factor * w for w in part.weights])
+    again, is_linear = function.called_anew(), True
+    scatter = relative_difference(again.call(x), here)
+    for factor in function.linearity_factors:
+        scaled = again.pull_back(x, [None if w is None else factor * w for w in outputs.weights])
         multiple = [g / factor for g in scaled]
-        if share_off(multiple, gradient) > 0.0:
-            repeated = again.pull_back(x, part.weights)
-            is_linear = is_linear and share_off(multiple, repeated) <= TOLERATED
-            scatter = max(scatter, share_off(repeated, gradient))
+        if relative_difference(multiple, gradient) > 0.0:
+            repeated = again.pull_back(x, outputs.weights)
+            is_linear = is_linear and relative_difference(multiple, repeated) <= ORIGINAL_TOLERANCE
+            scatter = max(scatter, relative_difference(repeated, gradient))
     return is_linear, scatter
 
 
@@ -270,12 +311,13 @@ def _largest(arrays: Iterable[np.ndarray | None]) -> float:
     return max((float(np.max(np.abs(a), initial=0.0)) for a in arrays if a is not None), default=0.0)
 
 
-def share_off(found: Arrays, of: Arrays) -> float:
-    """How far arrays are from others, as a share of each of these, as far as both are finite.
+def relative_difference(found: Arrays, of: Arrays) -> float:
+    """The largest |found - of| in an array over the largest |of| in it, of all arrays, where both are finite.
 
-    What is off by less than `ACCURATE` of the largest of all is off by less than `TOLERATED`.
+    An array whose largest is below 1e-7 of that of all counts as that large. It may be rounding alone: a difference of
+    `ACCURACY` of the largest is `ORIGINAL_TOLERANCE` of it.
     """
-    least, shares = ACCURATE / TOLERATED * _largest(of), [0.0]
+    least, shares = ACCURACY / ORIGINAL_TOLERANCE * _largest(of), [0.0]
     for a, b in zip(found, of):
         off = float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b)))
         size = max(least, float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b))))

@@ -1,6 +1,7 @@
-"""Slopes along a line: how far a reported one is from differences of four values.
+"""The slope along a line: is a reported one that of differences of four values?
 
-Agreement to ten digits of two numbers that were computed in different ways is no accident, so it needs no error bound.
+Along t -> x + t·v, differences of φ have an error of order h⁴ and a reported slope g·v has none. Agreement of the two
+to ten digits is no accident, since they are computed in different ways, so that no error bound is needed to accept.
 """
 
 import math
@@ -9,47 +10,57 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.drop_in.fallback import SLIGHT
+from harness.drop_in.fallback import LIBRARY_ACCURACY
 from reference.arithmetics.central_differences import NOISE_GAIN, NOISE_ROUNDINGS, richardson
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
-POINTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
-"""Where a look evaluates the function, in steps; at 0 it is known."""
+U = UNIT_ROUNDOFF["float64"]
 
-SHARE, SHARE_OF_ALL = 1e-6, 3e-2
-"""A look decides nothing where its tolerance exceeds this share of what any input contributes to the slope, as the
-whole check does, or a few hundredths of that share of all of them together."""
+POINTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""Where a look evaluates the function, in steps. Its value at 0 is known already, so that a look costs four calls."""
+
+SHARE_OF_INPUT, SHARE_OF_ALL = 1e-6, 3e-8
+"""A tolerance above these shares of what one input contributes to the slope, or of what all contribute, is too wide to
+accept anything: an error of 1e-6 in one input's gradient would pass. The whole check is as strict for each input."""
 
 JUMP = 1e-6
-"""A kink whose jump exceeds this share of the slope is left to the whole check."""
+"""A kink at x whose left and right slopes differ by more than this share of the slope is left to the whole check. Much
+below it, rounding of the second differences, u/h near 1e-13 of the value, would look like one."""
 
-CONSTANT, STILL, NOTHING = (roundings * UNIT_ROUNDOFF["float64"] for roundings in (4.0, 16.0, 512.0))
-"""Values that move by no more than the first share of their terms are constant, and so small a slope is none. Entries
-that do not move at all have no larger slopes than the second share of all that is computed with them. Outputs as small
-as the third share of that are 0 but for its rounding."""
+CONSTANT = 4.0 * U
+"""A function is constant if its values differ by no more than this share of its terms: by some roundings."""
+
+FIXED_SLOPE = 16.0 * U
+"""Entries that are the same at all points have no slope but some roundings of whatever is computed with them."""
+
+ZERO_VALUE = 512.0 * U
+"""Outputs below this share of everything computed are 0 but for rounding, as in softmax(x).sum() - 1. Such a difference
+of two sums has a rounding for each of some hundred terms."""
 
 SMOOTH = 2.0**-7
-"""An entry is smooth if the difference of its moves ahead and behind is no more than such a share of both."""
+"""An entry is smooth if |f(h) - 2 f(0) + f(-h)| is at most this share of |f(h) - f(-h)|. At h = 2⁻¹⁰ the quotient is
+2⁻¹¹ f''/f' for a smooth function, and near 1 for values that are only rounding."""
 
 APART, LEAST_MOVE = 2.0**16, 2.0**-5
-"""Entries that move by amounts so far apart are divided by these, but by no less than such a share of themselves: at a
-step of 2⁻¹⁰ their rounding is then 10⁻¹¹ of the others' slopes."""
+"""Entries whose slopes are this many times apart are divided by their slopes, but by no less than the second share of
+their values. At h = 2⁻¹⁰ a value's rounding is then u/(h·2⁻⁵) = 4e-12 of the slopes. Without this, a wrong entry near
+1e-12 would hide in the rounding of one near 1e4."""
 
-NOISE = NOISE_GAIN * NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"]
+NOISE = NOISE_GAIN * NOISE_ROUNDINGS * U
 
 
 class Scale(NamedTuple):
-    """The units of a random direction, and the step along it.
+    """How long a random direction is in each entry, and the step along it.
 
-    Steps of max(1, |x|) suit most functions. Those of min(1, |x|) suit inputs near the end of a domain and sines of
-    large numbers; where x is 0, they are 1.
+    Steps of max(1, |x|) suit most functions. Those of min(1, |x|) suit inputs near the end of a domain, such as log at
+    1e-9, and sines of large numbers. Where x is 0, the unit is 1.
     """
 
     smallest: bool
     step: float
 
     def units(self, size: np.ndarray) -> np.ndarray:
-        """The units for entries of these sizes."""
+        """The length for each entry, of entries of these sizes |x|."""
         return np.where(size == 0.0, 1.0, np.minimum(size, 1.0)) if self.smallest else np.maximum(size, 1.0)
 
 
@@ -58,8 +69,8 @@ SCALES = (
     Scale(smallest=True, step=2.0**-10),
     Scale(smallest=True, step=2.0**-14),
 )
-"""The looks that are taken in turn until one accepts: steps of 2⁻¹⁰ leave a truncation of h⁴ near 10⁻¹³, and as much
-rounding. The narrow ones are for kinks and jumps nearby."""
+"""The looks, taken in turn until one accepts. A step of 2⁻¹⁰ balances the truncation, h⁴/30 = 3e-14, against rounding,
+u/h = 1e-13. The narrow one keeps clear of kinks and jumps nearby, with 1e-12 of rounding."""
 
 
 class Slope(NamedTuple):
@@ -68,8 +79,9 @@ class Slope(NamedTuple):
     Attributes
     ----------
     value : float
+        g·v.
     shares : sequence of float
-        For each input, the sum of the magnitudes that its entries contribute.
+        Σ |g·v| over the entries of each input. Terms that cancel in g·v still show how large the gradient is.
     """
 
     value: float
@@ -82,42 +94,72 @@ def slope_of(gradient: Sequence[Any], direction: Sequence[Any]) -> Slope:
     return Slope(float(sum(np.sum(t) for t in terms)), [float(np.sum(np.abs(t))) for t in terms] or [0.0])
 
 
-def distance_of_slope(
-    values: Sequence[float], step: float, slope: Slope, accuracy: float, size: float, nothing: float
+def slope_error(
+    values: Sequence[float], step: float, slope: Slope, accuracy: float, terms_size: float, rounding_size: float
 ) -> float:
-    """How far a slope is from differences of the function; infinite where these do not confirm it.
+    """|slope - (4 D(h) - D(2h))/3| with the central differences D(w) = (φ(w) - φ(-w))/2w; infinite where in doubt.
 
-    `values` are those at `POINTS`, `size` is that of the terms of the value at 0, and values and slopes as small as
-    `nothing` are 0. Infinite where a number is NaN.
+    Parameters
+    ----------
+    values : five numbers
+        φ at `POINTS`.
+    step : float
+        h.
+    accuracy : float
+        The share of the slope by which it may be off.
+    terms_size : float
+        Σ |w·f(x)|, the size of the terms of φ = Σ w·f, to which its roundings are relative.
+    rounding_size : float
+        Slopes and values up to this are 0 but for rounding.
+
+    Returns
+    -------
+    float
+        Infinite where the differences do not confirm the slope, are too coarse to, or are NaN.
     """
     lowest, lower, here, upper, highest = values
-    scale, noise = sum(slope.shares), NOISE * size / step
-    constant = max(CONSTANT * size, nothing)
-    still = constant if scale or max(map(abs, values)) <= nothing else 0.0
-    if scale <= constant and max(abs(value - here) for value in values) <= still:
+    size, noise = sum(slope.shares), NOISE * terms_size / step
+    constant = max(CONSTANT * terms_size, rounding_size)
+    # A gradient of exactly 0 claims that φ depends on no input. Then even a change by one rounding is in doubt, such as
+    # that of 1 + 1e-13 b.
+    allowed_change = constant if size or max(map(abs, values)) <= rounding_size else 0.0
+    if size <= constant and max(abs(value - here) for value in values) <= allowed_change:
         return abs(slope.value)
-    allowed = min(accuracy, SLIGHT) * abs(slope.value) + noise  # a factor is as wrong where terms cancel
-    if not allowed <= SHARE * min([SHARE_OF_ALL * scale, *(share for share in slope.shares if share > allowed)]):
+    # A share of |g·v| and not of Σ|g·v|: where terms cancel, as in 1 - 0.9999, a gradient with a factor of 1 + 1e-8 is
+    # off by that share of the difference alone.
+    allowed = min(accuracy, LIBRARY_ACCURACY) * abs(slope.value) + noise
+    # An input that contributes less than the tolerance is no measure of it: its gradient may be 0.
+    visible = [share for share in slope.shares if share > allowed]
+    if not allowed <= min([SHARE_OF_ALL * size, *(SHARE_OF_INPUT * share for share in visible)]):
         return math.inf
     derivative = richardson((upper - lower) / (2.0 * step), (highest - lowest) / (4.0 * step))
-    bend = abs((highest - 2.0 * here + lowest) - 4.0 * (upper - 2.0 * here + lower)) / (2.0 * step)
-    distance = abs(derivative - slope.value)
-    return distance if distance <= allowed and bend <= JUMP * scale else math.inf
+    # S(w) = φ(w) - 2 φ(0) + φ(-w) is w² φ'' where φ is smooth, so that S(2h) - 4 S(h) vanishes. At a kink whose slopes
+    # differ by J, S(w) = w·J: J is left of the quotient. The central differences are the mean slope there.
+    jump = abs((highest - 2.0 * here + lowest) - 4.0 * (upper - 2.0 * here + lower)) / (2.0 * step)
+    error = abs(derivative - slope.value)
+    return error if error <= allowed and jump <= JUMP * size else math.inf
 
 
 def row_units(behind: np.ndarray, here: np.ndarray, ahead: np.ndarray) -> np.ndarray:
-    """What entries of the outputs are divided by, so that none hides in the rounding of others.
+    """What to divide each output's entries by, so that no wrong entry hides in the rounding of another.
 
-    A unit is how far an entry moves in a look's first step, as a share of how far the farthest does, and a power of
-    two. It is 1 for an entry that does not move smoothly, which may be 0 but for rounding, and where the entries move
-    by amounts that are not far apart.
+    Parameters
+    ----------
+    behind, here, ahead : array, shape (n,)
+        All entries of the outputs, one step back, at x, and one step ahead along the first look's line.
+
+    Returns
+    -------
+    array, shape (n,)
+        Powers of two up to 1, near each entry's slope as a share of the largest. All are 1 where the slopes are not far
+        apart; so is that of an entry that does not move smoothly, which may be rounding alone.
     """
     with np.errstate(all="ignore"):
         moves = np.abs(ahead - behind)
         is_smooth = np.abs(ahead - 2.0 * here + behind) <= SMOOTH * moves
-        moves = np.maximum(moves / (2.0 * SCALES[0].step), LEAST_MOVE * np.abs(here))
-    known = np.isfinite(moves) & (moves > 0.0) & is_smooth
-    smallest, largest = np.min(moves, initial=np.inf, where=known), np.max(moves, initial=0.0, where=known)
+        slopes = np.maximum(moves / (2.0 * SCALES[0].step), LEAST_MOVE * np.abs(here))
+    known = np.isfinite(slopes) & (slopes > 0.0) & is_smooth
+    smallest, largest = np.min(slopes, initial=np.inf, where=known), np.max(slopes, initial=0.0, where=known)
     if largest <= APART * smallest:
         return np.ones(here.shape)
-    return np.exp2(np.round(np.log2(np.maximum(np.where(known, moves, largest) / largest, NOTHING))))
+    return np.exp2(np.round(np.log2(np.maximum(np.where(known, slopes, largest) / largest, ZERO_VALUE))))

@@ -1,4 +1,4 @@
-"""What the drop-ins convert their functions to: functions of real arrays, with derivatives that a library reports."""
+"""The one kind of function that all drop-ins check: of real arrays, with the derivatives that a library reports."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,69 +6,72 @@ from typing import Any
 import jax
 import numpy as np
 
-MULTIPLES = (-(2.0**20), 2.0**-10)
-"""A derivative is also applied to so many times the same vector, and answers so many times the same, to `TOLERATED`: a
-rule that ignores signs, clips, drops small numbers or multiplies twice is far off, and one that solves an equation, to
-an absolute tolerance perhaps, is a little off."""
+LINEARITY_FACTORS = (-(2.0**20), 2.0**-10)
+"""A derivative is linear in the vector that it is applied to: that of c·v is c times that of v. Each factor c finds
+other rules that are not: the sign finds those that take |v|, the large one those that clip v or square it, the small
+one those that drop small numbers. Powers of two, so that a linear rule scales without rounding."""
 
 OUTPUTS = "outputs"
-"""What a function answers that is no derivative of another."""
+"""What the caller's own function answers; of a derivative of it, `output_name` is another."""
 
 Arrays = Sequence[np.ndarray]
-"""Real arrays in float64. A complex one has its two parts along an axis of their own."""
+"""Real arrays in float64. A complex array is its real and its imaginary part, along an axis of their own."""
 
 
-class Function:
-    """A function of real arrays, with the derivatives that a library reports of it: what a drop-in converts its to.
+class ReportedFunction:
+    """A function f of real arrays, with the derivatives that a library reports of it.
+
+    Each drop-in converts what it is given to one of these: f itself in first order, f's derivatives in higher orders.
 
     Attributes
     ----------
     x : arrays
         The inputs.
     theta : tree of arrays
-        The same, in their own types and by their names.
-    what : str
-        What the function answers, for a report.
-    beside : float
-        The size of what that is a derivative of; 0 where it is none.
-    numbers : sequence of int
-        Those of the outputs, where cotangents and tangents can be None: a rule may take that for something else than
-        zeros.
+        The same inputs, in their own types and under their own names, which reports use.
+    output_name : str
+        What f answers, for a report: `OUTPUTS`, or which derivatives. It also seeds the weights of the outputs.
+    primal_size : float
+        Where f is a derivative of g, the size Σ |w·g(x)| that roundings in f are relative to; else 0. A second
+        derivative such as that of Σ softmax(x) is 0 but for such roundings.
+    output_numbers : sequence of int
+        Which of the caller's outputs f answers, where a library may also send None for an output: a rule can take that
+        for something else than zeros. Empty where all outputs are always there.
     is_pure : bool
-        Whether a call cannot leave anything for a later one.
+        Whether a call cannot leave anything behind for a later one.
     """
 
     x: Arrays
     theta: Any
-    what = OUTPUTS
-    beside = 0.0
-    numbers: Sequence[int] = ()
+    output_name = OUTPUTS
+    primal_size = 0.0
+    output_numbers: Sequence[int] = ()
     is_pure = True
 
     @property
     def is_derivative(self) -> bool:
-        """Whether it answers derivatives: these have entries that are 0 but for rounding, and jump at kinks."""
-        return self.what != OUTPUTS
+        """Whether f is a derivative. These jump at kinks, and have entries that are 0 but for rounding."""
+        return self.output_name != OUTPUTS
 
     @property
-    def multiples(self) -> Sequence[float]:
-        """How many times a vector its derivatives are applied to as well."""
-        return MULTIPLES
+    def linearity_factors(self) -> Sequence[float]:
+        """The factors c for which the derivative along c·v is compared with c times that along v."""
+        return LINEARITY_FACTORS
 
     def call(self, x: Sequence[Any]) -> Arrays:
-        """The outputs at inputs."""
+        """f(x)."""
         raise NotImplementedError
 
     def pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> Arrays:
-        """The gradient of the weighted outputs by reverse mode."""
+        """The gradient of Σ w·f at x, by reverse mode. None is a cotangent that is missing."""
         raise NotImplementedError
 
     def push_forward(self, x: Sequence[Any], tangents: Sequence[np.ndarray | None]) -> Arrays:
-        """The outputs' derivatives along tangents by forward mode."""
+        """The derivatives of f's outputs at x along tangents, by forward mode."""
         raise NotImplementedError
 
-    def renewed(self) -> "Function":
-        """The function without anything that it keeps of calls at x."""
+    def called_anew(self) -> "ReportedFunction":
+        """The function after a fresh call at x, without what the last one kept for its derivatives."""
         return self
 
     def leaves(self, theta: Any) -> Sequence[Any]:
@@ -80,7 +83,7 @@ class Function:
         return jax.tree.unflatten(jax.tree.structure(self.theta), leaves)
 
     def gradient(self, theta: Any, weights: Sequence[np.ndarray | None]) -> Any:
-        """As of `pull_back`, a tree like θ in the same types."""
+        """The gradient of `pull_back` as a tree like θ, in the same types."""
         return self.tree(self.pull_back(self.leaves(theta), weights))
 
     def moved(self, direction: Arrays, step: Any) -> Any:

@@ -13,7 +13,7 @@ from scipy.optimize import check_grad as original
 from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.functions.jacobian_check import check_hessian, check_jacobian
 from harness.drop_in.fallback import (
-    ACCURATE,
+    ACCURACY,
     Fallback,
     Outcome,
     Result,
@@ -25,7 +25,7 @@ from harness.drop_in.fallback import (
     require_numbers,
 )
 from harness.drop_in.line_looks import look
-from harness.drop_in.reported_function import Arrays, Function
+from harness.drop_in.reported_function import Arrays, ReportedFunction
 from harness.exit_codes import InconclusiveGradient
 from harness.verdict.report import Report
 from reference.user_input import given, of_type
@@ -76,7 +76,7 @@ def check_grad(
     more = {name: value for name, value in {"epsilon": epsilon, "rng": rng, "seed": seed}.items() if value is not None}
     log_unused(NAME, **more, direction=None if direction == "all" else direction)
 
-    def ask_original() -> np.float64:
+    def call_original() -> np.float64:
         return np.float64(original(func, grad, x0, *args, direction=direction, **more))
 
     def gradient(x: np.ndarray) -> Any:
@@ -89,22 +89,22 @@ def check_grad(
 
     if report:
         with quietly():
-            return check(ACCURATE)
-    nearest = 0.0
+            return check(ACCURACY)
+    measured = 0.0  # at a kink, where a convention is no error, it stays 0
 
-    def find() -> Iterator[Result]:
-        nonlocal nearest
+    def look_and_check() -> Iterator[Result]:
+        nonlocal measured
         distance = _distance_at_look(lambda x: func(x, *args), gradient, x0) if one_value else math.inf
         if math.isfinite(distance):
-            nearest = distance
+            measured = distance
             return
-        result = check_within(check, ACCURATE)
+        result = check_within(check, ACCURACY)
         if result.report and (result.report.verdict == "agree" or result.outcome is Outcome.COARSE):
-            nearest = _largest(result.report)
+            measured = _largest(result.report)
         yield result
 
-    fallback = Fallback(NAME, ask_original, refuse=lambda report: np.float64(max(_largest(report), ask_original())))
-    return fallback.settle(find, right=lambda: np.float64(nearest))
+    fallback = Fallback(NAME, call_original, lambda report: np.float64(max(_largest(report), call_original())))
+    return fallback.settle(look_and_check, lambda: np.float64(measured))
 
 
 def _largest(report: Report) -> float:
@@ -138,8 +138,8 @@ def assert_grad(func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *ar
     return report
 
 
-class _Cost(Function):
-    """A cost of one array, as its gradient says that it differentiates."""
+class _Cost(ReportedFunction):
+    """A cost of one array with the caller's gradient."""
 
     is_pure = False
 
@@ -147,8 +147,8 @@ class _Cost(Function):
         self._cost, self._gradient, self.x = cost, gradient, [x0]
 
     @property
-    def multiples(self) -> Sequence[float]:
-        return (1.0,)  # the gradient is called again as it is
+    def linearity_factors(self) -> Sequence[float]:
+        return (1.0,)  # there is no cotangent: the gradient is called a second time, for its scatter
 
     def call(self, x: Sequence[Any]) -> Arrays:
         return [np.array(float(np.asarray(self._cost(x[0].copy())).item()))]
@@ -161,12 +161,15 @@ class _Cost(Function):
 
 
 def _distance_at_look(cost: Callable[[Any], Any], gradient: Callable[[Any], Any], x0: np.ndarray) -> float:
-    """How far a gradient is from differences along a line; infinite where that is in doubt, or where it is none."""
+    """How far a gradient is from differences along a line; infinite where that is in doubt.
+
+    The distance is that of w·φ, with one weight w, so that it is divided by |w|.
+    """
     try:
         looks = look(_Cost(cost, gradient, x0), ["reverse"])
     except NotImplementedError:
         return math.inf
-    return math.inf if looks.doubts else looks.distance / looks.whole.size([np.ones(())])
+    return math.inf if looks.unconfirmed else looks.error / looks.whole.size([np.ones(())])
 
 
 @quietly()
@@ -199,11 +202,11 @@ def check_minimize(
     gradient = (lambda x, *args: fun(x, *args)[1]) if jac is True else jac
     if not callable(gradient):
         raise TypeError(f"jac must be callable as jac(x, *args), or True where fun answers both, not {given(jac)}")
-    reports = [check_gradient(fun, x0, jac=jac, args=args, accuracy=ACCURATE)]
+    reports = [check_gradient(fun, x0, jac=jac, args=args, accuracy=ACCURACY)]
     if callable(hess):
-        reports.append(check_hessian(gradient, x0, hess, args=args, accuracy=ACCURATE))
+        reports.append(check_hessian(gradient, x0, hess, args=args, accuracy=ACCURACY))
     if hessp is not None:
-        reports.append(check_hessian(gradient, x0, hessp=hessp, args=args, accuracy=ACCURATE))
+        reports.append(check_hessian(gradient, x0, hessp=hessp, args=args, accuracy=ACCURACY))
     return reports
 
 
@@ -214,7 +217,7 @@ def check_least_squares(
     jac: Callable[..., Any],
     args: tuple = (),
     kwargs: Mapping[str, Any] | None = None,
-    accuracy: float = ACCURATE,
+    accuracy: float = ACCURACY,
 ) -> Report:
     """Check the Jacobian that `scipy.optimize.least_squares` is given: dense, sparse or a linear operator.
 

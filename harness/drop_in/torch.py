@@ -15,7 +15,7 @@ from torch.autograd import gradgradcheck as original_of_second
 from torch.autograd.gradcheck import GradcheckError
 
 from harness.drop_in.fallback import (
-    SLIGHT,
+    LIBRARY_ACCURACY,
     Fallback,
     Result,
     fail,
@@ -25,7 +25,7 @@ from harness.drop_in.fallback import (
 from harness.drop_in.line_looks import look
 from harness.drop_in.torch_function import TensorFunction, every_output, random_like
 from harness.drop_in.torch_rules import batching_faults, functions_behind, is_of_library, notes_on
-from harness.drop_in.whole_checks import check_doubts
+from harness.drop_in.whole_checks import check_unconfirmed
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
@@ -34,24 +34,24 @@ NAME, NAME_OF_SECOND = "torch.autograd.gradcheck", "torch.autograd.gradgradcheck
 SIGNATURE, SIGNATURE_OF_SECOND = inspect.signature(original), inspect.signature(original_of_second)
 
 MORE = ("check_undefined_grad", "check_grad_dtypes", "check_batched_grad", "check_batched_forward_grad", "nondet_tol")
-"""What asks for more than derivatives. By default the originals also check how a rule handles undefined gradients: a
-question only where one is written in Python."""
+"""Options of the originals that check more than derivatives. The first is on by default, and is run here where a rule
+is written in Python: only such a rule can meet an undefined gradient."""
 
 TOLERANCES = {"atol": 1e-5, "rtol": 1e-3}
 """The originals' defaults; a wider one is the accuracy that the caller asks for."""
 
 NUMBERS = ("eps", "atol", "rtol", "fast_mode")
-"""What the originals take for their numerical Jacobians; all else that they take asks how autograd is used."""
+"""Options of the originals for their numerical Jacobians; the others say what to check."""
 
 ANY_NUMBERS = {"eps": 1e-30, "atol": 1e300}
-"""With these the original has nothing to say of a derivative's numbers: steps of 1e-30 leave no domain, and 1e300 times
-the size of an empty tensor is 0."""
+"""With these the original accepts any finite derivative, and answers for the rest. Steps of 1e-30 leave no domain. An
+infinite tolerance would be NaN for an empty tensor, whose size 0 multiplies it; 1e300 · 0 is 0."""
 
-SCATTERS = 16.0
-"""Two calls show the scatter of an answer to such a factor."""
+SCATTER_FACTOR = 16.0
+"""Two calls show what many would scatter by to within such a factor: two that happen to be close say little."""
 
-BLINDING = 1e-9
-"""A scatter of values by so much leaves nothing to see of the originals' differences, whose steps are 1e-6."""
+BLINDING_SCATTER = 1e-9
+"""A scatter of values by so much is one of 1e-3, their tolerance, in the originals' differences: their step is 1e-6."""
 
 
 def gradcheck(
@@ -119,13 +119,14 @@ def gradgradcheck(
         return ask()
 
     def of_gradients() -> TensorFunction:
+        """The gradients in the inputs as a function of inputs and cotangents, without those that are always None."""
         outputs = [y for y in every_output(func(*inputs)) if y.requires_grad]
         drawn = [random_like(y, f"cotangents {k}").requires_grad_() for k, y in enumerate(outputs)]
         cotangents = tuple(drawn) if grad_outputs is None else _as_tuple(grad_outputs)
         gradients = _gradients(func, inputs)
-        there = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
+        places = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
         every_input, masked = (*inputs, *cotangents), every.arguments["masked"]
-        chosen = lambda *given: [gradients(*given)[k] for k in there]  # noqa: E731
+        chosen = lambda *given: [gradients(*given)[k] for k in places]  # noqa: E731
         return TensorFunction(chosen, every_input, masked, [v * y for v, y in zip(cotangents, outputs)])
 
     return _settled(NAME_OF_SECOND, of_gradients, modes, ask)
@@ -137,7 +138,7 @@ def _gradients(func: Callable[..., Any], inputs: tuple) -> Callable[..., tuple]:
 
     def gradients(*given: Any) -> tuple:
         args, cotangents = list(given[: len(inputs)]), given[len(inputs) :]
-        for i in places:  # which forward mode has taken out of any graph
+        for i in places:  # in forward mode, a tangent's primal comes without a graph
             args[i] = args[i] if args[i].requires_grad else args[i].requires_grad_()
         outputs = [y for y in every_output(func(*args)) if y.requires_grad]
         chosen = [args[i] for i in places]
@@ -147,14 +148,14 @@ def _gradients(func: Callable[..., Any], inputs: tuple) -> Callable[..., tuple]:
 
 
 def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[bool, bool], ask: partial) -> bool:
-    """What the originals answer and raise, by our reports in reverse and in forward mode."""
+    """What an original answers and raises, by this check in reverse and in forward mode."""
     __tracebackhide__ = True  # pytest shows the caller's line
     allowed_scatter = ask.keywords.get("nondet_tol", 0.0)
 
     def refuse(report: Report) -> bool:
         __tracebackhide__ = True  # pytest shows the caller's line
         if allowed_scatter > 0.0 and not report.findings and report.reasons[0].kind == Kind.NOT_REPEATABLE:
-            return fallback.ask_original(report.reasons)  # it is not repeatable, as the caller said
+            return fallback.let_original_decide(report.reasons)  # the caller has said that it is not repeatable
         if ask.keywords["raise_exception"]:
             fail(GradcheckError, report)
         return False
@@ -164,7 +165,7 @@ def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[
     fallback = Fallback(name, ask, refuse)
     rules: list[type] = []  # behind the outputs, once these are known
 
-    def find() -> Iterator[Result]:
+    def look_and_check() -> Iterator[Result]:
         function = function_of()
         rules.extend(functions_behind(function.found))
         notes = notes_on(function, rules)
@@ -173,31 +174,35 @@ def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[
         for result in _results(function, chosen, accuracy, allowed_scatter, rules):
             yield result._replace(report=result.report and result.report.with_facts(*notes))
 
-    def right() -> bool:
+    def check_the_rest() -> bool:
         asks_more = rules or any(ask.keywords.get(option) for option in MORE)
         return _apart_from_numbers(ask) if asks_more else True
 
-    return fallback.settle(find, right)
+    return fallback.settle(look_and_check, check_the_rest)
 
 
 def _results(
     function: TensorFunction, modes: Sequence[str], accuracy: float, allowed_scatter: float, rules: Sequence[type]
 ) -> Iterator[Result]:
-    """The results on all that a look does not accept; in double precision, if the function is the same in that."""
+    """The results on all derivatives that no look accepts.
+
+    A function of coarse inputs is checked in double precision if it is the same function there, to `nearness`: in
+    float32, differences show errors above some 1e-3 alone.
+    """
     of_library, faults = all(map(is_of_library, rules)), batching_faults(function, rules)
-    accuracy = max(accuracy, SLIGHT) if of_library else accuracy
+    accuracy = max(accuracy, LIBRARY_ACCURACY) if of_library else accuracy
     if function.is_coarse and (wide := function.in_double(modes)):
         function, accuracy = wide, max(accuracy, function.nearness)
     looks = look(function, modes, accuracy, faults, may_look=function.may_look)
     scattered = looks.scatter * looks.largest if looks.scatter else 0.0
     is_allowed = scattered <= allowed_scatter
-    accuracy = max(accuracy, SCATTERS * looks.scatter if is_allowed else 0.0)
-    is_blind = function.is_coarse or (is_allowed and scattered > BLINDING)
-    return check_doubts(function, looks, accuracy, rules_of_library=of_library, is_blind=is_blind)
+    accuracy = max(accuracy, SCATTER_FACTOR * looks.scatter if is_allowed else 0.0)
+    is_blind = function.is_coarse or (is_allowed and scattered > BLINDING_SCATTER)
+    return check_unconfirmed(function, looks, accuracy, rules_of_library=of_library, is_blind=is_blind)
 
 
 def _apart_from_numbers(ask: partial) -> bool:
-    """What the original says of everything but the derivatives' numbers, which are right."""
+    """What the original says of all that its caller asks for but the derivatives' numbers, which are right."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is not a double precision", category=UserWarning)
         # its fast mode gives one cotangent to two calls, which a rule may change in place
@@ -215,6 +220,6 @@ def _is_refused_or_empty(inputs: tuple) -> bool:
 
 
 def _overlaps_itself(x: Any) -> bool:
-    """Whether several entries of a tensor that requires a gradient are one number, so that none moves alone."""
+    """Whether entries of a tensor that requires a gradient share memory, as after `expand`: none moves alone then."""
     of_interest = isinstance(x, torch.Tensor) and x.requires_grad and x.layout == torch.strided
     return of_interest and any(not step and length > 1 for step, length in zip(x.stride(), x.shape))

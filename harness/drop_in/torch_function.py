@@ -15,8 +15,8 @@ import torch
 from torch.autograd import forward_ad
 
 from harness.drop_in.fallback import drawn_weights
-from harness.drop_in.line_looks import share_off
-from harness.drop_in.reported_function import MULTIPLES, OUTPUTS, Arrays, Function
+from harness.drop_in.line_looks import relative_difference
+from harness.drop_in.reported_function import LINEARITY_FACTORS, OUTPUTS, Arrays, ReportedFunction
 
 DOUBLE = {
     torch.float16: torch.float64,
@@ -26,25 +26,26 @@ DOUBLE = {
 }
 
 ROUNDINGS, ROUNDINGS_OF_HALVES = 2.0**10, 2.0**3
-"""A derivative in a coarser type than double is the same as in double to so many roundings of that type."""
+"""A derivative in float32 is the one in double precision to the first number of roundings, 1e-4, as functions of some
+hundred operations are. A half has few digits to lose: at 2¹⁰ roundings, anything would be the same."""
 
-MULTIPLES_OF_COARSE = (-4.0,)
-"""Half of a float has too small a range for a larger factor, and for a small one."""
+LINEARITY_FACTORS_OF_COARSE = (-4.0,)
+"""Halves reach from 6e-5 to 65504 in full precision, which -2²⁰ and 2⁻¹⁰ times a derivative would leave."""
 
 
-class TensorFunction(Function):
-    """A function of tensors.
+class TensorFunction(ReportedFunction):
+    """A function of tensors with autograd's derivatives.
 
     Parameters
     ----------
     func : callable
     inputs : sequence
-        Those that require a gradient are moved in place for a call, and put back after it, so that a function that
-        closes over them sees it, and strides, views and parameters are what they are.
+        Tensors that require a gradient get other numbers in place for a call, and their own back after it. So a
+        function that closes over one of them sees the change, and strides, views and parameters are what they are.
     masked : bool
-        Whether of sparse inputs nothing but the entries that they specify is asked about.
+        Whether only the entries that a sparse input specifies are differentiated, as the original's `masked` says.
     derivative_of : sequence of tensors, optional
-        Where the function answers gradients, of which outputs, multiplied by their cotangents.
+        Where the function answers gradients: the outputs that these are of, times their cotangents.
 
     Attributes
     ----------
@@ -65,8 +66,8 @@ class TensorFunction(Function):
         derivative_of: Sequence[Any] | None = None,
     ) -> None:
         self.func, self.inputs, self._more = func, inputs, (masked, derivative_of)
-        self.what = OUTPUTS if derivative_of is None else "gradients"
-        self.beside = sum(float(y.detach().abs().sum()) for y in derivative_of or ())
+        self.output_name = OUTPUTS if derivative_of is None else "gradients"
+        self.primal_size = sum(float(y.detach().abs().sum()) for y in derivative_of or ())
         first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if _requires_grad(x)}
         if not first:
             raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
@@ -79,9 +80,9 @@ class TensorFunction(Function):
         self.theta = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
         self.x = [_array(leaf) for leaf in self.theta.values()]
         self.found = every_output(func(*inputs))
-        # a gradient that has lost its graph counts: its derivative is nothing, and ought to be something
-        self.numbers = [k for k, y in enumerate(self.found) if y.requires_grad or self.is_derivative]
-        if not self.numbers:
+        # A gradient without a graph is kept: its derivative is then reported as 0, and is mostly something else.
+        self.output_numbers = [k for k, y in enumerate(self.found) if y.requires_grad or self.is_derivative]
+        if not self.output_numbers:
             raise ValueError("no output depends on an input that requires a gradient")
 
     @property
@@ -96,23 +97,23 @@ class TensorFunction(Function):
 
     @property
     def may_look(self) -> bool:
-        """Whether all that is compared is in double precision, and all that moves has its memory for itself."""
+        """Whether differences of values show ten digits: dense double precision, and no two inputs in one memory."""
         outputs = self._outputs_at(self.x)
         is_dense = not any(map(_is_sparse, (*(self.inputs[i] for i in self.places), *outputs)))
         is_double = not self.is_coarse and all(_eps(y.dtype) == _eps(torch.float64) for y in outputs)
         return all(self._alone.values()) and is_dense and is_double
 
     @property
-    def multiples(self) -> Sequence[float]:
-        return MULTIPLES_OF_COARSE if self.is_coarse else MULTIPLES
+    def linearity_factors(self) -> Sequence[float]:
+        return LINEARITY_FACTORS_OF_COARSE if self.is_coarse else LINEARITY_FACTORS
 
     @property
     def nearness(self) -> float:
-        """The share to which a derivative in the inputs' types is that in double precision."""
+        """The share of itself by which a derivative in the inputs' types may differ from that in double precision."""
         return self._eps_in * (ROUNDINGS if self._eps_in <= _eps(torch.float32) else ROUNDINGS_OF_HALVES)
 
     def in_double(self, modes: Sequence[str]) -> "TensorFunction | None":
-        """The same function of inputs in double precision; None where it is not the same, or takes none."""
+        """The function of inputs in double precision; None if it takes none, or answers something else there."""
         wide = {
             id(x): x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_(x.requires_grad)
             for x in self.inputs
@@ -134,9 +135,9 @@ class TensorFunction(Function):
         return [*answers, self.push_forward(self.x, tangents)] if "forward" in modes else answers
 
     def _is_near(self, found: Arrays, of: Arrays) -> bool:
-        return share_off(found, of) <= self.nearness
+        return relative_difference(found, of) <= self.nearness
 
-    def renewed(self) -> "TensorFunction":
+    def called_anew(self) -> "TensorFunction":
         again = copy.copy(self)
         again.found = every_output(self.func(*self.inputs))
         return again
@@ -192,13 +193,13 @@ class TensorFunction(Function):
 
     def _chosen(self, outputs: Any) -> list[Any]:
         outputs = every_output(outputs)
-        if len(outputs) <= max(self.numbers):
+        if len(outputs) <= max(self.output_numbers):
             raise TypeError("func answers fewer tensors beside these inputs")
-        return [outputs[k] for k in self.numbers]
+        return [outputs[k] for k in self.output_numbers]
 
     @contextmanager
     def _at(self, x: Sequence[Any]) -> Iterator[list[Any]]:
-        """The inputs with other numbers."""
+        """The arguments of func with other numbers in them, for the time of a call."""
         if x is self.x:
             yield list(self.inputs)
             return
@@ -213,7 +214,11 @@ class TensorFunction(Function):
                 _numbers(self.inputs[i]).copy_(values)
 
     def _moved(self, i: int, values: Any) -> Any:
-        """An input with other values: itself, but for one in a wider type or in memory that it shares with another."""
+        """An input with other values: the input itself, or a new tensor where it cannot hold them.
+
+        It cannot where the values are in a wider type, as increments in float64 of a float32 input are, or where it
+        shares its memory with another input that would move with it.
+        """
         x = self.inputs[i]
         values = _as_complex(values) if x.is_complex() else values
         if values.dtype == x.dtype and self._alone[i]:
@@ -221,7 +226,8 @@ class TensorFunction(Function):
             return x
         if _is_sparse(x) or (isinstance(x, torch.nn.Parameter) and values.dtype != x.dtype):
             raise TypeError(f"a {type(x).__name__} is moved in place, and keeps its precision")
-        x.data.fill_(torch.nan)  # a function that closes over it cannot do with another in its place
+        # A function that closes over x and ignores its argument would not see the new tensor. NaN makes it undecided.
+        x.data.fill_(torch.nan)
         fresh = torch.empty_strided(x.size(), x.stride(), dtype=values.dtype, device=x.device)
         return fresh.copy_(values).requires_grad_()
 
@@ -253,16 +259,17 @@ def _numbers(x: Any) -> Any:
 
 
 def _at_numbers(x: Any, gradient: Any) -> Any:
-    """A gradient, of whatever layout, at the numbers of x."""
+    """A gradient, of whatever layout, at the entries that x specifies, in the order in which x keeps them."""
     dense = gradient if not _is_sparse(gradient) else gradient.to_dense()
     if not _is_sparse(x):
-        return torch.empty_like(dense).copy_(dense)  # of zeros, PyTorch may keep no memory
+        return torch.empty_like(dense).copy_(dense)  # a gradient of zeros may be a tensor without memory
+    # Numbering x's entries 1, 2, ... and making that dense shows where each of them is. All other places are 0.
     order = x.detach().to(torch.complex128 if x.is_complex() else torch.float64).clone()
     places = _numbers(order)
     places.copy_(torch.arange(1, places.numel() + 1).view(places.shape))
     order = order.to_dense()
     order = (order.real if order.is_complex() else order).flatten()
-    where = torch.argsort(order)[-places.numel() :]  # all others are zero
+    where = torch.argsort(order)[-places.numel() :]
     return dense.flatten()[where].view(places.shape)
 
 

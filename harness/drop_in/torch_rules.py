@@ -1,4 +1,4 @@
-"""The `torch.autograd.Function`s behind some tensors, and what no derivative shows of them."""
+"""The `torch.autograd.Function`s behind some tensors: whose they are, their batching, and what they leave out."""
 
 # Not installed everywhere, so that its names cannot be resolved.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -15,11 +15,12 @@ from harness.facts.fact import Fact, note, wrong
 from harness.facts.kinds import Kind
 
 NEARBY = 2.0**-6
-"""The examples of a batch differ by so much: enough that one in another's place shows, and no input leaves a domain."""
+"""The share of themselves by which the entries of examples in a batch differ: enough that an example in the place of
+another shows, and so little that none leaves the domain of a log or a square root."""
 
 
 def functions_behind(outputs: Sequence[Any]) -> list[type]:
-    """The Functions in the outputs' graph, those of PyTorch's own Python code included."""
+    """The Functions in the outputs' graph, each once, those in PyTorch's own Python code included."""
     found: dict[type, None] = {}
     pending = [y.grad_fn for y in outputs if y.grad_fn is not None]
     seen = set(pending)
@@ -34,12 +35,12 @@ def functions_behind(outputs: Sequence[Any]) -> list[type]:
 
 
 def is_of_library(rule: type) -> bool:
-    """Whether a Function is an installed library's. Those of PyTorch may hide a caller's: checkpoints, custom_op."""
+    """Whether a Function is an installed library's. PyTorch's own may run a caller's, as a checkpoint's does."""
     return is_installed(rule.__module__) and not rule.__module__.startswith("torch.")
 
 
 def notes_on(function: TensorFunction, rules: Sequence[type]) -> list[Fact]:
-    """What a caller may want to know although every derivative that he asked about is right."""
+    """What a caller may want to know although all derivatives are right: missing modes, outputs without a gradient."""
     own = [rule for rule in rules if not rule.__module__.startswith("torch.")]
     lacking = [rule.__name__ for rule in own if rule.jvp is Function.jvp and not rule.generate_vmap_rule]
     facts = [note(Kind.MODE_MISSING, *lacking)] if lacking else []
@@ -50,18 +51,22 @@ def notes_on(function: TensorFunction, rules: Sequence[type]) -> list[Fact]:
 
 
 def batching_faults(function: TensorFunction, rules: Sequence[type]) -> list[Fact]:
-    """Where `torch.func.vmap` of the function is another than a loop over the same examples; nothing if it has none."""
+    """Where `torch.func.vmap` of the function differs from a loop over the same examples.
+
+    Examples are stacked along the first axis of all inputs, along that of each input alone, and along the last axis of
+    all: a rule that ignores `in_dims` is right for the first of these. Functions without a vmap have no fault.
+    """
     if all(rule.vmap is Function.vmap and not rule.generate_vmap_rule for rule in rules):
         return []
     places = [i for i in function.places if function.inputs[i].layout == torch.strided]
     batches = [places, *([i] for i in places if len(places) > 1)]
-    wanted = [(batch, 0) for batch in batches] + [(places, -1)]
-    faults = [k for batch, axis in wanted for k in _differ_batched(function, batch, axis)]
+    tried = [(batch, 0) for batch in batches] + [(places, -1)]
+    faults = [k for batch, axis in tried for k in _differ_batched(function, batch, axis)]
     return [wrong(Kind.VMAP_DIFFERS, *(f"output {k}" for k in dict.fromkeys(faults)))] if faults else []
 
 
 def _differ_batched(function: TensorFunction, batched: Sequence[int], axis: int) -> list[int]:
-    """The outputs that are others for a batch of these inputs, along an axis of theirs, than one by one."""
+    """The numbers of the outputs that differ between a batch of three examples, along an axis, and a loop over them."""
     with torch.no_grad():
         examples = [[_nearby(x, n) if i in batched else x for i, x in enumerate(function.inputs)] for n in range(3)]
         stacked = [
@@ -71,7 +76,7 @@ def _differ_batched(function: TensorFunction, batched: Sequence[int], axis: int)
         axes = tuple((axis if function.inputs[i].ndim else 0) if i in batched else None for i in range(len(stacked)))
         try:
             together = every_output(torch.func.vmap(function.func, in_dims=axes)(*stacked))
-        except (RuntimeError, ValueError):  # what cannot be batched is no fault
+        except (RuntimeError, ValueError):  # a function without batching rules is not wrong
             return []
         alone = [every_output(function.func(*each)) for each in examples]
     return [k for k in range(len(together)) if not _is_near(together[k], torch.stack([each[k] for each in alone]))]
@@ -82,7 +87,7 @@ def _detached(x: Any) -> Any:
 
 
 def _nearby(x: Any, number: int) -> Any:
-    """The input itself, and others beside it."""
+    """Example number 0, which is the input itself, or another one beside it."""
     weights = torch.tensor(drawn_weights(f"example {number}", tuple(x.shape))).to(x.device)
     return x.detach() + (number * NEARBY * weights * x.detach().abs()).to(x.dtype)
 
@@ -93,7 +98,7 @@ def _is_near(a: Any, b: Any) -> bool:
 
 
 def _moved(function: TensorFunction, outputs: Sequence[int]) -> list[int]:
-    """The outputs, of some, that are others at a point nearby."""
+    """Those of the outputs that change when the inputs do."""
     with torch.no_grad():
         given = [_nearby(x, 1) if i in function.places else x for i, x in enumerate(function.inputs)]
         found = every_output(function.func(*given))

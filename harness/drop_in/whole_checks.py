@@ -1,107 +1,120 @@
-"""The whole check of derivatives that looks leave in doubt, which alone may refuse."""
+"""The whole check of the derivatives that looks leave unconfirmed, which alone may refuse."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.fallback import Outcome, Result, check_within, compared, disagreeing, drawn_weights
-from harness.drop_in.line_looks import Doubt, Looks, Part, look, push
-from harness.drop_in.line_slopes import SCALES, SHARE
-from harness.drop_in.reported_function import Arrays, Function
+from harness.drop_in.line_looks import Looks, OutputSum, Unconfirmed, look, push
+from harness.drop_in.line_slopes import SCALES, SHARE_OF_INPUT
+from harness.drop_in.reported_function import Arrays, ReportedFunction
 from harness.verdict.report import Report
 
-ENTRIES = 30
-"""So many passes of forward mode, one for each entry, are worth the name of the entry that is wrong."""
+FEW_ENTRIES = 30
+"""With so many entries in the inputs, a pass of forward mode for each is worth the name of the wrong entry. For more,
+the report says that forward mode is wrong along a direction."""
 
-BESIDE, JUST_BESIDE, SIDES = 2.0**-6, 2.0**-26, 64
-"""Where a first derivative jumps, second ones are looked at so many units away on opposite sides, and compared with
-those at so many random places much closer by."""
+BESIDE, JUST_BESIDE, PLACES = 2.0**-6, 2.0**-26, 64
+"""Where a first derivative jumps, second ones are looked at `BESIDE` units away: a look's line, which reaches 3·2⁻¹⁰
+units, stays on one side. Their numbers at x are compared with those `JUST_BESIDE` x, where a smooth second derivative
+is the same to 1e-8. So many `PLACES` at random are on every side of two or three kinks that meet."""
 
 
-def check_doubts(
-    function: Function, looks: Looks, accuracy: float, *, rules_of_library: bool = False, is_blind: bool = False
+def check_unconfirmed(
+    function: ReportedFunction,
+    looks: Looks,
+    accuracy: float,
+    *,
+    rules_of_library: bool = False,
+    is_blind: bool = False,
 ) -> Iterator[Result]:
-    """What the whole check finds of each derivative that is in doubt."""
-    for doubt in looks.doubts:
-        check = _check_forward if doubt.is_forward else _check_reverse
-        result = check_within(
-            lambda accuracy, check=check, part=doubt.part: disagreeing(check(function, part, accuracy), looks.faults),
-            accuracy,
-            doubt.largest,
-            rules_of_library=rules_of_library,
-            is_blind=is_blind,
-        )
+    """The result of the whole check on each unconfirmed derivative. Options are those of `fallback.check_within`."""
+    for derivative in looks.unconfirmed:
+        check_mode = _check_forward if derivative.is_forward else _check_reverse
+
+        def check(accuracy: float, check_mode=check_mode, outputs=derivative.outputs) -> Report:
+            return disagreeing(check_mode(function, outputs, accuracy), looks.faults)
+
+        result = check_within(check, accuracy, derivative.largest, rules_of_library=rules_of_library, is_blind=is_blind)
         is_open = result.outcome is Outcome.OPEN and function.is_derivative
-        yield Result(Outcome.RIGHT) if is_open and _is_right_beside(function, doubt, accuracy) else result
+        yield Result(Outcome.RIGHT) if is_open and _is_right_beside(function, derivative, accuracy) else result
 
 
-def _check_reverse(function: Function, part: Part, accuracy: float) -> Report:
+def _check_reverse(function: ReportedFunction, outputs: OutputSum, accuracy: float) -> Report:
+    """The gradient of Σ w·f against differences of it, coordinate by coordinate."""
     report = check_gradient(
-        lambda theta: part.total(function.call(function.leaves(theta))),
+        lambda theta: outputs.total(function.call(function.leaves(theta))),
         function.theta,
-        gradient=lambda theta: function.gradient(theta, part.weights),
+        gradient=lambda theta: function.gradient(theta, outputs.weights),
         accuracy=accuracy,
     )
-    return report.with_facts(compared("reverse mode", part.what))
+    return report.with_facts(compared("reverse mode", outputs.name))
 
 
-def _check_forward(function: Function, part: Part, accuracy: float) -> Report:
+def _check_forward(function: ReportedFunction, outputs: OutputSum, accuracy: float) -> Report:
     """Along a random direction, and entry by entry where forward mode is not found right there.
 
-    A wrong entry of the Jacobian is wrong in the slope, but for directions that have probability zero.
+    With t for the place on the line, the first check is that of a cost of one parameter, t -> Σ w·f(x + t·v), whose
+    gradient at t is Σ w·(J(x + t·v) v). A wrong entry of J changes it, but for v of probability zero.
     """
-    drawn = [drawn_weights(f"direction {k}", leaf.shape) for k, leaf in enumerate(function.x)]
+    shapes, sizes = [leaf.shape for leaf in function.x], [leaf.size for leaf in function.x]
+    drawn = [drawn_weights(f"direction {k}", shape) for k, shape in enumerate(shapes)]
     direction = [v * SCALES[0].units(np.abs(leaf)) for v, leaf in zip(drawn, function.x)]
 
     def slope(theta: Any, tangents: Arrays) -> float:
-        return part.total(push(function, function.leaves(theta), tangents))
+        return outputs.total(push(function, function.leaves(theta), tangents))
+
+    def split(numbers: np.ndarray) -> Arrays:
+        return [part.reshape(shape) for part, shape in zip(np.split(numbers, np.cumsum(sizes)[:-1]), shapes)]
 
     def by_entry(theta: Any) -> Any:
-        ends = np.cumsum([leaf.size for leaf in function.x])
-        rows = [[r.reshape(x.shape) for r, x in zip(np.split(row, ends[:-1]), function.x)] for row in np.eye(ends[-1])]
-        found = np.array([slope(theta, tangents) for tangents in rows])
-        return function.tree([g.reshape(x.shape) for g, x in zip(np.split(found, ends[:-1]), function.x)])
+        return function.tree(split(np.array([slope(theta, split(unit)) for unit in np.eye(sum(sizes))])))
 
     def check(theta: Any, at: Callable[[Any], Any], gradient: Callable[[Any], Any]) -> Report:
-        cost = lambda given: part.total(function.call(function.leaves(at(given))))  # noqa: E731
+        cost = lambda given: outputs.total(function.call(function.leaves(at(given))))  # noqa: E731
         report = check_gradient(cost, theta, gradient=gradient, accuracy=accuracy)
-        return report.with_facts(compared("forward mode", part.what))
+        return report.with_facts(compared("forward mode", outputs.name))
 
-    def moved(line: Any) -> Any:
-        return function.moved(direction, line["direction"])
+    def moved(place: Any) -> Any:
+        return function.moved(direction, place["direction"])
 
     along = check(
-        {"direction": np.array(0.0)}, moved, lambda line: {"direction": np.array(slope(moved(line), direction))}
+        {"direction": np.array(0.0)}, moved, lambda place: {"direction": np.array(slope(moved(place), direction))}
     )
-    if along.verdict == "agree" or sum(leaf.size for leaf in function.x) > ENTRIES:
+    if along.verdict == "agree" or sum(sizes) > FEW_ENTRIES:
         return along
     each = check(function.theta, lambda theta: theta, by_entry)
-    return along if along.verdict == "disagree" and each.verdict == "agree" else each  # not linear in the direction
+    # Right for every unit vector and wrong along a direction is a rule that is not linear, such as one that takes |v|.
+    return along if along.verdict == "disagree" and each.verdict == "agree" else each
 
 
-def _is_right_beside(function: Function, doubt: Doubt, accuracy: float) -> bool:
-    """Whether a second derivative is a convention where the first one jumps, as at a kink.
+def _is_right_beside(function: ReportedFunction, derivative: Unconfirmed, accuracy: float) -> bool:
+    """Whether a second derivative is right on both sides of x, and at x between those just beside it.
 
-    It has to be right away from there on both sides, and each of its numbers between those just beside.
+    At x the first derivative jumps, as that of |x| at 0, and any second one is a convention: 0 lies between the 0 on
+    the left and the 0 on the right, 5 does not.
     """
-    x, mode = function.x, "forward" if doubt.is_forward else "reverse"
+    x, mode = function.x, "forward" if derivative.is_forward else "reverse"
 
     def beside(width: float, number: int) -> Arrays:
+        """A point at random beside x; the odd one of a pair is the even one mirrored at x."""
         drawn = [drawn_weights(f"beside {number // 2} {k}", leaf.shape) for k, leaf in enumerate(x)]
         units = [width * (1 - number % 2 * 2) * SCALES[1].units(np.abs(leaf)) for leaf in x]
         return [leaf + unit * v for leaf, unit, v in zip(x, units, drawn)]
 
     def numbers(at: Arrays) -> np.ndarray:
-        if doubt.is_forward:
-            found = push(function, at, [drawn_weights(f"tangent {k}", leaf.shape) for k, leaf in enumerate(x)])
+        if derivative.is_forward:
+            found: Sequence[Any] = push(
+                function, at, [drawn_weights(f"tangent {k}", leaf.shape) for k, leaf in enumerate(x)]
+            )
         else:
-            found = function.pull_back(at, doubt.part.weights)
+            found = function.pull_back(at, derivative.outputs.weights)
         return np.concatenate([np.ravel(each) for each in found])
 
-    if any(look(function, [mode], accuracy, x=beside(BESIDE, side)).doubts for side in (0, 1)):
+    if any(look(function, [mode], accuracy, x=beside(BESIDE, side)).unconfirmed for side in (0, 1)):
         return False
-    reported, near = numbers(x), np.array([numbers(beside(JUST_BESIDE, number)) for number in range(SIDES)])
-    room = SHARE * np.max(np.abs(near), initial=0.0)
+    reported, near = numbers(x), np.array([numbers(beside(JUST_BESIDE, number)) for number in range(PLACES)])
+    room = SHARE_OF_INPUT * np.max(np.abs(near), initial=0.0)
     return bool(np.all((near.min(axis=0) - room <= reported) & (reported <= near.max(axis=0) + room)))
