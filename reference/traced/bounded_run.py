@@ -3,10 +3,15 @@
 The bound travels as further directions of an `Increment`, so that whatever moves entries moves the bounds too. In a run
 with c directions an increment has 1 + 2c changes: E, a bound on |computed - exact| of the value; the c changes d; and a
 bound on the error of each. What has no change at all is exact, and no direction moves it. Of a truth value, E says
-whether it may be the other one.
+whether it may be the other one. For y = f(x), to which a record's `bound` adds k roundings of its own:
+
+    E_y = sup |f'| E_x + k u |y|
+    d_y = f'(x) d_x,  with an error of  sup |f'| e_x + sup |f''| E_x (|d_x| + e_x) + 64 u |d_y|
 
 A bound covers every evaluation of the same operations, in any order of the sums, whose elementary functions are as good
-as `reference.arithmetics.roundoff` says: XLA's, and that of the interpreter beside it.
+as `reference.arithmetics.roundoff` says: XLA's, and that of the interpreter beside it. That is proved, given the
+measured errors of elementary functions. Through a loop the bound may grow without use: then the run ends with
+`Unbounded`, and random rounding takes its place.
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 (γ_n) and 3.3 (running errors).
 """
@@ -28,7 +33,10 @@ CHANGE_UNIT = UNIT_ROUNDOFF["float64"]
 """u of the changes, which the interpreter alone computes."""
 
 CHANGE_ROUNDINGS = 64.0
-"""Roundings of a change: a slope takes some four elementary functions and as many products, none of which cancels."""
+"""Roundings of a change: a slope takes some four elementary functions and as many products, none of which cancels.
+
+4 · 8 + 4 is 36, with room. These are of float64, so that ten times as many would still be nothing beside a float32.
+"""
 
 HALF_FACTOR_BITS = 26
 """The product of two numbers of so many significant bits is exact in float64."""
@@ -87,8 +95,10 @@ def of_value(value: Any, error: Any, count: int) -> Increment:
 def is_undecided(value: Any, error: Any) -> Any:
     """Where an error may turn the sign of a value.
 
-    Twice the error counts, since the value at hand is a computed one itself.
+    Twice the error counts, since the value at hand is a computed one itself: the exact one is within E of it, and
+    another computed one within E of that.
     """
+    # written so that a NaN is undecided
     return (error > 0.0) & ~(np.abs(value) > 2.0 * error)
 
 
@@ -101,7 +111,7 @@ def may_differ(x: Parts, y: Parts) -> Any:
 
 
 def times(slope: Any, error: Any) -> Any:
-    """slope · error, and 0 where the error is 0, however steep the slope is."""
+    """slope · error, and 0 where the error is 0, however steep the slope is: that of √x at an exact 0 is infinite."""
     return np.where(error == 0.0, 0.0, slope * error)
 
 
@@ -191,7 +201,10 @@ class BoundedRun(Run):
         return bool(np.all(lost_in_sum(x, y) == 0.0) and np.all(self.fits(equation, x + y)))
 
     def is_exact_product(self, equation: Equation, x: Any, y: Any) -> bool:
-        """Whether x y of exact x and y is rounded nowhere."""
+        """Whether x y of exact x and y is rounded nowhere.
+
+        Half of the bits in each factor: the product in float64 is exact then, and shows whether the type holds it.
+        """
         short = bool(np.all(has_few_bits(x, HALF_FACTOR_BITS)) and np.all(has_few_bits(y, HALF_FACTOR_BITS)))
         return short and bool(np.all(self.fits(equation, x * y)))
 
@@ -203,7 +216,7 @@ class BoundedRun(Run):
         Half a float is computed in float32 and only its result is rounded that coarsely.
         """
         unit, underflow, largest, _ = _limits(equation.dtypes[0], self.coarsest)
-        within = min(unit, UNIT_ROUNDOFF["float32"])
+        within = min(unit, UNIT_ROUNDOFF["float32"])  # of what happens within the operation
         error = inherited + within * size
         if unit > within:
             error = error + unit * np.abs(value)

@@ -1,9 +1,16 @@
 """What a program decides by its numbers, and the same decided as random roundings would have it.
 
 A comparison, the larger of two numbers, an absolute value, an order and a rounding to whole numbers choose a branch.
-Where numbers cancel, the rounding errors made before exceed what is left, and rounding chooses. Runs that round at
-random show how far each number may be moved. A program is run again with the choices that its numbers would make if
-they were moved further, to either side; it computes with its own numbers otherwise.
+Where numbers cancel, the rounding errors made before exceed what is left, and rounding chooses: |(x + 1) - 1 - x| has
+the slope of either side. Runs that round at random show how far each number may be moved. A program is run again with
+the choices that its numbers would make if they were moved further, to either side; it computes with its own numbers
+otherwise. In order:
+
+1. a `RecordingRun` without rounding, and some that round at random;
+2. `find_turned_decisions`, which compares what they decided by;
+3. a `TurnedRun` for each way to decide, whose derivatives are as good as the first one's.
+
+How far numbers are moved is measured, so that a decision that no run comes near is not found.
 """
 
 from collections.abc import Sequence
@@ -69,14 +76,16 @@ class TurnedRun(Run):
         choice = choice_of(equation)
         if not choice:
             return super().equation(equation, operands)
+        # a loop that ends otherwise makes more decisions, or others: from there on it decides by its own numbers
         other = next(self._decisions, None)
         own = [np.asarray(x.value) for x in operands]
         if other is None or not _is_alike(Decision(equation, own), other):
             return super().equation(equation, operands)
         moved = [Increment(y, x.change) for x, y in zip(operands, other.numbers)]
         turned = super().equation(equation, moved)
-        if not choice.is_continuous:
+        if not choice.is_continuous:  # sign(x) is the other sign altogether
             return turned
+        # of |x|, the other slope and the value as it is: so later equations still see the program's own numbers
         values = super().equation(equation, list(map(constant, own)))
         return [
             Increment(x.value, y.change) if kind(dtype) == "f" else y
@@ -91,6 +100,10 @@ def _is_alike(first: Decision, second: Decision) -> bool:
 
 class TiedRun(Run):
     """A run that keeps how equal numbers move which decide something, and how they would have to move.
+
+    At max(x, y) with x = y, JAX reports a mean of both slopes, and a sort of equal numbers takes them by position.
+    There may be a direction in which no tie is left and each decision is as it is taken here: `moves` and `wanted` say
+    which.
 
     Attributes
     ----------
@@ -107,6 +120,7 @@ class TiedRun(Run):
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         choice = choice_of(equation)
         if choice and choice.compares_pair:
+            # what 1, 0 and -1 decide against 0: of > the tie decides as -1 does, of == as neither
             up, here, down = choice.find(equation, [np.array([1.0, 0.0, -1.0]), np.zeros(3)])
             side = 1.0 if up == here else -1.0 if down == here else 0.0
             x, y = (aligned(x, len(equation.shapes[0])) for x in operands)
@@ -114,6 +128,7 @@ class TiedRun(Run):
         elif choice and choice.order_of_ties:
             for key in operands[: equation.params.get("num_keys", 1)]:
                 _, place, count = np.unique(key.value, return_inverse=True, return_counts=True)
+                # equal entries have to part in the order in which they are taken
                 rank = choice.order_of_ties * np.arange(1.0, place.size + 1).reshape(np.shape(key.value))
                 self._keep(key.change, rank * (count[place].reshape(rank.shape) > 1))
         return super().equation(equation, operands)
@@ -131,9 +146,10 @@ class TurnedDecisions(NamedTuple):
     Attributes
     ----------
     ways : list of decisions
-        Each way once.
+        Each way once, as all decisions of a run.
     tied : decisions, or empty
-        With all numbers equal of which any may be the largest, or the smallest: the changes decide which it is.
+        With all numbers equal of which any may be the largest, or the smallest: the changes decide which it is. Among n
+        such numbers there are too many ways to turn them one by one.
     """
 
     ways: list[list[Decision]]
@@ -145,7 +161,7 @@ def find_turned_decisions(runs: Sequence[Sequence[Decision]], factor: float) -> 
 
     They are moved in the same direction and in the opposite one.
     """
-    own, ways = runs[0], dict[bytes, list[Decision]]()
+    own, ways = runs[0], dict[bytes, list[Decision]]()  # by what is decided, so that each way stands once
     here = [decided(*decision) for decision in own]
     others = [run for run in runs[1:] if len(run) == len(own) and all(map(_is_alike, own, run))]
     for other, times in product(others, (factor, -factor)):
@@ -174,6 +190,7 @@ def _tied(own: Decision, others: Sequence[Decision], factor: float) -> Decision:
     choice = choice_of(own.equation)
     if choice is None or choice.level is None or not others:
         return own
+    # how far any run moves each number, times the factor
     reach = factor * np.max([np.abs(other.numbers[0] - own.numbers[0]) for other in others], axis=0)
     level = choice.level(own.numbers[0], reach, own.equation.params)
     return own if level is None else Decision(own.equation, [level])

@@ -1,7 +1,9 @@
 """A program that JAX traced, as plain data: equations over numbered slots.
 
-Programs within an equation (the body of a scan, the primal of a custom rule) stand among its parameters, under JAX's
-own names. `reference.traced.traced_function` reads programs from JAX.
+sin(x) + 2 of a number x is the program with arguments (0,), the equations ``sin 0 -> 1`` and ``add 1 Constant(2.0) ->
+2``, and the results (2,). Slots are numbered anew in each program. Programs within an equation (the body of a scan, the
+primal of a custom rule) stand among its parameters, under JAX's own names. `reference.traced.traced_function` reads
+programs from JAX.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -17,7 +19,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.primitive import Primitive
 
 UNUSED = -1
-"""The slot of an output that nobody reads."""
+"""The slot of an output that nobody reads, so that a run keeps no array for it."""
 
 RANDOM_BITS = ("random_bits", "threefry2x32", "rng_bit_generator", "rng_uniform")
 """Primitives that make random numbers of a key."""
@@ -28,7 +30,7 @@ PRIMAL_PARAMETERS = ("jaxpr", "call_jaxpr", "fun_jaxpr", "call")
 
 @dataclass(frozen=True, eq=False)
 class Equation:
-    """One primitive applied.
+    """One primitive applied. Two equations are the same only where they are one object, since each has a `memo`.
 
     Attributes
     ----------
@@ -71,7 +73,7 @@ class Equation:
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` returns, called once for this equation and key.
 
-        It may refer to the equation. A table by equations could then never free either.
+        It may refer to the equation: in a table by equations, outside of them, neither could then ever be freed.
         """
         if key not in self.memo:
             self.memo[key] = make()
@@ -247,5 +249,6 @@ def smallest_normal(dtype: Any) -> float:
 def underflow(dtype: Any) -> float:
     """The most that a rounding loses of a tiny number: XLA flushes to zero, but not in float16."""
     limits = jax.numpy.finfo(dtype)
+    # float16, whose smallest normal number is 6e-5; bfloat16 has that of float32
     is_gradual = unit_roundoff(dtype) > UNIT_ROUNDOFF["float32"] and limits.tiny > 1e-30
     return float(limits.smallest_subnormal if is_gradual else limits.tiny)

@@ -1,7 +1,11 @@
 """Run a traced program in NumPy: values, increments of small steps, and random rounding of both.
 
 Everything is computed in float64 (or complex128), whatever the program's types are; integers and truth values keep
-theirs.
+theirs. An increment is the change of a value in a step of `increments.STEP` times a direction: over the step, it is the
+derivative along it, good to some roundings. A run of a program is a call:
+
+    (y,) = Run()(program, Increment(x, STEP * directions))      # directions: (count, *x.shape)
+    y.value, y.change / STEP                                    # f(x), and its derivatives along each direction
 """
 
 import copy
@@ -33,7 +37,8 @@ class Run:
     Parameters
     ----------
     rounding : Generator, optional
-        Round at random; by default nothing is rounded beyond float64.
+        Round at random; by default nothing is rounded beyond float64. Several such runs show the spread that rounding
+        leads to, which is measured and bounds nothing.
     coarsest : float
         Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
     trusted : predicate of equations
@@ -42,13 +47,16 @@ class Run:
         Stands for a pivot that is zero, beside the matrix. Some functions of the factors are smooth where the factors
         are not, such as a determinant; any small number will do then.
     phases : Generator, optional
-        Turns the free phases of complex vectors at random.
+        Turns the free phases of complex vectors at random, so that what depends on a phase shows as a spread.
     has_unlimited_range : bool
         Whether the program's types have an unlimited range where it rounds at random, so that nothing underflows.
     ignores_stop_gradient : bool
-        Whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing.
+        Whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing: the solver of a
+        custom_linear_solve.
     is_in_branch : bool
-        Whether a branch of the program runs, of several.
+        Whether a branch of the program runs, of several. An error that a callback raises there belongs to the branch.
+
+    The only thing that changes in a run is `observed`, what rules report beside numbers.
     """
 
     def __init__(
@@ -145,14 +153,10 @@ class Run:
         if self.trusted(equation):
             self.note("taken as they are", name_of(equation))
             return primitive_differences.by_its_rule(self, equation, *operands)
-        if "" in equation.kinds and not primitive.takes_keys:
+        if "" in equation.kinds and not primitive.takes_keys:  # NumPy knows no random keys
             values = primitive_differences.values_of(equation, [x.value for x in operands], self)
             return list(map(constant, values))
-        how = (
-            None
-            if self.rounding is None
-            else rounding_of(equation, self.coarsest, has_unlimited_range=self.has_unlimited_range)
-        )
+        how = self._rounding_of(equation)
         if how and how.operands:  # partial sums are rounded as well as the final one
             operands = [rounded(x, h, self._noise) for x, h in zip(operands, how.operands)]
         rule = primitive.rule or primitive_differences.differenced
@@ -160,6 +164,12 @@ class Run:
         if isinstance(outputs, Increment):
             outputs = [outputs]
         return self._rounded(equation, operands, outputs, how) if how else outputs
+
+    def _rounding_of(self, equation: Equation) -> EquationRounding | None:
+        """How this run rounds an equation; None where it does not."""
+        if self.rounding is None:
+            return None
+        return rounding_of(equation, self.coarsest, has_unlimited_range=self.has_unlimited_range)
 
     def _rounded(
         self,
@@ -169,24 +179,33 @@ class Run:
         how: EquationRounding,
     ) -> Sequence[Increment]:
         """Outputs rounded at random, and their partial sums."""
-        primitive, unit = equation.primitive, how.partial_sums
-        find = primitive.rounding.is_inexact if primitive.rounding else None
-        values, sizes, is_inexact = [np.asarray(x.value) for x in operands], 0.0, None
-        if find and all(x.dtype.kind == "f" for x in values):
-            is_inexact = lambda: find(*values)  # noqa: E731  costs time, and is rarely needed
-        if unit and primitive.rule:
-            sizes = primitive.rule(Run(), equation, *[constant(_size(x)) for x in values]).value
-            # in float64, few sums have so few bits by chance
-            if "c" not in equation.kinds and unit > UNIT_ROUNDOFF["float64"]:
-                terms = [x for x in values if is_floating(x)]
-                is_inexact = lambda: is_rounded_in_some_order(terms, sizes, unit)  # noqa: E731  costs time, too
-        outputs = [rounded(x, h, self._noise, is_inexact) for x, h in zip(outputs, how.results)]
-        if unit and primitive.rule:
-            value = round_partial_sums(outputs[0].value, sizes, unit, self._noise)
-            if is_inexact and is_short(outputs[0].value, unit).any():  # so are the partial sums of an exact one
-                value = np.where(is_inexact(), value, outputs[0].value)
-            outputs = [Increment(value, outputs[0].change)]
-        return outputs
+        values = [np.asarray(x.value) for x in operands]
+        rule, unit = equation.primitive.rule, how.partial_sums
+        if not (unit and rule):
+            is_inexact = _is_inexact(equation, values)
+            return [rounded(x, h, self._noise, is_inexact) for x, h in zip(outputs, how.results)]
+
+        # Σ |x_i|, or |x| · |y|, which bounds every partial sum in any order: the rule itself on the sizes
+        sizes = rule(Run(), equation, *[constant(_size(x)) for x in values]).value
+        is_inexact = _is_inexact(equation, values)
+        # in float64, few sums have so few bits by chance
+        if "c" not in equation.kinds and unit > UNIT_ROUNDOFF["float64"]:
+            terms = [x for x in values if is_floating(x)]
+            is_inexact = lambda: is_rounded_in_some_order(terms, sizes, unit)  # noqa: E731  costs time
+        (output,) = [rounded(x, h, self._noise, is_inexact) for x, h in zip(outputs, how.results)]
+        value = round_partial_sums(output.value, sizes, unit, self._noise)
+        if is_inexact and is_short(output.value, unit).any():  # the partial sums of an exact sum are exact as well
+            value = np.where(is_inexact(), value, output.value)
+        return [Increment(value, output.change)]
+
+
+def _is_inexact(equation: Equation, values: Sequence[np.ndarray]) -> Callable[[], Any] | None:
+    """A function that finds where few bits do not mean an exact result, called where it matters, since it costs time.
+
+    None where all results of few bits are exact.
+    """
+    find = equation.primitive.rounding.is_inexact if equation.primitive.rounding else None
+    return (lambda: find(*values)) if find and all(x.dtype.kind == "f" for x in values) else None
 
 
 def value_by(rule: Rule, equation: Equation, numbers: Sequence[Any]) -> np.ndarray:

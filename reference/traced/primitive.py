@@ -2,7 +2,8 @@
 
 The modules of `reference.traced.primitives` make the records, family by family, and `reference.traced.primitives` holds
 the table of them. What a run, its bounds, its random rounding and its compilation need of a primitive is a field here.
-So a new primitive touches one file.
+So a new primitive touches one file. Each field has a safe default: a primitive of which nothing but the name is known
+is computed by JAX, differenced, and without a bound.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,29 +14,35 @@ from typing import Any
 import numpy as np
 
 Rule = Callable[..., Any]
-"""``rule(run, equation, *operands)`` over `Increment`s, which returns one `Increment`, or one for each output."""
+"""``rule(run, equation, *operands)`` over `Increment`s, which returns one `Increment`, or one for each output.
+
+A value has the shape that JAX knows; its change has one axis more, the first, for the directions, or is the float 0.0.
+`equation.params` are JAX's parameters. What a rule cannot know is NaN, with a reason by ``run.note("unresolved",
+...)``, as the change of floor(x) at x = 2 is. Where equal numbers decide, it calls ``run.note_ties``.
+"""
 
 ErrorSize = Callable[[Any, Mapping[str, Any]], Any]
-"""``size(array, params)``: how far each entry may be off, over a few unit roundoffs."""
+"""``size(array, params)``: how far each entry may be off, over `Rounding.size` (or `OPERAND_SIZE`) unit roundoffs."""
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """How a primitive rounds.
+    """How a primitive rounds, in runs that round at random.
 
     Attributes
     ----------
     size : float
         The largest error of one result, in unit roundoffs of its type.
     sums : bool
-        Whether the primitive adds up within, so that its operands are rounded as well.
+        Whether the primitive adds up within, so that its operands are rounded as well: Σ x_i (1 ± u) is a computed sum
+        whose terms were rounded on the way.
     sizes_add_up : bool
-        Whether partial sums are bounded by the same sum of the operands' sizes.
+        Whether partial sums are bounded by the same sum of the operands' sizes. 1e16 + 1 - 1e16 is off by u · 2e16.
     operand_errors, result_errors : tuples of ErrorSize
         Further errors of each operand (backward errors) and of each result, beside a rounding of each entry.
     is_inexact : callable, optional
-        ``is_inexact(*operands)``: where a result is rounded although it has few significant bits. By default such a
-        result counts as exact.
+        ``is_inexact(*operands)``: where a result is rounded although it has few significant bits, as 1e20 + 4 is. By
+        default such a result counts as exact, like 0.5 + 0.25.
     """
 
     size: float = 1.0
@@ -54,14 +61,15 @@ EXACT = None
 
 @dataclass(frozen=True)
 class Choice:
-    """What a primitive decides by the size of its operands.
+    """What a primitive decides by the size of its operands, and rounding may therefore decide otherwise.
 
     Attributes
     ----------
     find : callable
-        ``find(equation, numbers)``: the decision, entry by entry, as whole numbers or truth values.
+        ``find(equation, numbers)``: the decision, entry by entry, as whole numbers or truth values: of abs the signs,
+        of sort the places.
     is_continuous : bool
-        Whether the values on both sides of a decision meet.
+        Whether the values on both sides of a decision meet: those of abs do, those of sign do not.
     level : callable, optional
         ``level(numbers, reach, params)``: the operand with every entry equal to the chosen one that comes within
         `reach` of it; None where no entry does.
@@ -84,7 +92,7 @@ class Choice:
 class Compilation(Enum):
     """How XLA compiles a primitive."""
 
-    FUSED = "written out wherever its result is used"
+    FUSED = "written out wherever its result is used"  # in the loops of all operations that read it
     KEPT = "computed once and kept"
     OWN_PROGRAM = "its inner program is compiled on its own"
 
@@ -100,7 +108,8 @@ class Primitive:
     rule : Rule, optional
         Values and increments. Without one JAX computes the values, and differences of these the increments.
     bound : Rule, optional
-        The same with bounds on rounding errors (`reference.traced.bounded_run`).
+        The same with bounds on rounding errors (`reference.traced.bounded_run`). A program with a primitive that has
+        none is judged by random rounding instead.
     rounding : Rounding, optional
         None where the primitive is exact.
     choice : Choice, optional
@@ -117,7 +126,7 @@ class Primitive:
     takes_keys : bool
         Whether its rule takes arrays of random keys.
     has_free_phases : bool
-        Whether its complex results are determined up to factors of modulus one.
+        Whether its complex results are determined up to factors of modulus one, as eigenvectors are.
     reads_bits : bool
         Whether it looks at the bits of a number, which are others in another precision.
     product_units : callable, optional
