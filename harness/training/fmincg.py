@@ -1,11 +1,13 @@
 """Minimisation by Polak-Ribière conjugate gradients with a Wolfe-Powell line search.
 
-Along the direction s, steepest descent at first, an iteration looks for a step t that satisfies the Wolfe-Powell
-conditions f(x + ts) ≤ f(x) + 0.01 t gᵀs and 0.5 gᵀs < g(x + ts)ᵀs ≤ -0.5 gᵀs (`line_search`). The next direction is
+With g the gradient at x, and s = -g at first, each iteration
 
-    s' = βs - g'    with    β = g'ᵀ(g' - g) / gᵀg        (E. Polak and G. Ribière, 1969)
-
-or -g' if that leads uphill.
+1. finds a step t along s that satisfies the Wolfe-Powell conditions (`line_search`):
+   f(x + ts) ≤ f(x) + 0.01 t gᵀs  and  0.5 gᵀs < g(x + ts)ᵀs ≤ -0.5 gᵀs;
+2. moves to x' = x + ts, where the gradient is g';
+3. takes the next direction s' = βs - g' with β = g'ᵀ(g' - g) / gᵀg (E. Polak and G. Ribière, 1969), or -g' if s' leads
+   uphill;
+4. tries first, along s', the step t' = t · min(100, gᵀs / g'ᵀs').
 
 The iterates are those of the ``fmincg`` of C. E. Rasmussen (2002), to the last bit if `fun` rounds alike, until a cost
 or gradient is not finite, or a line search fails. Then this one continues from the best point seen, along its gradient.
@@ -15,6 +17,7 @@ That of 2002 continues from where the search set out, along the gradient of the 
 import math
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,19 +27,22 @@ from harness.training.line_search import Objective, Point, dot, search_line
 from reference.user_input import given, of_type, real_number, whole_number
 
 MAX_GROWTH = 100.0
-"""The first step of a line search is at most so many times that found by the search before."""
+"""The first step of a line search is at most so many times the one that the search before has found: where a direction
+is nearly level, the quotient of slopes says little. The RATIO of 2002."""
 
 LEAST_GRADIENT = math.sqrt(sys.float_info.min)
-"""The square of anything smaller underflows, and with it the slopes that the method works with."""
+"""1.5e-154: the square of anything smaller underflows, and with it the slope -gᵀg of the steepest descent."""
 
 FLAT = sys.float_info.epsilon ** (1 / 3)
-"""Times 1 + |cost|: the largest gradient that counts as zero for a cost that is good to one rounding. The cube root is
-that of P. E. Gill, W. Murray and M. H. Wright, Practical Optimization (1981), section 8.2.3."""
+"""Times 1 + |cost|: the largest gradient that counts as zero where line searches fail. A cost that is good to one
+rounding ε cannot show a decrease below it; the cube root, 6e-6, is that of P. E. Gill, W. Murray and M. H. Wright,
+Practical Optimization (1981), section 8.2.3. Line searches that fail at larger gradients mean that something is wrong.
+"""
 
 CONVERGED, OUT_OF_ITERATIONS, STUCK, STOPPED = 0, 1, 2, 99  # 99 is SciPy's number for a callback's StopIteration
 
 MOST_FAILURES = 2
-"""Line searches in a row that may fail: after the first, the next one sets out along the steepest descent."""
+"""Line searches in a row that fail end a run: the first may be due to its direction, the second went along -g."""
 
 Callback = Callable[[OptimizeResult], object]
 
@@ -115,134 +121,170 @@ def fmincg(
     gtol = real_number("gtol", gtol if tol is None else tol)
     of_type("callback", callback, Callable | None, "a function")
     fun, x0 = _with_gradient(fun, args if isinstance(args, tuple) else (args,), jac), _checked_x0(x0)
-    descent = _Descent(Objective(fun, x0)) if state is None else _Descent.resumed(fun, x0, state)
-    return descent.result(_run(descent, max_iter, callback, gtol))
+    if state is None:
+        objective = Objective(fun, x0)
+        descent = Descent(objective.best, -objective.best.gradient, 0.0, costs=(objective.best.cost,))
+        descent = _restarted(descent, objective)
+    else:
+        objective, descent = _resumed(fun, x0, state)
+    return _run(descent, objective, max_iter, callback, max(gtol, LEAST_GRADIENT))
 
 
-def _run(descent: "_Descent", max_iter: int, callback: Callback | None, gtol: float) -> int:
-    while not descent.has_converged(max(gtol, LEAST_GRADIENT)):
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """Where a run stands between two line searches.
+
+    Attributes
+    ----------
+    point : Point
+        x, with the slope gᵀs along the direction.
+    direction : (n,) array
+        s, along which the next search goes.
+    step : float
+        t, the next search's first trial.
+    costs : tuple of float
+        The cost at x0 and after each search that succeeded.
+    nit : int
+        Searches so far.
+    failures : int
+        Searches in a row, up to now, that found no step.
+    """
+
+    point: Point
+    direction: np.ndarray
+    step: float
+    costs: tuple[float, ...] = ()
+    nit: int = 0
+    failures: int = 0
+
+
+def _run(
+    descent: Descent, objective: Objective, max_iter: int, callback: Callback | None, gtol: float
+) -> OptimizeResult:
+    while True:
+        # A search may end where the cost is flat, above a trial that it passed. The run then continues from that trial.
+        if _steepness(descent.point) <= gtol and _best(descent, objective) is not descent.point:
+            descent = _restarted(descent, objective)
+        if _steepness(descent.point) <= gtol:
+            return _result(descent, objective, CONVERGED)
         if descent.failures == MOST_FAILURES:
-            flat = _steepness(descent.point) <= FLAT * (1 + abs(descent.point.cost))
-            return CONVERGED if flat else STUCK
+            is_flat = _steepness(descent.point) <= FLAT * (1 + abs(descent.point.cost))
+            return _result(descent, objective, CONVERGED if is_flat else STUCK)
         if descent.nit == max_iter:
-            return OUT_OF_ITERATIONS
-        descent.advance()
+            return _result(descent, objective, OUT_OF_ITERATIONS)
+        descent = _searched(descent, objective)
         try:
             if callback is not None:
-                callback(descent.snapshot())
+                callback(_snapshot(descent, objective))
         except StopIteration:
-            return STOPPED
-    return CONVERGED
+            return _result(descent, objective, STOPPED)
 
 
-class _Descent:
-    """The sequence of line searches: the current point, and the direction and first step of the next search."""
+def _searched(descent: Descent, objective: Objective) -> Descent:
+    """The descent after one line search: at the point that it found, or else at the best one, along its gradient."""
+    descent = replace(descent, nit=descent.nit + 1)
+    found = search_line(objective, descent.point, descent.direction, descent.step)
+    if found is None:
+        return replace(_restarted(descent, objective), failures=descent.failures + 1)
+    return replace(_turned(descent, found), costs=(*descent.costs, found.cost), failures=0)
 
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-        self.costs = [objective.best.cost]
-        self.nit = 0
-        self.failures = 0  # line searches in a row that found no step
-        self.point = objective.best
-        self.direction = -self.point.gradient
-        self.step = 0.0
-        self.restart()
 
-    @classmethod
-    def resumed(cls, fun: Callable[[np.ndarray], Any], x0: np.ndarray, state: State) -> "_Descent":
-        """The descent whose `state` was kept."""
-        if not _is_state_of(state, x0):
-            raise ValueError(f"state must be that of a run with {x0.size} variables: a dict of {', '.join(STATE)}")
-        best = Point(state["best_x"], float(state["best_cost"]), state["best_gradient"])
-        self = cls(Objective(fun, x0, best, int(state["nfev"])))
-        self.point = Point(state["x"], float(state["cost"]), state["gradient"], slope=float(state["slope"]))
-        self.direction, self.step = state["direction"], float(state["step"])
-        self.costs, self.nit, self.failures = state["costs"].tolist(), int(state["nit"]), int(state["failures"])
-        return self
+def _turned(descent: Descent, found: Point) -> Descent:
+    """The descent at the point x' that a search has found, with the next direction s' and step t'."""
+    before, g, new = descent.point, descent.point.gradient, found.gradient
+    beta = (dot(new, new) - dot(g, new)) / dot(g, g)  # g'ᵀ(g' - g) / gᵀg, in the order of 2002
+    with np.errstate(all="ignore"):
+        direction = beta * descent.direction - new
+    turned = _aimed(descent, found, direction)
+    if not turned.point.slope < 0:  # uphill, level, or NaN where β overflows
+        turned = _aimed(descent, found, -new)
+    # To first order the next trial should win as much as the step just found: t' s'ᵀg' = t sᵀg. Subtracting the
+    # smallest float keeps a slope of 0 from being divided by.
+    gain = before.slope / (turned.point.slope - sys.float_info.min)
+    return replace(turned, step=found.step * min(MAX_GROWTH, gain))
 
-    def state(self) -> State:
-        """Everything that decides how the descent continues."""
-        point, best = self.point, self.objective.best
-        values = (
-            *(point.x, point.cost, point.gradient, point.slope, self.direction, self.step),
-            *(best.x, best.cost, best.gradient, self.costs, self.nit, self.objective.nfev, self.failures),
-        )
-        return {name: np.array(value) for name, value in zip(STATE, values, strict=True)}
 
-    def advance(self) -> None:
-        """Run a line search."""
-        self.nit += 1
-        found = search_line(self.objective, self.point, self.direction, self.step)
-        if found is None:
-            self.restart()
-        else:
-            self.turn(found)
-        self.failures = self.failures + 1 if found is None else 0
+def _restarted(descent: Descent, objective: Objective) -> Descent:
+    """The descent at the best point seen, along s = -g, with the first step 1 / (1 + gᵀg).
 
-    def aim(self, direction: np.ndarray) -> None:
-        """Take a direction from the current point."""
-        self.direction = direction
-        self.point = self.point._replace(step=0.0, slope=dot(self.point.gradient, direction))
+    Where the cost is steep, x moves by ‖g‖ / (1 + ‖g‖²), which is 1/2 at most and about 1/‖g‖.
+    """
+    best = _best(descent, objective)
+    restarted = _aimed(descent, best, -best.gradient)
+    return replace(restarted, step=1 / (1 - restarted.point.slope))
 
-    def restart(self) -> None:
-        """Set out downhill from the best point seen, with a step that is short where the cost is steep."""
-        self.point = self.best()
-        self.aim(-self.point.gradient)
-        self.step = 1 / (1 - self.point.slope)
 
-    def turn(self, found: Point) -> None:
-        """Move to the point that a search has found, and take the next conjugate direction."""
-        before, self.point = self.point, found
-        self.costs.append(found.cost)
-        g, new = before.gradient, found.gradient
-        beta = (dot(new, new) - dot(g, new)) / dot(g, g)  # Polak and Ribière's
-        with np.errstate(all="ignore"):
-            self.aim(beta * self.direction - new)
-        if not self.point.slope < 0:
-            self.aim(-new)
-        # To first order, the next trial should win as much as the step just found.
-        self.step = found.step * min(MAX_GROWTH, before.slope / (self.point.slope - sys.float_info.min))
+def _aimed(descent: Descent, point: Point, direction: np.ndarray) -> Descent:
+    """The descent at a point, which is step 0 of the next search, with this direction and the slope gᵀs along it."""
+    start = point._replace(step=0.0, slope=dot(point.gradient, direction))
+    return replace(descent, point=start, direction=direction)
 
-    def has_converged(self, gtol: float) -> bool:
-        """Whether no component of the gradient exceeds `gtol` at the best point."""
-        # A search may end where the cost is flat, above a trial that it passed. Then it continues from that trial.
-        if _steepness(self.point) <= gtol and self.best() is not self.point:
-            self.restart()
-        return _steepness(self.point) <= gtol
 
-    def best(self) -> Point:
-        """The best point seen."""
-        # A rejected trial must be better, not just as good: where a search ends, the gradient is mostly smaller.
-        return min(self.point, self.objective.best, key=lambda point: point.cost)
+def _best(descent: Descent, objective: Objective) -> Point:
+    """The best point seen: the present one, or a trial that no search accepted.
 
-    def snapshot(self) -> OptimizeResult:
-        """What a callback gets."""
-        best, nfev = self.best(), self.objective.nfev
-        return OptimizeResult(
-            x=best.x.copy(),
-            fun=best.cost,
-            jac=best.gradient.copy(),
-            costs=np.array(self.costs),
-            nit=self.nit,
-            nfev=nfev,
-            njev=nfev,
-            state=self.state(),
-        )
+    Such a trial must be better, not just as good: where a search ends, the gradient is mostly smaller.
+    """
+    return min(descent.point, objective.best, key=lambda point: point.cost)
 
-    def result(self, status: int) -> OptimizeResult:
-        steepness = f"the largest component of the gradient is {_steepness(self.best()):.2g}"
-        message = {
-            CONVERGED: f"Converged: {steepness}.",
-            OUT_OF_ITERATIONS: f"Stopped after max_iter = {self.nit} line searches: {steepness}.",
-            STUCK: f"Two line searches in a row failed, but {steepness}: either it is not the gradient of the cost, or "
-            "the cost is not smooth and finite around this point.",
-            STOPPED: f"Stopped by the callback after {self.nit} line searches: {steepness}.",
-        }[status]
-        return OptimizeResult(self.snapshot(), success=status == CONVERGED, status=status, message=message)
+
+def _state(descent: Descent, objective: Objective) -> State:
+    """Everything that decides how the run continues."""
+    point, best = descent.point, objective.best
+    values = (
+        *(point.x, point.cost, point.gradient, point.slope, descent.direction, descent.step),
+        *(best.x, best.cost, best.gradient, descent.costs, descent.nit, objective.nfev, descent.failures),
+    )
+    return {name: np.array(value) for name, value in zip(STATE, values, strict=True)}
+
+
+def _resumed(fun: Callable[[np.ndarray], Any], x0: np.ndarray, state: State) -> tuple[Objective, Descent]:
+    """The run whose `_state` was kept."""
+    if not _is_state_of(state, x0):
+        raise ValueError(f"state must be that of a run with {x0.size} variables: a dict of {', '.join(STATE)}")
+    best = Point(state["best_x"], float(state["best_cost"]), state["best_gradient"])
+    point = Point(state["x"], float(state["cost"]), state["gradient"], slope=float(state["slope"]))
+    descent = Descent(
+        point,
+        state["direction"],
+        float(state["step"]),
+        tuple(state["costs"].tolist()),
+        int(state["nit"]),
+        int(state["failures"]),
+    )
+    return Objective(fun, x0, best, int(state["nfev"])), descent
+
+
+def _snapshot(descent: Descent, objective: Objective) -> OptimizeResult:
+    """What a callback gets."""
+    best, nfev = _best(descent, objective), objective.nfev
+    return OptimizeResult(
+        x=best.x.copy(),
+        fun=best.cost,
+        jac=best.gradient.copy(),
+        costs=np.array(descent.costs),
+        nit=descent.nit,
+        nfev=nfev,
+        njev=nfev,
+        state=_state(descent, objective),
+    )
+
+
+def _result(descent: Descent, objective: Objective, status: int) -> OptimizeResult:
+    steepness = f"the largest component of the gradient is {_steepness(_best(descent, objective)):.2g}"
+    message = {
+        CONVERGED: f"Converged: {steepness}.",
+        OUT_OF_ITERATIONS: f"Stopped after max_iter = {descent.nit} line searches: {steepness}.",
+        STUCK: f"Two line searches in a row failed, but {steepness}: either it is not the gradient of the cost, or "
+        "the cost is not smooth and finite around this point.",
+        STOPPED: f"Stopped by the callback after {descent.nit} line searches: {steepness}.",
+    }[status]
+    snapshot = _snapshot(descent, objective)
+    return OptimizeResult(snapshot, success=status == CONVERGED, status=status, message=message)
 
 
 def _is_state_of(state: Any, x0: np.ndarray) -> bool:
-    """Whether it has the arrays that `_Descent.state` makes."""
+    """Whether it has the arrays that `_state` makes, for as many variables as x0."""
     if not isinstance(state, Mapping) or set(state) != set(STATE):
         return False
     for name, array in state.items():

@@ -196,11 +196,11 @@ def train(
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.load(stamp)
         training.latest.x = state["best_x"]
-    training.pass_gate("at the start")
+    training.pass_gate("at the start")  # or at the θ of the checkpoint
 
     def watch(step: OptimizeResult) -> None:
         training.latest = step
-        if step.nit == GATE_AFTER < max_iter:
+        if step.nit == GATE_AFTER < max_iter:  # a run that ends here meets the gate at its end
             training.pass_gate(f"after {GATE_AFTER} line searches")
         if callback is not None:
             callback(step)
@@ -215,7 +215,7 @@ def train(
         nit = training.latest.nit
         message = f"Interrupted after {nit} line searches: θ is the best so far, and the gate has not checked it."
         return training.result(message, interrupted=True)
-    finally:
+    finally:  # a closed gate and an interruption keep what there is, too
         if checkpoint is not None and training.latest.nit:
             checkpoint.save(training.latest.state, stamp)
     return training.result(training.latest.message)
@@ -278,7 +278,7 @@ def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
             f"one {network.output.name} output cannot separate classes; use two or more outputs, or one sigmoid"
         )
     X = real_array("X", X, (2,), f"(m, {network.sizes[0]})")
-    problem = Problem(network, X, np.zeros(len(X)))  # checks X and θ; any targets will do
+    problem = Problem(network, X, np.zeros(len(X)))  # it checks X, and θ below; any targets will do
     with np.errstate(all="ignore"):
         Z = network.pre_activations(NUMPY, problem.check_theta(theta), problem.X)
     if np.isnan(Z).any():
