@@ -99,7 +99,10 @@ def _digits(found: Mapping[str, Any]) -> str:
 
 
 def _stretches_outwards(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, int]]:
-    """Stretches of one side with fewer and fewer digits: further out there may be more again."""
+    """Stretches of one side with fewer and fewer digits, from zero outwards.
+
+    Where digits come back further out, as 15, 9, 12, the message promises the fewest so far: 15, then 9.
+    """
     joined: list[tuple[float, float, int]] = []
     for row in rows:
         if joined and joined[-1][2] <= row["digits"]:
@@ -197,7 +200,7 @@ ROWS = {
     Kind.LOST_TAIL: Row(
         "The slope has no correct digit from z = {z:.4g} outwards: {value:.2g} instead of {expected:.2g}.",
         meaning="Rounding explains this error, or it is below the floor in the details, 1e-14 of the mean slope for "
-        "|z| <= 6. So no verdict follows. A formula that does not cancel has none.",
+        "|z| <= 6. So no verdict follows. A formula that does not cancel keeps these digits.",
         cause="1 - a, where a has rounded to 1.",
         example=EXAMPLE
         + "report = check_activation(Activation('mine', ACTIVATIONS['sigmoid'].value, lambda z, a: a * (1.0 - a)))",

@@ -8,7 +8,7 @@ from harness.wording import counted, first_few
 
 BOUNDS = {
     (): "none",
-    ("borrowed",): "the derivatives are within those of the increments, so none were needed",
+    ("borrowed",): "none of their own, since the derivatives lie within those of the increments",
     ("derived",): "derived bounds on rounding errors",
     ("spread",): "the spread of randomly rounded runs, an estimate",
     ("derived", "spread"): "derived bounds where these are narrow, else the spread of randomly rounded runs",
@@ -27,7 +27,7 @@ def _digits_lost(fact: Fact) -> str:
 
 def _own_precision_only(fact: Fact) -> str:
     because = {
-        "jax-alone": f"only JAX computes {first_few(fact.where, 3)}",
+        "jax-alone": f"only JAX can run {first_few(fact.where, 3)}",
         "solver": "a solver in it stops at a tolerance",
         "bits": "it reads the bits of a number",
     }[fact.data["because"]]
@@ -204,7 +204,7 @@ ROWS: dict[Kind, Row] = {
         cause="TF32 on a GPU, bfloat16 on a TPU, or a precision that was chosen for a product.",
         example=CHECK + "report = check_derivatives(lambda x: jax.lax.dot(x, x, "
         'precision=jax.lax.DotAlgorithmPreset.F16_F16_F16), np.ones((2, 2), "float32"))',
-        advice="jax.default_matmul_precision('highest') shows smaller errors, or allow_tf32 = False in PyTorch.",
+        advice="To see smaller errors, use jax.default_matmul_precision('highest'), or allow_tf32 = False in PyTorch.",
     ),
     Kind.SOLVER_HIDES_DIGITS: Row(
         lambda fact: (
@@ -219,7 +219,7 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.SOLVER_TOLERANCE: Row(
         "A solver stops at its tolerance: a finer one moves JAX's derivatives by up to {moved:.1e} of the largest one. "
-        "The error bounds hold {factor:.0f} times that.",
+        "The error bounds allow for {factor:.0f} times that.",
         meaning="Derivatives of a solution are as exact as the solution.",
         cause="An iterative solver, such as conjugate gradients, Newton's method or an ODE solver.",
         example="# jax.scipy.sparse.linalg.cg with tol=1e-4.",
@@ -242,8 +242,8 @@ ROWS: dict[Kind, Row] = {
         advice="Nothing, or check the parts with a rule of their own alone, at smaller sizes.",
     ),
     Kind.WITHIN_TOLERANCE: Row(
-        "JAX's derivatives differ from those of the values by what a solver leaves: its tolerance is {tolerance:.1e}. "
-        "accuracy={accuracy:.0e} accepts such errors.",
+        "JAX's derivatives differ from the slopes of the values by no more than a solver's tolerance of "
+        "{tolerance:.1e} may leave. accuracy={accuracy:.0e} accepts such errors.",
         meaning="The rule is right up to the solver's tolerance. Smaller mistakes of it would not show.",
         cause="An implicit or adjoint derivative of a solution that an iterative solver approximates.",
         example="# diffrax.diffeqsolve by an implicit solver with rtol=1e-6.",
@@ -273,8 +273,8 @@ ROWS: dict[Kind, Row] = {
         advice="Look at whether that is meant.",
     ),
     Kind.VALUES_DIFFER: Row(
-        "JAX computes another value than the interpreter for {where}.",
-        meaning="The two do not run the same function, so that their derivatives cannot be compared.",
+        "JAX computes another value for {where} than this check's own interpreter.",
+        meaning="The two do not run the same function, so their derivatives cannot be compared.",
         cause="A primitive that the interpreter reads differently, or a value that rounding decides.",
         example="# A function of a number's bits in a type that the interpreter widens.",
         advice="Check at another point. If it persists, report it.",

@@ -1,4 +1,4 @@
-"""An error whose message is a fact put into words."""
+"""An error for callers that cannot go on, whose message is a fact put into words."""
 
 from harness.facts import message_table
 from harness.facts.fact import Fact

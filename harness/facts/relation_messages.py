@@ -8,14 +8,14 @@ from harness.wording import first_few
 
 
 def _place(fact: Fact) -> str:
-    """The part that is wrong, and of which output; of a relation that fits as well as the one before, this, too."""
+    """The part that is wrong, and of which output; "or" before a relation that fits as well as the one before it."""
     output = fact.data.get("output")
     place = f"{fact.where[0]} (of {output})" if output else fact.where[0]
     return f"Or, equally, {place}" if fact.data.get("alternative") else place
 
 
 def _counted(fact: Fact) -> str:
-    """In how many entries, where others of the part are right."""
+    """In how many of the part's entries, unless it is all of them."""
     if not fact.data.get("right"):
         return ""
     return f" in {fact.data['wrong']} of {fact.data['wrong'] + fact.data['right']} entries"
@@ -38,7 +38,7 @@ def _before(fact: Fact) -> str:
 
 
 def _length(fact: Fact) -> str:
-    """Which mean or sum over the entries of an array makes the factor."""
+    """The array's length that the factor equals, or is one over, as if a sum and a mean were mixed up."""
     length = fact.data.get("length")
     if not length:
         return ""
@@ -81,7 +81,7 @@ def _regulariser(fact: Fact) -> str:
 
 
 def _rearranged(fact: Fact) -> str:
-    """The move, in words; a matrix has one transposition and one other order of unrolling."""
+    """How the entries were moved. A matrix has only one other order of axes, and of unrolling."""
     move, axes = fact.data["move"], fact.data["axes"]
     matrix = len(axes) == 2
     along = f" along axis {', '.join(map(str, axes))}"
@@ -96,7 +96,7 @@ def _rearranged(fact: Fact) -> str:
 
 
 def _single_entry(fact: Fact) -> str:
-    """With its own name and the part that it is in, if others are wrong as well; or with the name of a part alone."""
+    """The entry's own name and the part that it is in, if other parts are wrong as well; or the part's name alone."""
     data, place = fact.data, fact.where[0]
     has_name = "among" in data
     part, which = (data["among"], f", {place},") if has_name else (place, "")

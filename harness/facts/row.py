@@ -9,7 +9,7 @@ from harness.facts.fact import Fact
 from harness.wording import counted, first_few
 
 SHOWN = 3
-"""So many items of a list are written out in a message; of the others it says how many there are."""
+"""So many items of a list are written out in a message. Of the others it says how many there are."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class _Words(string.Formatter):
     """Format fields as a message shows them."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        # A noun, as in {count:network}, has two letters at least, which tells it from the "d" or "g" of Python.
         if format_spec.replace(" ", "").replace("-", "").isalpha() and len(format_spec) > 1:
             return counted(value, format_spec)
         if format_spec:

@@ -24,7 +24,7 @@ def _another_value(fact: Fact) -> str:
 
 
 def _by(fact: Fact) -> str:
-    """The rule that is to blame, where it is known."""
+    """Which rule computes something else, where that is known."""
     return f" The rule of {fact.data['rule']} does it: {fact.data['place']}." if "rule" in fact.data else ""
 
 
@@ -43,8 +43,8 @@ def _conjugate(fact: Fact) -> str:
 
 
 def _one_branch(fact: Fact) -> str:
-    sign = {"=": "is", ">=": ">=", "<=": "<="}.get(fact.data["sign"], fact.data["sign"])
-    return f"Only entries with {fact.where[0]} {sign} {fact.data['edge']} are wrong, as if one branch were."
+    condition = f"{fact.where[0]} {'is' if fact.data['sign'] == '=' else fact.data['sign']} {fact.data['edge']}"
+    return f"Only entries where {condition} are wrong, so the branch for these seems to be."
 
 
 def _wrong_rule(fact: Fact) -> str:

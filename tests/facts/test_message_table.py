@@ -101,7 +101,7 @@ SAID = {  # parts of messages that few inputs reach
     "of the gradient that it is given": wrong(Kind.NOT_ELEMENTWISE, "slope", how="upstream", z=1.0),
     "The slope of f is a surrogate": note(Kind.SURROGATE, "f"),
     "The second derivative is not known": note(Kind.SECOND_DERIVATIVE),
-    "only JAX computes g": note(Kind.OWN_PRECISION_ONLY, "g", because="jax-alone", source="reverse", type="float32"),
+    "only JAX can run g": note(Kind.OWN_PRECISION_ONLY, "g", because="jax-alone", source="reverse", type="float32"),
     "f cannot be decided. The cost bends": doubt(Kind.ROUGH_COST, "f", visible=None),
     "The cost overflows near θ": doubt(Kind.DOMAIN_EDGE, "t[0]", undecided=1, total=2, overflows=True, visible=0.5),
     "The cost rounds to 3 near θ": doubt(Kind.NOISY_COST, "t[0]", **NOISY),
