@@ -14,7 +14,8 @@ from harness.audit.true_derivatives import true_derivative
 from harness.named_objects import import_attribute
 
 ABSOLUTE = 1e-9
-"""A derivative is wrong if it is off by more than this times max(1, |derivative|); else it has lost digits at most."""
+"""A derivative is wrong if it is off by more than this times max(1, |derivative|). Else it has lost digits at most: an
+error of 1e-17 in a tail of 1e-20 leaves no digit right, and changes no sum that it is part of."""
 
 DIGITS = 1e-8
 """The relative error from which on half of the digits are lost."""
@@ -23,7 +24,7 @@ HARMS = ("not finite", "wrong", "no correct digit", "half the digits lost", "rig
 """Worst first: NaN or infinity where the derivative is finite; beyond the absolute bound; the rest within it."""
 
 MET = 10.0
-"""Programs meet arguments within so many powers of ten from 1."""
+"""Programs meet arguments within so many powers of ten from 1. Further out, most formulas overflow, and few ask."""
 
 LARGEST, TINY = float(np.finfo(float).max), float(np.finfo(float).tiny)
 
@@ -91,12 +92,12 @@ def error_of(z: float, true: arb, answered: float, far: float) -> Error:
     if not math.isfinite(answered):
         return Error(z, rounded, answered, math.inf, "not finite", far)
     off, size = abs(float(arb(answered) - true)), abs(rounded)
-    harm = "right"
+    harm = "right"  # also below TINY, where XLA flushes numbers to zero
     if off > ABSOLUTE * max(1.0, size):
         harm = "wrong"
     elif size >= TINY and off > DIGITS * size:
         harm = "no correct digit" if off >= 0.5 * size else "half the digits lost"
-    with np.errstate(over="ignore"):  # beside a derivative of nearly zero
+    with np.errstate(over="ignore"):  # an ulp of a derivative of zero is 5e-324
         return Error(z, rounded, answered, float(off / np.spacing(size)), harm, far)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.audit import matrix_functions
 from harness.audit.audited_functions import AUDITED
-from harness.audit.derivative_errors import ABSOLUTE, HARMS, MET, Error, measure_errors
+from harness.audit.derivative_errors import ABSOLUTE, DIGITS, HARMS, MET, Error, measure_errors
 from harness.progress import Progress, silent
 from harness.verdict.report import json_ready
 from harness.wording import distinct_digits, first_few
@@ -22,7 +22,7 @@ REGIONS = ("near 0", "ordinary", "far out")
 DERIVATIVES = {1: "first", 2: "second"}
 
 LOSSES = HARMS.index("no correct digit")
-"""The harms from this on are losses of digits, of which only the worst is a finding."""
+"""The harms from this one on are losses of digits, of which only the worst is a finding."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,11 @@ class Audited:
     errors: Sequence[Error]
 
     def findings(self) -> list[Error]:
-        """For each kind of harm, the error nearest to 1; of lost digits the worst; far from 1 only what is worse."""
+        """The errors that the page lists, most harmful first.
+
+        At arguments that programs meet: for each kind of harm, the error nearest to 1, but of lost digits only the
+        worse kind. Further out: one error, if it is worse than all of these.
+        """
         met, far = (self._nearest(is_met=is_met) for is_met in (True, False))
         found = [error for error in met if HARMS.index(error.harm) < LOSSES]
         found += [error for error in met if HARMS.index(error.harm) >= LOSSES][:1]
@@ -72,7 +76,7 @@ class Finding:
 
     @property
     def rank(self) -> tuple[Any, ...]:
-        """How much harm: first what programs meet; the kind; first derivatives; arguments near 1; how much is lost."""
+        """A key that sorts by harm: what programs meet first, then by kind, order, distance from 1, and error."""
         error = self.error
         off = abs(error.answered - error.true) / max(abs(error.true), 1.0)
         return not error.is_met, HARMS.index(error.harm), self.rule.order, error.far, -off
@@ -190,14 +194,18 @@ For users of JAX, optax, PyTorch and SciPy who need the digits of a derivative.
 Made by `harness audit --markdown docs/audit.md` on {date} with
 {versions}.
 
-Each derivative is compared with the true one, as balls of arbitrary precision enclose it, at ordinary arguments and at
-the edges of its domain, in float64; JAX's are compiled, and mapped over the arguments.
-*Not finite*: NaN or infinity where the true derivative is finite. *Wrong*: off by more than {absolute:g} times
-max(1, |derivative|). *No correct digit*, *half the digits lost*: within that, but of a derivative that float64 could
-hold with all its digits. For each kind, the argument nearest to 1 in size is listed. Functions of matrices are
-weighted sums of what they return, differentiated by each entry.
+Each derivative is computed in float64, at ordinary arguments and at the edges of its domain. JAX's are compiled, and
+mapped over the arguments. The true derivative is enclosed by balls of arbitrary precision. The harm is one of four:
 
-What is listed first does most harm. Many of these are known limits of a formula, and no more than a reminder.
+- *not finite*: NaN or infinity, where the true derivative is finite
+- *wrong*: off by more than {absolute:g} times max(1, |derivative|)
+- *no correct digit*: within that, but off by half of the derivative or more, which float64 could hold with all digits
+- *half the digits lost*: the same, and off by more than {digits:g} of the derivative
+
+Both tables list the most harmful first. For each derivative and each harm they have one argument, the one nearest to 1
+in size. Of the two losses of digits only the worse is listed, and further out only what is worse than nearby. A
+function of matrices is a weighted sum of its results, differentiated by each entry. Many rows are known limits of a
+formula, for those who happen to need that argument.
 """
 
 TABLE = """
@@ -225,7 +233,7 @@ REST = """
 def as_page(audit: Audit) -> str:
     """The findings, most harmful first, and the errors of all rules."""
     versions = ", ".join(f"{name} {version}" for name, version in audit.versions.items())
-    lines = [HEAD.format(date=audit.date, versions=versions, absolute=ABSOLUTE)]
+    lines = [HEAD.format(date=audit.date, versions=versions, absolute=ABSOLUTE, digits=DIGITS)]
     for is_met, title in TITLES.items():
         lines += [TABLE.format(title=title)]
         lines += [_finding(finding) for finding in audit.findings if finding.error.is_met == is_met]

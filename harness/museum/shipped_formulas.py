@@ -15,6 +15,7 @@ Vector = np.ndarray
 
 
 def summed(f: Callable[[Vector], Vector]) -> Callable[[Vector], float]:
+    """The cost Σ f(x), whose gradient is f'(x)."""
     return lambda x: float(f(x).sum())
 
 
@@ -24,34 +25,41 @@ GELU_SCALE, GELU_CUBIC = np.sqrt(2.0 / np.pi), 0.044715
 
 
 def gelu_tanh(x: Vector) -> Vector:
+    """t = tanh(√(2/π)(x + 0.044715x³)), which stands for erf(x/√2)."""
     return np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))
 
 
 def gelu(x: Vector) -> Vector:
+    """½x(1 + t)."""
     return 0.5 * x * (1.0 + gelu_tanh(x))
 
 
 def gelu_slope(x: Vector) -> Vector:
+    """½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²)."""
     t = gelu_tanh(x)
     return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t**2) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x**2)
 
 
 def gelu_slope_of_six_digits(x: Vector) -> Vector:
+    """The same with products of constants written as six digits: 0.797885 is √(2/π), 0.0356774 that times 0.044715."""
     t = np.tanh(0.0356774 * x**3 + 0.797885 * x)
     return 0.5 + 0.5 * t + (0.0535161 * x**3 + 0.398942 * x) * (1.0 - t**2)
 
 
 def density(x: Vector) -> Vector:
+    """φ, of the normal distribution."""
     return np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
 
 
 def gelu_curvature_shipped(x: Vector) -> Vector:
+    """½·√2 (1 + erf'(s) + erf''(s)/√2) with s = x/√2, in place of (2 - x²)φ(x)."""
     s = x / np.sqrt(2.0)
     erf_slope, erf_curvature = 2.0 / np.sqrt(np.pi) * np.exp(-(s**2)), -4.0 * s * np.exp(-(s**2)) / np.sqrt(np.pi)
     return np.sqrt(2.0) / 2.0 * (1.0 + erf_slope + erf_curvature / np.sqrt(2.0))
 
 
 def mish_slope(x: Vector, inner: Callable[[Vector], Vector] = np.tanh) -> Vector:
+    """tanh(s) + xσ(x)(1 - tanh(s)²) with s = softplus(x); the square is that of another `inner` function as shipped."""
     softplus = np.logaddexp(0.0, x)
     return np.tanh(softplus) + x * special.expit(x) * (1.0 - inner(softplus) ** 2)
 
@@ -125,6 +133,8 @@ def carried(jax: Any, functions: Any, theta: Any) -> Any:
 
 
 def in_torch(wanted: Callable[[Any, Any], Any]) -> Callable[[Vector], Any]:
+    """``wanted(torch, θ)``, in float64."""
+
     def ask(theta: Vector) -> Any:
         torch: Any = import_module("torch")
         with torch.enable_grad():  # a checker may ask within a function of torch
@@ -134,6 +144,7 @@ def in_torch(wanted: Callable[[Any, Any], Any]) -> Callable[[Vector], Any]:
 
 
 def hard_sigmoid_slope(torch: Any, theta: Any) -> Any:
+    """PyTorch's own gradient of Σ hardsigmoid."""
     theta.requires_grad_()
     return torch.autograd.grad(torch.nn.functional.hardsigmoid(theta).sum(), theta)[0]
 
@@ -150,6 +161,7 @@ def first_log_sum(torch: Any, theta: Any) -> Any:
 
 
 def first_log_sum_right(x: Vector) -> Vector:
+    """The gradient of x₁ + log(exp x₁ + exp x₂), the first two entries of logcumsumexp added up."""
     return np.concatenate([special.softmax(x[:2]) + np.array([1.0, 0.0]), np.zeros(len(x) - 2)])
 
 
@@ -159,16 +171,19 @@ def kernel_sum(theta: Vector) -> float:
 
 
 def kernel_slope(theta: Vector) -> Vector:
+    """Σ -γd² exp(-γd²), by the chain rule through γ = exp θ."""
     gamma = np.exp(theta[0])
     return np.array([-(gamma * PAIRS * np.exp(-gamma * PAIRS)).sum()])
 
 
 def kernel_difference(theta: Vector) -> Vector:
+    """The forward difference with a step of 1e-10 that was shipped for it."""
     step, gamma = 1e-10, np.exp(theta[0])
     return np.array([((np.exp(-np.exp(theta[0] + step) * PAIRS) - np.exp(-gamma * PAIRS)) / step).sum()])
 
 
 def residuals(theta: Vector) -> Vector:
+    """r = y - Xθ."""
     return OBSERVED - DESIGN @ theta
 
 
@@ -178,15 +193,18 @@ def pearson_scale(theta: Vector) -> float:
 
 
 def log_likelihood(theta: Vector) -> float:
+    """-Σr²/2s - n/2 log(2πs), with the scale s estimated from the same θ."""
     r, scale = residuals(theta), pearson_scale(theta)
     return -0.5 * float((r**2).sum()) / scale - 0.5 * len(r) * float(np.log(2.0 * np.pi * scale))
 
 
 def score_of_given_scale(theta: Vector) -> Vector:
+    """Xᵀr/s, the gradient for a scale that is held constant."""
     return DESIGN.T @ residuals(theta) / pearson_scale(theta)
 
 
 def score_of_estimated_scale(theta: Vector) -> Vector:
+    """n Xᵀr/Σr²: with s = Σr²/(n - k) put in, the log-likelihood is -n/2 log Σr² and a constant."""
     r = residuals(theta)
     return len(r) * DESIGN.T @ r / (r**2).sum()
 
