@@ -12,6 +12,7 @@ Record = dict[str, Any]
 
 def never_checked(records: Sequence[Record]) -> dict[str, str]:
     """For each test function whose own source took none of its networks: why it did not take the first."""
+    # "test_mine[0-7]" is one network of the test function "test_mine"
     by_test: dict[str, list[str]] = {}
     for record in records:
         by_test.setdefault(record["test"].partition("[")[0], []).append(record["absence"])

@@ -42,9 +42,9 @@ ACTIVATION, SOURCE = ("--gradient-activation", "--activation"), ("--gradient-sou
 SUITE_OPTIONS = {ACTIVATION: "an Activation", SOURCE: "a gradient source"}
 """What harness.suite runs on. A project may have an option of the second name; then the first one remains."""
 
-_records = pytest.StashKey[list[dict[str, Any]]]()
-_running = pytest.StashKey[pytest.Item]()
-_written = pytest.StashKey[str]()
+_records = pytest.StashKey[list[dict[str, Any]]]()  # of the checks so far
+_running = pytest.StashKey[pytest.Item]()  # the test that runs
+_written = pytest.StashKey[str]()  # the line of the summary about --gradient-report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -121,7 +121,7 @@ def _check_values(config: pytest.Config) -> None:
     if on_inconclusive not in ("fail", "warn", "pass"):
         raise ValueError(f"gradient_inconclusive must be fail, warn or pass, not {on_inconclusive!r}")
     activations, sources = _suite_option(config, ACTIVATION), _suite_option(config, SOURCE)
-    if activations or sources:  # otherwise nothing is imported
+    if activations or sources:  # a misspelt name is reported once, before the tests; else nothing is imported
         from harness.checks.activations.formulas import find_activation
         from harness.sources.source_names import find_source
 
@@ -210,7 +210,7 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
         with WithoutOwnFrames(pytestconfig.option.fulltrace), _hint_at_networks(subject):
             report = check(subject, theta, sources, reference, **options)
         absent = own_sources_left_out(report, sources)
-        _record(pytestconfig, report, describe_absence(absent))
+        _record(pytestconfig, report, describe_absence(absent))  # before the skip: the summary has to know of it
         if report.verdict == "disagree":
             call = {"subject": subject, "theta": theta, "sources": sources, "reference": reference, **options}
             raise GradientsDisagree(report, call)
@@ -316,7 +316,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """
     config, records = session.config, session.config.stash[_records]
     path, output = config.option.gradient_report, getattr(config, "workeroutput", None)
-    if output is not None:
+    if output is not None:  # a worker of pytest-xdist
         output["gradient_records"] = records
         return
     fails = bool(never_checked(records))
@@ -326,7 +326,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             config.stash[_written] = f"reports: {path}"
         except OSError as error:
             config.stash[_written], fails = f"FAILED: {error}", True
-    if fails and session.exitstatus == pytest.ExitCode.OK:
+    if fails and session.exitstatus == pytest.ExitCode.OK:  # a worse status, as of an interrupt, stands
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -1,4 +1,8 @@
-"""A failing check of a user's function as a script: θ comes from a file, the function from its module."""
+"""A failing check of a user's function as a script: θ comes from a file, the function from its module.
+
+A test may make θ in twenty lines of fixtures. The script needs none of them: it loads the very numbers with which the
+check failed, and makes the same call.
+"""
 
 import dataclasses
 import io
@@ -19,6 +23,7 @@ from harness.files import write_whole
 from reference.user_input import message_of
 
 PLAIN = (type(None), bool, int, float, str)
+"""Types whose repr is an expression that makes them again."""
 
 
 class Script:
@@ -74,11 +79,13 @@ class Script:
         )
 
     def _named(self, function: Any) -> str:
+        """An expression for a function or class, whose module the script imports."""
         found: Located = locate(function, self._modules)
         self._statements[found.statement] = None
         return found.expression
 
     def _tree(self, node: Any, name: str) -> str:
+        """An expression for a tree of parameters, as ``{"w": case["theta['w']"], "b": 0.0}``."""
         branch = take_apart(node)
         if branch is None:
             return self._leaf(node, name)
@@ -95,6 +102,7 @@ class Script:
         raise NotWritable(f"{name} is a {type(node).__name__}")
 
     def _leaf(self, leaf: Any, name: str) -> str:
+        """An expression for a leaf: its repr, a function's name, or an array that is loaded under this name."""
         if type(leaf) in PLAIN:
             return repr(leaf)
         if isinstance(leaf, (list, tuple)):
@@ -107,6 +115,7 @@ class Script:
         if isinstance(leaf, (np.ndarray, np.generic)):
             self.arrays[name] = np.asarray(leaf)
             return loaded if isinstance(leaf, np.ndarray) else f"{loaded}[()]"
+        # a .npz file cannot hold bfloat16: it is saved as a type of NumPy's, and cast back by its name
         dtype = str(leaf.dtype)
         self.arrays[name] = to_numpy(leaf) if "float" in dtype else np.asarray(leaf)
         if torch_state.is_tensor(leaf):
@@ -122,6 +131,7 @@ class Script:
 
 
 def _is_made_of_its_fields(node: Any) -> bool:
+    """Whether a dataclass is made anew from all its fields; metadata mark what a library treats in a way of its own."""
     fields = dataclasses.fields(node)
     return all(field.init for field in fields) and not any(field.metadata for field in fields)
 

@@ -40,6 +40,7 @@ def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> Located:
         When it has no name in a module: a lambda, a function inside another, a bound method.
     """
     own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not state its module
+    # the likeliest module first: looking through all of them takes longer
     for module in chain((own, *also_in), _not_installed()):
         name = _name_in(module, thing) if module is not None else None
         if module is not None and name:
@@ -59,6 +60,7 @@ NOT_SEARCHED = ("__main__", "autodiff_cross_check", "harness", "reference")
 
 
 def _name_in(module: ModuleType, thing: Any) -> str | None:
+    """The name under which a module has this very object: its own, or that of a variable that holds it."""
     qualified = getattr(thing, "__qualname__", "")
     with suppress(Exception):  # objects among the modules may raise anything, as torch.classes does
         if qualified and attrgetter(qualified)(module) is thing:
@@ -67,6 +69,7 @@ def _name_in(module: ModuleType, thing: Any) -> str | None:
 
 
 def _written(module: ModuleType, name: str) -> Located:
+    """A name in a module as an import and an expression; a module that is not installed is imported from its file."""
     file = getattr(module, "__file__", None)
     if module.__name__ == "__main__":
         raise NotWritable(f"{name} is defined in a session and not in a file")
@@ -97,6 +100,7 @@ def search_path(modules: Iterable[str], current: Path) -> str:
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
         if file and name.partition(".")[0] not in ("harness", "reference"):
+            # a.b.c lies two folders below the one that has to be on the path, and a package's __init__.py one more
             depth = name.count(".") + hasattr(module, "__path__")
             folders[str(Path(file).resolve().parents[depth])] = None
     folders.pop(str(current.resolve()), None)

@@ -16,6 +16,7 @@ CASES = Path(".gradient-cases")
 """The folder below the root directory in which failing checks are saved."""
 
 NOT_SHOWN = (__name__, "autodiff_cross_check.pytest_plugin", "contextlib")
+"""Modules whose frames lie between a test and the check, and say nothing to the test's author."""
 
 
 class GradientsDisagree(pytest.fail.Exception):
@@ -90,7 +91,8 @@ def _repeat_function(item: pytest.Item, call: dict[str, Any]) -> str:
     from harness.failures.check_script import how_to_repeat
 
     call = dict(call)
-    third = call.pop("sources")  # the third argument may be the reference
+    # cross_check(fun, theta, X): of a function, the third argument is the reference, and of a problem the sources
+    third = call.pop("sources")
     call["fun"], call["reference"] = call.pop("subject"), call["reference"] or third
     seed = item.config.option.gradient_seed
     test = shlex.quote(f"{item.path}::{item.nodeid.partition('::')[2]}")
@@ -101,5 +103,6 @@ def _repeat_function(item: pytest.Item, call: dict[str, Any]) -> str:
 
 def _case_file(item: pytest.Item, suffix: str) -> Path:
     """A file for a test's case, whose name no other test has."""
+    # the end of a long id tells tests apart, and the checksum those whose ends are the same
     readable = re.sub(r"[^\w.-]+", "-", item.nodeid, flags=re.ASCII).strip("-")[-100:]
     return item.config.rootpath / CASES / f"{readable}-{crc32(item.nodeid.encode()):08x}{suffix}"

@@ -106,6 +106,7 @@ def decidable_problem(network_seed: tuple[int, int]) -> Callable[..., tuple[Prob
     """
 
     def draw(among, sources, extremes, has=None):
+        # extended by `attempt`, the seed of a test always draws the same networks
         for attempt in range(ATTEMPTS - 1):
             problem, theta = random_problem((*network_seed, attempt), among, extremes=extremes)
             wanted = has is None or has in problem.network.hidden

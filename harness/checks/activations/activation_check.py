@@ -1,8 +1,12 @@
 """Check one activation by itself: is the slope by hand the derivative of the formula?
 
-At each z of a grid the slope is compared with JAX, the complex step, finite differences and ball arithmetic, within
-error bounds that are derived (`harness.bounds.activation_bound`). A formula that some of them cannot run is checked by
-the others. At a kink any slope between the one-sided derivatives is a convention, which is reported and not judged.
+1. Value and reported slope are read on a grid of z with all junctions on it, where formula or slope change to another
+   piece (`junctions`).
+2. At each z the slope is compared with JAX, the complex step, finite differences and ball arithmetic, within error
+   bounds that are derived (`harness.bounds.activation_bound`). A formula that some of them cannot run is checked by the
+   others. At a kink any slope between the one-sided derivatives is a convention, which is reported and not judged.
+3. A proof covers the z between the points of the grid (`proof`). It accuses nobody: z at which the slope looks wrong to
+   it are put on the grid, and steps 1 and 2 are done again.
 """
 
 import time
@@ -78,13 +82,15 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
         raise ValueError(f"order must be 1 or 2, not {given(order)}")
     f = as_written(find_activation(activation))
     report = _check_slope(f)
+    # a `torch.autograd.Function` has no place to declare a kink in: those that are found count as declared
     if isinstance(f, OverTorch) and f.backward and (kinks := _undeclared_kinks(report)):
-        f = replace(f, kinks=kinks)  # a pair cannot declare them
+        f = replace(f, kinks=kinks)
         report = _check_slope(f)
     if f.surrogate:
         report = excuse_surrogate(report)
     for claim in list_other_claims(f):
         other = _check_slope(claim.record, claim.notation)
+        # neither has a record a place for the kinks of its curvature: elu' has one at 0, where elu has none
         if claim.has_own_kinks and (kinks := _undeclared_kinks(other)):
             other = _check_slope(replace(claim.record, kinks=(*claim.record.kinks, *kinks)), claim.notation)
         report = add_claim(report, claim, other)
@@ -92,6 +98,7 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
 
 
 def _undeclared_kinks(report: Report) -> tuple[float, ...]:
+    """The z at which the slope jumps and the value does not, and which the record does not declare."""
     kinks = (kink for kink in report.details["kinks"] if kink["jumps"] and not kink["declared"])
     return tuple(kink["z"] for kink in kinks if not kink["value_jumps"])
 
@@ -113,13 +120,15 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     points, slope_at, proof, _ = reading
     bound = activation_bound(f, points.z)
     bound = bound._replace(claimed=bound_rounding_of_claim(f, points.z, bound.claimed))
-    # what is not elementwise has a Jacobian, and no slope
-    oracles = OracleSlopes({}, {}, dict.fromkeys(ORACLES, note(Kind.NOT_ELEMENTWISE, "value")))
-    if not reading.dependence:
+    # What is not elementwise, such as a softmax, has a Jacobian and no slope that an oracle could compute.
+    if reading.dependence:
+        oracles = OracleSlopes({}, {}, dict.fromkeys(ORACLES, note(Kind.NOT_ELEMENTWISE, "value")))
+    else:
         oracles = ask_oracles(f, points.z, bound.value)
-    oracles, junctions, compared, other_values = _look(reading, bound, oracles, notation)
-    precision = Precision(np.full(points.z.shape, np.nan))
-    if not reading.dependence:
+    oracles, junctions, compared, other_values = _compare(reading, bound, oracles, notation)
+    if reading.dependence:
+        precision = Precision(np.full(points.z.shape, np.nan))
+    else:
         precision = measure_precision(points, bound, oracles.slopes.get("ball"), notation)
     reported, undeclared = _choose_junctions(f, junctions)
     broken = record_faults.find_not_finite(points, oracles.slopes, notation)
@@ -140,7 +149,7 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     return judge(subject, compared.answers, compared.pairs, (), compared.consensus, oracles.left_out, started)
 
 
-class _Look(NamedTuple):
+class _Evidence(NamedTuple):
     """What the oracles compute, the junctions, all slopes compared, and oracles under which the formula is another."""
 
     oracles: OracleSlopes
@@ -149,8 +158,12 @@ class _Look(NamedTuple):
     other_values: list[Fact]
 
 
-def _look(reading: "_Reading", bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> _Look:
-    """The oracles beside the record; those in question run what a caller runs before anybody is accused."""
+def _compare(reading: "_Reading", bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> _Evidence:
+    """The oracles beside the record.
+
+    JAX's programs are compiled quickly here, and may round otherwise than a caller's. So before anybody is accused by
+    such an answer, it is computed again by what a caller runs, and everything is compared once more.
+    """
     points = reading.points
     by_jax = oracles.slopes.get("jax")
     junctions = measure_junctions(points, bound, reading.slope_at, by_jax) if oracles.slopes else []
@@ -158,8 +171,8 @@ def _look(reading: "_Reading", bound: ActivationBound, oracles: OracleSlopes, no
     other_values = record_faults.find_other_values(points, bound, oracles.slopes, notation)
     accused = in_question(oracles.quick, compared.consensus, compared.pairs)
     if accused or oracles.quick & {fact.where[0] for fact in other_values}:
-        return _look(reading, bound, oracles.as_called(points.f, points.z), notation)
-    return _Look(oracles, junctions, compared, other_values)
+        return _compare(reading, bound, oracles.as_called(points.f, points.z), notation)
+    return _Evidence(oracles, junctions, compared, other_values)
 
 
 class _Reading(NamedTuple):
@@ -173,6 +186,7 @@ class _Reading(NamedTuple):
 
 def _read(f: Activation, suspects: Sequence[float]) -> _Reading:
     """Value and slope on a grid that has all junctions on it; without junctions where values are not elementwise."""
+    # a first grid without junctions, on which they are looked for
     points = _points_on_grid(f, (), suspects)
     z, bound = points.z, activation_bound(f, points.z)
     if dependence := record_faults.find_dependence("value", f, z, bound.value):
@@ -180,6 +194,7 @@ def _read(f: Activation, suspects: Sequence[float]) -> _Reading:
     slope_at, proof = slope_function(f, z), prove(f)
     jumps = find_jumps(lambda z: np.asarray(f(z.copy()), dtype=float), z, bound.value)
     junctions = find_junctions(f, z, bound, slope_at, [*proof.places, *jumps], suspects)
+    # another slope at -0.0 than at 0.0 is right only at a kink, so that 0 is judged as a junction
     if record_faults.find_slope_at_minus_zero(points):
         junctions = sorted({*junctions, 0.0})
     return _Reading(_points_on_grid(f, junctions, suspects, jumps), slope_at, proof)
@@ -188,6 +203,7 @@ def _read(f: Activation, suspects: Sequence[float]) -> _Reading:
 def _points_on_grid(
     f: Activation, junctions: Sequence[float], suspects: Sequence[float], jumps: Sequence[float] = ()
 ) -> GridPoints:
+    """The record's value and slope on the grid. Formulas get copies, because they may write to their arguments."""
     z = grid(f, junctions, suspects)
     a = compute_part(f, "value", lambda: f(z.copy()), z)
     slope = compute_part(f, "slope", lambda: f.slope(z.copy(), a.copy()), z)
@@ -204,7 +220,7 @@ def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[
     if isinstance(f, OverTorch) and f.backward and not dependence:
         dependence = record_faults.find_misused_upstream(f.backward, points, bound.claimed)
     faults = [*record_faults.find_faults(f, points.z), *dependence]
-    if dependence:  # then single z show nothing
+    if dependence:  # what depends on its neighbours cannot be looked at for one z, such as -0.0 or ±inf
         return faults
     return [
         *faults,
@@ -216,7 +232,10 @@ def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[
 
 def _choose_junctions(f: Activation, junctions: Sequence[Junction]) -> tuple[list[Junction], list[Junction]]:
     """The junctions that are worth reporting, declared ones first, and those of them that should be declared."""
-    junctions = [one for one in junctions if one.z in f.kinks or not one.declared]  # and not the floats beside a kink
+    # `declared` is true of the floats beside a declared kink, too, which are not worth a line of their own
+    junctions = [one for one in junctions if one.z in f.kinks or not one.declared]
+    # an undeclared junction is a kink if value or slope are known to jump there; softplus by `abs` has one that does
+    # not
     kinks = [one for one in junctions if one.declared or one.value_jumps or (one.is_known and one.jumps)]
     kinks = sorted(kinks, key=lambda kink: not kink.declared)
     if f.surrogate:  # whose slope is no derivative anywhere
@@ -226,11 +245,13 @@ def _choose_junctions(f: Activation, junctions: Sequence[Junction]) -> tuple[lis
 
 
 def _facts_of_junctions(reported: Sequence[Junction], undeclared: Sequence[Junction], notation: Notation) -> list[Fact]:
-    places = {jumps: [kink.z for kink in undeclared if kink.value_jumps == jumps] for jumps in (False, True)}
-    in_order = {jumps: [notation.place(z) for z in sorted(zs, key=abs)] for jumps, zs in places.items()}
-    facts = [doubt(Kind.UNDECLARED_KINK, *in_order[False], part=notation.claim)] if in_order[False] else []
-    if in_order[True] and notation == OF_Z:  # the value beside another claim is the record's own value or slope
-        facts.append(doubt(Kind.UNDECLARED_KINK, *in_order[True], part="value"))
+    nearest_to_zero = sorted(undeclared, key=lambda kink: abs(kink.z))
+    of_slope = [notation.place(kink.z) for kink in nearest_to_zero if not kink.value_jumps]
+    of_value = [notation.place(kink.z) for kink in nearest_to_zero if kink.value_jumps]
+    facts = [doubt(Kind.UNDECLARED_KINK, *of_slope, part=notation.claim)] if of_slope else []
+    # the value beside a curvature is the record's own slope, whose jumps its own check reports
+    if of_value and notation == OF_Z:
+        facts.append(doubt(Kind.UNDECLARED_KINK, *of_value, part="value"))
     nearest = sorted(reported, key=lambda one: (not one.declared, abs(one.z)))[:JUNCTIONS_SHOWN]
     facts += [note(Kind.JUNCTION, notation.place(one.z), **one.to_dict()) for one in reported if one in nearest]
     more = len(reported) - JUNCTIONS_SHOWN

@@ -4,6 +4,10 @@ An array of the arithmetic (`Taylor`, `Rounded`, `Balls`, ...) becomes the singl
 NumPy's indexing works on that: ``out[z > 0] = z[z > 0]``, np.piecewise, a list of ``x if x > 0 else -x``. Where a
 formula needs the truth value of a comparison, it runs twice, once for each answer. `where` then chooses between both
 results, because it handles entries whose comparison is undecided.
+
+``x if x > 0 else -x`` runs like this: on the empty path the comparison x > 0 is open, which raises `_OpenComparison`.
+On the path {x > 0: True} the formula returns x, and on {x > 0: False} -x. The result is where(x > 0, x, -x), which
+every arithmetic can do.
 """
 
 from collections.abc import Callable
@@ -14,7 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from reference.arithmetics.companion import COMPARISONS, NoRule, clip
 
-DEEPEST = 6  # Comparisons on one path through a formula. Each of them may double the number of paths.
+DEEPEST = 6  # comparisons on one path through a formula: each may double the number of paths, to 64
 
 UFUNCS = frozenset(name for name in dir(np) if isinstance(getattr(np, name), np.ufunc))
 

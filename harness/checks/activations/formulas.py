@@ -1,4 +1,10 @@
-"""A record's formulas, run as they are written: JAX functions in float64, plain NumPy ones in any arithmetic."""
+"""A record's formulas, run as they are written: JAX functions in float64, plain NumPy ones in any arithmetic.
+
+A formula is meant to be written over a namespace, as ``xp.where(z > 0, z, 0)``, and runs in every arithmetic then.
+People write ``jnp.where(...)``, ``a[z < 0] = 0`` or ``[max(x, 0) for x in z]`` as well. `as_written` makes such
+formulas run: those of torch and JAX in their own float64, others entry by entry on every path through them
+(`array_proxies`).
+"""
 
 import contextlib
 import warnings
@@ -132,6 +138,7 @@ def _run(formula: Callable[..., Any], *arrays: Any) -> Any:
     try:
         return formula(*arrays)
     except FORMULA_ERRORS as reason:
+        # NumPy's own floats need no proxy: there the formula itself is at fault
         if not any(isinstance(x, Companion) or (isinstance(x, np.ndarray) and x.dtype.kind in "cO") for x in arrays):
             raise
         try:

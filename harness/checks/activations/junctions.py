@@ -1,14 +1,18 @@
 """Junctions: the z at which formula or slope change to another piece, and what may be reported there.
 
-Each junction is judged by itself, because what is right on both sides may be wrong there. Where the one-sided
-derivatives are equal, they are the slope. At a kink a slope is a convention: any number between them may be reported.
+Each junction is judged by itself, because what is right on both sides may be wrong there: a slope that is written for
+z > 0 and for z < 0 may have nothing for z = 0. Where the one-sided derivatives are equal, they are the slope. At a
+kink a slope is a convention: any number between them may be reported, such as 0, ½ or 1 of a ReLU.
+
+Junctions are found in three ways. They are declared; or a comparison in the formula changes its sign (`find_switches`);
+or a function jumps (`find_jumps`), which also sees what no comparison shows, such as the steps of ``np.floor``.
 """
 
 import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,16 +32,24 @@ from reference.arithmetics.branch_log import Watched, watched
 from reference.measured import MeasuredSlope
 from reference.namespaces import NUMPY
 
-HALVINGS = 64  # of a grid interval: down to neighbouring floats, except at zero
-AROUND, STEEP = 2.0**20, 16.0
-"""Over so many distances as wide as a jump, a steep function changes by so many jumps: a cube root by a hundred."""
+HALVINGS = 64
+"""Halvings of a grid interval: down to neighbouring floats, unless zero is in it, beside which floats lie ever
+closer."""
 
-MOST = 200  # Junctions that are judged. A comparison of noise with noise may change its sign anywhere.
+AROUND, STEEP = 2.0**20, 16.0
+"""What a steep function is, and a jump is not: 2^20 times as far away it changes by 16 times as much. A cube root at 0
+changes by 100 times as much there, a step by nothing."""
+
+MOST = 200
+"""Junctions that are judged, those nearest to zero. A comparison of noise with noise may change its sign anywhere."""
 
 JUMP = MEANINGLESS["float64"]
-"""A slope or value that changes by less than this share between neighbouring floats has no jump there."""
+"""A slope or value that changes by less than this share between neighbouring floats has no jump there: formulas lose
+digits, too, and a share that decides nothing elsewhere decides nothing here."""
 
-LIMIT_TOLERANCE = 2e-9  # one-sided derivatives are known to this share, beside rounding
+LIMIT_TOLERANCE = 2e-9
+"""The share of themselves to which one-sided derivatives are known, beside rounding: a slope that is read off at some
+distance from the junction differs from the limit by the curvature times this distance."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,7 @@ class Junction:
     @property
     def is_allowed(self) -> bool:
         """Whether the reported slope is a one-sided derivative or between both; any number where they are unknown."""
+        # nothing but NaN is wrong at a pole, at a jump of the value, or where nothing is known
         if math.isnan(self.claimed) or not self.is_known or self.is_pole or self.value_jumps:
             return not math.isnan(self.claimed)
         low, high = sorted((self.left, self.right))
@@ -136,11 +149,13 @@ def find_junctions(
     found += find_jumps(claimed, z, bound.claimed)
     found += find_jumps(slope_at, z, bound.formula) if slope_at else []
     nearest_to_zero = sorted([*found, *known], key=abs)[:MOST]
-    shortest_first = sorted(nearest_to_zero, key=lambda place: len(repr(place)))  # 1.5 and not the float before it
+    # One place is found several times, some floats apart. `distinct` keeps the first: 1.5 and not the float before it.
+    shortest_first = sorted(nearest_to_zero, key=lambda place: len(repr(place)))
     return sorted(distinct([*f.kinks, *(z for z in suspects if is_near(z, known)), *shortest_first]))
 
 
 def _value(f: Activation, Z: Watched) -> Watched:
+    """f(Z) for the slope to compare, as numbers without the comparisons that led to them."""
     a = np.array(f(np.array(Z)), dtype=np.float64).view(Watched)
     a.differences = Z.differences
     return a
@@ -150,11 +165,13 @@ def find_switches(formula: Callable[[Watched], object], z: np.ndarray) -> list[f
     """The z at which the two sides of a comparison in a formula are equal or change their order."""
     with contextlib.suppress(*FORMULA_ERRORS):
         signs = _signs(formula, z)
+        # z == 3.7 is true at one point of the grid, which is the place; z > 3.7 changes between two points
         alone = np.array([_is_isolated_zero(row) for row in signs], dtype=bool).reshape(signs.shape)
         at_points = [float(place) for place in z[alone.any(axis=0)]]
         settled = ~alone & ~np.isnan(signs)
         rows, places = np.nonzero(settled[:, :-1] & settled[:, 1:] & (signs[:, :-1] != signs[:, 1:]))
         low, high, before = z[places], z[places + 1], signs[rows, places]
+        # bisection of all changes at once, each by the sign of its own comparison
         for _ in range(HALVINGS if rows.size else 0):
             middle = low + 0.5 * (high - low)
             same = _signs(formula, middle)[rows, np.arange(rows.size)] == before
@@ -190,29 +207,57 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     z, noise : (n,) arrays
         The grid, and how far rounding can move the function there.
     """
-    low, high, known = z[:-1].copy(), z[1:].copy(), function(z)
-    at_low, at_high = known[:-1].copy(), known[1:].copy()
-    for _ in range(HALVINGS):
-        middle = low + 0.5 * (high - low)
-        at_middle = function(middle)
-        in_low = ~(np.abs(at_middle - at_low) <= np.abs(at_high - at_middle))
-        low, at_low = np.where(in_low, low, middle), np.where(in_low, at_low, at_middle)
-        high, at_high = np.where(in_low, middle, high), np.where(in_low, at_middle, at_high)
+    known = function(z)
+    gaps = _halve_towards_change(function, _Gaps(z[:-1], z[1:], known[:-1], known[1:]))
     size = np.where(np.isfinite(known), np.abs(known), 0.0).max(initial=0.0)
-    change, largest = np.abs(at_high - at_low), np.maximum(np.abs(at_low), np.abs(at_high))
+    largest = np.maximum(np.abs(gaps.at_low), np.abs(gaps.at_high))
     rounding = 4.0 * np.minimum(noise[:-1], noise[1:])  # the smaller, because on a kink the noise is the jump itself
     allowed = np.maximum(JUMP * np.maximum(largest, NEGLIGIBLE * size), rounding)
     # an interval that stays wide holds a smooth function that grows without bound towards zero
-    narrow = (high - low <= 4.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))) | (low <= 0.0) & (high >= 0.0)
-    found = np.isfinite(change) & (change > allowed) & narrow
-    low, high, at_low, at_high = (each[found] for each in (low, high, at_low, at_high))
-    if not low.size:
+    floats_apart = np.spacing(np.maximum(np.abs(gaps.low), np.abs(gaps.high)))
+    is_narrow = (gaps.high - gaps.low <= 4.0 * floats_apart) | (gaps.low <= 0.0) & (gaps.high >= 0.0)
+    gaps = gaps.chosen(np.isfinite(gaps.change) & (gaps.change > allowed) & is_narrow)
+    if not gaps.low.size:
         return []
-    # a function is steep, and does not jump, where it changes by much more near by, on a side on which it is defined
-    reach = AROUND * (high - low)
-    nearby = np.fmax(np.abs(function(low - reach) - at_low), np.abs(function(high + reach) - at_high))
-    jumps = ~(nearby >= STEEP * change[found])
-    return distinct([shortest(float(a), float(b)) for a, b in zip(low[jumps], high[jumps])])
+    jumps = gaps.chosen(~_is_steep(function, gaps))
+    return distinct([shortest(float(low), float(high)) for low, high in zip(jumps.low, jumps.high)])
+
+
+class _Gaps(NamedTuple):
+    """Intervals [low, high], and a function's values at their ends, (n,) each."""
+
+    low: np.ndarray
+    high: np.ndarray
+    at_low: np.ndarray
+    at_high: np.ndarray
+
+    @property
+    def change(self) -> np.ndarray:
+        return np.abs(self.at_high - self.at_low)
+
+    def chosen(self, which: np.ndarray) -> "_Gaps":
+        return _Gaps(*(each[which] for each in self))
+
+
+def _halve_towards_change(function: Callable[[np.ndarray], np.ndarray], gaps: _Gaps) -> _Gaps:
+    """The intervals, each halved `HALVINGS` times, where the half with the greater change is kept."""
+    low, high, at_low, at_high = gaps
+    for _ in range(HALVINGS):
+        middle = low + 0.5 * (high - low)
+        at_middle = function(middle)
+        # "not smaller" keeps a half with NaN in it, so that the end of the domain is found, too
+        in_low = ~(np.abs(at_middle - at_low) <= np.abs(at_high - at_middle))
+        low, at_low = np.where(in_low, low, middle), np.where(in_low, at_low, at_middle)
+        high, at_high = np.where(in_low, middle, high), np.where(in_low, at_middle, at_high)
+    return _Gaps(low, high, at_low, at_high)
+
+
+def _is_steep(function: Callable[[np.ndarray], np.ndarray], gaps: _Gaps) -> np.ndarray:
+    """Where a function does not jump, but changes by much more near by, on a side on which it is defined."""
+    reach = AROUND * (gaps.high - gaps.low)
+    below, above = function(gaps.low - reach), function(gaps.high + reach)
+    nearby = np.fmax(np.abs(below - gaps.at_low), np.abs(above - gaps.at_high))
+    return nearby >= STEEP * gaps.change
 
 
 # -- what may be reported there ----------------------------------------------------------------------------------------
@@ -223,7 +268,7 @@ def measure_junctions(
 ) -> list[Junction]:
     """Every junction at which the value is finite, with what is reported there and its one-sided derivatives.
 
-    0.0 and -0.0 are one number, and a slope is reported at both: a slope that is not allowed is preferred.
+    0.0 and -0.0 are one number, and a slope is reported at both: of the two, one that is not allowed is taken.
     """
     at = np.flatnonzero(points.at_junctions & np.isfinite(points.a))
     z = points.z[at]
@@ -233,6 +278,7 @@ def measure_junctions(
     left, right = ((slope[where], off[where]) for slope, off in _sides(points.f, places, slope_at))
     known = is_known(left) & is_known(right)
     error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
+    # a one-sided derivative that may be zero is zero: 1e-17 and 0 are no kink
     left, right = (np.where(np.abs(slope) <= off, 0.0, slope) for slope, off in (left, right))
     junctions = [
         Junction(
@@ -259,6 +305,7 @@ def _sides(f: Activation, places: np.ndarray, slope_at: SlopeFunction | None) ->
     left, right = one_sided_derivatives(f, places, slope_at)
     if slope_at is None:
         return left, right
+    # max(0, 3 z - 5) has its kink at 5/3, which is no float: the float that is declared lies some floats to one side
     reach = np.where(np.isin(places, f.kinks), NEARBY * np.abs(places), 0.0)
     below, above = (slope_with_error(f, places + side * reach, slope_at) for side in (-1.0, 1.0))
     moved = np.isfinite(left[0]) & ~_differ(left, right) & _differ(below, above)

@@ -1,6 +1,7 @@
 """The largest relative errors of value and slope in a number format: searched for, and not read off a sample.
 
-Rounding errors vary from one float to the next, so more points are taken around the worst ones, again and again.
+Rounding errors vary from one float to the next, and a formula that cancels loses most where few sampled z lie. So more
+points are taken around the worst ones, nearer and nearer. The result is a lower bound of the largest error.
 """
 
 import math
@@ -17,10 +18,14 @@ EDGES = np.array([*np.negative(ENDS[:0:-1]), *ENDS])
 """Between these z errors are counted together, each side of zero by itself."""
 
 UNIFORM, NEAR_ZERO = 60, 30  # random z in each stretch; and on both sides of zero, on a logarithmic scale
-NEAREST = 1e-8  # |z| from which on they are
+NEAREST = 1e-8  # |z| of the nearest of these
 REACHES = (3e-2, 1e-3, 1e-6)  # relative distances from the worst z, round by round, within which more are taken
 WORST, AROUND = 2, 6  # of each part and stretch so many are the worst, and so many are taken around each
-BESIDE = 0.05  # relative: where a number is smaller than at this distance on both sides, its size there is the measure
+
+BESIDE = 0.05
+"""Relative distance. At a zero of value or slope any error is infinitely many ulps of it, so that an error is measured
+by the number's size at this distance, if that is larger on both sides."""
+
 FLOATS = 32  # beside a junction within which a format may be on either side of it
 MARGIN = 2.0  # the largest error there is may be so much larger than what is found
 

@@ -1,7 +1,14 @@
 """Which bug would make this slope? The reported slope of an activation, compared with the true one.
 
-Each hypothesis predicts the reported slope, or what it lacks, from the true slope, the value, or other activations. It
-holds when its error is small beside the error of the reported slope, wherever that is wrong.
+With s the reported slope, f' the true one and a = f(z), each hypothesis is an equation in s, such as
+
+    s = c f'             a factor                s = g'(z)           the slope of another activation g
+    s h(z) = c f'        chain rule: h/c lacks   s = f' + c h(z)     a term too much, or for c < 0 one that lacks
+    s = g, a = z g(z)    product rule: z g' lacks
+
+where c is fitted and h is z, a, exp(z) or what else slopes are made of. A hypothesis holds when the two sides of its
+equation differ by little beside s - f', wherever the slope is wrong. Of a slope that is nearly right almost any
+equation holds approximately, and only one that explains the error itself says anything.
 """
 
 import math
@@ -22,12 +29,12 @@ from reference.activations import ACTIVATIONS, Activation
 SHOWN = 3  # so many of the likeliest bugs are reported
 
 CLOSE_AT_MOST = 1e-3
-"""At half of the points, a hypothesis may miss the reported slope by this share of its error. Two that do so explain it
+"""The share of the error s - f' that a hypothesis may leave over at half of the points. Two that do so explain it
 equally well."""
 
-MANY = 4_000  # of more points, some are enough to tell formulas apart
-FEW = 4  # from fewer points nothing can be concluded
-ALMOST = 1e-2  # a factor this near to 1 was not forgotten, but has a wrong value
+MANY = 4_000  # of more points, every second or third is enough to tell formulas apart
+FEW = 4  # from fewer points nothing can be concluded: one number is fitted, and three have to confirm it
+ALMOST = 1e-2  # a factor as near to 1 as this, such as 0.995, was not forgotten, but has a wrong value
 ORDINARY = 30.0  # |z| up to which formulas neither overflow nor vanish
 
 CONSTANTS = {
@@ -86,21 +93,24 @@ class ClaimedSlope:
         return note(kind, self.notation.claim, **data)
 
     def is_explained(self, predicted: Any, target: np.ndarray | None = None) -> bool:
-        """Whether a prediction is the reported slope, or another target, up to what is small beside its error."""
+        """Whether a prediction is the reported slope s, or another target, up to what is small beside s - f'."""
         target = self.claimed if target is None else target
         # whatever vanishes explains a target that nearly vanishes itself, which says nothing
         return self._is_small(predicted - target) and not self._is_small(target)
 
     def _is_small(self, rest: Any) -> bool:
-        # beside the largest error everywhere, and beside the error itself at most points: where slopes reach 1e12 many
-        # a wrong prediction passes the first, and in the tails rounding fails the second
+        """Whether max |rest| <= CLOSE max |s - f'|, and the median of |rest/(s - f')| <= CLOSE_AT_MOST.
+
+        The first alone would let wrong predictions pass where slopes reach 1e12 at one end of the range. The second
+        asks for half of the points only, because in the tails rounding is as large as s - f'.
+        """
         with np.errstate(all="ignore"):
             rest, difference = np.abs(rest), np.abs(self.claimed - self.true)
             share = np.median(rest / difference)
         return bool(rest.max() <= CLOSE * difference.max() and share <= CLOSE_AT_MOST)  # NaN is not small
 
     def find_multiple(self, y: np.ndarray, x: np.ndarray) -> float | None:
-        """c with y = c x, if there is one."""
+        """The c with y = c x, by least squares, if there is one that is not zero."""
         with np.errstate(all="ignore"):
             c = float(np.vdot(x, y) / np.vdot(x, x))
         return c if self.is_explained(c * x, y) and abs(c) > CLOSE else None
@@ -111,6 +121,7 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
     finite = np.isfinite(claim.claimed) & np.isfinite(claim.true) & np.isfinite(claim.a)
     if not np.isfinite(claim.claimed).any():
         return (claim.fact(Kind.NOT_FINITE),)
+    # far out a wrong slope may be wrong by overflow alone, which says nothing about the formula
     ordinary = finite & (np.abs(claim.z) <= ORDINARY)
     chosen = np.flatnonzero(ordinary if ordinary.sum() >= FEW else finite)
     claim = claim.at(chosen[:: 1 + chosen.size // MANY])
@@ -118,10 +129,11 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
         return ()
     if zero := relations.find_zero(claim.part):
         return (zero,)
+    # whether f' is a constant as well, where the slope is wrong
     varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
     hypotheses = HYPOTHESES
     if claim.is_constant:
-        # chain and product rule say nothing about a constant, because many a formula of z and a is one
+        # chain and product rule say nothing about a constant, because many a formula of z and a is one: f'(z)/f'(z)
         hypotheses = (_another,) if varies else (_multiple, _another, _constant)
     with np.errstate(all="ignore"):
         bugs = tuple(fact for hypothesis in hypotheses for fact in hypothesis(claim))
@@ -134,6 +146,7 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
 
 
 def _multiple(claim: ClaimedSlope) -> Iterator[Fact]:
+    """s = -f' or s = c f'. For c = 2 a factor ½ was forgotten; for c = 0.83 or 0.995 a factor has a wrong value."""
     fact = relations.find_sign(claim.part) or relations.find_factor(claim.part)
     if fact and fact.kind == Kind.SIGN and claim.is_explained(-claim.true):
         yield fact
@@ -146,9 +159,11 @@ def _multiple(claim: ClaimedSlope) -> Iterator[Fact]:
 def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
     """z and a = f(z) mixed up, in the formula or where it is evaluated, or another argument such as -z."""
     z, a, slope, name = claim.z, claim.a, claim.f.slope, claim.notation.variable
-    at_kinks = np.isin(a, claim.f.kinks).all()  # where a slope is a convention
+    at_kinks = np.isin(a, claim.f.kinks).all()  # as relu(z) = 0 for z < 0 is, where a slope is a convention
+    # s = f'(a); or the reported formula with z in the place of a is right, so that its a should be z
     if (claim.is_explained(claim.slope_at(a)) and not at_kinks) or claim.is_explained(slope(z, z), claim.true):
         yield claim.fact(Kind.OTHER_ARGUMENT, used="a", expected=name)
+    # 1 - z² for 1 - a²: the reported formula with a in the place of z is right
     elif claim.is_explained(slope(a, a), claim.true):
         yield claim.fact(Kind.OTHER_ARGUMENT, used=name, expected="a")
     moved = {"-{}": -z, "2{}": 2.0 * z, "{}/2": 0.5 * z}
@@ -159,6 +174,7 @@ def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _another(claim: ClaimedSlope) -> Iterator[Fact]:
+    """s = g'(z) of another registered activation g, as of the tanh-GELU for the GELU."""
     for g in ACTIVATIONS.values():
         if g is not claim.f and claim.is_explained(g.slope(claim.z, g(claim.z))):
             yield claim.fact(Kind.SLOPE_OF_ANOTHER, activation=g.name)
@@ -166,13 +182,17 @@ def _another(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _value_itself(claim: ClaimedSlope) -> Iterator[Fact]:
+    """s = a or s = z: the value or the argument is returned."""
     for name, other in (("a", claim.a), (claim.notation.variable, claim.z)):
         if claim.is_explained(other):
             yield claim.fact(Kind.SLOPE_OF_ANOTHER, returned=name)
 
 
 def _chain_rule(claim: ClaimedSlope) -> Iterator[Fact]:
-    """A factor that is a function is missing, or too much; not where a constant error says as much."""
+    """s h = c f', or s = c f' h: a factor that is a function is missing, or too much.
+
+    tanh(z²) has the slope (1 - a²) 2z, and 1 - a² lacks 2·z. Where s - f' is a constant, the constant says as much.
+    """
     if any(_constant(claim)):
         return
     for name, h in _functions(claim):
@@ -185,7 +205,10 @@ def _chain_rule(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
-    """f(z) = z g(z) has the slope g(z) + z g'(z), and g(z) is f(z)/z."""
+    """f(z) = z g(z) has the slope g(z) + z g'(z), where g(z) is f(z)/z: a term is missing, has a factor or lacks one.
+
+    silu is z σ(z); its slope σ(z) + z σ'(z) without the second term is σ(z).
+    """
     claim = claim.at(claim.z != 0.0)
     g = claim.a / claim.z
     if g.size < FEW:
@@ -196,7 +219,7 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
         yield claim.fact(Kind.PRODUCT_RULE, term=terms[1])
     if claim.is_explained(second):
         yield claim.fact(Kind.PRODUCT_RULE, term=terms[0])
-    claimed_second = claim.claimed - g
+    claimed_second = claim.claimed - g  # what is reported for z g'(z), if the first term is right
     c = claim.find_multiple(claimed_second, second)
     if c is not None and abs(c - 1.0) > CLOSE and not _is_proportional(second, g):  # else the two terms are one
         surplus = _is_written(c, 1.0 / c)
@@ -208,13 +231,14 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _constant(claim: ClaimedSlope) -> Iterator[Fact]:
+    """s = f' + c."""
     fact = relations.find_constant(claim.part)
     if fact and claim.is_explained(fact.data["error"], claim.claimed - claim.true):
         yield fact
 
 
 def _term(claim: ClaimedSlope) -> Iterator[Fact]:
-    """A term is missing, or too much."""
+    """s = f' + c h(z): a term is missing (c < 0), or too much."""
     for name, h in _functions(claim):
         c = claim.find_multiple(claim.claimed - claim.true, h)
         if c is not None:
@@ -222,6 +246,7 @@ def _term(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _float32(claim: ClaimedSlope) -> Iterator[Fact]:
+    """s is a number of float32 at each z, and as near to f' as float32 is."""
     fact = relations.find_float32_digits(claim.part)
     if fact and np.array_equal(claim.claimed, claim.claimed.astype(np.float32)):
         yield fact
@@ -241,7 +266,7 @@ HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
 
 
 def _functions(claim: ClaimedSlope) -> list[tuple[str, np.ndarray]]:
-    """What slopes are made of, apart from constants."""
+    """What slopes are made of, apart from constants: a name, and its values h at each z."""
     z, a, x = claim.z, claim.a, claim.notation.variable
     candidates = [
         (x, z),
@@ -277,8 +302,10 @@ def _is_proportional(x: np.ndarray, y: np.ndarray) -> bool:
 
 
 def _times(c: float, name: str) -> str:
-    """A multiple of a function, as "2·z"."""
-    return name if abs(c - 1.0) <= CLOSE else f"{_name(c)}·({name})" if " " in name else f"{_name(c)}·{name}"
+    """A multiple of a function, as "2·z" or "2·(1 - a)"."""
+    if abs(c - 1.0) <= CLOSE:
+        return name
+    return f"{_name(c)}·({name})" if " " in name else f"{_name(c)}·{name}"
 
 
 def _name(c: float) -> str:
@@ -293,8 +320,13 @@ def _name(c: float) -> str:
 
 
 def _is_written(x: float, y: float) -> bool:
-    """Whether somebody may have written x rather than its inverse y: x has few digits, and y is no known number."""
-    return _name(y) == f"{y:.6g}" != f"{y:.5g}" and f"{x:.6g}" == f"{x:.4g}"
+    """Whether somebody may have written x rather than its inverse y, as 0.83 rather than 1.20482.
+
+    Then y has many digits and is neither a simple fraction nor a known constant, and x has few digits.
+    """
+    has_few_digits = f"{x:.6g}" == f"{x:.4g}"
+    has_many_digits = f"{y:.6g}" != f"{y:.5g}"
+    return has_few_digits and has_many_digits and _name(y) == f"{y:.6g}"
 
 
 def _name_beside_one(c: float) -> str:

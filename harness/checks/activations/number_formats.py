@@ -114,6 +114,7 @@ def find_lost_tails(points: GridPoints, balls: MeasuredSlope | None, allowed: np
     lost = (off > NO_DIGIT * np.abs(balls.slope)) & (off <= allowed + balls.error)  # a larger error is a wrong slope
     known = np.flatnonzero(~np.isnan(slope_in_ulps(points, balls)) & (np.abs(points.z) > 1.0))
     facts = []
+    # each side from the inside out: the tail begins after the last z at which a digit is correct
     for outwards in (known[points.z[known] < 0.0][::-1], known[points.z[known] > 0.0]):
         kept = np.flatnonzero(~lost[outwards])
         tail = outwards[kept[-1] + 1 :] if kept.size else outwards
@@ -202,6 +203,7 @@ def _in_format(f: Activation, kept: Format, z: np.ndarray, junctions: Sequence[f
 
 def _from_onset(z: np.ndarray, low: float, high: float, is_finite: Callable[[float], bool]) -> tuple[float, float]:
     """A stretch of a sorted grid in which numbers overflow, extended to where that begins between two points."""
+    # the point of the grid next to the stretch, towards zero, and the end of the stretch that is next to it
     inner, outer = (np.searchsorted(z, low) - 1, low) if low > 0.0 else (np.searchsorted(z, high) + 1, high)
     if low <= 0.0 <= high or not 0 <= inner < z.size:
         return low, high

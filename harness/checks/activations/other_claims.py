@@ -1,7 +1,12 @@
 """What a record reports beside its slope: a curvature, derivatives in its parameters, a slope that is a surrogate.
 
-Each further claim is checked as the slope of a record of its own, by the same code: the curvature is the slope of the
-slope, and da/dβ the "slope" of a formula in which β is moved in the place of z.
+Each further claim is checked as the slope of a record of its own, by the same code:
+
+    curvature f''(z)    the slope of a record whose value is f'(z)
+    da/dβ at each z     the slope of a record whose value is f(z; β), differentiated in β instead of z
+
+For the second, every arithmetic gets z as a constant and β as the variable (`_held_and_moved`). So the swish z σ(β z)
+is checked at each z for ∂/∂β = z² σ'(β z), by JAX, balls and differences as they are.
 """
 
 import inspect
@@ -27,7 +32,9 @@ from reference.namespaces import NUMPY, Namespace
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
 
-NEARBY = 4.0  # a parameter is checked at its usual value, at a quarter of that, and at four times that
+NEARBY = 4.0
+"""A parameter is checked at its usual value, at a quarter of that, and at four times that: at β = 1 alone β and β² are
+the same."""
 
 
 class OtherClaim(NamedTuple):
@@ -58,6 +65,7 @@ def list_other_claims(f: Activation) -> list[OtherClaim]:
 
 
 def _slope_as_value(f: Activation, curvature: Callable[[Any, Any], Any]) -> Activation:
+    """The record with the reported slope for its value and the reported curvature for its slope."""
     slope_of = Activation(
         f"{f.name}'",
         value=lambda xp, z: f.slope(z, f.value(xp, z)),
@@ -73,6 +81,8 @@ def _slope_as_value(f: Activation, curvature: Callable[[Any, Any], Any]) -> Acti
 @dataclass(frozen=True, eq=False)
 class InParameter(OverTorch):
     """f as a function of z whose "slope" is its derivative in a parameter p: only p is moved, at each z by itself.
+
+    ``moved(z, step)``, by which differences are made, is f(z; p + step) and not f(z + step; p).
 
     Attributes
     ----------
@@ -92,6 +102,7 @@ class InParameter(OverTorch):
 
 
 def _in_parameter(f: Activation, name: str, derivative: Callable[..., Any], at: Mapping[str, float]) -> InParameter:
+    """The record of the derivative in one parameter, with all parameters at the given values."""
     own = {name: at[name]} if _takes_one(f, derivative) else at
 
     def slope(z: Any, a: Any) -> Any:
@@ -112,7 +123,11 @@ def _in_parameter(f: Activation, name: str, derivative: Callable[..., Any], at: 
 
 
 def _held_and_moved(xp: Any, z: Any, p: float) -> tuple[Any, Any]:
-    """z as a constant, and p with what z carries to be differentiated."""
+    """z as a constant, and p with what z carries to be differentiated.
+
+    A tangent or an increment lends p what it carries. Elsewhere p + (z - constant z) has the value p and the derivative
+    of z.
+    """
     if isinstance(z, (Tangent, Increment)):
         return type(z).lift(z.value), type(z)(p, z.companion)
     if xp.name == "jax":
@@ -138,6 +153,7 @@ def _places(f: Activation, name: str, derivative: Callable[..., Any]) -> Iterato
     usual = {each: _usual(f, each) for each in f.parameters}
     moved = [name] if _takes_one(f, derivative) else [name, *(each for each in usual if each != name)]
     yield usual, ""
+    # twice: every second parameter low and the others high, then the other way round
     for side in (0, 1):
         at = {each: _ends(usual[each])[(side + i) % 2] for i, each in enumerate(moved)}
         yield {**usual, **at}, f" at {', '.join(f'{each} = {value:g}' for each, value in at.items())}"
@@ -167,7 +183,7 @@ def _ends(usual: float) -> tuple[float, float]:
 
 
 def add_claim(report: Report, claim: OtherClaim, other: Report) -> Report:
-    """A report with that on another claim of the same record."""
+    """A report with that on another claim of the same record: the worse verdict of both, and the findings of both."""
     if not claim.is_usual and other.verdict != "agree" and CLAIMED not in other.outliers:
         return report
     name = claim.name

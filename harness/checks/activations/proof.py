@@ -1,12 +1,18 @@
 """Proof, for every z and not only on a grid, that a reported slope is the derivative of the formula.
 
-Formula and slope are run as they stand on cells of z. Taylor models enclose all their values there, rounding of float64
-included (`reference.arithmetics.taylor`). A cell is proved where slope minus derivative is enclosed within `ALLOWED`. A
-cell that is not proved is split, where a comparison changes on it or else into equal parts. Cells of a few floats, such
-as those at a junction, and cells beside zero are decided in ball arithmetic (`proof_cells`).
+A cell is an interval of z, z = c + r t with |t| <= 1. A Taylor model of a number on it is a polynomial in t and a bound
+on the rest, which holds for all t and includes the rounding of float64 (`reference.arithmetics.taylor`). Formula and
+slope are run as they stand with such a z, so that their difference d(t) = slope - derivative is known on the whole
+cell:
 
-What remains is left to sampling, and the report says so. A proof accuses nobody: it names z at which the slope looks
-wrong (`Proof.suspects`), and the check gives these to its oracles like any other z.
+    |d| <= ALLOWED max(1, |f'|) for all t       the cell is proved
+    |d| >  ALLOWED max(1, |f'|) for all t       the slope is wrong there
+    neither is certain                          the cell is split, and its parts are tried
+
+A cell is split where a comparison changes on it, or else into equal parts. Cells of a few floats, such as those at a
+junction, and cells beside zero are decided in ball arithmetic (`proof_cells`). What remains is left to sampling, and
+the report says so. A proof accuses nobody: it names z at which the slope looks wrong (`Proof.suspects`), and the check
+gives these to its oracles like any other z.
 """
 
 from dataclasses import dataclass
@@ -38,7 +44,10 @@ from reference.arithmetics.taylor.taylor_functions import derivative_of
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 
-INSIDE = 30.0  # |z| up to which the proof should leave no z out
+INSIDE = 30.0
+"""|z| up to which the proof should leave no z out. Beyond, sigmoids are 0 or 1 up to 1e-13, and networks rarely
+come."""
+
 FAR = 1e6  # |z| up to which the proof continues where it succeeds
 
 STARTING, STARTING_FAR = 256, 16
@@ -49,16 +58,18 @@ WORK, WORK_FAR = 16_384, 4_096
 
 PASSES = 20  # How often cells are split. In 8 parts each time there would be 1e18 of them.
 NEGLIGIBLE = 1e-100  # |z| below which cells are not split any more
-HOPELESS = 2  # after so many splits in a row that gained too little, what remains is rounding
-GAINED = 0.5  # a split has gained enough if the error of a part is at most this share of its cell's
+
+HOPELESS, GAINED = 2, 0.5
+"""After so many splits in a row that left more than this share of a cell's error, what remains is rounding. In half a
+cell the rest of a series of degree 7 is 2^-8 of what it was, so that a split that helps at all gains far more."""
+
 SAMPLES = 5  # of each stretch that is wrong, so many z are suspects; and so many stretches have some
 JUST_BESIDE = 1e-9  # half-widths beside a cell, where rounding may still change a comparison on it
 DIGITS = 10  # decimals to which a place is rounded where a comparison changes: most of them are round numbers
 
-CONSTANTS = 1e3
-"""Widens a model for constants that were rounded before the model was made; `SETTLED` is added for the same reason."""
-
-SETTLED = 1e-12
+CONSTANTS, SETTLED = 1e3, 1e-12
+"""A constant such as √(2/π) was rounded before the model was made, which knows nothing of it. So what a model says of
+rounding at one float is widened by this factor, and by this much beside 1 or the slope."""
 
 
 def bound_rounding_of_claim(f: Activation, z: np.ndarray, bound: np.ndarray) -> np.ndarray:
@@ -67,6 +78,7 @@ def bound_rounding_of_claim(f: Activation, z: np.ndarray, bound: np.ndarray) -> 
     Running errors leave ``a > 0`` undecided at a = 0. A model of that one float knows that a is exactly zero.
     """
     try:
+        # cells of one float each: low = high = z
         value, _ = derivative_of(partial(f.value, NUMPY), variable(z, z))
         claim = Taylor.lifted(f.slope(variable(z, z), value))
     except FORMULA_ERRORS:
@@ -146,6 +158,8 @@ def _prove(f: Activation) -> Proof:
 
 
 class _Refined(NamedTuple):
+    """What is left, suspects and places, as of a `Proof`."""
+
     left: list[tuple[float, float]]
     suspects: list[float]
     places: set[float]
@@ -154,6 +168,7 @@ class _Refined(NamedTuple):
 def _refine(f: Activation, start: Cells, work: int) -> _Refined:
     """Prove cells, and split those that are not proved, until none is left, one is wrong, or `work` cells were seen."""
     low, high = start
+    # of each cell: the error of the cell that it is a part of, and how many splits in a row have gained too little
     before, stale = np.full(low.shape, np.inf), np.zeros(low.shape, dtype=int)
     given_up: list[Cells] = []
     wrong: list[Cells] = []
@@ -163,7 +178,9 @@ def _refine(f: Activation, start: Cells, work: int) -> _Refined:
         work -= low.size
         wrong.append((low[seen.wrong], high[seen.wrong]))
         places.update(seen.place[~np.isnan(seen.place)].tolist())
-        # a split that hardly lowers the error is stale, unless an enclosure failed, a branch is open, or zero is near
+        # A split that hardly lowers the error has gained too little. It is no sign of rounding where there was no
+        # enclosure at all, where a comparison changes on the cell, or beside zero, where cells shrink by their
+        # quotient.
         gained = (seen.error < GAINED * before) | ~np.isfinite(seen.error) | seen.undecided | is_steep(low, high)
         stale = np.where(gained, 0, stale + 1)
         is_open = ~seen.proved & ~seen.wrong
@@ -172,7 +189,8 @@ def _refine(f: Activation, start: Cells, work: int) -> _Refined:
         done = is_open & (tiny | (stale >= HOPELESS))
         given_up.append((low[done], high[done]))
         low, high, before, stale = _split(seen, low, high, stale, is_open & ~done)
-        if not low.size or work < low.size or wrong[-1][0].size:  # one wrong cell is enough for suspects
+        # one wrong cell is enough for suspects, and then the rest need not be proved
+        if not low.size or work < low.size or wrong[-1][0].size:
             break
     wrong_low, wrong_high = _concatenate(wrong)
     low, high, suspects = decide_with_balls(f, *_concatenate([*given_up, (low, high)]))
@@ -188,9 +206,14 @@ def _concatenate(parts: list[Cells]) -> Cells:
 
 
 class _Enclosed(NamedTuple):
-    """Of each cell: whether the slope is right or wrong on all of it, an error bound, and where a comparison changes.
+    """Each cell, (n,) arrays.
 
-    `place` is NaN where no comparison changes.
+    Attributes
+    ----------
+    proved, wrong : whether the slope is right, or wrong, on all of the cell
+    error : the largest |slope - derivative| on it
+    undecided : whether a comparison changes on it
+    place : the z where the first of them does; NaN if none does
     """
 
     proved: np.ndarray
@@ -206,7 +229,8 @@ def _enclose(f: Activation, low: np.ndarray, high: np.ndarray) -> _Enclosed:
         value, derivative = derivative_of(partial(f.value, NUMPY), z)
         claim = Taylor.lifted(f.slope(z, value))
     _require_enclosed(f, z.value, value, claim)
-    # enclosing the difference keeps what slope and derivative have in common; two separate bounds would lose it
+    # The difference of the polynomials keeps what slope and derivative have in common: 1 - t² and 1 - t² differ by 0,
+    # and two intervals [0, 1] by up to 1.
     difference = claim - derivative
     least, error = _smallest_and_largest(difference)
     smallest, largest = _smallest_and_largest(derivative)
@@ -228,7 +252,7 @@ def _smallest_and_largest(x: Taylor) -> tuple[np.ndarray, np.ndarray]:
 def _require_enclosed(f: Activation, z: np.ndarray, value: Taylor, claim: Taylor) -> None:
     """Raise `NoRule` where NumPy's result lies outside an enclosure: the formula branches on the kind of array."""
     a = f(z.copy())
-    # an enclosure that excludes the computed number encloses another function
+    # where type(z) is not np.ndarray, a formula may take another branch, whose enclosure says nothing about NumPy's
     for computed, enclosure in ((a, value), (f.slope(z.copy(), np.array(a)), claim)):
         known = ~np.isnan(enclosure.low) & ~np.isnan(enclosure.high)
         if np.any(known & ~((enclosure.low <= computed) & (computed <= enclosure.high))):
@@ -248,7 +272,10 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
 
 
 def _split(seen: _Enclosed, low: np.ndarray, high: np.ndarray, stale: np.ndarray, chosen: np.ndarray):
-    """The chosen cells in parts, each with the error of its cell and how often in a row that gained too little."""
+    """The chosen cells in parts, (low, high), each with its cell's error and number of splits that gained too little.
+
+    Parts at a place start afresh: with the branch decided, they are another formula than their cell.
+    """
     at = chosen & (low <= seen.place) & (seen.place <= high)  # unless the place lies in another part already
     in_parts = chosen & ~at
     cut_low, cut_high = cut_at(low[at], high[at], seen.place[at])

@@ -17,7 +17,11 @@ from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 from reference.oracles import ball_arithmetic
 
-AROUND = 8  # floats on either side of a place where a comparison changes, which rounding may move
+AROUND = 8
+"""Floats on either side of a place where a comparison changes, which rounding may move: a formula compares 3 z - 1 with
+0, and not z with 1/3. Balls decide each of these floats by itself, and ten times as many would take ten times as
+long."""
+
 FLOATS = 2 * AROUND + 1  # a cell of so many floats, or fewer, is not split
 PARTS = 8  # the most parts that one cell is split into
 TOGETHER = 256  # cells that one pass should have: it costs hardly more for them than for one
@@ -38,7 +42,9 @@ _LEAST = np.iinfo(np.int64).min
 
 
 def number_of(z: np.ndarray) -> np.ndarray:
-    """Each float's number in their order; zero has 0."""
+    """Each float's number in the order of all floats: zero has 0, the next one above 1, the next one below -1."""
+    # The bits of a positive float, read as an integer, count up with it. Those of a negative one have the sign bit, the
+    # smallest integer, and count up as it goes down.
     bits = np.ascontiguousarray(z, dtype=np.float64).view(np.int64)
     return np.where(bits < 0, _LEAST - bits, bits)
 
@@ -61,6 +67,7 @@ def floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, *, without: bool = False) -> Cells:
     """Cells below, around and above one place in each; `without` the place itself."""
+    # in numbers of floats, so that no float lies in two of the pieces, or in none
     at = number_of(place)
     first, last = np.maximum(at - AROUND, number_of(low)), np.minimum(at + AROUND, number_of(high))
     about = [(first, at - 1), (at + 1, last)] if without else [(first, last)]
@@ -90,6 +97,7 @@ def split_cells(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarr
     parts = int(np.clip(TOGETHER // max(low.size, 1), 2, PARTS))
     counted = np.arange(parts + 1.0)[:, np.newaxis]
     edges = low + (high - low) * (counted / parts)
+    # [1e-9, 1] in equal parts would leave [1e-9, 1/8] as it was: it is cut at 1/8, 1/64, ... instead
     edges = np.where(is_steep(low, high) & (low > 0.0), high * STEEP ** (counted - parts), edges)
     edges = np.where(is_steep(low, high) & (high < 0.0), low * STEEP**-counted, edges)
     edges = np.clip(edges, low, high)
@@ -118,6 +126,7 @@ def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple
     Cells of a few floats are decided float by float. Of larger ones the middle is looked at, as far as there is room.
     """
     low, high = _without_proved_beside_zero(f, low, high)
+    # the smallest cells first, so that as many as possible are decided
     order = np.argsort(count_floats(low, high))
     low, high = low[order], high[order]
     sizes = count_floats(low, high)
@@ -130,6 +139,7 @@ def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple
         return low, high, []
     owner, each = np.repeat(looked_at, [len(part) for part in z]), np.concatenate(z)
     right, wrong = _decide(f, each)
+    # a cell is proved if all its floats are right
     proved = through & (np.bincount(owner[~right], minlength=low.size) == 0)
     return low[~proved], high[~proved], each[wrong & ~underflows(each)].tolist()
 
@@ -169,6 +179,7 @@ def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     middle = np.where(np.isnan(value), f(z.copy()), value)[junctions]
     apart = np.maximum(np.abs(left_value - middle), np.abs(right_value - middle))
     reach = 0.5 * np.abs(left - right) + left_error + right_error
+    # f passes through the junction without a jump, and has one slope there
     smooth = (apart <= ALLOWED) & (reach <= 0.1 * ALLOWED)
     slope[junctions] = np.where(smooth, 0.5 * (left + right), slope[junctions])
     error[junctions] = np.where(smooth, reach, error[junctions])

@@ -1,4 +1,8 @@
-"""What is wrong with an activation's record as code: side effects, shapes, entries that depend on others, NaN, ±inf."""
+"""What is wrong with an activation's record as code: side effects, shapes, entries that depend on others, NaN, ±inf.
+
+A record whose slope is right for every z of a long vector may still break a network, which calls it with matrices,
+keeps the z that it passed for the way back, and calls it with whatever z an overflow leaves.
+"""
 
 import contextlib
 import math
@@ -20,7 +24,9 @@ from reference.measured import MeasuredSlope
 SHAPES = ((3, 4), (0,), ())
 """Shapes that value and slope should keep. Networks have matrices; the others are only noted."""
 
-SAMPLED = 24  # points at which an array is compared with its entries, one by one
+SAMPLED = 24
+"""Points at which an array is compared with its entries, one by one: what depends on neighbours does so nearly
+anywhere."""
 
 
 def find_faults(f: Activation, z: np.ndarray) -> list[Fact]:
@@ -28,17 +34,21 @@ def find_faults(f: Activation, z: np.ndarray) -> list[Fact]:
     faults = _changed_arguments(f, z)
     for shape in SHAPES:
         try:
+            # ordinary z on both sides of zero, so that a formula by cases runs all of them
             found = _wrong_shapes(f, np.resize([-1.5, -0.5, 0.25, 2.0], shape))
         except FORMULA_ERRORS as reason:
             found = [wrong(Kind.SHAPE_REFUSED, shape=str(shape), reason=first_line(reason))]
+        # a slope of one number, as 1.0 for every z, is multiplied with every δ all the same
         broadcasts = all(fact.data.get("broadcasts") for fact in found)
         breaks = len(shape) == 2 and not broadcasts
         faults += found if breaks else [replace(fact, severity=Severity.NOTE) for fact in found]
+    # max(z, 0) passes NaN on, and where(z > 0, z, 0) makes 0 of it: then nobody sees that the network has diverged
     (at_nan,) = _or_nan(f, np.array([np.nan]))
     return faults if np.isnan(at_nan) else [*faults, note(Kind.NAN_SWALLOWED, value=float(at_nan))]
 
 
 def _changed_arguments(f: Activation, z: np.ndarray) -> list[Fact]:
+    """Which of its arguments value or slope writes to, as in ``z[z < 0] = 0``."""
     given, a = z.copy(), np.array(f(z.copy()))
     f(given)
     faults = [] if np.array_equal(given, z) else [wrong(Kind.ARGUMENT_CHANGED, "value", argument="z")]
@@ -51,6 +61,7 @@ def _changed_arguments(f: Activation, z: np.ndarray) -> list[Fact]:
 
 
 def _wrong_shapes(f: Activation, z: np.ndarray) -> list[Fact]:
+    """What comes back in another shape than z has."""
     a = f(z.copy())
     shapes = {"value": np.shape(a), "slope": np.shape(f.slope(z.copy(), a))}
     faults = []
@@ -65,13 +76,15 @@ def _wrong_shapes(f: Activation, z: np.ndarray) -> list[Fact]:
 def find_dependence(part: str, function: Callable[[np.ndarray], Any], z: np.ndarray, error: np.ndarray) -> list[Fact]:
     """Whether entries depend on their neighbours, on the shape of the array, or on the call.
 
-    Entries of the whole array are compared with those of its reverse, of arrays of one entry, and of a square matrix,
-    which is the one shape that a transposition keeps. `error` is how far rounding can move each entry.
+    Entries of the whole array are compared with those of its reverse, of arrays of one entry, and of a square matrix. z
+    / z.max() is found by the second. z.T keeps the shape of a vector and of a square matrix, and only the latter shows
+    it. `error` is how far rounding can move each entry: vectorised loops may round otherwise at another place.
     """
     picked, side = np.linspace(0, len(z) - 1, SAMPLED).astype(int), math.isqrt(len(z))
     square = z[: side * side].reshape(side, side)
 
     def differ(others: np.ndarray, i: np.ndarray) -> np.ndarray:
+        """Of the entries i, those that the other array has otherwise."""
         return i[np.isfinite(whole[i]) & ~(np.abs(whole[i] - others) <= 2.0 * error[i])]
 
     whole, again = (np.broadcast_to(function(z.copy()), z.shape) for _ in range(2))
@@ -95,7 +108,8 @@ def find_misused_upstream(
 ) -> list[Fact]:
     """Whether a backward is not the slope times the upstream gradient, entry by entry.
 
-    The gradients are zero or powers of two, which move no rounding; where |z| is large, they could overflow.
+    ``backward(z, g)`` has to be s(z) g. The upstream gradients g are zero or ± powers of two, with which a product is
+    exact, and of very different sizes, so that a sum or a mean of them shows. Where |z| is large, they could overflow.
     """
     z, slope = points.z, points.slope
     rng = np.random.default_rng(SEED)
@@ -103,18 +117,21 @@ def find_misused_upstream(
     known = (np.abs(z) <= INSIDE) & np.isfinite(slope) & ~points.underflows
 
     def is_wrong(i: np.ndarray) -> np.ndarray:
+        """Which of the entries i are wrong in a call with these entries alone."""
         off = np.abs(backward(z[i], upstream[i]) - upstream[i] * slope[i])
         return known[i] & ~(off <= 2.0 * error[i] * np.abs(upstream[i]))
 
     wrong_at = np.flatnonzero(is_wrong(np.arange(z.size)))[:SAMPLED]
     if not wrong_at.size:
         return []
+    # an entry that is wrong by itself is not linear in g, as g² or |g|; others depend on their neighbours' g
     if any(is_wrong(np.array([i])) for i in wrong_at):
         return [wrong(Kind.NOT_LINEAR, mode="reverse")]
     return [wrong(Kind.NOT_ELEMENTWISE, "backward", how="upstream", z=float(z[wrong_at[0]]))]
 
 
 def _or_nan(function: Callable[[np.ndarray], Any], z: np.ndarray) -> np.ndarray:
+    """function(z), or NaN where it raises an error."""
     try:
         return np.broadcast_to(function(z.copy()), z.shape)
     except FORMULA_ERRORS:  # a formula that is not elementwise may need more entries
@@ -127,6 +144,7 @@ def find_other_values(
     """The oracles under which the formula has another value than in NumPy, because it branches on the kind of array."""
     faults = []
     for name, measured in slopes.items():
+        # both values are rounded: NumPy's within the bound, the oracle's within its multiple of it
         allowed = (1.0 + max(1.0, measured.roundings)) * bound.value + measured.value_error
         difference = np.abs(measured.value - points.a)
         known = np.isfinite(points.a) & np.isfinite(measured.value) & np.isfinite(allowed)
@@ -144,6 +162,7 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
     NaN of the record is wrong where there is a finite number; where the value is finite, the slope is compared anyway.
     """
     faults, balls = [], slopes.get("ball")
+    # what each part should be, as far as it is known
     exact = {"value": balls.value, "slope": balls.slope, "jax": balls.slope} if balls else {}
     if not balls and slopes:  # no number is certain, but there is one
         exact = {"slope": next(iter(slopes.values())).slope}
@@ -157,6 +176,7 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
         if avoidable.any():
             i = int(avoidable.argmax())
             could_be = {"expected": float(exact[part][i] + 0.0), "z": float(points.z[i])}  # no negative zero
+            # a slope that is compared with the balls' is found wrong there, and needs no second fact
             compared = points.judged if balls else np.zeros(points.z.shape, dtype=bool)
             is_wrong = part != "jax" and (avoidable & np.isnan(computed) & ~compared).any()
             kind = Kind.DROPPED_BRANCH if part == "jax" else Kind.FORMULA_NOT_FINITE
@@ -176,6 +196,7 @@ def find_slope_at_minus_zero(points: GridPoints) -> list[Fact]:
 
 def find_value_at_minus_zero(points: GridPoints, bound: ActivationBound, jumps: Sequence[float]) -> list[Fact]:
     """Whether the value at z = -0.0 is another than at 0.0, although it does not jump there."""
+    # 1/z or copysign(1, z) tell -0.0 from 0.0, and a product with a zero weight may be either
     zero = np.searchsorted(points.z, 0.0)
     a, usual = float(_or_nan(points.f, np.array([-0.0]))[0]), float(points.a[zero])
     if not np.isfinite(usual) or abs(a - usual) <= 2.0 * bound.value[zero] or (0.0 in jumps and np.isfinite(a)):
@@ -185,7 +206,7 @@ def find_value_at_minus_zero(points: GridPoints, bound: ActivationBound, jumps: 
 
 # -- ±inf --------------------------------------------------------------------------------------------------------------
 
-FAR = np.array([1e40, 1e70, 1e100, 1e130])  # |z| at which the exact value and slope show what they tend to
+FAR = np.array([1e40, 1e70, 1e100, 1e130])  # |z| at which exact value and slope show their limits; z² is still finite
 SETTLED = 1e-9  # a number that changes less from one of `FAR` to the next has a limit, and so has an exponent
 
 
@@ -213,7 +234,10 @@ def values_at_infinity(f: Activation) -> list[Fact]:
 
 
 def _limit(numbers: np.ndarray, error: np.ndarray | float) -> float:
-    """What the numbers at `FAR` tend to: a limit, or infinity where they grow as a power of z; NaN where neither is."""
+    """What the numbers at `FAR` tend to: a limit, or infinity where they grow as a power of z; NaN where neither is.
+
+    x ~ c z^p has the exponent p = d log|x| / d log|z|, and grows where p is positive and the same all the way.
+    """
     size, last = np.abs(numbers), float(numbers[-1])
     if not np.all(np.isfinite(numbers) & (error <= SETTLED * np.maximum(size, 1.0))):
         return np.nan

@@ -1,4 +1,8 @@
-"""The reported slope, the oracles' slopes and the one-sided derivatives at each z, compared and judged."""
+"""The reported slope, the oracles' slopes and the one-sided derivatives at each z, compared and judged.
+
+The coordinates of the "gradient" are the z of a grid. So the slope at each z is judged like a coordinate of any other
+gradient, |s_a - s_b| <= B_a + B_b, by the same functions of `harness.verdict`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +31,8 @@ CLAIMED, ONE_SIDED = "slope", "one-sided derivative"
 FAMILIES = {name: SOURCES[name].family for name in ORACLES} | {IN_TORCH: IN_TORCH}
 
 SAMPLED = 1e3
-"""A rounding error that was sampled, and not bounded, may be too small by much. It is widened by this factor."""
+"""A rounding error that was sampled, and not bounded, may be too small by much. It is widened by this factor: three of
+the sixteen digits, so that an error in the first twelve is seen all the same."""
 
 NO_FUNCTION_OF_Z = frozenset({Kind.NOT_REPEATABLE, Kind.NOT_ELEMENTWISE})
 """What a record with one of these reports depends on more than z, so its numbers show no bug."""
@@ -112,15 +117,18 @@ def answer_of_claim(
     points: GridPoints, bound: ActivationBound, junctions: Sequence[Junction], slopes: Mapping[str, MeasuredSlope]
 ) -> Answer:
     """What the record reports at each z, with what rounding can do to it."""
-    # NaN is never the slope where there is one, so a slope that is not finite gets no error bound
+    # NaN is never the slope where there is one: with a bound of zero it differs from every number
     error = np.where(np.isfinite(points.slope), bound.claimed * _widening(bound) + points.floor, 0.0)
-    ulp = np.spacing(np.abs(points.slope))  # off by no more than that even a constant is right, as the 1.0 of a branch
+    # A slope of 1.0 for large z, as a constant in a branch, has a rounding bound of zero and is right all the same:
+    # the true 1 - 1e-17 rounds to it. So an answer that is off by an ulp at most is right.
+    ulp = np.spacing(np.abs(points.slope))
     for measured in slopes.values():
         off = np.abs(measured.slope - points.slope)
         error = np.where((off > error) & (off <= ulp), ulp, error)
     at, slope = [np.searchsorted(points.z, junction.z) for junction in junctions], points.slope.copy()
     error[points.underflows & ~np.isfinite(points.slope)] = np.inf
-    error[at] = 0.0  # rounding is in the bound of the one-sided derivatives
+    # at a junction the one-sided derivatives decide, which count rounding already (`Junction.error`)
+    error[at] = 0.0
     slope[at] = [junction.claimed for junction in junctions]
     return Answer(CLAIMED, CLAIMED, 0.0, 0.0, slope, np.where(points.judged, error, np.inf))
 
@@ -131,7 +139,8 @@ def answer_of_oracle(
     """What an oracle computes at each z; nothing where the value has overflowed, or near junctions that it spans."""
     rounding = measured.roundings * _widening(bound) * bound.formula if measured.roundings else 0.0  # no 0 · inf
     error = measured.error + rounding + points.floor
-    # a difference across a junction says nothing about either side, and NaN, as of a branch that is dropped, nothing
+    # A difference across a junction says nothing about either side. NaN of an oracle says nothing either: automatic
+    # differentiation multiplies the branch that `where` drops by 0, and 0 · inf is NaN.
     spans = points.beside_junctions & ~_is_sharp(measured.slope, error)
     flushed = points.underflows if name == "jax" else np.zeros(points.z.shape, dtype=bool)  # z/2 may be 0 for XLA
     known = points.judged & ~points.at_junctions & ~spans & ~flushed & np.isfinite(measured.slope)
@@ -140,7 +149,10 @@ def answer_of_oracle(
 
 
 def _answer_of_sides(points: GridPoints, junctions: Sequence[Junction]) -> Answer:
-    """At each junction the allowed slope that is nearest to the reported slope; elsewhere nothing."""
+    """At each junction the allowed slope that is nearest to the reported slope; elsewhere nothing.
+
+    So a slope that is allowed agrees with it exactly, and one that is not differs from it by how far off it is.
+    """
     slope, error = points.slope.copy(), np.full(points.z.shape, np.inf)
     for junction in junctions:
         at = np.searchsorted(points.z, junction.z)
@@ -198,7 +210,9 @@ def compare_slopes(
         return Compared(answers, pairs, consensus)
     sides = _answer_of_sides(points, junctions)
     beside = compare(claim, sides, blocks)  # the oracles say nothing at a junction
-    if not consensus.tie:  # one-sided derivatives have no vote: where they differ from the reported slope, it is wrong
+    # One-sided derivatives have no vote, because they are certain where they are known: whoever votes what elsewhere, a
+    # reported slope that differs from them is wrong.
+    if not consensus.tie:
         accused = {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])}
         names = [*(answer.name for answer in answers), sides.name]
         members, outliers = (tuple(n for n in names if (n in accused) == is_out) for is_out in (False, True))

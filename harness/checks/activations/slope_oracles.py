@@ -1,4 +1,7 @@
-"""The slope of one activation by every oracle, from its formula at any z, and its one-sided derivatives."""
+"""The slope of one activation by every oracle, from its formula at any z, and its one-sided derivatives.
+
+An oracle differentiates the formula by itself and needs no slope by hand. Nothing here looks at the reported slope.
+"""
 
 import contextlib
 from collections.abc import Callable
@@ -61,11 +64,13 @@ def ask_oracles(f: Activation, z: np.ndarray, noise: np.ndarray) -> OracleSlopes
     for name in [*ORACLES, *([IN_TORCH] if runs_in_torch(f) else [])]:
         try:
             measured = _slope_by(name, f, z)
+            # of a formula that sums over z, automatic differentiation returns a matrix or one number
             if np.shape(measured.slope) != z.shape:
                 raise ValueError(f"the slopes of {z.size} numbers have shape {np.shape(measured.slope)}")
             slopes[name] = measured
         except FORMULA_ERRORS as reason:
             left_out[name] = note(Kind.FORMULA_REFUSED, name, reason=advise(reason))
+    # Exact increments need a rule for each function of the formula. Differences of plain values need none, and cancel.
     if increments_refused := left_out.pop("finite-difference", None):
         try:
             slopes["finite-difference"] = finite_difference.plain_slope(f, z, noise)
@@ -103,23 +108,26 @@ OneSided = tuple[np.ndarray, np.ndarray]
 """Derivatives on one side of each z, and how far off they may be; infinite where nothing is known."""
 
 EXPONENTS = (-60, -120, -180)
-"""Balls give the slope at these distances, powers of 2 relative to z. No scale in a float64 formula is as small."""
+"""Balls give the slope at these distances, powers of 2 relative to z. No scale in a float64 formula is as small: two
+neighbouring floats are 2^-52 apart."""
 
 FLOATS_AWAY = 2.0 ** np.arange(2, 23, 2)
 """Where a formula compares rounded numbers, it changes to another branch some floats beside the exact place. The slope
-of either side is that at the first of these distances which rounding does not reach."""
+of either side is that at the first of these distances, in floats, which rounding does not reach. The last one is 1e-9
+of z away, where the slope itself may have changed."""
 
 DIFFERENCE_STEP = 1e-4
-"""Of one-sided differences, relative to z: truncation, h², and rounding, u/h, are both about 1e-11."""
+"""The wider step of one-sided differences, relative to z or 1. At a tenth of it, with f and its derivatives of size 1,
+truncation, 11/6 h² f⁽³⁾, and rounding, 8 u/h, are 2e-10 and 1e-10."""
 
 
 def one_sided_derivatives(f: Activation, z: np.ndarray, slope_at: SlopeFunction | None) -> tuple[OneSided, OneSided]:
     """The limits of f' from the left and from the right of each z, by the sharpest method that knows them."""
-    # balls come first, because they stand nearer to z than any float
+    # balls come first, because they stand nearer to z than any float, and know how far off they are
     left, right = (_limit_by_balls(f, z, side) for side in (-1.0, 1.0))
     near = [_some_floats_away(f, z, side, slope_at) for side in (-1.0, 1.0)]
     plain = [_one_sided_difference(f, z, side) for side in (-1.0, 1.0)]
-    # a jump in float64 that exact arithmetic does not have counts, because networks run in float64
+    # a jump in float64 counts although exact arithmetic does not have it, because networks run in float64
     jumps_nearby = is_known(near[0]) & is_known(near[1]) & ~_is_equal(*near)
     only_nearby = jumps_nearby & is_known(left) & is_known(right) & _is_equal(left, right)
     left, right = choose(~only_nearby, left, near[0]), choose(~only_nearby, right, near[1])
@@ -136,6 +144,7 @@ def is_known(sided: OneSided) -> np.ndarray:
 
 
 def _is_equal(x: OneSided, y: OneSided) -> np.ndarray:
+    """Where two slopes are the same, within their errors and what `MEANINGLESS` overlooks; two infinities may be."""
     difference, largest = np.abs(x[0] - y[0]), np.maximum(1.0, np.maximum(np.abs(x[0]), np.abs(y[0])))
     within = difference <= MEANINGLESS["float64"] * largest + x[1] + y[1]
     return (x[0] == y[0]) | (np.isfinite(difference) & within)
@@ -154,15 +163,17 @@ def _limit_by_balls(f: Activation, z: np.ndarray, side: float) -> OneSided:
         (far, _), (middle, _), (near, radius) = (slopes_beside(f, z, side, exponent) for exponent in EXPONENTS)
     except FORMULA_ERRORS:
         return np.full(z.shape, np.nan), np.full(z.shape, np.inf)
-    # each distance is 2^60 times nearer than the one before, so a limit leaves steps of rounding size
+    # Each distance is 2^60 times nearer than the one before, so that a slope with a limit has reached it: relu² has
+    # slopes 2^-59, 2^-119 and 2^-179 on the right of 0. The last step is the error of the limit.
     step, last_step = middle - far, near - middle
-    # a power or a logarithm diverges: the last step is as large as the one before, and leads away from zero
+    # A logarithm grows by the same step each time, and a power of z by ever larger ones, away from zero: a pole.
     endless = (np.abs(last_step) >= 0.5 * np.abs(step)) & (np.abs(last_step) > 1.0) & (near * last_step > 0.0)
     error = np.where(endless, 0.0, np.abs(last_step) + radius)
     return np.where(endless, np.copysign(np.inf, near), near), np.where(np.isnan(error), np.inf, error)
 
 
 def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: SlopeFunction | None) -> OneSided:
+    """The slope from the formula at the nearest of the distances `FLOATS_AWAY` at which it is known."""
     if slope_at is None:
         return np.full(z.shape, np.nan), np.full(z.shape, np.inf)
     slope, error = np.full(z.shape, np.nan), np.full(z.shape, np.inf)
@@ -181,12 +192,16 @@ def slope_with_error(f: Activation, z: np.ndarray, slope_at: SlopeFunction) -> O
 
 
 def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> OneSided:
-    """(-5 f(z+h) + 8 f(z+2h) - 3 f(z+3h))/2h, which needs no f(z), at two step sizes: all that some formulas allow."""
+    """(-5 f(z+h) + 8 f(z+2h) - 3 f(z+3h))/2h = f'(z) - 11/6 h² f⁽³⁾(z) + ..., for formulas that allow nothing else.
+
+    It needs no f(z), which at a junction may belong to the other side. Two step sizes show the error: that of the wider
+    one is a hundred times as large, so that the difference of both slopes is far more than that of the narrower one.
+    """
     slopes = []
     for width in (DIFFERENCE_STEP, 0.1 * DIFFERENCE_STEP):
         h = (z + width * np.maximum(1.0, np.abs(z))) - z
         first, second, third = (np.asarray(f.moved(z, side * k * h), dtype=float) for k in (1.0, 2.0, 3.0))
         slopes.append(side * (-5.0 * first + 8.0 * second - 3.0 * third) / (2.0 * h))
-        noise = 16.0 * 2.0**-53 * np.abs(first) / h
+        noise = 16.0 * 2.0**-53 * np.abs(first) / h  # (5 + 8 + 3) u |f| over 2h, twice
     error = 4.0 * np.abs(slopes[0] - slopes[1]) + noise
     return slopes[1], np.where(np.isfinite(error), error, np.inf)

@@ -12,8 +12,9 @@ from harness.bounds.activation_bound import FORMULA_ERRORS
 from reference.activations import Activation
 
 SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
+"""z that are on every grid, with either sign: round numbers, at which formulas tend to be written in pieces."""
 
-SEED = 0
+SEED = 0  # of the points between, so that two checks of one record look at the same z
 
 TINY = float(np.finfo(np.float64).tiny)  # The smallest normal float. XLA flushes what is smaller to zero.
 REACHED = 6.0
@@ -23,12 +24,22 @@ FLOOR = 128 * 2.0**-53
 """Errors below this share of the mean slope within `REACHED` are not judged: a term of a softplus that is written in
 pieces may be left out from 30 of these 128 u on."""
 
-ORDINARY = 0.9  # so many of the slopes on a grid are of ordinary size
+ORDINARY = 0.9
+"""The share of the slopes within `REACHED` that are of ordinary size. Beside a pole, as of the slope of a
+cube root at 0, larger ones would set the scale for all."""
 
 BRIDGED = 2  # a wrong stretch may contain so many points of agreement in a row, such as those where two curves cross
-BESIDE = 1e-6  # distance from a junction within which finite differences of plain values reach across it
-AROUND_A_KINK, MOST_AROUND = 50, 40  # points around a kink, and kinks with points around them: others lie between
-NEARBY = 1e-9  # relative: places that are closer are one, as a kink at 5/3 and those where rounding moves it to
+
+BESIDE = 1e-6
+"""Distance from a junction within which finite differences of plain values reach across it."""
+
+AROUND_A_KINK, MOST_AROUND = 50, 40
+"""Points around a kink, and kinks with points around them. A staircase has more kinks, between which points of others
+lie."""
+
+NEARBY = 1e-9
+"""Relative distance of places that are one, as a kink at 5/3 and those where rounding moves it to. Formulas lose some
+digits on the way to a comparison, so that this is far above a rounding, 1e-16."""
 
 
 class Notation(NamedTuple):
@@ -53,6 +64,7 @@ class Notation(NamedTuple):
             return f"{name} = {low:.5g}"
         at_low, at_high = (ROUND_FLOOR, ROUND_CEILING) if outwards else (ROUND_CEILING, ROUND_FLOOR)
         ends = ((_rounded(low, digits, at_low), _rounded(high, digits, at_high)) for digits in range(5, 18))
+        # five digits, or as many more as two ends need that are close together
         first, last = next((first, last) for first, last in ends if float(first) < float(last))
         # the floats next to zero stand for all that is above or below it
         left = f"0 < {name}" if 0.0 < low <= TINY else f"{first} <= {name}"
@@ -111,7 +123,10 @@ class GridPoints:
 
     @cached_property
     def floor(self) -> float:
-        """The size from which errors of a slope are judged; smaller ones, as where slopes vanish far out, are noted."""
+        """The size from which errors of a slope are judged; smaller ones, as where slopes vanish far out, are noted.
+
+        It is `FLOOR` times the mean |slope| over [-REACHED, REACHED], by the trapezoidal rule: 1e-14 times 0.5 or so.
+        """
         within = (np.abs(self.z) <= REACHED) & np.isfinite(self.slope)
         size = np.abs(self.slope[within])
         size = np.minimum(size, np.quantile(size, ORDINARY) if size.size else 0.0)  # a pole says nothing of the scale
@@ -125,7 +140,7 @@ class GridPoints:
     def declared_kinks(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each z, or the declared kink that it stands for; and whether there is one."""
         places = z.copy()
-        for kink in self.f.kinks:
+        for kink in self.f.kinks:  # `NEARBY` times |kink|: at zero, nothing but zero stands for it
             places[np.abs(z - kink) <= NEARBY * abs(kink)] = kink
         return places, np.isin(places, self.f.kinks)
 
@@ -157,6 +172,7 @@ def grid(f: Activation, junctions: Sequence[float] = (), suspects: Sequence[floa
     Kinks that the record declares are junctions, too. `suspects` are z that a proof found.
     """
     rng = np.random.default_rng(SEED)
+    # |z| from 1e-8 to 1 and from 30 to 1,000, on a logarithmic scale
     powers = (_spread(rng, -8.0, 0.0, 50), _spread(rng, 1.5, 3.0, 50))
     fill = [
         _spread(rng, -6.0, 6.0, 400),
