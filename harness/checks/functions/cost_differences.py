@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from harness.checks.functions.gradient_comparison import Group
 from harness.checks.functions.gradient_rounding import gradient_near
 from harness.checks.functions.line_stencil import MOSTLY_NOISE, Estimate, Line, Obstacle, ReportedSlope
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.slope_search import Search, Seen
+from harness.checks.functions.slope_search import Search, SearchState
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
 from reference.arithmetics.central_differences import NOISE_GAIN
@@ -160,7 +161,7 @@ class Differences:
         moves = signs * np.abs(_random_direction(indices)) * self._units[indices]
         reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
         search = Search(reported, line, self.near.noise_at_theta, self.probes.steps)
-        found, _ = search.settle()
+        found, _ = search.run()
         if reported.is_contradicted(found):
             found = self._look_closely(replace(search, noise=self.near.noise), indices)
         return self._group(indices, moves, reported, found)
@@ -203,7 +204,7 @@ class Differences:
             self._is_clear[indices] = found is not None
         if found is None:
             is_new = self._contradicted[block] < CONVINCING
-            search = Search(reported, line, self.near.noise, self.probes.steps, doubts_itself=is_new)
+            search = Search(reported, line, self.near.noise, self.probes.steps, explains=is_new)
             found = self._look_closely(search, indices)
             is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
             self._is_clear[indices] = is_flat and not reported.is_contradicted(found)
@@ -229,60 +230,59 @@ class Differences:
         )
 
     def _look_closely(self, search: Search, indices: np.ndarray) -> Estimate:
-        """The difference at the step that decides; over jumps, and by the line's own noise, where that helps."""
-        reported = search.reported
-        found, seen = search.settle()
-        if seen.is_staircase:
-            search = search.over_jumps()
-            found, seen = search.settle()
-        if len(indices) == 1 and self._may_be_quieter(found, is_contradicted=reported.is_contradicted(found)):
-            search, found, seen = self._with_own_noise(search, found, seen, int(indices[0]))
-        if found.vanishes and not reported.is_contradicted(found):
-            search, found, seen = self._at_own_scale(search, found, seen, indices)
-        if reported.is_contradicted(found):
-            size = float(np.max(self._units[indices]))
-            noise = rounding_along(search.line, search.noise, size, self.probes.unit)
-            if noise != search.noise:
-                search = replace(search, noise=noise)
-                found, seen = search.settle()
-        found = search.hide_behind_jumps(found)
-        self._contradicted[int(self._blocks[indices[0]])] += reported.is_contradicted(found)
+        """The difference at the step that decides, searched again where more is known of the line than of all θ."""
+        done = _Done.after(search)
+        done = self._with_own_noise(done, indices)
+        done = self._at_own_scale(done, indices)
+        done = self._with_rounding(done, indices)
+        found = done.search.hide_behind_jumps(done.found)
+        self._contradicted[int(self._blocks[indices[0]])] += search.reported.is_contradicted(found)
         return found
 
-    def _may_be_quieter(self, found: Estimate, *, is_contradicted: bool) -> bool:
-        """Whether the line may be quieter than all: where it hides the derivative, and where it contradicts the report.
+    def _with_own_noise(self, done: "_Done", indices: np.ndarray) -> "_Done":
+        """The search with the noise of the line itself, where that may be much smaller than that of all θ.
 
-        Noise that rounding of the cost does not explain may be jumps in other coordinates.
+        In sin t₀ + floor(1e6 t₁) the jumps of one coordinate pass for noise of both. They hide the derivative in t₀, or
+        make its steps so wide that they see over what the cost does.
         """
-        rounded = self.near.noise.relative * abs(self.probes.base)
-        is_noise = self.near.noise.at(self.probes.steps[0]) > NOISIER * rounded
-        return is_noise and (is_contradicted or found.noise > MOSTLY_NOISE * found.error)
-
-    def _with_own_noise(self, search: Search, found: Estimate, seen: Seen, i: int) -> tuple[Search, Estimate, Seen]:
-        """The search with the noise of the line itself, if that is much smaller; else as it was."""
+        noise = self.near.noise.at(self.probes.steps[0])
+        is_rounding = noise <= NOISIER * self.near.noise.relative * abs(self.probes.base)
+        is_hidden = done.found.noise > MOSTLY_NOISE * done.found.error
+        if len(indices) > 1 or is_rounding or not (done.is_contradicted or is_hidden):
+            return done
+        i = int(indices[0])
         size = float(abs(self.probes.theta[i]) / self._units[i]) or 1.0
-        noise = noise_along(search.line, self._precise_line(np.array([i])), size, self.near.noise, self.probes.unit)
-        if not noise.at(self.probes.steps[0]) < QUIETER * self.near.noise.at(self.probes.steps[0]):
-            return search, found, seen
-        self._own_noise[i] = noise.near
-        search = replace(search, noise=noise)
-        return search, *search.settle()
+        own = noise_along(done.search.line, self._precise_line(indices), size, self.near.noise, self.probes.unit)
+        if not own.at(self.probes.steps[0]) < QUIETER * noise:
+            return done
+        self._own_noise[i] = own.near
+        return _Done.after(replace(done.search, noise=own))
 
-    def _at_own_scale(
-        self, search: Search, found: Estimate, seen: Seen, indices: np.ndarray
-    ) -> tuple[Search, Estimate, Seen]:
-        """The search with steps below θ, if a derivative that vanishes beside wider ones is known better there.
+    def _at_own_scale(self, done: "_Done", indices: np.ndarray) -> "_Done":
+        """The search with steps below |θ_i|, where a derivative that seems to vanish may be known better there.
 
-        Where the cost bends at the scale of a tiny θ, it may be so steep farther away that any error passes for small.
+        (t / 1e-8)⁴ at 1e-9 has a slope of 4e5 at θ, and of 1e24 at the first step: beside that, any error is small.
         """
-        scale = search.reported.own_scale
+        scale, search = done.search.reported.own_scale, done.search
         steps = [step for step in search.steps if step <= BELOW * scale]
-        if not steps or steps[0] >= seen.step or NOISE_GAIN * search.noise.near >= found.error * steps[0]:
-            return search, found, seen
+        if done.is_contradicted or not done.found.vanishes or not steps or steps[0] >= done.seen.step:
+            return done
+        if NOISE_GAIN * search.noise.near >= done.found.error * steps[0]:  # noise alone is as large there
+            return done
         reached = search.noise._replace(reach=steps[0])
         noise = noise_along(search.line, self._precise_line(indices), scale, reached, self.probes.unit)
-        own = replace(search, noise=noise, steps=steps)
-        return own, *own.settle()
+        return _Done.after(replace(search, noise=noise, steps=steps))
+
+    def _with_rounding(self, done: "_Done", indices: np.ndarray) -> "_Done":
+        """The search with the noise of a cost that rounds to a constant, where that contradicts the report.
+
+        1 - tanh t is 0.0 all about 25. So its scatter is 0, and its differences seem to be exact.
+        """
+        if not done.is_contradicted:
+            return done
+        search, size = done.search, float(np.max(self._units[indices]))
+        noise = rounding_along(search.line, search.noise, size, self.probes.unit)
+        return done if noise == search.noise else _Done.after(replace(search, noise=noise))
 
     def _precise_line(self, indices: np.ndarray) -> Line | None:
         """The line through a single coordinate, of the cost in more digits."""
@@ -292,6 +292,24 @@ class Differences:
         """The size of a single parameter that is not zero, in units of its step."""
         sizes = np.abs(self.probes.theta[indices]) / self._units[indices]
         return float(sizes.min()) if len(indices) == 1 and sizes.all() else np.inf
+
+
+class _Done(NamedTuple):
+    """A search, and what it found."""
+
+    search: Search
+    found: Estimate
+    seen: SearchState
+
+    @classmethod
+    def after(cls, search: Search) -> "_Done":
+        """What a search finds."""
+        return cls(search, *search.run())
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the difference contradicts the report."""
+        return self.search.reported.is_contradicted(self.found)
 
 
 def _random_direction(indices: np.ndarray) -> np.ndarray:

@@ -1,12 +1,17 @@
 """The search for the step of a finite difference that decides about one reported derivative.
 
-A wide stencil is blind to kinks, wiggles and poles that lie within it; a narrow one drowns in noise. So agreement at a
-step whose error bound is small enough decides at once. A contradiction has to be confirmed at the narrowest step at
-which noise leaves anything to see of it. Where noise hides the derivative at the first step, wider steps are tried.
+A wide stencil is blind to kinks, waves and poles within it. A narrow one drowns in noise, which grows as 1/h. Therefore
+
+1. steps are tried from wide to narrow, and agreement within a small error bound decides at once;
+2. a contradiction has to stand at a narrower step, too: |t - 1e-4| has the derivative -1 at 0, and a stencil of ±2⁻⁹
+   sees both sides of its kink;
+3. one that stands may be the work of jumps, scatter or waves in the cost (`rough_costs`), and then decides nothing;
+4. where noise hides the derivative at the first step, wider ones are tried, as for 1e11 + sin t.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import NamedTuple
 
 import numpy as np
@@ -20,59 +25,76 @@ from harness.checks.functions.line_stencil import (
     Obstacle,
     ReportedSlope,
     estimate,
-    scatter_of,
 )
-from harness.checks.functions.rough_costs import TREAD, Contradiction, is_slope_between_jumps
+from harness.checks.functions.rough_costs import Contradiction, is_slope_between_jumps
 from reference.arithmetics.central_differences import NOISE_GAIN
 
 WIDER_STEPS = (8.0, 32.0)
-"""In units of the first step: tried where noise hides the derivative at the first, as with a large constant in it."""
+"""In units of the first step, 2⁻⁹ in float64: tried where noise hides the derivative at the first. Noise falls with the
+step, and the truncation of a sine grows as h⁴/30, to 5e-7 at 32."""
 
 WIDEST = 0.1
-"""No wider steps than this: the costs of one stencil would have little to do with each other."""
+"""No wider steps than this, in units of a parameter: a stencil of ±0.4 shows little of the slope at its centre."""
 
 FINEST = 2.0**-36
-"""The narrowest step at which a contradiction has to be confirmed, as a share of θ."""
+"""The narrowest step at which a contradiction has to stand, as a share of |θ_i|. Below it, θ_i ± h has lost two thirds
+of the digits of h."""
 
 GLANCE_GAIN = 4.0
-"""The noise of (f(h) - f(-h)) / 2h is one noise over h; with room."""
-
-MOST_BEND = 16.0
-"""Where the slope changes within a first look by a larger share of itself, in steps, there may be a kink."""
-
-SHRUNK = 0.6
-"""At half of the step the change is half as large without a kink."""
+"""Noise of (f(h) - f(-h)) / 2h, in noises of a cost over h: one, with room."""
 
 MOST_TRUNCATION = 4.0
-"""The truncation is taken to be this multiple of the slope, or of the second derivative, times the step squared."""
+"""The truncation h² f'''/6 of a glance is taken for 4 h² max(|f'|, |f''|). That is a guess, and too small for sin 50 t.
+But what is reported then has to agree by chance to six digits."""
 
 VISIBLE = 1e-3
-"""Narrower steps are tried until noise hides more than this share of the derivative."""
+"""Narrower steps are tried until noise hides more than this share of the derivative: errors of a thousandth are to be
+seen even where the cost bends at small scales."""
 
 HIDDEN = 2.0
-"""Jumps that make up what a slope lacks to half of it may hide so many times as much."""
+"""An error bound of a difference that a rough cost explains, in units of its distance from the report."""
 
 NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
-"""The confirming step leaves noise of one part in so many of the contradiction; one-sided slopes need more room."""
+"""The confirming step leaves noise of one part in so many of the contradiction. One-sided slopes need more room: only
+where noise is far below them do they show whether they have a limit, as of t^1.5 at its edge, or none, as of t^0.5."""
+
+BLIND = 0.1
+"""A stencil that finds less than this share of the reported derivative may be too wide to see it at all, as one of 2⁻⁹
+is for 1e-9/t at 1e-9. Then the contradiction has to stand within this share of |θ_i|."""
+
+UNSURE = 2.0
+"""A difference whose error bound decides nothing has to contradict by so many times its bound. Its truncation,
+|R1 - R2|, may be small by chance."""
+
+SAME_LIMIT = 1e-2
+"""One-sided slopes at three steps that differ by no more than this share have a limit. Those of t^0.5 grow as h^-0.5,
+and those of t log t as log h."""
 
 
-class Seen(NamedTuple):
+class SearchState(NamedTuple):
     """What the steps have shown so far."""
 
-    best: Estimate = Estimate()  # with the smallest error bound that contradicts nothing
+    best: Estimate = Estimate()  # with the smallest error bound of those that contradict nothing
     step: float = 0.0  # of that
-    steepest: float = 0.0  # the largest slope within the widest stencil
+    steepest: float = 0.0  # the largest slope within the first stencil
     met_edge: bool = False  # whether a stencil left the domain
-    has_jumps: bool = False  # whether the cost climbs by jumps
-    is_staircase: bool = False  # whether it is constant between these jumps
+    has_jumps: bool = False  # whether jumps of the cost explain a contradiction
 
     @property
     def found(self) -> Estimate:
         """The best difference, with what hides the derivative where its error bound is large."""
         found = self.best._replace(steepest=self.steepest)
-        if self.met_edge and found.obstacle in (Obstacle.NOISE, Obstacle.ROUGH):  # wider steps would see over it
-            return found._replace(obstacle=Obstacle.EDGE)
+        if self.met_edge and found.obstacle in (Obstacle.NOISE, Obstacle.ROUGH):
+            return found._replace(obstacle=Obstacle.EDGE)  # without the edge, wider steps would see over either
         return found._replace(obstacle=Obstacle.JUMPS) if self.has_jumps else found
+
+
+class Outcome(Enum):
+    """What becomes of a contradiction."""
+
+    STANDS = auto()  # the reported derivative is wrong
+    FALLS = auto()  # a narrower step does not show it, or the cost scatters or waves as much
+    JUMPS = auto()  # jumps of the cost explain it
 
 
 @dataclass(frozen=True)
@@ -83,110 +105,78 @@ class Search:
     line: Line
     noise: Noise
     steps: Sequence[float]  # from wide to narrow
-    has_jumps: bool = False  # whether the cost is known to climb by jumps
-    doubts_itself: bool = True  # whether a contradiction is tried beside its step, and over jumps
+    explains: bool = True  # whether a contradiction that stands is tried against what a rough cost explains
 
     def glance(self, step: float) -> Estimate | None:
-        """The central difference at one narrow step if nearly all its digits were reported, up to the noise; else None.
-
-        Where so many digits agree, a guess of the truncation error is enough. What is reported on a kink may be just
-        between both sides: second differences show the kink.
-        """
+        """The difference at one narrow step if it confirms what is reported to nearly all digits; else None."""
         centre, up, down = self.line(0.0), self.line(step), self.line(-step)
         noise = GLANCE_GAIN * self.noise.at(step, max(abs(up), abs(down))) / step
         slope, steepest = (up - down) / (2.0 * step), max(abs(up - centre), abs(centre - down)) / step
-        bend = abs((up - centre) - (centre - down)) / step
+        bend = abs((up - centre) - (centre - down)) / step  # h |f''|; at a kink, the jump of the slope
         truncation = MOST_TRUNCATION * step * max(step * abs(slope), bend)
         found = Estimate(slope, noise + truncation, noise, steepest, Obstacle.NOISE)
-        is_clear = np.isfinite([up, down]).all() and self._decides(Seen(best=found), found)
-        is_right = is_clear and not self.reported.is_contradicted(found)
-        return found if is_right and not self._may_have_kink(step, bend, noise) else None
+        is_clear = np.isfinite([up, down]).all() and self._decides(SearchState(best=found), found)
+        return found if is_clear and not self.reported.is_contradicted(found) else None
 
-    def _may_have_kink(self, step: float, bend: float, noise: float) -> bool:
-        """Whether the slopes on both sides differ by more than noise, and as much at half of the step."""
-        if bend <= noise + min(MOST_BEND * step, 1e-2) * max(
-            abs(self.reported.derivative), 0.1 * self.reported.largest_in_block
-        ):
-            return False
-        half, centre = 0.5 * step, self.line(0.0)
-        narrow = abs((self.line(half) - centre) - (centre - self.line(-half))) / half
-        return not narrow + 4.0 * noise <= SHRUNK * bend
-
-    def settle(self) -> tuple[Estimate, Seen]:
-        """The difference at the step that decides; if none decides, the best one."""
-        seen = Seen(step=self.steps[0], has_jumps=self.has_jumps)
+    def run(self) -> tuple[Estimate, SearchState]:
+        """The difference at the step that decides; if none decides, the one with the smallest error bound."""
+        seen = SearchState(step=self.steps[0])
         first = None
         for step in self.steps:
-            if self._drowns(seen, step):
+            if first is not None and self._drowns(seen, step):
                 break
-            found, seen = self._look(seen, step)
-            first = first or found
-            is_hidden = seen.has_jumps and not self.has_jumps  # by jumps that a wider step has shown
-            if self.reported.is_contradicted(found) and not is_hidden:
-                confirmed, seen = self._confirm(seen, found, step)
-                if confirmed:
-                    return confirmed, seen
-            if seen.is_staircase:
-                return seen.found, seen
+            found = estimate(self.line, step, self.noise)
+            if first is None:
+                first, seen = found, seen._replace(steepest=found.steepest if np.isfinite(found.steepest) else 0.0)
+            # jumps that explain what a wider step has shown explain narrower ones, too
+            if self.reported.is_contradicted(found) and not seen.has_jumps:
+                outcome, closer = self._confirm(seen, found, step)
+                if outcome == Outcome.STANDS:
+                    return closer, seen
+                seen = self._explained(seen, outcome, closer)
             seen = self._keep(seen, found, step)
-            if self._decides(seen, seen.best) and self._is_explained(seen.best):
+            if self._decides(seen, seen.best) and self._leaves_noise_alone(seen.best):
                 return seen.found, seen
         if first is not None and first.noise > MOSTLY_NOISE * first.error:
             seen = self._look_wider(seen)
         return seen.found, seen
 
-    def over_jumps(self) -> "Search":
-        """The same search with wide steps alone, and the height of the jumps for noise."""
-        height = scatter_of(np.array([self.line(0.25 * k * TREAD) for k in range(-4, 5)]))
-        noise = self.noise._replace(near=height, far=height)
-        steps = [*reversed(self._wider_steps()), self.steps[0]]
-        return Search(self.reported, self.line, noise, steps, has_jumps=True)
-
     def hide_behind_jumps(self, found: Estimate) -> Estimate:
-        """What was found, hidden by jumps if it contradicts a report that is the slope between these."""
-        if not (self.doubts_itself and self.reported.is_contradicted(found)):
+        """What was found; undecided if it contradicts a report that is the slope between jumps of the cost."""
+        if not (self.explains and self.reported.is_contradicted(found)):
             return found
-        return self._hidden(found) if is_slope_between_jumps(self.reported, self.line, self.noise, found) else found
+        is_right = is_slope_between_jumps(self.reported, self.line, self.noise, found)
+        return self._undecided_by_jumps(found) if is_right else found
 
-    def _hidden(self, found: Estimate) -> Estimate:
-        """A difference that jumps explain."""
+    def _undecided_by_jumps(self, found: Estimate) -> Estimate:
         return found._replace(error=HIDDEN * self.reported.distance(found), obstacle=Obstacle.JUMPS)
 
     # -- one step ------------------------------------------------------------------------------------------------------
 
-    def _look(self, seen: Seen, step: float) -> tuple[Estimate, Seen]:
-        found = estimate(self.line, step, self.noise)
-        if np.isfinite(found.steepest) and step == self.steps[0]:
-            seen = seen._replace(steepest=max(seen.steepest, found.steepest))
-        return found, seen
-
-    def _keep(self, seen: Seen, found: Estimate, step: float) -> Seen:
+    def _keep(self, seen: SearchState, found: Estimate, step: float) -> SearchState:
         """What is known after one more step."""
         if found.obstacle == Obstacle.EDGE:  # one side alone decides nothing
             found, seen = Estimate(obstacle=Obstacle.EDGE), seen._replace(met_edge=True)
         if self.reported.is_contradicted(found):
             return seen
-        if found.error < seen.best.error:
-            return seen._replace(best=found, step=step)
-        if not np.isfinite(seen.best.error):
-            return seen._replace(best=seen.best._replace(obstacle=found.obstacle))
-        return seen
+        return seen._replace(best=found, step=step) if found.error < seen.best.error else seen
 
-    def _decides(self, seen: Seen, found: Estimate) -> bool:
-        """Whether an error bound is small compared with the derivatives of the block."""
+    def _decides(self, seen: SearchState, found: Estimate) -> bool:
+        """Whether an error bound is small beside the derivatives of the block, or beside the report's own rounding."""
         size = max(self.reported.largest_in_block, derivative_size([seen.found]))
         room = self.reported.meaningful * size - self.reported.error
         return np.isfinite(found.error) and found.error <= max(room, 0.1 * self.reported.error)
 
-    def _is_explained(self, found: Estimate) -> bool:
-        """Whether noise explains the distance from what is reported, or is most of the error at any narrower step."""
+    def _leaves_noise_alone(self, found: Estimate) -> bool:
+        """Whether no narrower step would show more: noise explains the distance from the report, or most of the error.
+
+        Elsewhere an error of the report may hide in the truncation, which narrower steps do not have.
+        """
         off = self.reported.distance(found) - self.reported.error - self.reported.accepted
         return off <= found.noise or found.noise > MOSTLY_NOISE * found.error
 
-    def _drowns(self, seen: Seen, step: float) -> bool:
-        """Whether noise leaves nothing to see at a step narrower than the first."""
-        if step >= self.steps[0]:
-            return False
+    def _drowns(self, seen: SearchState, step: float) -> bool:
+        """Whether noise leaves nothing to see at a step."""
         noise = NOISE_GAIN * self.noise.at(step, abs(self.line(0.0))) / step
         size = max(self.reported.largest_in_block, seen.steepest, seen.best.at_least)
         return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(seen.best.error))
@@ -194,15 +184,17 @@ class Search:
     def _wider_steps(self) -> list[float]:
         return [factor * self.steps[0] for factor in WIDER_STEPS if factor * self.steps[0] <= WIDEST]
 
-    def _look_wider(self, seen: Seen) -> Seen:
+    def _look_wider(self, seen: SearchState) -> SearchState:
         """What wider steps show, as long as each has a smaller error bound than the one before."""
         for step in self._wider_steps():
-            found, seen = self._look(seen, step)
+            found = estimate(self.line, step, self.noise)
             if not found.error < seen.best.error or found.obstacle == Obstacle.EDGE:
                 return seen
             if self.reported.is_contradicted(found):
-                confirmed, seen = self._confirm(seen, found, step)
-                return seen._replace(best=confirmed or seen.best)
+                outcome, closer = self._confirm(seen, found, step)
+                if outcome == Outcome.STANDS:
+                    return seen._replace(best=closer)
+                return self._explained(seen, outcome, closer)
             seen = seen._replace(best=found, step=step)
             if self._decides(seen, found):
                 return seen
@@ -210,55 +202,69 @@ class Search:
 
     # -- confirming a contradiction ------------------------------------------------------------------------------------
 
-    def _confirm(self, seen: Seen, found: Estimate, step: float) -> tuple[Estimate | None, Seen]:
-        """The contradiction at a step if a narrower one shows the same, else None; and whether the cost has jumps."""
+    def _confirm(self, seen: SearchState, found: Estimate, step: float) -> tuple[Outcome, Estimate]:
+        """What becomes of a contradiction at a step, and the difference that shows it best."""
         narrow = self._confirming_step(found, step)
-        closer, seen = self._look(seen, narrow)
-        # an error bound that decides nothing may be too small by chance; that of a kink is its jump
-        factor = 1.0 if self._decides(seen, closer) or np.isfinite(closer.slopes).all() else 2.0
-        is_confirmed = _is_same(closer, found) and self.reported.is_contradicted(closer, factor)
-        if not is_confirmed:
-            return None, seen
+        closer = estimate(self.line, narrow, self.noise)
+        if not self._shows_the_same(seen, closer, found):
+            return Outcome.FALLS, closer
+        # a third step, since the wide one may be truncated and the narrow one noisy
         middle = float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow
         middle = 2.0 ** np.floor(np.log2(middle))  # so that θ_i ± h is a number
         between = estimate(self.line, middle, self.noise)
-        if found.obstacle in (Obstacle.EDGE, Obstacle.KINK) and not self._converges(seen, (found, closer, between)):
-            return None, seen
-        looks = (closer, narrow), (between, middle)
+        if _is_one_sided(found) and not self._converges(seen, (found, closer, between)):
+            return Outcome.FALLS, closer
         kept = 2.0 ** np.ceil(np.log2(narrow))  # so that other contradictions on the line need the same costs
         rough = Contradiction(self.reported, self.line, self.noise, step, kept, closer)
-        is_staircase = rough.is_of_a_staircase()
-        if is_staircase or (self.doubts_itself and rough.is_of_jumps()):
-            return None, seen._replace(best=self._hidden(closer), has_jumps=True, is_staircase=is_staircase)
-        best, at = min(
-            [(found, step), *(each for each in looks if _is_smooth(each[0]))], key=lambda each: each[0].error
-        )
-        doubts = self.doubts_itself and _is_smooth(best)
-        if doubts and (rough.is_of_scatter(found, at) or rough.is_of_a_mean(best, at)):
-            return None, seen
-        return best._replace(steepest=max(seen.steepest, best.steepest)), seen
+        if self.explains and rough.is_of_jumps():
+            return Outcome.JUMPS, closer
+        looks = [(found, step), *(each for each in ((closer, narrow), (between, middle)) if not _is_one_sided(each[0]))]
+        best, at = min(looks, key=lambda each: each[0].error)
+        if (
+            self.explains
+            and not _is_one_sided(best)
+            and (rough.is_of_scatter(found, at) or rough.is_of_waves(best, at))
+        ):
+            return Outcome.FALLS, closer
+        return Outcome.STANDS, best._replace(steepest=max(seen.steepest, best.steepest))
+
+    def _explained(self, seen: SearchState, outcome: Outcome, closer: Estimate) -> SearchState:
+        """What is known after a contradiction that does not stand."""
+        if outcome == Outcome.FALLS:
+            return seen
+        return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
+
+    def _shows_the_same(self, seen: SearchState, closer: Estimate, found: Estimate) -> bool:
+        """Whether a narrower difference contradicts the report, and agrees with the wider one."""
+        # the error bound of a kink is its jump, and not uncertain
+        is_sure = self._decides(seen, closer) or np.isfinite(closer.slopes).all()
+        is_contradicted = self.reported.is_contradicted(closer, 1.0 if is_sure else UNSURE)
+        return is_contradicted and abs(closer.derivative - found.derivative) <= closer.error + found.error
 
     def _confirming_step(self, found: Estimate, step: float) -> float:
-        """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""
+        """The narrowest step at which noise leaves enough of the contradiction; at most half of the step.
+
+        With d the distance from the report, noise of a third of d is left at h = 3 · 6 noise / d.
+        """
         reported = self.reported
         off = reported.distance(found) - reported.error - reported.accepted  # what its rounding does not explain
         noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
-        room = NOISE_OF_SMOOTH if _is_smooth(found) else NOISE_OF_ONE_SIDED
+        room = NOISE_OF_ONE_SIDED if _is_one_sided(found) else NOISE_OF_SMOOTH
         narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step
-        if abs(found.derivative) < 0.1 * abs(reported.derivative) < np.inf:  # as if the stencil did not see it at all
-            narrowest = min(narrowest, 0.1 * reported.own_scale)
+        if abs(found.derivative) < BLIND * abs(reported.derivative) < np.inf:
+            narrowest = min(narrowest, BLIND * reported.own_scale)
         return min(max(narrowest, min(self.steps[-1], FINEST * reported.own_scale)), 0.5 * step)
 
-    def _converges(self, seen: Seen, looks: Sequence[Estimate]) -> bool:
-        """Whether a one-sided slope has a limit: towards the end of a domain it may grow without one."""
+    def _converges(self, seen: SearchState, looks: Sequence[Estimate]) -> bool:
+        """Whether one-sided slopes have a limit, up to noise: towards the end of a domain they may grow without one."""
         spread = np.ptp([each.derivative for each in looks])
         size = max(abs(each.derivative) for each in looks)
-        is_small = spread <= 1e-2 * max(size, seen.steepest) or spread <= looks[1].noise
+        is_small = spread <= SAME_LIMIT * max(size, seen.steepest) or spread <= looks[1].noise
         return bool(is_small) and all(each.obstacle == looks[0].obstacle for each in looks)
 
 
 def derivative_size(block: Sequence[Estimate]) -> float:
-    """The size with which errors in a block are compared: that of its derivatives, or of those nearby if these vanish.
+    """The size beside which errors in a block have to be small: that of its largest derivative.
 
     Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
     """
@@ -267,9 +273,5 @@ def derivative_size(block: Sequence[Estimate]) -> float:
     return here if here > VANISHING * nearby else nearby
 
 
-def _is_same(a: Estimate, b: Estimate) -> bool:
-    return abs(a.derivative - b.derivative) <= a.error + b.error
-
-
-def _is_smooth(found: Estimate) -> bool:
-    return found.obstacle not in (Obstacle.EDGE, Obstacle.KINK)
+def _is_one_sided(found: Estimate) -> bool:
+    return found.obstacle in (Obstacle.EDGE, Obstacle.KINK)

@@ -412,6 +412,8 @@ CASES = {
     "rounded to three digits, wrong": (times(2.0, rounded_to_three_digits), theta_of(), "disagree"),
     **{f"straight through, {w}": (quantised(w), [0.31, 0.72, -1.23, 5.2], "disagree") for w in (1.0, 0.25)},
     "straight through, by 5 bits": (quantised(1 / 31), [0.31, 0.72, -1.23, 5.2], "inconclusive"),
+    "straight through, by 5 bits, elsewhere": (quantised(1 / 31), theta_of(5, seed=3), "inconclusive"),
+    "straight through, by 10 bits, twice": (times(2.0, quantised(1e-3)), theta_of(5), "disagree"),
     **{f"jumps of its own, {w}": (times(0.0, quantised(w)), [0.31, 0.72, -1.23, 5.2], "agree") for w in (1.0, 1 / 15)},
     "a table, linear between its entries": (
         lambda t: (np.sum(np.interp(t, *TABLE)) + t @ t, np.cos(t) + 2.0 * t),
