@@ -1,7 +1,8 @@
 """A function run eagerly, as Python runs it: its primitives by the interpreter, and not by XLA one by one.
 
-A function may take another branch where it is not traced. To compile each of its primitives alone would cost more than
-all the rest of a check. JAX runs those that the interpreter has no rule for.
+A function may take another branch where it is not traced, by ``isinstance(x, jax.core.Tracer)`` or by a value. To
+compile each of its primitives alone would cost more than all the rest of a check. JAX runs those that the interpreter
+has no rule for.
 """
 
 from collections.abc import Callable, Sequence

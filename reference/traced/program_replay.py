@@ -1,4 +1,8 @@
-"""A program run by JAX once more: with primals in the place of custom rules, or in float64 whatever its types are."""
+"""A program run by JAX once more: with primals in the place of custom rules, or in float64 whatever its types are.
+
+Such programs can be compiled, batched and differentiated by JAX, which a run of the interpreter cannot. What computes
+an equation is an `Applied`: a function of its operands.
+"""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +33,10 @@ Inlined = Callable[[Equation], bool]
 
 @dataclass(frozen=True)
 class Bound:
-    """What JAX computes for an equation. It equals that for an equation alike, so that JAX compiles both at once."""
+    """What JAX computes for an equation. It equals that for an equation alike, so that JAX compiles both at once.
+
+    JAX finds a compiled program again by the function that it was made of: two that are equal are one.
+    """
 
     signature: Hashable
     equation: Equation = field(compare=False)
@@ -41,7 +48,9 @@ class Bound:
 def bound(equation: Equation) -> Bound:
     """What JAX computes for an equation, alike by its primitive, its parameters and its context."""
     raw = equation.raw
-    signature = raw.primitive, raw.ctx, tuple((raw.params if equation.programs else equation.params).items())
+    # the jaxprs of JAX's own parameters are one object for many calls of a function; a `Program` is like no other
+    params = raw.params if equation.programs else equation.params
+    signature = raw.primitive, raw.ctx, tuple(params.items())
     try:
         hash(signature)
     except TypeError:  # of an array among the parameters
@@ -87,9 +96,9 @@ def _make_float64_version(equation: Equation) -> Applied | None:
     if widen:
         apply = widen(equation)
     elif equation.programs:
-        apply = None
+        apply = None  # a program within would keep its own types
     else:
-        apply = bound(replace(equation, params=_widened_params(equation)))
+        apply = bound(replace(equation, params=_widened_params(equation)))  # such as the type that a cast names
     return apply if apply and _is_in_float64(apply, equation) else None
 
 

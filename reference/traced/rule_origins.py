@@ -1,4 +1,7 @@
-"""Where the functions and derivative rules of a program are written, and who wrote them."""
+"""Where the functions and derivative rules of a program are written, and who wrote them: JAX, a library, or the user.
+
+A report names the line of the user's code, not the one in JAX's wrapper of it.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
@@ -81,6 +84,7 @@ def _written_by_hand(equation: Equation) -> tuple[Place, list[Place]]:
     function, rule = function_of(equation), rule_of(equation)
     if not is_jax(rule):
         return function, [rule]
+    # JAX makes a rule of what `defjvps` and `custom_gradient` are given: then those are the author's
     handed = map(place_of, jax_internals.functions_handed_to_jax(equation.raw.params))
     own = [place for place in handed if not is_jax(place)]
     if is_jax(function):  # as that of custom_gradient, which wraps the user's only function

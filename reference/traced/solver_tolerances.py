@@ -1,7 +1,15 @@
 """Which numbers of a program are tolerances of its loops, and the program with smaller ones.
 
+A solver that stops at |f(x)| < 1e-6 returns a step function of its arguments: its differences show the steps. With a
+smaller tolerance they show the derivative of the solution, and the difference between both is what the solver leaves
+open.
+
 The use of a number is found backwards from what is read of each result. A number decides whether a loop goes on, or it
-is compared with something in a loop, or it takes part in what is computed, such as the ε of a denominator.
+is compared with something in a loop, or it takes part in what is computed, such as the ε of a denominator. In
+
+    while_loop(lambda x: abs(f(x)) > 1e-6, lambda x: x - f(x)/(df(x) + 1e-12), x0)
+
+1e-6 does nothing but decide (`Use.GOES_ON`), so it is a tolerance; 1e-12 computes.
 """
 
 from collections import defaultdict
@@ -22,13 +30,19 @@ from reference.traced.equations import UNUSED, Constant, Equation, Program, kind
 from reference.traced.program_replay import replayed_with_primals
 
 TIGHTER = 2.0**-10
-"""The factor by which a tolerance is reduced."""
+"""The factor by which a tolerance is reduced: three digits, and a power of two, which rounds nothing.
+
+With one digit a tenth of the error would be left; with six, a solver that is nearly exact already would never end.
+"""
 
 LARGEST_TOLERANCES = (1e-3, 1e-5)
 """A small number in a loop may be a step instead of a tolerance; then only smaller ones are tried."""
 
 SOLUTION_SHARE = 1e-2
-"""A tolerance moves a solution by less than this share of its largest entry. What moves it further is no tolerance."""
+"""A tolerance moves a solution by less than this share of its largest entry. What moves it further is no tolerance.
+
+Ten times the largest number that is taken for one (`LARGEST_TOLERANCES`).
+"""
 
 
 class Use(IntFlag):
@@ -108,6 +122,7 @@ def _is_number(value: Any) -> bool:
 
 def _uses_of_constants(program: Program, of_results: Sequence[Use], *, in_loop: bool) -> tuple[list[Use], Uses]:
     """What the arguments are used for, and what the numbers are, where the results are used for `of_results`."""
+    # backwards, so that all uses of a slot are known before the equation that wrote it
     of_slots: Uses = defaultdict(lambda: Use.NOTHING)
     of_constants: Uses = defaultdict(lambda: Use.NOTHING)
 
@@ -138,6 +153,7 @@ def _uses_of_inputs(equation: Equation, of_outputs: list[Use], *, in_loop: bool)
     use = reduce(or_, of_outputs, Use.NOTHING)
     inner = [_uses_of_constants(p, [use] * len(p.results), in_loop=in_loop)[1] for p in equation.programs]
     if primitive.is_comparison:
+        # of what a comparison is used for: to end a loop stays that; anything else is a choice, inside a loop
         beside = use & ~Use.GOES_ON
         use = use & Use.GOES_ON | (Use.CHOOSES if in_loop and beside else beside)
     return [use] * len(equation.inputs), _merged(*inner)
@@ -156,7 +172,9 @@ def _uses_in_loop(equation: Equation) -> tuple[list[Use], Uses]:
     first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
     condition, body, fixed = params["cond_jaxpr"], params["body_jaxpr"], second - first
     of_condition, in_condition = _uses_of_constants(condition, [Use.GOES_ON], in_loop=True)
+    # carried unchanged from step to step, as a tolerance that is an argument of the solver is
     handed_on = {i for i, slot in enumerate(body.arguments[fixed:]) if body.results[i] == slot}
+    # a truth value that the condition reads, such as `converged`, is computed by the body to end the loop
     is_truth = [dtype is not None and kind(dtype) == "b" for dtype in body.dtypes]
     of_carried = of_condition[first:]
     of_results = [

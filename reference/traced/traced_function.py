@@ -19,7 +19,11 @@ LEAKED = (
 )
 
 UNFUSED = {"xla_disable_hlo_passes": "fusion", "xla_cpu_use_fusion_emitters": True}
-"""Options for a single long formula: operation by operation, which the emitters do the fastest."""
+"""Options for a single long formula: operation by operation, which the emitters do the fastest.
+
+A formula is long where each result is used several times by the next: x_{k+1} = x_k · x_k + x_k has some 3ᵏ operations,
+once x_k is written out wherever it is used.
+"""
 
 FOR_EQUALITY = {"xla_backend_optimization_level": 1}
 """The same for a program that compares numbers for equality, as the rule of `max` does. Code of level 0 computes them
@@ -47,6 +51,7 @@ class Traced:
     def __init__(self, f: Callable[..., Any], *arguments: Any):
         self._traced = jax.jit(f).trace(*arguments)
         self._compiled: dict[bool, Callable[..., Any]] = {}
+        # a tracer of another call becomes a further input of the program
         if len(self._traced.jaxpr.in_avals) > len(jax.tree.leaves(arguments)):
             raise TypeError(LEAKED)
         self.devices = devices_of(arguments)
@@ -85,7 +90,7 @@ class Traced:
 def read(closed: Any, platform: str = "cpu", live: Sequence[bool] | None = None) -> Program:
     """A `Program` from JAX's jaxpr, with its constants where it has some; only the results that are `live`."""
     jaxpr, constants = (closed.jaxpr, closed.consts) if hasattr(closed, "consts") else (closed, ())
-    slots: dict[Any, int] = {}
+    slots: dict[Any, int] = {}  # in the order in which variables are met
 
     def slot(variable: Any) -> int:
         return slots.setdefault(variable, len(slots))
@@ -124,6 +129,7 @@ def _equation(
     eqn: Any, live: Sequence[bool], slot: Callable[..., int], atom: Callable[..., Any], platform: str
 ) -> Equation:
     primitive = primitive_named(eqn.primitive.name)
+    # of a plain call, its program need not compute what nobody reads; a loop or a custom rule runs as a whole
     live_within = live if primitive.is_call else None
     return Equation(
         primitive,
@@ -139,7 +145,7 @@ def _equation(
 
 
 def _readable(value: Any, platform: str, live: Sequence[bool] | None = None) -> Any:
-    """A parameter with programs in the place of jaxprs."""
+    """A parameter with programs in the place of jaxprs: one, or several, as the branches of a cond are."""
     if _is_jaxpr(value):
         return read(value, platform, live)
     if isinstance(value, tuple) and any(map(_is_jaxpr, value)):
@@ -195,11 +201,12 @@ def _formula_sizes(jaxpr: Any, arguments: Sequence[float]) -> list[float]:
         operands, within = list(map(size, eqn.invars)), list(_jaxprs_in(eqn))
         own = [1.0 + sum(operands)] * len(eqn.outvars)
         most = max([most, *own])
+        # what is computed once and kept is one operation to whatever reads it
         is_fused = primitive_named(eqn.primitive.name).compilation is Compilation.FUSED
         if not is_fused or (within and len(within[0].invars) != len(operands)):
             own = [1.0] * len(own)
             most = max([most, *map(longest_formula, within)])
-        elif within:
+        elif within:  # a call is written out together with what is around it
             *own, inside = _formula_sizes(within[0], operands)
             most = max(most, inside)
         sizes.update(zip(eqn.outvars, own))
