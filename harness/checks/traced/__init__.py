@@ -1,21 +1,27 @@
 """Any function that JAX traces, checked: JAX's derivatives beside the program run primitive by primitive.
 
-How a verdict comes about, by module:
+How a verdict comes about, in ten sentences:
 
-1. `function_arguments` makes the function's arguments a list of arrays; `real_coordinates` says where each entry is in
-   one vector of real numbers.
-2. `derivative_case` traces the function, with the help of `traced_programs` and `precomputed_state`, and measures its
-   values at the point.
-3. `jax_modes` computes JAX's derivatives in reverse and in forward mode, and `reported_derivatives` gives each number
-   an error bound, by `low_precision` where rounding hides much.
-4. `program_at_point` runs the program with exact increments, which use no derivative rule.
-5. `program_derivatives` makes slopes of them: `one_sided` ones at kinks.
-6. `derivative_answers` puts both side by side at some inputs, as answers with error bounds.
-7. `inputs_at_kinks` moves inputs at kinks together, and `many_inputs` covers those that are not looked at one by one.
-8. `derivative_comparison` compares all answers, asks finite differences where the two disagree, and decides by
-   `error_scales` which errors are small.
-9. `culprits` checks each rule alone, at the operands that `equations_met` has kept, and names the one that is wrong;
-   `function_values` looks for values and modes that are unsound although the derivatives agree.
-10. `derivative_check` leads through all of this, and has `harness.verdict` judge `derivative_subject`, which knows the
-    mistakes; `derivative_notes` adds what else is worth knowing.
+1. `derivative_case` has JAX trace f into a program of primitives, with its arguments as one vector x of real numbers
+   (`function_arguments`, `real_coordinates`).
+2. It then measures f at x: the values, how far rounding may have moved them, and which sums w·f of the outputs are
+   differentiated (each output by itself, where there are few).
+3. `jax_modes` computes ∂(w·f)/∂x as users of JAX get it: in reverse mode (VJPs) and in forward mode (JVPs).
+4. `program_at_point` runs the same program in NumPy with increments: each primitive passes on how much its result
+   changes when x moves by a step, by an exact identity such as exp(x + d) - exp(x) = exp(x) expm1(d), so that no
+   derivative rule of anybody takes part and nothing cancels.
+5. A change over the step is a derivative; at a kink there are a left and a right one, and whatever lies between them is
+   right (`one_sided`, `program_derivatives`).
+6. Both sides get error bounds: `rounding_bounds` derives them or measures them by runs that round at random, and where
+   f computes in less than float64, `low_precision` evaluates JAX's rule in float64 as well (`reported_derivatives`).
+7. `derivative_answers` puts both sides next to each other in a `Look`, and `derivative_comparison` compares them: two
+   derivatives differ where they are further apart than the sum of their error bounds.
+8. Finite differences of f's values are a second opinion on the increments, `inputs_at_kinks` moves several inputs
+   together, and `many_inputs` covers inputs that are too many to look at one by one.
+9. If anything differs, `culprits` takes the program apart, checks each derivative rule alone at the operands that
+   `equations_met` has kept (`lone_equations`), and names the rule that is wrong; if nothing does, it looks for wrong
+   rules that the whole hides, and `function_values` for values that depend on how f is run.
+10. `derivative_check` leads through all of this and has `harness.verdict` judge the `derivative_subject`: "disagree"
+    where a difference or a wrong rule was found, "agree" where nearly all derivatives have bounds small enough to mean
+    something (`error_scales`), else "inconclusive".
 """

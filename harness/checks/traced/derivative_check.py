@@ -3,11 +3,11 @@
 The traced program is run primitive by primitive with exact increments, which use no derivative rule. JAX's derivatives
 in reverse and in forward mode have to be the same within what rounding can move. A check goes through frozen values:
 
-    trace_case           f at its arguments, traced
-    compare_derivatives  measure the point, evaluate the modes, find the true derivatives, compare
-    find_impurities      arguments that f changes, and values that depend on how f is run
-    find_blame           check each rule alone: to name culprits, or to find errors that the whole hides
-    judge                the verdict and its facts, as a report
+    trace_case           f at its arguments, traced: a Case
+    compare_derivatives  measure the point, evaluate the modes, find the true derivatives, compare: a Comparison
+    find_impurities      arguments that f changes, and values that depend on how f is run: facts
+    find_blame           check each rule alone, to name culprits or to find errors that the whole hides: a Blame
+    judge                the verdict and its facts: a Report
 """
 
 import time
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from harness.checks.traced.culprits import find_culprits, find_hidden_culprits
+from harness.checks.traced.culprits import Culprit, find_culprits, find_hidden_culprits
 from harness.checks.traced.derivative_case import REFERENCE, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
 from harness.checks.traced.derivative_notes import (
@@ -54,20 +54,20 @@ from reference.traced.equations import Equation
 from reference.traced.rule_origins import name_of
 
 MOST_NAMED = 4
-"""Rules that a report names, of many that are wrong."""
+"""Rules that a printed report names, of many that are wrong; `details["culprits"]` has all of them."""
 
 PATIENCE = 2.0
-"""Seconds after which a bar shows how far the check is."""
+"""Seconds after which a bar shows how far the check is: most checks end before, and print nothing."""
 
 
 class Blame(NamedTuple):
-    """Whose rule it is: facts for the verdict, facts for each explanation, where NaN begins, and data."""
+    """Which rules are wrong, and what that means for the verdict."""
 
-    facts: tuple[Fact, ...] = ()
-    culprits: tuple[Fact, ...] = ()
-    origins: tuple[Fact, ...] = ()
+    facts: tuple[Fact, ...] = ()  # wrong by themselves: they decide the verdict where all derivatives agree
+    culprits: tuple[Fact, ...] = ()  # part of the explanation of each difference that was found
+    origins: tuple[Fact, ...] = ()  # the operations that make NaN of finite numbers
     details: dict[str, Any] = {}  # noqa: RUF012  never written to
-    explains_lost_digits: bool = False  # a rule that is wrong alone may be what loses digits
+    explains_lost_digits: bool = False  # whether a rule that is wrong alone may be what loses digits of the whole
 
 
 @settings_kept
@@ -148,32 +148,32 @@ def check_derivatives(
         case, failed = None, ""
         try:
             case = trace(order=order)
-        except Exception as reason:  # perhaps because types are mixed in 64 bits alone
+        except Exception as reason:
+            # an f written for 32 bits may start a scan with a float32 array, which no float64 element may turn wider
             if not needs_64_bits:
                 raise
             failed = first_line(reason)
-        if case is None:  # an error that is raised now is no consequence of the first one
-            with settings(False):
-                report = check_derivatives(
-                    f, *in_32_bits(args), order=order, modes=modes, argnums=argnums, reference=reference, trust=trust,
-                    seed=seed, budget=budget, accuracy=accuracy,
-                )  # fmt: skip
-            return report.with_facts(note(Kind.IN_32_BITS, message=failed))
-        gradient = None if reference is None else arguments.flat(reference(*args))
-        comparison = compare_derivatives(case, modes, gradient, deadline)
-        report = report_on(comparison, arguments, trace, started, deadline)
-        _require_met(trust, comparison)
-        return report
+        if case:
+            gradient = None if reference is None else arguments.flat(reference(*args))
+            comparison = compare_derivatives(case, modes, gradient, deadline)
+            report = report_on(comparison, arguments, trace, started, deadline)
+            _require_met(trust, comparison)
+            return report
+    # outside of `except`, so that an error in 32 bits is not shown as a consequence of the one in 64
+    with settings(False):
+        report = check_derivatives(
+            f, *in_32_bits(args), order=order, modes=modes, argnums=argnums, reference=reference, trust=trust,
+            seed=seed, budget=budget, accuracy=accuracy,
+        )  # fmt: skip
+    return report.with_facts(note(Kind.IN_32_BITS, message=failed))
 
 
 def report_on(
     comparison: Comparison, arguments: Arguments, trace: Callable[..., Case], started: float, deadline: float
 ) -> Report:
-    """The verdict on compared derivatives, with what f does beside them, and whose rule is wrong.
-
-    Nobody is to blame for a function that changes from call to call.
-    """
+    """The verdict on compared derivatives, with what f does beside them, and whose rule is wrong."""
     met, impurities = meet_equations(comparison.case), find_impurities(comparison, arguments)
+    # where f changes from call to call, a difference between two runs of it is no error of a rule
     is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in impurities)
     at_kinks = find_no_derivative(comparison.point, comparison.look, met) if is_repeatable else []
     noted = note_everything(comparison, arguments, met, at_kinks)
@@ -188,6 +188,7 @@ def find_impurities(comparison: Comparison, arguments: Arguments) -> list[Fact]:
     """Arguments that f changes, values that change from call to call, and values that depend on how f is run."""
     changed = [wrong(Kind.ARGUMENT_CHANGED, "f", argument=name) for name in arguments.changed()]
     found = changed + find_changes_between_calls(comparison)
+    # an f that changes has no value to compare, and the "values" of a check of second order are JAX's gradient
     return found if found or comparison.case.order == 2 else find_values_by_way_of_running(comparison)
 
 
@@ -196,48 +197,51 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
     case = comparison.case
     if comparison.disagreeing:
         culprits = find_culprits(comparison, met.operands, deadline, trace if case.order == 2 else None)
+        # 0 · inf is NaN although every rule is right: then the operation that made the infinity explains it
         return _blame(culprits, origins=() if culprits else _nan_origin(comparison))
-    hidden = (
-        find_unsound_modes(comparison) + find_values_changed_by_modes(comparison)
-        if case.order == 1 and met.has_rules
-        else []
-    )
-    if hidden:
+    unsound = []
+    if case.order == 1 and met.has_rules:  # JAX's own rules are linear, and keep the value
+        unsound = find_unsound_modes(comparison) + find_values_changed_by_modes(comparison)
+    if unsound:
         culprits = find_culprits(comparison, met.operands, deadline)
         by = {"rule": culprits[0].name, "place": culprits[0].where} if culprits else {}
-        found = [replace(fact, data={**fact.data, **by}) for fact in hidden]
+        found = [replace(fact, data={**fact.data, **by}) for fact in unsound]
         return _blame(culprits)._replace(facts=tuple(found))
-    alone = find_hidden_culprits(case, met.operands, deadline)
-    # what a solver leaves of the whole, it may leave of a rule alone
+    return _blame_hidden(comparison, find_hidden_culprits(case, met.operands, deadline))
+
+
+def _blame_hidden(comparison: Comparison, hidden: Sequence[tuple[Culprit, bool]]) -> Blame:
+    """The blame for rules that are wrong although the whole agrees, each with whether f uses what is wrong."""
+    # where a solver's tolerance had to be allowed for in the whole, it may be what a rule alone is off by
     is_loose = any(fact.kind == Kind.WITHIN_TOLERANCE for fact in comparison.facts)
     in_use = Severity.DOUBT if is_loose else Severity.WRONG
-    severities = [in_use if is_in_use else Severity.NOTE for _, is_in_use in alone]
-    facts = tuple(fact for (c, _), s in zip(alone, severities) for fact in c.facts(Kind.HIDDEN_RULE, s))
-    details = {"culprits": [vars(culprit) for culprit, is_in_use in alone if is_in_use]}
-    return Blame(facts, details=details if details["culprits"] else {}, explains_lost_digits=bool(alone))
+    severities = [in_use if is_in_use else Severity.NOTE for _, is_in_use in hidden]
+    facts = tuple(fact for (c, _), s in zip(hidden, severities) for fact in c.facts(Kind.HIDDEN_RULE, s))
+    details = {"culprits": [vars(culprit) for culprit, is_in_use in hidden if is_in_use]}
+    return Blame(facts, details=details if details["culprits"] else {}, explains_lost_digits=bool(hidden))
 
 
-def _blame(culprits: Sequence[Any], origins: tuple[Fact, ...] = ()) -> Blame:
+def _blame(culprits: Sequence[Culprit], origins: tuple[Fact, ...] = ()) -> Blame:
     """The culprits are part of every explanation, the first with its mistakes; all of them are data."""
     named = [fact for i, c in enumerate(culprits[:MOST_NAMED]) for fact in (c.facts() if i == 0 else c.facts()[:1])]
     return Blame((), tuple(named), origins, {"culprits": [vars(culprit) for culprit in culprits]})
 
 
 def _nan_origin(comparison: Comparison) -> tuple[Fact, ...]:
-    """Where the NaN of a mode begins that disagrees."""
-    odd = {name for pair in comparison.pairs if pair.disagrees for name in (pair.first, pair.second)}
-    odd &= {answer.name for answer in comparison.answers if not np.isfinite(answer.gradient).all()}
-    modes = [mode for mode in comparison.look.plan.modes if mode.name in odd]
+    """Where NaN begins in the modes that disagree and report it."""
+    names = {name for pair in comparison.pairs if pair.disagrees for name in (pair.first, pair.second)}
+    names &= {answer.name for answer in comparison.answers if not np.isfinite(answer.gradient).all()}
+    modes = [mode for mode in comparison.look.plan.modes if mode.name in names]
     return find_nan_origin(comparison.case.program, modes)
 
 
 def _judge(
     comparison: Comparison, facts: Sequence[Fact], blame: Blame, started: float, *, is_repeatable: bool
 ) -> Report:
-    """The verdict; where points lie outside of the domain, that on the others beside it."""
+    """The verdict; where outputs are rightly NaN, the verdict on all others is in its details."""
     look, directional, pairs = comparison.look, comparison.directional, comparison.pairs
     coordinates, answers = look.coordinates, comparison.answers
-    if blame.explains_lost_digits:
+    if blame.explains_lost_digits:  # the wrong rule is reported: notes of the digits that it loses would repeat it
         answers = [replace(answer, notes=()) for answer in answers]
     subject = TracedDerivatives(
         coordinates,
@@ -257,6 +261,7 @@ def _judge(
     report = judge(subject, *compared)
     is_outside = look.is_outside
     if report.verdict == "inconclusive" and is_outside.any() and not comparison.case.is_large:
+        # log at (-1, 2) is NaN in the first entry: no doubt about the derivative in the second
         rest = tuple(fact for fact in facts if fact.kind != Kind.VALUE_NOT_FINITE)
         inside = replace(subject, to_judge=subject.to_judge & ~is_outside, facts=rest)
         verdict = judge(inside, *compared).verdict if inside.to_judge.any() else "nowhere"
@@ -275,6 +280,7 @@ def _nothing_checked(comparison: Comparison) -> list[Fact]:
 
 
 def _require_met(trust: Sequence[str], comparison: Comparison) -> None:
+    """Refuse a trusted name that nothing in the program has: a misspelt one would leave its rule in the verdict."""
     known = comparison.obstacles.taken_as_they_are | comparison.case.trusted_rules
     unmet = [name for name in trust if name not in known]
     if unmet:

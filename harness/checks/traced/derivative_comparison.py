@@ -1,4 +1,8 @@
-"""JAX's derivatives compared with the program's own: measure, look at inputs, look along directions, conclude."""
+"""JAX's derivatives compared with the program's own: measure, look at inputs, look along directions, conclude.
+
+Nobody is accused by one comparison alone. Where JAX and the increments differ, XLA compiles again as callers have it
+do, finite differences are asked for a second opinion, and what a solver's tolerance may leave is allowed for.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -40,17 +44,18 @@ from harness.verdict.comparison import Answer, Pair, compare, compare_all
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What the looks came to: the answers that are judged, compared, and doubts about the function here."""
+    """All answers, compared with each other."""
 
     point: Point
     look: Look
     directional: DirectionalDerivatives
-    answers: tuple[Answer, ...]
-    pairs: tuple[Pair, ...]
-    facts: tuple[Fact, ...]
-    alone: dict[str, Estimate]  # increments and differences, with no more than their own errors
-    is_contradicted: bool  # whether differences agree with JAX somewhere where increments do not
-    everywhere: Everywhere | None = None  # what is known of the other ones of many inputs
+    answers: tuple[Answer, ...]  # the modes, the reference gradient, increments and differences
+    pairs: tuple[Pair, ...]  # each two of them, compared
+    facts: tuple[Fact, ...]  # doubts about the function at this point
+    # increments and differences with their own errors alone, before allowances such as those for conventions at kinks
+    alone: dict[str, Estimate]
+    is_contradicted: bool  # whether somewhere JAX and differences agree with each other and not with the increments
+    everywhere: Everywhere | None = None  # what is known of the inputs that are not examined one by one, if many
 
     @property
     def case(self) -> Case:
@@ -59,7 +64,10 @@ class Comparison:
 
     @property
     def examined(self) -> np.ndarray:
-        """The inputs whose derivatives were compared one by one: none where forward mode of many inputs is alone."""
+        """The inputs whose derivatives were compared one by one.
+
+        None where only forward mode reports on many inputs: it is evaluated along random directions alone.
+        """
         examined = self.look.plan.examined
         return examined if any(not answer.oracle for answer in self.answers) else examined[:0]
 
@@ -86,7 +94,7 @@ class Comparison:
 
     @property
     def by_solvers(self) -> float:
-        """How far finer tolerances of solvers move the reports, as a share of the largest derivative."""
+        """How far finer tolerances of solvers move what is reported, as a share of the largest derivative."""
         return max((report.by_solvers for report in self.reports), default=0.0)
 
 
@@ -99,6 +107,7 @@ def compare_derivatives(
     """
     point, whole = measure(case), None
     if case.is_large and time.perf_counter() < deadline:
+        # one reverse pass without custom rules costs a gradient; increments cost a run for every few inputs
         whole = gradient_by_primals(case, point.combinations.weights[0])
     examined = sample_inputs(case, deadline, SAMPLED_INPUTS if whole is None else SAMPLED_BESIDE_WHOLE)
     plan = Plan(tuple(make_mode(point, name) for name in modes), examined, whole)
@@ -110,9 +119,12 @@ def compare_derivatives(
 
 
 def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Comparison | None:
-    """The comparison that accepts what a solver's tolerance leaves, where that explains all, with a doubt."""
+    """The comparison again with what a solver's tolerance may leave accepted; None where that does not explain all.
+
+    It has a doubt in it: an error of a rule may be of that size, too.
+    """
     point, plan = comparison.point, comparison.look.plan
-    if point.case.accuracy or not comparison.disagreeing:
+    if point.case.accuracy or not comparison.disagreeing:  # an accuracy that the user has given stands
         return None
     tolerance = max(mode.tolerance for mode in plan.modes)
     if not tolerance:
@@ -124,12 +136,18 @@ def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Com
 
 
 def _is_same_for_callers(comparison: Comparison) -> bool:
-    """Whether code that callers get reports what code that is compiled quickly did: that alone accuses nobody."""
+    """Whether XLA's default compilation, which callers get, reports what its quick compilation did.
+
+    Without its slow passes XLA may compute a number twice, with other roundings. The rule of ``max(x, y)`` compares
+    both arguments with the result to the bit, so that both slopes may be zero in such code alone.
+    """
     point, reports = comparison.point, comparison.look.reports
+    if point.case.is_large:  # forward mode reports along directions then, which are not compared here
+        return False
     products, _ = ask_modes(point, replace(comparison.look.plan, quickly=False))
     with np.errstate(all="ignore"):
-        return not point.case.is_large and all(
-            (np.abs(found.derivative - old.derivative) <= old.error).all()
+        return all(
+            bool((np.abs(found.derivative - old.derivative) <= old.error).all())
             for name, found in products.items()
             if name in reports
             for old in [reports[name].estimate]
@@ -138,36 +156,40 @@ def _is_same_for_callers(comparison: Comparison) -> bool:
 
 def _compare(point: Point, plan: Plan, reference: Reported | None) -> Comparison:
     """The derivatives compared one by one and along directions."""
-    case = point.case
     look = look_at_inputs(point, plan, reference)
-    compare_along = compare_random_directions if case.is_large else compare_inputs_at_kinks
-    directional = compare_along(point, look)
-    if not case.is_large:
-        return conclude(point, look, directional)
+    if point.case.is_large:
+        return _compare_many(point, look)
+    return conclude(point, look, compare_inputs_at_kinks(point, look))
+
+
+def _compare_many(point: Point, look: Look) -> Comparison:
+    """The same of more inputs than can be examined one by one: what looks wrong in all of them is examined, too."""
+    plan, directional = look.plan, compare_random_directions(point, look)
     everywhere = compare_everywhere(point, look, directional)
     more = everywhere.suspects
     if directional.disagree and look.reports and not more.size:
         more = locate_error(point, _suspect_gradient(point, look, directional))
     elif plan.whole is not None and not everywhere.pairs:
-        more = sample_inputs(case, np.inf)  # increments do not vouch for the reverse pass: examine as many as without
+        more = sample_inputs(point.case, np.inf)  # increments contradict the reverse pass: as many as without it
     if np.size(more):
-        look = look_at_more_inputs(point, look, np.union1d(look.plan.examined, more))
+        look = look_at_more_inputs(point, look, np.union1d(plan.examined, more))
     return replace(conclude(point, look, directional), everywhere=everywhere)
 
 
 def _suspect_gradient(point: Point, look: Look, directional: DirectionalDerivatives) -> np.ndarray:
     """The gradient to locate an error in: a mode's own, or its evaluation in float64 where that alone is wrong."""
-    name = max(look.reports)
-    odd = np.any([pair.at_odds for pair in directional.pairs if pair.other(name)], axis=0)
+    name = max(look.reports)  # "reverse" rather than "reference"
+    at_odds = np.any([pair.at_odds for pair in directional.pairs if pair.other(name)], axis=0)
     runs = comparable_runs(look.reports[name], look.true.slopes.obstacles, point.program.coarsest)
-    if isinstance(runs, np.ndarray) and (directional.replaced.get(name, np.zeros(odd.shape, bool)) & odd).any():
+    is_evaluated = directional.replaced.get(name, np.zeros(at_odds.shape, bool))
+    if isinstance(runs, np.ndarray) and (is_evaluated & at_odds).any():
         return runs[0, 0]
     return look.reports[name].estimate.derivative[0]
 
 
 def _scale(point: Point, coordinates: Coordinates) -> np.ndarray:
-    """What errors may be small beside, whatever the derivative, in the coordinates that are compared."""
-    places = coordinates.inputs.places  # of many inputs these alone, and there is one combination
+    """The size beside which an error is small whatever the derivative is, in the coordinates that are compared."""
+    places = coordinates.inputs.places  # of many inputs those that are examined; there is one combination then
     return point.scale if places is None else point.scale[places]
 
 
@@ -176,16 +198,11 @@ def _scale(point: Point, coordinates: Coordinates) -> np.ndarray:
 
 def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> Comparison:
     """All answers compared, with finite differences as a second opinion, and with notes of the digits they lose."""
-    ordinary, coordinates, is_large = ordinary_derivative(point, look.true), look.coordinates, point.case.is_large
+    ordinary, coordinates = ordinary_derivative(point, look.true), look.coordinates
     answers, differenced, is_contradicted = _with_differences(point, look, directional, ordinary)
-    scale = _scale(point, coordinates)
-    pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
-    if not is_large and not all(_is_decided(pairs, name) for name in look.reports):
-        # all terms may cancel here: derivatives at points around show what an error is small beside
-        scale = np.maximum(scale, scale_around(point.program, point.combinations.rows))
-        pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
+    scale, pairs = _compare_answers(point, look, answers, ordinary)
     facts = [*point.facts, *_unresolved(look, directional)]
-    if is_contradicted and directional.disagree:  # increments accuse nobody there either
+    if is_contradicted and directional.disagree:  # what increments got wrong in one input, they may along a direction
         directional = replace(directional, pairs=())
         facts.append(doubt(Kind.INCREMENTS_CONTRADICTED))
     sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * _size_of_function(point, look)
@@ -195,8 +212,22 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     facts = *facts, *in_doubt
     found = Comparison(point, look, directional, tuple(answers), tuple(pairs), facts, alone, is_contradicted)
     noted, without_digit = _with_digits(found, ordinary, scale)
+    # what twice the derivative would pass, or what has no correct digit, is agreement by a wide bound alone
     decided = [replace(p, decided=p.decided & ~(would_pass | without_digit) | p.at_odds) for p in pairs]
     return replace(found, answers=noted, pairs=tuple(decided))
+
+
+def _compare_answers(
+    point: Point, look: Look, answers: Sequence[Answer], ordinary: float
+) -> tuple[np.ndarray, list[Pair]]:
+    """The size beside which errors are small whatever the derivatives are, and each two answers compared."""
+    blocks, scale = look.coordinates.blocks, _scale(point, look.coordinates)
+    pairs = compare_all(answers, blocks, ordinary, scale)
+    if point.case.is_large or all(_is_decided(pairs, name) for name in look.reports):
+        return scale, pairs
+    # the gradient of det is 0 at the 3x3 zero matrix, and so are all of its terms: derivatives around give a size
+    scale = np.maximum(scale, scale_around(point.program, point.combinations.rows))
+    return scale, compare_all(answers, blocks, ordinary, scale)
 
 
 def _unresolved(look: Look, directional: DirectionalDerivatives) -> list[Fact]:
@@ -213,22 +244,17 @@ def _unresolved(look: Look, directional: DirectionalDerivatives) -> list[Fact]:
 def _with_differences(
     point: Point, look: Look, directional: DirectionalDerivatives, ordinary: float
 ) -> tuple[list[Answer], Estimate, bool]:
-    """The answers with finite differences as one more, first of what looks wrong.
+    """The answers with finite differences as one more.
 
-    And the differences with their own errors, and whether they contradict the increments.
+    And the differences with their own errors, and whether JAX and they contradict the increments somewhere.
     """
-    blocks, examined, combinations = look.coordinates.blocks, look.plan.examined, point.combinations
-    size, pairs = len(examined), compare_all([*look.judged, look.increments], blocks, ordinary)
-    odd = [pair.at_odds for pair in pairs if pair.other(INCREMENTS)]
-    wrong = np.unique(np.flatnonzero(np.any([np.zeros(size * len(combinations), bool), *odd], axis=0)) % size)
-    # difference what looks wrong first, and some inputs all over
-    some = DIFFERENCED if look.plan.whole is None else 1
-    axes = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, -(-size // some))).astype(int)
+    blocks, size, combinations = look.coordinates.blocks, len(look.plan.examined), point.combinations
+    axes = _axes_to_difference(look, ordinary, len(combinations))
     obstacles = look.true.slopes.obstacles.and_those(
         directional.slopes.obstacles if directional.slopes else Obstacles()
     )
     found = differences(
-        point.case.traced, point.program, examined[axes], combinations.weights, point.error,
+        point.case.traced, point.program, look.plan.examined[axes], combinations.weights, point.error,
         has_black_box=bool(obstacles.differenced),
     )  # fmt: skip
     estimate = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
@@ -240,29 +266,48 @@ def _with_differences(
     return [*look.judged, increments, differenced], estimate, is_contradicted
 
 
+def _axes_to_difference(look: Look, ordinary: float, rows: int) -> np.ndarray:
+    """Numbers of examined inputs: some in which an answer contradicts the increments, and some spread over all.
+
+    A difference costs six calls of f for each step size, so that not all inputs are differenced.
+    """
+    blocks, size = look.coordinates.blocks, len(look.plan.examined)
+    pairs = compare_all([*look.judged, look.increments], blocks, ordinary)
+    at_odds = [pair.at_odds for pair in pairs if pair.other(INCREMENTS)]
+    wrong = np.unique(np.flatnonzero(np.any([np.zeros(size * rows, bool), *at_odds], axis=0)) % size)
+    some = DIFFERENCED if look.plan.whole is None else 1
+    return np.union1d(wrong[:DIFFERENCED], np.arange(0, size, -(-size // some))).astype(int)
+
+
 def _arbitrate(
     own: Sequence[Answer], increments: Answer, differenced: Answer, at_odds: Callable[[Answer, Answer], np.ndarray]
 ) -> tuple[Answer, Answer, bool]:
     """Increments and differences, with infinite errors where they do not count; and whether increments ever do not.
 
-    Increments that contradict both differences and JAX somewhere do not count there, and accuse nobody anywhere unless
-    differences do, too. Differences never accuse alone: a kink or a jump may be within their reach.
+    | JAX | increments | differences | counting |
+    |-----|------------|-------------|----------|
+    | 1   | 2          | 1           | differences: increments have met something that they have wrong |
+    | 1   | 1          | 2           | increments: a kink or a jump is within the differences' reach |
+    | 2   | 1          | 3           | increments: differences never accuse alone |
+
+    An error of the increments in one coordinate may be in others, too. So once they are outvoted anywhere, they accuse
+    nobody anywhere unless differences do as well.
     """
     contradiction = at_odds(increments, differenced)
-    odd = [(at_odds(answer, increments), at_odds(answer, differenced)) for answer in own]
-    is_contradicted = any((contradiction & odd_one & ~shared).any() for odd_one, shared in odd)
-    for by_increments, by_differences in odd:
+    accused = [(at_odds(answer, increments), at_odds(answer, differenced)) for answer in own]
+    is_contradicted = any((contradiction & by_first & ~by_second).any() for by_first, by_second in accused)
+    for by_increments, by_differences in accused:
         if is_contradicted:
-            unshared = by_increments & ~by_differences
-            increments = replace(increments, error=np.where(unshared, np.inf, increments.error))
-        far = by_differences & ~by_increments
-        differenced = replace(differenced, error=np.where(far, np.inf, differenced.error))
+            alone = by_increments & ~by_differences
+            increments = replace(increments, error=np.where(alone, np.inf, increments.error))
+        alone = by_differences & ~by_increments
+        differenced = replace(differenced, error=np.where(alone, np.inf, differenced.error))
     outvoted = contradiction & np.isfinite(increments.error)
     return increments, replace(differenced, error=np.where(outvoted, np.inf, differenced.error)), is_contradicted
 
 
 def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
-    """Whether one of the estimates decides each of a report's coordinates in which any of them applies."""
+    """Whether increments or differences decide each coordinate of a report in which either has a derivative."""
     beside = [pair for pair in pairs if pair.other(name) in (INCREMENTS, DIFFERENCES)]
     applies, decided = (np.logical_or.reduce([getattr(p, what) for p in beside]) for what in ("applies", "decided"))
     return bool(decided[applies].all())
@@ -270,10 +315,13 @@ def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
 
 @np.errstate(all="ignore")
 def _size_of_function(point: Point, look: Look) -> np.ndarray:
-    """f's own size over its argument, with terms that cancel up to a fixed size, and derivatives around."""
+    """The size of f over that of its argument, and of derivatives around: a derivative far below it is small.
+
+    Terms that cancel count up to `TERMS` alone: those of (1e8 + x) - 1e8 do not make a derivative of 1 small.
+    """
     rows = point.combinations.rows
-    terms = np.minimum(point.error, TERMS * SPREAD_FACTOR * point.program.coarsest)
-    scale = scale_of_terms(rows, point.expected, terms, point.program)
+    error_of_terms = np.minimum(point.error, TERMS * SPREAD_FACTOR * point.program.coarsest)
+    scale = scale_of_terms(rows, point.expected, error_of_terms, point.program)
     if point.case.is_large:
         return scale[look.plan.examined]
     return np.maximum(scale, scale_around(point.program, rows))
@@ -283,15 +331,17 @@ def _size_of_function(point: Point, look: Look) -> np.ndarray:
 def _with_digits(comparison: Comparison, ordinary: float, scale: np.ndarray) -> tuple[tuple[Answer, ...], np.ndarray]:
     """The answers with a note of the digits that JAX's own numbers have lost, and where that is a doubt."""
     look, point, combinations = comparison.look, comparison.point, comparison.point.combinations
+    # JAX's own numbers, not their evaluations in float64, which have lost nothing
     own = [*look.own, *(answer for answer in comparison.answers if answer.oracle)]
     pairs = compare_all(own, look.coordinates.blocks, ordinary, scale)
     disagreeing = [*comparison.disagreeing, *(pair for pair in pairs if pair.disagrees)]
     wrong = {name for pair in disagreeing for name in (pair.first, pair.second)}
     sizes = np.abs([answer.gradient for answer in look.own])
-    # of what a solver leaves, no digit is known
+    # digits below a solver's tolerance are not known: they are not said to be lost
     by_solvers = SOLVERS_FACTOR * comparison.by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
     alone = {name: combinations.per_output(estimate) for name, estimate in comparison.alone.items()}
     alone = {name: Estimate(derivative, error + by_solvers) for name, (derivative, error) in alone.items()}
+    # what a right rule may be off by in float64 (`MEANT`), beside the function's terms, is no doubt about digits
     small, places = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel(), look.coordinates.inputs.places
     small = small if places is None else small[places]
     evaluated, roundings = look.float64_derivatives, look.roundings
