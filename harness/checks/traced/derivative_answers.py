@@ -1,6 +1,8 @@
 """One look at the derivatives of a function in some inputs: what JAX reports and what the program says, as answers.
 
-A second look, with XLA's default compilation or at more inputs, is another call with another plan.
+Derivatives are (combinations, inputs) arrays up to here, each times the weight of its combination. An answer is a flat
+vector of the same, without these weights, with an error bound for each entry. A second look, with XLA's default
+compilation or at more inputs, is another call with another plan.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,8 +34,8 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 class TrueDerivatives(NamedTuple):
     """The program's own derivatives.
 
-    At a kink the estimate is the convention that is closest to the first report. Its error is infinite in inputs that
-    are not examined.
+    At a kink every value between the left and the right derivative is right. The estimate is the one that is closest to
+    what the first mode reports. Its error is infinite in inputs that are not examined.
     """
 
     estimate: Estimate  # (combinations, inputs)
@@ -42,7 +44,7 @@ class TrueDerivatives(NamedTuple):
     slopes: Slopes
 
     @property
-    def ordinary(self) -> float:
+    def largest(self) -> float:
         """The size of the largest derivative on either side."""
         with np.errstate(all="ignore"):
             sizes = np.abs(self.sides.mean) + self.sides.half_gap
@@ -58,15 +60,15 @@ class Look:
     reports: Mapping[str, Reported]
     missing: Mapping[str, Fact]  # why modes are missing
     true: TrueDerivatives
-    own: tuple[Answer, ...]  # what JAX reports itself
-    judged: tuple[Answer, ...]  # the same, replaced by its evaluation in float64 where that decides more
+    own: tuple[Answer, ...]  # JAX's own numbers, and the reference gradient
+    judged: tuple[Answer, ...]  # the same, replaced by the evaluation in float64 where that decides more
     increments: Answer
-    increments_alone: Estimate  # the increments with no more than their own errors
-    roundings: Mapping[str, np.ndarray]  # what rounding may move of each, by its program's own bound
+    increments_alone: Estimate  # the increments with their own errors alone, without the allowance of an answer
+    roundings: Mapping[str, np.ndarray]  # by mode: how far rounding may move its numbers, without that allowance
     float64_derivatives: Mapping[str, np.ndarray]  # each mode evaluated in float64, where that is possible
     replaced: Mapping[str, Replaced]
-    is_outside: np.ndarray  # mask of the coordinates outside of the function's domain
-    in_all_inputs: Mapping[str, Answer]  # of many inputs, what JAX reports in all of them
+    is_outside: np.ndarray  # mask of the coordinates outside of the function's domain, where NaN is right
+    in_all_inputs: Mapping[str, Answer]  # of many inputs, the answers in all of them
 
 
 def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look:
@@ -77,9 +79,10 @@ def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look
     coordinates = _coordinates(point, plan)
     true = find_true_derivatives(point, plan, reported, coordinates.blocks)
     terms = np.abs(point.combinations.cotangents[:, None]) * point.terms
-    at = point.is_known[:, None] & (coordinates.is_examined | (plan.whole is not None))
-    scope = Scope(coordinates.blocks, point.program.coarsest, at, terms)
-    # modes may contradict each other within a wide bound, and each may have its own convention at a kink
+    is_judged = point.is_known[:, None] & (coordinates.is_examined | (plan.whole is not None))
+    scope = Scope(coordinates.blocks, point.program.coarsest, is_judged, terms)
+    # the bound of the increments stands for a mode's own, unless two modes may contradict each other within it: where
+    # it is wide, or at a kink, where each mode may have a convention of its own
     may_borrow = (len(reported) == 1 or not scope.is_wide(true.estimate)) and not true.kinks.any()
     reports, missing_after = bound_modes(point, plan, products, true.estimate, scope, may_borrow=may_borrow)
     reports |= {reference.name: reference} if reference else {}
@@ -96,8 +99,8 @@ def look_at_more_inputs(point: Point, look: Look, examined: np.ndarray) -> Look:
 
 
 def ordinary_derivative(point: Point, true: TrueDerivatives) -> float:
-    """A size of the derivative that is not small."""
-    return ordinary_size(true.ordinary, point.program.precision)
+    """A size of the derivative that is not small: blocks of far smaller ones are compared absolutely."""
+    return ordinary_size(true.largest, point.program.precision)
 
 
 def _coordinates(point: Point, plan: Plan) -> Coordinates:
@@ -116,12 +119,12 @@ def find_true_derivatives(
     """
     examined, size, coarsest = plan.examined, point.case.inputs.size, point.program.coarsest
     reported = [derivative[:, examined] for derivative in reported]
-    at = point.is_known[:, None] & np.ones(len(examined), bool)
-    scope = Scope(select_in_blocks(blocks, examined, size), coarsest, at)
+    is_judged = point.is_known[:, None] & np.ones(len(examined), bool)
+    scope = Scope(select_in_blocks(blocks, examined, size), coarsest, is_judged)
     slopes = measure_slopes(point, UnitVectors(examined, size), reported, scope)
     mean, half_gap, error = slopes.sides.mean, slopes.sides.half_gap, slopes.error
     first = next(iter(reported), mean)
-    # every value between both sides is right: take the one closest to what JAX reports
+    # |x| at 0 has the slopes -1 and 1: JAX's 1 is right, and so would 0 be; NaN is not, and is compared with the mean
     nearest = np.clip(np.where(np.isnan(first), mean, first), mean - half_gap, mean + half_gap)
     shape = len(point.combinations), size
     estimate = Estimate(np.full(shape, np.nan), np.full(shape, np.inf))
@@ -141,8 +144,8 @@ def _answer(
     missing: Mapping[str, Fact],
 ) -> Look:
     """What is reported and what is true, as answers in the coordinates that are compared."""
-    blocks, coarsest = coordinates.blocks, point.program.coarsest
-    # combinations with an output of which nothing is known are not judged
+    blocks = coordinates.blocks
+    # what has no finite value, or one that JAX and the interpreter disagree on, is not judged
     known = Estimate(true.estimate.derivative, np.where(point.is_known[:, None], true.estimate.error, np.inf))
     bounded = {
         name: allow_conventions(report.estimate, true.estimate, true.sides, plan.examined)
@@ -162,15 +165,11 @@ def _answer(
         own, increments = tuple(_select(a, plan.examined) for a in own), _select(increments, plan.examined)
         alone = Estimate(*(x[:, plan.examined] for x in known))
         coordinates = coordinates.select(plan.examined)
-    judged, derivatives, replaced, sides = (
-        list(own),
-        {},
-        {},
-        Sides(*point.combinations.per_output(Estimate(*true.sides))),
-    )
+    sides = Sides(*point.combinations.per_output(Estimate(*true.sides)))
+    judged, derivatives, replaced = list(own), {}, {}
     for i, answer in enumerate(own):
         # in a coarse type, compare the rule's evaluation in float64 wherever it decides more
-        runs = comparable_runs(reports[answer.name], true.slopes.obstacles, coarsest)
+        runs = comparable_runs(reports[answer.name], true.slopes.obstacles, point.program.coarsest)
         if isinstance(runs, np.ndarray):
             estimate, tolerance = in_float64(point, runs, bounded[answer.name].error, blocks, plan.examined)
             derivatives[answer.name] = estimate.derivative
@@ -187,13 +186,15 @@ def in_float64(
 ) -> tuple[Estimate, np.ndarray]:
     """A mode's evaluation in float64 in the examined inputs, and what a right rule may be off by there.
 
-    That is a share of the largest derivative in the block, for constants and series that end where rounding begins. In
-    an entry in which so much would leave no digit, it is as many roundings of the entry itself and of the function.
+    That is a share of the largest derivative in the block, `MEANT`, for constants and series that end where rounding
+    begins. Beside a derivative of 1, so much would hide the whole of one of 1e-5 in float32. So an entry is allowed no
+    more than the largest of these: its own rounding error times `MEANT`/u, a tenth of it (which leaves one digit), and
+    `MEANT` times the function's terms over its argument.
     """
     unit, share = point.program.coarsest, MEANT[point.program.precision]
     derivative, rounding = point.combinations.per_output(Estimate(runs[0], error))
-    sizes = share / unit * rounding, NO_DIGIT * np.abs(derivative), share * point.own_terms.ravel()
-    tolerance = np.fmin(share * largest_in_block(derivative, blocks), np.max(sizes, axis=0)).reshape(error.shape)
+    of_entry = np.max([share / unit * rounding, NO_DIGIT * np.abs(derivative), share * point.own_terms.ravel()], axis=0)
+    tolerance = np.fmin(share * largest_in_block(derivative, blocks), of_entry).reshape(error.shape)
     estimate = estimate_in_float64(runs[..., examined], error[:, examined], unit)
     return point.combinations.per_output(estimate), tolerance[:, examined].ravel()
 
@@ -203,9 +204,10 @@ def _select(answer: Answer, places: np.ndarray) -> Answer:
 
 
 def _outside(derivatives: Sequence[np.ndarray], is_nowhere: np.ndarray) -> np.ndarray:
-    """Derivatives of combinations that are NaN, and in inputs whose NaN reaches those of others: a mask.
+    """Coordinates that are rightly NaN, a mask: all of combinations that are NaN, and inputs that make them so.
 
-    None where some mode reports numbers as the derivatives of a NaN.
+    With f(x) = (log x₀, x₀ + x₁) at x₀ = -1, JAX multiplies NaN by zero, and so reports NaN for the second output, too.
+    Empty where some mode reports nothing but numbers for the derivatives of an output that is NaN.
     """
     shape = len(is_nowhere), derivatives[0].shape[1] if derivatives else 1
     mask = np.broadcast_to(is_nowhere[:, None], shape)

@@ -1,7 +1,8 @@
 """What is checked: a function at its arguments, traced; and what is measured once at this point.
 
 A check goes through frozen values. A `Case` is what was given. `measure` makes a `Point` of it: the function's values,
-which outputs have a derivative, and which combinations of outputs are differentiated. A `Plan` says what to look at.
+which outputs have a derivative, and which combinations w·f of outputs are differentiated. A `Plan` says which modes
+and inputs to look at. All arrays have (combinations, inputs) entries, or (outputs,) of them, in real coordinates.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,16 +40,18 @@ from reference.traced.traced_function import Traced
 INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
 
 TURNS = 64
-"""Random turns that show all free phases; if there are more, some outputs stay undecided."""
+"""Random directions along which slopes are compared with those for other phases: up to so many free phases show. With
+more of them, outputs that depend on the others stay undecided."""
 
 SMALL = 2.0**-500
-"""Arguments of any size are small at this share of it."""
+"""Arguments up to 3e150 are below 1 at this share of their size, and squares of ordinary ones do not yet underflow."""
 
 BEYOND_POLES = 1e-6
-"""At an argument that is larger or smaller by this share, a pole is finite."""
+"""At an argument that is larger or smaller by this share, a pole is finite: 1/(x - 1) is 1e6 there, for x = 1. With a
+share of 1e-3, so would be what overflows barely, such as exp(710)."""
 
 PASSES_A_FUNCTION = 4
-"""A gradient's program writes some four times as many numbers as the function's."""
+"""A gradient's program writes some four times as many numbers as the function's, so that a pass holds fewer vectors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +63,8 @@ class Case:
     inputs: Layout
     outputs: Layout
     traced: Traced  # the function as JAX runs it
-    # the same as increments run it: without the stop_gradients of precomputed state, and for a check of second order
-    # of derivative rules
+    # the same as increments run it: without stop_gradients whose operand would move, those of precomputed state, and in
+    # a check of second order those that a derivative rule writes
     program: Program
     trusted: Callable[[Equation], bool]  # custom rules that are taken as they are
     trusted_rules: frozenset[str]  # the names of those that the function calls
@@ -105,7 +108,7 @@ def trace_case(
     inputs, traced = Layout.of(names, leaves), Traced(function, *leaves)
     outputs, program = Layout.of(output_names(), traced.outputs), traced.program
     rules = {name_of(eq) for eq in equations_in(program) if trusted(eq)}
-    if order == 2:
+    if order == 2:  # the function that is checked from here on is JAX's gradient of the one that was given
         function = gradient_of(function, outputs, seed)
         traced = Traced(function, *leaves)
         outputs = Layout.of([f"gradient[{name}]" for name in names], traced.outputs)
@@ -129,11 +132,11 @@ class Point:
     case: Case
     program: ProgramAtPoint
     combinations: Combinations
-    # (outputs,) arrays: the values by JAX, those by the interpreter, and what rounding may have moved
+    # (outputs,) arrays: the values by JAX, those by the interpreter, and how far rounding may have moved them
     computed: np.ndarray
     expected: np.ndarray
     error: np.ndarray
-    redecided: TurnedDecisions  # the decisions that rounding may turn
+    redecided: TurnedDecisions  # comparisons and orders that rounding may turn, such as x > 0 where x = 1e8 + y - 1e8
     # (combinations,) bool array: whether each of its outputs is finite, and JAX and the interpreter agree on its value
     is_known: np.ndarray
     terms: np.ndarray  # (combinations, inputs) array: the size of the function's terms over that of its arguments
@@ -141,12 +144,15 @@ class Point:
 
     @property
     def scale(self) -> np.ndarray:
-        """What errors may be small beside, whatever the derivative: (combinations · inputs,)."""
+        """The size beside which an error is small whatever the derivative is: (combinations · inputs,)."""
         return scale_of_terms(self.combinations.rows, self.expected, self.error, self.program)
 
     @property
     def own_terms(self) -> np.ndarray:
-        """The same by what rounding moves alone, and of many inputs the share of each: (combinations, inputs)."""
+        """`terms` without the allowance for a few roundings; each of many inputs has its share: (combinations, inputs).
+
+        That allowance is beside the largest output, and would make the terms of a small one as large.
+        """
         spread = self.error - floor_of(self.expected, self.case.outputs.blocks, self.program.coarsest)
         terms = terms_over_arguments(self.combinations.rows, self.expected, spread, self.program)
         return terms / (self.case.inputs.size if self.case.is_large else 1)
@@ -159,7 +165,7 @@ class Point:
 
     @property
     def keeps_value(self) -> np.ndarray:
-        """Which combinations have values in f's own precision that are no further off than numbers may be."""
+        """Which combinations have values that f's own precision keeps: near those in float64, by `MEANINGLESS`."""
         sizes = np.abs(self.combinations.weights)
         with np.errstate(all="ignore"):
             off, size = sizes @ np.abs(self.computed - self.expected), sizes @ np.abs(self.expected)
@@ -172,6 +178,7 @@ class Point:
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.program.coarsest
         derivative, error = self.combinations.per_output(estimate)
         floor = np.fmin(floor_of(derivative, blocks, unit), self._floor_of_outputs(derivative, unit))
+        # an error of exactly 0 is no bound: it marks NaN where the derivative is a number, which is wrong
         error = error + np.where(error > 0.0, floor + UNDERFLOW[precision], 0.0)
         family = JAX if name in MODES else name
         accuracy = 0.0 if oracle else self.case.accuracy
@@ -179,8 +186,9 @@ class Point:
 
     @np.errstate(all="ignore")
     def _floor_of_outputs(self, derivative: np.ndarray, unit: float) -> np.ndarray | float:
-        """Some roundings of each output's largest derivative, and of its terms, beside outputs that may be far larger.
+        """Some roundings of each output's own largest derivative and terms, (combinations · inputs,).
 
+        With the outputs (x, 1e12 x) in one block, the block's largest would hide an error of 1e-3 in the first.
         Infinite where the derivatives are not those of single outputs in all inputs.
         """
         if not self.combinations.each or derivative.size != self.terms.size:
@@ -197,8 +205,8 @@ class Plan:
 
     modes: tuple[Mode, ...]
     examined: np.ndarray  # the inputs whose derivatives are compared one by one
-    whole: np.ndarray | None = None  # of many inputs: all derivatives by a reverse pass in float64
-    quickly: bool = True  # whether XLA may compile without its slow passes, or as it does by default
+    whole: np.ndarray | None = None  # of many inputs: all derivatives by a reverse pass in float64, (inputs,)
+    quickly: bool = True  # whether XLA leaves out its slow passes; else it compiles as callers have it do
 
 
 @np.errstate(all="ignore")
@@ -209,8 +217,9 @@ def measure(case: Case) -> Point:
     computed = case.outputs.vector(case.traced(*case.leaves))
     expected, spread, redecided = program.values_with_error()
     error = spread + floor_of(expected, case.outputs.blocks, program.coarsest)
-    if not (np.abs(computed - expected) <= error).all():  # then by code that callers run
+    if not (np.abs(computed - expected) <= error).all():  # quickly compiled code accuses nobody
         computed = case.outputs.vector(case.traced(*case.leaves, quickly=False))
+    # two infinities are the same although inf - inf is NaN: so the second is no `<=`
     is_finite, is_same = _has_slope(program, computed, expected), ~(np.abs(computed - expected) > error)
     bad = {Kind.VALUE_NOT_FINITE: ~is_finite, Kind.VALUES_DIFFER: is_finite & ~is_same}
     facts = [
@@ -240,18 +249,20 @@ def _combinations(case: Case) -> Combinations:
 def _without_free_phases(combinations: Combinations, program: ProgramAtPoint) -> tuple[Combinations, ProgramAtPoint]:
     """Combinations of the outputs that do not depend on the free phases of complex singular vectors or eigenvectors.
 
-    The phases are a convention of the algorithm. Derivatives that depend on them have no true value.
+    If v is an eigenvector, so is e^{iφ} v, and φ is a convention of the algorithm: the slope of v itself has no true
+    value, while that of |v| has.
     """
     if not any(eq.primitive.has_free_phases and "c" in eq.kinds for eq in equations_in(program.traced)):
         return combinations, program
     along = random_directions(TURNS, program.inputs.size, program.seed + 6)
     here = program.changes(along, program.run())
+    # the same slopes with other phases: what is changed spans the part of the outputs that is convention
     turned = program.changes(along, program.run(phases=np.random.default_rng(program.seed))) - here
-    _, sizes, ways = np.linalg.svd(np.where(np.isfinite(turned), turned, 0.0), full_matrices=False)
-    free = ways[sizes > NO_MATTER * np.abs(here[np.isfinite(here)]).max(initial=0.0)]
+    _, sizes, conventions = np.linalg.svd(np.where(np.isfinite(turned), turned, 0.0), full_matrices=False)
+    free = conventions[sizes > NO_MATTER * np.abs(here[np.isfinite(here)]).max(initial=0.0)]
     if not len(free):
         return combinations, program
-    weights = combinations.weights - combinations.weights @ free.T @ free
+    weights = combinations.weights - combinations.weights @ free.T @ free  # projected away from that part
     return replace(combinations, weights=weights, each=False), replace(program, turns_phases=False)
 
 
@@ -259,7 +270,8 @@ def _without_free_phases(combinations: Combinations, program: ProgramAtPoint) ->
 def _has_slope(program: ProgramAtPoint, computed: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Which outputs may have a slope: finite ones, infinities that are constant, and all at infinite arguments.
 
-    An output that overflows is finite for small arguments. It has lost its slope with its digits.
+    ``where(mask, x, -inf)`` is constant where it is -inf, and has the slope 0. exp(1e3) is infinite by overflow, as it
+    is finite for a small argument: it has lost its slope with its digits.
     """
     is_finite, is_same = np.isfinite(computed), computed == expected  # NaN is not
     if is_finite.all() or not np.isfinite(program.point).all():
@@ -273,7 +285,7 @@ def _has_slope(program: ProgramAtPoint, computed: np.ndarray, expected: np.ndarr
 def has_overflowed(program: ProgramAtPoint, computed: np.ndarray) -> np.ndarray:
     """Which of JAX's values are infinite by their size alone: in their own type, or everywhere around the point.
 
-    A pole is finite a little farther away; what overflows is finite for small arguments only.
+    1/(x - 1) is infinite at 1, and finite a little farther away: a pole. exp(1e3) is infinite there, too.
     """
     around = [program.value(share * program.point) for share in (1.0, 1.0 - BEYOND_POLES, 1.0 + BEYOND_POLES)]
     in_float64 = np.all(np.isinf(around), axis=0) & np.isfinite(program.value(SMALL * program.point))

@@ -1,8 +1,9 @@
 """A traced program at a point, run primitive by primitive: its values, and how much they change along directions.
 
-A run with increments computes how much every result changes by a finite step, exactly: f(x + h) - f(x) by an identity
-of each primitive, without subtracting nearly equal numbers. No derivative rule of JAX or of the user takes part.
-Directions are a leading batch axis, so that many go through the program in one pass.
+A run with increments computes f(x + h d) - f(x) for a step h and directions d by an identity of each primitive, such as
+exp(x)·expm1(dx) or x·dy + dx·y + dx·dy, without subtracting nearly equal numbers. No derivative rule of JAX or of the
+user takes part. The step is h = 2⁻²⁰⁰, so that h·f'' vanishes beside a rounding of f', and the change over h is the
+derivative. Directions are a leading batch axis, so that many go through the program in one pass.
 
 Finite differences are a second opinion, from values alone. In float64 the values are JAX's own, so that neither the
 interpreter's rules nor JAX's derivative rules take part.
@@ -33,18 +34,21 @@ from reference.traced.random_rounding import COARSE
 from reference.traced.traced_function import Traced
 
 NO_MATTER = 1e-9
-"""Slopes that differ by less than this share of themselves count as equal."""
+"""Slopes that differ by less than this share of themselves count as equal: far above what rounding in float64 leaves of
+a long program, and far below what another convention changes."""
 
 COPIES = 8
-"""Arrays as large as the arguments that a pass holds for each direction."""
+"""Arrays as large as the arguments that a pass holds for each direction, beside what the program writes."""
 
 BESIDE_STEP = 1e-40
-"""A step is so small beside the smallest number that it moves. 1/x would change by all its digits otherwise."""
+"""Below this size of an argument the step, 6e-61, shrinks with it, so that it stays below 1e-20 of the argument. With
+the whole step at x = 1e-61, 1/x would change by a large part of itself, which is no slope."""
 
 SMALLEST_MOVED = 1e-230
-"""For smaller numbers there is no step that is so much smaller."""
+"""Smaller numbers have no step: at 1e-20 of them, changes of what is computed would soon underflow, below 1e-308."""
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
+"""The precision that tolerances are chosen by, from u. Of a coarser or another unit it is that of bfloat16."""
 
 
 class Values(NamedTuple):
@@ -135,6 +139,7 @@ class ProgramAtPoint:
 
     def values_with_error(self) -> Values:
         """The outputs, what rounding in the program's own precision may move them by, and what it may redecide."""
+        # the operands of comparisons are kept where rounding may turn one, which is rare in float64
         is_coarse = self.coarsest > UNIT_ROUNDOFF["float64"]
         options = {"watched": is_coarse, "coarsest": self.coarsest}
         runs = [self.run(**options)]
@@ -151,9 +156,10 @@ class ProgramAtPoint:
         return Values(self.value(), spread(values, self.coarsest), redecided)
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
-        """The change of each output along each direction over the step, (directions, outputs)."""
+        """The change of each output along each direction over the step: slopes, (directions, outputs)."""
         at = self.point if point is None else point
-        moved = self._steps(directions)
+        moved = self._moves(directions)
+        # what does not move is a constant, so that whatever is computed from it alone runs once for all directions
         arguments = [Increment(x, c) if np.any(c) else constant(x) for x, c in zip(self.numbers(at), moved)]
         results = run(self.traced, *arguments)
         count = len(directions)
@@ -163,7 +169,8 @@ class ProgramAtPoint:
         ]
         return self.outputs.vector(full, lead=1) / self._step(directions)
 
-    def _steps(self, directions: np.ndarray) -> list[np.ndarray]:
+    def _moves(self, directions: np.ndarray) -> list[np.ndarray]:
+        """The changes of the arguments over the step along each direction, as arrays with a leading axis for these."""
         return self.inputs.wide_arrays(directions * self._step(directions))
 
     def _step(self, directions: np.ndarray) -> np.ndarray:
@@ -186,14 +193,17 @@ class ProgramAtPoint:
         """A derived bound on the rounding error of smooth increments; infinite where there is none."""
         parts, numbers = [], self.numbers(self.point)
         for _, along in self.passes(directions):
-            bounds = bound_of_changes(self.traced, numbers, self._steps(along), self.trusted)
+            bounds = bound_of_changes(self.traced, numbers, self._moves(along), self.trusted)
             if bounds is None:
                 return np.full((len(weights), len(directions)), np.inf)
             parts.append(combine(np.abs(weights), self.outputs.vector(bounds, lead=1) / self._step(along)))
         return np.concatenate(parts, axis=1)
 
     def unit_along(self, direction: np.ndarray) -> float:
-        """The size of the arguments that move along a direction, over the direction's own size."""
+        """The size of the arguments that move along a direction, over the direction's own size: a natural unit for t.
+
+        1 where these are zero, and no less than 1e-2: around 1e-8, most functions vary over lengths of about 1.
+        """
         size = float(np.abs(self.point[direction != 0.0]).max(initial=0.0))
         return (max(size, 1e-2) if size else 1.0) / float(np.abs(direction).max())
 
@@ -201,10 +211,15 @@ class ProgramAtPoint:
 # -- finite differences of values -------------------------------------------------------------------------------------
 
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
-"""Step sizes, in units of the argument. The one with the smallest estimate of its error is used."""
+"""Step sizes, in units of the argument. The one with the smallest estimate of its error is used: a wide one for smooth
+functions, whose noise is divided by it, and a narrow one beside a kink or a pole."""
 
 NOISE_ROUNDINGS = 64.0
-"""A value is taken to be good to so many u of the largest value."""
+"""A value is taken to be good to so many u of the largest value: the roundings of 4,096 terms that add up at random
+leave √4096 of them."""
+
+NOISE_GAIN = 8.0
+"""A difference that is extrapolated twice has six values in it, whose weights add up to 6.6 over the step; with room."""
 
 
 def values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
@@ -227,12 +242,13 @@ def _by_interpreter(function: Traced, program: ProgramAtPoint, points: Iterator[
 
     The first point is `program.point`, whose values are known.
     """
-    some = list(islice(points, program.chunk + 1))
+    some = list(islice(points, program.chunk + 1))  # one more than fit into a pass shows that there are too many
     if len(some) <= program.chunk:
         with suppress(Exception):  # a primitive that cannot be mapped, or one of the user's own
             mapped = function.mapped(len(some)).program
             arrays = [constant(lifted(x)) for x in program.inputs.wide_arrays(np.array(some))]
             found = program.outputs.vector([y.value for y in program.run()(mapped, *arrays)], lead=1)
+            # a user's rule for jax.vmap may compute something else
             if np.allclose(found[0], program.value(), rtol=NO_MATTER, atol=0.0, equal_nan=True):
                 return found
     return np.array(list(map(program.value, chain(some, points))))
@@ -250,25 +266,27 @@ def differences(
 ) -> Estimate:
     """Central differences, twice extrapolated (Richardson), along some inputs: (combinations, axes).
 
-    `value_error` is what JAX's values may be off by. A black box may compute in the program's own precision, so that
-    its values have that precision's noise.
+    Their error is the truncation that extrapolation shows plus the noise of the values over the step.
+
+    Parameters
+    ----------
+    function, program : the function as JAX runs it, and as the interpreter does
+    axes : numbers of the inputs
+    weights : (combinations, outputs) array
+    value_error : (outputs,) array
+        What JAX's values may be off by.
+    has_black_box : whether a part of the program may compute in the program's own precision
+        Then its values have that precision's noise.
     """
     directions = UnitVectors(axes, program.inputs.size)
-    units = np.array([program.unit_along(directions[k]) for k in range(len(directions))])
-    steps = units[:, None] * np.array(WIDTHS)
-    # tiny arguments may be at the scale of the function: that of a norm bends within the vector's own length
-    sizes = np.array([np.abs(program.point[i]) for i in axes])
-    steps[:, -1] = np.where((sizes > 0.0) & (sizes < steps[:, -1]), WIDTHS[0] * sizes, steps[:, -1])
+    steps = _steps_along(program, axes, directions)  # (axes, widths)
     points = (program.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in POINTS)
     here, *found = values_by(function, program)(chain([program.point], points))
-    by_jax = program.coarsest <= UNIT_ROUNDOFF["float64"]
-    rounding = float(value_error[np.isfinite(value_error)].max(initial=0.0)) if by_jax else 0.0
-    unit = program.coarsest if has_black_box else UNIT_ROUNDOFF["float64"]
-    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
+    noise = _noise_of_values(program, here, value_error, has_black_box=has_black_box)
     found = np.reshape(found, (*steps.shape, len(POINTS), program.outputs.size))
     h = steps[..., None]
-    slopes, truncation = slopes_from(np.moveaxis(found, 2, 0), h)
-    errors = np.nan_to_num(truncation + 8.0 * noise / h, nan=np.inf)
+    slopes, truncation = slopes_from(np.moveaxis(found, 2, 0), h)  # (axes, widths, outputs)
+    errors = np.nan_to_num(truncation + NOISE_GAIN * noise / h, nan=np.inf)
     # across a bend an error may seem small by chance: a shorter step that contradicts it is right
     for i in range(len(WIDTHS) - 1):
         off = np.abs(slopes[:, i + 1 :] - slopes[:, i : i + 1]) > errors[:, i + 1 :] + errors[:, i : i + 1]
@@ -276,3 +294,23 @@ def differences(
     slopes, errors = best_width(slopes, errors, axis=1)
     slopes, errors = combine(weights, np.where(np.isfinite(errors), slopes, np.nan)), combine(np.abs(weights), errors)
     return Estimate(slopes, np.where(np.isnan(slopes), np.inf, errors))
+
+
+def _steps_along(program: ProgramAtPoint, axes: np.ndarray, directions: UnitVectors) -> np.ndarray:
+    """The step sizes along some inputs, in the units of x: (axes, widths)."""
+    units = np.array([program.unit_along(directions[k]) for k in range(len(directions))])
+    steps = units[:, None] * np.array(WIDTHS)
+    # |x| near 1e-8 bends within the length of x itself, where a step of 5e-5 · 1e-2 sees the kink at 0
+    sizes = np.array([np.abs(program.point[i]) for i in axes])
+    steps[:, -1] = np.where((sizes > 0.0) & (sizes < steps[:, -1]), WIDTHS[0] * sizes, steps[:, -1])
+    return steps
+
+
+def _noise_of_values(
+    program: ProgramAtPoint, here: np.ndarray, value_error: np.ndarray, *, has_black_box: bool
+) -> float:
+    """What a value of any output may be off by: by rounding in whatever computes it."""
+    by_jax = program.coarsest <= UNIT_ROUNDOFF["float64"]
+    rounding = float(value_error[np.isfinite(value_error)].max(initial=0.0)) if by_jax else 0.0
+    unit = program.coarsest if has_black_box else UNIT_ROUNDOFF["float64"]
+    return max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
