@@ -15,9 +15,9 @@ from harness.bounds.program_bound import floor_of, largest_in_block
 from harness.bounds.tolerances import MEANT
 from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
 from harness.checks.traced.error_scales import NO_DIGIT, ordinary_size
-from harness.checks.traced.low_precision import Replaced, Scope, estimate_in_float64, select_in_blocks, with_float64
+from harness.checks.traced.low_precision import Replaced, estimate_in_float64, with_float64
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
-from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors
+from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors, select_in_blocks
 from harness.checks.traced.reported_derivatives import (
     Reported,
     allow_conventions,
@@ -26,6 +26,7 @@ from harness.checks.traced.reported_derivatives import (
     comparable_runs,
     judge_not_finite,
 )
+from harness.checks.traced.rounding_bounds import Scope
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF

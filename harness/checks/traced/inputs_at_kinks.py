@@ -14,11 +14,11 @@ from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Point
 from harness.checks.traced.equations_met import Met
-from harness.checks.traced.low_precision import Scope, bound_of_slopes
 from harness.checks.traced.many_inputs import DirectionalDerivatives
 from harness.checks.traced.one_sided import one_sided_slopes
 from harness.checks.traced.program_derivatives import SHORTER, SHRINKS, measure_slopes, slopes_around
 from harness.checks.traced.real_coordinates import Estimate, combine
+from harness.checks.traced.rounding_bounds import Scope, bound_of_slopes
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, compare

@@ -34,11 +34,12 @@ from harness.checks.random_directions import (
 )
 from harness.checks.traced.derivative_answers import Look, in_float64, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Case, Point
-from harness.checks.traced.low_precision import Scope, estimate_in_float64, with_float64
+from harness.checks.traced.low_precision import estimate_in_float64, with_float64
 from harness.checks.traced.one_sided import one_sided_slopes
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
 from harness.checks.traced.real_coordinates import Estimate, Sides
 from harness.checks.traced.reported_derivatives import Reported, ask_modes, bound_modes, comparable_runs
+from harness.checks.traced.rounding_bounds import Scope
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair, compare

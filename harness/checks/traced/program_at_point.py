@@ -219,7 +219,7 @@ NOISE_ROUNDINGS = 64.0
 leave √4096 of them."""
 
 NOISE_GAIN = 8.0
-"""A difference that is extrapolated twice has six values in it, whose weights add up to 6.6 over the step; with room."""
+"""The weights of the six values in a difference that is extrapolated twice add up to 6.6 over the step; with room."""
 
 
 def values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:

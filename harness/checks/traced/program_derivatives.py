@@ -17,10 +17,10 @@ from harness.bounds.program_bound import floor_of, largest_in_block
 from harness.bounds.tolerances import NARROW
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.derivative_case import Point
-from harness.checks.traced.low_precision import Scope, bound_of_slopes
 from harness.checks.traced.one_sided import OneSided, one_sided_slopes
 from harness.checks.traced.program_at_point import NO_MATTER, Obstacles, ProgramAtPoint
 from harness.checks.traced.real_coordinates import UnitVectors, combine
+from harness.checks.traced.rounding_bounds import Scope, bound_of_slopes
 from reference.traced.decisions import TiedRun
 
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30

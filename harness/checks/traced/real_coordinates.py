@@ -237,3 +237,13 @@ class Coordinates:
         """The coordinates of some inputs alone."""
         kept = np.ones(len(places), bool)
         return Coordinates(self.inputs.select(places), self.combinations, self.point[places], kept, self.all_inputs)
+
+
+def select_in_blocks(blocks: Sequence[Block], kept: np.ndarray, size: int) -> list[Block]:
+    """The blocks of (combinations · inputs) where of `size` inputs only some, in order, are kept."""
+    found = []
+    for block in blocks:
+        row, column = np.divmod(block.indices, size)
+        place = np.minimum(np.searchsorted(kept, column), len(kept) - 1)
+        found.append(Block(block.name, (row * len(kept) + place)[kept[place] == column]))
+    return found

@@ -1,4 +1,9 @@
-"""What JAX's modes report, with an error bound for each number and, in coarse types, its evaluation in float64."""
+"""What JAX's modes report, with an error bound for each number and, in coarse types, its evaluation in float64.
+
+A mode is a linear map of its vectors: a VJP of its cotangents, a JVP of its tangents. So beside the derivatives it is
+also evaluated for sums of multiples of these vectors, which shows a rule that is no linear map, such as one that clips
+its cotangent.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +17,10 @@ from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, GRADIENT_ROUNDINGS, 
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.derivative_case import REFERENCE, Plan, Point, has_overflowed
 from harness.checks.traced.jax_modes import Mode, ModeMissing
-from harness.checks.traced.low_precision import (
-    BORROWED,
-    Request,
-    Scope,
-    bound_of_mode,
-    estimate_in_float64,
-    evaluate_in_float64,
-)
+from harness.checks.traced.low_precision import estimate_in_float64, evaluate_in_float64
 from harness.checks.traced.program_at_point import Obstacles
 from harness.checks.traced.real_coordinates import Estimate, Sides
+from harness.checks.traced.rounding_bounds import BORROWED, Bound, Request, Scope, bound_of_mode
 from harness.checks.traced.traced_programs import has_rules
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -33,17 +32,17 @@ from reference.traced.interpreter import Run
 from reference.traced.random_rounding import COARSE
 
 OPPOSITE, OPPOSITE_OF_HALVES = 2.0**20, 4.0
-"""A mode is also evaluated for minus so many times the sum of all vectors. A rule that ignores signs or clips its
-cotangent is not linear there. Half of a float has too few digits for a large factor, and for small ones: there the
-rule's evaluation in float64 shows it."""
+"""A mode is also evaluated for minus so many times the sum of all vectors. A rule that takes |g| for g or clips g at 10
+is not linear there. 16-bit types have too few digits for such a factor, and float16 too small a range: there the rule's
+evaluation in float64 shows what is not linear."""
 
 
 class Products(NamedTuple):
     """A mode's products with the Jacobian for each vector, and for sums of multiples of them."""
 
     derivative: np.ndarray  # (combinations, inputs) array
-    shares: np.ndarray  # (sums, vectors) array: the multiples in each sum; the first, if any, is far away
-    sums: np.ndarray  # (sums, size) array
+    shares: np.ndarray  # (sums, vectors) array: the multiples in each sum; those of the first, if any, are large
+    sums: np.ndarray  # (sums, size) array: the mode's products for these sums
 
 
 class Linearity(NamedTuple):
@@ -60,11 +59,11 @@ class Reported:
     name: str
     estimate: Estimate  # (combinations, inputs), or (combinations, directions)
     bound_kinds: frozenset[str] = frozenset()  # kinds of the error bound
-    # array, Fact or None: its evaluations in float64, why there are none, or None where they are not needed
+    # its evaluations in float64, (runs, combinations, inputs); why there are none; or None where they are not needed
     float64_runs: np.ndarray | Fact | None = None
     by_solvers: float = 0.0  # how far a finer tolerance of its solvers moves it, as a share of the largest derivative
     linearity: Linearity = field(default_factory=Linearity)
-    is_compiled_right: bool = True  # false where its program is right and the machine code is not
+    is_compiled_right: bool = True  # false where its program is right by the interpreter, and XLA's code for it is not
 
 
 def request_for(point: Point, mode: Mode, along: np.ndarray | None) -> Request:
@@ -99,10 +98,10 @@ def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Prod
 def _shares(point: Point, count: int, *, is_half: bool) -> np.ndarray:
     """The multiples of so many vectors in each sum for which a mode is evaluated, too; none of many inputs."""
     times = OPPOSITE_OF_HALVES if is_half else OPPOSITE
-    # minus the sum of all vectors, far away: rules that ignore signs or clip differ there
+    # minus a large multiple of all vectors: a rule that ignores signs or clips is not linear there
     shares = -times * np.abs(random_directions(0 if point.case.is_large else 1, count, point.case.seed + 6))
     if len(shares) and not is_half and has_rules(point.case.program):
-        # and small ones, from √u down to u: rules that drop what is small, by itself or beside others, differ there
+        # and small multiples, from u up to √u: a rule that drops what is small, such as |g| < 1e-6, is not linear there
         unit = min(point.program.coarsest, UNIT_ROUNDOFF["float32"])
         shares = np.vstack([shares, unit ** np.linspace(1.0, 0.5, count)])
     return shares
@@ -138,9 +137,9 @@ def bound_modes(
     """Error bounds for the products of the modes, and why a mode is missing after all.
 
     A mode whose products lie within the error bound of the increments has that bound, with three exceptions. In 16-bit
-    types the evaluation in float64 decides more. Of many inputs, some may not be known. And `may_borrow`
-    is false at a kink, where increments follow one of several conventions, and where their bound is so wide that two
-    modes within it may contradict each other.
+    types the evaluation in float64 decides more. Of many inputs without a reverse pass, increments know only some. And
+    `may_borrow` is false at a kink, where increments follow one of several conventions, and where their bound is so
+    wide that two modes within it may contradict each other.
     """
     is_known = along is not None or plan.whole is not None or not point.case.is_large
     borrows = may_borrow and point.program.coarsest < COARSE and is_known
@@ -165,28 +164,16 @@ def _bound(
 ) -> Reported:
     """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
     bound, by_solvers = bound_of_mode(point, mode, request, products.derivative, true, scope, borrows=borrows)
-    unit = point.program.coarsest
+    unit, is_compiled_right = point.program.coarsest, True
     floor = floor_of(products.derivative.ravel(), scope.blocks, unit).reshape(bound.error.shape)
+    if BORROWED not in bound.kinds:
+        products, is_compiled_right = _as_callers_get(
+            point, mode, request, products, Estimate(true.derivative, true.error + bound.error + floor), scope
+        )
+    runs = None
+    if unit > UNIT_ROUNDOFF["float64"] and not _decides(point, products.derivative, true, bound, floor, scope):
 
-    def is_right(derivative: np.ndarray) -> bool:
-        return scope.covers(true.error + bound.error + floor, np.abs(derivative - true.derivative))
-
-    is_compiled_right, is_borrowed = True, BORROWED in bound.kinds
-    if not is_borrowed and not is_right(products.derivative) and is_right(mode.by_run(Run(), *request)):
-        # XLA without its slow passes may compute a number twice, with other roundings; with them, as for a caller
-        products = _products(point, mode, request, quickly=False)
-        is_compiled_right = is_right(products.derivative) or not is_right(mode.by_run(InOwnTypes(), *request))
-    # of many inputs, only where a rule's formula may be compared more closely in float64
-    runs, largest = None, largest_in_block(products.derivative.ravel(), scope.blocks)
-    tolerance = MEANT.get(point.program.precision, 0.0) * largest
-    decides = is_borrowed or (
-        point.case.is_large
-        and bool(((bound.error + floor).ravel() <= tolerance).all())
-        and scope.leaves_digits(true.error + bound.error, products.derivative, true, unit)
-    )
-    if not decides and unit > UNIT_ROUNDOFF["float64"]:
-
-        def is_enough(runs: np.ndarray) -> bool:  # to be the increments' answer, beside its error
+        def is_enough(runs: np.ndarray) -> bool:  # the evaluation is what increments say, within its own error
             estimate = estimate_in_float64(runs, bound.error, unit)
             return scope.covers(true.error + estimate.error, np.abs(estimate.derivative - true.derivative))
 
@@ -197,6 +184,41 @@ def _bound(
         is_linear = linearity.is_linear and _is_linear_in_float64(point, mode, request, runs[0], bound.error, scope)
         linearity = linearity._replace(is_linear=is_linear)
     return Reported(mode.name, estimate, bound.kinds, runs, by_solvers, linearity, is_compiled_right)
+
+
+def _as_callers_get(
+    point: Point, mode: Mode, request: Request, products: Products, right: Estimate, scope: Scope
+) -> tuple[Products, bool]:
+    """The products by XLA's default compilation where quickly compiled code alone is wrong; and whether code is right.
+
+    `right` is the true derivative with all that a right rule is allowed. Without its slow passes XLA may compute a
+    number twice, with other roundings, so that what should cancel does not.
+    """
+
+    def is_right(derivative: np.ndarray) -> bool:
+        return scope.covers(right.error, np.abs(derivative - right.derivative))
+
+    # a rule that is wrong in float64, too, is no fault of the compiler
+    if is_right(products.derivative) or not is_right(mode.by_run(Run(), *request)):
+        return products, True
+    products = _products(point, mode, request, quickly=False)
+    return products, is_right(products.derivative) or not is_right(mode.by_run(InOwnTypes(), *request))
+
+
+def _decides(point: Point, reported: np.ndarray, true: Estimate, bound: Bound, floor: np.ndarray, scope: Scope) -> bool:
+    """Whether the numbers in a coarse type decide as much as the rule's evaluation in float64 would.
+
+    They do where they are as close to the increments as these are good. Of many inputs, whose evaluation costs memory,
+    they do, too, where their bounds are within what a right rule may be off by in float64.
+    """
+    if BORROWED in bound.kinds:
+        return True
+    tolerance = MEANT.get(point.program.precision, 0.0) * largest_in_block(reported.ravel(), scope.blocks)
+    return (
+        point.case.is_large
+        and bool(((bound.error + floor).ravel() <= tolerance).all())
+        and scope.covers_with_digits(true.error + bound.error, reported, true, point.program.coarsest)
+    )
 
 
 @np.errstate(all="ignore")
@@ -210,6 +232,7 @@ def _find_linearity(
         return Linearity(is_linear)
     each, error = _by_vector(mode, estimate, blocks, unit, point.case.accuracy)
     shares = products.shares
+    # one vector whose product is known by jax.vmap: a sum of all, or the first
     share, batched = (shares[0], products.sums[0]) if len(shares) else (np.eye(1, len(vectors))[0], each[0])
     single = mode.unbatched_product(share @ vectors, weights)
     allowed = 2.0 * (np.abs(share) @ error + error[0])
@@ -233,6 +256,7 @@ def _is_linear(
     each, error = _by_vector(mode, estimate, blocks, unit, accuracy)
     size = np.abs(products.shares)
     tiny = np.finfo(np.float32 if unit > UNIT_ROUNDOFF["float64"] else np.float64).tiny  # smaller numbers underflow
+    # errors of the products that are added up here, and of the one for their sum, which scales with it
     allowed = size @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + size @ error + tiny
     off = np.abs(products.sums - products.shares @ each)
     is_off = np.any(np.isfinite(products.sums) & (off > 2.0 * allowed), axis=1)
@@ -253,7 +277,10 @@ def _is_linear_in_float64(
 
 
 def comparable_runs(reported: Reported, obstacles: Obstacles, unit: float) -> np.ndarray | Fact | None:
-    """The evaluations in float64, or why they cannot be compared: the increments may come from JAX's numbers, too."""
+    """The evaluations in float64, or why they cannot be compared; None where they are not needed.
+
+    Where JAX alone computes a part of the program, increments have the digits of its type, and no more than a mode.
+    """
     by_jax = obstacles.in_own_precision | obstacles.taken_as_they_are
     if reported.float64_runs is None or not by_jax or unit <= UNIT_ROUNDOFF["float64"]:
         return reported.float64_runs
@@ -264,7 +291,8 @@ def comparable_runs(reported: Reported, obstacles: Obstacles, unit: float) -> np
 def allow_conventions(estimate: Estimate, true: Estimate, sides: Sides, examined: np.ndarray) -> Estimate:
     """An estimate that may differ from the increments where both lie between the two sides of a kink.
 
-    There the increments follow the convention that is closest to the first report, and every other is as good.
+    |x| at 0 has the slopes -1 and 1. The increments are taken to be what the first mode reports, say 1, and a second
+    mode that reports 0 is as right.
     """
     mean, half_gap = sides
     found, off = estimate.derivative[:, examined], np.abs(estimate.derivative - true.derivative)[:, examined]
@@ -277,18 +305,17 @@ def allow_conventions(estimate: Estimate, true: Estimate, sides: Sides, examined
 def judge_not_finite(point: Point, estimate: Estimate, true: Estimate) -> Estimate:
     """An estimate whose NaN and infinities have error 0 where the true derivative fits into its type: they are wrong.
 
-    Where an output is not finite itself, they have an infinite error. JAX multiplies the slope of an input outside of
-    the domain by zero for all other outputs, and zero times NaN is NaN: such inputs are not compared. An output that
-    merely overflows is inside its domain.
+    Where an output is not finite itself, they have an infinite error, and are not judged. JAX multiplies the slope of
+    an input outside of the domain by zero for all other outputs, and zero times NaN is NaN: nor are these judged. An
+    output that merely overflows is inside its domain, and so excuses its own derivatives alone.
     """
     largest = min(float(jax.numpy.finfo(dtype).max) for dtype in point.case.inputs.dtypes)
     broken = ~np.isfinite(estimate.derivative)
-    beyond = broken & ~point.is_known[:, None]
-    outside = beyond
-    if beyond.any():
-        is_fine = np.isfinite(point.computed) | has_overflowed(point.program, point.computed)
-        outside = beyond & ~((point.combinations.weights == 0.0) | is_fine).all(axis=1)[:, None]
+    of_unknown = broken & ~point.is_known[:, None]
+    of_outside = of_unknown
+    if of_unknown.any():
+        is_inside = np.isfinite(point.computed) | has_overflowed(point.program, point.computed)
+        of_outside = of_unknown & ~((point.combinations.weights == 0.0) | is_inside).all(axis=1)[:, None]
     fits = np.isfinite(true.error) & (np.abs(true.derivative) < largest)
-    # zero times NaN is NaN: an input outside of the domain spoils its column for all outputs
-    accepted = beyond | (broken & outside.any(axis=0))
+    accepted = of_unknown | (broken & of_outside.any(axis=0))
     return Estimate(estimate.derivative, np.select([accepted, broken & fits], [np.inf, 0.0], estimate.error))

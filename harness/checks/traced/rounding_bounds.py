@@ -1,0 +1,242 @@
+"""How far rounding may move derivatives: error bounds of what a mode reports, and of what increments say.
+
+A bound is *derived* by a running error analysis of the program where that leaves two thirds of the digits. Else it is
+the *spread* of a few runs that round at random: 16 times the largest deviation. More runs widen a spread and never
+narrow it, so no more are made than it takes to cover the difference. A mode whose numbers lie within the error bound of
+the increments needs no bound of its own, and has *borrowed* theirs.
+
+Derivatives are (combinations, inputs) arrays here, or (combinations, directions), in the weights of the combinations.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.bounds.program_bound import (
+    few_roundings,
+    floor_of,
+    is_wide,
+    largest_in_block,
+    no_less_than_typical,
+    of_nothing_known,
+    spread,
+)
+from harness.bounds.tolerances import (
+    ABSOLUTE,
+    ALL_COORDINATES,
+    DERIVATIVE_ROUNDINGS,
+    MEANINGLESS,
+    RANDOM_INCREMENTS,
+    RANDOM_ROUNDINGS,
+)
+from harness.checks.traced.derivative_case import Point
+from harness.checks.traced.error_scales import NO_DIGIT
+from harness.checks.traced.jax_modes import Mode
+from harness.checks.traced.one_sided import OneSided, rounded_slopes
+from harness.checks.traced.program_at_point import ProgramAtPoint
+from harness.checks.traced.real_coordinates import Estimate
+from harness.checks.traced.traced_programs import has_rules
+from harness.verdict.comparison import Block
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.interpreter import Run
+from reference.traced.random_rounding import COARSE
+
+ROUNDED_ARGUMENTS = 2
+"""Runs of JAX's own code at arguments that are a rounding away, for very many inputs: where they do not cover the
+difference, runs that round at random follow, which cost far more."""
+
+DERIVED, SPREAD, BORROWED = "derived", "spread", "borrowed"
+"""Kinds of bounds: derived, estimated by the spread of rounded runs, or taken from the increments."""
+
+
+class Scope(NamedTuple):
+    """Which derivatives are judged, and what they are small beside."""
+
+    blocks: Sequence[Block]  # of all (combinations · inputs)
+    unit: float  # u of the coarsest type in the function
+    judged: np.ndarray  # (combinations, inputs) bool array: where f has a known value, and inputs are looked at
+    # (combinations, inputs) array, or 0: the size of the function's terms over that of its arguments
+    terms: np.ndarray | float = 0.0
+
+    def covers(self, error: np.ndarray, off: np.ndarray) -> bool:
+        """Whether an error bound covers all differences; NaN is not covered."""
+        return bool((np.isfinite(error) & (off <= error))[self.judged].all())
+
+    def covers_with_digits(self, error: np.ndarray, reported: np.ndarray, true: Estimate, unit: float) -> bool:
+        """Whether an error bound and some roundings cover all differences, and these roundings leave each a digit.
+
+        Some roundings of the largest derivative of a block are allowed everywhere in it. In float32 and beside 1e6 that
+        is 1, so that an entry of 0.1 could be anything. No rounding has moved it so far, so that its own size counts.
+        """
+        floor = floor_of(reported.ravel(), self.blocks, unit).reshape(reported.shape)
+        floor = np.minimum(floor, NO_DIGIT * np.abs(true.derivative))
+        return self.covers(error + floor, np.abs(reported - true.derivative))
+
+    def is_small(self, error: np.ndarray, true: Estimate, precision: str) -> np.ndarray:
+        """Where an error is small beside the largest derivative of its block, or beside the function's terms."""
+        largest = largest_in_block(true.derivative.ravel(), self.blocks).reshape(error.shape)
+        return error <= np.maximum(MEANINGLESS[precision] * largest, ABSOLUTE[precision] * self.terms)
+
+    def is_wide(self, estimate: Estimate) -> bool:
+        """Whether the error of some derivative leaves less than two thirds of its block's digits."""
+        wide = is_wide(estimate.derivative.ravel(), estimate.error.ravel(), self.blocks, self.unit)
+        return bool(wide[self.judged.ravel()].any())
+
+
+class Bound(NamedTuple):
+    """A bound on rounding errors, and of which kinds it is."""
+
+    error: np.ndarray
+    kinds: frozenset[str]
+
+
+class Request(NamedTuple):
+    """What a mode is evaluated for: vectors, and the weights of the outputs where it returns these (forward mode)."""
+
+    vectors: np.ndarray
+    weights: np.ndarray | None
+
+
+def _bound(
+    found: np.ndarray,
+    derived: np.ndarray,
+    runs: Iterable[np.ndarray],
+    blocks: Sequence[Block],
+    unit: float,
+    is_enough: Callable[[np.ndarray], bool],
+    not_finite: float = np.inf,
+) -> Bound:
+    """The derived bound, and the spread of the runs where that is wide."""
+    error = derived + few_roundings(found, unit)
+    wide = is_wide(found.ravel(), error.ravel(), blocks, unit).reshape(error.shape)
+    if wide.any():
+        widened = spread(runs, unit, lambda spread: is_enough(np.where(wide, spread, error)), not_finite)
+        error = np.where(wide, widened, error)
+    kinds = ((DERIVED, not wide.all()), (SPREAD, wide.any()))
+    return Bound(error, frozenset(kind for kind, is_used in kinds if is_used))
+
+
+# -- what a mode reports ----------------------------------------------------------------------------------------------
+
+
+@np.errstate(all="ignore")
+def bound_of_mode(
+    point: Point, mode: Mode, request: Request, reported: np.ndarray, true: Estimate, scope: Scope, *, borrows: bool
+) -> tuple[Bound, float]:
+    """A bound on the error of a mode's derivatives: rounding in its own precision, and what solvers leave.
+
+    And how far a finer tolerance of its solvers moves them, as a share of the largest. `borrows` says whether the bound
+    of the increments may stand for the mode's own.
+    """
+    if borrows and not mode.has_solver:
+        if scope.covers_with_digits(true.error, reported, true, mode.coarsest):
+            return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
+        if point.case.is_large:
+            error = _spread_of_rounded_arguments(point, mode, request, reported, true, scope)
+            if error is not None:
+                return Bound(error, frozenset([SPREAD])), 0.0
+    by_solvers, share = _left_by_solvers(mode, request, reported.shape, scope.blocks)
+    off, is_half = np.abs(reported - true.derivative), mode.coarsest > COARSE
+    # where nothing is known of the true derivative, the roundings of the function's terms stand for its own
+    derived = mode.bound(*request)
+    of_terms = of_nothing_known(true, derived, scope.blocks, DERIVATIVE_ROUNDINGS * scope.unit * scope.terms)
+
+    def is_enough(error: np.ndarray) -> bool:
+        # in 16-bit types the whole spread is computed: the evaluation in float64 is compared where it decides more
+        return not is_half and scope.covers(true.error + np.maximum(error + by_solvers, of_terms), off)
+
+    # the first run does not round; a generator, so that no more runs are made than the spread needs
+    rngs = None, *np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
+    runs = (mode.by_run(Run(rng, mode.coarsest), *request) for rng in rngs)
+    found = _bound(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
+    error = np.maximum(found.error + by_solvers, of_terms)
+    if point.case.is_large:
+        error = no_less_than_typical(error, reported, scope.blocks)
+    if mode.coarsest > UNIT_ROUNDOFF["float64"] and has_rules(point.case.program):
+        error = _without_underflow(point, mode, request, rngs, by_solvers, Estimate(off, error), true, scope)
+    return Bound(error, found.kinds), share
+
+
+def _spread_of_rounded_arguments(
+    point: Point, mode: Mode, request: Request, reported: np.ndarray, true: Estimate, scope: Scope
+) -> np.ndarray | None:
+    """What a rounding of the arguments moves, by JAX's own code; None where that does not cover the differences.
+
+    That costs a call by JAX, and a run of the interpreter with millions of inputs costs far more.
+    """
+    off = np.abs(reported - true.derivative)
+    floor = floor_of(reported.ravel(), scope.blocks, mode.coarsest).reshape(reported.shape)
+    typical = partial(no_less_than_typical, derivative=reported, blocks=scope.blocks)
+
+    def is_enough(error: np.ndarray) -> bool:
+        return scope.covers(true.error + floor + typical(error), off)
+
+    rngs = np.random.default_rng(point.case.seed + 7).spawn(ROUNDED_ARGUMENTS)
+    runs = chain([reported], (mode.at_rounded_arguments(rng, *request) for rng in rngs))
+    error = typical(spread(runs, mode.coarsest, is_enough))
+    return error if scope.covers(true.error + floor + error, off) else None
+
+
+def _left_by_solvers(
+    mode: Mode, request: Request, shape: tuple[int, ...], blocks: Sequence[Block]
+) -> tuple[np.ndarray, float]:
+    """What the tolerances of solvers leave in a mode's derivatives, and the same as a share of the largest."""
+    if not mode.has_solver:
+        return np.zeros(shape), 0.0
+    moved, share = mode.solvers_error(*request)
+    # where in a block a finer tolerance moves less than elsewhere is chance
+    return largest_in_block(moved.ravel(), blocks).reshape(moved.shape), share
+
+
+def _without_underflow(
+    point: Point,
+    mode: Mode,
+    request: Request,
+    rngs: Iterable[Any],
+    by_solvers: np.ndarray,
+    found: Estimate,
+    true: Estimate,
+    scope: Scope,
+) -> np.ndarray:
+    """The bound of a custom rule without what underflow adds to it, where a number is far off: `found` is (off, error).
+
+    A bound may be wide for two reasons. Rounding may be amplified: then the same program without underflow, and with
+    the branches of its run in float64, has as wide a bound, and that stands. Or a number underflows, or a branch of the
+    rule turns, as in ``jnp.where(s > 0, e / s, 0)`` with s = 1e-50 in float32. That excuses no number which is far off:
+    callers get it. It does where f itself loses its value in this way, and it does not concern JAX's own derivative of
+    a formula, whose tail may underflow.
+    """
+    off, error = found
+    is_small = partial(scope.is_small, true=true, precision=point.program.precision)
+    # NaN and infinities are judged by themselves, whatever the bound is
+    is_excused = is_small(error) | is_small(off - true.error) | ~np.isfinite(off) | ~point.keeps_value[:, None]
+    if not (scope.judged & ~is_excused).any():
+        return error
+    keeps_branches = not any(point.redecided)  # where rounding turns a branch of f itself, a rule may take either
+    runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in rngs)
+    in_range = spread(runs, mode.coarsest) + by_solvers
+    return np.where(~is_excused & is_small(in_range), in_range, error)
+
+
+# -- what increments say ----------------------------------------------------------------------------------------------
+
+
+@np.errstate(all="ignore")
+def bound_of_slopes(
+    program: ProgramAtPoint, along: Any, weights: np.ndarray, sides: OneSided, blocks: Sequence[Block]
+) -> Bound:
+    """A bound on the error of increments, which run in float64. Limits from points nearby have their own error.
+
+    Beside what a coarser type rounds, that is next to nothing: then one run estimates it, and of many inputs no bound
+    is derived, which costs more.
+    """
+    is_coarse = program.coarsest > UNIT_ROUNDOFF["float64"]
+    is_derived = sides.is_smooth and not (is_coarse and program.inputs.size > ALL_COORDINATES)
+    derived = program.bound(along, weights) if is_derived else np.full(sides.right.shape, np.inf)
+    rngs = np.random.default_rng(program.seed).spawn(1 if is_coarse else RANDOM_INCREMENTS)
+    runs = chain([sides.right], (rounded_slopes(program, rng, along, weights, sides) for rng in rngs))
+    found = _bound(sides.right, derived, runs, blocks, UNIT_ROUNDOFF["float64"], lambda _: False)
+    return Bound(found.error + sides.error, found.kinds)
