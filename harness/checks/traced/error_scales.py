@@ -1,11 +1,12 @@
 """How large an error of a derivative is small, when a bound is too wide, and how many digits a derivative keeps.
 
-An error counts beside the largest derivative of its block. Where a program cannot do better, it counts beside the terms
-that make up the function: rounding these moves the derivative by as much. A program that amplifies its roundings seems
-to have terms without limit, so that its bounds would accept anything; `twice_would_pass` looks for that.
+A bound decides something if it is small beside the largest derivative of its block. Where a program cannot do better,
+it also decides if it is small beside T/|x|, where T is the size of the terms that make up f: 1 - tanh(x)² at x = 20 has
+terms of size 1 and a derivative of 3e-17, which is less than a rounding of these terms. A program that amplifies its
+roundings seems to have terms without limit, so that its bounds would accept anything: `twice_would_pass` sees to it.
 
-The verdict is about errors beyond such a bound. Within it a report may have lost all of its digits, as where numbers
-cancel, or where the tail of a function is rounded to zero. A note says so; the verdict does not change.
+Within such a bound a report may have lost all of its digits. A note says so; the verdict does not change unless it was
+the rule's formula that lost them.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,57 +25,67 @@ from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair, compare
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
-"""In coarse types, a derivative of zero is computed as something farther from zero, by this factor."""
+"""A block of derivatives counts as zero in float64 below 1e-5 of the largest one (`NEGLIGIBLE`), and below so many
+times as much in coarse types, where zero is computed as a few roundings of what cancels in it."""
 
 UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": 2.0**-24, "bfloat16": SMALLEST}
-"""The error that underflow may leave in the place of zero."""
+"""The error that underflow may leave in the place of zero. In float64 it is that of increments, which are 6e-61 times
+the slopes, so that slopes below 1e-247 underflow."""
 
 NOTHING = {"float64": 1e-220, "float32": 1e-30, "float16": 1e-30, "bfloat16": 1e-30}
-"""The size that is compared with where all derivatives are zero."""
+"""The size that errors are compared with where all derivatives are zero: above what underflow leaves, and far below any
+derivative that somebody has a use for."""
 
 DIRECTIONS_AROUND = 8
-"""Random directions whose slopes show how large derivatives are."""
+"""Random directions whose slopes show how large derivatives are: enough for a root mean square to a factor of two."""
 
 TERMS = 1.0
-"""Terms that cancel count up to this size beside f's own. So the lost tail of tanh(x) - 1 is in no doubt."""
+"""Terms that cancel count up to this size beside f's own. With it, the lost tail of tanh(x) - 1 is small, and in no
+doubt; without a limit, so would be all derivatives of (1e8 + x) - 1e8."""
 
 MOST = 0.5
-"""The share of a block's nonzero derivatives that makes a bound too wide for the block."""
+"""The share of a block's nonzero derivatives that makes a bound too wide for the block: fewer are entries that happen
+to be far smaller than the largest one."""
 
 
 @np.errstate(all="ignore")
 def terms_over_arguments(
     weights: np.ndarray, values: np.ndarray, error: np.ndarray, program: ProgramAtPoint
 ) -> np.ndarray:
-    """The size of the function's terms over the size of its arguments: (combinations, inputs).
+    """The size of the function's terms over the size of its arguments, T/max(1, |x|): (combinations, inputs).
 
-    Rounding errors of the values show the size of terms that cancel: error / (16 u) is about the largest of them.
+    T = |w|·(|f| + E/(16 u)) with E the rounding errors of the values f: (1e8 + x) - 1e8 is off by some u·1e8, which
+    shows terms of about 1e8.
     """
-    # terms that cancel show in the rounding error of the value alone
     terms = np.abs(values) + error / (SPREAD_FACTOR * program.coarsest)
-    slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
+    of_combinations = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
     sizes = np.where(np.isfinite(program.point), np.maximum(1.0, np.abs(program.point)), np.inf)
-    return slopes[:, None] / sizes
+    return of_combinations[:, None] / sizes
 
 
 @np.errstate(all="ignore")
 def scale_of_terms(weights: np.ndarray, values: np.ndarray, error: np.ndarray, program: ProgramAtPoint) -> np.ndarray:
-    """The share of these terms beside which an error of `ABSOLUTE` is small: (combinations · inputs,)."""
+    """These terms times `ABSOLUTE`/`MEANINGLESS`: (combinations · inputs,).
+
+    A comparison takes an error for small below `MEANINGLESS` times a size. With this size, that is `ABSOLUTE` times the
+    terms.
+    """
     share = ABSOLUTE[program.precision] / MEANINGLESS[program.precision]
     return share * terms_over_arguments(weights, values, error, program).ravel()
 
 
 @np.errstate(all="ignore")
 def scale_around(program: ProgramAtPoint, rows: np.ndarray) -> np.ndarray:
-    """The same where all terms cancel, as those of a determinant at a singular matrix: (rows · inputs,).
+    """A size for where f and all of its terms vanish, as those of a determinant at the zero matrix: (rows · inputs,).
 
-    The root mean square of derivatives at points as far away as the arguments are large, seen along random directions.
-    For functions that grow, the point with the smallest derivatives counts.
+    The root mean square of derivatives at four points as far away as the arguments are large. Of functions that grow,
+    such as exp, the point with the smallest derivatives counts.
     """
     along = random_directions(DIRECTIONS_AROUND, program.inputs.size, program.seed + 5)
     reach = np.where(program.point == 0.0, 1.0, np.abs(program.point)) * along[:2]
-    points = (program.point + way for way in (*reach, *-reach))
+    points = (program.point + move for move in (*reach, *-reach))
     slopes = [combine(rows, program.changes(along, program.run(), point)) for point in points]
+    # Σᵢ gᵢ dᵢ, with dᵢ around ±1 at random, has a mean square of about Σᵢ gᵢ²
     around = np.sqrt(np.square(slopes).mean(axis=-1) / program.inputs.size).min(axis=0)
     around = np.where(np.isfinite(around), around, 0.0)
     return np.repeat(NEGLIGIBLE * ZERO_IS_COARSER[program.precision] * around, program.inputs.size)
@@ -83,7 +94,7 @@ def scale_around(program: ProgramAtPoint, rows: np.ndarray) -> np.ndarray:
 def ordinary_size(largest: float, precision: str) -> float:
     """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
 
-    It is no fixed number such as 1, as it is for costs, since all derivatives may be tiny.
+    It is no fixed number such as 1, as it is for costs: those of f(x) = 1e-30 x are all tiny, and right or wrong.
     """
     if precision == "float64":
         return largest or NOTHING[precision]
@@ -105,18 +116,18 @@ def twice_would_pass(
     Parameters
     ----------
     answers : all answers, oracles included
-    increments : the one of them that is twice as large in the trial
+    increments : the one of them that is taken for the true derivative
     examined : mask of the coordinates that are compared
     ordinary, scale : sizes that the comparison uses
     small : called where needed for an (n,) array
-        Below this size a derivative is small beside f itself. For a small one the doubt does not count, nor for one
-        that the largest of its block decides.
+        Below this size a derivative is small beside f itself, and whether it is doubled is no doubt.
     """
     oracles, true = [answer for answer in answers if answer.oracle], increments.gradient
     passes = np.zeros(true.size, bool)
     judged = [answer for answer in answers if not answer.oracle]
     for answer in judged:
-        # would an answer of twice the derivative, with the same error bound, agree with all oracles?
+        # would an answer of twice the derivative, with the same error bound, agree with all oracles? A coordinate that
+        # is decided without any help of f's terms has a bound that is small beside the largest of its block
         twice = replace(answer, gradient=2.0 * true)
         by_scale, by_itself = (
             [compare(twice, oracle, blocks, ordinary, absolute=absolute) for oracle in oracles]
@@ -141,7 +152,7 @@ def twice_would_pass(
 # -- correct digits ---------------------------------------------------------------------------------------------------
 
 NO_DIGIT = 0.1
-"""A report that is off by more than this share of the true derivative has no correct digit."""
+"""A report that is off by more than this share of the true derivative has no correct decimal digit."""
 
 PLACES_KEPT = 20
 """A note names so many coordinates at most; it counts all of them."""
@@ -203,14 +214,15 @@ def with_digits(
     Parameters
     ----------
     answers, pairs : what is reported, and compared
-    alone : the increments and the differences with no more than their own errors
+    alone : increments and differences, by name, with their own errors alone
     coordinates : what is differentiated
-    in_float64 : the same derivatives evaluated in float64, where these are known
-    roundings : what rounding may have moved of them by the program's own bound
+    in_float64 : by mode, the same derivatives evaluated in float64, where these are known
+    roundings : by mode, how far rounding may move its numbers, by the program's own bound
     small : the size of the derivatives that are small beside the function
     wrong : names of answers that are wrong, by no rounding
     """
     errors, inputs = {answer.name: answer.error for answer in answers}, coordinates.inputs
+    # where increments or differences were outvoted, they know nothing
     counting = [
         Estimate(o.derivative, np.where(np.isfinite(errors[name]), o.error, np.inf)) for name, o in alone.items()
     ]
@@ -244,8 +256,9 @@ def _note_digits(
     """An answer with notes of the digits that it has lost, by rounding or by its formula, and where that is a doubt.
 
     What is lost in float64 as well is no rounding. Where there is no such evaluation, nor is what is further off than
-    the program's own roundings may move it. At a kink, or beside a jump, nothing is decided and nothing is lost.
+    the program's own roundings may move it.
     """
+    # at a kink, or beside a jump, nothing is decided and nothing is lost
     allowed = np.where(np.any([p.decided for p in beside], axis=0), beside[0].allowed, -np.inf)
     with np.errstate(all="ignore"):
         off = np.abs(answer.gradient - known.true)

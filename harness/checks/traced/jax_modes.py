@@ -1,4 +1,10 @@
-"""JAX's derivatives in reverse and in forward mode, and the same programs run by the interpreter."""
+"""JAX's derivatives in reverse and in forward mode, and the same programs run by the interpreter.
+
+A mode is a traced program of its own: from f's arguments and vectors to products with the Jacobian J of f, wᵀJ for
+cotangents w in reverse mode (`jax.vjp`), J t for tangents t in forward mode (`jax.jvp`). JAX compiles and runs it,
+which is what callers get. The interpreter runs the same program in NumPy: with running error bounds, rounded at random,
+or in float64, which shows whether an error is rounding or the rule's.
+"""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +40,8 @@ LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",
     "is not differentiable", "does not support", "Differentiation rule", "cannot be differentiated", "Pure callbacks",
 )  # fmt: skip
-"""Parts of JAX's messages that say that it lacks a mode for a primitive."""
+"""Parts of JAX's messages that say that it lacks a mode for a primitive: it raises ValueError and TypeError for that,
+as it does for mistakes of users."""
 
 RULE_OF_MAPS = "custom_vmap_call"
 """The primitive of a function that has its own rule for `jax.vmap`."""
@@ -55,9 +62,11 @@ def _refuse_missing_modes() -> Iterator[None]:
         yield
     except Exception as reason:
         is_lacking = isinstance(reason, NotImplementedError) or any(words in str(reason) for words in LACKING)
+        # what a library's rule raises is no mistake of the user's
         if is_lacking or owner_of_file(_innermost(reason).filename) == "library":
             raise ModeMissing(note(Kind.MODE_MISSING, message=first_line(reason))) from None
-        # JAX removes its own lines from a traceback: the last one left calls JAX, or is an assertion of the user's own
+        # an AssertionError within JAX says nothing that a user could act on. JAX removes its own lines from a
+        # traceback: the last one left calls JAX, or is an assertion of the user's own, which has to be seen
         line = _innermost(reason).line
         if isinstance(reason, AssertionError) and line and not line.startswith(("assert", "raise")):
             raise ModeMissing(note(Kind.ASSERTION_IN_JAX)) from None
@@ -71,6 +80,9 @@ def _innermost(reason: BaseException) -> FrameSummary:
 
 class Mode:
     """JAX's derivatives in one mode: from vectors to their products with the Jacobian.
+
+    Vectors are (count, size) arrays in real coordinates. With weights w of the outputs, which forward mode needs, the
+    products J t become w·J t, (combinations, count).
 
     Parameters
     ----------
@@ -124,7 +136,7 @@ class Mode:
             example = self._arrays(np.ones((count, self.given.size)))
             try:
                 self._traced[count] = Traced(jax.vmap(self._one, in_axes=(None, 0)), self.leaves, example)
-            except Exception:  # JAX lacks the mode, or a rule for batches
+            except Exception:  # JAX lacks the mode, or a rule for batches: a single vector needs no batch
                 if count > 1:
                     raise
                 with _refuse_missing_modes():
@@ -142,8 +154,13 @@ class Mode:
     # -- many vectors, in passes --------------------------------------------------------------------------------------
 
     def _pass_size(self, count: int) -> int:
-        """How many of so many vectors go into one pass, all passes alike; as many as before, if that is hardly more."""
-        size = -(-count // -(-count // max(1, self._chunk)))
+        """How many of so many vectors go into one pass, all passes alike.
+
+        As many as in a program that was traced before, if that is no more than twice as many: zeros cost less than
+        another compilation.
+        """
+        passes = -(-count // max(1, self._chunk))
+        size = -(-count // passes)
         size = min((known for known in self._traced if size <= known <= 2 * size), default=size)
         try:
             self.traced(size)
@@ -168,7 +185,7 @@ class Mode:
 
     @np.errstate(all="ignore")
     def products(self, vectors: np.ndarray, weights: np.ndarray | None = None, *, quickly: bool = True) -> np.ndarray:
-        """JAX's products, by machine code that is compiled quickly, or by such as callers get."""
+        """JAX's products, by code that XLA has compiled without its slow passes, or as callers have it do."""
         return self._in_passes(partial(self._products, quickly=quickly), vectors, weights)
 
     def _products(self, vectors: np.ndarray, *, quickly: bool) -> np.ndarray:
@@ -184,7 +201,7 @@ class Mode:
         return other.products(vectors, weights)
 
     def unbatched_product(self, vector: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | None:
-        """JAX's product for one vector without `jax.vmap`; None where no function has its own rule for that."""
+        """JAX's product for one vector without `jax.vmap`; None where no function has a rule of its own for vmap."""
         given = [x[0] for x in self._arrays(vector[None])]
         traced = Traced(self._one, self.leaves, given)
         if not any(equation.name == RULE_OF_MAPS for equation in equations_in(traced.program)):
@@ -198,7 +215,7 @@ class Mode:
         return [lifted(x) for x in (*self.leaves, *arrays)]
 
     def by_numpy(self, vectors: np.ndarray, run: Run | None = None, *, is_wide: bool = False) -> np.ndarray:
-        """The products by a run of the interpreter, (count, size); of wide vectors, which are not rounded first."""
+        """The products by a run of the interpreter, (count, size); wide vectors are not rounded to f's types first."""
         arrays = self.given.wide_arrays if is_wide else self.given.arrays
         numbers = map(constant, self._numbers(arrays(vectors, conjugate=self._is_reverse)))
         return self._vectors([y.value for y in (run or Run())(self.traced(len(vectors)).program, *numbers)])
@@ -213,12 +230,9 @@ class Mode:
         """A derived bound on the rounding error of the same program; infinite where there is none."""
 
         def bound(part: np.ndarray) -> np.ndarray:
-            program = self.traced(len(part)).program
-            bounds = (
-                None
-                if iterates(program)
-                else bound_of_values(program, self._numbers(self._arrays(part)), self.coarsest)
-            )
+            program, bounds = self.traced(len(part)).program, None
+            if not iterates(program):  # a bound grows from step to step, so that in long loops it says nothing
+                bounds = bound_of_values(program, self._numbers(self._arrays(part)), self.coarsest)
             if bounds is None:
                 return np.full((len(part), self._reported.size), np.inf)
             return np.abs(self._vectors(bounds))
@@ -229,7 +243,7 @@ class Mode:
     def by_run(
         self, run: Run, vectors: np.ndarray, weights: np.ndarray | None = None, *, is_wide: bool = False
     ) -> np.ndarray:
-        """The products by a run of the interpreter, in passes; of wide vectors, which are not rounded first."""
+        """The products by a run of the interpreter, in passes, as `by_numpy` has them."""
         with _refuse_missing_modes():  # XLA leaves out what nobody reads, and with it what JAX lacks
             return self._in_passes(lambda part: self.by_numpy(part, run, is_wide=is_wide), vectors, weights)
 
@@ -237,7 +251,10 @@ class Mode:
     def rounded_in_range(
         self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None, *, keeps_branches: bool
     ) -> np.ndarray:
-        """The same where nothing underflows, and on request with every branch as it is without any rounding."""
+        """The same by a run that rounds at random in types of unlimited range, so that nothing underflows.
+
+        With `keeps_branches`, every comparison comes out as in float64: rounding turns no branch.
+        """
 
         def product(part: np.ndarray) -> np.ndarray:
             exact = RecordingRun()
@@ -253,7 +270,11 @@ class Mode:
 
     @cached_property
     def has_solver(self) -> bool:
-        """Whether a solver in its program stops at a tolerance. Forward mode runs f's own loops as f does."""
+        """Whether a solver in its program stops at a tolerance.
+
+        Forward mode runs f's own loops, step by step, and is right for the steps that f makes. JAX cannot differentiate
+        a loop that ends by a condition in reverse mode: there it belongs to a rule that solves a problem of its own.
+        """
         if not any(map(iterates, self.programs)):
             return False
         return self._is_reverse or solves(self._program)
@@ -274,7 +295,7 @@ class Mode:
 
     @np.errstate(all="ignore")
     def solvers_error(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, float]:
-        """Four times what products move by when solvers go on below their tolerances.
+        """`SOLVERS_FACTOR` times what products move by when solvers go on below their tolerances.
 
         And how far they move at most, as a share of the largest product.
         """
@@ -295,7 +316,7 @@ class Mode:
         products, arguments = self._vectors(found), [*self.leaves, *given]
         size = float(np.abs(products).max(initial=np.finfo(float).tiny))
         finer = more_accurate(traced.program, arguments, jax.tree.leaves(found))
-        if finer is None:
+        if finer is None:  # no number in the program is a tolerance
             return np.zeros(products.shape), size
         moved = np.abs(self._vectors(jax.jit(finer, compiler_options=compiler_options())(*arguments)) - products)
         return np.where(np.isfinite(moved), moved, 0.0), size

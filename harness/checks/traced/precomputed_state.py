@@ -1,8 +1,14 @@
 """Precomputed state: what a rule is handed under a `stop_gradient` beside what it was computed from.
 
-A solver may take a matrix and its factorisation, through which no derivative goes, and differentiate by the matrix
-alone. Its values do not show that while the factorisation is held: it has to move with the matrix. Another rule may
-take a number that its caller wishes to hold. JAX's own derivative of the rule tells the two apart.
+A solver such as Lineax's is called as
+
+    state = stop_gradient(factorise(A))
+    x = solve(A, state, b)              # a rule: the values come from state, the derivative is by A
+
+If A moves and state is held, x does not move at all, and an increment says that its slope in A is 0. So state has to
+move with A: its stop_gradient is taken out of the program. Another rule may take a number that its caller wishes to
+hold, as a detached weight in a loss, whose stop_gradient has to stay. JAX's own derivative of the rule tells the two
+apart: it is close to the increments in which the state moves, or to those in which it is held.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +27,10 @@ from reference.traced.primitives import PRIMITIVES
 
 
 class _Value(NamedTuple):
-    """What is known of a number: whether a derivative goes through it, and the stops without which one would."""
+    """What is known of a number in the program."""
 
-    moves: bool = False
-    stops: frozenset[Equation] = frozenset()
+    moves: bool = False  # whether it changes with f's arguments, so that a derivative goes through it
+    stops: frozenset[Equation] = frozenset()  # the stop_gradients that it has come through, without which it would move
 
 
 class _Flow:
@@ -32,10 +38,13 @@ class _Flow:
 
     Attributes
     ----------
-    operands : of the rules, and primitives without an exact rule, that take such a value beside one that moves: the
-        numbers of these operands
-    takers : of each stop, these equations
-    elsewhere : the stops whose values go anywhere else
+    operands : dict from equations to sets of numbers
+        The rules, and primitives without an exact rule, that take such a value beside one that moves (`solve` above),
+        and which of their operands come through a stop_gradient (1: `state`).
+    takers : dict from stop_gradients to sets of equations
+        Of each, those rules.
+    elsewhere : set of stop_gradients
+        Those whose values go anywhere else: as a wish of the user's, they stay.
     """
 
     def __init__(self, program: Program):
@@ -64,7 +73,7 @@ class _Flow:
         stops = frozenset[Equation]().union(*(x.stops for x in operands))
         if equation.name == "stop_gradient":
             moves, stops = False, stops | ({equation} if moves or stops else set())
-        elif moves:
+        elif moves:  # what moves and what is stopped meet here; what is computed from stopped values alone goes on
             if stops and (primitive.has_own_rule or primitive.rule is None):
                 self.operands[equation] = frozenset(i for i, x in enumerate(operands) if x.stops)
                 for stop in stops:
@@ -77,7 +86,11 @@ class _Flow:
 
 
 class _StateRun(Run):
-    """A run that finds out which equations are differentiated as if their precomputed operands moved."""
+    """A run that finds out which equations are differentiated as if their precomputed operands moved.
+
+    `moves_state` says so of each that it has met, by the increments of one direction: those by JAX's rule are closer to
+    those of the primal with its state moved, or to those with its state held.
+    """
 
     def __init__(self, **options: Any):
         super().__init__(**options)
@@ -101,12 +114,16 @@ def _distance(first: Sequence[Increment], second: Sequence[Increment]) -> float:
 
 
 def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[Equation], bool], seed: int) -> Program:
-    """The program with precomputed state that moves with what it was computed from, and marked where it is taken."""
+    """The program with precomputed state that moves with what it was computed from, and marked where it is taken.
+
+    `leaves` are f's arguments, at which one random direction shows which rules have such state.
+    """
     flow = _Flow(program)
     if not flow.operands:
         return program
 
-    def moving(takers: set[Equation]) -> Program:
+    def with_moving_state(takers: set[Equation]) -> Program:
+        """The program without the stop_gradients whose values go to these rules alone."""
         ignored = {stop for stop, taken in flow.takers.items() if taken <= takers} - flow.elsewhere
 
         def change(equation: Equation) -> dict[str, Any]:
@@ -116,11 +133,12 @@ def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[
 
         return map_equations(program, change)
 
-    run, everything = _StateRun(trusted=trusted), moving(set(flow.operands))
+    # all candidates move at first, and those whose rule says otherwise are held in the program that is returned
+    run, everything = _StateRun(trusted=trusted), with_moving_state(set(flow.operands))
     values = list(map(lifted, leaves))
     directions = random_directions(1, sum(map(np.size, values)), seed)[0]
     parts = np.split(directions, np.cumsum(list(map(np.size, values)))[:-1])
     with np.errstate(all="ignore"):
         run(everything, *(Increment(x, STEP * d.reshape(1, *x.shape).astype(x.dtype)) for x, d in zip(values, parts)))
     same = zip(equations_in(everything), equations_in(program))
-    return moving({equation for copy, equation in same if run.moves_state.get(copy)})
+    return with_moving_state({equation for copy, equation in same if run.moves_state.get(copy)})
