@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from harness.checks.traced.culprits import Culprit, find_culprits, find_hidden_culprits
+from harness.checks.traced.culprits import find_culprits, find_hidden_culprits
 from harness.checks.traced.derivative_case import REFERENCE, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
 from harness.checks.traced.derivative_notes import (
@@ -40,6 +40,7 @@ from harness.checks.traced.function_values import (
 )
 from harness.checks.traced.inputs_at_kinks import find_no_derivative
 from harness.checks.traced.jax_modes import MODES
+from harness.checks.traced.lone_equations import Culprit
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.progress import progress_bar

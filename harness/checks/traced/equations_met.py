@@ -1,16 +1,14 @@
-"""The equations of a program: what each met, where derivatives end, where NaN begins, and each one by itself.
+"""The equations of a program: which operands each met, which lines end a derivative, and where NaN begins.
 
-An equation by itself is a function of its operands, with the cotangents that reach it. NaN most often comes from the
-branch that `jnp.where` does not choose: its slope is infinite, and zero times infinity is NaN.
+NaN most often comes from the branch that `jnp.where` does not choose. In ``where(x > 0, sqrt(x), 0)`` at 0, the slope
+of sqrt is infinite, and its cotangent is zero: zero times infinity is NaN.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from harness.checks.random_directions import random_directions
@@ -20,16 +18,15 @@ from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from reference.arithmetics.increments import Increment, is_constant
-from reference.jax_settings import compiler_options
 from reference.traced.eager_run import in_own_types
-from reference.traced.equations import Equation, Program, bind, is_key, kind, map_programs
+from reference.traced.equations import Equation, Program, is_key
 from reference.traced.interpreter import Run
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
-from reference.traced.program_replay import replayed_with_primals
 from reference.traced.rule_origins import NOWHERE, Place, frames_of, is_rule_of_jax, line_of, owner_of_file
 
 KEPT = 3
-"""An equation in a loop is met many times; its first operands and the last ones are kept."""
+"""An equation in a loop is met many times. Its first operands and the last two are kept: a rule that is wrong for small
+or for large numbers alone is met by one of them, and each costs a check."""
 
 NO_DERIVATIVE = {
     "stop_gradient", "argmax", "argmin", "argsort", "round", "rint", "floor", "ceil", "trunc", "sign", "astype",
@@ -60,7 +57,8 @@ class Met:
 def meet_equations(case: Case) -> Met:
     """Run the program along random directions, and keep what its equations meet.
 
-    Few inputs also all grow, or all shrink: that shows a kink of the least of several.
+    Unless they are many, all inputs are also moved up together, and down: max(x, y) at x = y has the slopes 0 and 1 in
+    each alone, and 1 along both, which shows that slopes do not add up.
     """
     run, along = _MeetingRun(trusted=case.trusted), random_directions(1, case.inputs.size, case.seed)
     if not case.is_large:
@@ -84,14 +82,14 @@ class _MeetingRun(Run):
         if equation.name not in CALLS:
             met = self.operands.setdefault(equation, [])
             if len(met) == KEPT:
-                met.pop(1)
+                met.pop(1)  # the first one stays
             met.append(list(operands))
         self._within.append(equation)
         outputs = super().equation(equation, operands)
-        # the equations within a call are looked at by themselves, unless it is one of those functions
-        is_within = equation.name in CALLS and equation.params.get("name") not in NO_DERIVATIVE
-        is_ended = not (self.ignores_stop_gradient or is_within or all(map(is_constant, operands)))
-        if is_ended and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
+        # the equations within a call are looked at by themselves, unless it is a call such as that of jnp.round
+        is_seen_within = equation.name in CALLS and equation.params.get("name") not in NO_DERIVATIVE
+        may_end = not (self.ignores_stop_gradient or is_seen_within or all(map(is_constant, operands)))
+        if may_end and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
             place = equation.once("who ends the derivative", self._who_ends_it)
             if place != NOWHERE and place not in self.constant:
                 self.constant.append(place)
@@ -107,7 +105,9 @@ class _MeetingRun(Run):
 def functions_called(equations: Sequence[Equation]) -> Iterator[Place]:
     """The functions of JAX that the user's lines call, for an equation and those around it, the innermost first.
 
-    What JAX traces apart, as under `jax.checkpoint`, has no line of the user's: it has that of what is around it.
+    The frames of an equation lead from its primitive, through functions of JAX, to the user's line. The last function
+    of JAX's API before that is what the user has called. What JAX traces apart, as under `jax.checkpoint`, has no line
+    of the user's: it has that of what is around it.
     """
     called = ""
     for equation in equations:
@@ -139,7 +139,7 @@ class _OriginRun(Run):
     def __init__(self, *, rounds_to_types: bool) -> None:
         super().__init__()
         self._rounds_to_types = rounds_to_types
-        self._of: dict[int, tuple[Increment, _Origin]] = {}  # with the number, since ids are used again
+        self._of: dict[int, tuple[Increment, _Origin]] = {}  # by id, with the number: ids of freed ones are used again
         self._within: list[Equation] = []
 
     def of(self, x: Increment) -> _Origin | None:
@@ -153,9 +153,11 @@ class _OriginRun(Run):
         outputs = super().equation(equation, operands)
         if self._rounds_to_types:
             outputs = in_own_types(equation, outputs)
-        within = [origin for _, origin in list(self._of.values())[before:]]  # a loop puts its steps together anew
+        # a loop stacks the results of its steps to a new array, whose NaN is that of one of the steps
+        within = [origin for _, origin in list(self._of.values())[before:]]
         for y in outputs:
             if self.of(y) is None and not (is_key(y.value) or np.isfinite(y.value).all()):
+                # NaN of an operand spreads; without such a one, it begins here
                 known = [origin for x in operands if (origin := self.of(x))] or within
                 self._of[id(y)] = y, known[0] if known else _Origin(equation.name, self._line())
         self._within.pop()
@@ -186,90 +188,3 @@ def _origin(mode: Mode) -> _Origin | None:
             if origin := run.of(y):
                 return origin
     return None
-
-
-# -- one equation by itself -------------------------------------------------------------------------------------------
-
-SHIFT = 1e-3
-"""What the rule returns is also shifted by this share, since a cotangent may be zero by chance, as at a minimum."""
-
-
-class LoneEquation(NamedTuple):
-    """An equation as a function of those operands that depend on f's arguments."""
-
-    given: list[Any]
-    moving: list[int]  # the operands that it is a function of
-    kept: list[int]  # the outputs that it returns
-    apply: Callable[..., list[Any]]
-
-
-def count_closed_over(equation: Equation) -> int:
-    """How many operands of a custom rule are arrays that its function closes over."""
-    return equation.params.get("num_consts", 0) if equation.name in CUSTOM_RULES else 0
-
-
-@np.errstate(all="ignore")  # what overflows in its type is infinite there
-def isolate(equation: Equation, met: Sequence[Increment]) -> LoneEquation:
-    """An equation by itself, at operands that it met."""
-    given = [x.value if is_key(x.value) else np.asarray(x.value).astype(t) for x, t in zip(met, equation.input_dtypes)]
-    moving = [i for i, x in enumerate(given) if not is_constant(met[i]) and kind(x.dtype) in ("f", "c") and x.size]
-    kept = [i for i, t in enumerate(equation.dtypes) if t is not None and kind(t) in ("f", "c")]
-    first = count_closed_over(equation)
-
-    def apply(*changing: Any) -> list[Any]:
-        changed = {equation.inputs[i]: x for i, x in zip(moving, changing)}
-        outputs = bind(equation, [*given[:first], *map(changed.get, equation.inputs[first:], given[first:])])
-        return [outputs[i] for i in kept]
-
-    return LoneEquation(given, moving, kept, apply)
-
-
-# -- cotangents ------------------------------------------------------------------------------------------------------
-
-
-def reaching_cotangents(case: Case, equation: Equation) -> list[np.ndarray]:
-    """The cotangents of an equation's floating outputs, for random cotangents of f's.
-
-    They are pulled back through the rest of the program by JAX, without any custom rule. An entry is zero only by the
-    program's structure: where it is masked, multiplied by zero, or behind a stop_gradient.
-    """
-    (weights,) = zip(*case.outputs.arrays(random_directions(1, case.outputs.size, case.seed), conjugate=True))
-    rng = np.random.default_rng(case.seed)
-    shapes = [(s, t) for s, t in zip(equation.shapes, equation.dtypes) if t is not None and kind(t) in ("f", "c")]
-    shifts = [(SHIFT * rng.choice([-1.0, 1.0], s)).astype(t) for s, t in shapes]
-
-    def pull_back(leaves: Sequence[Any], shifts: Sequence[Any]) -> Sequence[Any]:
-        def results(*changes: Any) -> list[Any]:
-            return replayed_with_primals(_shifted(case.program, equation, shifts, changes))(*leaves)
-
-        return jax.vjp(results, *(jnp.zeros_like(x) for x in shifts))[1](list(weights))
-
-    pull = jax.jit(pull_back, compiler_options=compiler_options())
-    found = [list(map(np.asarray, pull(case.leaves, [share * x for x in shifts]))) for share in (0, 1)]
-    here, beside = ([np.where(np.isfinite(c), c, 0.0) for c in each] for each in found)
-    return [np.where(a == 0.0, b, a) for a, b in zip(here, beside)]
-
-
-def _shifted(program: Program, equation: Equation, shifts: Sequence[Any], changes: Sequence[Any]) -> Program:
-    """The program with changes added to what one equation returns, wherever that stands."""
-
-    def replay(eq: Equation, operands: list[Any], run: Callable[..., list[Any]], inlined: Any) -> list[Any]:
-        added, found = zip(shifts, changes), run(eq.primal, *operands)
-        return [
-            _add(y, *next(added)) if t is not None and kind(t) in ("f", "c") else y for y, t in zip(found, eq.dtypes)
-        ]
-
-    def changed(value: Program) -> Program:
-        equations = [
-            replace(eq, primitive=replace(eq.primitive, replay=replay))
-            if eq is equation
-            else replace(eq, params={key: map_programs(param, changed) for key, param in eq.params.items()})
-            for eq in value.equations
-        ]
-        return replace(value, equations=tuple(equations))
-
-    return changed(program)
-
-
-def _add(y: Any, shift: Any, change: Any) -> Any:
-    return y + shift * jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(y)).astype(y.dtype)) + change

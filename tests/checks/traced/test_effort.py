@@ -13,7 +13,7 @@ from functions_of_jax import facts, more
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
-from harness.checks.traced import culprits, derivative_check
+from harness.checks.traced import culprits, derivative_check, lone_equations
 from harness.checks.traced.jax_modes import Mode
 from harness.facts.kinds import Kind
 from reference.jax_settings import compiler_options, known_options
@@ -156,7 +156,7 @@ def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes
 )
 def test_a_rule_that_is_all_of_the_function_is_checked_once(f, checks, monkeypatch):
     one, asked = derivative_check.compare_derivatives, []
-    for module in (derivative_check, culprits):
+    for module in (derivative_check, culprits, lone_equations):
         monkeypatch.setattr(module, "compare_derivatives", lambda case, *given: asked.append(case) or one(case, *given))
     assert check_derivatives(f, W).verdict == "agree"
     assert len(asked) == checks

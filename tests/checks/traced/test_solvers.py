@@ -10,7 +10,7 @@ from jax.experimental.ode import odeint
 
 from harness import check_derivatives
 from harness.checks.traced import derivative_check
-from harness.checks.traced.culprits import Culprit
+from harness.checks.traced.lone_equations import Culprit
 from harness.facts.kinds import Kind
 from reference.traced.primitives import control_flow
 from reference.traced.program_replay import replayed
