@@ -17,7 +17,7 @@ import numpy as np
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.derivative_case import INCREMENTS, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
-from harness.checks.traced.derivative_subject import find_mistakes
+from harness.checks.traced.derivative_mistakes import find_mistakes
 from harness.checks.traced.function_values import find_unsound_modes, find_values_changed_by_modes
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind

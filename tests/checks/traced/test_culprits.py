@@ -9,7 +9,6 @@ import pytest
 from functions_of_jax import facts, sampled
 
 from harness import check_derivatives
-from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 
 X = np.random.default_rng(0).normal(size=4)
@@ -168,49 +167,6 @@ def test_all_that_is_wrong_is_named_by_its_own_line(name):
             for at in named
             for line in range(code.co_firstlineno, code.co_firstlineno + 3)
         ), named
-
-
-def test_two_errors_that_cancel_are_told():
-    @jax.custom_vjp
-    def half(x):
-        return x * 2.0
-
-    @jax.custom_vjp
-    def twice(x):
-        return x * 3.0
-
-    half.defvjp(lambda x: (x * 2.0, None), lambda _, g: (g,))
-    twice.defvjp(lambda x: (x * 3.0, None), lambda _, g: (6.0 * g,))
-    report = check_derivatives(lambda x: half(twice(x)), X)
-    assert report.verdict == "disagree"
-    assert {fact.data["name"] for fact in facts(report, Kind.HIDDEN_RULE)} == {"half", "twice"}
-    assert {culprit["name"] for culprit in report.details["culprits"]} == {"half", "twice"}
-
-
-def root_of_size(x):
-    return jnp.sqrt(jnp.abs(x))
-
-
-one_sided = jax.custom_vjp(root_of_size)  # wrong for negative numbers
-one_sided.defvjp(lambda x: (root_of_size(x), x), lambda x, g: (0.5 * g / root_of_size(x),))
-
-HIDDEN = {  # a function that uses a wrong rule, and whether it depends on what is wrong
-    "a share below rounding": (lambda x: jnp.sum(jnp.cosh(x)) + 1e-20 * jnp.sum(wrong(x)), True),
-    "a minimum": (lambda x: jnp.sum((one_sided(x) - root_of_size(X)) ** 2) + jnp.sum(x), True),
-    "a branch that is not chosen": (lambda x: jnp.where(x > 0, one_sided(x), x), False),
-    "stopped": (lambda x: x * jax.lax.stop_gradient(wrong(x)), False),
-    "a factor of zero": (lambda x: x**2 + 0.0 * wrong(x), False),
-    "entries that are not read": (lambda x: one_sided(x)[X > 0], False),
-    "not the largest": (lambda x: jnp.maximum(x, wrong(x) - 9.0), False),
-}
-
-
-@pytest.mark.parametrize("name", HIDDEN)
-def test_a_hidden_error_is_wrong_unless_the_program_does_not_use_it(name):
-    f, is_used = HIDDEN[name]
-    report = check_derivatives(f, X)
-    assert report.verdict == ("disagree" if is_used else "agree"), report
-    assert {fact.severity for fact in facts(report, Kind.HIDDEN_RULE)} == {Severity.WRONG if is_used else Severity.NOTE}
 
 
 @jax.custom_vjp
