@@ -82,7 +82,7 @@ def packed(value: Any, error: Any, change: Any = None, change_error: Any = None)
     return Increment(value, np.concatenate([error, *changes]))
 
 
-def of_value(value: Any, error: Any, count: int) -> Increment:
+def value_with_error(value: Any, error: Any, count: int) -> Increment:
     """A value with an error that no direction changes; exact where the error is zero throughout."""
     if not np.any(error):
         return constant(value)
@@ -171,7 +171,7 @@ class BoundedRun(Run):
         value = atom.wide
         if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or is_short(float(value)):
             return constant(value)
-        return of_value(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
+        return value_with_error(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
         results = super().__call__(program, *arguments)
@@ -226,7 +226,7 @@ class BoundedRun(Run):
         if np.isfinite(largest):  # a result may overflow
             error = np.where(np.abs(value) + error <= largest, error, np.inf)
         if change is None or not self.count:
-            return of_value(value, error, self.count)
+            return value_with_error(value, error, self.count)
         return packed(value, error, change, change_error)
 
 

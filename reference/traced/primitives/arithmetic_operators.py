@@ -1,6 +1,7 @@
 """Arithmetic of two numbers, entry by entry, and the parts of complex numbers.
 
-A bound is the same as for functions of one number, with the slopes in each operand.
+A bound is the same as for functions of one number, with the slopes in each operand: of z = f(x, y), E_z = sup |∂f/∂x|
+E_x + sup |∂f/∂y| E_y and the rounding. Suprema are over the corners of both reaches, where f is monotone in each.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,7 @@ def of_one_rank(rule: Rule) -> Rule:
     """A rule for operands of one rank: JAX lets a number meet an array."""
 
     def aligned_rule(run: Any, equation: Any, *operands: Increment) -> Increment:
+        # without directions NumPy broadcasts the values by itself
         if count_directions(*operands):
             rank = max(np.ndim(x.value) for x in operands)
             operands = tuple(aligned(x, rank) for x in operands)
@@ -80,6 +82,7 @@ def _sum_primitive(name: str, sign: float) -> Primitive:
 
 
 def _multiply(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    # (x + dx)(y + dy) - xy; where both are zero, dx dy is all that is left
     value = x.value * y.value
     if is_constant(x) or is_constant(y):
         change = x.value * y.change if is_constant(x) else x.change * y.value
@@ -108,6 +111,7 @@ def _bound_of_product(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
 def _divide(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
     if np.asarray(x.value).dtype.kind in "iu":
         return constant(_truncated(x.value, y.value))
+    # q = x/y: (x + dx)/(y + dy) - q = (dx - q dy)/(y + dy)
     quotient = x.value / y.value
     if is_constant(x) and is_constant(y):
         return constant(quotient)
@@ -146,11 +150,13 @@ def _is_inexact_quotient(x: Any, y: Any) -> Any:
 def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
     if np.asarray(x.value).dtype.kind in "iu":
         return constant(np.where(y.value == 0, x.value, np.fmod(x.value, np.where(y.value == 0, 1, y.value))))
+    # x - n y with n turns, so its change is dx - n dy, away from where n jumps
     value = np.fmod(x.value, y.value)
     if is_constant(x) and is_constant(y):
         return constant(value)
     turns = np.round((x.value - value) / y.value)
     moved = x.change - turns * y.change
+    # fmod(4, 2): a step down gives nearly 2. At x = 0 it does not jump, since fmod has the sign of x
     at_jump = (value == 0.0) & (x.value != 0.0) & (moved != 0.0)
     if np.any(at_jump):
         run.note("unresolved", "a remainder is at one of its jumps")
@@ -178,6 +184,7 @@ def _bound_of_remainder(run: Any, equation: Any, x: Parts, y: Parts) -> Incremen
 
 
 def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    """x^y, which changes by y x^(y-1) dx + x^y log(x) dy."""
     power = np.power(x.value, y.value)
     if is_constant(x) and is_constant(y):
         return constant(power)
@@ -187,7 +194,7 @@ def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         safe = np.where(zero, 1.0, x.value)
         # at zero the slope p x^(p-1) may be infinite or 0 · ∞: take the finite increment
         growth = np.where(zero, np.power(x.after, y.value) - power, y.value * np.power(safe, y.value - 1.0) * x.change)
-        change = change + np.where(y.value == 0.0, 0.0, growth)
+        change = change + np.where(y.value == 0.0, 0.0, growth)  # x^0 is 1, also at x = 0
     if not is_constant(y):
         # 0^p stays 0 for any p > 0, whatever log 0 is
         nothing = (x.value == 0.0) & (np.real(y.value) > 0.0)
@@ -228,6 +235,7 @@ def _bound_of_power(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
 
 
 def _atan2(run: Any, equation: Any, y: Increment, x: Increment) -> Increment:
+    """The angle φ of (x, y): r dφ = cos φ dy - sin φ dx."""
     if np.iscomplexobj(y.value):
         size = np.sqrt(x.value * x.value + y.value * y.value)
         value = -1j * np.log((x.value + 1j * y.value) / size)

@@ -2,6 +2,7 @@
 
 Such a rule is not trusted: the function's primal runs. Where the primal iterates until it converges, its steps say
 nothing of the derivative of what it converges to, and the call is differenced as a whole.
+A solver that starts at the solution takes no step, and no argument has moved its result.
 """
 
 from functools import partial
@@ -34,6 +35,7 @@ def _replay_call(equation: Equation, operands: list[Any], run: Any, inlined: Inl
 
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     program = equation.primal
+    # a loop that draws and refuses; a loop, or bits, whose steps have no derivative; a value alone; what simply runs
     if count_directions(*operands) and iterates(program) and draws(program):
         return _sampled(run, equation, *operands)
     if count_directions(*operands) and (iterates(program) or reads_bits(program)):

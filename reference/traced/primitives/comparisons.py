@@ -2,7 +2,11 @@
 
 Where numbers are equal, their changes decide what the comparison is after the step, and the run notes a tie: on the
 other side of the point it may be another. A branch that changes at the point itself is a kink where both cases have the
-same value there; otherwise the changes are unresolved.
+same value there; otherwise the changes are unresolved. where(x > 0, x, 0) at x = 0 has the slope 1 to the right and 0
+to the left; where(x > 0, x + 1, 0) jumps.
+
+The change of a truth value says whether it flips in a step. Its error, in a bounded run, says whether rounding may have
+flipped it.
 """
 
 from itertools import product
@@ -19,7 +23,7 @@ from reference.arithmetics.increments import (
     linear,
     unknown_where,
 )
-from reference.traced.bounded_run import Parts, Unbounded, may_differ, of_value, packed, parts
+from reference.traced.bounded_run import Parts, Unbounded, may_differ, packed, parts, value_with_error
 from reference.traced.equations import bind, is_floating, kind, lifted
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rule, with_aliases
@@ -34,7 +38,7 @@ def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
         if not count_directions(x, y):
             return constant(value)
         equal = np.asarray(x.value == y.value)
-        if not equal.any():
+        if not equal.any():  # a step of 2^-200 turns no other
             return constant(value)
         run.note_ties(equal & (np.asarray(x.change) != y.change))
         return truth(value, equal & (ufunc(x.change, y.change) != value))
@@ -45,7 +49,7 @@ def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
         return bound_of_parts(run, equation, x, y)
 
     bound_of_parts = on_parts(
-        lambda run, equation, x, y: of_value(ufunc(x.value, y.value), may_differ(x, y), run.count)
+        lambda run, equation, x, y: value_with_error(ufunc(x.value, y.value), may_differ(x, y), run.count)
     )
     aligned = of_one_rank(rule)
     choice = Choice(lambda equation, numbers: value_by(aligned, equation, numbers), compares_pair=True)
@@ -69,8 +73,9 @@ def _connective(name: str, ufunc: np.ufunc) -> Primitive:
         value = ufunc(*[x.value for x in operands])
         if all(map(is_constant, operands)):
             return constant(value)
+        # all combinations of what each operand is, and of what rounding may have made of it
         cases = product(*[(x.value, x.value ^ parts(x, run.count).error.astype(bool)) for x in operands])
-        return of_value(value, np.any([ufunc(*case) != value for case in cases], axis=0), run.count)
+        return value_with_error(value, np.any([ufunc(*case) != value for case in cases], axis=0), run.count)
 
     return Primitive(name, of_one_rank(rule), bound, EXACT)
 
@@ -130,14 +135,17 @@ def _extreme_bound(*, larger: bool) -> Rule:
         # |max(x, y) - max(x', y')| ≤ max(|x - x'|, |y - y'|)
         error = np.where(undecided, np.maximum(x.error, y.error), np.where(wins, x.error, y.error))
         if not run.count:
-            return of_value(value, error, 0)
+            return value_with_error(value, error, 0)
         return _chosen(value, error, np.where(wins, 0, 1), [x, y], undecided)
 
     return on_parts(bound)
 
 
 def _chosen(value: Any, error: Any, index: Any, cases: list[Parts], undecided: Any) -> Increment:
-    """One of several cases by its number; where that is undecided, its change is as good as any other's."""
+    """One of several cases by its number; where that is undecided, its change is as good as any other's.
+
+    So the error of the change is then its distance to the furthest of the others, each with an error of its own.
+    """
     change, change_error = cases[0].change, cases[0].change_error
     for i, case in enumerate(cases[1:], 1):
         change = np.where(index == i, case.change, change)
@@ -180,12 +188,12 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
         change = np.where(index == i, case, change)
     if is_constant(which):
         return Increment(value, change)
-    after = index ^ which.change if index.dtype == bool else index + which.change
+    after = index ^ which.change if index.dtype == bool else index + which.change  # the case after the step
     # directions along which another case is chosen after the step take its change
     for i, case in enumerate(cases):
         flips_here = (after == i) & (index != i)
         same = np.asarray(case.value) == value  # the branches meet, as at a kink
-        if not is_floating(value):
+        if not is_floating(value):  # a truth value flips where the other case has the other one
             change = np.where(flips_here, case.value != value, change) if value.dtype == bool else change
             continue
         if np.any(flips_here & ~same):
@@ -216,7 +224,7 @@ def _bound_of_select(run: Any, equation: Any, which: Increment, *cases: Incremen
         either = np.max([np.abs(p.value - value) + p.error for p in all_parts], axis=0)
         error = np.where(flips, either, error)
     if not run.count:
-        return of_value(value, error, 0)
+        return value_with_error(value, error, 0)
     return _chosen(value, error, index, all_parts, flips)
 
 
@@ -260,6 +268,7 @@ def _bound_of_convert(run: Any, equation: Any, x: Increment) -> Increment:
         exact = run.fits(equation, plain.value)
         return run.rounded(equation, plain.value, own.error.astype(float), np.where(exact, 0.0, np.abs(plain.value)))
     if old == "f":
+        # a whole number is exact where both ends of the reach give the same; a truth value, where nothing is off
         jumps = np.trunc(own.value - 2.0 * own.error) != np.trunc(own.value + 2.0 * own.error)
         if np.any(jumps if new == "i" else own.error):
             raise Unbounded("a number is cast to another kind where rounding decides")

@@ -1,4 +1,8 @@
-"""Loops, branches and implicit solves: primitives that run programs more than once, or one of several."""
+"""Loops, branches and implicit solves: primitives that run programs more than once, or one of several.
+
+A loop is run step by step in the arithmetic of the run, so that its increments and bounds are those of its steps. A
+condition that flips in a step, or that rounding may turn, leaves what follows unresolved, or without a bound.
+"""
 
 from collections.abc import Sequence
 from functools import partial, reduce
@@ -25,7 +29,7 @@ from reference.traced.primitives.data_movement import block_of, stacked
 from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widened
 
 LARGEST_MATRIX = 1_500
-"""Unknowns up to which a linear system whose solver stops at a tolerance is solved as a matrix."""
+"""Unknowns up to which a linear system whose solver stops at a tolerance is solved as a matrix: 18 MB."""
 
 STEPS_FACTOR = 2
 """Random rounding may keep a loop from its end: it is ended after so many times the steps that it takes without."""
@@ -34,7 +38,7 @@ UNKNOWN_STEPS = 10_000
 """The steps of a loop that never ran without random rounding."""
 
 LONGEST_LOOP = 50_000
-"""Steps after which a replayed loop is ended."""
+"""Steps after which a replayed loop is ended: with smaller tolerances, a solver may never reach its end."""
 
 # -- loops of fixed length --------------------------------------------------------------------------------------------
 
@@ -142,6 +146,7 @@ def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: In
         stepped = run(body, *of_body, *carry)
         carry = [jax.numpy.where(_aligned_to(unfinished, y), y, x) for x, y in zip(carry, stepped)]
         is_back = reduce(jax.numpy.logical_and, map(partial(_equal, unfinished.ndim), kept, carry))
+        # at steps 0, 1, 3, 7, ... : a cycle of any length is met sooner or later (Brent, BIT 20, 1980)
         kept = [jax.numpy.where(steps & (steps + 1) == 0, x, y) for x, y in zip(carry, kept)]
         return steps + 1, unfinished & goes_on(carry) & ~is_back, kept, carry
 
@@ -166,10 +171,12 @@ def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) 
     index = min(max(int(which.value), 0), len(branches) - 1)
     try:
         outputs = run.altered(is_in_branch=True)(branches[index], *operands)
-    except CallbackRaised:  # JAX has not raised it here, so that rounding or a step has led to the error
+    except CallbackRaised:
+        # JAX has not raised it at this point, so that rounding or a step has led to the branch of the error
         return run(branches[index - 1 if index else 1], *operands)
     if is_constant(which):
         return outputs
+    # the branch that each direction takes after the step
     value = np.asarray(which.value)
     after = value ^ which.change if value.dtype == bool else value + which.change
     after = np.clip(after.astype(int), 0, len(branches) - 1)
@@ -221,6 +228,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     The other results of the solver are constant. A solver that iterates stops at a tolerance; the changes are those of
     the x that solves the equations.
     """
+    # the solver closes over arrays of its own, which move along with those of the matvec: only the latter count
     programs = equation.params["jaxprs"]
     matvec, solve, b = _parts_of_solve(equation, operands)
     fixed = [constant(x.value) for x in solve]
@@ -241,7 +249,10 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
 
 
 def _matrix(run: Any, matvec: Program, consts: Sequence[Increment], b: Sequence[Increment]) -> np.ndarray | None:
-    """The matrix of a linear map of arrays like b; None where it is too large, or has no inverse."""
+    """The matrix of a linear map of arrays like b; None where it is too large, or has no inverse.
+
+    Its columns are the changes along the unit vectors, all in one run.
+    """
     shapes, sizes = [np.shape(y.value) for y in b], [np.size(y.value) for y in b]
     size = sum(sizes)
     if size > LARGEST_MATRIX:

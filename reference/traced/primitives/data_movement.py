@@ -1,7 +1,8 @@
 """Primitives that move entries along axes, or sort them, and compute nothing: the change moves as the value does.
 
 Most are a function ``move(lead, params, *arrays)`` of arrays that have `lead` axes (the directions) before those that
-JAX knows.
+JAX knows: with lead 0 it moves the value, and with lead 1 the change. What moves entries moves their error bounds, too,
+so that the rule of such a primitive is its bound.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from reference.arithmetics.increments import (
     linear,
     unknown_where,
 )
-from reference.traced.bounded_run import Unbounded, of_value, parts
+from reference.traced.bounded_run import Unbounded, parts, value_with_error
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rule, with_aliases
@@ -56,7 +57,10 @@ def _slice(lead: int, params: Any, x: Any) -> Any:
 
 
 def pad(lead: int, config: Any, x: Any, padding: Any) -> Any:
-    """Padding (low, high, between entries) of each axis; a negative width cuts off."""
+    """Padding (low, high, between entries) of each axis; a negative width cuts off.
+
+    Entry i of an axis goes to place low + i (interior + 1), if that lies in it.
+    """
     lengths, kept, places = list(x.shape[:lead]), [slice(None)] * lead, [slice(None)] * lead
     for length, (low, high, interior) in zip(x.shape[lead:], config):
         step = interior + 1
@@ -151,7 +155,7 @@ def _stop(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _bound_of_stop(run: Any, equation: Any, x: Increment) -> Increment:
-    return of_value(x.value, parts(x, run.count).error, run.count)
+    return value_with_error(x.value, parts(x, run.count).error, run.count)
 
 
 # -- in order ---------------------------------------------------------------------------------------------------------
@@ -165,6 +169,7 @@ def in_order(name: str, rule: Rule, axis_of: Callable[[Any], int]) -> Rule:
             if is_constant(x):
                 continue
             axis, own = axis_of(equation), parts(x, run.count)
+            # 4: two neighbours, each off by twice its error, since the numbers at hand are computed ones
             order = np.argsort(own.value, axis=axis)
             value, error = (np.take_along_axis(array, order, axis) for array in (own.value, own.error))
             gaps, errors = np.diff(value, axis=axis), np.minimum(error.max(), 1e300)
@@ -179,6 +184,7 @@ def place_choice(rule: Rule, order_of_ties: int = 1, **fields: Any) -> Choice:
     """The choice of a primitive whose results are entries of its operand: their places."""
 
     def find(equation: Any, numbers: Any) -> np.ndarray:
+        # a rule returns entries, not places: each is looked up among the sorted entries
         chosen = value_by(rule, equation, numbers)
         order = np.argsort(numbers[0], axis=None, kind="stable")
         return order[np.minimum(np.searchsorted(numbers[0].ravel()[order], chosen), order.size - 1)]
@@ -194,6 +200,7 @@ def _sort(run: Any, equation: Any, *operands: Increment) -> list[Increment]:
     values = [np.take_along_axis(np.asarray(x.value), order, axis) for x in operands]
     if not count:
         return list(map(constant, values))
+    # one order for the values, and one for each direction: after a step along it, equal keys have parted
     orders = np.broadcast_to(order, (count, *order.shape))
     sorted_keys = [np.real(np.take_along_axis(np.asarray(key.value), order, axis)) for key in keys]
     has_ties = np.all([np.diff(key, axis=axis) == 0 for key in sorted_keys], axis=0).any()
@@ -211,6 +218,7 @@ def _reordered(run: Any, x: Increment, value: Any, order: Any, orders: Any, axis
         return constant(value)
     change = np.take_along_axis(full_change(x, len(orders)), orders, 1 + axis)
     own = np.take_along_axis(np.broadcast_to(x.value, orders.shape), orders, 1 + axis)
+    # sorted along with equal keys, an operand such as the places of an argsort depends on their order: it jumps
     if np.any(own != value):
         run.note("unresolved", "an order of equal numbers decides what is computed")
         change = unknown_where(own != value, change)
@@ -241,6 +249,7 @@ def _top_k(run: Any, equation: Any, x: Increment) -> list[Increment]:
     if is_constant(x):
         return [constant(kept), index]
     ordered = -np.sort(-value, axis=-1)
+    # a tie with the first entry that is left out matters as well
     run.note_ties(np.diff(ordered[..., : k + 1], axis=-1) == 0)
     change_axis = axis if axis < 0 else 1 + axis
     change = np.moveaxis(x.change, change_axis, -1)

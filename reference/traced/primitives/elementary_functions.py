@@ -2,7 +2,7 @@
 
 Smooth ones are made from the records of `reference.arithmetics.elementary`. The bound of y = f(x) is sup |f'| E and the
 rounding of the call; the bound of a change f'(x) dx is sup |f'| times the error of dx, and sup |f''| E |dx|. Both
-suprema are over all x within the error E.
+suprema are over all x within the error E. To add a smooth function, add its record there; nothing here changes.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from reference.traced.bounded_run import (
     CHANGE_UNIT,
     Parts,
     is_undecided,
-    of_value,
     packed,
     parts,
     times,
+    value_with_error,
 )
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule
@@ -40,7 +40,8 @@ def _rule(f: Elementary) -> Rule:
         y = f.value(x.value)
         if is_constant(x):
             return constant(y)
-        for end in f.ends:  # √x² = |x|, and arccos(1 - x²) has a kink like it
+        # at an end of its domain a composition may have a kink: √x² = |x|, and arccos(1 - x²) has one like it
+        for end in f.ends:
             run.note_ties(x.value == end)
         return Increment(y, f.change(x.value, x.change, y))
 
@@ -73,7 +74,10 @@ def _bound(f: Elementary) -> Rule | None:
 
 
 def change_error(x: Parts, steepest: Any, bend: Any, change: Any) -> Any:
-    """The error of a change f'(x) dx, from sup |f'| and sup |f''|."""
+    """The error of a change f'(x) dx, from sup |f'| and sup |f''|.
+
+    sup |f'| e + sup |f''| E (|dx| + e) and some roundings, where e is the error of dx and E that of x.
+    """
     turned = times(bend, x.error) * (np.abs(x.change) + x.change_error)
     return times(steepest, x.change_error) + turned + CHANGE_ROUNDINGS * CHANGE_UNIT * np.abs(change)
 
@@ -115,7 +119,7 @@ def _integer_pow(run: Any, equation: Any, x: Increment) -> Increment:
     if is_constant(x) or exponent == 0:
         return constant(value)
     change = exponent * _power(x.value, exponent - 1) * x.change
-    # at zero the slope vanishes and the step itself to that power is left
+    # at zero the slope vanishes and the step itself to that power is left: of (x²)^½ = |x|, the root needs it
     if exponent < 0 or np.all(x.value != 0.0):
         return Increment(value, change)
     return Increment(value, np.where(x.value == 0.0, np.power(x.change, exponent), change))
@@ -153,6 +157,7 @@ def bound_of_negation(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _abs(run: Any, equation: Any, x: Increment) -> Increment:
+    """|x|, which at zero changes by |dx|; of a complex z, d|z| = Re(z̄ dz)/|z|."""
     value = np.abs(x.value)
     if is_constant(x):
         return constant(value)
@@ -169,6 +174,7 @@ def _bound_of_abs(run: Any, equation: Any, x: Increment) -> Increment:
         return Increment(np.abs(x.value), 0.0)
     own = parts(x, run.count)
     change = np.where(own.value < 0.0, -1.0, 1.0) * own.change
+    # with the other sign the change is the opposite
     turned = np.where(is_undecided(own.value, own.error), 2.0 * np.abs(change), 0.0)
     return packed(np.abs(own.value), own.error, change, own.change_error + turned)
 
@@ -181,11 +187,11 @@ def _sign(run: Any, equation: Any, x: Increment) -> Increment:
 
 def _bound_of_sign(run: Any, equation: Any, x: Increment) -> Increment:
     own = parts(x, run.count)
-    return of_value(np.sign(x.value), np.where(is_undecided(own.value, own.error), 2.0, 0.0), run.count)
+    return value_with_error(np.sign(x.value), np.where(is_undecided(own.value, own.error), 2.0, 0.0), run.count)
 
 
 def _steps(run: Any, x: Increment, value: Any, at_jump: Any) -> Increment:
-    """A function that is constant between its jumps."""
+    """A function that is constant between its jumps, and at one of these changes by what nobody knows."""
     if is_constant(x) or not np.any(at_jump & (x.change != 0.0)):
         return constant(value)
     run.note("unresolved", "a function that jumps (sign, floor, round) is at one of its jumps")
@@ -197,6 +203,7 @@ def _to_whole(function: Callable[[Any], Any]) -> Rule:
 
 
 def _round(run: Any, equation: Any, x: Increment) -> Increment:
+    # halves go to even, or away from zero
     method = str(getattr(equation.params.get("rounding_method"), "name", equation.params.get("rounding_method")))
     value = np.round(x.value) if "EVEN" in method else np.trunc(x.value + np.copysign(0.5, x.value))
     return _steps(run, x, value, np.abs(x.value - np.trunc(x.value)) == 0.5)
@@ -213,7 +220,7 @@ def _step_primitive(name: str, rule: Rule) -> Primitive:
 
         # twice the error, since the value at hand is a computed one
         jumps = at(own.value - 2.0 * own.error) != at(own.value + 2.0 * own.error)
-        return of_value(at(own.value), np.where(jumps, np.inf, 0.0), run.count)
+        return value_with_error(at(own.value), np.where(jumps, np.inf, 0.0), run.count)
 
     return Primitive(name, rule, bound, EXACT, Choice(lambda equation, numbers: value_by(rule, equation, numbers)))
 
@@ -223,7 +230,7 @@ def _is_finite(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _bound_of_is_finite(run: Any, equation: Any, x: Increment) -> Increment:
-    return of_value(np.isfinite(x.value), ~np.isfinite(parts(x, run.count).error), run.count)
+    return value_with_error(np.isfinite(x.value), ~np.isfinite(parts(x, run.count).error), run.count)
 
 
 SIGN = Choice(lambda equation, numbers: np.sign(numbers[0]))
@@ -233,6 +240,7 @@ SERIES = Rounding(SERIES_ROUNDINGS, sums=True)
 WITHOUT_RULE = (
     "polygamma", "zeta", "igamma", "igammac", "igamma_grad_a", "random_gamma_grad", "regularized_incomplete_beta",
 )  # fmt: skip
+"""Series, by JAX's values and differences of these: a record here only says how coarsely they round."""
 
 PRIMITIVES: tuple[Primitive, ...] = (
     *map(_smooth, elementary.PRIMITIVES.values()),

@@ -1,7 +1,8 @@
 """Primitives that read and write entries by their indices: slices at computed places, gathers and scatters.
 
 A gather is computed as a map of indices: for each entry of the result its number in the operand, counted row by row. A
-scatter is the gather that reads it backwards.
+scatter is the gather that reads it backwards: x.at[2].add(u) writes where x[2] reads. Both use JAX's own lists of axes
+(`jax.lax.GatherDimensionNumbers`).
 """
 
 from collections.abc import Callable, Sequence
@@ -92,17 +93,18 @@ def gather_numbers(shape: tuple[int, ...], indices: Any, params: Any) -> np.ndar
         lengths = dict(zip(axes, array.shape))
         return array.reshape([lengths.get(axis, 1) for axis in range(rank)])
 
+    # the number of entry (i, j, k) is (i · length + j) · length + k: one axis of the operand after another
     number, inside = np.zeros((1,) * rank, np.int64), np.ones((1,) * rank, bool)
     for d, (length, size) in enumerate(zip(shape, params["slice_sizes"])):
         number = number * length
-        if d in numbers.start_index_map:
+        if d in numbers.start_index_map:  # where the slice starts along this axis, by the indices
             start = indices[..., numbers.start_index_map.index(d)]
             first = np.clip(start, 0, length - size)
             number, inside = number + along(places, first), inside & along(places, first == start)
-        if d in numbers.operand_batching_dims:
+        if d in numbers.operand_batching_dims:  # an axis that operand and indices share
             axis = numbers.start_indices_batching_dims[numbers.operand_batching_dims.index(d)]
             number = number + along([places[axis]], np.arange(length))
-        if d in windows:
+        if d in windows:  # the place within the slice
             number = number + along([windows[d]], np.arange(size))
     return np.where(inside, number, -1) if params["mode"] == lax.GatherScatterMode.FILL_OR_DROP else number
 
@@ -171,6 +173,7 @@ def _scatter_fold(make_fold: MakeFold) -> Callable[..., Increment]:
     """A scatter that multiplies or takes extremes, one update after another."""
 
     def rule(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+        # one by one, since several updates may fall on one entry
         shape, target = np.shape(x.value), _scatter_targets(x, indices, updates, equation.params)
         count, combine = count_directions(x, updates), make_fold(run)
         value = np.array(x.value).reshape(-1)

@@ -64,6 +64,7 @@ def _solved_from_the_right(matrix: Any, left: Any) -> Any:
 
 
 def _cholesky(run: Any, equation: Any, a: Increment) -> Increment:
+    """A = L Lᴴ, of which JAX reads the lower triangle: dL = L lower_half(L⁻¹ dA L⁻ᴴ)."""
     lower = np.tril(a.value)
     matrix = lower + _adjoint(np.tril(a.value, -1))
     factor = _nan_where_it_fails(np.linalg.cholesky, matrix)
@@ -105,6 +106,7 @@ def _lu(run: Any, equation: Equation, a: Increment) -> Any:
     *shape, rows, columns = matrix.shape
     if rows != columns:
         return differenced(run, equation, a)
+    # NumPy has no LU; LAPACK's exchanges rows by size, as XLA's does
     found = [_pivoted(one) for one in matrix.reshape(-1, rows, rows)]
     packed = np.reshape([f[0] for f in found], matrix.shape).astype(matrix.dtype)
     pivots, order = (np.reshape([f[k] for f in found], (*shape, rows)).astype(np.int32) for k in (1, 2))
@@ -144,7 +146,7 @@ def _gaps(run: Any, values: Any, what: str) -> Any:
     apart = ~np.eye(values.shape[-1], dtype=bool)
     if np.any((gaps == 0.0) & apart):
         run.note("unresolved", f"equal {what} have no derivative of their vectors")
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore"):  # infinite where they are equal, so that what depends on it is not finite
         return np.where(apart, 1.0 / np.where(apart, gaps, 1.0), 0.0)
 
 
@@ -155,7 +157,8 @@ def _own_values(equation: Equation, matrix: Any) -> list[Any]:
 
 def _in_phase(vectors: Any, own: Any) -> Any:
     """Factors of modulus one by which columns of a better precision become the program's own."""
-    # vectors of equal eigenvalues may be others altogether: those with little overlap stay as they are
+    # of vectors of length one, 0.5 is an angle of 60 degrees: rounding turns none so far, but vectors of equal
+    # eigenvalues may be others altogether, and stay as they are
     overlap = np.einsum("...ij,...ij->...j", np.conj(vectors), own)
     turned = np.abs(overlap) > 0.5
     return np.where(turned, overlap / np.where(turned, np.abs(overlap), 1.0), 1.0)
@@ -174,6 +177,7 @@ def _turned(run: Any, rotation: Any) -> Any:
 
 
 def _eigh(run: Any, equation: Any, a: Increment) -> Any:
+    """A = V Λ Vᴴ: as for `_eig` with V⁻¹ = Vᴴ, so that nothing is inverted."""
     if equation.params.get("subset_by_index") is not None:
         return differenced(run, equation, a)
     vectors, values = (np.asarray(array) for array in values_of(equation, [a.value]))
@@ -189,6 +193,10 @@ def _eigh(run: Any, equation: Any, a: Increment) -> Any:
 
 
 def _eig(run: Any, equation: Any, a: Increment) -> Any:
+    """A V = V Λ: with Q = V⁻¹ dA V, dΛ = diag Q and dV = V (F ∘ Q), F_ij = 1/(λ_j - λ_i).
+
+    The vectors have length one, and their phases are free.
+    """
     if is_constant(a) or equation.params["compute_left_eigenvectors"]:
         return differenced(run, equation, a)
     matrix = np.asarray(a.value)
@@ -229,24 +237,36 @@ def _svd(run: Any, equation: Any, a: Increment) -> Any:
     u, v = u * phases[..., None, :], v * np.conj(phases)[..., :, None]
     if is_constant(a):
         return [constant(x) for x in (values, u, v)]
-    inner = _adjoint(u) @ a.change @ _adjoint(v)
-    # A Aᴴ and Aᴴ A have the squares as eigenvalues, and U and V as their vectors
+    d_values, d_u, d_v = _changes_of_svd(run, a.change, values, u, v)
+    return [Increment(values, d_values), Increment(u, d_u), Increment(v, d_v)]
+
+
+def _changes_of_svd(run: Any, change: Any, values: Any, u: Any, v: Any) -> tuple[Any, Any, Any]:
+    """dS, dU and dVᴴ of A = U S Vᴴ, whose last factor is `v`.
+
+    With P = Uᴴ dA V and F_ij = 1/(s_j² - s_i²): A Aᴴ and Aᴴ A have the squares as eigenvalues, and U and V as their
+    vectors, so that dS = Re diag P, dU = U (F ∘ (P S + S Pᴴ)) and dV = V (F ∘ (S P + Pᴴ S)). Beside the space that U's
+    columns span, dU has (1 - U Uᴴ) dA V S⁻¹, and dV the same of Aᴴ.
+    """
+    inner = _adjoint(u) @ change @ _adjoint(v)  # P
     squares = _gaps(run, np.square(values), "singular values")
-    s, st = values[..., None, :], values[..., :, None]
+    s, st = values[..., None, :], values[..., :, None]  # of the columns, and of the rows
     rotation = squares * (inner * s + st * _adjoint(inner))
-    d_u, d_v = u @ rotation, squares * (st * inner + _adjoint(inner) * s)
+    rotation_of_v = squares * (st * inner + _adjoint(inner) * s)
     d_values = np.einsum("...ii->...i", inner)
-    if np.iscomplexobj(matrix):
-        # the imaginary part of Uᴴ dA V's diagonal turns U against V
+    d_u, turned_v = u @ rotation, rotation_of_v
+    if np.iscomplexobj(change):
+        # the imaginary part of P's diagonal turns U against V; a common phase of both is free
         phase, turned = 1j * d_values.imag[..., None, :] / s, _turned(run, rotation)
-        d_u, d_v = d_u + u * (phase + turned), d_v + np.eye(d_v.shape[-1]) * turned
-    d_vectors = _adjoint(v) @ d_v
-    if rows > columns:  # what leaves the space that U's columns span
-        d_u = d_u + (a.change - u @ (_adjoint(u) @ a.change)) @ _adjoint(v) / s
-    if columns > rows:  # and that of V's
-        beside = _adjoint(a.change) - _adjoint(v) @ (v @ _adjoint(a.change))
+        d_u, turned_v = d_u + u * (phase + turned), turned_v + np.eye(turned_v.shape[-1]) * turned
+    d_vectors = _adjoint(v) @ turned_v
+    rows, columns = u.shape[-2], v.shape[-1]
+    if rows > columns:
+        d_u = d_u + (change - u @ (_adjoint(u) @ change)) @ _adjoint(v) / s
+    if columns > rows:
+        beside = _adjoint(change) - _adjoint(v) @ (v @ _adjoint(change))
         d_vectors = d_vectors + beside @ u / s
-    return [Increment(values, d_values.real), Increment(u, d_u), Increment(v, _adjoint(d_vectors))]
+    return d_values.real, d_u, _adjoint(d_vectors)
 
 
 def _qr(run: Any, equation: Any, a: Increment) -> Any:

@@ -1,7 +1,9 @@
 """Primitives that fold an axis or windows: sums, products, extremes, and the cumulative ones.
 
-A sum of n terms has the operands' errors and γ_n of the sum of their sizes, in any order. A product of n factors has
-Π (|x| + E) - Π |x| and n roundings. An extreme is no further off than the worst entry that might be it.
+A sum of n terms has the operands' errors and γ_n of the sum of their sizes, in any order: Σ E_i + γ_n Σ |x_i|. A
+product of n factors has Π (|x| + E) - Π |x| and n roundings. An extreme is no further off than the worst entry that
+might be it. Of several equal entries, the one with the largest change is the largest just after a step: so in each
+direction the change of an extreme is a one-sided derivative, and in the opposite direction it may be another.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, count_directions, full_change, is_constant, linear
 from reference.arithmetics.roundoff import gamma
-from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, may_differ, of_value, packed, parts
+from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, may_differ, packed, parts, value_with_error
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rounding, Rule
@@ -20,7 +22,7 @@ from reference.traced.primitives.comparisons import extreme, truth
 from reference.traced.primitives.data_movement import behind, in_order, pad, place_choice
 
 Fold = Callable[[Increment, Increment], Increment]
-"""Two numbers combined into one."""
+"""Two numbers combined into one, as those of a product or a maximum are."""
 
 MakeFold = Callable[[Any], Fold]
 """A fold for a run, which may note ties."""
@@ -35,6 +37,7 @@ PRODUCT = Rounding(sums=True)
 def _most_terms(equation: Any, operands: tuple[Increment, ...]) -> int:
     """How many terms a sum may have."""
     params, shape = equation.params, np.shape(operands[0].value)
+    # of axes, of a window, along one axis; of a scatter, all updates may fall on one entry, which has a value as well
     if "axes" in params:
         return int(np.prod([shape[axis] for axis in params["axes"]], dtype=int))
     if "window_dimensions" in params:
@@ -116,6 +119,7 @@ def smaller_of(run: Any) -> Fold:
 
 def _running(x: Increment, axis: int, fold: Fold) -> Increment:
     """A fold along an axis, every step kept."""
+    # one step after another, since a fold takes changes along and notes ties
     values, count = np.moveaxis(np.asarray(x.value), axis, 0), count_directions(x)
     changes = np.moveaxis(full_change(x, count), 1 + axis, 0) if count else [0.0] * len(values)
     steps = []
@@ -147,7 +151,7 @@ def _folded(x: Increment, axes: Any, fold: Fold) -> Increment:
 
 
 def _last(x: Increment, axis: int) -> Increment:
-    if np.shape(x.value)[axis] == 0:
+    if np.shape(x.value)[axis] == 0:  # the empty product; JAX folds no extremes of nothing
         return constant(np.ones(np.delete(np.shape(x.value), axis)))
     return linear(lambda lead, array: np.take(array, -1, axis=lead + axis), x)
 
@@ -167,7 +171,7 @@ def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         value = rule(run, equation, constant(x.value)).value
         flips = np.any(parts(x, run.count).error.astype(bool), axis=equation.params["axes"])
-        return of_value(value, flips, run.count)
+        return value_with_error(value, flips, run.count)
 
     return Primitive(name, rule, bound, EXACT)
 
@@ -184,31 +188,35 @@ def _extremes(which: str, *, larger: bool) -> tuple[Primitive, Primitive]:
         folded = fold(value, axis=axes, keepdims=True)
         if is_constant(x) or not is_floating(value):
             return constant(folded.squeeze(axes))
-        if value.dtype.kind == "c":
+        if value.dtype.kind == "c":  # by real parts first, which np.max does not do to changes
             return _folded(x, axes, larger_of(run) if larger else smaller_of(run))
         # of equal entries the one with the largest change is the largest just after the step
         first = value == folded
         run.note_ties(first.sum(axis=axes) > 1)
         change = fold(np.where(first, x.change, worst_value), axis=tuple(1 + axis for axis in axes))
+        # NaN equals no entry, itself included, and would leave -∞
         change = np.where(np.isnan(folded.squeeze(axes)), np.nan, change)
         return Increment(folded.squeeze(axes), change)
 
     def bound(run: Any, x: Increment, axes: tuple[int, ...]) -> Increment:
         if is_constant(x):
             return rule(run, x, axes)
+        # value and error, and behind an axis of directions the change and its error
         columns = [_axes_joined(p, lead, axes) for lead, p in zip((0, 0, 1, 1), parts(x, run.count), strict=True)]
         value, error, change, change_error = columns
         at = pick(value, axis=-1)[..., None]
         best = Parts(*(np.take_along_axis(a, np.broadcast_to(at, (*a.shape[:-1], 1)), -1) for a in columns))
         # any entry within its error of the best one may be the exact one
         might_be_it = may_differ(Parts(value, error, 0.0, 0.0), best) | (np.arange(value.shape[-1]) == at)
+        # |max x - max x'| <= max |x - x'| over the entries that might be the largest
         worst = np.max(np.where(might_be_it, error, 0.0), axis=-1)
         if not run.count:
-            return of_value(best.value[..., 0], worst, 0)
+            return value_with_error(best.value[..., 0], worst, 0)
         off = np.where(might_be_it, np.abs(change - best.change) + change_error, 0.0).max(axis=-1)
         return packed(best.value[..., 0], worst, best.change[..., 0], off)
 
     def level(numbers: np.ndarray, reach: np.ndarray, params: Any) -> np.ndarray | None:
+        """See `Choice.level`."""
         side = 1.0 if larger else -1.0
         x, axes = side * numbers, params["axes"]
         largest = x.max(axis=axes, keepdims=True)
@@ -247,7 +255,7 @@ def _running_extreme(name: str, make_fold: MakeFold) -> Primitive:
         if run.count and not is_constant(x):
             raise Unbounded(f"{name} of what changes")
         error = largest(run, equation, constant(np.asarray(parts(x, 0).error))).value
-        return of_value(rule(run, equation, constant(x.value)).value, error, run.count)
+        return value_with_error(rule(run, equation, constant(x.value)).value, error, run.count)
 
     return Primitive(name, rule, bound, EXACT, place_choice(rule))
 
@@ -274,6 +282,7 @@ def windows(lead: int, params: Any, array: Any, fill: float) -> Iterator[tuple[t
     dimensions, strides = params["window_dimensions"], params["window_strides"]
     ones = (1,) * len(dimensions)
     base, spread = params.get("base_dilation") or ones, params.get("window_dilation") or ones
+    # a dilated array has gaps between its entries, which hold the fill as the padding does
     config = [(low, high, step - 1) for (low, high), step in zip(params["padding"], base)]
     array = pad(lead, config, array, np.full(array.shape[:lead], fill, array.dtype))
     extents = [(size - 1) * step + 1 for size, step in zip(dimensions, spread)]
