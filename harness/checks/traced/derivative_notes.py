@@ -18,7 +18,8 @@ from harness.facts.kinds import Kind
 from reference.traced.equations import product_units
 
 SOLVERS_NOTED = 1e-10
-"""What the tolerance of a solver moves is noted from here on, as a share of the largest derivative."""
+"""What the tolerance of a solver moves is noted from here on, as a share of the largest derivative: less is
+rounding."""
 
 
 def note_everything(
@@ -50,6 +51,7 @@ def note_everything(
     noted = [*_error_bounds(comparison), *_in_float64(comparison), *_devices(comparison)]
     noted += [*at_kinks, *(fact for holds, fact in facts if holds)]
     has_kink = any(fact.kind in (Kind.KINK, Kind.NO_SLOPE) for fact in noted)
+    # the gradient of a linear function depends on nothing, and that is worth no note
     return noted if case.order == 2 else [*noted, *_dependence(comparison, has_kink=has_kink)]
 
 
@@ -79,6 +81,7 @@ def _error_bounds(comparison: Comparison) -> Iterator[Fact]:
 
 
 def _product_bits(comparison: Comparison) -> int | None:
+    """The bits of its operands that the coarsest matrix product keeps; None where all are."""
     units = [unit for eq in equations_in(comparison.case.program) for unit in product_units(eq)]
     return round(-np.log2(max(units))) if any(units) else None
 
@@ -115,6 +118,7 @@ def _dependence(comparison: Comparison, *, has_kink: bool) -> Iterator[Fact]:
     unused = [name for name, is_used in zip(names, is_read(comparison.case.program)) if not is_used]
     if unused:
         yield note(Kind.UNUSED_ARGUMENT, *unused)
+    # differences know some inputs alone; increments know all, or a zero among them may be an unknown derivative
     known = [a for a in comparison.answers if a.name != DIFFERENCES and np.isfinite(a.error).all()]
     slopes = [
         *(a.gradient for a in known),

@@ -93,6 +93,7 @@ class Arguments:
             try:
                 return self.f(*args)
             except jax.errors.ConcretizationTypeError:  # perhaps for a number that is not differentiated
+                # `if jnp.any(n > 2):` is no branch on a traced number where n is an array of integers, held fixed
                 with jax.ensure_compile_time_eval():
                     return self.f(*args)
         except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as reason:
@@ -129,7 +130,7 @@ class Arguments:
 
 
 def flatten(what: str, tree: Any, name_of: Callable[[Any], str] | None = None) -> tuple[list[tuple[Any, Any]], Any]:
-    """The leaves of a tree with their paths, and its structure.
+    """The leaves of a tree with their paths, and its structure; `what`, or `name_of` a path, names it in an error.
 
     Raises
     ------
@@ -146,6 +147,7 @@ def flatten(what: str, tree: Any, name_of: Callable[[Any], str] | None = None) -
 
 
 def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int]:
+    """The numbers of the arguments to differentiate, counted from 0; negative ones are counted from the end."""
     if argnums is None:
         return set(range(len(args)))
     numbers: list[Any] = list(argnums) if isinstance(argnums, (tuple, list, range)) else [argnums]

@@ -1,7 +1,8 @@
 """What is wrong with a function although its derivatives agree: values that change, and modes that are no linear maps.
 
 A function has one value, however JAX runs it: traced again, compiled, eagerly, batched by `jax.vmap`, and while a mode
-differentiates it.
+differentiates it. A `fwd` that returns another value than its function makes a training see another loss than the
+validation does.
 """
 
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
 def find_changes_between_calls(comparison: Comparison) -> list[Fact]:
     """Whether the function, or a derivative rule, changes each time that it is traced or called, by its values."""
     case, point = comparison.case, comparison.point
-    again = Traced(lambda *x: case.function(*x), *case.leaves).program
+    again = Traced(lambda *x: case.function(*x), *case.leaves).program  # a new function, which JAX has not yet traced
     is_alike = alike(case.traced.program, again)
     if not is_alike:
         # two runs of one program differ where it calls back into Python; two traces differ where Python made them
@@ -41,6 +42,7 @@ def find_changes_between_calls(comparison: Comparison) -> list[Fact]:
             return [wrong(Kind.NOT_REPEATABLE, "f", how=how, argument="arguments", change="state")]
     if is_alike and not has_rules(again):
         return []  # the rules of JAX are those of the program
+    # a rule of the user's may draw a number, or count its calls, each time that JAX traces it
     another = make_mode(point, "reverse")
     modes = [
         mode for mode in comparison.look.plan.modes if mode.name == "reverse" and "reverse" not in comparison.missing
@@ -64,6 +66,7 @@ def find_values_by_way_of_running(comparison: Comparison) -> list[Fact]:
         apart = ~(is_close | (values == compiled) | np.isnan(compiled))
         if not apart.any():
             continue
+        # of two values one is rounded worse, as log(exp(x)) is until XLA makes x of it: the interpreter decides
         is_known = np.isfinite(point.expected) & np.isfinite(point.error)
         contradicts = apart & is_known & ~(np.abs(values - point.expected) <= point.error)
         at = int(np.argmax(contradicts if contradicts.any() else apart))
@@ -96,11 +99,8 @@ def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:
 
 
 def find_unsound_modes(comparison: Comparison) -> list[Fact]:
-    """Modes that are not linear, or report something else without `jax.vmap`, although their derivatives agree.
-
-    It is not expected of a trusted rule, which need not be a derivative, nor of what a solver computes up to a
-    tolerance.
-    """
+    """Modes that are not linear, or report something else without `jax.vmap`, although their derivatives agree."""
+    # a trusted rule need not be a derivative, and what a solver computes up to a tolerance is not linear beyond that
     if comparison.obstacles.taken_as_they_are or comparison.case.trusted_rules or comparison.by_solvers:
         return []
     reports = comparison.reports
@@ -127,7 +127,7 @@ def find_values_changed_by_modes(comparison: Comparison) -> list[Fact]:
         off = np.abs(program.value() - point.expected) - 2.0 * point.error
         if not (off > 0.0).any():
             continue
-        off = off - 2.0 * program.values_with_error().error
+        off = off - 2.0 * program.values_with_error().error  # the mode may compute the value by another formula
         i = int(np.argmax(off))
         if off[i] > 0.0:
             numbers = {"value": float(program.value()[i]), "otherwise": float(point.expected[i])}

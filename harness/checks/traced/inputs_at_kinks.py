@@ -26,41 +26,45 @@ from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 MOST_TOGETHER = 64
-"""Sets of inputs that are moved together, at most."""
+"""Sets of inputs that are moved together, at most: one for all inputs at kinks, one for each array, and one for each
+number that several of them are equal to."""
 
 BESIDE = 1e-7
-"""The distance, in units of the argument's size, at which slopes around are computed before a report is accused."""
+"""The distance, in units of the argument's size, at which slopes around are computed before a report is accused: far
+enough that numbers which are equal up to roundings of 1e-16 part, and near enough that f hardly bends."""
 
 ADDS_UP = 1e-3
-"""Slopes along several inputs that differ from the sum of theirs by a larger share belong to no derivative. Black boxes
-and solvers leave less."""
+"""Slopes along several inputs that differ from the sum of theirs by a larger share belong to no derivative: at a kink
+they differ by a good part of themselves, and black boxes and solvers leave less."""
 
 TURN, TURNED = 2.0**-10, 1e-5
 """Places around a kink are moved by the first share of their distance. Between kinks, slopes change by less than the
-second share of themselves; those of √|xy| depend on the place everywhere."""
+second share of themselves: f bends by 1e-7 there. Those of √|xy| change by about the first one, wherever they are."""
 
 MOST_TURNED = 0.25
-"""The share of places that may be next to another kink, so that slopes there change."""
+"""The share of places that may be so near another kink that slopes there change: of a median of many numbers some are,
+and of √|xy| all."""
 
 APART = 0.1
-"""Slopes around must differ by less than this share of a report's error for it to be wrong."""
+"""Slopes around must differ by less than this share of a report's error for it to be wrong: else f bends so much that
+the error may be that of another place."""
 
 
 @np.errstate(all="ignore")
 def compare_inputs_at_kinks(point: Point, look: Look) -> DirectionalDerivatives:
     """The modes whose derivatives do not add up to the slope along inputs at kinks, each compared with that slope.
 
-    Looked at are sets of inputs along which the function has no kink.
+    Looked at are sets of inputs along which the function has no kink: max(x, y) has the slope 1 along both together.
     """
     kinks, ordinary = look.true.kinks, ordinary_derivative(point, look.true)
     rows, size = kinks.shape
-    owners = _find_sets(point, kinks)
-    if not owners:
+    sets = _find_sets(point, kinks)
+    if not sets:
         return DirectionalDerivatives()
-    along, judged = np.array([members for members, _ in owners], float), np.zeros((rows, len(owners)), bool)
-    for d, (_, combinations) in enumerate(owners):
+    along, judged = np.array([members for members, _ in sets], float), np.zeros((rows, len(sets)), bool)
+    for d, (_, combinations) in enumerate(sets):
         judged[combinations, d] = True
-    blocks = [Block("together", k * len(owners) + np.arange(len(owners))) for k in range(rows)]
+    blocks = [Block("together", k * len(sets) + np.arange(len(sets))) for k in range(rows)]
     slopes = measure_slopes(point, along, [], Scope(blocks, point.program.coarsest, judged))
     sides, error = slopes.sides, slopes.error
     # only directions without a kink of their own have one slope to compare with
@@ -101,7 +105,7 @@ def _sets_at_kinks(point: Point, kinks: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _sum_along(answer: Answer, along: np.ndarray, rows: int, size: int) -> Answer:
-    """An answer's derivatives along the sets."""
+    """An answer's derivatives along the sets, whose entries are 1 and 0: sums over their inputs."""
     gradient, error = answer.gradient.reshape(rows, size), answer.error.reshape(rows, size)
     sums = (gradient @ along.T).ravel(), (error @ along.T).ravel()
     return Answer(answer.name, answer.family, 0.0, 0.0, *sums, precision=answer.precision, accuracy=answer.accuracy)
@@ -121,9 +125,10 @@ def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.
 def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     """What follows where slopes along single inputs do not add up to those along all of them: f has no derivative.
 
-    The median of three equal numbers has the slope 0 in each of them. It has a kink, and a report may be any average of
-    the slopes around, which are the same all over a piece. √|xy| at 0 has the slope 0 in both, too. But its slopes
-    around depend on the place everywhere, so that whatever is reported is nobody's convention.
+    The median of three equal numbers has the slope 0 in each of them, and 1 along all. It has a kink, and a report may
+    be any average of the slopes around, which are the same all over a piece. √|xy| at 0 has the slope 0 in both, too,
+    and 1 along both. But its slopes around depend on the place everywhere, so that whatever is reported is nobody's
+    convention.
     """
     if point.case.is_large:
         return []
@@ -136,6 +141,7 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     def is_odd(found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         return ~(np.abs(found - sums) <= allowed) & np.isfinite(allowed) & point.is_known[:, None]
 
+    # the slopes of the run that met all equations cost nothing more, and are mostly what the sums are
     if not is_odd(combine(point.combinations.weights, met.changes), allowed).any():
         return []
     found = _slopes_just_after(point, met.along)
@@ -145,6 +151,7 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     around, turned = (np.array(list(slopes_around(point, met.along, BESIDE, turn))) for turn in (0.0, TURN))
     steepest = np.abs(around).max(axis=0)
     changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + BESIDE * steepest)
+    # a kink between smooth pieces, and a report within the slopes of the pieces
     is_convention = changes.mean(axis=0) <= MOST_TURNED
     for answer in look.own:
         reported = answer.gradient.reshape(mean.shape) * weights @ met.along.T
@@ -156,7 +163,10 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
 
 
 def _slopes_just_after(point: Point, along: np.ndarray) -> Estimate:
-    """The slopes along directions just after the point, or their limits; zero where steps leave second order alone."""
+    """The slopes along directions just after the point, or their limits; zero where steps leave second order alone.
+
+    A slope h of x² over a step h is none: it shrinks with the step.
+    """
     program, weights = point.program, point.combinations.weights
     sides = one_sided_slopes(program, along, weights)
     error = bound_of_slopes(program, along, weights, sides, [Block("along", np.arange(sides.right.size))]).error

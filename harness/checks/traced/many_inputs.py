@@ -1,14 +1,14 @@
 """Of more inputs than can be examined one by one: a sample, random directions, and one reverse pass for all.
 
 Increments cost a run of the program for every few inputs. A reverse pass in float64 without any custom rule finds all
-derivatives at once, by JAX's own rules. Increments along random directions vouch for it: an error of one entry that
-they would not show is its error. Where it contradicts what is reported, increments examine the input by itself, and
-decide. Without such a pass, random directions cover the inputs that are not in the sample. Where a direction shows an
-error, bisection finds an input that is wrong.
+derivatives at once, by JAX's own rules, which are on trial, too. So increments along random directions have to agree
+with it: an error of one of its entries that they would not show is taken for its error bound. Where the pass
+contradicts what is reported, increments examine the input by itself, and decide. Without such a pass, random directions
+cover the inputs that are not in the sample. Where a direction shows an error, bisection finds an input that is wrong.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,7 +50,8 @@ from reference.traced.equations import lifted
 from reference.traced.program_replay import replayed, widened
 
 SAMPLED_BESIDE_WHOLE, MOVED_BESIDE_WHOLE = 8, 5e6
-"""Inputs that are examined one by one, and entries moved for them, where a reverse pass is compared in all inputs."""
+"""Inputs that are examined one by one, and entries moved for them, where a reverse pass is compared in all inputs: few,
+since the pass covers them as well. They show kinks and jumps, of which the pass knows nothing."""
 
 FEWEST = 2
 """Of millions of inputs, no fewer are examined one by one, and no fewer random directions cover the others."""
@@ -75,9 +76,10 @@ class DirectionalDerivatives:
 
 
 def sample_inputs(case: Case, deadline: float, most: int = SAMPLED_INPUTS) -> np.ndarray:
-    """The inputs that are examined one by one: all, or a random sample of many."""
+    """The inputs that are examined one by one: all, or a random sample of many, and one alone after the deadline."""
     if not case.is_large:
         return np.arange(case.inputs.size)
+    # an input that moves by itself still costs a direction of all inputs
     entries = ENTRIES_MOVED if most == SAMPLED_INPUTS else MOVED_BESIDE_WHOLE
     count = int(np.clip(entries / case.inputs.size, FEWEST, most))
     sample = np.sort(np.random.default_rng(case.seed).choice(case.inputs.size, count, replace=False))
@@ -87,8 +89,8 @@ def sample_inputs(case: Case, deadline: float, most: int = SAMPLED_INPUTS) -> np
 def compare_random_directions(point: Point, look: Look) -> DirectionalDerivatives:
     """Each mode's derivative along random directions, compared with that of the program.
 
-    Those of reverse mode are sums of its derivatives in all inputs. Nothing is compared where nothing is known of some
-    output.
+    Those of reverse mode are sums of its derivatives in all inputs; forward mode is evaluated along the directions.
+    Nothing is compared where nothing is known of some output.
     """
     inputs, seed, coarsest = point.case.inputs, point.case.seed, point.program.coarsest
     most = RANDOM_ENDS if look.plan.whole is None else DIRECTIONS
@@ -106,18 +108,31 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow, along=along)
     answers += [point.answer(name, found.estimate, scope.blocks) for name, found in reports.items()]
     increments = point.answer(INCREMENTS, true, scope.blocks)
-    sides, replaced = Sides(slopes.sides.mean[0], slopes.sides.half_gap[0]), {}
-    for i, answer in enumerate(answers):
-        found = look.reports[answer.name] if answer.name == "reverse" else reports[answer.name]
-        runs = comparable_runs(found, slopes.obstacles, coarsest)
-        if isinstance(runs, np.ndarray):
-            runs = runs @ along.T if answer.name == "reverse" else runs
-            estimate = estimate_in_float64(runs[:, 0], answer.error, coarsest)
-            tolerance = MEANT[answer.precision] * largest_in_block(estimate.derivative, scope.blocks)
-            answers[i], replaced[answer.name] = with_float64(answer, estimate, tolerance, increments, sides)
+    answers, replaced = _evaluated_along(point, along, answers, {**look.reports, **reports}, slopes, increments)
     ordinary = ordinary_derivative(point, look.true)
     pairs = compare_ends(answers, increments, ordinary) if point.is_known.all() else []
     return DirectionalDerivatives(tuple(pairs), (), reports, {**missing, **missing_after}, replaced, slopes, along)
+
+
+def _evaluated_along(
+    point: Point,
+    along: np.ndarray,
+    answers: Sequence[Answer],
+    reports: Mapping[str, Reported],
+    slopes: Slopes,
+    increments: Answer,
+) -> tuple[list[Answer], dict[str, np.ndarray]]:
+    """The answers, replaced by evaluations in float64 in the directions where these decide more; and masks of these."""
+    coarsest, sides = point.program.coarsest, Sides(slopes.sides.mean[0], slopes.sides.half_gap[0])
+    blocks, found, replaced = [Block("directions", np.arange(len(along)))], list(answers), {}
+    for i, answer in enumerate(answers):
+        runs = comparable_runs(reports[answer.name], slopes.obstacles, coarsest)
+        if isinstance(runs, np.ndarray):
+            runs = runs @ along.T if answer.name == "reverse" else runs
+            estimate = estimate_in_float64(runs[:, 0], answer.error, coarsest)
+            tolerance = MEANT[answer.precision] * largest_in_block(estimate.derivative, blocks)
+            found[i], replaced[answer.name] = with_float64(answer, estimate, tolerance, increments, sides)
+    return found, replaced
 
 
 def locate_error(point: Point, gradient: np.ndarray) -> int:
@@ -133,10 +148,14 @@ def locate_error(point: Point, gradient: np.ndarray) -> int:
 # -- all inputs at once ------------------------------------------------------------------------------------------------
 
 WHOLE = "the reverse pass in float64"
+"""The name of the answer that it gives, which no report shows."""
 
 
 def gradient_by_primals(case: Case, weights: np.ndarray) -> np.ndarray | None:
-    """The derivatives of a combination of the outputs in all inputs; None where JAX cannot compute them so."""
+    """The derivatives of a combination of the outputs in all inputs; None where JAX cannot compute them so.
+
+    The program is widened to float64, and every custom rule that is not trusted gives way to its primal.
+    """
     cotangents = [x[0] for x in case.outputs.wide_arrays(weights[None], conjugate=True)]
 
     def gradient(leaves: list[Any], cotangents: list[Any]) -> list[Any]:
@@ -166,6 +185,7 @@ class Everywhere:
             share, largest = report.decided_share * len(examined) / size, max(worst, self.visible)
             return replace(report, decided_share=share, smallest_visible=(best, largest))
         allowed = np.max([pair.allowed for pair in self.pairs], axis=0) + self.visible
+        # all examined inputs count as decided by the pass, less those that the report has undecided
         decided = self._is_decided(examined).sum() + (report.decided_share - 1.0) * len(examined)
         seen = min(best, float(allowed.min())), max(worst, float(allowed.max()))
         return replace(report, decided_share=float(decided / size), smallest_visible=seen)
@@ -188,6 +208,7 @@ class Everywhere:
 @np.errstate(all="ignore")
 def compare_everywhere(point: Point, look: Look, directional: DirectionalDerivatives) -> Everywhere:
     """What is reported in all of many inputs, compared with the reverse pass if increments vouch for that."""
+    # an entry of a direction is at least SMALLEST_ENTRY, so that an error e in one input shows as e times that
     allowed = [pair.allowed.min() for pair in directional.pairs]
     visible = max(allowed, default=np.inf) / SMALLEST_ENTRY
     whole, slopes, blocks = look.plan.whole, directional.slopes, point.case.inputs.blocks
@@ -205,6 +226,7 @@ def compare_everywhere(point: Point, look: Look, directional: DirectionalDerivat
     true = Answer(WHOLE, WHOLE, 0.0, 0.0, whole, rounding, oracle=True)
     reported = [_decisive(point, look, answer, true) for answer in look.in_all_inputs.values()]
     pairs = tuple(compare(answer, true, blocks, ordinary, absolute=point.scale) for answer in reported)
+    # the pass accuses nobody: the inputs that are farthest off are examined by increments
     ratio = np.max([np.where(pair.at_odds, pair.ratio, 0.0) for pair in pairs], axis=0)
     suspects = np.argsort(ratio)[-SAMPLED_INPUTS:]
     return Everywhere(pairs, np.sort(suspects[ratio[suspects] > 0.0]), float(visible))

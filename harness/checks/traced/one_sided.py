@@ -1,8 +1,9 @@
 """One-sided derivatives of a program: how its outputs change just after a point, and just before it.
 
-Where comparisons of equal numbers decide, the function has a kink, and both sides are computed. Where a side has no
-slope at the point itself, as behind ``where(x == 0, ...)``, it is the limit of the slopes at points nearby: in random
-places around this one if these agree, else along the direction on that side.
+Where comparisons of equal numbers decide, the function has a kink, and both sides are computed: of |x| at 0 they are -1
+and 1. Where a side has no slope at the point itself, as of ``where(x == 0, 1, sin(x)/x)``, which jumps as soon as x
+moves, it is the limit of the slopes at points nearby: in random places around this one if these agree, else along the
+direction on that side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +19,19 @@ from harness.checks.traced.real_coordinates import UnitVectors, combine
 from reference.traced.decisions import Decision, TurnedDecisions, TurnedRun
 
 NEARBY = (1e-4, 2e-4, 4e-4)
-"""Distances, in units of the argument's size, at which slopes are computed that have a limit at the point."""
+"""Distances, in units of the argument's size, at which slopes are computed that have a limit at the point. A parabola
+through three slopes is off by the cube of the distance, about 1e-12; at ten times less, the terms of 1/x that cancel in
+the slope of sin(x)/x would leave more than that."""
 
 NOTHING_BENDS = 1e-6
-"""Slopes nearby that differ by less than this share of themselves have a limit."""
+"""Slopes nearby that differ by less than this share of themselves have a limit, whatever else they do."""
+
+NO_JUMP = 1e-12
+"""Values that change by less than this share of themselves have no jump: rounding leaves as much of a long program."""
 
 PIVOTS = (2.0**-100, -(2.0**-110))
-"""Values in the place of a pivot that is zero. Smooth functions of the factors, such as det, do not depend on them."""
+"""Values in the place of a pivot that is zero, of both signs and of two sizes. Functions of the factors that are
+smooth, such as det, do not depend on them beyond their share, 1e-30."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +42,12 @@ class OneSided:
     # the mean of the right and the left derivative, and half of their distance, which is zero where f is smooth
     mean: np.ndarray
     half_gap: np.ndarray
-    # of slopes that are limits from points nearby; what rounding does to increments is not in it
+    # the error of slopes that are limits from points nearby, zero elsewhere; what rounding does to increments comes on
+    # top of it
     error: np.ndarray
     # whether nothing but increments through decided comparisons took part, so that there may be a derived bound
     is_smooth: bool
-    # by the first direction of a pass: where slopes are limits, and which
+    # by the number of the first direction of a pass: a mask of the slopes that are limits, and these
     limits: Mapping[int, tuple[np.ndarray, np.ndarray]]
     obstacles: Obstacles
 
@@ -56,7 +64,7 @@ def one_sided_slopes(
     With `redecided`, the sides are the least and the greatest of these and of the slopes that the program has where
     rounding turns its decisions.
     """
-    parts, limits, is_smooth, size, obstacles = [], {}, True, np.abs(weights), Obstacles()
+    parts, limits, is_smooth, sizes, obstacles = [], {}, True, np.abs(weights), Obstacles()
     for i, along in program.passes(directions):
         run = program.run()
         left = right = program.changes(along, run)
@@ -65,17 +73,19 @@ def one_sided_slopes(
             left = -program.changes(-along, run)
             unknown = np.isnan(right) | np.isnan(left)
             if unknown.any():
-                right, left, error = _limits(program, right, left, unknown, along)
+                right, left, error = _fill_in(program, right, left, unknown, along)
                 limits[i] = unknown, right
-        first = right  # bounds on rounding are those of the run itself, whatever the sides are widened by
+        after = right  # bounds on rounding are those of the run itself, whatever the sides are widened by
         if redecided is not None:
             left, right = _redecided(program, redecided, left, right, along)
         obstacles = obstacles.and_those(Obstacles.of(run))
         is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
         mean, half_gap = 0.5 * (right + left), 0.5 * np.abs(right - left)
-        parts.append([combine(*pair) for pair in ((weights, first), (weights, mean), (size, half_gap), (size, error))])
-    first, mean, half_gap, error = (np.concatenate(columns, axis=1) for columns in zip(*parts))
-    return OneSided(first, mean, half_gap, error, is_smooth, limits, obstacles)
+        # gaps and errors of outputs add up in a combination, whatever the signs of its weights are
+        columns = (weights, after), (weights, mean), (sizes, half_gap), (sizes, error)
+        parts.append([combine(*pair) for pair in columns])
+    after, mean, half_gap, error = (np.concatenate(column, axis=1) for column in zip(*parts))
+    return OneSided(after, mean, half_gap, error, is_smooth, limits, obstacles)
 
 
 @np.errstate(all="ignore")
@@ -100,14 +110,19 @@ def _redecided(
 
     ways, tied = redecided
     slopes = [left, right, *(turned(way, along) for way in ways)]
+    # with all numbers equal of which rounding may make any the largest, there is a kink of its own, with two sides
     slopes += [turned(tied, along), -turned(tied, -along)] if tied else []
     return np.fmin.reduce(slopes), np.fmax.reduce(slopes)
 
 
-def _limits(
+def _fill_in(
     program: ProgramAtPoint, right: np.ndarray, left: np.ndarray, unknown: np.ndarray, along: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both sides with their unknown slopes filled in, and the errors of these: by small pivots, else from nearby."""
+    """Both sides with their unknown slopes filled in, and the errors of these.
+
+    Through a singular matrix they are slopes with a small number in the place of its zero pivot, if that does not
+    matter; else limits of the slopes in places around; else, where these differ, limits along the direction.
+    """
     slopes, error = _by_small_pivots(program, along)
     found = unknown & np.isfinite(error)
     right, left = np.where(found, slopes, right), np.where(found, slopes, left)
@@ -132,7 +147,7 @@ def _by_small_pivots(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.nda
     left = -program.changes(-along, program.run(pivot=PIVOTS[0]))
     rounded = program.changes(along, program.run(pivot=PIVOTS[0], rounding=np.random.default_rng(program.seed)))
     apart = np.maximum(np.abs(slopes - other), np.abs(slopes - left))
-    # a function of the factors that is smooth does not depend on the pivot, nor on the side
+    # det is smooth in the factors, and depends on neither; the inverse grows like one over the pivot
     depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
     error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
     return slopes, np.where(depends | np.isnan(error), np.inf, error)
@@ -162,8 +177,8 @@ def limits_around(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarra
 def _jumps_around(program: ProgramAtPoint, places: Sequence[np.ndarray]) -> np.ndarray:
     """Which outputs jump at the point, (outputs,), by their values at opposite points around it.
 
-    For a function with a slope, the mean of the changes on both sides shrinks with t², and half of their difference
-    with t. For a step, one of them does not shrink.
+    At distances t and 2t, the mean of the changes on both sides grows with t², by 4, for a function with a slope, and
+    half of their difference with t, by 2. Those of a step do not grow.
     """
     here, jumps = program.value(), np.zeros(program.outputs.size, bool)
     for forth, back in (places[:2], places[2:]):
@@ -190,16 +205,17 @@ def _limit_along(program: ProgramAtPoint, direction: np.ndarray, side: float) ->
 
 
 def _is_jump(rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray, grows: float = 2.5) -> np.ndarray:
-    """Whether what is left of a change beside its slope is more than bending, which shrinks with t²."""
+    """Whether what is left of a change, at distances t and 2t, is more than noise and does not grow as it should."""
     near, far = np.abs(rest)
-    return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)
+    return (near > NO_JUMP * np.abs(here) + noise) & ~(far > grows * near)
 
 
 def _extrapolate(
     program: ProgramAtPoint, points: Sequence[np.ndarray] | np.ndarray, along: np.ndarray, rounding: Any = None
 ) -> tuple[np.ndarray, ...]:
-    """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
+    """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line; NaN without a limit."""
     near, middle, far = (program.changes(along, program.run(rounding=rounding), point) for point in points)
     bends = np.abs(near - middle)
-    has_none = (bends > 0.75 * np.abs(middle - far)) & (bends > NOTHING_BENDS * np.abs(near))  # log x, and worse
+    # towards a limit, slopes change by half as much on half of the way; those like log x by as much
+    has_none = (bends > 0.75 * np.abs(middle - far)) & (bends > NOTHING_BENDS * np.abs(near))
     return np.where(has_none, np.nan, (8.0 * near - 6.0 * middle + far) / 3.0), 2.0 * near - middle

@@ -1,7 +1,8 @@
 """The program's own derivatives with their error bounds: at kinks both sides, and every convention between.
 
-Where numbers are equal, a value may have several derivatives by convention: averages of the gradients at points around,
-and nothing else. At a kink an answer may lie anywhere between the left and the right derivative.
+At a kink an answer may lie anywhere between the left and the right derivative. Where several numbers are equal that may
+not be enough: moving one of three equal numbers does not move their median, so that both sides are 0, while 1/3 for
+each is a good convention. It is an average of the gradients at points around, as every convention is.
 
 Source: Clarke, Optimization and Nonsmooth Analysis, 1983, theorem 2.5.1.
 """
@@ -24,20 +25,24 @@ from harness.checks.traced.rounding_bounds import Scope, bound_of_slopes
 from reference.traced.decisions import TiedRun
 
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
-"""The share of a step that tells first order from second, which shrinks with the step by at least the other share."""
+"""A step that is shorter by the first share tells first order from second: (f(h) - f(0))/h of h² shrinks with h, to
+less than the second share, which leaves room for rounding; that of h stays."""
 
 REMNANT = 2.0**-60
-"""A report so small beside the increments may be right, where the increments are of second order alone."""
+"""A report that is so small beside the increments may be right where these are of second order alone: JAX says 0 for x²
+at 0, where an increment over a step of 6e-61 says 6e-61."""
 
 STEEPER = 1e-2
-"""Slopes that grow by more than this share as steps shrink have no limit. Those of x log x grow by a fifth."""
+"""Slopes that grow by more than this share as steps shrink have no limit: those of √x grow by 2²⁰, and even those of
+x log x by a fifth."""
 
 PLACES = 8
-"""Random places around the point, and as many on its other side; and as many for comparisons of equal numbers."""
+"""Random places around the point, and as many on its other side; and as many for comparisons of equal numbers. Of n
+equal numbers each place has another order: with few, conventions of many equal numbers would look wrong."""
 
 NEXT_TO = 1e-10
-"""The distance of these places, in units of the argument's size, where slopes around may explain a report; from there
-and from twice as far away they are extrapolated to the point."""
+"""The distance of these places, in units of the argument's size, where slopes around may explain a report. From there
+and from twice as far away they are extrapolated to the point, so that a function that bends excuses nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,7 @@ class Slopes:
         return self.sides.obstacles
 
 
-class OddSlopes(NamedTuple):
+class NoSlopes(NamedTuple):
     """Masks of (combinations, directions) where an increment over its step is no slope."""
 
     is_second_order: np.ndarray  # a report is next to nothing, and shorter steps leave nothing
@@ -70,32 +75,31 @@ def measure_slopes(
     """The program's derivatives along directions, as precisely as is needed beside what is reported for them."""
     program, weights = point.program, point.combinations.weights
     sides = one_sided_slopes(program, along, weights)
-    # an increment is no slope where it is of second order alone, or where no slope has a limit
-    odd = _find_odd_slopes(program, along, weights, reported, sides)
-    sides = replace(sides, mean=np.where(odd.is_second_order, 0.0, sides.mean))
+    no_slope = _find_no_slopes(program, along, weights, reported, sides)
+    sides = replace(sides, mean=np.where(no_slope.is_second_order, 0.0, sides.mean))
     bound = bound_of_slopes(program, along, weights, sides, scope.blocks)
-    error = np.select([odd.is_second_order, odd.has_no_limit], [np.finfo(float).tiny, np.inf], bound.error)
+    error = np.select([no_slope.is_second_order, no_slope.has_no_limit], [np.finfo(float).tiny, np.inf], bound.error)
     has_kink = _has_kink(program, along, weights, sides, error)
     # both sides widen to what JAX may rightly report instead: by turned decisions, and by conventions around the point
     sides = _with_redecided(point, along, reported, sides, scope)
     if not sides.is_smooth:
         sides = _with_slopes_around(point, along, reported, sides, error, scope)
     error = np.where(np.isfinite(error), error, np.inf)
-    return Slopes(sides, error, bound.kinds, has_kink, bool(odd.has_no_limit.any()))
+    return Slopes(sides, error, bound.kinds, has_kink, bool(no_slope.has_no_limit.any()))
 
 
 @np.errstate(all="ignore")
-def _find_odd_slopes(
+def _find_no_slopes(
     program: ProgramAtPoint,
     along: np.ndarray | UnitVectors,
     weights: np.ndarray,
     reported: Sequence[np.ndarray],
     sides: OneSided,
-) -> OddSlopes:
+) -> NoSlopes:
     """Where increments are no slopes, by shorter steps where a report contradicts them."""
     is_zero = np.zeros(sides.mean.shape, bool)
     steepest, finite = np.abs(sides.mean) + sides.half_gap, [np.where(np.isfinite(x), x, 0.0) for x in reported]
-    # reports that are zero to all digits have no slope that could be too steep beside them
+    # a slope far below the largest report is small, however much a shorter step may find it to grow
     small = NO_MATTER * np.max([0.0, *(np.abs(x).max(initial=0.0) for x in finite)])
     is_slope, is_steep = np.isfinite(steepest) & (steepest != 0.0), is_zero.copy()
     for found in reported:
@@ -113,14 +117,14 @@ def _find_odd_slopes(
         shorter = one_sided_slopes(replace(program, step_share=SHORTER), along[at], weights)
         is_zero[:, at] &= np.abs(shorter.mean) <= SHRINKS * longer[0]
         is_steep[:, at] &= np.abs(shorter.mean) + shorter.half_gap > (1.0 + STEEPER) * longer[1]
-    return OddSlopes(is_zero, is_steep)
+    return NoSlopes(is_zero, is_steep)
 
 
 @np.errstate(all="ignore")
 def _has_kink(
     program: ProgramAtPoint, along: np.ndarray | UnitVectors, weights: np.ndarray, sides: OneSided, error: np.ndarray
 ) -> bool:
-    """Whether both sides differ by more than what shrinks with the step, as second order does."""
+    """Whether both sides differ by more than what shrinks with the step: x² at 0 has the sides ±h, and no kink."""
     gap = np.where(2.0 * sides.half_gap > error, sides.half_gap, 0.0)
     at = np.flatnonzero(gap.any(axis=0))
     if not at.size:
@@ -130,11 +134,11 @@ def _has_kink(
 
 
 def slopes_around(point: Point, along: np.ndarray, distance: float, turn: float = 0.0) -> Iterator[np.ndarray]:
-    """(combinations, directions) at each of several places around the point; the distance is relative.
+    """The slopes at each of several places around the point, (combinations, directions); the distance is relative.
 
-    Places come in pairs on opposite sides, so that both sides of a kink are met. Some are random. At the others, what
-    the program compares is as far apart, in the order that it takes equal numbers in; the whole and each comparison by
-    itself. With a `turn`, the inputs of each place are moved by up to this share of their distance.
+    Places come in pairs on opposite sides, so that both sides of a kink are met. Some are random. To the others,
+    numbers that are equal move apart, in the order in which the program takes them: all comparisons together, and each
+    by itself. With a `turn`, the inputs of each place are moved by up to this share of their distance.
     """
     program, count = point.program, point.program.inputs.size
     size, rng = np.where(program.point == 0.0, 1.0, np.abs(program.point)), np.random.default_rng(program.seed + 8)
@@ -145,7 +149,11 @@ def slopes_around(point: Point, along: np.ndarray, distance: float, turn: float 
 
 
 def _moves_from_ties(program: ProgramAtPoint, size: np.ndarray) -> Iterator[np.ndarray]:
-    """Moves of the inputs, in units of `size`, by which equal numbers part as the program takes them at the point."""
+    """Moves of the inputs, in units of `size`, by which equal numbers part as the program takes them at the point.
+
+    The program's compared numbers move by M d along a move d of the inputs. Wanted is a d with M d in proportion to the
+    order in which they are taken, by least squares.
+    """
     count = program.inputs.size
     units = np.eye(count) if count <= program.chunk else random_directions(program.chunk, count, program.seed + 9)
     run = TiedRun(trusted=program.trusted)
@@ -171,21 +179,22 @@ def _with_slopes_around(
 ) -> OneSided:
     """Sides that include the slopes around, where a report beyond the sides, not by rounding, lies between these.
 
-    Of the median of three equal numbers each alone moves nothing. But around, one of them has slope 1.
+    Of the median of three equal numbers each alone moves nothing: both sides are 0. But around, one of them has slope
+    1, so that a report of 1/3 lies between.
     """
     low, high = sides.mean - sides.half_gap, sides.mean + sides.half_gap
     # what rounding moves is no convention
     floors = [scope.unit**NARROW * largest_in_block(x.ravel(), scope.blocks).reshape(x.shape) for x in reported]
     off = [(np.abs(x - np.clip(x, low, high)) > 2.0 * error + f) & np.isfinite(x) for x, f in zip(reported, floors)]
-    odd = np.any([np.zeros(low.shape, bool), *off], axis=0) & np.isfinite(error)
-    at = np.flatnonzero(odd.any(axis=0))
+    is_beyond = np.any([np.zeros(low.shape, bool), *off], axis=0) & np.isfinite(error)
+    at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:
         return sides
     near, far = (np.array(list(slopes_around(point, along[at], times * NEXT_TO))) for times in (1.0, 2.0))
-    found = 2.0 * near - far
+    found = 2.0 * near - far  # extrapolated to the point
     least, most = np.fmin(low[:, at], np.min(found, axis=0)), np.fmax(high[:, at], np.max(found, axis=0))
     # the slopes around count where they differ from the sides, and where all reports lie between them
-    wide = odd[:, at] & (most - least > 2.0 * (sides.half_gap + error)[:, at])
+    wide = is_beyond[:, at] & (most - least > 2.0 * (sides.half_gap + error)[:, at])
     for x, floor in zip(reported, floors):
         wide &= ~(np.abs(x[:, at] - np.clip(x[:, at], least, most)) > (error + floor)[:, at])
     mean, half_gap = sides.mean.copy(), sides.half_gap.copy()
@@ -197,14 +206,17 @@ def _with_slopes_around(
 def _with_redecided(
     point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], sides: OneSided, scope: Scope
 ) -> OneSided:
-    """Sides that include the slopes where rounding turns decisions, unless all reports are next to the sides."""
+    """Sides that include the slopes where rounding turns decisions, unless all reports are next to the sides.
+
+    relu(x + y - 1) with x + y = 1 up to a rounding has the slope 0 or 1, as the sum is rounded.
+    """
     if not any(point.redecided):
         return sides
-    odd = np.full(sides.mean.shape, not reported)
+    is_beyond = np.full(sides.mean.shape, not reported)
     for found in reported:
         floor = floor_of(found.ravel(), scope.blocks, scope.unit).reshape(found.shape)
-        odd |= (np.abs(found - sides.mean) > sides.half_gap + floor) & np.isfinite(found)
-    at = np.flatnonzero(odd.any(axis=0))
+        is_beyond |= (np.abs(found - sides.mean) > sides.half_gap + floor) & np.isfinite(found)
+    at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:
         return sides
     turned = one_sided_slopes(point.program, along[at], point.combinations.weights, point.redecided)

@@ -1,5 +1,8 @@
 """Arrays as real coordinates: a complex entry has two, its real part and its imaginary part.
 
+Arguments x = [1., 2.] and z = [3. + 4.j] are the vector (1, 2, 3, 4). A derivative is then one real number for each
+coordinate of an output and each of an input, whatever the trees and types of the function.
+
 JAX's convention is kept. For a function with values f, reverse mode returns g = Σ w·∂f/∂z without any conjugate, so
 that Re(g·t) is the change of Re(w·f) along t. The coordinates of g are therefore Re g and -Im g: the derivatives of
 Re(w·f) with respect to the real and the imaginary part of z. For a real function of z = x + iy, g = ∂f/∂x - i ∂f/∂y.
@@ -35,7 +38,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where the entries of several arrays are in one vector of real numbers."""
+    """Where the entries of several arrays are in one vector of real numbers.
+
+    The coordinates of an array are together; of a complex one, all real parts come before all imaginary parts.
+    """
 
     names: list[str]
     shapes: list[tuple[int, ...]]
@@ -116,7 +122,10 @@ class Layout:
 
 
 class UnitVectors:
-    """Unit vectors along some coordinates, as rows that are made when they are read: all at once may not fit."""
+    """Unit vectors along some coordinates, as rows that are made when they are read.
+
+    Those of a million inputs would fill 8 TB.
+    """
 
     def __init__(self, axes: np.ndarray, size: int):
         self.axes, self.size = axes, size
@@ -160,10 +169,14 @@ def combine(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Combinations:
-    """The combinations of outputs w·f that are differentiated."""
+    """The combinations of outputs w·f that are differentiated.
+
+    A single output has a weight, too, which is not 1: a rule that drops its cotangent, or multiplies by it twice, is
+    right for a cotangent of 1.
+    """
 
     outputs: Layout
-    weights: np.ndarray  # (combinations, outputs) array
+    weights: np.ndarray  # (combinations, outputs) array; diagonal if `each`
     # whether each output is a combination by itself, so that its derivatives are reported without its weight
     each: bool
 

@@ -42,7 +42,7 @@ def types_in(program: Program) -> set[Any]:
 
 
 def coarsest_unit(program: Program) -> float:
-    """u of the coarsest floating type in a program."""
+    """u of the coarsest floating type in a program, however deep, or of what it cuts numbers to."""
     units = map(unit_roundoff, types_in(program))
     cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
     inner = [coarsest_unit(p) for eq in program.equations for p in eq.programs]
@@ -77,7 +77,10 @@ def solves(program: Program) -> bool:
 
 
 def alike(a: Program, b: Program) -> bool:
-    """Whether two programs compute the same for sure, number for number, except for the rules of custom calls."""
+    """Whether two programs compute the same for sure, number for number, except for the rules of custom calls.
+
+    JAX numbers slots in the order of its equations, so that two traces of one function are equal field by field.
+    """
     return (
         (a.size, a.arguments, len(a.equations)) == (b.size, b.arguments, len(b.equations))
         and _same(a.results, b.results)
@@ -87,10 +90,12 @@ def alike(a: Program, b: Program) -> bool:
 
 
 def _same_equation(a: Equation, b: Equation) -> bool:
-    carries = a.name in CUSTOM_RULES or a.name in CALLS  # a function among other parameters may compute anything
+    # rules are functions, made anew in each trace. A function among the parameters of another primitive, such as a
+    # callback, may compute anything: it is never the same
+    carries_rules = a.name in CUSTOM_RULES or a.name in CALLS
 
     def is_rule(value: Any) -> bool:
-        return carries and (callable(value) or hasattr(value, "call_wrapped"))
+        return carries_rules and (callable(value) or hasattr(value, "call_wrapped"))
 
     return (
         (a.name, a.outputs, a.shapes, a.dtypes) == (b.name, b.outputs, b.shapes, b.dtypes)
@@ -129,14 +134,15 @@ def has_rules(program: Program) -> bool:
 def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[[Equation], bool]) -> Program:
     """The program of a gradient without the stop_gradients of derivative rules, which become the identity.
 
-    The derivative of f's derivative is f's second derivative, whatever a rule stops. A stop_gradient of f itself, which
-    the same lines of the user lead to, stays, and so does that of a trusted rule.
+    A rule for x² that returns g·stop_gradient(2x) is right, and its own derivative is 0 in the place of 2g. The
+    derivative of f's derivative is f's second derivative, whatever a rule stops. A stop_gradient of f itself, to which
+    the same lines of the user lead in f's own program, `primal`, stays, and so does that of a trusted rule.
     """
-    own = {_way_to(eq) for eq in equations_in(primal) if eq.name == "stop_gradient"}
+    own = {_lines_to(eq) for eq in equations_in(primal) if eq.name == "stop_gradient"}
     kept = {rule_of(eq)[:2] for eq in equations_in(primal) if eq.name in CUSTOM_RULES and trusted(eq)}
 
     def is_of_a_rule(equation: Equation) -> bool:
-        if equation.name != "stop_gradient" or _way_to(equation) in own:
+        if equation.name != "stop_gradient" or _lines_to(equation) in own:
             return False
         names = {(frame.function_name.rpartition(".")[2], frame.file_name) for frame in frames_of(equation)}
         return any(map(_calls_a_rule, frames_of(equation))) and not names & kept
@@ -145,10 +151,11 @@ def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[
 
 
 def _calls_a_rule(frame: Any) -> bool:
+    """Whether a frame is JAX's module for custom rules, which calls them."""
     return owner_of_file(frame.file_name) == "jax" and Path(frame.file_name).stem == "custom_derivatives"
 
 
-def _way_to(equation: Equation) -> tuple[Any, ...]:
+def _lines_to(equation: Equation) -> tuple[Any, ...]:
     """The lines that lead to a stop_gradient, from f or from the function whose rule it is in."""
     inner = takewhile(lambda frame: not _calls_a_rule(frame), frames_of(equation))
     called = (
