@@ -124,6 +124,7 @@ def find_true_derivatives(
     scope = Scope(select_in_blocks(blocks, examined, size), coarsest, is_judged)
     slopes = measure_slopes(point, UnitVectors(examined, size), reported, scope)
     mean, half_gap, error = slopes.sides.mean, slopes.sides.half_gap, slopes.error
+    # one convention for all modes; `allow_conventions` lets each other mode have its own
     first = next(iter(reported), mean)
     # |x| at 0 has the slopes -1 and 1: JAX's 1 is right, and so would 0 be; NaN is not, and is compared with the mean
     nearest = np.clip(np.where(np.isnan(first), mean, first), mean - half_gap, mean + half_gap)
@@ -131,6 +132,7 @@ def find_true_derivatives(
     estimate = Estimate(np.full(shape, np.nan), np.full(shape, np.inf))
     if plan.whole is not None:
         estimate.derivative[0], estimate.error[0] = plan.whole, floor_of(plan.whole, blocks, UNIT_ROUNDOFF["float64"])
+    # increments have the last word in the inputs that are examined
     estimate.derivative[:, examined] = np.where(half_gap > 0.0, nearest, mean)
     estimate.error[:, examined] = np.where(np.isfinite(mean), error, np.inf)
     return TrueDerivatives(estimate, Sides(mean, half_gap), 2.0 * half_gap > error, slopes)

@@ -195,6 +195,7 @@ class Point:
             return np.inf
         sizes = np.abs(derivative).reshape(self.terms.shape)
         largest = np.where(np.isfinite(sizes), sizes, 0.0).max(axis=1, keepdims=True)
+        # the terms themselves: a small derivative may be the difference of numbers that are as large as f's terms
         terms = self.own_terms * np.maximum(1.0, np.abs(self.program.point))
         return DERIVATIVE_ROUNDINGS * unit * np.maximum(largest, terms).ravel()
 
@@ -214,6 +215,7 @@ def measure(case: Case) -> Point:
     """The values at the point, their rounding errors, and the combinations of outputs to differentiate."""
     program = case.at_point()
     combinations, program = _without_free_phases(_combinations(case), program)
+    # f's value by two programs that share nothing but JAX's trace: if they differ, a slope of one is none of the other
     computed = case.outputs.vector(case.traced(*case.leaves))
     expected, spread, redecided = program.values_with_error()
     error = spread + floor_of(expected, case.outputs.blocks, program.coarsest)
@@ -232,6 +234,7 @@ def measure(case: Case) -> Point:
 
 def make_mode(point: Point, name: str) -> Mode:
     """JAX's derivatives in a mode."""
+    # the coarsest type of f, not of the mode: what a rule loses in a coarser type of its own is no rounding of f
     case, chunk = point.case, max(1, point.program.chunk // PASSES_A_FUNCTION)
     layouts, program = (case.inputs, case.outputs), case.traced.program
     return Mode(name, case.function, program, case.leaves, *layouts, point.program.coarsest, chunk, case.progress)
@@ -241,6 +244,7 @@ def _combinations(case: Case) -> Combinations:
     """Each output by itself where inputs times outputs are few, else random combinations."""
     each = not case.is_large and case.inputs.size * case.outputs.size <= ALL_ENTRIES
     count = case.outputs.size if each else 1 if case.is_large else DENSE_COMBINATIONS
+    # weights other than 1, so that a rule that drops its cotangent shows
     drawn = random_directions(count, case.outputs.size, case.seed)
     return Combinations(case.outputs, np.diag(drawn[0]) if each else drawn, each)
 
@@ -276,6 +280,7 @@ def _has_slope(program: ProgramAtPoint, computed: np.ndarray, expected: np.ndarr
     is_finite, is_same = np.isfinite(computed), computed == expected  # NaN is not
     if is_finite.all() or not np.isfinite(program.point).all():
         return is_finite | is_same
+    # an infinity that no direction changes is constant: two of them, as one may miss an input by chance
     moved = program.changes(random_directions(2, program.inputs.size, 0), program.run())
     overflows = np.isfinite(program.value(SMALL * program.point))
     return is_finite | (is_same & np.all(moved == 0.0, axis=0) & ~overflows)

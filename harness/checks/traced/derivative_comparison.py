@@ -36,7 +36,7 @@ from harness.checks.traced.many_inputs import (
 )
 from harness.checks.traced.program_at_point import Obstacles, differences
 from harness.checks.traced.real_coordinates import Coordinates, Estimate
-from harness.checks.traced.reported_derivatives import Reported, ask_modes, comparable_runs, report_reference
+from harness.checks.traced.reported_derivatives import Reported, ask_modes, report_reference
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
@@ -113,6 +113,7 @@ def compare_derivatives(
     plan = Plan(tuple(make_mode(point, name) for name in modes), examined, whole)
     reference = None if gradient is None else report_reference(point, gradient)
     comparison = _compare(point, plan, reference)
+    # quick compilation accuses nobody: a difference has to stand in the code that callers run
     if comparison.disagreeing and not _is_same_for_callers(comparison):
         comparison = _compare(point, replace(plan, quickly=False), reference)
     return _within_tolerance(comparison, reference) or comparison
@@ -124,7 +125,8 @@ def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Com
     It has a doubt in it: an error of a rule may be of that size, too.
     """
     point, plan = comparison.point, comparison.look.plan
-    if point.case.accuracy or not comparison.disagreeing:  # an accuracy that the user has given stands
+    # an accuracy that the user has given stands
+    if point.case.accuracy or not comparison.disagreeing:
         return None
     tolerance = max(mode.tolerance for mode in plan.modes)
     if not tolerance:
@@ -167,24 +169,14 @@ def _compare_many(point: Point, look: Look) -> Comparison:
     plan, directional = look.plan, compare_random_directions(point, look)
     everywhere = compare_everywhere(point, look, directional)
     more = everywhere.suspects
+    # an error along a direction, of which the reverse pass shows nothing: one of its inputs is looked for
     if directional.disagree and look.reports and not more.size:
-        more = locate_error(point, _suspect_gradient(point, look, directional))
+        more = locate_error(point, look, directional)
     elif plan.whole is not None and not everywhere.pairs:
         more = sample_inputs(point.case, np.inf)  # increments contradict the reverse pass: as many as without it
     if np.size(more):
         look = look_at_more_inputs(point, look, np.union1d(plan.examined, more))
     return replace(conclude(point, look, directional), everywhere=everywhere)
-
-
-def _suspect_gradient(point: Point, look: Look, directional: DirectionalDerivatives) -> np.ndarray:
-    """The gradient to locate an error in: a mode's own, or its evaluation in float64 where that alone is wrong."""
-    name = max(look.reports)  # "reverse" rather than "reference"
-    at_odds = np.any([pair.at_odds for pair in directional.pairs if pair.other(name)], axis=0)
-    runs = comparable_runs(look.reports[name], look.true.slopes.obstacles, point.program.coarsest)
-    is_evaluated = directional.replaced.get(name, np.zeros(at_odds.shape, bool))
-    if isinstance(runs, np.ndarray) and (is_evaluated & at_odds).any():
-        return runs[0, 0]
-    return look.reports[name].estimate.derivative[0]
 
 
 def _scale(point: Point, coordinates: Coordinates) -> np.ndarray:
@@ -202,7 +194,8 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     answers, differenced, is_contradicted = _with_differences(point, look, directional, ordinary)
     scale, pairs = _compare_answers(point, look, answers, ordinary)
     facts = [*point.facts, *_unresolved(look, directional)]
-    if is_contradicted and directional.disagree:  # what increments got wrong in one input, they may along a direction
+    # increments that are wrong in one input may be wrong along a direction, where no differences decide
+    if is_contradicted and directional.disagree:
         directional = replace(directional, pairs=())
         facts.append(doubt(Kind.INCREMENTS_CONTRADICTED))
     sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * _size_of_function(point, look)
@@ -231,7 +224,7 @@ def _compare_answers(
 
 
 def _unresolved(look: Look, directional: DirectionalDerivatives) -> list[Fact]:
-    """Why some derivative is unknown, where one is."""
+    """Why some derivative is unknown, where one is: the first of the reasons."""
     slopes = [look.true.slopes, *([directional.slopes] if directional.slopes else [])]
     if np.isfinite(look.increments_alone.error).all():
         return []
@@ -257,6 +250,7 @@ def _with_differences(
         point.case.traced, point.program, look.plan.examined[axes], combinations.weights, point.error,
         has_black_box=bool(obstacles.differenced),
     )  # fmt: skip
+    # where nothing was differenced, nothing is known
     estimate = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
     estimate.derivative[:, axes], estimate.error[:, axes] = found
     estimate.error[~point.is_known] = np.inf
@@ -295,6 +289,7 @@ def _arbitrate(
     """
     contradiction = at_odds(increments, differenced)
     accused = [(at_odds(answer, increments), at_odds(answer, differenced)) for answer in own]
+    # both oracles contradict each other, and JAX contradicts the increments alone: two against one
     is_contradicted = any((contradiction & by_first & ~by_second).any() for by_first, by_second in accused)
     for by_increments, by_differences in accused:
         if is_contradicted:
@@ -302,6 +297,7 @@ def _arbitrate(
             increments = replace(increments, error=np.where(alone, np.inf, increments.error))
         alone = by_differences & ~by_increments
         differenced = replace(differenced, error=np.where(alone, np.inf, differenced.error))
+    # of two oracles that contradict each other, the differences give way where the increments still count
     outvoted = contradiction & np.isfinite(increments.error)
     return increments, replace(differenced, error=np.where(outvoted, np.inf, differenced.error)), is_contradicted
 

@@ -133,6 +133,7 @@ def _wrong_and_right(given: np.ndarray, expected: np.ndarray, odd: np.ndarray) -
     Others are neither: an error of their own size would be too small to see.
     """
     off, size = np.abs(given - expected), np.abs(expected)
+    # zeros have no relative error, and NaN has none
     known = odd & (size > 0.0) & np.isfinite(off)
     if not known.any():
         return int(odd.sum()), 0
@@ -224,7 +225,7 @@ def _branch(coordinates: Coordinates, tables: Tables, *, has_relation: bool) -> 
     for block, is_complex in zip(inputs.blocks, inputs.is_complex):
         examined = block.indices[coordinates.is_examined[block.indices]]
         right = examined[~wrong[examined]]
-        bad, good = coordinates.point[examined[wrong[examined]]], coordinates.point[right]
+        bad, good = coordinates.point[examined[wrong[examined]]], coordinates.point[right]  # numbers, not derivatives
         if is_complex or min(len(bad), len(good)) < 2 or len(examined) < FEWEST_FOR_BRANCH:
             continue
         side = _side(bad, good)
@@ -246,7 +247,7 @@ def _side(bad: np.ndarray, good: np.ndarray) -> tuple[str, str] | None:
         if is_apart:
             if first == 0.0:
                 return f"{sign}=", "0"
-            edge = 0.0 if first * last <= 0.0 else last
+            edge = 0.0 if first * last <= 0.0 else last  # between -0.3 and 0.2, zero is what a formula branches at
             texts = (f"{edge:.{digits}g}" for digits in (3, 6, 9, 17))  # as many digits as still part the two
             return sign, next(text for text in texts if _parts(sign, first, float(text), last))
     return None

@@ -137,10 +137,11 @@ def twice_would_pass(
         passes |= decided & ~decided_by_itself & ~np.any([pair.at_odds for pair in by_scale], axis=0)
     passes &= np.isfinite(true) & (true != 0.0) & examined
     in_doubt, bounds = np.zeros(true.size, bool), {}
-    if passes.any():
+    if passes.any():  # the size of f is measured at points around, which costs four runs
         passes &= np.abs(true) > small()
     for block in blocks:
         own = passes[block.indices]
+        # some entries far below the largest of their block pass anyway: only a block of such ones is in doubt
         if own.sum() > MOST * np.count_nonzero((true[block.indices] != 0.0) & examined[block.indices]):
             allowed = np.max([answer.error for answer in judged], axis=0)[block.indices]
             bounds[block.name] = max(bounds.get(block.name, 0.0), float(allowed[own].max()))
@@ -188,11 +189,13 @@ def know_derivatives(estimates: Sequence[Estimate], units: np.ndarray, smallest:
 
     `smallest` is the smallest normal number of the type that each derivative is reported in.
     """
+    # of a derivative of zero no digit can be wrong
     errors = np.array([np.where((o.derivative != 0.0) & np.isfinite(o.derivative), o.error, np.inf) for o in estimates])
     best = np.argmin(errors, axis=0)[None]
     error = np.take_along_axis(errors, best, axis=0)[0]
     true = np.take_along_axis(np.array([o.derivative for o in estimates]), best, axis=0)[0]
     sizes = np.abs(np.where(np.isfinite(true), true, 0.0))
+    # below the smallest normal number of a type digits go one by one, by the type alone
     smallest = np.maximum(smallest, SMALLEST * max(1.0, sizes.max(initial=0.0)))
     return KnownDerivatives(true, error, units, (error <= NO_DIGIT * np.abs(true)) & (np.abs(true) >= smallest))
 
@@ -266,6 +269,7 @@ def _note_digits(
         is_beyond = off > rounding + known.error if in_float64 is None else known.is_lost(in_float64)
     by_formula = lost & is_beyond
     is_doubtful = by_formula & (np.abs(known.true) > small)
+    # one note for each reason and severity, whichever of them there are
     masks = [
         ("rounding", Severity.NOTE, lost & ~by_formula),
         ("formula", Severity.NOTE, by_formula & ~is_doubtful),

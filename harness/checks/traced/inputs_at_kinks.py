@@ -113,7 +113,7 @@ def _sum_along(answer: Answer, along: np.ndarray, rows: int, size: int) -> Answe
 
 def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     """How far slopes around are from those at the point, where a report is off; infinite where that is unknown."""
-    farthest, at = np.zeros(off.shape), np.flatnonzero(off.any(axis=0))
+    farthest, at = np.zeros(off.shape), np.flatnonzero(off.any(axis=0))  # places around cost a run each
     weights = point.combinations.cotangents[:, None]
     for found in slopes_around(point, along[at], BESIDE) if at.size else ():
         apart = np.abs(found / weights - slopes[:, at])
@@ -133,6 +133,7 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     if point.case.is_large:
         return []
     (mean, half_gap), sizes, weights = look.true.sides, np.abs(met.along), point.combinations.cotangents[:, None]
+    # the sum of single slopes is known up to half of each gap, which a convention may take, and to each error
     roundings = DERIVATIVE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * point.terms
     error = np.abs(weights) * (look.increments.error.reshape(mean.shape) + roundings)
     allowed = (half_gap + error + ADDS_UP * np.abs(mean)) @ sizes.T

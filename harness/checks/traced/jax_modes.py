@@ -173,6 +173,7 @@ class Mode:
     ) -> np.ndarray:
         """What is computed for each vector, (count, size); with weights of the outputs, (combinations, count)."""
         size = self._pass_size(len(vectors))
+        # a last pass of another size would be another program to compile
         padded = np.zeros((-(-len(vectors) // size) * size, vectors.shape[1]))
         padded[: len(vectors)] = vectors
         parts = []
@@ -196,7 +197,7 @@ class Mode:
     @np.errstate(all="ignore")
     def at_rounded_arguments(self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """JAX's products where each argument is another number, a rounding away."""
-        other = copy.copy(self)
+        other = copy.copy(self)  # with the programs that were traced and compiled: they are the same at any point
         other.leaves = [_rounded_away(leaf, rng) for leaf in self.leaves]
         return other.products(vectors, weights)
 
@@ -335,6 +336,7 @@ class Mode:
 
 
 def _rounded_away(leaf: Any, rng: np.random.Generator) -> Any:
+    """An array with each number moved by one or two units in its last place, up or down at random."""
     values, unit = np.asarray(leaf), unit_roundoff(np.asarray(leaf).dtype)
     return (values * (1.0 + 2.0 * unit * rng.choice([-1.0, 1.0], values.shape))).astype(values.dtype)
 

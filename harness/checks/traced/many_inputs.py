@@ -93,6 +93,7 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     Nothing is compared where nothing is known of some output.
     """
     inputs, seed, coarsest = point.case.inputs, point.case.seed, point.program.coarsest
+    # where a reverse pass covers all inputs, a few directions have to vouch for it alone
     most = RANDOM_ENDS if look.plan.whole is None else DIRECTIONS
     count = int(np.clip(0.1 * ENTRIES_MOVED / inputs.size, FEWEST, most))
     along = random_directions(count, inputs.size, seed + 2)
@@ -135,14 +136,26 @@ def _evaluated_along(
     return found, replaced
 
 
-def locate_error(point: Point, gradient: np.ndarray) -> int:
-    """An input in which a gradient, (inputs,), is far from the program's, by halving the inputs."""
+def locate_error(point: Point, look: Look, directional: DirectionalDerivatives) -> int:
+    """An input in which what is reported is far from the program's derivative, by halving the inputs."""
+    gradient = _suspect_gradient(point, look, directional)
 
     def off(along: np.ndarray) -> np.ndarray:
         mean = one_sided_slopes(point.program, along, point.combinations.weights).mean[0]
         return np.abs(along @ gradient - mean)
 
     return farthest_off(point.case.inputs.size, off, point.case.seed + 3)
+
+
+def _suspect_gradient(point: Point, look: Look, directional: DirectionalDerivatives) -> np.ndarray:
+    """The gradient to locate an error in: a mode's own, or its evaluation in float64 where that alone is wrong."""
+    name = max(look.reports)  # "reverse" rather than "reference"
+    at_odds = np.any([pair.at_odds for pair in directional.pairs if pair.other(name)], axis=0)
+    runs = comparable_runs(look.reports[name], look.true.slopes.obstacles, point.program.coarsest)
+    is_evaluated = directional.replaced.get(name, np.zeros(at_odds.shape, bool))
+    if isinstance(runs, np.ndarray) and (is_evaluated & at_odds).any():
+        return runs[0, 0]
+    return look.reports[name].estimate.derivative[0]
 
 
 # -- all inputs at once ------------------------------------------------------------------------------------------------
@@ -191,6 +204,7 @@ class Everywhere:
         return replace(report, decided_share=float(decided / size), smallest_visible=seen)
 
     def _is_decided(self, examined: np.ndarray) -> np.ndarray:
+        """Mask of the inputs that the reverse pass decides, and of those that are examined, which the report counts."""
         is_decided = np.all([pair.decided & ~pair.at_odds for pair in self.pairs], axis=0)
         is_decided[examined] = True
         return is_decided
@@ -221,6 +235,7 @@ def compare_everywhere(point: Point, look: Look, directional: DirectionalDerivat
     allowed = slopes.error[0] + slopes.sides.half_gap[0] + np.abs(along) @ rounding
     visible = allowed.min() / SMALLEST_ENTRY
     ordinary = ordinary_derivative(point, look.true)
+    # the pass counts if increments agree with it, and would have shown an error that is large enough to matter
     if not (off <= allowed).all() or visible > MEANINGLESS["float64"] * max(ordinary, np.abs(whole).max()):
         return nothing
     true = Answer(WHOLE, WHOLE, 0.0, 0.0, whole, rounding, oracle=True)

@@ -104,6 +104,7 @@ def _find_no_slopes(
     is_slope, is_steep = np.isfinite(steepest) & (steepest != 0.0), is_zero.copy()
     for found in reported:
         is_zero |= np.abs(found) <= REMNANT * np.abs(sides.mean)
+        # a report between both sides agrees with them, and NaN with nothing
         off = np.abs(found - np.clip(found, sides.mean - sides.half_gap, sides.mean + sides.half_gap))
         is_steep |= ~(off <= STEEPER * steepest) & (steepest > small)
     is_zero, is_steep = is_zero & is_slope & (sides.mean != 0.0), is_steep & is_slope
@@ -125,7 +126,7 @@ def _has_kink(
     program: ProgramAtPoint, along: np.ndarray | UnitVectors, weights: np.ndarray, sides: OneSided, error: np.ndarray
 ) -> bool:
     """Whether both sides differ by more than what shrinks with the step: x² at 0 has the sides ±h, and no kink."""
-    gap = np.where(2.0 * sides.half_gap > error, sides.half_gap, 0.0)
+    gap = np.where(2.0 * sides.half_gap > error, sides.half_gap, 0.0)  # a gap within the error is none
     at = np.flatnonzero(gap.any(axis=0))
     if not at.size:
         return False
@@ -142,6 +143,7 @@ def slopes_around(point: Point, along: np.ndarray, distance: float, turn: float 
     """
     program, count = point.program, point.program.inputs.size
     size, rng = np.where(program.point == 0.0, 1.0, np.abs(program.point)), np.random.default_rng(program.seed + 8)
+    # of seven equal numbers, random places rarely have the fourth in the middle that the program takes for the median
     for move in chain(_moves_from_ties(program, size), random_directions(PLACES, count, program.seed + 7)):
         at = distance * size * move * (1.0 + turn * rng.uniform(-1.0, 1.0, count))
         for place in (at, -at):
@@ -155,6 +157,7 @@ def _moves_from_ties(program: ProgramAtPoint, size: np.ndarray) -> Iterator[np.n
     order in which they are taken, by least squares.
     """
     count = program.inputs.size
+    # M by its columns; of more inputs than fit into a pass, random directions have to do
     units = np.eye(count) if count <= program.chunk else random_directions(program.chunk, count, program.seed + 9)
     run = TiedRun(trusted=program.trusted)
     program.changes(size * units, run)
@@ -219,6 +222,7 @@ def _with_redecided(
     at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:
         return sides
+    # only directions in which some report is beyond the sides are run again, once for each way to decide
     turned = one_sided_slopes(point.program, along[at], point.combinations.weights, point.redecided)
     mean, half_gap = sides.mean.copy(), sides.half_gap.copy()
     mean[:, at], half_gap[:, at] = turned.mean, turned.half_gap

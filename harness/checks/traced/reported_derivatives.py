@@ -77,6 +77,7 @@ def ask_modes(point: Point, plan: Plan, along: np.ndarray | None = None) -> tupl
     """The products of each mode, and why a mode is missing. For many inputs, forward mode needs directions."""
     found, missing = {}, {}
     for mode in plan.modes:
+        # a tangent for each of a million inputs would cost a million JVPs
         if mode.name == "forward" and point.case.is_large and along is None:
             continue
         try:
@@ -87,9 +88,10 @@ def ask_modes(point: Point, plan: Plan, along: np.ndarray | None = None) -> tupl
 
 
 def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Products:
+    """A mode's products for the vectors of a request and for sums of their multiples, in one batch."""
     vectors, weights = request
     shares = _shares(point, len(vectors), is_half=point.program.coarsest > COARSE)
-    axis = 0 if weights is None else 1
+    axis = 0 if weights is None else 1  # where products are counted: VJPs are rows, JVPs columns
     found = mode.products(np.concatenate([vectors, shares @ vectors]), weights, quickly=quickly)
     derivative, sums = np.split(found, [len(vectors)], axis)
     return Products(derivative, shares, np.moveaxis(sums, axis, 0))
@@ -118,6 +120,7 @@ def report_reference(point: Point, gradient: Sequence[Any]) -> Reported:
     if point.case.outputs.size != 1:
         raise ValueError(f"a reference gradient goes with one real output, and f returns {point.case.outputs.size}")
     weight, vector = point.combinations.weights[0, 0], point.case.inputs.vector(gradient, conjugate=True)[None]
+    # a gradient by hand may be computed in float32 throughout, or only be returned so
     unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
     error = GRADIENT_ROUNDINGS * max(unit, point.program.coarsest) * np.abs(vector).max(initial=0.0)
     return Reported(REFERENCE, Estimate(weight * vector, np.full(vector.shape, abs(weight) * error)))
@@ -260,7 +263,7 @@ def _is_linear(
     allowed = size @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + size @ error + tiny
     off = np.abs(products.sums - products.shares @ each)
     is_off = np.any(np.isfinite(products.sums) & (off > 2.0 * allowed), axis=1)
-    # a solver with an absolute tolerance stops at once where all that it is given is small
+    # a solver with an absolute tolerance stops at once where all that it is given is small: only large sums count
     return not (is_off[:1] if mode.may_stop_early else is_off).any()
 
 
@@ -296,6 +299,7 @@ def allow_conventions(estimate: Estimate, true: Estimate, sides: Sides, examined
     """
     mean, half_gap = sides
     found, off = estimate.derivative[:, examined], np.abs(estimate.derivative - true.derivative)[:, examined]
+    # an error of the size of the difference makes the two agree, and decides nothing where both are convention
     is_between = (half_gap > 0.0) & (np.abs(found - mean) <= half_gap + (estimate.error + true.error)[:, examined])
     error = estimate.error.copy()
     error[:, examined] += np.where(is_between, off, 0.0)
