@@ -213,7 +213,8 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     largest = np.maximum(np.abs(gaps.at_low), np.abs(gaps.at_high))
     rounding = 4.0 * np.minimum(noise[:-1], noise[1:])  # the smaller, because on a kink the noise is the jump itself
     allowed = np.maximum(JUMP * np.maximum(largest, NEGLIGIBLE * size), rounding)
-    # an interval that stays wide holds a smooth function that grows without bound towards zero
+    # An interval that stays wide holds a smooth function that grows without bound towards zero. One that zero is in
+    # stays wide in floats, of which there are more between 0 and 1e-20 than above.
     floats_apart = np.spacing(np.maximum(np.abs(gaps.low), np.abs(gaps.high)))
     is_narrow = (gaps.high - gaps.low <= 4.0 * floats_apart) | (gaps.low <= 0.0) & (gaps.high >= 0.0)
     gaps = gaps.chosen(np.isfinite(gaps.change) & (gaps.change > allowed) & is_narrow)
@@ -245,7 +246,7 @@ def _halve_towards_change(function: Callable[[np.ndarray], np.ndarray], gaps: _G
     for _ in range(HALVINGS):
         middle = low + 0.5 * (high - low)
         at_middle = function(middle)
-        # "not smaller" keeps a half with NaN in it, so that the end of the domain is found, too
+        # where NaN is in between there is no greater change, and the interval is left out in the end
         in_low = ~(np.abs(at_middle - at_low) <= np.abs(at_high - at_middle))
         low, at_low = np.where(in_low, low, middle), np.where(in_low, at_low, at_middle)
         high, at_high = np.where(in_low, middle, high), np.where(in_low, at_middle, at_high)
@@ -274,6 +275,7 @@ def measure_junctions(
     z = points.z[at]
     if not z.size:
         return []
+    # the floats beside a declared kink stand for it and share its one-sided derivatives, which are computed once
     places, where = np.unique(points.declared_kinks(z)[0], return_inverse=True)
     left, right = ((slope[where], off[where]) for slope, off in _sides(points.f, places, slope_at))
     known = is_known(left) & is_known(right)
@@ -325,7 +327,8 @@ def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:
     beside = [np.minimum(np.searchsorted(points.z, points.z + step), last) for step in (-BESIDE, BESIDE)]
     claimed = np.min([bound.claimed, *(bound.claimed[i] for i in beside)], axis=0)
     with_a = moved_with_a(points.f, points.z, points.a, bound.value)
-    # more than √u is another piece, unless a has lost as many digits
+    # A slope may move by √u with the rounding of a, as √(1 - a²) does where a is nearly 1. More is another piece of the
+    # slope, and no rounding; unless a itself has lost as many digits.
     has_lost_digits = (points.a != 0.0) & (bound.value > JUMP * np.abs(points.a))
     is_rounding = has_lost_digits | (with_a <= JUMP * np.maximum(1.0, np.abs(points.slope)))
     claimed += np.where(is_rounding, with_a, 0.0)

@@ -147,6 +147,7 @@ def _prove(f: Activation) -> Proof:
     beyond = _refine(f, _concatenate([without_places(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
     return Proof(
         left=tuple(inside.left),
+        # outwards, up to the first stretch that is left
         far=(
             max((high for _, high in beyond.left if high < 0.0), default=-FAR),
             min((low for low, _ in beyond.left if low > 0.0), default=FAR),
@@ -168,36 +169,63 @@ class _Refined(NamedTuple):
 def _refine(f: Activation, start: Cells, work: int) -> _Refined:
     """Prove cells, and split those that are not proved, until none is left, one is wrong, or `work` cells were seen."""
     low, high = start
-    # of each cell: the error of the cell that it is a part of, and how many splits in a row have gained too little
-    before, stale = np.full(low.shape, np.inf), np.zeros(low.shape, dtype=int)
+    cells = _Open(low, high, np.full(low.shape, np.inf), np.zeros(low.shape, dtype=int))
     given_up: list[Cells] = []
     wrong: list[Cells] = []
     places: set[float] = set()
     for _ in range(PASSES):
-        seen = _enclose(f, low, high)
-        work -= low.size
-        wrong.append((low[seen.wrong], high[seen.wrong]))
+        seen = _enclose(f, cells.low, cells.high)
+        work -= cells.low.size
+        wrong.append(cells.ends(seen.wrong))
         places.update(seen.place[~np.isnan(seen.place)].tolist())
-        # A split that hardly lowers the error has gained too little. It is no sign of rounding where there was no
-        # enclosure at all, where a comparison changes on the cell, or beside zero, where cells shrink by their
-        # quotient.
-        gained = (seen.error < GAINED * before) | ~np.isfinite(seen.error) | seen.undecided | is_steep(low, high)
-        stale = np.where(gained, 0, stale + 1)
+        cells = cells._replace(stale=_count_stale(cells, seen))
         is_open = ~seen.proved & ~seen.wrong
         # single floats and cells beside zero are left to balls, which need no width
-        tiny = (count_floats(low, high) <= FLOATS) | (np.maximum(np.abs(low), np.abs(high)) <= NEGLIGIBLE)
-        done = is_open & (tiny | (stale >= HOPELESS))
-        given_up.append((low[done], high[done]))
-        low, high, before, stale = _split(seen, low, high, stale, is_open & ~done)
-        # one wrong cell is enough for suspects, and then the rest need not be proved
-        if not low.size or work < low.size or wrong[-1][0].size:
+        is_tiny = np.maximum(np.abs(cells.low), np.abs(cells.high)) <= NEGLIGIBLE
+        is_tiny |= count_floats(cells.low, cells.high) <= FLOATS
+        is_done = is_open & (is_tiny | (cells.stale >= HOPELESS))
+        given_up.append(cells.ends(is_done))
+        cells = _split(cells, seen, is_open & ~is_done)
+        is_one_wrong = wrong[-1][0].size > 0  # which is enough for suspects: the rest need not be proved
+        if not cells.low.size or work < cells.low.size or is_one_wrong:
             break
     wrong_low, wrong_high = _concatenate(wrong)
-    low, high, suspects = decide_with_balls(f, *_concatenate([*given_up, (low, high)]))
+    low, high, suspects = decide_with_balls(f, *_concatenate([*given_up, (cells.low, cells.high)]))
     for first, last in join_cells(wrong_low, wrong_high)[:SAMPLES]:
         suspects += np.linspace(first, last, SAMPLES + 2)[1:-1].tolist()
     left = join_cells(np.concatenate([low, wrong_low]), np.concatenate([high, wrong_high]))
     return _Refined(left, suspects, places)
+
+
+class _Open(NamedTuple):
+    """Cells that are neither proved nor wrong so far, (n,) arrays.
+
+    Attributes
+    ----------
+    low, high : their ends
+    before : the error of the cell that each is a part of
+    stale : how many splits in a row have gained too little
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    before: np.ndarray
+    stale: np.ndarray
+
+    def ends(self, chosen: np.ndarray) -> Cells:
+        """Some of the cells, by their ends."""
+        return self.low[chosen], self.high[chosen]
+
+
+def _count_stale(cells: _Open, seen: "_Enclosed") -> np.ndarray:
+    """How many splits in a row have gained too little, the last one included: it left more than `GAINED` of the error.
+
+    That is a sign of rounding, which no split lowers. It is none where there was no enclosure at all, where a
+    comparison changes on the cell, or where a cell reaches towards zero and is cut by quotients of its ends.
+    """
+    has_gained = (seen.error < GAINED * cells.before) | ~np.isfinite(seen.error)
+    has_gained |= seen.undecided | is_steep(cells.low, cells.high)
+    return np.where(has_gained, 0, cells.stale + 1)
 
 
 def _concatenate(parts: list[Cells]) -> Cells:
@@ -271,19 +299,16 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
     return place
 
 
-def _split(seen: _Enclosed, low: np.ndarray, high: np.ndarray, stale: np.ndarray, chosen: np.ndarray):
-    """The chosen cells in parts, (low, high), each with its cell's error and number of splits that gained too little.
+def _split(cells: _Open, seen: _Enclosed, chosen: np.ndarray) -> _Open:
+    """The chosen cells in parts, each with its cell's error and number of splits that gained too little.
 
     Parts at a place start afresh: with the branch decided, they are another formula than their cell.
     """
-    at = chosen & (low <= seen.place) & (seen.place <= high)  # unless the place lies in another part already
-    in_parts = chosen & ~at
-    cut_low, cut_high = cut_at(low[at], high[at], seen.place[at])
-    part_low, part_high, parts = split_cells(low[in_parts], high[in_parts])
-    fresh = np.full(cut_low.shape, np.inf), np.zeros(cut_low.shape, dtype=int)
-    inherited = [np.tile(each[in_parts], parts) for each in (seen.error, stale)]
-    return (
-        np.concatenate([cut_low, part_low]),
-        np.concatenate([cut_high, part_high]),
-        *(np.concatenate([new, old]) for new, old in zip(fresh, inherited)),
-    )
+    # unless the place lies in another part already
+    is_at_place = chosen & (cells.low <= seen.place) & (seen.place <= cells.high)
+    in_parts = chosen & ~is_at_place
+    cut_low, cut_high = cut_at(*cells.ends(is_at_place), seen.place[is_at_place])
+    cut = _Open(cut_low, cut_high, np.full(cut_low.shape, np.inf), np.zeros(cut_low.shape, dtype=int))
+    part_low, part_high, parts = split_cells(*cells.ends(in_parts))
+    split = _Open(part_low, part_high, np.tile(seen.error[in_parts], parts), np.tile(cells.stale[in_parts], parts))
+    return _Open(*(np.concatenate(both) for both in zip(cut, split)))

@@ -76,20 +76,23 @@ def _wrong_shapes(f: Activation, z: np.ndarray) -> list[Fact]:
 def find_dependence(part: str, function: Callable[[np.ndarray], Any], z: np.ndarray, error: np.ndarray) -> list[Fact]:
     """Whether entries depend on their neighbours, on the shape of the array, or on the call.
 
-    Entries of the whole array are compared with those of its reverse, of arrays of one entry, and of a square matrix. z
-    / z.max() is found by the second. z.T keeps the shape of a vector and of a square matrix, and only the latter shows
-    it. `error` is how far rounding can move each entry: vectorised loops may round otherwise at another place.
+    Entries of the whole array are compared with those of its reverse, of arrays of one entry, and of a square matrix:
+
+        np.cumsum(z)      is another in reverse
+        z/z.max()         is the same in reverse, and another for one entry
+        z.T               is the same for vectors, and another for the square matrix, whose shape it keeps
+
+    `error` is how far rounding can move each entry: vectorised loops may round otherwise at another place.
     """
-    picked, side = np.linspace(0, len(z) - 1, SAMPLED).astype(int), math.isqrt(len(z))
-    square = z[: side * side].reshape(side, side)
-
-    def differ(others: np.ndarray, i: np.ndarray) -> np.ndarray:
-        """Of the entries i, those that the other array has otherwise."""
-        return i[np.isfinite(whole[i]) & ~(np.abs(whole[i] - others) <= 2.0 * error[i])]
-
     whole, again = (np.broadcast_to(function(z.copy()), z.shape) for _ in range(2))
     if not np.array_equal(whole, again, equal_nan=True):
         return [wrong(Kind.NOT_REPEATABLE, part, argument="z")]
+
+    def differ(others: np.ndarray, i: np.ndarray) -> np.ndarray:
+        """Of the entries i of the whole array, those for which `others` has another number."""
+        return i[np.isfinite(whole[i]) & ~(np.abs(whole[i] - others) <= 2.0 * error[i])]
+
+    picked, side = np.linspace(0, len(z) - 1, SAMPLED).astype(int), math.isqrt(len(z))
     try:
         reverse = np.broadcast_to(function(z[::-1].copy()), z.shape)[::-1]
         alone = np.array([np.ravel(function(z[i : i + 1].copy()))[0] for i in picked])
@@ -97,6 +100,7 @@ def find_dependence(part: str, function: Callable[[np.ndarray], Any], z: np.ndar
         return [wrong(Kind.NOT_ELEMENTWISE, part, how="alone", reason=first_line(reason))]
     found, how = {*differ(reverse[picked], picked), *differ(alone, picked)}, "neighbours"
     if not found:
+        square = z[: side * side].reshape(side, side)
         with contextlib.suppress(*FORMULA_ERRORS):  # a formula that refuses matrices is reported by `find_faults`
             matrix = np.broadcast_to(function(square.copy()), square.shape).ravel()
             found, how = {*differ(matrix, np.arange(square.size))}, "shape"
@@ -161,7 +165,7 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
 
     NaN of the record is wrong where there is a finite number; where the value is finite, the slope is compared anyway.
     """
-    faults, balls = [], slopes.get("ball")
+    balls = slopes.get("ball")
     # what each part should be, as far as it is known
     exact = {"value": balls.value, "slope": balls.slope, "jax": balls.slope} if balls else {}
     if not balls and slopes:  # no number is certain, but there is one
@@ -169,19 +173,21 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
     parts = {"value": points.a, "slope": points.slope}
     if "jax" in slopes:
         parts["jax"] = np.where(points.judged & ~points.at_junctions, slopes["jax"].slope, 0.0)
+    # a slope that is compared with the balls' is found wrong there, and needs no second fact
+    compared = points.judged if balls else np.zeros(points.z.shape, dtype=bool)
+    faults = []
     for part, computed in parts.items():
-        broken = ~np.isfinite(computed)
-        avoidable = broken & np.isfinite(exact.get(part, computed)) & ~points.underflows
-        where = part, *notation.stretches(points.z, broken)
+        is_broken = ~np.isfinite(computed)
+        avoidable = is_broken & np.isfinite(exact.get(part, computed)) & ~points.underflows
+        where = part, *notation.stretches(points.z, is_broken)
         if avoidable.any():
             i = int(avoidable.argmax())
             could_be = {"expected": float(exact[part][i] + 0.0), "z": float(points.z[i])}  # no negative zero
-            # a slope that is compared with the balls' is found wrong there, and needs no second fact
-            compared = points.judged if balls else np.zeros(points.z.shape, dtype=bool)
             is_wrong = part != "jax" and (avoidable & np.isnan(computed) & ~compared).any()
+            # 0 · inf of a branch that `where` drops is NaN in JAX's slope, though not in the formula
             kind = Kind.DROPPED_BRANCH if part == "jax" else Kind.FORMULA_NOT_FINITE
             faults.append((wrong if is_wrong else note)(kind, *where, **could_be))
-        elif broken.any():
+        elif is_broken.any():
             faults.append(note(Kind.FORMULA_NOT_FINITE, *where))
     return faults
 

@@ -28,6 +28,7 @@ ROUNDINGS = 64
 times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less: the value is
 not critical."""
 
+# Which steps of `Backprop` a result depends on: results are kept by the bugs in these steps. A test plants each step.
 FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")  # the steps of the forward pass
 BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient does not depend on
 JOINING = ("finish", "layout")  # the steps that see all layers at once
@@ -90,6 +91,7 @@ class Replay:
 
     def pipeline(self, group: Bugs) -> Backprop:
         """Backprop with these bugs, which looks up the result that a step had for the same arguments before."""
+        # a step with a bug in it keeps results of its own, under its name and the bug's
         pipeline, shared = pipeline_with(*self.base, *group, layout=self.layout), self.shared
         for step in {bug.step for bug in group}.intersection(SHARED):
             key = (step, *[bug for bug in group if bug.step == step])
@@ -120,6 +122,7 @@ class Replay:
 
     def _backwards(self, group: Bugs) -> Iterator[np.ndarray]:
         """The layers' gradients, the output's first, in the layout of the answer."""
+        # `backward` yields layer by layer, so that whoever stops at the first one has computed no other
         pipeline = self.pipeline(group)
         layers = pipeline.backward(self.problem, self.forward(pipeline, group))
         if any(bug.step in JOINING for bug in group):

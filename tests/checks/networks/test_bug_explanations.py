@@ -6,7 +6,7 @@ import pytest
 from harness import FAULTS, SOURCES, Activation, Network, Problem, cross_check
 from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.bug_explanations import explain_answer
-from harness.checks.networks.bug_replay import COST_ALONE, GRADIENT_ALONE
+from harness.checks.networks.bug_replay import BELOW, COST_ALONE, FORWARD, GRADIENT_ALONE, JOINING
 from harness.checks.networks.network_check import check
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
@@ -87,7 +87,7 @@ def test_of_two_bugs_one_may_show_beside_the_other_alone():
 
 
 @pytest.mark.parametrize("step", sorted({bug.step for bug in FAULTS.values() if bug.step}))
-def test_the_steps_of_the_cost_alone_and_of_the_gradient_alone_are_those(step):
+def test_the_results_that_a_step_changes_are_those_that_are_computed_anew(step):
     def taken(*arguments):
         raise AssertionError
 
@@ -104,9 +104,13 @@ def test_the_steps_of_the_cost_alone_and_of_the_gradient_alone_are_those(step):
     setattr(pipeline, step, taken)
     ahead = takes_step(pipeline.forward, PROBLEM, THETA)
     of_cost = ahead or takes_step(pipeline.cost, PROBLEM, forward)
-    of_gradient = ahead or takes_step(lambda: list(pipeline.backward(PROBLEM, forward)))
-    of_gradient = of_gradient or takes_step(pipeline.gradient, PROBLEM, THETA, layers)
+    of_output_layer = ahead or takes_step(lambda: next(pipeline.backward(PROBLEM, forward)))
+    of_layers = takes_step(lambda: list(pipeline.backward(PROBLEM, forward)))
+    of_all_layers_at_once = takes_step(pipeline.gradient, PROBLEM, THETA, layers)
+    of_gradient = ahead or of_layers or of_all_layers_at_once
     assert (of_cost, of_gradient) == (step not in GRADIENT_ALONE, step not in COST_ALONE)
+    assert (ahead, of_all_layers_at_once) == (step in FORWARD, step in JOINING)
+    assert (of_layers and not of_output_layer) == (step in BELOW)
 
 
 def random_gradient(gradient):
