@@ -95,9 +95,7 @@ def check_networks(
     outcomes: list[Outcome] = []
     failures: list[Checked] = []
     for index in count():
-        # Where no network so far would show a missing regulariser or a missing 1/m, more are drawn until one does. Not
-        # with λ = 0 for all: then every network hides bugs, and drawing more would not end.
-        if index >= networks and (like.l2 == 0.0 or not all(outcome.hides_bugs for outcome in outcomes)):
+        if index >= networks and not _needs_more(outcomes, like):
             break
         problem, theta = random_problem((seed, index), activations, **given)
         # the bugs behind further failures would not be reported, and take longer to find than the verdict
@@ -116,6 +114,14 @@ def check_networks(
     return replace(summary, seed=seed, failures=tuple(failures), seconds=seconds, drawn=drawn, skipped=skipped)
 
 
+def _needs_more(outcomes: Sequence[Outcome], like: Like) -> bool:
+    """Whether all networks so far hide bugs: none would show a missing regulariser, or a missing 1/m.
+
+    With λ = 0 for all every network hides the regulariser, and drawing more would not end.
+    """
+    return like.l2 != 0.0 and all(outcome.hides_bugs for outcome in outcomes)
+
+
 def _outcome(report: Report) -> Outcome:
     sources = tuple(row.name for row in report.sources if row.name != ONE_SIDED)  # which is no source
     reasons = report.reasons if report.verdict == "inconclusive" else ()
@@ -127,21 +133,9 @@ def summarise(outcomes: Sequence[Outcome], asked: Iterable[str] = ()) -> Summary
     """The verdict and the counts of some outcomes; a source that was asked and never took part leaves it undecided."""
     verdicts = Counter(outcome.verdict for outcome in outcomes)
     took_part = Counter(chain.from_iterable(outcome.sources for outcome in outcomes))
-    why_left_out = {name: fact for outcome in outcomes for name, fact in outcome.left_out.items()}
     # a source that raises NotApplicable for every network was not checked, and must not pass as right
     never = [name for name in asked if name not in took_part]
-    verdict, reasons = "agree", []
-    if verdicts["disagree"]:
-        verdict = "disagree"
-    elif never:
-        verdict = "inconclusive"
-        reasons = [fact for name in never for fact in (doubt(Kind.SOURCE_NEVER_TOOK_PART, name), why_left_out[name])]
-    elif verdicts["inconclusive"] > INCONCLUSIVE_SHARE * len(outcomes):
-        verdict = "inconclusive"
-        first = next(((number, outcome.reasons) for number, outcome in enumerate(outcomes) if outcome.reasons), None)
-        if first:
-            percent = round(100 * INCONCLUSIVE_SHARE)
-            reasons = [doubt(Kind.INCONCLUSIVE_NETWORK, f"network {first[0]}", percent=percent), *first[1]]
+    verdict, reasons = _verdict(outcomes, verdicts, never)
     return Summary(
         verdict,
         networks=len(outcomes),
@@ -150,12 +144,31 @@ def summarise(outcomes: Sequence[Outcome], asked: Iterable[str] = ()) -> Summary
         left_out=dict(Counter(chain.from_iterable(outcome.left_out for outcome in outcomes))),
         counts={name: verdicts[name] for name in VERDICTS},
         outliers=dict(Counter(chain.from_iterable(outcome.outliers for outcome in outcomes))),
-        reasons=tuple(reasons),
+        reasons=reasons,
         failures=(),
         margin=max((outcome.margin for outcome in outcomes), default=0.0),
         seconds=0.0,
         doubts=dict(Counter(kind for outcome in outcomes for kind in kinds_of(outcome.reasons)).most_common()),
     )
+
+
+def _verdict(outcomes: Sequence[Outcome], verdicts: Counter[str], never: Sequence[str]) -> tuple[str, tuple[Fact, ...]]:
+    """The verdict on all of them, and why it is "inconclusive" if it is."""
+    if verdicts["disagree"]:
+        return "disagree", ()
+    if never:
+        why_left_out = {name: fact for outcome in outcomes for name, fact in outcome.left_out.items()}
+        absent = [(doubt(Kind.SOURCE_NEVER_TOOK_PART, name), why_left_out[name]) for name in never]
+        return "inconclusive", tuple(chain.from_iterable(absent))
+    if verdicts["inconclusive"] > INCONCLUSIVE_SHARE * len(outcomes):
+        # the first of them that says why stands for the others
+        first = next(((number, outcome.reasons) for number, outcome in enumerate(outcomes) if outcome.reasons), None)
+        if first is None:
+            return "inconclusive", ()
+        number, reasons = first
+        percent = round(100 * INCONCLUSIVE_SHARE)
+        return "inconclusive", (doubt(Kind.INCONCLUSIVE_NETWORK, f"network {number}", percent=percent), *reasons)
+    return "agree", ()
 
 
 def plant(bug: Bug, seed: int = 0, tries: int = 100) -> Checked:

@@ -74,21 +74,11 @@ def compare_with_sides(
     doubtful = ~np.all([_is_confirmed(answer, pairs) for answer in tested], axis=0)
     if not doubtful.any():
         return NO_SIDES
-    layers: list[_Layer] = []
-
-    def between_sides(f: Activation, Z: Rounded) -> tuple[Rounded, Rounded]:
-        layers.append(layer := _layer_at(f, Z))
-        return layer.A, Rounded(layer.slope.value, layer.slope.error + layer.half_jump)
-
-    cost, hull = shadow_pass(problem, theta, Rounded, between_sides)
-    places = dict.fromkeys(place for layer in layers for place in layer.places)
+    cost, hull, midway, places = _gradients(problem, theta)
     if not places:
         return NO_SIDES
-    # the same gradient without the jumps: its error is what rounding alone can do
-    midway_slopes = iter([(layer.A, layer.slope) for layer in layers])
-    _, midway = shadow_pass(problem, theta, Rounded, lambda f, Z: next(midway_slopes))
     error, facts = np.where(doubtful, hull.error, np.inf), (note(Kind.UNITS_AT_JUNCTION, *places),)
-    sides = Answer(ONE_SIDED, ONE_SIDED, float(cost.value), np.inf, hull.value, error, oracle=True, notes=facts)
+    sides = Answer(ONE_SIDED, ONE_SIDED, cost, np.inf, hull.value, error, oracle=True, notes=facts)
     # JAX differentiates each piece by its rules, and a float32 unit may lie on either side: these may be confirmed with
     # their own bounds, and are not accused. The bound of any other answer is as wide as the jump of the slope by hand,
     # which would excuse whatever slope it took; rounding alone takes its place.
@@ -100,6 +90,26 @@ def compare_with_sides(
     moved, decided = hull.error > 2.0 * midway.error, np.any([pair.decided for pair in beside], axis=0)
     covered = np.isfinite(error)
     return Sides([sides], beside, covered & moved, covered & ~moved & decided)
+
+
+def _gradients(problem: Problem, theta: np.ndarray) -> tuple[float, Rounded, Rounded, Sequence[str]]:
+    """The cost; the gradient with all slopes between the one-sided derivatives; the one midway; and the junctions.
+
+    The error of the former is that of rounding and of any convention, and the error of the latter that of rounding.
+    """
+    layers: list[_Layer] = []
+
+    def between_sides(f: Activation, Z: Rounded) -> tuple[Rounded, Rounded]:
+        layers.append(layer := _layer_at(f, Z))
+        return layer.A, Rounded(layer.slope.value, layer.slope.error + layer.half_jump)
+
+    cost, hull = shadow_pass(problem, theta, Rounded, between_sides)
+    places = tuple(dict.fromkeys(place for layer in layers for place in layer.places))
+    if not places:
+        return float(cost.value), hull, hull, places
+    slopes = iter([(layer.A, layer.slope) for layer in layers])  # the second pass meets the layers in the same order
+    _, midway = shadow_pass(problem, theta, Rounded, lambda f, Z: next(slopes))
+    return float(cost.value), hull, midway, places
 
 
 def _is_confirmed(answer: Answer, pairs: Sequence[Pair]) -> np.ndarray:

@@ -62,13 +62,7 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
     precision = "float32" if np.float32 in (gradient.dtype, cost.dtype) else "float64"
     # float32 rounds 2^29 times more, so its answer gets a bound of its own
     own = bound if precision == "float64" else rounding_bound(problem, theta, Rounded32)
-    # Balls compute with more digits than float64 and have no roundings of these formulas, but their result is rounded
-    # to float64 once. (0 times an infinite bound would be NaN, hence no plain product.)
-    cost_error = measured.roundings * own.cost if measured.roundings else np.spacing(abs(float(cost)))
-    # -log(1 - p), as the course writes it, has few digits where p is nearly 1: of 1 - p = 1e-15, one is left. Such a
-    # cost is right within what that may lose, and a note says so.
-    if source.measure is None and own.has_lost_digits(float(cost)):
-        cost_error, notes = own.cost_from_one, (*notes, note(Kind.COST_DIGITS_LOST, name))
+    cost_error, lost_digits = _bound_of_cost(source, measured, float(cost), own)
     return Answer(
         name,
         source.family,
@@ -80,9 +74,22 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
         oracle=source.measure is not None,
         seconds=seconds,
         broken_rules=broken_rules,
-        notes=notes,
+        notes=(*notes, *lost_digits),
         accuracy=require_accuracy(getattr(source.run, "accuracy", 0.0)),
     )
+
+
+def _bound_of_cost(source: Source, measured: Measured, cost: float, own: Bound) -> tuple[float, tuple[Fact, ...]]:
+    """The error bound of a cost, and a note where it is right only as one that has lost digits.
+
+    -log(1 - p), as the course writes it, has few digits where p is nearly 1: of 1 - p = 1e-15, one is left.
+    """
+    # Balls compute with more digits than float64 and have no roundings of these formulas, but their result is rounded
+    # to float64 once. (0 times an infinite bound would be NaN, hence no plain product.)
+    error = measured.roundings * own.cost if measured.roundings else np.spacing(abs(cost))
+    if source.measure is None and own.has_lost_digits(cost):
+        return own.cost_from_one, (note(Kind.COST_DIGITS_LOST, source.name),)
+    return error, ()
 
 
 def _measure_and_watch(
