@@ -67,6 +67,7 @@ class Source:
     def is_of_the_harness(self) -> bool:
         """Whether its code comes with the harness, as a bug's does, too."""
         where = self.function if isinstance(self.function, str) else getattr(self.function, "__module__", None) or ""
+        # an `Isolated` source is a class of the harness, and its code is that of the module that it spells
         where = getattr(self.function, "spelled", where)
         return where.partition(":")[0].partition(".")[0] in ("harness", "reference")
 
@@ -75,7 +76,7 @@ class Source:
         return replace(self, function=self.as_called or self.function, as_called=None)
 
     def runs(self, function: object) -> bool:
-        """Whether a function is this source's own."""
+        """Whether a function is this source's own, by itself or by the place that it is imported from."""
         named = f"{getattr(function, '__module__', '')}:{getattr(function, '__name__', '')}"
         return self.function in (function, named)
 

@@ -95,8 +95,9 @@ def _in_float64(f: Activation) -> Activation:
     """
     try:
         sample = _run_on_zeros(f)
-    except FORMULA_ERRORS:
+    except FORMULA_ERRORS:  # what does not run at all is reported by `compute_part`
         return f
+    # jnp.tanh of a NumPy array is an array of JAX
     if not any(type(part).__module__.partition(".")[0] in ("jax", "jaxlib") for part in sample):
         return f
     from reference.jax_settings import fixed_settings
@@ -128,6 +129,7 @@ def _with_float_slope(f: Activation) -> Activation:
 
 
 def _run_on_zeros(f: Activation) -> tuple[Any, Any]:
+    """Value and slope at [0, 0], for their types: two entries, because one may pass for a number."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return f(np.zeros(2)), f.slope(np.zeros(2), np.zeros(2))
@@ -144,7 +146,7 @@ def _run(formula: Callable[..., Any], *arrays: Any) -> Any:
         try:
             return run_on_entries(formula, *arrays)
         except FORMULA_ERRORS:
-            raise reason from None
+            raise reason from None  # the error of the formula as it was written says more
 
 
 def _takes_matrices(f: Activation, part: str) -> bool:
@@ -170,6 +172,7 @@ def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.nda
         refusal = f"{name} cannot be computed in NumPy for z of shape {z.shape} ({advise(reason)})"
         raise ValueError(f"{refusal}. {OF_VECTORS}" if _takes_matrices(f, part) else refusal) from reason
     kind = type(computed).__name__
+    # asarray would make float64 of it, and hide that a network computes with seven digits
     if str(getattr(computed, "dtype", "")) in ("float32", "float16", "bfloat16"):
         raise ValueError(
             f"{name} came back as {computed.dtype} for z of float64: compute it in float64, without a cast and without "

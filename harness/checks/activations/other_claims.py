@@ -103,10 +103,10 @@ class InParameter(OverTorch):
 
 def _in_parameter(f: Activation, name: str, derivative: Callable[..., Any], at: Mapping[str, float]) -> InParameter:
     """The record of the derivative in one parameter, with all parameters at the given values."""
-    own = {name: at[name]} if _takes_one(f, derivative) else at
+    takes_one = _takes_one(derivative)
 
     def slope(z: Any, a: Any) -> Any:
-        return derivative(z, a, *own.values()) if own is not at else derivative(z, a, **own)
+        return derivative(z, a, at[name]) if takes_one else derivative(z, a, **at)
 
     kinks = f.parameter_kinks.get(name, f.kinks)
     plain = as_written(Activation(f.name, f.value, slope, kinks=kinks))
@@ -118,6 +118,7 @@ def _in_parameter(f: Activation, name: str, derivative: Callable[..., Any], at: 
         return formula(xp, *_held_and_moved(xp, z, at[name]))
 
     title = f"{f.name} as a function of {name}"
+    # a formula that runs in torch calls torch by itself, and takes of xp only its name
     tensors = partial(value, Namespace("torch", np)) if runs_in_torch(plain) else None
     return InParameter(title, value, plain.slope, kinks=kinks, formula=formula, usual=at[name], tensors=tensors)
 
@@ -151,7 +152,7 @@ def _places(f: Activation, name: str, derivative: Callable[..., Any]) -> Iterato
     A derivative that takes all parameters is checked where all are moved, in different directions.
     """
     usual = {each: _usual(f, each) for each in f.parameters}
-    moved = [name] if _takes_one(f, derivative) else [name, *(each for each in usual if each != name)]
+    moved = [name] if _takes_one(derivative) else [name, *(each for each in usual if each != name)]
     yield usual, ""
     # twice: every second parameter low and the others high, then the other way round
     for side in (0, 1):
@@ -159,13 +160,14 @@ def _places(f: Activation, name: str, derivative: Callable[..., Any]) -> Iterato
         yield {**usual, **at}, f" at {', '.join(f'{each} = {value:g}' for each, value in at.items())}"
 
 
-def _takes_one(f: Activation, derivative: Callable[..., Any]) -> bool:
-    """Whether a derivative takes its own parameter alone, after z and a."""
+def _takes_one(derivative: Callable[..., Any]) -> bool:
+    """Whether a derivative takes its own parameter alone, as (z, a, β), or all by name, as (z, a, *, alpha, beta)."""
     kinds = inspect.signature(derivative).parameters.values()
     return not any(each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in kinds)
 
 
 def _usual(f: Activation, name: str) -> float:
+    """A parameter's value by default."""
     try:
         return float(inspect.signature(f.value).parameters[name].default)
     except (KeyError, TypeError, ValueError):
@@ -176,6 +178,7 @@ def _usual(f: Activation, name: str) -> float:
 
 
 def _ends(usual: float) -> tuple[float, float]:
+    """A lower and an upper value; of a parameter that is usually zero, on both sides of it."""
     return (usual / NEARBY, usual * NEARBY) if usual else (-1.0, 1.0)
 
 
@@ -184,6 +187,7 @@ def _ends(usual: float) -> tuple[float, float]:
 
 def add_claim(report: Report, claim: OtherClaim, other: Report) -> Report:
     """A report with that on another claim of the same record: the worse verdict of both, and the findings of both."""
+    # with unusual parameters only a wrong derivative is news: kinks lie elsewhere, and formulas may be undefined
     if not claim.is_usual and other.verdict != "agree" and CLAIMED not in other.outliers:
         return report
     name = claim.name
@@ -207,6 +211,7 @@ def add_claim(report: Report, claim: OtherClaim, other: Report) -> Report:
 def excuse_surrogate(report: Report) -> Report:
     """A report on a slope that is no derivative on purpose: where it differs is a note, and accuses nobody."""
     about_slope = [finding for finding in report.findings if finding.source == CLAIMED]
+    # a surrogate that happens to be the derivative needs no excuse
     if not about_slope:
         return report
     others = tuple(finding for finding in report.findings if finding.source != CLAIMED)
@@ -228,6 +233,7 @@ def add_second_derivative(report: Report, f: Activation) -> Report:
         except FORMULA_ERRORS:
             return report.with_facts(note(Kind.SECOND_DERIVATIVE))
     second = np.broadcast_to(slope.slope if isinstance(slope, Tangent) else 0.0, z.shape)
+    # the largest that is finite
     finite = np.where(np.isfinite(second), np.abs(second), -1.0)
     largest = int(finite.argmax())
     values = {"z": z.tolist(), "second derivative": second.tolist()}

@@ -70,6 +70,7 @@ def in_torch(f: Activation) -> Activation:
     torch = sys.modules.get("torch")
     if torch is None or isinstance(f, OverTorch) or _is_of(np.ndarray, lambda: f(np.zeros(2))):
         return f
+    # a formula of xp that NumPy refuses may be one of torch, which takes tensors only
     zeros, xp = torch.zeros(2, dtype=torch.float64), Namespace("torch", torch)
     if not _is_of(torch.Tensor, lambda: f.value(xp, zeros)):
         return f
@@ -80,6 +81,7 @@ def in_torch(f: Activation) -> Activation:
             return f.value(xp, z, **parameters)
         return _on_arrays(lambda z: f.value(xp, z, **parameters), z)
 
+    # the formula calls torch, and the slope by hand may do so, too
     takes_arrays = _is_of(np.ndarray, lambda: f.slope(np.zeros(2), np.zeros(2)))
     slope = f.slope if takes_arrays else lambda z, a: _on_arrays(f.slope, z, a)
     further = {each.name: getattr(f, each.name) for each in fields(Activation) if each.name not in ("value", "slope")}
@@ -119,6 +121,7 @@ def _forward_of(function: Any) -> Callable[[Any], Any]:
     """The forward of a pair by itself, which autograd differentiates operation by operation."""
     import torch  # pyright: ignore[reportMissingImports]
 
+    # a Function with a `setup_context` has a forward without ctx
     takes_context = function.setup_context is torch.autograd.Function.setup_context
     return (lambda z: function.forward(_Context(), z)) if takes_context else function.forward
 

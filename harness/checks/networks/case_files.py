@@ -105,8 +105,10 @@ def _spelled(source: Source) -> str:
     if spelled := getattr(function, "spelled", ""):
         return spelled
     defined_as = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', '')}"
+    # what was defined in a script or session is "__main__:f" there, and another f or none elsewhere
     own = [name for name in (source.name, defined_as) if not name.startswith("__main__:")]
     for name in (*SOURCES, *FLOAT32_SOURCES, *(BUG + bug for bug in BUGS), *own):
+        # a name counts only if it leads back to this very function: a lambda's is "module:<lambda>", which does not
         with suppress(ValueError, TypeError):
             if find_source(name).function == function:
                 return name

@@ -91,9 +91,11 @@ class Summary:
         if self.doubts:  # a network may have several reasons
             why = ", ".join(f"{kind} {number:,}" for kind, number in self.doubts.items())
             lines.append(f"  why inconclusive, and in how many networks: {why}")
+        # one that took part nowhere is among the reasons, if it was asked for
         refused = {name: number for name, number in self.left_out.items() if name in self.sources}
         lines += [f"  {name} could not take {number:,} of them" for name, number in refused.items()]
-        known: dict[Any, int] = {}  # the first network with each diagnosis
+        # of networks that fail by the same sources and the same bugs, the first one's report is enough
+        known: dict[Any, int] = {}
         for number, report, *_ in self.failures:
             drawn = f"network {number}, random_problem(({self.seed}, {number}){self.drawn})"
             diagnoses = [finding.diagnosis for finding in report.findings if finding.diagnosis]

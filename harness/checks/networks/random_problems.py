@@ -220,6 +220,7 @@ def usable_sources(
     """
     if not any("jax" in report.left_out for report in reports):
         return chosen
+    # a formula that JAX cannot trace, as one of SciPy's functions, runs in no source of JAX
     return {name: source for name, source in (chosen or SOURCES).items() if as_source(name, source).family != JAX}
 
 
@@ -233,7 +234,8 @@ def register_checked(f: Activation, report: Report) -> Activation:
 
     A record whose name is taken is registered under another name.
     """
-    if "jax" in report.left_out:  # one program of JAX serves all registered activations
+    # one program of JAX serves all registered activations, and one of them that it cannot trace would break it for all
+    if "jax" in report.left_out:
         return f
     while ACTIVATIONS.get(f.name, f) is not f:
         f = replace(f, name=f"{f.name} of yours")

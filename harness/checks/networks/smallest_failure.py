@@ -124,6 +124,7 @@ def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.nda
     """
     case = (problem, np.array(theta))
     untried = _smaller(*case)
+    # greedy: what still fails is kept, and everything is tried anew from there
     for _ in range(MAX_TRIES):
         smaller = next(untried, None)
         if smaller is None:
@@ -200,7 +201,7 @@ def _with_simpler_activations(problem: Problem, theta: np.ndarray) -> Iterator[C
 
 
 def _with_simpler_numbers(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
-    """Fewer digits for all numbers at once; never zero for all, which hides too much."""
+    """Fewer digits for all numbers at once; never zero for all, where many a bug does not show."""
     for digits in (0, 1, 2):
         rounded = np.round(theta, digits) + 0.0  # no negative zeros
         if rounded.any() and not np.array_equal(rounded, theta):
