@@ -30,6 +30,7 @@ def without_remembered_arrays() -> Iterator[None]:
 
     JAX remembers by identity what it made of an array, and returns that whatever its number of bits is by now.
     """
+    # a view is another object with the same numbers, which JAX has not met
     convert = dtypes.canonicalize_value
     dtypes.canonicalize_value = lambda x: convert(x.view() if type(x) is np.ndarray else x)
     try:
@@ -91,6 +92,7 @@ def parameters_of(eqn: Any) -> dict[str, Any]:
 def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
     """What JAX computes for an equation of a jaxpr with these parameters, from these values."""
     primitive = eqn.primitive
+    # custom rules take functions beside values, which `params` hold as jaxprs
     prepared = primitive.get_bind_params(params)
     functions, params = prepared if isinstance(prepared, tuple) else ((), prepared)  # a pair before JAX 0.10
     # while JAX itself computes, from 0.12 on, there is no current trace
@@ -139,6 +141,7 @@ def argument_names(holder: Any) -> list[str]:
 
 def functions_handed_to_jax(params: Any) -> list[Callable[..., Any]]:
     """The user's functions out of which JAX made the rule of a call, in their order."""
+    # from wrapper to wrapped, as far as to the function that JAX made of the user's
     level: list[Any] = [params.get(key) for key in ("jvp_jaxpr_fun", "fwd_jaxpr_thunk")]
     for _ in range(MOST_WRAPPERS):
         for value in level:

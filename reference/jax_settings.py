@@ -18,8 +18,8 @@ def settings(x64: bool) -> ExitStack:
     stack = ExitStack()
     for setting in (
         in_64_bits(x64),
-        jax.numpy_rank_promotion("allow"),
-        jax.debug_nans(False),
+        jax.numpy_rank_promotion("allow"),  # to "raise" would refuse formulas that are right
+        jax.debug_nans(False),  # these would raise where a check wants to see the NaN
         jax.debug_infs(False),
         jax.enable_checks(False),  # of JAX itself: some of its own functions fail them once they are compiled
     ):
@@ -57,6 +57,7 @@ def in_64_bits(wanted: bool = True) -> Iterator[None]:
 
 def devices_of(arguments: Any) -> list[Any]:
     """The devices on which JAX computes with these arguments: theirs, or the one that it takes by default."""
+    # only arrays that the caller put somewhere; the others follow the default
     leaves = (leaf for leaf in jax.tree.leaves(arguments) if getattr(leaf, "committed", False))
     default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  JAX adds it by name
     default = default if isinstance(default, jax.Device) else jax.devices(default)[0]
@@ -88,6 +89,7 @@ def known_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _is_known(name: str, value: Any) -> bool:
+    # XLA names no options that it has; it refuses those that it has not
     with suppress(jax.errors.JaxRuntimeError):
         jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
         return True

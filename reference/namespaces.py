@@ -42,10 +42,11 @@ def _erf(z: Any) -> Any:
 
 def _logsumexp(z: Any) -> Any:
     """log Σ exp(z) over the last axis, which is kept with length one."""
+    # the shift is a plain number: it cancels, so its own error or increment is of no consequence
     value = z
-    while hasattr(value, "companion"):
+    while hasattr(value, "companion"):  # a Tangent may hold a Rounded
         value = value.value
-    # log Σ exp(z) = c + log Σ exp(z - c) for any constant c; the largest z keeps exp from overflowing
+    # log Σ exp(z) = c + log Σ exp(z - c) for any c; the largest z keeps exp from overflowing
     shift = value.max(axis=-1, keepdims=True)
     return shift + np.log(np.sum(np.exp(z - shift), axis=-1))[..., np.newaxis]
 

@@ -15,7 +15,7 @@ from reference.activations import Activation, get_activation
 from reference.user_input import given, listed, real_number, seed_of_generator, whole_number
 
 LARGEST_EPSILON = 1e300
-"""The interval from -ε to ε has a finite length."""
+"""The interval from -ε to ε has a finite length up to here, as NumPy's uniform numbers need it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,10 +187,11 @@ class Network:
 
     def unpack_many(self, thetas: Any) -> list[Any]:
         """The same for every θ of an array of shape (..., size): matrices of shape (..., n_out, 1 + n_in)."""
+        # column-major, as the course's code in Octave unrolls Theta(:): (columns, rows) in C order, transposed
         matrices, start, leading = [], 0, thetas.shape[:-1]
         for rows, columns in self.shapes:
             stop = start + rows * columns
-            matrices.append(thetas[..., start:stop].reshape(*leading, columns, rows).mT)  # column-major
+            matrices.append(thetas[..., start:stop].reshape(*leading, columns, rows).mT)
             start = stop
         return matrices
 

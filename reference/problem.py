@@ -21,7 +21,7 @@ def real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) -> 
         raise TypeError(f"{what} must not be a masked array: fill in what is masked, or leave it out")
     try:
         array = np.asarray(values)
-        if array.dtype.kind not in "biuf":
+        if array.dtype.kind not in "biuf":  # complex numbers would lose their imaginary part, and texts become numbers
             raise TypeError
         array = np.asarray(array, dtype=np.float64, order="C")
     except Exception:  # noqa: BLE001  a class of the user may raise anything
@@ -84,12 +84,14 @@ class Problem:
         if X.shape[1] != n_in or len(X) == 0:
             raise ValueError(f"X must have shape (m, {n_in}) with m of one or more, but has shape {X.shape}")
         Y = real_array("y", y, (1, 2), f"(m,) classes or (m, {K}) targets")
+        # (m,) are classes even where K is 1: an (m,) beside (m, 1) predictions would be broadcast to (m, m)
         Y = _one_hot(Y, K) if Y.ndim == 1 and len(Y) else Y
         if Y.shape != (len(X), K):
             raise ValueError(f"X has {len(X)} rows, so y must be ({len(X)},) or ({len(X)}, {K}), but is {np.shape(y)}")
         if error := network.output.target_error(Y):
             raise ValueError(f"{network.output.name} targets {error}")
         l2 = real_number("l2 (λ)", l2)
+        # a source that writes into X or Y raises, and spoils no other source
         for name, content in (("network", network), ("X", _read_only(X)), ("Y", _read_only(Y)), ("l2", l2)):
             object.__setattr__(self, name, content)
 

@@ -72,6 +72,7 @@ def error_in_words(error: BaseException) -> str:
 
 
 def _moves(c: str) -> bool:
+    """Whether a character moves the cursor, turns the direction of writing, or cannot be encoded."""
     return ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or c in _TURNING
 
 

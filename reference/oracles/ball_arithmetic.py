@@ -61,7 +61,10 @@ class Enclosure(NamedTuple):
 
     @property
     def is_sharp(self) -> bool:
-        """Whether every radius is below 2**-60 of its coordinate, or below 2**-100 of the largest."""
+        """Whether every radius is below 2**-60 of its coordinate, or below 2**-100 of the largest.
+
+        2**-60 is 1/128 of a rounding. A coordinate that is zero, as of a dead unit, is known beside the others only.
+        """
         size = np.abs(self.midpoint)
         largest = size.max(where=np.isfinite(size), initial=0.0)
         return bool(np.all(self.radius <= 2.0**-60 * np.maximum(size, 2.0**-40 * largest)))
@@ -79,7 +82,7 @@ def _reach(numbers: np.ndarray, balls: Any) -> np.ndarray:
 def _midpoints_and_errors(balls: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     balls = np.broadcast_to(np.asarray(balls), shape)
     middle = _midpoints(balls)
-    return middle, np.nextafter(_reach(middle, balls), np.inf)
+    return middle, np.nextafter(_reach(middle, balls), np.inf)  # which was rounded to nearest
 
 
 def distance(gradient: np.ndarray, enclosure: Enclosure) -> np.ndarray:
@@ -137,7 +140,7 @@ def _forward(problem: Problem, theta: np.ndarray, directions: np.ndarray, bits: 
         X, Y, point, l2 = exact(problem.X), exact(problem.Y), exact(theta), arb(problem.l2)
         costs = []
         for v in directions:
-            moved, on = point.copy(), np.flatnonzero(v)
+            moved, on = point.copy(), np.flatnonzero(v)  # the rest stay constants, whose products are flint's own
             moved[on] = variables(point[on], v[on])
             costs.append(regularised_cost(problem.network, BALLS, moved, X, Y, l2))
         return Enclosure(value_of(costs[0]), slopes(array_of(costs, (len(costs),))), bits)
@@ -211,7 +214,8 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
         with precision(bits):
             parts = _value_and_slope(f, exact(z[wide]))
             answer[:, wide] = [row for part in parts for row in _midpoints_and_errors(part, wide.shape)]
-        sharp = error[wide] <= np.maximum(2.0**-52 * np.abs(derivative[wide]), SMALLEST)  # a midpoint, rounded
+        # a midpoint that is rounded to float64 is off by 2**-53 of itself, however small the radius is
+        sharp = error[wide] <= np.maximum(2.0**-52 * np.abs(derivative[wide]), SMALLEST)
         wide, bits = wide[~sharp], 2 * bits
         if not wide.size:
             break

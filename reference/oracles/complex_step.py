@@ -36,7 +36,10 @@ NEAREST = 2.0**30 * STEP
 """The smallest |z| with an answer, zero aside: with a step that is longer than z, |z|**1.5 is another function."""
 
 ROUNDINGS = 2.0
-"""A complex quotient takes half a dozen operations, which round more often than the quotient and slope of reals."""
+"""A complex quotient takes half a dozen operations, which round more often than the quotient and slope of reals.
+
+So the rounding is within twice the bound of one gradient.
+"""
 
 AFFORDABLE = 10**8
 """Parameters times entries of X: some seconds."""
@@ -72,7 +75,7 @@ class Analytic(np.ndarray):
 
 
 def _analytic(result: Any) -> Any:
-    # comparisons and constants stay plain arrays
+    # a complex array is checked again by whatever uses it; comparisons and constants stay plain arrays
     return result.view(Analytic) if np.iscomplexobj(result) and np.ndim(result) else result
 
 
@@ -94,6 +97,7 @@ def _log1p(z):
 
 
 def _logaddexp(x, y):
+    # by real parts, so that exp cannot overflow
     x_first = x.real >= y.real
     high, low = np.where(x_first, x, y), np.where(x_first, y, x)
     return high + _log1p(np.exp(low - high))
@@ -180,6 +184,7 @@ def measure(problem: Problem, theta: np.ndarray) -> Measured:
     if n * problem.X.size > AFFORDABLE:
         raise NotApplicable(f"{problem.network} is too large for one cost for each of its {n:,} parameters")
     at_once = max(1, ELEMENTS_AT_ONCE // (problem.m * max(problem.network.sizes)))
+    # row i of the moved θs has ih in coordinate i
     with np.errstate(all="ignore"):
         costs = np.concatenate(
             [_costs(problem, theta + 1j * STEP * np.eye(min(at_once, n - i), n, i)) for i in range(0, n, at_once)]
@@ -191,7 +196,7 @@ def measure(problem: Problem, theta: np.ndarray) -> Measured:
 def _costs(problem: Problem, thetas: np.ndarray) -> np.ndarray:
     """J at each row of `thetas`, (k, n) complex to (k,)."""
     network, m = problem.network, problem.m
-    matrices = network.unpack_many(thetas)
+    matrices = network.unpack_many(thetas)  # (k, n_out, 1 + n_in) each
     _, Zs = network.forward(matrices, problem.X, _value)
     losses = network.output.loss(COMPLEX, Zs[-1].view(Analytic), problem.Y)
     squares = sum(np.square(Theta[..., 1:]).sum(axis=(1, 2)) for Theta in matrices)

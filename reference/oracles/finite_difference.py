@@ -43,11 +43,17 @@ NEAREST = -332
 UNDERFLOW = 16.0 * float(np.finfo(np.float64).tiny)
 """Changes lose their digits below the smallest normal number: a derivative of 1e-296 has none left."""
 
-WIDTHS = 4.0
-"""Errors that grow like h, or like √h beside a root, are 1 or 2.4 times what twice the width changes."""
+ERROR_PER_CHANGE = 4.0
+"""The error of a difference, over the change at twice the width, at most.
+
+An error c hᵖ changes by c hᵖ (2ᵖ - 1): it is 1 times that if it grows like h, and 2.4 times if like √h beside a root.
+"""
 
 ROUNDINGS = 4.0
-"""A central difference of increments evaluates the formulas at two points, and in twice as many operations."""
+"""A central difference of increments evaluates the formulas at two points, and in twice as many operations.
+
+So its rounding is within four times the bound of one gradient.
+"""
 
 ELEMENTS_AT_ONCE = 2**17
 """One MiB of increments: the handful in use stay in the cache."""
@@ -96,6 +102,7 @@ def per_pre_activation(problem: Problem, theta: np.ndarray) -> Measured:
         X, Y = problem.X[start : start + at_once], problem.Y[start : start + at_once]
         As, Zs = network.forward(thetas, X, lambda f, Z: f(Z))
         losses += network.output.loss(NUMPY, Zs[-1], Y).sum()
+        # dJ/dW_l = δᵀ [1, A]/m with δ = ∂loss/∂z_l: what differences find is δ
         for layer, (A, total) in enumerate(zip(As, sums)):
             changes, crossed = _loss_changes(network, thetas, Zs, Y, layer)
             delta, error = _from_stencil(changes)
@@ -123,6 +130,7 @@ def _loss_changes(network: Network, thetas: list, Zs: list, Y: np.ndarray, layer
     """
     # axes: s steps (2), i units that are moved (n), e examples (m), j units that the move has reached, one layer on
     steps = STENCIL.reshape(-1, 1, 1)
+    # only what the moved unit reaches is computed: its own activation, then all units of each layer behind
     if layer == len(Zs) - 1:
         change = steps[..., np.newaxis] * np.eye(Y.shape[1])[:, np.newaxis]  # (s, i, 1, j): every output by itself
         crossed = np.zeros((1, 1, 1), dtype=bool)
@@ -141,6 +149,7 @@ def _loss_changes(network: Network, thetas: list, Zs: list, Y: np.ndarray, layer
 
 def _from_stencil(changes: Any, h: Any = STEP) -> tuple[np.ndarray, np.ndarray]:
     """The derivative from the changes at +h and -h along the first axis; the error is the gap between both slopes."""
+    # the slopes are ahead/h and -behind/h; of |z| at 0 these are 1 and -1, so the derivative is 0 and the error 2
     ahead, behind = changes
     return (ahead - behind) / (2.0 * h), np.abs(ahead + behind) / h + UNDERFLOW / h
 
@@ -175,6 +184,7 @@ def per_weight(problem: Problem, theta: np.ndarray) -> Measured:
     network, m = problem.network, problem.m
 
     def terms(theta):
+        # the m terms whose sum is the cost, each with its share of the penalty: large terms then cancel one by one
         return problem.losses(NUMPY, theta) / m + problem.l2 / (2 * m * m) * network.squared_weights(NUMPY, theta)
 
     answer, error = _confirmed(problem, terms, theta, lambda moved: moved)
@@ -194,7 +204,7 @@ def _confirmed(problem: Problem, cost: Any, x: np.ndarray, theta_at: Any) -> tup
     size = STEP_OF_COSTS * np.maximum(1.0, np.abs(x))
     derivative, error = gradient_by_values(fun, x)
     narrower, narrowest = (gradient_by_values(fun, x, share * STEP_OF_COSTS)[0] for share in (0.1, 0.01))
-    noise = NOISE_GAIN * noise_of(fun(x)) / (0.01 * size)
+    noise = NOISE_GAIN * noise_of(fun(x)) / (0.01 * size)  # of the narrowest difference
     error = error + np.abs(derivative - narrower)
     moved = np.maximum(np.abs(narrower - narrowest) - noise, 0.0)
     settled = (moved <= error) & (_steps_of_z(problem, x, theta_at, 4.0 * size) <= LARGEST_STEP)
@@ -239,7 +249,7 @@ def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) 
     squares = sum(square.change.sum(axis=(-2, -1)) for square in of_weights)
     changes = losses.change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares
     (derivative, gap), (twice_as_wide, _) = _from_stencil(changes[:2]), _from_stencil(changes[2:], 2.0 * STEP)
-    error = gap + WIDTHS * np.abs(twice_as_wide - derivative)  # units at kinks may cancel in one of the two
+    error = gap + ERROR_PER_CHANGE * np.abs(twice_as_wide - derivative)  # units at kinks may cancel in one of the two
     crossed = [_crosses(f, Z.value, Z.change[:2]).any(axis=(0, -1)) for f, Z in zip(network.hidden, Zs)]  # (d,) each
     return derivative, np.where(np.any(crossed, axis=0), np.inf, error)
 
@@ -260,7 +270,7 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     (derivative, gap), (twice_as_wide, _) = (
         _from_stencil([_change(f, z, h), _change(f, z, -h)], h) for h in (step, 2.0 * step)
     )
-    error = known(derivative, gap + WIDTHS * np.abs(twice_as_wide - derivative))
+    error = known(derivative, gap + ERROR_PER_CHANGE * np.abs(twice_as_wide - derivative))
     return MeasuredSlope(f(z.copy()), derivative, error, ROUNDINGS)
 
 

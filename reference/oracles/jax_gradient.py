@@ -28,6 +28,7 @@ JAX = Namespace("jax", jnp, erf=jax.scipy.special.erf, logsumexp=_logsumexp)
 
 
 def _value_and_slope(f: Activation, z: Any) -> tuple[Any, Any]:
+    # elementwise, so that the cotangent 1 of every entry gives each its own slope
     a, pull_back = jax.vjp(lambda z: f.value(JAX, z), z)
     return a, pull_back(jnp.ones_like(a))[0]
 
@@ -55,6 +56,7 @@ def _forward_program(network: Network) -> Any:
         def cost(theta):
             return regularised_cost(network, JAX, theta, X, Y, l2)
 
+        # one tangent at a time, many in a batch: all n at once, as in jacfwd, take n times the memory of a cost
         def derivative(i):
             direction = jnp.zeros_like(theta).at[i].set(1.0)
             return jax.jvp(cost, (theta,), (direction,))[1]

@@ -32,8 +32,13 @@ from reference.problem import Problem
 from reference.traced.traced_function import Traced
 
 WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10
-KNOWN = 3  # networks with an activation that is not registered, after which there will be more of them
-SILENT = -1e300  # a bias: σ and softmax are exactly zero there
+"""Units in a layer, hidden layers, and examples: those of random networks. A larger shape costs each network more."""
+
+KNOWN = 3
+"""Networks with an activation that is not registered, after which there will be more of them."""
+
+SILENT = -1e300
+"""A bias at which σ and softmax are exactly zero: exp(-1e300) is, and so is its derivative."""
 
 
 def fits(problem: Problem) -> bool:
@@ -95,7 +100,7 @@ def _pad(problem: Problem, theta: np.ndarray, activations: tuple[Activation, ...
     network, (m, n_in), K = problem.network, problem.X.shape, problem.network.sizes[-1]
     depth = len(network.hidden)
     hidden, last, X, Y = (part.copy() for part in _EMPTY[:4])
-    hidden[depth:, 1:] = np.eye(WIDTH)
+    hidden[depth:, 1:] = np.eye(WIDTH)  # layers that are missing hand their input on
     last[0] = 0.0 if network.output.name == "linear" else SILENT
     for P, Theta in zip([*hidden[:depth], last], network.unpack(theta)):
         P[: Theta.shape[1], : Theta.shape[0]] = Theta.T
@@ -119,6 +124,7 @@ def _cost(activations: tuple[Activation, ...]) -> Any:
         hidden, last = parameters
         A, _ = jax.lax.scan(layer, rest.X, (hidden, rest.which_hidden))
         loss = jax.lax.switch(rest.which_output, losses, A @ last[1:] + last[0], rest.Y)
+        # the ones of an added layer are no weights
         squares = jnp.square(hidden[:, 1:]).sum((1, 2)) @ rest.is_layer + jnp.square(last[1:]).sum()
         m = rest.is_row.sum()
         return loss @ rest.is_row / m + rest.l2 / (2 * m) * squares
