@@ -149,32 +149,6 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     return judge(subject, compared.answers, compared.pairs, (), compared.consensus, oracles.left_out, started)
 
 
-class _Evidence(NamedTuple):
-    """What the oracles compute, the junctions, all slopes compared, and oracles under which the formula is another."""
-
-    oracles: OracleSlopes
-    junctions: list[Junction]
-    compared: Compared
-    other_values: list[Fact]
-
-
-def _compare(reading: "_Reading", bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> _Evidence:
-    """The oracles beside the record.
-
-    JAX's programs are compiled quickly here, and may round otherwise than a caller's. So before anybody is accused by
-    such an answer, it is computed again by what a caller runs, and everything is compared once more.
-    """
-    points = reading.points
-    by_jax = oracles.slopes.get("jax")
-    junctions = measure_junctions(points, bound, reading.slope_at, by_jax) if oracles.slopes else []
-    compared = compare_slopes(points, bound, oracles, junctions)
-    other_values = record_faults.find_other_values(points, bound, oracles.slopes, notation)
-    accused = in_question(oracles.quick, compared.consensus, compared.pairs)
-    if accused or oracles.quick & {fact.where[0] for fact in other_values}:
-        return _compare(reading, bound, oracles.as_called(points.f, points.z), notation)
-    return _Evidence(oracles, junctions, compared, other_values)
-
-
 class _Reading(NamedTuple):
     """A record on its grid: the points, the slope at any z, the proof, and on what else than z its values depend."""
 
@@ -208,6 +182,32 @@ def _points_on_grid(
     a = compute_part(f, "value", lambda: f(z.copy()), z)
     slope = compute_part(f, "slope", lambda: f.slope(z.copy(), a.copy()), z)
     return GridPoints(f, z, a, slope, tuple(junctions), tuple(jumps))
+
+
+class _Evidence(NamedTuple):
+    """What the oracles compute, the junctions, all slopes compared, and oracles under which the formula is another."""
+
+    oracles: OracleSlopes
+    junctions: list[Junction]
+    compared: Compared
+    other_values: list[Fact]
+
+
+def _compare(reading: _Reading, bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> _Evidence:
+    """The oracles beside the record.
+
+    JAX's programs are compiled quickly here, and may round otherwise than a caller's. So before anybody is accused by
+    such an answer, it is computed again by what a caller runs, and everything is compared once more.
+    """
+    points = reading.points
+    by_jax = oracles.slopes.get("jax")
+    junctions = measure_junctions(points, bound, reading.slope_at, by_jax) if oracles.slopes else []
+    compared = compare_slopes(points, bound, oracles, junctions)
+    other_values = record_faults.find_other_values(points, bound, oracles.slopes, notation)
+    accused = in_question(oracles.quick, compared.consensus, compared.pairs)
+    if accused or oracles.quick & {fact.where[0] for fact in other_values}:
+        return _compare(reading, bound, oracles.as_called(points.f, points.z), notation)
+    return _Evidence(oracles, junctions, compared, other_values)
 
 
 def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[Junction]) -> list[Fact]:

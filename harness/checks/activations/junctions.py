@@ -36,11 +36,11 @@ HALVINGS = 64
 """Halvings of a grid interval: down to neighbouring floats, unless zero is in it, beside which floats lie ever
 closer."""
 
-AROUND, STEEP = 2.0**20, 16.0
+STEEP_WITHIN, STEEP_FACTOR = 2.0**20, 16.0
 """What a steep function is, and a jump is not: 2^20 times as far away it changes by 16 times as much. A cube root at 0
 changes by 100 times as much there, a step by nothing."""
 
-MOST = 200
+MOST_JUNCTIONS = 200
 """Junctions that are judged, those nearest to zero. A comparison of noise with noise may change its sign anywhere."""
 
 JUMP = MEANINGLESS["float64"]
@@ -148,7 +148,7 @@ def find_junctions(
     found = [*find_switches(lambda Z: f.value(NUMPY, Z), z), *find_switches(lambda Z: f.slope(Z, _value(f, Z)), z)]
     found += find_jumps(claimed, z, bound.claimed)
     found += find_jumps(slope_at, z, bound.formula) if slope_at else []
-    nearest_to_zero = sorted([*found, *known], key=abs)[:MOST]
+    nearest_to_zero = sorted([*found, *known], key=abs)[:MOST_JUNCTIONS]
     # One place is found several times, some floats apart. `distinct` keeps the first: 1.5 and not the float before it.
     shortest_first = sorted(nearest_to_zero, key=lambda place: len(repr(place)))
     return sorted(distinct([*f.kinks, *(z for z in suspects if is_near(z, known)), *shortest_first]))
@@ -255,10 +255,10 @@ def _halve_towards_change(function: Callable[[np.ndarray], np.ndarray], gaps: _G
 
 def _is_steep(function: Callable[[np.ndarray], np.ndarray], gaps: _Gaps) -> np.ndarray:
     """Where a function does not jump, but changes by much more near by, on a side on which it is defined."""
-    reach = AROUND * (gaps.high - gaps.low)
+    reach = STEEP_WITHIN * (gaps.high - gaps.low)
     below, above = function(gaps.low - reach), function(gaps.high + reach)
     nearby = np.fmax(np.abs(below - gaps.at_low), np.abs(above - gaps.at_high))
-    return nearby >= STEEP * gaps.change
+    return nearby >= STEEP_FACTOR * gaps.change
 
 
 # -- what may be reported there ----------------------------------------------------------------------------------------

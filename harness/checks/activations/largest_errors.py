@@ -20,9 +20,9 @@ EDGES = np.array([*np.negative(ENDS[:0:-1]), *ENDS])
 UNIFORM, NEAR_ZERO = 60, 30  # random z in each stretch; and on both sides of zero, on a logarithmic scale
 NEAREST = 1e-8  # |z| of the nearest of these
 REACHES = (3e-2, 1e-3, 1e-6)  # relative distances from the worst z, round by round, within which more are taken
-WORST, AROUND = 2, 6  # of each part and stretch so many are the worst, and so many are taken around each
+WORST, TAKEN_AROUND = 2, 6  # of each part and stretch so many are the worst, and so many are taken around each
 
-BESIDE = 0.05
+SIZE_WITHIN = 0.05
 """Relative distance. At a zero of value or slope any error is infinitely many ulps of it, so that an error is measured
 by the number's size at this distance, if that is larger on both sides."""
 
@@ -89,7 +89,7 @@ def random_places() -> np.ndarray:
 def errors_at(f: Activation, kept: Format, z: np.ndarray, true: np.ndarray, junctions: Sequence[float]) -> Errors:
     """The relative errors at z, which are numbers of the format; `true` are value and slope there, NaN if not known."""
     computed = np.array(value_and_slope(f, kept.cast(z)), dtype=np.float64)
-    sides = np.array([value_and_slope(f, z * (1.0 + side)) for side in (-BESIDE, BESIDE)])
+    sides = np.array([value_and_slope(f, z * (1.0 + side)) for side in (-SIZE_WITHIN, SIZE_WITHIN)])
     size = np.maximum(np.abs(true), np.abs(sides).min(axis=0))
     relative = np.abs(computed - true) / size
     known = np.isfinite(relative) & (np.abs(true) <= kept.largest) & (size >= kept.smallest)
@@ -103,6 +103,6 @@ def search(errors: Callable[[np.ndarray], Errors], found: Errors) -> Errors:
     rng = np.random.default_rng(1)
     for reach in REACHES:
         worst = found.worst()[:, np.newaxis]
-        more = errors((worst * (1.0 + reach * rng.uniform(-1.0, 1.0, (worst.size, AROUND)))).ravel())
+        more = errors((worst * (1.0 + reach * rng.uniform(-1.0, 1.0, (worst.size, TAKEN_AROUND)))).ravel())
         found = Errors(np.concatenate([found.z, more.z]), np.concatenate([found.relative, more.relative], axis=1))
     return found

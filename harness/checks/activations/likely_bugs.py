@@ -2,9 +2,11 @@
 
 With s the reported slope, f' the true one and a = f(z), each hypothesis is an equation in s, such as
 
-    s = c f'             a factor                s = g'(z)           the slope of another activation g
-    s h(z) = c f'        chain rule: h/c lacks   s = f' + c h(z)     a term too much, or for c < 0 one that lacks
-    s = g, a = z g(z)    product rule: z g' lacks
+    s = c f'           a factor c is too much
+    f' = c h(z) s      chain rule: the factor c h is missing
+    s = g, a = z g     product rule: the term z g' is missing
+    s = f' + c h(z)    a term is too much, or missing if c < 0
+    s = g'(z)          the slope of another activation g
 
 where c is fitted and h is z, a, exp(z) or what else slopes are made of. A hypothesis holds when the two sides of its
 equation differ by little beside s - f', wherever the slope is wrong. Of a slope that is nearly right almost any
@@ -32,10 +34,10 @@ CLOSE_AT_MOST = 1e-3
 """The share of the error s - f' that a hypothesis may leave over at half of the points. Two that do so explain it
 equally well."""
 
-MANY = 4_000  # of more points, every second or third is enough to tell formulas apart
-FEW = 4  # from fewer points nothing can be concluded: one number is fitted, and three have to confirm it
+MOST_POINTS = 4_000  # of more points, every second or third is enough to tell formulas apart
+FEWEST_POINTS = 4  # from fewer points nothing can be concluded: one number is fitted, and three have to confirm it
 ALMOST = 1e-2  # a factor as near to 1 as this, such as 0.995, was not forgotten, but has a wrong value
-ORDINARY = 30.0  # |z| up to which formulas neither overflow nor vanish
+LARGEST_Z = 30.0  # |z| up to which formulas neither overflow nor vanish
 
 CONSTANTS = {
     "√2": math.sqrt(2.0),
@@ -122,10 +124,10 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
     if not np.isfinite(claim.claimed).any():
         return (claim.fact(Kind.NOT_FINITE),)
     # far out a wrong slope may be wrong by overflow alone, which says nothing about the formula
-    ordinary = finite & (np.abs(claim.z) <= ORDINARY)
-    chosen = np.flatnonzero(ordinary if ordinary.sum() >= FEW else finite)
-    claim = claim.at(chosen[:: 1 + chosen.size // MANY])
-    if claim.z.size < FEW:
+    ordinary = finite & (np.abs(claim.z) <= LARGEST_Z)
+    chosen = np.flatnonzero(ordinary if ordinary.sum() >= FEWEST_POINTS else finite)
+    claim = claim.at(chosen[:: 1 + chosen.size // MOST_POINTS])
+    if claim.z.size < FEWEST_POINTS:
         return ()
     if zero := relations.find_zero(claim.part):
         return (zero,)
@@ -133,7 +135,7 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
     varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
     hypotheses = HYPOTHESES
     if claim.is_constant:
-        # chain and product rule say nothing about a constant, because many a formula of z and a is one: f'(z)/f'(z)
+        # chain and product rule say nothing about a constant, because many a formula of z and a is one
         hypotheses = (_another,) if varies else (_multiple, _another, _constant)
     with np.errstate(all="ignore"):
         bugs = tuple(fact for hypothesis in hypotheses for fact in hypothesis(claim))
@@ -189,7 +191,7 @@ def _value_itself(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _chain_rule(claim: ClaimedSlope) -> Iterator[Fact]:
-    """s h = c f', or s = c f' h: a factor that is a function is missing, or too much.
+    """f' = c h s, or s = c h f': a factor that is a function is missing, or too much.
 
     tanh(z²) has the slope (1 - a²) 2z, and 1 - a² lacks 2·z. Where s - f' is a constant, the constant says as much.
     """
@@ -211,7 +213,7 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
     """
     claim = claim.at(claim.z != 0.0)
     g = claim.a / claim.z
-    if g.size < FEW:
+    if g.size < FEWEST_POINTS:
         return
     z = claim.notation.variable
     second, terms = claim.true - g, (f"g({z})", f"{z}·g'({z})")

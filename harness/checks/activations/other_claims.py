@@ -32,7 +32,7 @@ from reference.namespaces import NUMPY, Namespace
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
 
-NEARBY = 4.0
+PARAMETER_FACTOR = 4.0
 """A parameter is checked at its usual value, at a quarter of that, and at four times that: at β = 1 alone β and β² are
 the same."""
 
@@ -179,7 +179,7 @@ def _usual(f: Activation, name: str) -> float:
 
 def _ends(usual: float) -> tuple[float, float]:
     """A lower and an upper value; of a parameter that is usually zero, on both sides of it."""
-    return (usual / NEARBY, usual * NEARBY) if usual else (-1.0, 1.0)
+    return (usual / PARAMETER_FACTOR, usual * PARAMETER_FACTOR) if usual else (-1.0, 1.0)
 
 
 # -- reports -----------------------------------------------------------------------------------------------------------

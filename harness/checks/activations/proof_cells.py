@@ -32,7 +32,7 @@ ALLOWED = 1e-9
 slope may round many times; and a tenth of what would show in float32."""
 
 ONE_BY_ONE = 256  # floats of small cells that are decided one by one
-SAMPLED = 24  # larger cells of which the middle is looked at
+CELLS_SAMPLED = 24  # larger cells of which the middle is looked at
 BESIDE_ZERO = 1e-9  # |z| of cells that balls decide as a whole, because no slope changes by much on them
 QUOTIENT = 2.0**16  # of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them
 
@@ -132,7 +132,7 @@ def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple
     sizes = count_floats(low, high)
     through = (sizes <= FLOATS) & (np.cumsum(sizes) <= ONE_BY_ONE)
     larger = np.flatnonzero(~through)
-    sampled = larger[:: len(larger) // SAMPLED + 1]
+    sampled = larger[:: len(larger) // CELLS_SAMPLED + 1]
     looked_at = [*np.flatnonzero(through), *sampled]
     z = [floats_of(low[i], high[i]) if through[i] else np.array([0.5 * low[i] + 0.5 * high[i]]) for i in looked_at]
     if not z:

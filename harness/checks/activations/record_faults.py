@@ -24,7 +24,7 @@ from reference.measured import MeasuredSlope
 SHAPES = ((3, 4), (0,), ())
 """Shapes that value and slope should keep. Networks have matrices; the others are only noted."""
 
-SAMPLED = 24
+ENTRIES_SAMPLED = 24
 """Points at which an array is compared with its entries, one by one: what depends on neighbours does so nearly
 anywhere."""
 
@@ -92,7 +92,7 @@ def find_dependence(part: str, function: Callable[[np.ndarray], Any], z: np.ndar
         """Of the entries i of the whole array, those for which `others` has another number."""
         return i[np.isfinite(whole[i]) & ~(np.abs(whole[i] - others) <= 2.0 * error[i])]
 
-    picked, side = np.linspace(0, len(z) - 1, SAMPLED).astype(int), math.isqrt(len(z))
+    picked, side = np.linspace(0, len(z) - 1, ENTRIES_SAMPLED).astype(int), math.isqrt(len(z))
     try:
         reverse = np.broadcast_to(function(z[::-1].copy()), z.shape)[::-1]
         alone = np.array([np.ravel(function(z[i : i + 1].copy()))[0] for i in picked])
@@ -125,7 +125,7 @@ def find_misused_upstream(
         off = np.abs(backward(z[i], upstream[i]) - upstream[i] * slope[i])
         return known[i] & ~(off <= 2.0 * error[i] * np.abs(upstream[i]))
 
-    wrong_at = np.flatnonzero(is_wrong(np.arange(z.size)))[:SAMPLED]
+    wrong_at = np.flatnonzero(is_wrong(np.arange(z.size)))[:ENTRIES_SAMPLED]
     if not wrong_at.size:
         return []
     # an entry that is wrong by itself is not linear in g, as g² or |g|; others depend on their neighbours' g

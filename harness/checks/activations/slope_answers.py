@@ -30,7 +30,7 @@ CLAIMED, ONE_SIDED = "slope", "one-sided derivative"
 
 FAMILIES = {name: SOURCES[name].family for name in ORACLES} | {IN_TORCH: IN_TORCH}
 
-SAMPLED = 1e3
+SAMPLED_FACTOR = 1e3
 """A rounding error that was sampled, and not bounded, may be too small by much. It is widened by this factor: three of
 the sixteen digits, so that an error in the first twelve is seen all the same."""
 
@@ -110,7 +110,7 @@ def blocks_of(points: GridPoints) -> list[Block]:
 
 
 def _widening(bound: ActivationBound) -> float:
-    return SAMPLED if bound.notes else 1.0
+    return SAMPLED_FACTOR if bound.notes else 1.0
 
 
 def answer_of_claim(

@@ -24,7 +24,7 @@ FLOOR = 128 * 2.0**-53
 """Errors below this share of the mean slope within `REACHED` are not judged: a term of a softplus that is written in
 pieces may be left out from 30 of these 128 u on."""
 
-ORDINARY = 0.9
+ORDINARY_SHARE = 0.9
 """The share of the slopes within `REACHED` that are of ordinary size. Beside a pole, as of the slope of a
 cube root at 0, larger ones would set the scale for all."""
 
@@ -129,7 +129,7 @@ class GridPoints:
         """
         within = (np.abs(self.z) <= REACHED) & np.isfinite(self.slope)
         size = np.abs(self.slope[within])
-        size = np.minimum(size, np.quantile(size, ORDINARY) if size.size else 0.0)  # a pole says nothing of the scale
+        size = np.minimum(size, np.quantile(size, ORDINARY_SHARE) if size.size else 0.0)
         return FLOOR * float(np.trapezoid(size, self.z[within])) / (2.0 * REACHED)
 
     @property

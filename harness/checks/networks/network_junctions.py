@@ -30,11 +30,11 @@ from reference.activations import Activation
 from reference.arithmetics.rounded import Rounded
 from reference.problem import Problem
 
-WIDE = 1e-9
+WIDE_SLOPE = 1e-9
 """A slope whose error is wider than this, beside 1 or the slope, leaves room for a bug. Rounding alone leaves at most
 5e-13 in 200 ordinary random networks, and the jump at a kink is mostly of size 1, so that the value is not critical."""
 
-MOST = 100
+MOST_PLACES = 100
 """Different z in one layer of which one-sided derivatives are computed: balls take a millisecond for each. Units at
 zero or at ties share one z. More of them are wide where digits are lost, which no one-sided derivative mends."""
 
@@ -149,10 +149,10 @@ def _layer_at(f: Activation, Z: Rounded) -> _Layer:
     )
     half_jump = np.zeros(z.shape)
     # a wide slope is the sign of a junction within the error of z, or of digits that are lost otherwise
-    wide = np.isfinite(z) & np.isfinite(reach) & ~(error <= WIDE * np.maximum(1.0, np.abs(slope)))
+    wide = np.isfinite(z) & np.isfinite(reach) & ~(error <= WIDE_SLOPE * np.maximum(1.0, np.abs(slope)))
     # units of ties or of dead inputs share one z, and each z is looked at once, with the largest of its errors
     places, each = np.unique(z[wide], return_inverse=True)
-    if not 0 < len(places) <= MOST:
+    if not 0 < len(places) <= MOST_PLACES:
         return _Layer(Rounded(A.value, a_error), Rounded(slope, error), half_jump)
     reaches = np.zeros(places.shape)
     np.maximum.at(reaches, each, reach[wide])
@@ -190,8 +190,8 @@ def _between_sides(f: Activation, z: np.ndarray, reach: np.ndarray) -> _Between:
     # where a slope varies on a scale of `reach`, its values at both ends say nothing about those between
     turns = np.maximum(np.abs(farther_left - left), np.abs(farther_right - right))
     value_moves = moves_beside(f, z, reach)
-    known = is_known((left, left_error)) & is_known((right, right_error)) & (turns <= WIDE * size)
-    known &= value_moves <= WIDE * np.maximum(1.0, np.abs(f(z.copy())))  # else f itself may jump
+    known = is_known((left, left_error)) & is_known((right, right_error)) & (turns <= WIDE_SLOPE * size)
+    known &= value_moves <= WIDE_SLOPE * np.maximum(1.0, np.abs(f(z.copy())))  # else f itself may jump
     error = np.where(known, left_error + right_error + turns + LIMIT_TOLERANCE * size, np.inf)
     half_jump = np.where(known, 0.5 * np.abs(right - left), 0.0)
     return _Between(0.5 * (left + right), error, half_jump, value_moves)
