@@ -121,8 +121,9 @@ def _divide(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
 def _truncated(x: Any, y: Any) -> Any:
     """Integer division that rounds to zero; by zero it is -1, as XLA has it."""
     safe = np.where(y == 0, 1, y)
-    quotient = np.abs(x) // np.abs(safe) * np.sign(x) * np.sign(safe)
-    return np.where(y == 0, -1, quotient).astype(np.asarray(x).dtype)
+    # NumPy's rounds down; by absolute values instead, that of the smallest number would overflow
+    is_rounded_down = (np.remainder(x, safe) != 0) & ((x < 0) != (safe < 0))
+    return np.where(y == 0, -1, x // safe + is_rounded_down).astype(np.asarray(x).dtype)
 
 
 def _bound_of_quotient(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:

@@ -250,11 +250,21 @@ def _convert(run: Any, equation: Any, x: Increment) -> Increment:
 
 def _converted_to_exact(value: np.ndarray, x: Increment, dtype: Any) -> Increment:
     """Whole numbers or truth values."""
-    new = value.astype(dtype)
+    new = _saturated(value, dtype) if value.dtype.kind == "f" and kind(dtype) == "i" else value.astype(dtype)
     if value.dtype.kind not in "biu" or is_constant(x):
         return constant(new)
     after = (value ^ x.change if value.dtype == bool else value + x.change).astype(dtype)
     return Increment(new, after ^ new if kind(dtype) == "b" else after - new)
+
+
+def _saturated(value: np.ndarray, dtype: Any) -> np.ndarray:
+    """Floating numbers as whole ones: as XLA has it, what lies beyond the type is its end, and NaN is 0.
+
+    NumPy takes the lowest bits: 300.0 would become 44 in eight of them.
+    """
+    ends = np.iinfo(dtype)
+    beyond = [value <= float(ends.min), value >= float(ends.max), np.isnan(value)]
+    return np.select(beyond, [np.asarray(end, dtype) for end in (ends.min, ends.max, 0)], value.astype(dtype))
 
 
 def _bound_of_convert(run: Any, equation: Any, x: Increment) -> Increment:

@@ -240,20 +240,25 @@ def _axis_of_top_k(equation: Any) -> int:
     return equation.params.get("axis", -1)
 
 
+def _descending(value: np.ndarray) -> np.ndarray:
+    """Numbers that ascend as `value` descends: -x, and ~x of whole numbers, of which -x may overflow, as of uint8."""
+    return ~value if value.dtype.kind in "biu" else -value
+
+
 def _top_k(run: Any, equation: Any, x: Increment) -> list[Increment]:
     axis, k = _axis_of_top_k(equation), equation.params["k"]
     value = np.moveaxis(np.asarray(x.value), axis, -1)
-    order = np.argsort(-value, axis=-1, kind="stable")[..., :k]
-    kept = np.moveaxis(np.take_along_axis(value, order, -1), -1, axis)
-    index = constant(np.moveaxis(order, -1, axis).astype(equation.dtypes[1]))
+    order = np.argsort(_descending(value), axis=-1, kind="stable")
+    ordered = np.take_along_axis(value, order, -1)
+    kept = np.moveaxis(ordered[..., :k], -1, axis)
+    index = constant(np.moveaxis(order[..., :k], -1, axis).astype(equation.dtypes[1]))
     if is_constant(x):
         return [constant(kept), index]
-    ordered = -np.sort(-value, axis=-1)
     # a tie with the first entry that is left out matters as well
     run.note_ties(np.diff(ordered[..., : k + 1], axis=-1) == 0)
     change_axis = axis if axis < 0 else 1 + axis
     change = np.moveaxis(x.change, change_axis, -1)
-    by_change = np.lexsort((-change, np.broadcast_to(-value, change.shape)), axis=-1)[..., :k]
+    by_change = np.lexsort((-change, np.broadcast_to(_descending(value), change.shape)), axis=-1)[..., :k]
     return [Increment(kept, np.moveaxis(np.take_along_axis(change, by_change, -1), -1, change_axis)), index]
 
 

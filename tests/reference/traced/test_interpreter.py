@@ -20,6 +20,11 @@ from reference.traced.traced_function import Traced
 
 VALUES = {
     "integer division rounds to zero": (lambda n: n // jnp.array([2, -2, 3]), np.array([-7, 7, 8])),
+    "integer division of the smallest": (lambda n: jax.lax.div(n, n - 126), np.array([-128, 127], np.int8)),
+    "numbers beyond a whole type": (
+        lambda x: (x.astype(jnp.uint8), x.astype(jnp.int8), x.astype(jnp.int32), x.astype(jnp.int64)),
+        np.array([-3.7, 300.0, 2.9, 1e300, np.nan, np.inf, -np.inf]),
+    ),
     "remainder": (lambda n: jax.lax.rem(n, jnp.array([2, -2, 3])), np.array([-7, 7, 8])),
     "truth values": (
         lambda n: ((n > 1) & ~(n == 3) | (n < -6) ^ (n != 8), n <= 3, n >= 3, n << 2, ~n, n & 6, n | 9, n ^ 5),
@@ -29,6 +34,8 @@ VALUES = {
         lambda x: (jnp.round(x), jax.lax.round(x, jax.lax.RoundingMethod.AWAY_FROM_ZERO), jnp.floor(x), jnp.ceil(x)),
         np.array([-1.5, 0.5, 2.5, -0.5, 1.5]),
     ),
+    "largest, unsigned": (lambda n: jax.lax.top_k(n, 2), np.array([3, 0, 2], np.uint8)),
+    "largest, with the smallest of its type": (lambda n: jax.lax.top_k(n, 3), np.array([3, -128, 2], np.int8)),
     "bits": (lambda x: jax.lax.bitcast_convert_type(x, np.int64), np.array([1.5, -0.1])),
     "from bits": (lambda n: jax.lax.bitcast_convert_type(n, jnp.float64), np.array([1, -5, 1 << 62])),
 }
@@ -39,7 +46,7 @@ def test_integers_and_truth_values_are_as_in_jax(name):
     f, x = VALUES[name]
     with settings(True):
         results = Run()(Traced(f, x).program, constant(x))
-        for result, expected in zip(results, jax.tree.leaves(f(x)), strict=True):
+        for result, expected in zip(results, jax.tree.leaves(f(jnp.asarray(x))), strict=True):
             np.testing.assert_array_equal(result.value, expected)
 
 
