@@ -17,10 +17,14 @@ from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
 MOST_PARAMETERS = 1000
-"""Of a network that is asked for one example at a time, which may be made of scalars."""
+"""Of an exercise for code that takes one example at a time: a network of scalars, as micrograd's, makes a Python object
+of each product."""
 
 NEAREST = 8
-"""So many answers in unusual conventions, the nearest to the right one, are compared with the bug zoo."""
+"""So many answers in unusual conventions, the nearest to the right one, are compared with the bug zoo.
+
+A bug changes part of the cost or the gradient, so that an answer in the right convention is among the nearest.
+"""
 
 
 class Candidate(NamedTuple):
@@ -53,16 +57,21 @@ def best_of(attempts: Sequence[Attempt]) -> Attempt | None:
 
 
 def explained_places(process: SubmissionProcess, attempts: Sequence[Attempt], exercise: Exercise) -> set[int]:
-    """The indices of attempts whose parts are right or explained by the bug zoo; the zoo tries the likeliest first."""
+    """The indices of attempts whose parts are right or explained by the bug zoo.
+
+    An answer in a wrong convention is garbage, which no bug gives to twelve digits. So an answer that a bug gives tells
+    the convention. What is likeliest is compared first, and the rest only where nothing of it is known.
+    """
     places = range(len(attempts))
     partly = [i for i in places if any(attempts[i].right)]
     known = {i for i in places if attempts[i].is_right_so_far}
+    # the zoo is of this course's network; of another's, a right part has to do
     known |= {i for i in partly if attempts[i].model != THE_COURSES}
     usual = [i for i in places if attempts[i].call.convention.is_usual]
     # one bug in the usual conventions, and in those in which a part is right; equal answers are tried once
     keys = {i: attempts[i].answer.key for i in {*usual, *partly} - known}
-    first = {key: i for i, key in sorted(keys.items(), reverse=True)}
-    explained = {key for key, i in first.items() if _is_explained(exercise, attempts[i])}
+    first_with = {key: i for i, key in sorted(keys.items(), reverse=True)}
+    explained = {key for key, i in first_with.items() if _is_explained(exercise, attempts[i])}
     known |= {i for i, key in keys.items() if key in explained}
     if known or partly:
         return known
@@ -73,9 +82,10 @@ def explained_places(process: SubmissionProcess, attempts: Sequence[Attempt], ex
             return {i}
     if not Interface(attempts[0], attempts[0]).repeats(process, exercise, attempts[0].answer):
         return set()  # random answers are no work for the zoo
-    # two bugs at once in the usual ones, if there is a gradient; then one that gives the cost or the gradient, beside
-    # something that the zoo does not know
-    different = sorted({attempts[i].answer.key: i for i in reversed(usual) if not attempts[i].answer.is_empty}.values())
+    # Two bugs at once in the usual ones, if there is a gradient: a lone cost is one number, which one of thousands of
+    # pairs may give by chance. Then one bug that gives the cost or the gradient, beside something unknown to the zoo.
+    first_usual = {attempts[i].answer.key: i for i in reversed(usual) if not attempts[i].answer.is_empty}
+    different = sorted(first_usual.values())
     for is_known in (partial(_is_explained, pairs=True), _is_partly_explained):
         for i in different:
             if is_known(exercise, attempts[i]):
@@ -101,35 +111,50 @@ def _is_explained(exercise: Exercise, attempt: Attempt, *, pairs: bool = False) 
 
 
 def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tried: Sequence[Trials]) -> Interface:
-    """A function of cost and gradient, or else the best two, of which one may be missing."""
-    best = [one.best for one in tried if one.best]
-    failures = tuple(failure for one in tried for failure in one.failures)
+    """The interface of a function of cost and gradient, or else of the best two, of which one may be missing."""
+    best = [trials.best for trials in tried if trials.best]
+    failures = tuple(failure for trials in tried for failure in trials.failures)
     fatal = tuple(failure for failure in failures if failure.is_fatal)
     if not best:
         failure = _telling(failures).fact if failures else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
         return Interface(failure=failure, failures=fatal or failures)
     best = _of_this_exercise(best, process.submission)
+    of_cost, of_gradient = _best_pair(best, [attempt for trials in tried for attempt in trials.attempts])
+    refused = ()
+    if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
+        silent = [trials.candidate for trials in tried if not trials.attempts]
+        refused = tuple(_refusals(process, silent, replace(half.call.convention, pick=None), exercises[0]))
+    return interface_of(exercises, of_cost, of_gradient, failures=fatal, refused=refused)
+
+
+def _best_pair(best: Sequence[Attempt], attempts: Sequence[Attempt]) -> tuple[Attempt | None, Attempt | None]:
+    """The attempts that give the cost and the gradient: one function's, or those of two.
+
+    Parameters
+    ----------
+    best : the best attempt of each function
+    attempts : all of them
+    """
     halves = [attempt for attempt in best if not attempt.answer.is_whole]
     of_cost = best_of([attempt for attempt in halves if attempt.answer.cost is not None])
     of_gradient = best_of([attempt for attempt in halves if attempt.answer.cost is None])
     whole = best_of([attempt for attempt in best if attempt.answer.is_whole])
     if whole:
-        # each part from the function that has it right
+        # a draft of cost and gradient may stand beside a finished cost: each part from the function that has it right
         of_cost = of_cost if of_cost and of_cost.right[0] > whole.right[0] else whole
         of_gradient = of_gradient if of_gradient and of_gradient.right[1] > whole.right[1] else whole
     elif of_cost and of_gradient and of_cost.right[0]:
-        of_gradient = _read_beside(of_cost, of_gradient, [attempt for one in tried for attempt in one.attempts])
+        of_gradient = _read_beside(of_cost, of_gradient, attempts)
     elif of_cost and of_gradient and of_gradient.right[1]:
-        of_cost = _read_beside(of_gradient, of_cost, [attempt for one in tried for attempt in one.attempts])
-    refused = ()
-    if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
-        silent = [one.candidate for one in tried if not one.attempts]
-        refused = tuple(_refusals(process, silent, replace(half.call.convention, pick=None), exercises[0]))
-    return interface_of(exercises, of_cost, of_gradient, failures=fatal, refused=refused)
+        of_cost = _read_beside(of_gradient, of_cost, attempts)
+    return of_cost, of_gradient
 
 
 def _of_this_exercise(best: Sequence[Attempt], submission: Submission) -> list[Attempt]:
-    """The attempts without the wrong ones of other programs, where something of this exercise is right in one."""
+    """The attempts without the wrong ones of other programs, where something of this exercise is right in one.
+
+    A notebook with another exercise may lie in the same folder.
+    """
     right = {attempt.call.function.file for attempt in best if any(attempt.right)}
     return [
         attempt
@@ -139,7 +164,10 @@ def _of_this_exercise(best: Sequence[Attempt], submission: Submission) -> list[A
 
 
 def _read_beside(right: Attempt, other: Attempt, attempts: Sequence[Attempt]) -> Attempt:
-    """The other half; one that is wrong in every convention is read in that of the half that is right."""
+    """The other half; one that is wrong in every convention is read in that of the half that is right.
+
+    One author writes both for the same θ, X and y.
+    """
     halves = [one for one in attempts if not one.answer.is_whole]
     alike = [
         one for one in halves if one.model == right.model and (one.answer.cost is None) == (other.answer.cost is None)

@@ -19,10 +19,13 @@ from reference.problem import Problem
 JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST = "joined", "W1, b1, W2, b2", "W1, W2, b1, b2", "b1, W1, b2, W2"
 BIASES_THEN_WEIGHTS = "b1, b2, W1, W2"
 ARRANGEMENTS = (JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST, BIASES_THEN_WEIGHTS)
+"""In which order the arrays of θ lie: the course's Theta1, Theta2 with a column of biases, or W and b apart."""
+
 IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)
 """The arrangements of gradients of weights and of biases as two lists."""
 
 VECTOR, COLUMN, ROW = "vectors", "columns", "rows"
+"""The shapes of biases for n units: (n,), (n, 1) or (1, n)."""
 
 ONE_HOT = "one-hot targets"
 LABELS = ("labels from 1", "labels from 0", ONE_HOT)
@@ -70,17 +73,21 @@ class Blocks:
         return [name for pair in pairs for name in pair]
 
     def split(self, network: Network, matrices: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """The Theta_l, with biases in their first columns, as these arrays."""
+        """The Theta_l, with biases in their first columns, as these arrays; none shares memory with them."""
         pieces = {}
         for number, Theta in enumerate(matrices, start=1):
             W, b = Theta[:, 1:], Theta[:, 0]
+            shaped = {VECTOR: b, COLUMN: b[:, np.newaxis], ROW: b[np.newaxis, :]}
             pieces[f"Theta{number}"] = np.array(Theta.T if self.by_inputs else Theta)
             pieces[f"W{number}"] = np.array(W.T if self.by_inputs else W)
-            pieces[f"b{number}"] = np.array({VECTOR: b, COLUMN: b[:, np.newaxis], ROW: b[np.newaxis, :]}[self.biases])
+            pieces[f"b{number}"] = np.array(shaped[self.biases])
         return {name: pieces[name] for name in self.names(network)}
 
     def join(self, network: Network, arrays: Sequence[Any]) -> list[np.ndarray] | None:
-        """The Theta_l of arrays in this order; None where shapes do not fit. Biases may have any number of axes."""
+        """The Theta_l of arrays in this order; None where shapes do not fit.
+
+        Biases may have any number of axes: ``np.sum(delta, axis=1)`` drops one that ``keepdims=True`` keeps.
+        """
         if len(arrays) != len(self.names(network)):
             return None
         like = self.split(network, [np.empty(shape) for shape in network.shapes])
@@ -94,10 +101,6 @@ class Blocks:
             return list(turned.values())
         numbers = range(1, len(network.shapes) + 1)
         return [np.column_stack([turned[f"b{number}"].ravel(), turned[f"W{number}"]]) for number in numbers]
-
-    def unroll(self, network: Network, matrices: Sequence[np.ndarray], order: Order) -> np.ndarray:
-        """(n,) vector of all arrays."""
-        return np.concatenate([array.ravel(order=order) for array in self.split(network, matrices).values()])
 
     def roll(self, network: Network, vector: np.ndarray, order: Order) -> list[np.ndarray]:
         """The Theta_l that lie in an (n,) vector."""
@@ -173,18 +176,20 @@ class Convention:
 
     @property
     def is_usual(self) -> bool:
-        """Whether only labels, order and what is picked differ from the course's way."""
+        """Whether only labels, order and what is picked differ from the course's way, as in most ports."""
         return replace(self, pick=None) == Convention(self.labels, self.column, self.order)
 
     @property
     def is_repetition(self) -> bool:
-        """Whether another convention gives the same arguments: an option that does not show in them."""
-        return (
-            (self.column and self.labels == LABELS[2])
-            or (self.order == "C" and self.theta in ("list", "dictionary"))
-            # flat vectors of transposed weights are those of the other order, and axes of biases do not show in them
-            or (self.theta == "flat" and (self.blocks.biases != VECTOR or self.blocks.by_inputs))
-        )
+        """Whether another convention gives the same arguments, so that it need not be tried."""
+        # one-hot targets are a matrix already
+        if self.column and self.labels == ONE_HOT:
+            return True
+        # matrices are handed over as they are, and not unrolled
+        if self.order == "C" and self.theta in ("list", "dictionary"):
+            return True
+        # W.T by columns is W by rows, and (n,), (n, 1) and (1, n) are the same numbers in a vector
+        return self.theta == "flat" and (self.blocks.biases != VECTOR or self.blocks.by_inputs)
 
     def gives_matrices(self, roles: Sequence[Role]) -> bool:
         """Whether θ is given as the course's two matrices."""
@@ -192,18 +197,23 @@ class Convention:
         return self.blocks == THE_COURSES and (in_one or "theta1" in roles)
 
     def fits(self, roles: Sequence[Role]) -> bool:
-        """Whether parameters with these roles can take θ in this way."""
+        """Whether parameters with these roles can take θ in this way.
+
+        Of conventions that give the same arguments to such parameters, one fits.
+        """
         if self.l2_as != "λ" and "l2" not in roles:
             return False
+        # f(weights, biases, ...), as in Nielsen's network.py: two lists, and biases are columns
         if set(LISTS) <= named_roles(roles):
             return self.theta == "list" and self.blocks.arrangement in IN_LISTS and self.blocks.biases == COLUMN
         if self.single or self.blocks.arrangement == BIASES_THEN_WEIGHTS:
             return False
         if "theta" in roles:
             return True
-        as_usual = "flat" if self.blocks == THE_COURSES else "list"
-        joined = self.blocks.arrangement == JOINED
-        return self.order == "F" and self.theta == as_usual and joined == ("theta1" in roles)
+        # f(Theta1, Theta2, ...) or f(W1, b1, W2, b2, ...): arrays by themselves have no order and no form
+        takes_joined = "theta1" in roles
+        form = "flat" if self.blocks == THE_COURSES else "list"
+        return self.order == "F" and self.theta == form and takes_joined == (self.blocks.arrangement == JOINED)
 
 
 APART = tuple(Blocks(*options) for options in product(ARRANGEMENTS[1:], BOTH, (VECTOR, COLUMN, ROW)))
@@ -259,18 +269,16 @@ OF_THE_COURSE = _conventions_in(OF_TEN)
 
 
 def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, theta: np.ndarray) -> tuple[Any, ...]:
-    """What a function with these roles is called with."""
+    """What a function with these roles is called with: new objects, which it may change."""
     if "problem" in roles:
         return problem, theta.copy()
     network, blocks = problem.network, convention.blocks
     matrices = network.unpack(theta)
     pieces = blocks.split(network, matrices)
-    flat = blocks.unroll(network, matrices, convention.order)
     X = np.array(problem.X)
     X = np.column_stack([np.ones(len(X)), X]) if convention.ones else X
-    forms = {"flat": flat, "column": flat[:, np.newaxis], "list": list(pieces.values()), "dictionary": _keyed(pieces)}
     given: dict[Any, Any] = dict(zip(("n_in", "n_hidden", "K"), network.sizes)) | {
-        "theta": forms[convention.theta],
+        "theta": _in_form(convention, pieces),
         "X": X.T.copy() if convention.transposed else X,
         "y": labels_of(convention, problem.Y),
         "l2": problem.l2 * L2_AS[convention.l2_as](problem.m),
@@ -282,6 +290,22 @@ def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, t
     }
     values = (role.value if isinstance(role, Default) else given[role] for role in roles)
     return tuple(map(_as_lists, values) if convention.plain else values)
+
+
+def _in_form(convention: Convention, pieces: dict[str, np.ndarray]) -> Any:
+    """The arrays of θ as one parameter."""
+    match convention.theta:
+        case "list":
+            return list(pieces.values())
+        case "dictionary":
+            return _keyed(pieces)
+    flat = unrolled(pieces, convention.order)
+    return flat[:, np.newaxis] if convention.theta == "column" else flat
+
+
+def unrolled(pieces: Mapping[str, np.ndarray], order: Order) -> np.ndarray:
+    """(n,) vector of all arrays, one after the other."""
+    return np.concatenate([array.ravel(order=order) for array in pieces.values()])
 
 
 def _keyed(pieces: dict[str, np.ndarray]) -> Parameters:

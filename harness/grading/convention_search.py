@@ -10,7 +10,6 @@ where a known bug gives just this answer, the convention is the right one.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -22,6 +21,7 @@ from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.best_attempts import Candidate, Trials, best_interface, explained_places, interface_of
 from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, ORDERS, Convention
+from harness.grading.convention_failures import MOST_FATAL, RuledOut
 from harness.grading.exercises import (
     MODELS,
     THE_COURSES,
@@ -41,23 +41,27 @@ from harness.grading.submission_process import CallFailed, Returned, SubmissionP
 from reference.user_input import did_you_mean
 
 MOST_FUNCTIONS = 8
-"""The likeliest functions of a submission are tried; one among them is the homework's."""
+"""So many functions of a submission are tried, the likeliest first.
 
-MOST_FATAL = 2
-"""So many functions may end their process or take too long; then no other is tried."""
+A submission of one file has two or three that take θ, X and y. Each more costs up to a few hundred calls.
+"""
 
-ALL_EXAMPLES = "5000"
+ALL_EXAMPLES = 5000
 """A number in code that is written for all of the course's examples."""
 
-COURSE_NUMBERS = (ALL_EXAMPLES, "400", "401", "10025", "10285")
-"""Numbers in code that is written for the course's data alone."""
-
+COURSE_NUMBERS = {ALL_EXAMPLES, 400, 401, 10025, 10285}
+"""Numbers in code that is written for the course's network alone: inputs, with the bias, and parameters of Theta1 and
+of both matrices, 25 · 401 and 25 · 401 + 10 · 26."""
 
 NAMES_OF_UNITS = {"relu": r"(?i)relu|maximum|\bmax\b|[<>]|\babs\b|where|clip", "tanh": "(?i)tanh"}
 """What stands in code with such hidden units."""
 
 UNNAMED = 10.0
-"""Times the distance of an answer from that of a network whose units the code does not name."""
+"""Times the distance of an answer from that of a network whose units the code does not name.
+
+By chance, a wrong gradient of a sigmoid network may lie nearer to that of a tanh network, and ten outweighs that. Code
+that computes tanh by exponentials is still known where its answer is right: then no distance decides.
+"""
 
 
 def find_interface(process: SubmissionProcess, named: str | None = None) -> Interface:
@@ -74,12 +78,8 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
     l2 = _fixed_l2(process, candidates)
     exercises = with_fixed_l2(small_exercises(), l2)
     found = _search(process, candidates, exercises, CONVENTIONS)
-    few = _right_for_few_classes(process, found)
-    if few is False and found.of_cost and found.of_cost.call.convention.labels not in LABELS:
-        found = _search(process, candidates, exercises, [each for each in CONVENTIONS if each.labels in LABELS])
-    elif few is None:
-        rest = tuple(exercise for exercise in found.exercises if not exercise.has_few_classes)
-        found = replace(found, exercises=rest, only_at="ten classes")
+    if not found.failure:
+        found = _checked_with_few_classes(process, candidates, found, exercises)
     if l2 is not None and not found.failure:
         return replace(found, l2=l2)
     if found.is_right or found.is_hopeless:
@@ -87,16 +87,27 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
     return max((found, *_at_the_courses_sizes(process, candidates, found)), key=_standing)
 
 
-def _right_for_few_classes(process: SubmissionProcess, found: Interface) -> bool | None:
-    """Whether what is right for ten classes is so for fewer, and not by chance; None for code that fails there."""
-    few = [] if found.failure else [exercise for exercise in found.exercises if exercise.has_few_classes]
-    ten = [attempt.right for attempt in found.attempts]
-    right = any(cost for cost, _ in ten), any(gradient for _, gradient in ten)
+def _checked_with_few_classes(
+    process: SubmissionProcess, candidates: Sequence[Candidate], found: Interface, exercises: Sequence[Exercise]
+) -> Interface:
+    """The interface, unless ten classes were right by chance; without the other exercises where code knows ten alone.
+
+    Of ten classes, ``Y[i, y - 1]`` is right for labels 1 to 10, and for 1 to 9 with 0 for the tenth: Python takes the
+    place -1 for the last. Of three classes, labels from 0 would be right in the same way, and only one of them is.
+    """
+    few = [exercise for exercise in found.exercises if exercise.has_few_classes]
+    of_ten = [attempt.right for attempt in found.attempts]
+    expected = any(cost for cost, _ in of_ten), any(gradient for _, gradient in of_ten)
     try:
-        answers = [exercise.is_right(found.answer(process, exercise)) for exercise in few]
+        of_few = [exercise.is_right(found.answer(process, exercise)) for exercise in few]
     except CallFailed:
-        return None
-    return all(here >= there for answer in answers for here, there in zip(answer, right))
+        rest = tuple(exercise for exercise in found.exercises if not exercise.has_few_classes)
+        return replace(found, exercises=rest, only_at="ten classes")
+    is_right_too = all(here >= there for rights in of_few for here, there in zip(rights, expected))
+    has_ten_labels = found.of_cost and found.of_cost.call.convention.labels not in LABELS
+    if is_right_too or not has_ten_labels:
+        return found
+    return _search(process, candidates, exercises, [each for each in CONVENTIONS if each.labels in LABELS])
 
 
 def find_candidates(submission: Submission, named: str | None) -> list[Candidate]:
@@ -132,15 +143,21 @@ def _no_function(submission: Submission, named: str | None) -> Fact:
 def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Candidate]) -> float | None:
     """The λ in the code of a function that takes none, in any usual convention."""
     for function, roles in candidates:
-        for convention in () if {"l2", "problem"} & named_roles(roles) else CONVENTIONS:
-            if not convention.fits(roles) or convention.blocks.differences():
+        if {"l2", "problem"} & named_roles(roles):
+            continue
+        failed = RuledOut()
+        for convention in CONVENTIONS:
+            if not convention.fits(roles) or convention.blocks.differences() or convention in failed:
                 continue
             call = Call(function, roles, convention)
             try:
                 l2 = find_fixed_l2(lambda exercise, call=call: call.answer(process, exercise))
             except CallFailed as failure:
                 if failure.is_futile:
-                    return None
+                    break
+                # an answer that cannot be read says nothing of the calls in other conventions
+                if failure.outcome == "raised":
+                    failed.add(convention, failure)
             else:
                 if l2 is not None:
                     return l2
@@ -151,24 +168,27 @@ def _at_the_courses_sizes(
     process: SubmissionProcess, candidates: Sequence[Candidate], found: Interface
 ) -> Iterator[Interface]:
     """Interfaces at the course's own sizes, where code may have these numbers in it."""
-    text = "".join(file.text for file in process.submission.files)
-    if found.failure or any(number in text for number in COURSE_NUMBERS):
-        for every in (250, 1) if ALL_EXAMPLES in text else (250,):
-            exercises = course_exercises(every)
-            there = _search(process, candidates, exercises, OF_THE_COURSE)
-            yield replace(there, only_at=exercises[0].name.rpartition(",")[0])
-            if not there.failure:
-                return
+    numbers = {number for file in process.submission.files for number in file.numbers}
+    if not found.failure and numbers.isdisjoint(COURSE_NUMBERS):
+        return
+    # every 250th digit makes 20 examples; all of them only for code that needs them: each argument has 16 MB then
+    for every in (250, 1) if ALL_EXAMPLES in numbers else (250,):
+        exercises = course_exercises(every)
+        there = _search(process, candidates, exercises, OF_THE_COURSE)
+        yield replace(there, only_at=exercises[0].name.rpartition(",")[0])
+        if not there.failure:
+            return
 
 
 def _standing(interface: Interface) -> tuple[bool, bool, bool, bool]:
-    """What is compared to find the best sizes to ask at; of equal ones, the first are taken."""
+    """How good an interface is, to be compared: all right, a part right, a bug of the zoo, an answer at all."""
     attempts = interface.attempts
+    has_right_part = any(any(attempt.right) for attempt in attempts)
     is_known = any(attempt.is_explained for attempt in attempts)
-    return interface.is_right, any(any(attempt.right) for attempt in attempts), is_known, not interface.failure
+    return interface.is_right, has_right_part, is_known, not interface.failure
 
 
-# -- the loops ---------------------------------------------------------------------------------------------------------
+# -- one exercise ------------------------------------------------------------------------------------------------------
 
 
 def _search(
@@ -181,9 +201,10 @@ def _search(
     tried: list[Trials] = []
     for candidate in candidates:
         tried.append(_try_conventions(process, candidate, exercises[0], conventions))
-        if (best := tried[-1].best) and all(best.right):
+        best = tried[-1].best
+        if best and all(best.right):
             return interface_of(exercises, best, best)
-        if sum(one.is_fatal for one in tried) >= MOST_FATAL:
+        if sum(trials.is_fatal for trials in tried) >= MOST_FATAL:
             break
     return best_interface(process, exercises, tried)
 
@@ -191,66 +212,76 @@ def _search(
 def _try_conventions(
     process: SubmissionProcess, candidate: Candidate, exercise: Exercise, conventions: Sequence[Convention]
 ) -> Trials:
-    events = list(_events(process, candidate, exercise, conventions))
-    attempts = [event for event in events if isinstance(event, Attempt)]
+    """One function called in the conventions; where nothing is all right, the bug zoo says which answers are known."""
+    outcomes = list(_outcomes(process, candidate, exercise, conventions))
+    attempts = [outcome for outcome in outcomes if isinstance(outcome, Attempt)]
+    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, CallFailed))
     if attempts and not any(all(attempt.right) for attempt in attempts):
         known = explained_places(process, attempts, exercise)
         attempts = [replace(attempt, is_explained=place in known) for place, attempt in enumerate(attempts)]
-    return Trials(candidate, tuple(attempts), tuple(event for event in events if isinstance(event, CallFailed)))
+    return Trials(candidate, tuple(attempts), failures)
 
 
-def _events(
+def _outcomes(
     process: SubmissionProcess, candidate: Candidate, exercise: Exercise, conventions: Sequence[Convention]
 ) -> Iterator[Attempt | CallFailed]:
     """The answers and failures of a function, up to the first answer whose parts are right."""
     function, roles = candidate
-    exhausted: Counter[str] = Counter()  # by the form of θ: calls that took all memory, each of which takes seconds
+    failed = RuledOut()
+    right_in: Convention | None = None
     for convention in conventions:
-        if not convention.fits(roles) or exhausted[convention.theta] >= MOST_FATAL:
+        if not convention.fits(roles) or convention in failed:
             continue
-        if "theta" not in roles:
-            convention = replace(convention, theta="flat")  # matrices as parameters are no form of θ to report
-        call = Call(function, roles, convention)
+        # A cost that is right to twelve digits came in the right convention, so a wrong gradient beside it is wrong.
+        # Only the shape of y may still matter: h - y of (m, K) and (m,) broadcasts where a loop over y does not.
+        if right_in and replace(convention, column=right_in.column) != right_in:
+            continue
+        # a function of Theta1 and Theta2 takes θ in one form alone, so that none is reported
+        used = convention if "theta" in roles else replace(convention, theta="flat")
+        call = Call(function, roles, used)
         try:
             returned = call.returned(process, exercise)
         except CallFailed as failure:
-            yield failure
+            yield failure.detached()
             if failure.is_futile:
                 return
-            exhausted[convention.theta] += failure.error == "MemoryError"
+            failed.add(convention, failure)
             continue
-        for event in _attempts(call, returned, process.submission, exercise):
-            yield event
-            if isinstance(event, Attempt):
-                is_as_in_other_courses = convention.blocks.arrangement != JOINED and convention.theta != "flat"
-                is_done = event.is_right_so_far and not is_as_in_other_courses
-                if is_done or all(event.right) or call.is_source:
-                    return
+        # W and b apart may belong to several networks of other courses, which share a cost or a gradient
+        is_of_one_network = used.blocks.arrangement == JOINED or used.theta == "flat"
+        for outcome in _read_in_all_ways(call, returned, process.submission, exercise):
+            yield outcome
+            if not isinstance(outcome, Attempt):
+                continue
+            if all(outcome.right) or call.is_source or (is_of_one_network and outcome.is_right_so_far):
+                return
+            if is_of_one_network and any(outcome.right):
+                right_in = convention
 
 
-def _attempts(
+def _read_in_all_ways(
     call: Call, returned: Returned, submission: Submission, exercise: Exercise
 ) -> Iterator[Attempt | CallFailed]:
-    """What was returned, read in every way, and compared with every network that it may be of."""
+    """What was returned: each cost and gradient in it, and compared with each network that it may be of."""
     convention = call.convention
     value = returned.value[0] if convention.single else returned.value
-    # a flat gradient of matrices may lie by columns or by rows
+    # θ came as matrices, which says nothing of how a gradient was unrolled into a vector
     orders = ORDERS if convention.gives_matrices(call.roles) and _has_vector(value) else (convention.order,)
     for pick, order in product(possible_picks(value, convention, exercise.problem), orders):
         picked = replace(call, convention=replace(convention, pick=pick, order=order))
         for model in _models(call):
-            problem = exercise.of_model(model)
+            of_model = exercise.of_model(model)
             try:
-                answer = picked.read(returned, submission, problem)
+                answer = picked.read(returned, submission, of_model)
             except CallFailed as failure:
-                yield failure
-                break
-            distance = problem.distance(answer) * (1.0 if _names_units(submission, model) else UNNAMED)
-            yield Attempt(picked, answer, problem.is_right(answer), False, distance, model)
+                yield failure.detached()
+                break  # it is as unreadable for the other networks
+            distance = of_model.distance(answer) * (1.0 if _names_units(submission, model) else UNNAMED)
+            yield Attempt(picked, answer, right=of_model.is_right(answer), distance=distance, model=model)
 
 
 def _names_units(submission: Submission, model: Model) -> bool:
-    """Whether code that is wrong may be that of a network: it names its hidden units."""
+    """Whether the code may compute hidden units of this kind; all code may compute sigmoids."""
     pattern = NAMES_OF_UNITS.get(model.hidden, "")
     return any(re.search(pattern, file.text) for file in submission.files)
 
@@ -262,15 +293,15 @@ def _has_vector(value: Any) -> bool:
 
 
 def _models(call: Call) -> Iterator[Model]:
-    """The networks that a function may compute: where θ lies as in other courses, theirs as well."""
-    in_blocks = {"W1", "weights"} & named_roles(call.roles) or (
-        "theta" in call.roles and call.convention.theta != "flat"
-    )
-    if not in_blocks or call.convention.blocks.arrangement == JOINED:
+    """The networks that a function may compute: those of other courses only where it takes W and b apart, as these do.
+
+    With λ and sigmoid outputs the cost is this course's, and other hidden units are a mistake.
+    """
+    takes_arrays = {"W1", "weights"} & named_roles(call.roles) or call.convention.theta != "flat"
+    if not takes_arrays or call.convention.blocks.arrangement == JOINED:
         yield THE_COURSES
         return
     is_regularised = "l2" in call.roles
     for model in (THE_COURSES, *MODELS):
-        # with λ, sigmoid outputs are this course's: other hidden units are a mistake then
         if not is_regularised or model == THE_COURSES or model.output != "sigmoid":
             yield replace(model, regularised=is_regularised)

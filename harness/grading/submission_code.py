@@ -139,6 +139,14 @@ def imported_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield from ((level, f"{module or ''}.{alias.name}") for alias in names)  # of a package, or of a module
 
 
+def numbers_in(tree: ast.Module) -> Iterator[float]:
+    """The numbers that stand in code."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+                yield number
+
+
 def tried_imports(tree: ast.Module) -> set[str]:
     """The modules that are imported where a failure is caught: their absence has a consequence of its own."""
     tries = [node for node in ast.walk(tree) if isinstance(node, ast.Try)]

@@ -6,13 +6,14 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.grading.class_methods import class_functions_in
 from harness.grading.parameter_roles import readings
-from harness.grading.submission_code import imported_names, tried_imports, with_settings
+from harness.grading.submission_code import imported_names, numbers_in, tried_imports, with_settings
 from harness.grading.submission_functions import Function, functions_in
 from harness.grading.submission_texts import UNREADABLE, decoded, in_python_3, notebook_code
 from reference.user_input import error_in_words
@@ -49,6 +50,7 @@ class SubmissionFile:
     cells : for a notebook, (first line, cell number) of each code cell
     imports : what it imports, and how many dots stand before it
     optional : modules whose absence it handles itself
+    numbers : the numbers in its code, comments and texts apart
     is_python_2 : whether print statements of Python 2 were taken out of it
     is_own : whether it was handed in, and not found elsewhere
     """
@@ -62,6 +64,7 @@ class SubmissionFile:
     cells: tuple[tuple[int, int], ...] = ()
     imports: frozenset[tuple[int, str]] = frozenset()
     optional: frozenset[str] = frozenset()
+    numbers: frozenset[float] = frozenset()
     is_python_2: bool = False
     is_own: bool = True
 
@@ -69,6 +72,10 @@ class SubmissionFile:
         """A line as its author counts it: in a file, or in a cell of a notebook."""
         cell = [(first, number) for first, number in self.cells if first <= line]
         return f"cell {cell[-1][1]}, line {line - cell[-1][0] + 1}" if cell else f"line {line}"
+
+    def link(self, line: int) -> str:
+        """The same as editors read it: "ex4.py:41", or "ex4.ipynb:cell 3:2"."""
+        return ":".join([self.shown, *self.place(line).replace("line ", "").split(", ")])
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class Submission:
         """In what its files differ from Python 3."""
         return ("Python 2, without its print statements",) if any(file.is_python_2 for file in self.files) else ()
 
-    @property
+    @cached_property
     def names_float32(self) -> bool:
         """Whether its code names single precision."""
         return any(re.search(r"float32|\bsingle\b|['\"]f4['\"]", file.text) for file in self.files)
@@ -118,6 +125,10 @@ class Submission:
         imported = [{name.partition(".")[0] for _, name in file.imports} for file in files]
         is_imported = Path(first).stem in imported[1] or Path(second).stem in imported[0]
         return first == second or is_imported or not any(file.shown.endswith(".ipynb") for file in files)
+
+    def link(self, function: Function) -> str:
+        """Where a function is defined, and its name: "ex4.py:41 nnCostFunction"."""
+        return f"{self.file(function.file).link(function.line)} {function.author_name}"
 
     def file(self, name: str) -> SubmissionFile:
         """The file that runs under a name; the first, for an unknown name."""
@@ -267,7 +278,10 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
         kind = "it is no notebook: " if path.suffix == ".ipynb" else ""
         return _unreadable(name, shown, f"{kind}{error_in_words(error)}")
     found = [*functions_in(tree), *class_functions_in(tree)]
-    functions = [replace(function, file=name) for function in with_settings(tree, found)]
+    lines = dict(_definitions(tree))
+    functions = [
+        replace(function, file=name, line=lines.get(function.author_name, 0)) for function in with_settings(tree, found)
+    ]
     stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
     return SubmissionFile(
         name,
@@ -278,8 +292,19 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
         cells=code.cells,
         imports=frozenset(imported_names(tree)),
         optional=frozenset(tried_imports(tree)),
+        numbers=frozenset(numbers_in(tree)),
         is_python_2=code.is_python_2,
     )
+
+
+def _definitions(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """The names of functions, lambdas and methods, and the lines that they are defined at; the last one counts."""
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+                yield name, node.lineno
+            case ast.ClassDef():
+                yield from ((f"{node.name}.{name}", line) for name, line in _definitions(ast.Module(node.body, [])))
 
 
 def _unreadable(name: str, shown: str, reason: str) -> SubmissionFile:

@@ -35,7 +35,7 @@ class Function:
     defaults : values, or `NO_LITERAL`
     stand_in : Python that defines it where the submission does not: a wrapper that passes parameters by name,
         makes an object and calls its method, runs the forward pass first, or sets constants
-    file : the module's file that defines it
+    file, line : the module's file that defines it, and the line there
     wraps : the function or method that a stand-in calls, such as "Net.loss"
     constants : the file's constants that a stand-in sets
     """
@@ -48,6 +48,7 @@ class Function:
     wraps: str = ""
     constants: tuple[str, ...] = ()
     file: str = ""
+    line: int = 0
 
     @property
     def arguments(self) -> "Arguments":

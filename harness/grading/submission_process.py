@@ -71,6 +71,15 @@ class CallFailed(Exception):
         fact = replace(self.fact, data={**self.fact.data, **data})
         return CallFailed(fact, self.outcome, self.error, is_loading=self.is_loading, line=self.line)
 
+    def detached(self) -> "CallFailed":
+        """The same failure without its traceback, whose frames keep the call's arguments: 16 MB of digits each."""
+        return self.with_data()
+
+    @property
+    def signature(self) -> tuple[str, int, str]:
+        """Equal for failures of one kind, at one line, in the same words."""
+        return self.error, self.line, str(self.fact.data.get("event"))
+
     @property
     def is_fatal(self) -> bool:
         """Whether it is no use to call again."""

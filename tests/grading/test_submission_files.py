@@ -191,6 +191,23 @@ def test_a_file_that_begins_with_a_mark_of_its_encoding_is_read(tmp_path, encodi
     assert submission.functions[0].parameters[0] == "thêta"
 
 
+def test_numbers_of_code_are_known_and_those_of_comments_are_not(tmp_path):
+    write(tmp_path, a_dot_py='"""5000 examples"""\nSIZES = 400, 2.5  # 5000 × 400\nprint("401", True)\n')
+    (submission,) = find_submissions(tmp_path)
+    assert submission.files[0].numbers == {400, 2.5}
+
+
+def test_a_function_is_found_again_by_its_link(tmp_path):
+    write(
+        tmp_path,
+        a_dot_py="import numpy\n\ndef cost(t): pass\nclass Net:\n    def loss(self, X): pass\ng = lambda z: z\n",
+    )
+    cells = [{"cell_type": "code", "source": source} for source in ("x = 1\n", "y = 2\ndef f(t): pass\n")]
+    write(tmp_path, b_dot_ipynb=json.dumps({"cells": cells}))
+    links = [one.link(function) for one in find_submissions(tmp_path) for function in one.functions]
+    assert links == ["a.py:3 cost", "a.py:6 g", "a.py:5 Net.loss", "b.ipynb:cell 2:2 f"]
+
+
 def test_lines_of_a_notebook_are_counted_by_cell(tmp_path):
     cells = ["a = 1\nb = 2", "broken (", "def f():\n    return 1 / 0"]
     document = {"cells": [{"cell_type": "code", "source": cell} for cell in cells]}

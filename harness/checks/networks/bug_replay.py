@@ -12,7 +12,7 @@ it.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,7 @@ SHARED = ("extended", "prediction", "output_delta", "layer_gradient", "slope", "
 """Steps whose results several sets of bugs use."""
 
 REMEMBERED = 2**28  # bytes of such results that are kept at a time, and as many of forward passes
+LARGEST_OF_PAIRS = 200  # parameters; the gradients of all pairs, some 7,000, take 16 MB then
 DIFFERENT = 1e-6  # a difference of this share of the largest entry is plain to see in any report
 TRIED = 30  # random problems on which bugs that explain the same answer are compared
 
@@ -69,19 +70,28 @@ class Replay:
         How the code that answered lays out θ and the gradient.
     base : tuple of Bug
         Steps that are replaced in right code as well, such as those of another cost.
+    known : KnownAnswers or None
+        What bugs were found to answer before, of this problem, theta, layout and base.
     """
 
     def __init__(
-        self, problem: Problem, theta: np.ndarray, answer: Answer, layout: Layout = BY_COLUMNS, base: Bugs = ()
+        self,
+        problem: Problem,
+        theta: np.ndarray,
+        answer: Answer,
+        layout: Layout = BY_COLUMNS,
+        base: Bugs = (),
+        known: "KnownAnswers | None" = None,
     ):
         network = problem.network
         self.problem, self.answer, self.layout, self.base = problem, answer, layout, base
+        self.known = known or KnownAnswers({}, {})
         self.theta = layout.unroll(network.unpack(theta))
         self.coordinates = int(np.isfinite(answer.error).sum())
         bytes_of_a_layer = 8 * problem.m * max(network.sizes[1:])
-        kept = max(16, REMEMBERED // bytes_of_a_layer)
         # a forward pass keeps Z, A and [1, A] of every layer
-        self.memory = _Memory(kept, kept // (3 * len(network.shapes)))
+        forwards_kept = max(5, REMEMBERED // (3 * len(network.shapes) * bytes_of_a_layer))
+        self.memory = _Memory(bytes_of_a_layer, forwards_kept)
         right = pipeline_with(*base, layout=layout)
         self.shared = {step: partial(self.memory.compute, (step,), getattr(right, step)) for step in SHARED}
         with np.errstate(all="ignore"):
@@ -110,7 +120,7 @@ class Replay:
 
     def cost(self, group: Bugs) -> float:
         """The cost with these bugs."""
-        group, costs = _without(GRADIENT_ALONE, group), self.memory.costs
+        group, costs = _without(GRADIENT_ALONE, group), self.known.costs
         if group not in costs:
             pipeline = self.pipeline(group)
             costs[group] = pipeline.cost(self.problem, self.forward(pipeline, group))
@@ -121,8 +131,19 @@ class Replay:
         return list(self._backwards(group))[::-1]
 
     def _backwards(self, group: Bugs) -> Iterator[np.ndarray]:
-        """The layers' gradients, the output's first, in the layout of the answer."""
+        """The layers' gradients, the output's first, in the layout of the answer; most of them are kept."""
+        network, known = self.problem.network, self.known.gradients.get(group, ())
+        yield from known
+        if len(known) == len(network.shapes):
+            return
+        is_kept = len(group) <= 1 or network.size <= LARGEST_OF_PAIRS
         # `backward` yields layer by layer, so that whoever stops at the first one has computed no other
+        for gradient in islice(self._computed(group), len(known), None):
+            if is_kept:
+                known = self.known.gradients[group] = (*known, gradient)
+            yield gradient
+
+    def _computed(self, group: Bugs) -> Iterator[np.ndarray]:
         pipeline = self.pipeline(group)
         layers = pipeline.backward(self.problem, self.forward(pipeline, group))
         if any(bug.step in JOINING for bug in group):
@@ -189,23 +210,34 @@ class Replay:
         return not all(np.array_equal(gradient, right) for gradient, right in gradients)
 
 
+class KnownAnswers(NamedTuple):
+    """The costs of sets of bugs on one problem, and the layers' gradients, the output's first.
+
+    They do not depend on the answer that they are compared with: a class of submissions answers the same few problems.
+    """
+
+    costs: dict[Bugs, float]
+    gradients: dict[Bugs, tuple[np.ndarray, ...]]
+
+
 @dataclass(eq=False)
 class _Memory:
     """Results that several sets of bugs share. It is apart from `Replay`, which its entries must not keep alive.
 
     Attributes
     ----------
-    kept, forwards_kept : how many results of steps, and how many forward passes, are kept at a time
-    results, forwards, costs : what steps returned, forward passes and costs
+    least : the bytes of one layer's activations: what a step was given takes as much, at least
+    forwards_kept : how many forward passes are kept at a time
+    results, forwards : what steps returned, and forward passes
     off, off_at_output : set
         The sets of bugs whose gradient differs from the answer's, anywhere or in the output layer already.
     """
 
-    kept: int
+    least: int
     forwards_kept: int
+    held: int = 0
     results: dict[tuple, tuple] = field(default_factory=dict)
     forwards: dict[Bugs, Forward] = field(default_factory=dict)
-    costs: dict[Bugs, float] = field(default_factory=dict)
     off: set[Bugs] = field(default_factory=set)
     off_at_output: set[Bugs] = field(default_factory=set)
 
@@ -214,10 +246,13 @@ class _Memory:
         key = (*key, *map(id, arguments))
         found = self.results.get(key)
         if found is None:
-            if len(self.results) >= self.kept:
+            result = step(*arguments)
+            self.held += max(getattr(result, "nbytes", 0), self.least)
+            if self.held > REMEMBERED:  # X with its column of ones is 16 times as large as what the units answer
                 self.results.clear()
+                self.held = 0
             # the arguments are kept, so that no other object gets their id
-            found = self.results[key] = step(*arguments), arguments
+            found = self.results[key] = result, arguments
         return found[0]
 
 

@@ -5,8 +5,16 @@ import pytest
 
 from harness import FAULTS, SOURCES, Activation, Network, Problem, cross_check
 from harness.bounds.network_bound import rounding_bound
-from harness.checks.networks.bug_explanations import explain_answer
-from harness.checks.networks.bug_replay import BELOW, COST_ALONE, FORWARD, GRADIENT_ALONE, JOINING
+from harness.checks.networks.bug_explanations import explain_answer, find_bugs
+from harness.checks.networks.bug_replay import (
+    BELOW,
+    COST_ALONE,
+    FORWARD,
+    GRADIENT_ALONE,
+    JOINING,
+    KnownAnswers,
+    Replay,
+)
 from harness.checks.networks.network_check import check
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
@@ -55,6 +63,15 @@ def test_every_bug_of_the_zoo_is_named_with_what_it_does(name):
     of_cost, of_gradient = first.data["cost"], first.data["gradient"]
     expected = {"cost": (True, True), "cost alone": (True, False)}.get(FAULTS[name].part, (False, True))
     assert (of_cost, of_gradient, first.data["coordinates"]) == (*expected, NETWORK.size)
+
+
+def test_answers_to_one_problem_are_compared_with_the_same_runs_of_bugs():
+    known, errors = KnownAnswers({}, {}), np.full(NETWORK.size, 1e-10)
+    for name in ("wrong-sign", "slope-missing"):
+        cost, gradient = FAULTS[name].source(PROBLEM, THETA)
+        answer = Answer("mine", "mine", cost, 1e-10, gradient, errors)
+        shared, alone = (find_bugs([Replay(PROBLEM, THETA, answer, known=kept)]) for kept in (known, None))
+        assert (vars(shared), [bug.name for group in shared.of_gradient for bug in group]) == (vars(alone), [name])
 
 
 PAIRS = [
