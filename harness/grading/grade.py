@@ -12,7 +12,7 @@ A teacher may write the rubric, as a TOML file:
     [conventions]                       # "accept", which is the default, or "bug"
     "labels from 0" = "bug"
 
-A helper that is not there is not counted: the points are then scaled up to the same total.
+A helper that is not there costs no points.
 """
 
 import tomllib
@@ -43,7 +43,7 @@ ARGUMENTS = "arguments"
 
 
 class Part(NamedTuple):
-    """A part of the homework: "right", "wrong" or "absent"; the share of it that is right; whether it has points."""
+    """A part of the homework: "right", "wrong" or "absent"; the share of its points; whether it has any."""
 
     outcome: str = ABSENT
     share: float = 0.0
@@ -55,10 +55,22 @@ Parts = Mapping[str, Part]
 ANSWERED = ("cost", "gradient", "regularised")
 """The parts that are judged by what the homework's function returns."""
 
-NO_PARTS: Parts = {name: Part() for name in ANSWERED} | {
-    name: Part(counts=False) for name in ("sigmoid_gradient", "other")
+OF_HELPERS = ("sigmoid_gradient", "other")
+
+NO_PARTS: Parts = {name: Part() for name in (*ANSWERED, *OF_HELPERS)}
+"""Of a submission that could not be called."""
+
+NO_HELPERS: Parts = {name: Part(share=1.0) for name in OF_HELPERS}
+"""Who writes 1 / (1 + exp(-z)) where it is needed has as many points as who writes a function for it."""
+
+PART_NAMES: Mapping[str, str] = {
+    "cost": "cost",
+    "gradient": "gradient",
+    "regularised": "regulariser",
+    "sigmoid_gradient": "slope of the sigmoid",
+    "other": "other helpers",
 }
-"""Of a submission that could not be called: what is not there of the helpers has no points."""
+"""What people read. The regulariser is what λ adds to cost and gradient: it may be right where these are wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +83,7 @@ class Grade:
     parts : by name, the parts that points are given for
     helpers : by name, each helper beside the cost function; and `ARGUMENTS`
     diagnosis : what is wrong or missing
+    links : the functions of which cost and gradient were judged, as "ex4.py:41 nnCostFunction"
     notes : what else is worth knowing
     remarks : whether somebody else's work may be in it
     bugs : the sets of bugs that explain all that is wrong
@@ -85,6 +98,7 @@ class Grade:
     helpers: Mapping[str, HelperVerdict] = field(default_factory=dict)
     points: float = 0.0
     diagnosis: tuple[Fact, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[Fact, ...] = ()
     remarks: tuple[Fact, ...] = ()
     bugs: tuple[str, ...] = ()
@@ -107,7 +121,7 @@ def verdict_of(parts: Parts, *, has_failures: bool) -> str:
     """The verdict: a part that is wrong, or an exercise that is not answered, is never "agree" in sum."""
     if has_failures or any(part.outcome == WRONG for part in parts.values()):
         return DISAGREE
-    return AGREE if all(part.outcome == RIGHT for part in parts.values() if part.counts) else INCONCLUSIVE
+    return AGREE if all(part.share == 1.0 for part in parts.values() if part.counts) else INCONCLUSIVE
 
 
 def judge_parts(interface: Interface, answers: Answers) -> Parts:
@@ -137,13 +151,14 @@ def _part(right: list[bool], *, is_there: bool) -> Part:
 
 
 def judge_helpers(helpers: Mapping[str, HelperVerdict]) -> Parts:
-    """The sigmoid's slope, which has points of its own, and all other helpers together; what is not there has none."""
+    """The sigmoid's slope, which has points of its own, and all other helpers together, where there are any."""
     outcomes = {name: verdict.outcome for name, verdict in helpers.items() if verdict.outcome != ABSENT}
     slope = [outcome == RIGHT for name, outcome in outcomes.items() if name == "sigmoid_gradient"]
     others = [outcome == RIGHT for name, outcome in outcomes.items() if name != "sigmoid_gradient"]
     return {
-        name: Part(RIGHT if all(right) else WRONG, float(np.mean(right))) if right else Part(counts=False)
-        for name, right in (("sigmoid_gradient", slope), ("other", others))
+        name: Part(RIGHT if all(right) else WRONG, float(np.mean(right)))
+        for name, right in zip(OF_HELPERS, (slope, others))
+        if right
     }
 
 

@@ -1,9 +1,8 @@
 """Grades, or one diagnosis: for the console, as CSV and JSON, and as an HTML page with pictures of what is wrong."""
 
 import csv
-import html
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +13,14 @@ from harness.checks.networks.bug_replay import NO_BUG
 from harness.facts import message_table
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
+from harness.grading.error_picture import error_picture
 from harness.grading.function_diagnosis import Diagnosis
-from harness.grading.grade import AGREE, ANSWERED, POINTS, Grade, Rubric
+from harness.grading.grade import AGREE, ANSWERED, DISAGREE, PART_NAMES, POINTS, Grade, Rubric
+from harness.grading.helper_checks import WRONG
 from harness.grading.hint_levels import Hints
-from harness.grading.student_feedback import OFF, feedback_page
+from harness.grading.student_feedback import feedback_page
 from harness.grading.submission_interface import ShownAnswer
-from harness.pages.html_page import Linked, table
+from harness.pages.html_page import Linked, Marked, table
 from harness.pages.report_page import listing, page, section, wide
 from harness.seals import checksum
 from harness.sources.bug_zoo import BUGS
@@ -27,8 +28,8 @@ from harness.verdict.report import json_ready
 from harness.wording import counted, display_width, first_few, isolated, padded
 from reference.user_input import printable
 
-SCHEMA = "harness.grades/3"
-"""Version 3: remarks, and points of the largest possible."""
+SCHEMA = "harness.grades/4"
+"""Version 4: the functions that were judged; a helper that is not there has its points."""
 
 COLUMNS = ("submission", "verdict", *POINTS, "points", "diagnosis", "conventions", "remarks", "seconds")
 
@@ -56,6 +57,8 @@ class GradeRecord:
     page : the student's page, in Markdown
     section : the teacher's section, in HTML; empty where all is right
     parts : (name, points, largest points, outcome) of each part that counts
+    conventions : in what it differs from the course's way
+    links : by part, the function that was judged
     """
 
     columns: Mapping[str, Any]
@@ -65,6 +68,8 @@ class GradeRecord:
     page: str = ""
     section: str = ""
     parts: list[Any] = field(default_factory=list)
+    conventions: list[str] = field(default_factory=list)
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -101,12 +106,17 @@ def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal:
         feedback_page(grade, hints, reveal=reveal),
         "" if grade.verdict == AGREE else _grade_section(grade),
         parts,
+        list(grade.conventions),
+        dict(grade.links),
     )
 
 
 def grades_document(records: Sequence[GradeRecord]) -> dict[str, Any]:
     """A JSON-ready document."""
-    rows = [{**record.columns, "diagnosis": record.diagnosis, "notes": record.notes} for record in records]
+    rows = [
+        {**record.columns, "diagnosis": record.diagnosis, "notes": record.notes, "functions": record.links}
+        for record in records
+    ]
     return {"schema": SCHEMA, "grades": rows}
 
 
@@ -131,7 +141,7 @@ def checksum_of_row(cells: Iterable[str]) -> str:
 def gradescope_document(record: GradeRecord) -> dict[str, Any]:
     """The results.json that Gradescope and GitHub Classroom read: a test for each part, and the page as its output."""
     tests = [
-        {"name": name.replace("_", " "), "score": points, "max_score": largest, "output": outcome}
+        {"name": PART_NAMES[name], "score": points, "max_score": largest, "output": outcome}
         for name, points, largest, outcome in record.parts
     ]
     output = {"output": record.page, "output_format": "md", "execution_time": record.columns["seconds"]}
@@ -145,7 +155,7 @@ def grades_text(records: Sequence[GradeRecord]) -> str:
     lines = []
     for name, record in zip(names, records):
         row = record.columns
-        parts = ", ".join(f"{name} {row[name]}" for name in ANSWERED)
+        parts = ", ".join(f"{PART_NAMES[name]} {row[name]}" for name in ANSWERED)
         lines.append(f"{padded(name, longest)}  {record.verdict:12}  {row['points']:6.1f}  {parts}")
         lines += [f"    {line}" for line in record.lines]
     return "\n".join([*lines, f"{counted(len(records), 'submission')}: {verdict_counts(records)}"])
@@ -171,30 +181,29 @@ def diagnosis_text(found: Diagnosis) -> str:
 def _details(found: Grade | Diagnosis) -> list[str]:
     """What is wrong, conventions and notes, a line each."""
     lines = list(map(message_table.say, found.diagnosis))
+    if isinstance(found, Grade) and found.verdict != AGREE:
+        lines += _judged(found)
     lines += [f"convention: {convention}" for convention in found.conventions]
     remarks = found.remarks if isinstance(found, Grade) else ()
     lines += [f"note: {message_table.say(fact)}" for fact in (*found.notes, *remarks)]
     return list(map(printable, lines))
 
 
+def _judged(grade: Grade) -> list[str]:
+    """Which function was judged: one line where it gives cost and gradient, else one for each."""
+    parts = {link: [part for part in grade.links if grade.links[part] == link] for link in grade.links.values()}
+    return [f"{' and '.join(names)}: {link}" for link, names in parts.items()]
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
-
-CELL = 14
-"""Pixels of a square, one for each coordinate."""
-
-DECADES = 16
-"""Differences are shaded from rounding, 1e-16 of the largest entry, to as large as the gradient itself."""
-
-KEY: Mapping[float, str] = {-16.0: "rounding", -9.0: "1e-9", -4.0: "1e-4", 0.0: "all of it"}
-"""By decade: the shades that a picture's key explains."""
-
-KEY_STEP = 76
-
-LARGEST_PICTURE = 400
-"""Parameters of a network that is still drawn: 20 rows and columns of squares."""
 
 MISTAKES = 8
 """So many mistakes of a class are counted on top of its page."""
+
+PARTS_CAPTION = (
+    "Each part is judged by itself. The regulariser is what λ adds to cost and gradient; where it is wrong, these are "
+    "judged at λ = 0. A helper that is not there costs no points. Click a column's name to sort by it."
+)
 
 SHOWN_COLUMNS = (*POINTS, "points", "seconds")
 
@@ -210,9 +219,16 @@ ANSWER_COLUMNS = (
 
 def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> str:
     """The page; all text from submissions is escaped."""
-    heads = ["submission", "verdict", "mistakes", *(name.replace("_", " ") for name in SHOWN_COLUMNS)]
-    rows = [(_linked(record), *map(record.columns.get, ("verdict", "bugs", *SHOWN_COLUMNS))) for record in records]
-    marks = {number: record.verdict for number, record in enumerate(records)}
+    heads = ["submission", "verdict", "mistakes", *(PART_NAMES.get(name, name) for name in SHOWN_COLUMNS)]
+    rows = [
+        (
+            _linked(record),
+            Marked(record.verdict, record.verdict, record.verdict),
+            record.columns["bugs"],
+            *(_marked(record.columns[name]) for name in SHOWN_COLUMNS),
+        )
+        for record in records
+    ]
     common = Counter(record.columns["bugs"].partition(", ")[0] for record in records if record.columns["bugs"])
     mistakes = [(name, number, _meaning(name)) for name, number in common.most_common(MISTAKES)]
     sections = [
@@ -222,7 +238,8 @@ def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> s
             if mistakes
             else "",
         ),
-        section("All submissions", wide(table(heads, rows, "Click a column's name to sort by it.", marks))),
+        section("All submissions", wide(table(heads, rows, PARTS_CAPTION))),
+        section("Conventions", wide(_conventions_table(records))),
         *(record.section for record in records if record.section),
     ]
     heading = f"{counted(len(records), 'submission')} graded"
@@ -232,6 +249,24 @@ def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> s
 def _linked(record: GradeRecord) -> Linked | str:
     """A submission's name, which leads to its section where there is one."""
     return Linked(record.name, record.name, _anchor(record.name)) if record.section else record.name
+
+
+def _marked(cell: Any) -> Any:
+    """A cell of a part, in the colour of what is wrong."""
+    return Marked(cell, cell, DISAGREE) if cell == WRONG else cell
+
+
+def _conventions_table(records: Sequence[GradeRecord]) -> str:
+    """In what submissions differ from the course's way, and are right all the same; empty where none does."""
+    who: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        for convention in record.conventions:
+            who[convention].append(record.name)
+    rows = [
+        (name, len(names), first_few(names, 3)) for name, names in sorted(who.items(), key=lambda row: -len(row[1]))
+    ]
+    caption = "In what submissions differ from the course's way. A rubric may count each as a bug, by this name."
+    return table(("convention", "submissions", "which"), rows, caption) if rows else ""
 
 
 def _anchor(name: str) -> str:
@@ -249,8 +284,8 @@ def _meaning(mistake: str) -> str:
 def _grade_section(grade: Grade) -> str:
     conventions = [f"convention: {convention}" for convention in grade.conventions]
     notes = [*conventions, *map(message_table.say, (*grade.notes, *grade.remarks))]
-    diagnosis = listing(map(message_table.say, grade.diagnosis))
-    return section(grade.name, diagnosis, _error_picture(grade.probe), listing(notes), anchor=_anchor(grade.name))
+    diagnosis = listing([*map(message_table.say, grade.diagnosis), *_judged(grade)])
+    return section(grade.name, diagnosis, error_picture(grade.probe), listing(notes), anchor=_anchor(grade.name))
 
 
 def diagnosis_page(found: Diagnosis, made: Mapping[str, object]) -> str:
@@ -261,7 +296,7 @@ def diagnosis_page(found: Diagnosis, made: Mapping[str, object]) -> str:
     rows = table(ANSWER_COLUMNS, map(_answer_row, found.answers), "Answered, and expected", marks)
     facts = list(map(message_table.say, found.diagnosis)) or ["Nothing wrong was found."]
     sections = [
-        section("What was found", listing(facts), _error_picture(smallest)),
+        section("What was found", listing(facts), error_picture(smallest)),
         section("Conventions", listing(found.conventions)),
         section("Notes", listing(map(message_table.say, found.notes))),
         section("Problem by problem", wide(rows)),
@@ -277,57 +312,3 @@ def _answer_row(shown: ShownAnswer) -> tuple[Any, ...]:
         wrong = shown.exercise.replay(answer).coordinates_left(NO_BUG)
     off = None if errors is None else float(errors.max())
     return shown.exercise.name, given, (f"{cost:.12g}", cost), gradient.size, wrong, off
-
-
-def _error_picture(shown: ShownAnswer | None) -> str:
-    """|g - g*| / max |g*| of each coordinate as one square each, shaded by decades."""
-    errors = None if shown is None else shown.relative_errors
-    if shown is None or errors is None or errors.size > LARGEST_PICTURE:
-        return ""
-    network = shown.exercise.problem.network
-    with np.errstate(divide="ignore"):
-        decade = np.clip(np.log10(errors), -DECADES, 0.0)
-    pictures = [_squares(f"Theta{number}", matrix) for number, matrix in enumerate(network.unpack(decade), start=1)]
-    caption = (
-        f"Where the gradient is off ({html.escape(shown.exercise.name)}), relative to its largest entry: rows are "
-        "units, the first column is the bias."
-    )
-    return f'<figure class="picture">{"".join(pictures)}{_key()}<figcaption>{caption}</figcaption></figure>'
-
-
-def _key() -> str:
-    """What the shades of a picture mean, from rounding to as much as the gradient itself."""
-    squares = "".join(
-        f'<rect x="{KEY_STEP * place}" y="0" width="{CELL - 1}" height="{CELL - 1}" fill="#d55e00" '
-        f'fill-opacity="{_opacity(decade):.2f}"/>'
-        f'<text x="{KEY_STEP * place + CELL + 4}" y="{CELL - 2}" font-size="12" fill="currentColor">{words}</text>'
-        for place, (decade, words) in enumerate(KEY.items())
-    )
-    label, width = f"Shades: {', '.join(KEY.values())}", KEY_STEP * len(KEY)
-    return (
-        f'<svg role="img" aria-label="{label}" style="width:{width}px" viewBox="0 -2 {width} {CELL + 4}">'
-        f"<title>{label}</title>{squares}</svg>"
-    )
-
-
-def _opacity(decade: float) -> float:
-    return 0.08 + 0.92 * (1.0 + decade / DECADES)
-
-
-def _squares(name: str, decades: np.ndarray) -> str:
-    """An SVG with a square for each entry of a matrix."""
-    rows, columns = decades.shape
-    squares = "".join(
-        f'<rect x="{j * CELL}" y="{i * CELL}" width="{CELL - 1}" height="{CELL - 1}" fill="#d55e00" '
-        f'fill-opacity="{_opacity(decades[i, j]):.2f}">'
-        f"<title>{name}[{i}, {j or 'bias'}]: 1e{decades[i, j]:.0f}</title></rect>"
-        for i in range(rows)
-        for j in range(columns)
-    )
-    wrong = int((decades > np.log10(OFF)).sum())
-    label, width = f"{name}: {wrong} of {decades.size} entries are wrong", max(60, columns * CELL + 8)  # the name fits
-    return (
-        f'<svg role="img" aria-label="{label}" style="width:{width}px;margin-right:1em" '
-        f'viewBox="0 -16 {width} {rows * CELL + 18}"><title>{label}</title>'
-        f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>{squares}</svg>'
-    )

@@ -290,5 +290,5 @@ def _verdict(process: SubmissionProcess, helper: Helper, function: Function, int
         return HelperVerdict(WRONG, fact, lacks_name=failure.is_missing_name)
     except (TypeError, ValueError) as error:  # raised by NumPy for what was returned
         verdict = _fault("not-comparable", reason=str(error))
-    fact = verdict.fact and replace(verdict.fact, where=(function.author_name,))
+    fact = verdict.fact and replace(verdict.fact, where=(process.submission.link(function),))
     return verdict._replace(fact=fact)

@@ -10,7 +10,7 @@ from harness.facts import homework_messages, message_table
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import arguments
-from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
+from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, OF_HELPERS, Grade
 from harness.grading.helper_checks import ABSENT, WRONG
 from harness.grading.hint_levels import Hints
 from harness.grading.parameter_roles import Default, Parameters
@@ -27,7 +27,7 @@ SUMMARIES = {
 PARTS = {
     "cost": "The cost",
     "gradient": "The gradient",
-    "regularised": "The regularisation",
+    "regularised": "The regulariser (what λ adds to cost and gradient)",
     "sigmoid_gradient": "The slope of the sigmoid",
     "other": "The other helpers",
 }
@@ -93,9 +93,11 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
 
 def _outcome(grade: Grade, name: str) -> str:
     outcome = grade.outcomes[name]
+    if outcome == WRONG and name in grade.links:
+        return f"{outcome} ({_escaped(grade.links[name])})"
     if outcome != ABSENT:
         return outcome
-    return "" if grade.verdict == ERROR or name in ("sigmoid_gradient", "other") else "not there"
+    return "" if grade.verdict == ERROR or name in OF_HELPERS else "not there"
 
 
 def _escaped(text: str) -> str:

@@ -20,6 +20,7 @@ from harness.grading.grade import (
     DISAGREE,
     ERROR,
     INCONCLUSIVE,
+    NO_HELPERS,
     NO_PARTS,
     Grade,
     Part,
@@ -151,7 +152,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     if interface.only_at:
         notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
     refused = rubric.refused([*process.submission.conventions, *interface.conventions])
-    parts = {**judge_parts(interface, given.answers), **judge_helpers(helpers)}
+    parts = {**judge_parts(interface, given.answers), **NO_HELPERS, **judge_helpers(helpers)}
     parts = parts | dict.fromkeys(("cost", "gradient"), Part(WRONG)) if refused else parts
     explained = _Explained()
     is_engine_wrong = WRONG in helpers.get("operations", ())  # which explains what follows from it
@@ -176,6 +177,11 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
             *missing,
             *wrong_helpers(helpers),
         ),
+        links={
+            name: process.submission.link(attempt.call.function)
+            for name, attempt in (("cost", interface.of_cost), ("gradient", interface.of_gradient))
+            if attempt
+        },
         notes=(*notes, *harmless),
         bugs=explained.bugs,
         conventions=(
@@ -196,7 +202,13 @@ def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rub
     unread = [replace(fact, severity=Severity.DOUBT) for fact, unread in zip(notes, is_unread) if unread]
     rest = tuple(fact for fact, unread in zip(notes, is_unread) if not unread)
     return Grade(
-        submission, ERROR, parts, helpers, rubric.points_for(parts), (*unread, why, *wrong_helpers(helpers)), rest
+        submission,
+        ERROR,
+        parts,
+        helpers,
+        rubric.points_for(parts),
+        diagnosis=(*unread, why, *wrong_helpers(helpers)),
+        notes=rest,
     )
 
 

@@ -61,6 +61,14 @@ class Linked(NamedTuple):
     target: str
 
 
+class Marked(NamedTuple):
+    """A cell of a table: what is shown, what it is sorted by, and a class of the style sheet."""
+
+    shown: Any
+    value: Any
+    mark: str
+
+
 def table(
     head: Sequence[str], rows: Iterable[Sequence[object]], caption: str, marks: Mapping[int, str] | None = None
 ) -> str:
@@ -95,6 +103,7 @@ def _cell(cell: Any, first: bool) -> str:
     shown = cell[0] if isinstance(cell, tuple) else cell
     shown = "" if value is None else f"{shown:.3g}" if isinstance(shown, float) else str(shown)
     order = f' data-value="{_ordered(value)}" class="number"' if _is_number(value) else ""
+    order += f' class="{cell.mark}"' if isinstance(cell, Marked) else ""
     tag = 'th scope="row"' if first else "td"
     inside = html.escape(shown)
     if isinstance(cell, Linked):

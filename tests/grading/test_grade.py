@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.grading.grade import NO_PARTS, POINTS, Part, Rubric, read_rubric, verdict_of
+from harness.grading.grade import NO_HELPERS, NO_PARTS, POINTS, Part, Rubric, read_rubric, verdict_of
 
 RIGHT, WRONG, ABSENT = Part("right", 1.0), Part("wrong"), Part()
 
@@ -17,7 +17,7 @@ RIGHT, WRONG, ABSENT = Part("right", 1.0), Part("wrong"), Part()
         ({"cost": ABSENT}, "inconclusive", 70.0),
         ({"cost": ABSENT, "other": WRONG}, "disagree", 65.0),
         ({"cost": ABSENT._replace(counts=False)}, "agree", 100.0),
-        ({"gradient": WRONG, "sigmoid_gradient": NO_PARTS["other"], "other": NO_PARTS["other"]}, "disagree", 55.56),
+        ({"gradient": WRONG, "sigmoid_gradient": NO_HELPERS["other"], "other": NO_HELPERS["other"]}, "disagree", 60.0),
     ],
 )
 def test_parts_come_to_a_verdict_and_points(changed, verdict, points):

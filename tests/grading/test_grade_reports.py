@@ -75,7 +75,7 @@ def test_csv_has_the_columns_and_a_line_for_each(grades, records):
 
 def test_the_document_holds_facts(records):
     document = json.loads(json.dumps(grades_document(records), allow_nan=False))
-    assert document["schema"] == "harness.grades/3"
+    assert document["schema"] == "harness.grades/4"
     (fact,) = document["grades"][2]["diagnosis"]
     assert (fact["kind"], fact["where"], set(fact)) == (
         "not-readable",
@@ -124,6 +124,10 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
     assert page.count("<svg") == 3  # Theta1 and Theta2 of the one that is wrong, and their key
     assert "Theta1: 25 of 25 entries are wrong" in page
     assert "<td>slope-missing</td>" in page
+    assert '<td class="disagree">disagree</td>' in page
+    assert page.count('<td class="disagree">wrong</td>') == 1  # a wrong part alone is red, not its whole row
+    assert "<li>cost and gradient: b.py:13 nn_cost_function</li>" in page
+    assert '<th scope="row">labels from 0</th><td data-value="1.0" class="number">1</td><td>d.py</td>' in page
     assert "Theta2: 0 of 60 entries are wrong" in page
     top, _, below = page.partition("All submissions")
     for mistake in ("slope-missing", "not-readable"):
@@ -135,7 +139,12 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
 
 def test_a_students_page_says_what_is_right_and_wrong_and_holds_no_solution(grades):
     page = feedback_page(grades[1])
-    for part in ("- The cost: right", "- The gradient: wrong", "## What is wrong", "| cost | "):
+    for part in (
+        "- The cost: right",
+        r"- The gradient: wrong (b.py:13 nn\_cost\_function)",
+        "## What is wrong",
+        "| cost | ",
+    ):
         assert part in page
     assert "def cost_and_gradient" not in page
     assert "def cost_and_gradient" in feedback_page(grades[1], reveal=True)
