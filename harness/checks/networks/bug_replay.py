@@ -44,7 +44,7 @@ SHARED = ("extended", "prediction", "output_delta", "layer_gradient", "slope", "
 """Steps whose results several sets of bugs use."""
 
 REMEMBERED = 2**28  # bytes of such results that are kept at a time, and as many of forward passes
-LARGEST_OF_PAIRS = 200  # parameters; the gradients of all pairs, some 7,000, take 16 MB then
+LARGEST_OF_PAIRS = 200  # parameters of networks for which the gradients of thousands of pairs are kept, too
 DIFFERENT = 1e-6  # a difference of this share of the largest entry is plain to see in any report
 TRIED = 30  # random problems on which bugs that explain the same answer are compared
 
@@ -228,6 +228,7 @@ class _Memory:
     ----------
     least : the bytes of one layer's activations: what a step was given takes as much, at least
     forwards_kept : how many forward passes are kept at a time
+    held : the bytes of the results that are kept, and at least `least` for each
     results, forwards : what steps returned, and forward passes
     off, off_at_output : set
         The sets of bugs whose gradient differs from the answer's, anywhere or in the output layer already.
