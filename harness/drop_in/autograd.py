@@ -52,6 +52,7 @@ def check_grads(
     AssertionError
         When a derivative is wrong; the message is the report.
     """
+    # An assertion, as in the original.
     assert all(mode in MODES for mode in modes), f"modes must be some of fwd and rev, not {modes}"
 
     def check(*args: Any, **kwargs: Any) -> None:
@@ -143,7 +144,7 @@ def _is_of_library(f: Callable[[Any], Any], x: Any) -> bool:
 
     A primitive is a function object. A caller's own, with its `defvjp`, stands in no installed module.
     """
-    _, node = trace(_Primitives.new_root(), f, x)
+    _, node = trace(_Primitives.new_root(), f, x)  # None where f(x) does not depend on x
     installed = {
         id(value) for name, module in [*sys.modules.items()] if is_installed(name) for value in vars(module).values()
     }

@@ -7,7 +7,7 @@ scaled, is left to the whole check.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from harness.drop_in.line_slopes import (
     slope_error,
     slope_of,
 )
-from harness.drop_in.reported_function import Arrays, ReportedFunction
+from harness.drop_in.reported_function import Arrays, ReportedFunction, largest_of, relative_difference
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
 
@@ -57,7 +57,8 @@ class OutputSum:
     is_fixed : bool
         Whether no entry in it changes along a line on which others do, so that its gradient has to be 0.
     in_forward : bool
-        Whether it is checked in forward mode, too. That answers every output at once, so that subsets tell nothing new.
+        Whether it is checked in forward mode, too. That answers all outputs at once, and a sum of several shows nothing
+        that each output alone does not.
     """
 
     weights: Sequence[np.ndarray | None]
@@ -115,7 +116,39 @@ class Looks(NamedTuple):
     @property
     def largest(self) -> float:
         """The largest number of the gradient."""
-        return _largest(self.gradient)
+        return largest_of(self.gradient)
+
+
+@dataclass(frozen=True, eq=False)
+class _Reported:
+    """A function at x: its outputs there, sums of these, and what reverse mode reports for the gradient of each sum."""
+
+    function: ReportedFunction
+    x: Arrays
+    here: Arrays
+    sums: Sequence[OutputSum]
+    gradients: Mapping[OutputSum, Arrays]
+
+    @property
+    def whole(self) -> OutputSum:
+        """The sum of all outputs, which comes first."""
+        return self.sums[0]
+
+    @property
+    def gradient(self) -> Arrays:
+        """That of the whole; empty where reverse mode is not looked at."""
+        return self.gradients.get(self.whole, ())
+
+    @property
+    def computed_size(self) -> float:
+        """The size of all that is computed, to which the roundings in any of it are relative."""
+        return max(self.function.primal_size, *(each.size(self.here) for each in self.sums))
+
+    def derivatives(self, modes: Sequence[str]) -> list[Unconfirmed]:
+        """All that looks have to confirm in these modes; those of forward mode come last."""
+        reverse = [Unconfirmed(each, False, largest_of(gradient)) for each, gradient in self.gradients.items()]
+        forward = [Unconfirmed(each, True) for each in self.sums if "forward" in modes and each.in_forward]
+        return reverse + forward
 
 
 def look(
@@ -145,16 +178,25 @@ def look(
     here = function.call(x)
     line = _line_through(function, x, here, SCALES[0]) if may_look else None
     sums = _output_sums(function, here, line)
-    whole, computed_size = sums[0], max(function.primal_size, *(each.size(here) for each in sums))
     gradients = {each: function.pull_back(x, each.weights) for each in sums if "reverse" in modes}
-    # Those of forward mode come last, so that the last one tells whether that is still needed.
-    pending = [Unconfirmed(each, False, _largest(gradient)) for each, gradient in gradients.items()]
-    pending += [Unconfirmed(each, True) for each in sums if "forward" in modes and each.in_forward]
-    gradient, direction, pushed = gradients.get(whole, ()), (), []
-    faults, error = [*faults], 0.0
+    reported = _Reported(function, x, here, sums, gradients)
+    looks = _look_along_lines(reported, reported.derivatives(modes), line, accuracy)
+    is_linear, scatter = _call_anew(reported) if gradients else (True, 0.0)
+    not_linear = [] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")]
+    found, pending = [*faults, *looks.faults, *not_linear], looks.unconfirmed
+    if (found or scatter > accuracy) and not any(each.outputs is sums[0] for each in pending):
+        pending = [*pending, Unconfirmed(sums[0], not gradients, looks.largest)]
+    return looks._replace(unconfirmed=pending, faults=found, scatter=scatter)
+
+
+def _look_along_lines(reported: _Reported, pending: list[Unconfirmed], line: Line | None, accuracy: float) -> Looks:
+    """What one line after the other leaves unconfirmed, from the one of the first scale on."""
+    function, x = reported.function, reported.x
+    direction, pushed, faults, error = (), [], [], 0.0
+    computed_size = reported.computed_size
     for scale in SCALES:
-        line = line if scale is SCALES[0] else _line_through(function, x, here, scale)
-        if line is None or not pending or (gradients and _is_cached(function, x, line, whole, gradient)):
+        line = line if scale is SCALES[0] else _line_through(function, x, reported.here, scale)
+        if line is None or not pending or (reported.gradients and _is_cached(reported, line)):
             break
         if pending[-1].is_forward:
             direction, (pushed, is_linear) = line.direction, _push_along(function, x, line.direction)
@@ -163,15 +205,12 @@ def look(
                 break
         errors = []
         for each in pending:
-            slopes = _slopes_of(each, gradients, pushed, line.direction)
+            slopes = _slopes_of(each, reported.gradients, pushed, line.direction)
             errors.append(_largest_error(each.outputs, line, slopes, accuracy, computed_size))
         error = max([error, *filter(math.isfinite, errors)])
         pending = [each for each, found in zip(pending, errors) if not math.isfinite(found)]
-    is_linear, scatter = _call_anew(function, x, here, whole, gradient) if gradients else (True, 0.0)
-    faults += [] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")]
-    if (faults or scatter > accuracy) and not any(each.outputs is whole for each in pending):
-        pending.append(Unconfirmed(whole, not gradients, _largest(gradient)))
-    return Looks(whole, pending, faults, scatter, error, gradient, direction, pushed[0] if pushed else ())
+    answered = pushed[0] if pushed else ()
+    return Looks(reported.whole, pending, faults, 0.0, error, reported.gradient, direction, answered)
 
 
 def _line_through(function: ReportedFunction, x: Arrays, here: Arrays, scale: Scale) -> Line | None:
@@ -247,12 +286,12 @@ def _push_along(function: ReportedFunction, x: Arrays, direction: Arrays) -> tup
 
 
 def push(function: ReportedFunction, x: Arrays, tangents: Sequence[np.ndarray | None], factor: float = 1.0) -> Arrays:
-    """The derivatives along tangents, by applying forward mode to these as multiples, near `factor`, of unit vectors.
+    """The derivatives along tangents, by forward mode of c·tangents with the largest entry near `factor`, over c.
 
-    A direction is as long as its input is large, 1e300 perhaps, and its multiple would overflow. The originals apply
-    forward mode to tangents near 1 alone.
+    A direction is as long as its input is large, 1e300 perhaps, and a multiple of it would overflow. The originals
+    apply forward mode to tangents near 1 alone.
     """
-    unit = float(np.ldexp(1.0, np.frexp(_largest(tangents))[1])) / factor
+    unit = float(np.ldexp(1.0, np.frexp(largest_of(tangents))[1])) / factor
     return [unit * t for t in function.push_forward(x, [None if v is None else v / unit for v in tangents])]
 
 
@@ -274,52 +313,33 @@ def _largest_error(
     return max(slope_error(values, line.step, slope, accuracy, terms_size, rounding_size) for slope in slopes)
 
 
-def _is_cached(function: ReportedFunction, x: Arrays, line: Line, outputs: OutputSum, gradient: Arrays) -> bool:
+def _is_cached(reported: _Reported, line: Line) -> bool:
     """Whether the gradient at the end of a line is bit for bit that at x, although the slope clearly changes.
 
     A function that keeps x of its first call answers so. Its slope at x itself is right.
     """
+    function, outputs, gradient = reported.function, reported.whole, reported.gradient
     lower, here, upper = (outputs.total(each) for each in line.outputs[1:4])
     change_of_slope = 2.0 * abs(upper - 2.0 * here + lower) / line.step
     if function.is_pure or not change_of_slope > JUMP * sum(slope_of(gradient, line.direction).shares):
         return False
-    ends = function.pull_back(_along(x, line.direction, POINTS[-1] * line.step), outputs.weights)
+    ends = function.pull_back(_along(reported.x, line.direction, POINTS[-1] * line.step), outputs.weights)
     return all(np.array_equal(a, b) for a, b in zip(ends, gradient))
 
 
-def _call_anew(
-    function: ReportedFunction, x: Arrays, here: Arrays, outputs: OutputSum, gradient: Arrays
-) -> tuple[bool, float]:
+def _call_anew(reported: _Reported) -> tuple[bool, float]:
     """Whether reverse mode is linear in the cotangent after a further call, and how far values and gradients scatter.
 
     Linear rules scale exactly by powers of two. So only where c·w has not exactly c times the gradient of w is that of
     w computed again, which tells a rule that is not linear from a function with noise.
     """
-    again, is_linear = function.called_anew(), True
-    scatter = relative_difference(again.call(x), here)
-    for factor in function.linearity_factors:
-        scaled = again.pull_back(x, [None if w is None else factor * w for w in outputs.weights])
+    again, x, weights, gradient = reported.function.called_anew(), reported.x, reported.whole.weights, reported.gradient
+    is_linear, scatter = True, relative_difference(again.call(x), reported.here)
+    for factor in again.linearity_factors:
+        scaled = again.pull_back(x, [None if w is None else factor * w for w in weights])
         multiple = [g / factor for g in scaled]
         if relative_difference(multiple, gradient) > 0.0:
-            repeated = again.pull_back(x, outputs.weights)
+            repeated = again.pull_back(x, weights)
             is_linear = is_linear and relative_difference(multiple, repeated) <= ORIGINAL_TOLERANCE
             scatter = max(scatter, relative_difference(repeated, gradient))
     return is_linear, scatter
-
-
-def _largest(arrays: Iterable[np.ndarray | None]) -> float:
-    return max((float(np.max(np.abs(a), initial=0.0)) for a in arrays if a is not None), default=0.0)
-
-
-def relative_difference(found: Arrays, of: Arrays) -> float:
-    """The largest |found - of| in an array over the largest |of| in it, of all arrays, where both are finite.
-
-    An array whose largest is below 1e-7 of that of all counts as that large. It may be rounding alone: a difference of
-    `ACCURACY` of the largest is `ORIGINAL_TOLERANCE` of it.
-    """
-    least, shares = ACCURACY / ORIGINAL_TOLERANCE * _largest(of), [0.0]
-    for a, b in zip(found, of):
-        off = float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b)))
-        size = max(least, float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b))))
-        shares.append(off / size if size else float(off > 0.0))
-    return max(shares)

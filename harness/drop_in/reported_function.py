@@ -1,10 +1,12 @@
 """The one kind of function that all drop-ins check: of real arrays, with the derivatives that a library reports."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+
+from harness.drop_in.fallback import ACCURACY, ORIGINAL_TOLERANCE
 
 LINEARITY_FACTORS = (-(2.0**20), 2.0**-10)
 """A derivative is linear in the vector that it is applied to: that of c·v is c times that of v. Each factor c finds
@@ -16,6 +18,25 @@ OUTPUTS = "outputs"
 
 Arrays = Sequence[np.ndarray]
 """Real arrays in float64. A complex array is its real and its imaginary part, along an axis of their own."""
+
+
+def largest_of(arrays: Iterable[np.ndarray | None]) -> float:
+    """The largest number of some arrays in size; 0 without any."""
+    return max((float(np.max(np.abs(a), initial=0.0)) for a in arrays if a is not None), default=0.0)
+
+
+def relative_difference(found: Arrays, of: Arrays) -> float:
+    """The largest |found - of| in an array over the largest |of| in it, of all arrays, where both are finite.
+
+    An array whose largest is below 1e-7 of that of all counts as that large. It may be rounding alone: a difference of
+    `ACCURACY` of the largest is `ORIGINAL_TOLERANCE` of it.
+    """
+    least, shares = ACCURACY / ORIGINAL_TOLERANCE * largest_of(of), [0.0]
+    for a, b in zip(found, of):
+        off = float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b)))
+        size = max(least, float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b))))
+        shares.append(off / size if size else float(off > 0.0))
+    return max(shares)
 
 
 class ReportedFunction:

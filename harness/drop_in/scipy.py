@@ -62,14 +62,7 @@ def check_grad(
         wrong, at least the original's answer. Of a right gradient it is what steps and rounding leave, mostly far below
         the original's: along a random direction if that confirms it, and 0 at a kink.
     """
-    for name, function in (("func", func), ("grad", grad)):
-        of_type(name, function, Callable, f"callable as {name}(x, *args)")
-    if not isinstance(direction, str) or direction not in ("all", "random"):
-        raise ValueError(f"direction must be 'all' or 'random', not {given(direction)}")
-    x0 = np.asarray(x0, dtype=np.float64)
-    require_numbers({"epsilon": epsilon}, x0.shape)
-    if x0.ndim > 1:
-        raise ValueError(f"x0 must have at most one dimension, not {x0.ndim}")
+    x0 = _checked_point(func, grad, x0, epsilon, direction)
     one_value = np.size(func(x0, *args)) == 1
     if direction == "random" and not one_value:
         raise ValueError("direction='random' goes with a func of one value")
@@ -105,6 +98,17 @@ def check_grad(
 
     fallback = Fallback(NAME, call_original, lambda report: np.float64(max(_largest(report), call_original())))
     return fallback.settle(look_and_check, lambda: np.float64(measured))
+
+
+def _checked_point(func: Any, grad: Any, x0: Any, epsilon: Any, direction: Any) -> np.ndarray:
+    """x0 as an array. Bad arguments fail here, as the original lets them fail, and are no doubts of a check."""
+    for name, function in (("func", func), ("grad", grad)):
+        of_type(name, function, Callable, f"callable as {name}(x, *args)")
+    if not isinstance(direction, str) or direction not in ("all", "random"):
+        raise ValueError(f"direction must be 'all' or 'random', not {given(direction)}")
+    x0 = np.asarray(x0, dtype=np.float64)
+    require_numbers({"epsilon": epsilon}, x0.shape)
+    return _at_most_one_dimension(x0)
 
 
 def _largest(report: Report) -> float:
@@ -242,7 +246,10 @@ def check_least_squares(
 
 def _vector(x0: Any) -> np.ndarray:
     """x0 as SciPy's functions take it."""
-    x0 = np.atleast_1d(np.asarray(x0, dtype=np.float64))
+    return _at_most_one_dimension(np.atleast_1d(np.asarray(x0, dtype=np.float64)))
+
+
+def _at_most_one_dimension(x0: np.ndarray) -> np.ndarray:
     if x0.ndim > 1:
         raise ValueError(f"x0 must have at most one dimension, not {x0.ndim}")
     return x0

@@ -75,9 +75,9 @@ def gradcheck(
     raise_exception, check_forward_ad, check_backward_ad
         As the original takes them.
     nondet_tol, options
-        Everything else that the original takes. Steps and tolerances are without meaning here, and handed on where the
-        original has to decide; what asks for more than derivatives (`check_undefined_grad`, `check_grad_dtypes`,
-        `check_batched_grad`) is answered by the original.
+        Everything else that the original takes. A tolerance wider than its default is the accuracy of the derivatives.
+        Steps and narrower tolerances are only handed on where the original has to decide. What checks more than
+        derivatives (`check_undefined_grad`, `check_grad_dtypes`, `check_batched_grad`) is run by the original.
 
     Returns
     -------
@@ -95,6 +95,7 @@ def gradcheck(
     ask = partial(original, func, inputs, nondet_tol=nondet_tol, raise_exception=raise_exception, **options)
     SIGNATURE.bind(*ask.args, **ask.keywords)  # or TypeError, as the original raises it
     modes = check_backward_ad, check_forward_ad
+    # Whatever the original refuses, it refuses itself, in its own words.
     if not any(modes) or _is_refused_or_empty(inputs):
         return ask()
     masked = bool(options.get("masked"))
@@ -154,8 +155,9 @@ def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[
 
     def refuse(report: Report) -> bool:
         __tracebackhide__ = True  # pytest shows the caller's line
+        # With a nondet_tol, "not repeatable" is no mistake: the original measures whether it is within that.
         if allowed_scatter > 0.0 and not report.findings and report.reasons[0].kind == Kind.NOT_REPEATABLE:
-            return fallback.let_original_decide(report.reasons)  # the caller has said that it is not repeatable
+            return fallback.let_original_decide(report.reasons)
         if ask.keywords["raise_exception"]:
             fail(GradcheckError, report)
         return False
@@ -168,7 +170,7 @@ def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[
     def look_and_check() -> Iterator[Result]:
         function = function_of()
         rules.extend(functions_behind(function.found))
-        notes = notes_on(function, rules)
+        notes = notes_on(function, rules)  # from the rules alone, whatever the derivatives are
         log_notes(name, notes)
         chosen = [mode for mode, is_asked in zip(("reverse", "forward"), modes) if is_asked]
         for result in _results(function, chosen, accuracy, allowed_scatter, rules):
@@ -194,6 +196,8 @@ def _results(
     if function.is_coarse and (wide := function.in_double(modes)):
         function, accuracy = wide, max(accuracy, function.nearness)
     looks = look(function, modes, accuracy, faults, may_look=function.may_look)
+    # A caller's nondet_tol allows for scatter, as of sums by atomic additions on a GPU: derivatives are compared within
+    # it. Scatter beyond it is judged by the whole check, which calls it not repeatable.
     scattered = looks.scatter * looks.largest if looks.scatter else 0.0
     is_allowed = scattered <= allowed_scatter
     accuracy = max(accuracy, SCATTER_FACTOR * looks.scatter if is_allowed else 0.0)

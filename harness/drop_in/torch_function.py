@@ -15,8 +15,13 @@ import torch
 from torch.autograd import forward_ad
 
 from harness.drop_in.fallback import drawn_weights
-from harness.drop_in.line_looks import relative_difference
-from harness.drop_in.reported_function import LINEARITY_FACTORS, OUTPUTS, Arrays, ReportedFunction
+from harness.drop_in.reported_function import (
+    LINEARITY_FACTORS,
+    OUTPUTS,
+    Arrays,
+    ReportedFunction,
+    relative_difference,
+)
 
 DOUBLE = {
     torch.float16: torch.float64,
@@ -68,12 +73,14 @@ class TensorFunction(ReportedFunction):
         self.func, self.inputs, self._more = func, inputs, (masked, derivative_of)
         self.output_name = OUTPUTS if derivative_of is None else "gradients"
         self.primal_size = sum(float(y.detach().abs().sum()) for y in derivative_of or ())
+        # A tensor that is given twice, as in a * b of (x, x), is one input: autograd has one gradient for it.
         first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if _requires_grad(x)}
         if not first:
             raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
         self.places = sorted(first.values())
         if not masked and any(_is_sparse(inputs[i]) for i in self.places):
             raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
+        # Inputs in one memory, as x and x.t(), would move together, where each is to move alone.
         memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places}
         self._alone = {i: not inputs[i].numel() or Counter(memory.values())[memory[i]] == 1 for i in self.places}
         names = _names(func, len(inputs))
@@ -114,6 +121,7 @@ class TensorFunction(ReportedFunction):
 
     def in_double(self, modes: Sequence[str]) -> "TensorFunction | None":
         """The function of inputs in double precision; None if it takes none, or answers something else there."""
+        # By identity, so that a tensor that is given twice stays one.
         wide = {
             id(x): x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_(x.requires_grad)
             for x in self.inputs
@@ -138,6 +146,7 @@ class TensorFunction(ReportedFunction):
         return relative_difference(found, of) <= self.nearness
 
     def called_anew(self) -> "TensorFunction":
+        # A new graph: what the rule has kept of the first call, or changed in it, is not in this one.
         again = copy.copy(self)
         again.found = every_output(self.func(*self.inputs))
         return again
@@ -157,11 +166,13 @@ class TensorFunction(ReportedFunction):
         """The gradient in its own types; None where there is no path."""
         with self._at(x) as given:
             outputs = self._outputs_at(x, given)
+            # An output is left out where its cotangent is missing, and where autograd has no graph of it.
             pairs = [(y, _like(w, y)) for y, w in zip(outputs, weights) if w is not None and y.requires_grad]
             if not pairs:
                 return [None] * len(self.places)
             leaves = [given[i] for i in self.places]
             tracked, cotangents = zip(*pairs)
+            # The graph is kept for the next weights: at x it is that of one call, `found`.
             found = torch.autograd.grad(tracked, leaves, cotangents, retain_graph=True, allow_unused=True)
             return [None if g is None else _as_real(_at_numbers(x, g)) for x, g in zip(leaves, found)]
 
@@ -176,6 +187,7 @@ class TensorFunction(ReportedFunction):
                 duals[id(self.inputs[i])] = dual
             outputs = self._chosen(self.func(*[duals.get(id(x), y) for x, y in zip(self.inputs, given)]))
             found = [forward_ad.unpack_dual(y) for y in outputs]
+            # An output that depends on no dual number has the tangent None, which is 0.
             return [_array(_as_real(torch.zeros_like(y) if t is None else t)) for y, t in found]
 
     def leaves(self, theta: Any) -> Sequence[Any]:
@@ -200,7 +212,7 @@ class TensorFunction(ReportedFunction):
     @contextmanager
     def _at(self, x: Sequence[Any]) -> Iterator[list[Any]]:
         """The arguments of func with other numbers in them, for the time of a call."""
-        if x is self.x:
+        if x is self.x:  # nothing is moved, so that the graph of `found` stays valid
             yield list(self.inputs)
             return
         given, kept = list(self.inputs), {i: _numbers(self.inputs[i]).clone() for i in self.places}
