@@ -73,6 +73,7 @@ def check(
     )
     failures = {name: list(raised) for name, raised in errors.items()}  # without those that shrinking adds below
     verdict = worst_verdict(found.verdict for found in (*reports, *summaries.values()))
+    # A source of the user's that raised was not compared on those networks: the others' agreement says nothing of it.
     verdict = "inconclusive" if failures and verdict == "agree" else verdict
     _show_networks(verdict, reports, summaries, failures, json)
     if html is not None:

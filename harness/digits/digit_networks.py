@@ -26,7 +26,7 @@ from reference.problem import Problem
 COURSE = Network((400, 25, 10))
 
 PUBLISHED_COSTS = {0.0: "0.287629", 1.0: "0.383770", 3.0: "0.576051"}
-"""By λ, with every digit that is published."""
+"""The course's cost of its own weights, by λ, with every digit that is printed."""
 
 
 class Curves(NamedTuple):
@@ -135,6 +135,7 @@ def fit(
         rows.append((cost, accuracy(network, theta, training), accuracy(network, theta, test)))
         progress(plan.name, len(rows) - 1, plan.max_iter)
 
+    # The first row is that of the initial θ, so that the curves begin there. A checkpoint that is loaded replaces it.
     theta = network.init(seed)
     record(theta, float(problem.cost(NUMPY, theta)))
     result = train(

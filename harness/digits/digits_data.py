@@ -21,7 +21,7 @@ from harness.files import MAX_SIZE, read_file, too_large
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# by the hash, a damaged file or one of other digits is found before training
+# With the hash, a damaged file or one of other digits is found before training.
 _SHA256 = "d1c5d9caa3254344b45d9fbab03bafe9f46995abe62c48f1d6e093d1c2a3442d"
 _PLACES = [folder / "data" / "digits.bz2" for folder in Path(__file__).resolve().parents[1:3]]  # in a wheel; a clone
 
@@ -62,7 +62,8 @@ def load_digits() -> Digits:
     """
     images = np.frombuffer(bz2.decompress(_packed_images()), dtype=np.uint8).reshape(-1, 28, 28)
     W = _resize_weights(28, 20)
-    columns_first = images.transpose(0, 2, 1) / 255  # resizing commutes with it: W is the same along both axes
+    # MATLAB unrolls images column by column. Resizing commutes with the transpose, as W is the same along both axes.
+    columns_first = images.transpose(0, 2, 1) / 255
     return Digits(X=(W @ columns_first @ W.T).reshape(-1, 400), y=np.repeat(np.arange(10), 500))
 
 
@@ -227,7 +228,7 @@ def stratified_split(classes: ArrayLike, held_out: float = 0.2, seed: int = 0) -
     test = np.zeros(len(classes), dtype=bool)
     for c in np.unique(classes):
         members = np.flatnonzero(classes == c)
-        count = min(max(1, round(held_out * len(members))), len(members) - 1)
+        count = min(max(1, round(held_out * len(members))), len(members) - 1)  # 0 of a single member
         test[rng.choice(members, size=count, replace=False)] = True
     if not test.any():
         raise ValueError(f"no class has two of the {len(classes)} examples; give more, to keep some of a class aside")

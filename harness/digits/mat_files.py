@@ -126,7 +126,10 @@ def _version_5(raw: bytes, at_most: int) -> Iterator[tuple[str, Variable]]:
 
 
 def _inflated(content: memoryview, order: str, at_most: int) -> bytes:
-    """The content of a compressed element, which is one matrix. Its tag states how large it is; no more is inflated."""
+    """The content of a compressed element, which is one matrix. Its tag states how large it is; no more is inflated.
+
+    A few bytes of zeros can inflate to gigabytes, so the size is compared with the limit before.
+    """
     inflating = zlib.decompressobj()
     tag = inflating.decompress(content, TAG)
     _, size = struct.unpack(f"{order}II", tag)

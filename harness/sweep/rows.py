@@ -99,6 +99,7 @@ def make_rows(settings: Settings, seeds: Sequence[int]) -> list[Row]:
 
 def warm_up(settings: Settings) -> None:
     """Import what the rows need, and let JAX compile. Of the sources, those of the harness alone are called."""
+    # A source of the user's may hang, and the first answer has no row's time limit.
     named = named_sources(settings.sources) if settings.sources else {}
     own = tuple(name for name, source in named.items() if source.is_of_the_harness)
     make_row(replace(settings, sources=own), 0)
@@ -111,7 +112,7 @@ def make_row(settings: Settings, seed: int) -> Row:
     try:
         row = _from_report(seed, shape, check())
     except Exception as error:  # noqa: BLE001  whatever a source raises: the sweep goes on
-        lines = [error_in_words(error), *getattr(error, "__notes__", ())]
+        lines = [error_in_words(error), *getattr(error, "__notes__", ())]  # notes name the source and its line
         row = error_row(settings, seed, wrong(Kind.CHECK_FAILED, error=" ".join("; ".join(lines).split())))
     return row._replace(seconds=time.perf_counter() - started)
 

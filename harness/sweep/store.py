@@ -53,7 +53,7 @@ class Store:
         return found
 
     def missing(self, seeds: range, size: int) -> Iterator[list[int]]:
-        """The seeds that have no row yet, in their order, so many at a time."""
+        """The seeds that have no row yet, in their order, in lists of `size`."""
         for start in range(seeds.start, seeds.stop, BLOCK):
             block = range(start, min(start + BLOCK, seeds.stop))
             between = "SELECT seed FROM rows WHERE seed BETWEEN ? AND ?"
@@ -150,8 +150,9 @@ def open_to_write(path: str | Path, stamp: dict[str, str]) -> Iterator[Store]:
     if path.exists() and not path.is_file():
         raise OSError(f"cannot write {path} (it is no file); choose another place")
     with exclusive_lock(path), _connected(path, "rwc") as store:
-        if not store.ask("SELECT 1 FROM sqlite_master") and path.stat().st_size == 0:  # the first takes back what
-            _make_tables(store, stamp)  # a crash left half written
+        # The query comes first: with it SQLite takes back what a crash left half written, and the file is empty again.
+        if not store.ask("SELECT 1 FROM sqlite_master") and path.stat().st_size == 0:
+            _make_tables(store, stamp)
         _require_intact(store)
         if apart := differences(stamp, store.stamp()):
             raise ValueError(

@@ -93,7 +93,7 @@ def summarise(store: Store) -> SweepSummary:
     outliers: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     examples: dict[str, list[Row]] = {"disagree": [], ERROR: []}
-    seeds: list[int] = []  # the first and the last
+    seeds: list[int] = []  # the first and the last: rows come in the order of their seeds
     worst: float | None = None
     seconds = 0.0
     for row in store.rows():
@@ -104,7 +104,7 @@ def summarise(store: Store) -> SweepSummary:
             outliers[row.outliers] += 1
         if row.verdict == "inconclusive":
             reasons.update(set(map(str, kinds_of(row.reasons))))
-        if row.verdict == "agree" and row.worst is not None:
+        if row.verdict == "agree" and row.worst is not None:  # elsewhere, it says how wrong the sources are
             worst = max(row.worst, worst or 0.0)
         if len(shown := examples.get(row.verdict, [])) < SHOWN:
             shown.append(row)

@@ -17,9 +17,15 @@ from harness.facts.kinds import Kind
 from harness.isolation import Outcome, Worker
 from harness.sweep.rows import Row, Settings, error_row
 
-CONNECT = 10.0  # seconds to wait for a Dask scheduler
-START = 120.0  # seconds that the first answer may take, on a busy machine: JAX is imported
-SURE = 2  # deaths of a process at the same row, from which on it was the row, and nobody from outside
+CONNECT = 10.0
+"""Seconds to wait for a Dask scheduler."""
+
+START = 120.0
+"""Seconds that the first answer of a process may take, on a busy machine: JAX is imported, and compiles."""
+
+DEATHS = 2
+"""Deaths of a process at the same row from which on the row is the cause. A first one may come from outside, such as
+the system's when memory is short."""
 
 STOPPING = "the sweep is being stopped"
 
@@ -28,7 +34,7 @@ ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallel
 
 
 class _Crew:
-    """The processes of one sweep on this machine, one for each thread that asks for rows."""
+    """The processes of one sweep on this machine, one for each thread of a pool that asks for rows."""
 
     def __init__(self) -> None:
         self.mine = threading.local()
@@ -39,10 +45,10 @@ class _Crew:
         outcome = self._ask(settings, seeds, limit)
         if outcome.kind == "answered":
             return [Row(*row) for row in outcome.value]
-        if len(seeds) > 1:  # which of them is it?
+        if len(seeds) > 1:  # one of the rows hangs or ends the process: each by itself shows which
             return [row for seed in seeds for row in self.make_rows(settings, [seed], limit)]
         deaths += outcome.kind in ("died", "exited")
-        if 0 < deaths < SURE:
+        if 0 < deaths < DEATHS:
             return self.make_rows(settings, seeds, limit, deaths)
         return [error_row(settings, seeds[0], wrong(Kind.CHECK_FAILED, error=f"its process {outcome.why}"))]
 
@@ -52,7 +58,7 @@ class _Crew:
         if not hasattr(self.mine, "worker"):
             self.mine.worker = Worker("harness.sweep.rows", prepare=[("os:environ.update", (ONE_THREAD,))])
             self.workers.append(self.mine.worker)
-            self._call(START, "warm_up", settings)  # JAX is imported and compiles, which no row is to blame for
+            self._call(START, "warm_up", settings)  # so that no row pays for imports and compilation with its limit
         return self._call(limit, "make_rows", settings, seeds)
 
     def _call(self, limit: float, function: str, *arguments: Any) -> Outcome:
@@ -65,7 +71,7 @@ class _Crew:
         return worker.call(function, *arguments)
 
     def dismiss(self) -> None:
-        """End the processes; who asks for more rows gives up."""
+        """End the processes. A thread that asks for more rows raises InterruptedError."""
         self.dismissed = True
         for worker in self.workers:
             worker.interrupt()
