@@ -37,10 +37,12 @@ class GradientBug(NamedTuple):
 
 
 def _factor(c: float) -> tuple[Diagnosis, ...]:
+    """A factor, also where only one entry has it."""
     return Diagnosis("factor", "factor", c), Diagnosis("single-entry", "factor", c)
 
 
 def _largest(gradient: Parameters) -> str:
+    """The name of the array with the most entries."""
     return max(gradient, key=lambda name: gradient[name].size)
 
 
@@ -79,6 +81,7 @@ def _first_row(value: float) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _swapped(gradient: Parameters, theta: Parameters) -> Parameters:
+    """The first two arrays of one shape, each in the other's place."""
     for a in gradient:
         for b in gradient:
             if a < b and gradient[a].shape == gradient[b].shape and gradient[a].ndim:
@@ -87,11 +90,13 @@ def _swapped(gradient: Parameters, theta: Parameters) -> Parameters:
 
 
 def _penalised(gradient: Parameters, theta: Parameters) -> Parameters:
+    """With the derivative of 0.05/2 Σθ², which the cost does not have, in one array."""
     name = _largest(gradient)
     return gradient | {name: gradient[name] + 0.05 * theta[name]}
 
 
 def _forgotten(gradient: Parameters, theta: Parameters) -> Parameters:
+    """With zeros for the smallest of several arrays."""
     if len(gradient) < 2:
         return gradient
     name = min(gradient, key=lambda name: gradient[name].size)

@@ -102,10 +102,10 @@ def _with_bug(function: Function, change: Callable) -> Function:
     return changed
 
 
-def _differs(claimed: Parameters, right: Parameters) -> bool:
+def _differs(reported: Parameters, right: Parameters) -> bool:
     """Whether a gradient is off by more than a millionth of the largest entry, which every checker could see."""
     largest = max(float(np.abs(part).max()) for part in right.values())
-    return any(not np.allclose(claimed[name], right[name], rtol=1e-6, atol=1e-6 * largest) for name in right)
+    return any(not np.allclose(reported[name], right[name], rtol=1e-6, atol=1e-6 * largest) for name in right)
 
 
 # -- the run -----------------------------------------------------------------------------------------------------------
@@ -148,8 +148,8 @@ def _flat(case: Case) -> Flat:
 def rate_diagnosis(report: Report, subject: GradientAtPoint) -> str:
     """What a diagnosis is worth: "right", "vague" or "false".
 
-    A relation other than the planted one is compared with that of the exact gradient. If both are the same, it is
-    another true description.
+    A diagnosis other than the planted one may be another true description, as a shift by one of (1, 2, 1, 2) is a
+    reversal. So it is right if it is also the diagnosis beside the exact gradient.
     """
     facts = report.findings[0].diagnosis if report.findings else ()
     if any(expected.fits(fact) for expected in subject.named_by for fact in facts):
@@ -176,16 +176,16 @@ def _rounded(fact: Fact) -> tuple[str, tuple[str, ...], str]:
 def _is_right_beside(subject: GradientAtPoint) -> bool:
     """Whether the gradient next to θ is what is right at θ."""
     beside = {name: part + NEXT * (1.0 + np.abs(part)) for name, part in subject.theta.items()}
-    claimed = subject.function(beside)[1]
-    return all(np.allclose(claimed[name], right, rtol=1e-3, atol=1e-3) for name, right in subject.right.items())
+    reported = subject.function(beside)[1]
+    return all(np.allclose(reported[name], right, rtol=1e-3, atol=1e-3) for name, right in subject.right.items())
 
 
 def _explain_exactly(subject: GradientAtPoint) -> tuple[Fact, ...]:
     """The diagnosis beside the exact gradient."""
     layout = Layout(subject.theta)
     theta, right = layout.flatten(subject.theta, "theta"), layout.flatten(subject.right, "gradient")
-    claimed = layout.flatten(subject.function(subject.theta)[1], "gradient")
+    reported = layout.flatten(subject.function(subject.theta)[1], "gradient")
     error = np.full_like(right, EXACT * np.abs(right).max())
-    wrong = ~(np.abs(claimed - right) <= 4.0 * error)
-    yours, exact = (Answer(name, name, 0.0, 0.0, g, error) for name, g in (("fun", claimed), ("exact", right)))
+    wrong = ~(np.abs(reported - right) <= 4.0 * error)
+    yours, exact = (Answer(name, name, 0.0, 0.0, g, error) for name, g in (("fun", reported), ("exact", right)))
     return explain(layout, theta, yours, exact, wrong, np.zeros_like(right))

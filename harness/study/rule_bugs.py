@@ -38,6 +38,7 @@ def _first_entry(factor: float) -> Change:
 
 UNREPEATABLE = "another answer each time"
 
+# Each is linear in c, also "rounded to float32", but for its roundings.
 ANSWERS: Mapping[str, Change] = {
     "the sign": lambda c, x: -c,
     "a factor 1.001": lambda c, x: 1.001 * c,

@@ -129,7 +129,7 @@ def percent(share: float) -> str:
     """A percentage that never rounds up to 100% or down to 0%."""
     if share in (0.0, 1.0):
         return f"{share:.0%}"
-    text = f"{100 * share:.1f}%"
+    text = f"{100 * share:.1f}%"  # of 0.9999 "100.0%", which would hide the one that was missed
     return {"100.0%": ">99.9%", "0.0%": "<0.1%"}.get(text, text)
 
 
@@ -265,7 +265,7 @@ def conduct(
 def _try(case: Case, checker: str, respond: Respond) -> Trial:
     """One trial. A peer that raises gives an alarm about code with a bug; any other exception is an outcome."""
     with quiet_numerics():
-        started = time.process_time()  # other programs on the machine do not count
+        started = time.process_time()  # CPU time, so that other programs on the machine do not count
         try:
             outcome, naming = respond(case)
         except Exception as error:  # noqa: BLE001  libraries raise errors of their own classes
