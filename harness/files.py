@@ -122,7 +122,8 @@ def _descriptor_of_what_stays(path: str | Path) -> int | None:
 
 def _replace(path: Path, content: bytes) -> None:
     _remove_stale(path.parent, _PART)
-    part = path.with_name(f"{_PART}-{os.getpid()}-{secrets.token_hex(4)}")  # the same folder, to be renamed
+    # In the same folder, since only within a file system is a file replaced in one step.
+    part = path.with_name(f"{_PART}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with part.open("xb") as file:
             file.write(content)
@@ -259,7 +260,9 @@ def _locked(lock: Path, path: str | Path) -> int:
         try:
             if fcntl is not None:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with suppress(FileNotFoundError):  # its last holder has removed it
+            # Its last holder may have removed the file between `open` and `flock`. A lock on a file that is gone keeps
+            # nobody out, so the next turn makes a new one.
+            with suppress(FileNotFoundError):
                 if os.path.samestat(lock.stat(), os.fstat(handle)):
                     return handle
         except BlockingIOError:

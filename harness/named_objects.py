@@ -100,6 +100,8 @@ def _is_our_fault(error: BaseException, at: TracebackType | None) -> bool:
         places.pop()
     if not places or not _is_ours(places[-1][0].f_code.co_filename):
         return False
+    # A `raise` of this project refuses its input in a sentence. Any other instruction that fails is a fault, such as an
+    # attribute that None does not have; so is an assertion.
     innermost, instruction = places[-1]
     refuses = innermost.f_code.co_code[instruction] == opmap["RAISE_VARARGS"] and not isinstance(error, AssertionError)
     return not refuses

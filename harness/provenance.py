@@ -63,7 +63,7 @@ def command_line(arguments: list[str] | None = None) -> str:
     """The command that runs, without the folder of its program. Empty if it is not a command of the harness."""
     arguments = sys.argv if arguments is None else arguments
     program = Path(arguments[0]).name if arguments else ""
-    if program == "__main__.py":
+    if program == "__main__.py":  # python -m harness
         program = "harness"
     return shlex.join([program, *arguments[1:]]) if program == "harness" else ""
 

@@ -196,10 +196,12 @@ def _real(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool, whol
 
 
 def _positive(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> np.ndarray:
+    """10^d for d in (-1, 1)."""
     return 10.0 ** _real(chooser, shape, False, 1)
 
 
 def _probabilities(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> np.ndarray:
+    """Positive numbers over their sum along the last axis."""
     if not shape:
         return 0.5 + 0.49 * _real(chooser, shape, False, 1)
     weights = _positive(chooser, shape, False)
@@ -209,15 +211,21 @@ def _probabilities(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> n
 def _positive_definite(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
     if len(shape) < 2 or shape[-1] != shape[-2]:
         raise ValueError(f"a positive definite array needs two last axes of one length, not the shape {shape}")
-    factor = _real(chooser, shape, is_complex, 1)
+    factor = _real(chooser, shape, is_complex, 1)  # F Fᴴ + I has no eigenvalue below 1
     return factor @ np.swapaxes(factor, -1, -2).conj() + np.eye(shape[-1])
 
 
 NEAREST_APART = 2.1
-"""The least distance of `_apart` numbers, times their count. The numbers of a type near 3 lie 2 eps apart."""
+"""The least distance of `_apart` numbers, times their count. It has to exceed the spacing of a type's numbers near 3,
+which is 2 eps."""
 
 
 def _apart(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
+    """The n sizes 3 (k - 0.3 |d|)/n, k = 1 ... n in the order of numbers d drawn in (-1, 1), each with the sign of d.
+
+    So neighbours are at least 0.7 · 3/n = 2.1/n apart, and so is the smallest from 0: no kink of |x|, of a maximum or
+    of a sort is nearby.
+    """
     size = math.prod(shape)
     drawn = _simplest_first(chooser.drawn((size,)), 1)
     places = np.argsort(np.argsort(drawn, kind="stable"))

@@ -41,8 +41,8 @@ def _units_at_junction(fact: Fact) -> str:
     if "undecided" in fact.data:
         return _undecided(fact)
     return (
-        f"One-sided derivatives are used where pieces of a formula meet, or its slope has a wide error bound: "
-        f"{first_few(fact.where, PLACES)}."
+        f"At {first_few(fact.where, PLACES)}, pieces of a formula meet, or its slope has a wide error bound. "
+        "One-sided derivatives are used there."
     )
 
 
