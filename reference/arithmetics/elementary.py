@@ -131,7 +131,7 @@ FUNCTIONS: tuple[Elementary, ...] = (
         np.log1p, ball=lambda x: x.log1p(), primitive="log1p", algebraic_at=0.0,
         slope=lambda x, y: 1.0 / (1.0 + x), increment=lambda x, d, y: log_of_one_plus(d / (1.0 + x)),
         suprema=Suprema(lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), lambda x, slope: slope * slope),
-        roundings=_roundings_of_log1p,
+        roundings=_roundings_of_log1p, usual_roundings=LOG1P_BELOW_ZERO,
     ),
     Elementary(
         np.sqrt, ball=lambda x: x.sqrt(), primitive="sqrt", ends=(0.0,), slope=lambda x, y: 0.5 / y,
@@ -228,11 +228,11 @@ FUNCTIONS: tuple[Elementary, ...] = (
     ),
     Elementary(
         special.erf, ball=lambda x: x.erf(), primitive="erf", algebraic_at=0.0, slope=lambda x, y: bell(x),
-        increment=increment_of_erf, is_costly=True, suprema=_ERROR_FUNCTION,
+        increment=increment_of_erf, is_costly=True, suprema=_ERROR_FUNCTION, slope_roundings=np.square,
     ),
     Elementary(
         special.erfc, ball=lambda x: x.erfc(), primitive="erfc", algebraic_at=0.0, roundings=_roundings_of_erfc,
-        slope=lambda x, y: -bell(x), suprema=_ERROR_FUNCTION,
+        slope=lambda x, y: -bell(x), suprema=_ERROR_FUNCTION, slope_roundings=np.square,
     ),
     Elementary(
         special.erfinv, ball=lambda x: x.erfinv(), primitive="erf_inv", algebraic_at=0.0,
@@ -240,11 +240,11 @@ FUNCTIONS: tuple[Elementary, ...] = (
     ),
     Elementary(
         special.gammaln, ball=lambda x: abs(x.gamma()).log(), primitive="lgamma", roundings=SERIES_ROUNDINGS,
-        slope=lambda x, y: special.digamma(x),
+        is_series=True, slope=lambda x, y: special.digamma(x),
     ),
     Elementary(
         special.digamma, ball=lambda x: x.digamma(), primitive="digamma", roundings=SERIES_ROUNDINGS,
-        slope=lambda x, y: trigamma(x),
+        is_series=True, slope=lambda x, y: trigamma(x),
     ),
     Elementary(
         special.i0e, ball=lambda x: (-abs(x)).exp() * x.bessel_i(0 * x), primitive="bessel_i0e", algebraic_at=0.0,

@@ -85,6 +85,10 @@ class Elementary:
     suprema : bounds on |f'| and |f''|, without which no rounding bound passes this function
     roundings : how far one call may be off in units of roundoff of y, whoever computes it: a number or x -> numbers.
         This is measured (NumPy and XLA against balls), not proved.
+    usual_roundings : the same for random rounding, of one size at all x; by default `roundings`, or `ELEMENTARY` where
+        that is more or depends on x, since a single call is mostly as good
+    slope_roundings : x -> further roundings of the slope, in u of it: exp(-x²) rounds x², and so is off by x² u
+    is_series : whether it is computed by a series or a reflection, whose terms are rounded
     primitive : the name of JAX's primitive
     evaluator : x -> f(x) for complex x, too, where `function` takes none
     ends : where the domain ends with an infinite slope, so that a composition may have a kink there: √(x²) = |x|
@@ -100,6 +104,9 @@ class Elementary:
     is_costly: bool = False
     suprema: Suprema | None = None
     roundings: float | Callable[[Any], Any] = float(ELEMENTARY)
+    usual_roundings: float | None = None
+    slope_roundings: Callable[[Any], Any] | None = None
+    is_series: bool = False
     primitive: str | None = None
     evaluator: Callable[[Any], Any] | None = None
     ends: tuple[float, ...] = ()

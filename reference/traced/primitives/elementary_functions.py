@@ -14,7 +14,7 @@ from reference.arithmetics import elementary
 from reference.arithmetics.elementary import SERIES_ROUNDINGS
 from reference.arithmetics.elementary_record import Elementary, Reach, power_suprema
 from reference.arithmetics.increments import Increment, constant, is_constant
-from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
+from reference.arithmetics.roundoff import ELEMENTARY
 from reference.traced.bounded_run import (
     CHANGE_ROUNDINGS,
     CHANGE_UNIT,
@@ -30,9 +30,6 @@ from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule
 from reference.traced.primitive_differences import differenced
 
 # -- smooth functions -------------------------------------------------------------------------------------------------
-
-SLOPE_ROUNDINGS: dict[str, Callable[[Any], Any]] = {"erf": np.square, "erfc": np.square}
-"""Further roundings of a slope at x, in u: exp(-x²) rounds x²."""
 
 
 def _rule(f: Elementary) -> Rule:
@@ -51,7 +48,7 @@ def _rule(f: Elementary) -> Rule:
 def _bound(f: Elementary) -> Rule | None:
     if f.suprema is None:
         return None
-    suprema, further = f.suprema, SLOPE_ROUNDINGS.get(f.name)
+    suprema, further = f.suprema, f.slope_roundings
 
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         value = f.value(x.value)
@@ -83,23 +80,16 @@ def change_error(x: Parts, steepest: Any, bend: Any, change: Any) -> Any:
 
 
 def _rounding(f: Elementary) -> Rounding:
-    """Random rounding of one call, of the same size at all x.
-
-    The bound allows for every implementation; a single call is mostly as good as `ELEMENTARY`, but for series.
-    """
-    is_series = f.roundings == SERIES_ROUNDINGS
-    if f.name == "log1p":
-        size = float(LOG1P_BELOW_ZERO)
-    elif callable(f.roundings):
-        size = float(ELEMENTARY)
-    else:
-        size = f.roundings if is_series else min(f.roundings, float(ELEMENTARY))
-    return Rounding(size, sums=is_series, is_inexact=_is_inexact(f))
+    """Random rounding of one call, of the same size at all x."""
+    if f.is_series:
+        return Rounding(SERIES_ROUNDINGS, sums=True, is_inexact=_is_inexact(f))
+    stated = float(ELEMENTARY) if callable(f.roundings) else f.roundings
+    return Rounding(float(f.usual_roundings or min(stated, float(ELEMENTARY))), is_inexact=_is_inexact(f))
 
 
 def _is_inexact(f: Elementary) -> Callable[..., Any] | None:
     """Where a value of few bits is rounded all the same: tanh(30) is not 1."""
-    if f.name == "sqrt":
+    if f.name == "sqrt":  # √2.25 is exact, and √(1 + 2⁻⁵²) has been rounded to 1
         return lambda x: np.square(np.sqrt(x)) != x
     if f.algebraic_at is None:
         return None

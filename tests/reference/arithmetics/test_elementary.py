@@ -15,12 +15,13 @@ from reference.arithmetics.elementary import FUNCTIONS, PRIMITIVES
 from reference.arithmetics.elementary_record import Reach
 from reference.jax_settings import compiler_options, fixed_settings
 from reference.measured import NotApplicable
+from reference.traced.bounded_run import CHANGE_ROUNDINGS
 
 U = 2.0**-53
 BITS = 2400
 OWN_ROUNDING = 1.0 + 1e-12  # bounds are computed in floating point themselves
 
-SIZES = [0.0, 1e-20, 1e-8, 0.1, 0.3, 0.5, 0.75, 0.97, 1.0, 1.3, 2.0, 4.4, 17.0, 40.0, 300.0, 1e10]
+SIZES = [0.0, 1e-20, 1e-8, 0.1, 0.3, 0.5, 0.75, 0.97, 1.0, 1.3, 2.0, 4.4, 17.0, 23.1, 40.0, 300.0, 1e10]
 POINTS = sorted({sign * x for x in SIZES for sign in (1.0, -1.0)})
 TINY = 2.0**-200
 STEPS = [sign * d for d in (0.09, 1e-12, 2.0**-50, TINY) for sign in (1.0, -1.0)]
@@ -91,6 +92,14 @@ def test_the_slope_keeps_its_digits_and_the_tangent_those_of_the_formula(f):
         assert_near(f.slope(z, y)[0], slope, ROUNDINGS, beside=abs(bend * arb(x)) + cancelled(f, value, x))
         if f.tangent:
             assert_near(f.tangent(z, y)[0], slope, ROUNDINGS, beside=bend * arb(x) + arb(1))
+
+
+@each_bounded
+def test_a_slope_is_off_by_no_more_than_bounds_on_changes_allow(f):
+    for x, _, slope, _ in known_points(f):
+        z = np.array([x])
+        further = f.slope_roundings(z)[0] if f.slope_roundings else 0.0
+        assert_near(f.slope(z, f.value(z))[0], slope, CHANGE_ROUNDINGS + further)
 
 
 @each_incremented
