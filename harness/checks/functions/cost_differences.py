@@ -1,10 +1,10 @@
 """Finite differences of a user's cost, along coordinates and along random directions in groups of them.
 
 A first look at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is
-right; where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`).
+right. Where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`).
 
 Few parameters are differenced one by one. Many are differenced in groups, each along a random direction of its own, so
-that every coordinate is seen; the coordinates of a group that contradicts the gradient are differenced one by one.
+that every coordinate is seen. The coordinates of a group that contradicts the gradient are differenced one by one.
 """
 
 from collections import Counter
@@ -31,25 +31,28 @@ PARTS = 8
 """A large group that is wrong is split into so many, until its wrong coordinates can be differenced one by one."""
 
 CONVINCING = 8
-"""After so many lines of a block that are wrong, whatever noise may be, others are not doubted as much."""
+"""After so many wrong lines of a block, what a rough cost may explain (`rough_costs`) is asked of no other line. The
+verdict is certain by then, and each question takes many calls."""
 
 FEW = 32
 """Up to so many suspects are differenced one by one without splitting their group further."""
 
 NOISIER = 100.0
-"""Noise of so many roundings of the cost may be the work of one coordinate, and not disturb the others."""
+"""Noise above so many roundings of the cost is no rounding. It may be the work of one coordinate, whose jumps or waves
+do not disturb the others."""
 
 QUIETER = 0.1
-"""A line that has at most this share of the noise is judged by its own noise."""
+"""A line that has at most this share of the noise is judged by its own noise. Two samples of one noise are closer."""
 
 BELOW = 0.25
-"""Steps of this share of θ, whose stencils reach as far as 0."""
+"""Steps of at most this share of |θ_i|: the stencil reaches four steps far, and so not beyond 0."""
 
 ACROSS_KINKS = 3
 """So many random directions show whether the slopes at kinks that meet belong together."""
 
 AT_ONCE = (2.0**-36, 2.0**-32)
-"""Steps between which a cost that is continuous changes by more than half of what it changes from θ."""
+"""Steps near and far: a cost that is continuous changes by h over them, 16 times less over the first. One that jumps at
+θ changes by its jump over both."""
 
 CALLS_OF_LINE = 4.0
 """Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
@@ -57,6 +60,9 @@ CALLS_OF_LINE = 4.0
 
 class Differences:
     """Differences of a cost, compared with the reported derivatives.
+
+    It remembers which lines the first looks left clear, how noisy single lines are, and how many were wrong in each
+    block.
 
     Parameters
     ----------
@@ -79,6 +85,7 @@ class Differences:
             self._blocks[block.indices] = number
         self._contradicted, self._is_clear = Counter[int](), np.zeros(layout.size, bool)
         self._own_noise = np.full(layout.size, np.inf)  # of lines that are much quieter than all of θ
+        # noise beyond rounding may be the work of some coordinates, and a first look would blame it on all
         noise = near.noise_at_theta
         self._is_quiet = noise.near <= NOISIER * noise.relative * near.ordinary
 
@@ -126,6 +133,7 @@ class Differences:
         while wrong and sum(map(len, wrong)) > FEW and len(wrong) * PARTS <= SINGLED_OUT:
             parts = [part for indices in wrong for part in np.array_split(indices, PARTS) if part.size]
             still_wrong = [group.indices for group in self.in_groups(parts) if group.is_wrong]
+            # errors that cancel in all parts, or are everywhere: splitting on would find nothing, or everything
             if not still_wrong or 2 * len(still_wrong) > len(parts):
                 return still_wrong or wrong
             wrong = still_wrong
@@ -156,7 +164,7 @@ class Differences:
         indices = np.flatnonzero(self._is_clear)
         if self.probes.budget.is_spent or not indices.size:
             return None
-        # along the gradient, so that errors of a factor add up
+        # along the gradient, so that errors of a factor add up and do not cancel
         signs = np.where(self.reported.gradient[indices] < 0.0, -1.0, 1.0)
         moves = signs * np.abs(_random_direction(indices)) * self._units[indices]
         reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
@@ -169,7 +177,8 @@ class Differences:
     def jumps_together(self) -> bool:
         """Whether the cost jumps at θ in a random direction, and not in any coordinate, as x y / (x² + y²) does at 0.
 
-        There it has partial derivatives, and is not continuous.
+        There it has partial derivatives, and is not continuous. It is asked only where single lines are much quieter
+        than all coordinates together, as they are then.
         """
         noise = float(self._own_noise.sum())
         if not noise < QUIETER * self.near.noise_at_theta.near:
@@ -206,6 +215,7 @@ class Differences:
             is_new = self._contradicted[block] < CONVINCING
             search = Search(reported, line, self.near.noise, self.probes.steps, explains=is_new)
             found = self._look_closely(search, indices)
+            # a cost may be constant along each coordinate and not along a direction, as a median of ties
             is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
             self._is_clear[indices] = is_flat and not reported.is_contradicted(found)
         return self._group(indices, moves, reported, found)

@@ -1,5 +1,6 @@
 """How noisy a user's cost is: measured from the scatter of its values at points a few roundings apart."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,13 +17,15 @@ from reference.arithmetics.central_differences import NOISE_ROUNDINGS
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 SAMPLES = 8
-"""Five third differences of the values tell their scatter to a factor of two or so."""
+"""Costs, whose five third differences tell their scatter to a factor of two or so."""
 
 SPACING = 2.0**13
-"""Distance between the samples, in u: the last few bits of the argument differ, and little else does."""
+"""Distance between the samples, in u of θ: the last bits of the argument differ, and little else does. Over eight of
+them, 7e-12, a cost that bends at the scale of θ is a parabola to all digits."""
 
-WIDEST_SPACING = 2.0**28
-"""Where all samples have one value, the distance grows up to this many times: a rounded cost climbs by jumps."""
+WIDENINGS = tuple(16.0**k for k in range(6))
+"""Times the spacing, while all samples have one value: a cost that rounds inside climbs by jumps. At the last the
+samples are 2⁻²⁰ apart. Still farther, jumps of the function itself would pass for noise."""
 
 CONSTANT, FARTHEST = 2.0**-24, 64.0
 """In units of max(1, |θ_i|): a cost that has one value so far about θ is constant there, and where its change is
@@ -31,17 +34,23 @@ looked for at most."""
 SAME_CHANGE = 3
 """A change that is the same at so many places between the last that is constant and the first that is not is a step."""
 
+LARGEST_ROUNDING = 4.0
+"""A first change up to so many √u is rounding: √(1 - tanh² t) rounds to the root of a rounding, 1.5e-8. A larger one is
+a jump of the function, as of floor(t)."""
+
 LARGEST_LOSS = 0.1
-"""Lost digits move the cost by at most this share of it, or by the root of a rounding where it is small."""
+"""Lost digits move the cost by at most this share of it, or by the root of a rounding where it is small. More is
+another cost, as of a function whose waves are finer than float64 resolves."""
 
 SMOOTH = 0.1
-"""A change whose scatter is below this share of it is smooth: it is no rounding."""
+"""A difference of two costs whose scatter is below this share of it is smooth: the digits lost are the same all
+along."""
 
 LEFT_OF_LOSS = 2.0**-8
-"""Extended precision has eleven bits more than float64, and loses so much of what float64 loses."""
+"""Extended precision has eleven bits more than float64, and loses at most so much of what float64 loses; with room."""
 
 SIZES_OF_ZERO = (2.0**-20, 2.0**-40)
-"""Beside 1, the sizes that a parameter of zero is taken to have: the cost may bend at any scale there."""
+"""Beside 1, the sizes that a parameter of zero is taken to have: √(t² + 1e-20) bends at 1e-10."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +58,9 @@ class CostNear:
     """The cost near θ, with its noise."""
 
     probes: Probes
-    noise_at_theta: Noise  # as it is at θ, taken for that everywhere
-    ordinary: float  # a size of the cost that is not small, at θ or one step away: at a minimum the cost may be zero
-    precise: Probes | None = None  # the cost in more digits, where that can be had
+    noise_at_theta: Noise  # the noise at θ, taken for that everywhere
+    ordinary: float  # the size of the cost at θ or one step away, whichever is larger: at a minimum it may be 0
+    precise: Probes | None = None  # the cost in more digits, where that can be had; None for one that has them
 
     @property
     def is_extended(self) -> bool:
@@ -61,7 +70,7 @@ class CostNear:
     @cached_property
     @np.errstate(all="ignore")
     def noise(self) -> Noise:
-        """The noise at θ and one step away, which is measured when it is first needed: where a look leaves doubt."""
+        """The noise at θ and one step away. It takes 16 calls, when a first look leaves doubt."""
         up, down = (scatter_near(self.probes, step_away(self.probes, sign)) for sign in (1.0, -1.0))
         return self.noise_at_theta._replace(far=float(np.nan_to_num(np.fmin(up, down))))
 
@@ -79,9 +88,11 @@ def measure_cost(user: UserFunction, cost: float, budget: Budget, progress: Prog
 def _with_lost_digits(near: CostNear) -> CostNear:
     """The cost in more digits, if its formula loses some of float64 before its last operation.
 
-    What sqrt(1 - tanh(18)²) loses is constant along a stencil, so that no change of its values shows it. More digits
-    do: the difference of the two costs scatters. If it does not, the type of θ makes another cost, and the difference
-    is noise of this one.
+    1 - tanh²(18) is a few roundings of 1, and √ makes 1e-8 of these. Along a stencil their error is the same, so that
+    no change of the costs shows it. The difference of the cost in both precisions does.
+
+    That difference may be smooth, if the type of θ makes another cost; then it is hidden noise. If it scatters, the
+    cost in more digits takes the place of the one in float64, and hidden noise is what that loses in turn.
     """
     probes, precise = near.probes, near.probes.in_extended()
     near = replace(near, precise=precise)
@@ -91,8 +102,9 @@ def _with_lost_digits(near: CostNear) -> CostNear:
     lost = np.array([precise.cost(place) - probes.cost(place) for place in places])
     size = largest(lost)
     if size > max(LARGEST_LOSS * near.ordinary, np.sqrt(probes.unit)):
-        return near  # no rounding is as large
-    if scatter_of(lost) <= SMOOTH * size or probes.theta.size > ALL_COORDINATES:  # whose products are slow in that type
+        return near
+    is_slow = probes.theta.size > ALL_COORDINATES  # no BLAS multiplies numbers of that type
+    if scatter_of(lost) <= SMOOTH * size or is_slow:
         return replace(near, noise_at_theta=near.noise_at_theta._replace(hidden=size))
     fine = measure_noise(precise)
     return replace(fine, noise_at_theta=fine.noise_at_theta._replace(hidden=LEFT_OF_LOSS * size))
@@ -122,54 +134,79 @@ def random_direction(size: int) -> np.ndarray:
 
 def _noise_at_theta(probes: Probes) -> tuple[Probes, float]:
     """The scatter at θ; the probes of a cost that is computed in float32, whatever its type says, have that unit."""
-    theta, costs = probes.theta, _costs_near(probes, probes.theta, probes.unit)
-    if probes.unit <= UNIT_ROUNDOFF["float64"] and fits_float32(costs):
-        coarse = _costs_near(probes, theta, UNIT_ROUNDOFF["float32"])
-        if fits_float32(coarse) and np.ptp(coarse) > 0.0:
-            probes, costs = replace(probes, unit=UNIT_ROUNDOFF["float32"]), coarse
-    found = scatter_of(costs)
-    if not theta.all() and found > NOISE_ROUNDINGS * probes.unit * abs(probes.base):
-        finer = [scatter_of(_costs_near(probes, theta, probes.unit, zero)) for zero in SIZES_OF_ZERO]
+    probes, costs = _in_true_precision(probes)
+    found, rounding = scatter_of(costs), NOISE_ROUNDINGS * probes.unit * abs(probes.base)
+    if not probes.theta.all() and found > rounding:
+        # a parameter of 0 was moved as one of 1 is, and the cost may have bent within that
+        finer = [scatter_of(_costs_near(probes, probes.theta, zero=zero)) for zero in SIZES_OF_ZERO]
         found = min([found, *(scatter for scatter in finer if scatter > 0.0)])
-    spacing = 16.0
-    while not found > 0.0 and spacing <= WIDEST_SPACING:
-        found = scatter_of(_costs_near(probes, theta, spacing * probes.unit))
-        spacing *= 16.0
     if not found > 0.0:
-        unit_of_line = np.maximum(np.abs(theta), 1.0)
-        line = lambda t: probes.cost(theta + t * unit_of_line * random_direction(theta.size))  # noqa: E731
-        found = _rounding(line, float(unit_of_line.max()), probes.unit)
+        found = _first_scatter(lambda widening: scatter_of(_costs_near(probes, probes.theta, widening)))
+    if not found > 0.0:
+        units = np.maximum(np.abs(probes.theta), 1.0)
+        moves = units * random_direction(probes.theta.size)
+        found = _rounding(lambda t: probes.cost(probes.theta + t * moves), float(units.max()), probes.unit)
     return probes, float(np.nan_to_num(found))
 
 
-def _costs_near(probes: Probes, center: np.ndarray, unit: float, zero: float = 1.0) -> np.ndarray:
-    width = SPACING * unit * np.where(center == 0.0, zero, np.abs(center)) * random_direction(center.size)
-    return np.array([probes.cost(center + k * width) for k in range(SAMPLES)])
+def _in_true_precision(probes: Probes) -> tuple[Probes, np.ndarray]:
+    """The probes with the unit in which the cost is really computed, and costs near θ.
+
+    float(np.float32(x)) has the type of float64. But all of its values are numbers of float32, and differ only at
+    distances of float32.
+    """
+    costs = _costs_near(probes, probes.theta)
+    if probes.unit <= UNIT_ROUNDOFF["float64"] and fits_float32(costs):
+        in_float32 = replace(probes, unit=UNIT_ROUNDOFF["float32"])
+        coarse = _costs_near(in_float32, probes.theta)
+        if fits_float32(coarse) and np.ptp(coarse) > 0.0:
+            return in_float32, coarse
+    return probes, costs
+
+
+def _costs_near(probes: Probes, center: np.ndarray, widening: float = 1.0, *, zero: float = 1.0) -> np.ndarray:
+    """Costs at evenly spaced places from `center` on; a parameter of 0 is moved as one of size `zero` is."""
+    width = SPACING * widening * probes.unit * np.where(center == 0.0, zero, np.abs(center))
+    moves = width * random_direction(center.size)
+    return np.array([probes.cost(center + k * moves) for k in range(SAMPLES)])
+
+
+def _first_scatter(scatter: Callable[[float], float]) -> float:
+    """The scatter at the smallest spacing at which costs differ at all; 0 where they are all the same."""
+    return next((found for widening in WIDENINGS if (found := scatter(widening)) > 0.0), 0.0)
 
 
 def scatter_near(probes: Probes, center: np.ndarray) -> float:
     """The scatter of the cost near any point."""
-    return scatter_of(_costs_near(probes, center, probes.unit))
+    return scatter_of(_costs_near(probes, center))
 
 
 @np.errstate(all="ignore")
 def noise_along(line: Line, precise: Line | None, size: float, noise: Noise, unit: float) -> Noise:
-    """The noise of the cost along a line through one coordinate, which the others do not disturb.
+    """The noise of the cost along a line through one coordinate, if that is smaller than that of all coordinates.
 
-    Where all are moved together, one that makes the cost bend within a few roundings of θ passes for noise. Digits that
-    are lost on the line itself may be those that show where all are moved: `precise` is the cost in more digits.
+    Where all are moved together, one in which the cost waves within a few roundings, as sin(1e13 t), passes for noise.
+
+    Parameters
+    ----------
+    line, precise : callable
+        The cost along the line, and the cost in more digits, where that can be had.
+    size : float
+        |θ_i| along the line.
+    noise : Noise
+        That of all coordinates.
+    unit : float
+        u of the precision in which the cost is computed.
     """
 
-    def near(at: float, farther: float = 1.0) -> float:
-        width = SPACING * farther * unit * max(size, abs(at))
+    def near(at: float, widening: float = 1.0) -> float:
+        width = SPACING * widening * unit * max(size, abs(at))
         return scatter_of(np.array([line(at + k * width) for k in range(SAMPLES)]))
 
-    scatters = (near(0.0, 16.0**k) for k in range(6))
-    here = next((scatter for scatter in scatters if scatter > 0.0), 0.0)
+    # the jumps of a cost that rounds inside may be wider than all spacings
+    here = _first_scatter(lambda widening: near(0.0, widening)) or _rounding(line, size, unit) or unit
+    here = max(here, noise.relative * abs(line(0.0)))
     far = np.fmin(near(noise.reach), near(-noise.reach))
-    least = noise.relative * abs(line(0.0))
-    here = here or _rounding(line, size, unit) or unit  # steps of a cost that rounds may be wider than all of that
-    here = max(here, least)
     if precise:
         lost = np.array([precise(t) - line(t) for t in (0.0, noise.reach, -noise.reach)])
         here = max(here, largest(lost)) if np.ptp(lost) > here else here
@@ -180,7 +217,7 @@ def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:
     """The noise of a cost that is constant at θ along a line: its smallest change, where it first changes.
 
     A sum that rounds to 0, as 1 - tanh(25), is constant as far as its terms round to the same numbers. It changes by a
-    rounding of these terms, which is all that is known of them. A larger change is a jump of the cost itself.
+    rounding of these terms, which is all that is known of them. A larger change is a jump of the function itself.
     """
     if not line(CONSTANT) == line(0.0) == line(-CONSTANT):
         return noise
@@ -191,7 +228,7 @@ def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:
 def _rounding(line: Line, size: float, unit: float) -> float:
     """The first change of a cost along a line, if it is as small as a rounding of terms, or its root; else 0."""
     change = _first_change(line)
-    return change if change <= 4.0 * np.sqrt(unit) * max(1.0, size) else 0.0
+    return change if change <= LARGEST_ROUNDING * np.sqrt(unit) * max(1.0, size) else 0.0
 
 
 def _first_change(line: Line) -> float:
@@ -206,7 +243,7 @@ def _first_change(line: Line) -> float:
 
 
 def _smallest_change(change: Line, near: float, far: float) -> float:
-    """The smallest change between a place where there is none and one where there is."""
+    """The smallest change between a place where there is none and one where there is, by bisection."""
     smallest, times = change(far), 0
     while times < SAME_CHANGE and near < (middle := 0.5 * (near + far)) < far:
         found = change(middle)

@@ -64,7 +64,7 @@ def measure(
     near, fine = measure_cost(user, first.cost, budget, progress)
     unit, gradient = max(user.unit, near.probes.unit), gradient_near(user)
     scatter = measure_scatter(user.theta, gradient, first.gradient, unit)
-    own_unit = unit_of_gradient(near, gradient, first.gradient, unit)
+    own_unit = unit_of_gradient(near, first.gradient, unit)
     error = bound_rounding(user, gradient, first.gradient, own_unit, first.cost, scatter=scatter)
     if fine.is_extended:
         error = np.maximum(error, digits_lost(user, first.gradient))
@@ -103,7 +103,7 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
         def source(flat: np.ndarray) -> np.ndarray:
             return np.asarray(program(jnp.asarray(flat))[1])
 
-        unit = unit_of_gradient(case.near, source, np.asarray(gradient), case.unit)
+        unit = unit_of_gradient(case.near, np.asarray(gradient), case.unit)
         error = bound_rounding(user, source, np.asarray(gradient), unit, float(cost))
     cost_error = case.fine.noise_at_theta.near + GRADIENT_ROUNDINGS * case.unit * abs(float(cost))
     return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)

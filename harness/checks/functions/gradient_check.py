@@ -6,6 +6,9 @@ wrong at one step is tried again with smaller ones (`harness.checks.functions.sl
 a strong curvature within one stencil raises a false alarm. An error has to be small compared with the largest
 derivative in its block, at θ or one step away, and never with the cost: nothing is decided that a large constant in it
 hides.
+
+The steps: `call_twice` whether the answer at θ repeats, `measure` noise and rounding, difference each coordinate or
+groups of them, `compare`, settle who is wrong, and `judge`.
 """
 
 import time
@@ -53,10 +56,12 @@ PATIENCE = 2.0
 """Seconds until a terminal shows how far the check is."""
 
 FEWEST_GROUPS = 50.0
-"""Of very many parameters, at least so many groups are differenced."""
+"""Of very many parameters, at least so many groups are differenced: with fewer, one wrong entry would be small beside
+the others of its group."""
 
 MUCH_SMALLER = 1e-3
-"""For a diagnosis, coordinates that are right have to be known to this share of the errors of others."""
+"""For a diagnosis, coordinates that seem right have to be known to this share of the smallest error of others. Else a
+factor of 2 in all entries passes for one in the large entries alone."""
 
 ALL_TOGETHER = "The derivative along a random direction"
 """What is undecided where every coordinate by itself is decided."""
@@ -164,7 +169,7 @@ def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> 
     for other in others:
         seen = _examine_rivals(case, differences, seen, other)
     seen = replace(seen, found=hide_beside_jumps(case.reported, seen.found, case.layout.blocks))
-    scale = measure_scale(case, seen.found)
+    scale = measure_scale(case, seen.found)  # before the range of a kink stands for a derivative
     seen = _accept_conventions(case, differences, seen)
 
     differenced = differenced_answer(case, seen.found)
@@ -172,6 +177,7 @@ def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> 
     ends = compare_directions(case, seen.groups, pairs[0])
     for other in others:
         pairs += compare_with_reference(case, differenced, other, seen.found, scale)
+    # what is wrong at θ needs no look elsewhere
     if not any(pair.disagrees for pair in (*pairs, *ends)):
         cached = find_cached_gradient(case.near, case.gradient, case.reported, case.unit, case.elsewhere)
         case = case.with_broken_rules(cached)
@@ -192,9 +198,11 @@ def _report_not_repeatable(user: UserFunction, first: FirstAnswer, notes: tuple[
 
 
 def _difference_all(case: GradientCase, differences: Differences) -> tuple[Differenced, tuple[Fact, ...]]:
-    """Every coordinate differenced quickly, and closely where a direction alone is wrong; and a doubt, if there is one.
+    """Every coordinate differenced, and a doubt, if there is one.
 
-    The coordinates may be wrong by too little for a quick look, or the cost has no gradient.
+    First quickly. Then along one direction in all that this left clear: 1e-9 of each of 300 derivatives is too little
+    for a quick look, and adds up along the gradient. If the direction is wrong, the coordinates are differenced
+    closely. If none of them is wrong then, their sum is, or the cost has no gradient.
     """
     seen, together = _difference_each(case, differences), differences.together()
     pair = _compare_quickly(case, seen)
@@ -203,12 +211,14 @@ def _difference_all(case: GradientCase, differences: Differences) -> tuple[Diffe
     doubts = (doubt(Kind.ROUGH_COST, ALL_TOGETHER, visible=None),) if differences.jumps_together() else ()
     if together is None or not (together.is_wrong or together.found.obstacle == Obstacle.KINK):
         return seen, doubts
+    # closely, as a first look does not see through a small kink
     seen = _difference_each(case, differences, closely=True)
     pair = _compare_quickly(case, seen)
     if pair.disagrees or not pair.decided[together.indices].all():
         return seen, ()
     if seen.adds_up_to(together):
         return replace(seen, groups=(*seen.groups, together)), ()
+    # √|x y| at 0 has partial derivatives of 0, and a kink along the diagonal
     return seen, (doubt(Kind.KINK, ALL_TOGETHER, left=None, right=None),)
 
 
@@ -238,6 +248,7 @@ def _difference_each(case: GradientCase, differences: Differences, *, closely: b
     count = int(max(min(GROUPS, max(ENTRIES_MOVED / size, FEWEST_GROUPS), 0.5 * lines, 0.5 * size), 1.0))
     groups = differences.in_groups(list(differences.parts(count)), closely=closely)
     wrong = [group for group in groups if group.is_wrong]
+    # errors have to be small beside the largest derivatives, which are therefore differenced by themselves
     found = differences.single_out(wrong, {}) if wrong else {}
     return Differenced(differences.one_by_one(differences.largest_of_blocks()[:count], found), tuple(groups))
 
@@ -250,7 +261,10 @@ def _examine_rivals(case: GradientCase, differences: Differences, seen: Differen
 
 
 def _accept_conventions(case: GradientCase, differences: Differences, seen: Differenced) -> Differenced:
-    """The differences; where the cost has partial derivatives and no gradient, those of a convention as kinks."""
+    """The differences; where the cost has partial derivatives and no gradient, those of a convention as kinks.
+
+    The median of (1, 1, 1) has partial derivatives of 0, and 1 along (1, 1, 1): 1/3 each is a convention.
+    """
     pair = compare(case.reported, differenced_answer(case, seen.found), case.layout.blocks)
     if not pair.at_odds.any():
         return seen
@@ -281,7 +295,7 @@ def _compare_across_kinks(
     beyond = [group for group in differences.across_kinks(np.array(kinks)) if group.is_wrong]
     nearby = _gradients_nearby(case)[:, kinks] if beyond else np.empty((0, len(kinks)))
     for group in beyond:
-        slopes = nearby @ group.direction
+        slopes = nearby @ group.direction  # those of the sides that a gradient may take together
         middle, half = group.found.derivative, group.found.error
         low, high = slopes.min(initial=middle - half), slopes.max(initial=middle + half)
         room = group.allowed - half + (np.ptp(slopes) if slopes.size else 0.0)

@@ -15,12 +15,13 @@ from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_co
 DIFFERENCES, DIRECTIONS = "finite-difference", "random directions"
 
 LITTLE = 0.1
-"""Beside what jumps hide of one coordinate, errors of others below this share are no evidence."""
+"""Beside what jumps hide of one coordinate, errors of others below this share are no evidence, as those that a solver's
+tolerance leaves (`rough_costs.TO_A_TOLERANCE`)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Coordinates differenced together."""
+    """Coordinates differenced together, along one direction: a single one, or many."""
 
     indices: np.ndarray  # (m,)
     direction: np.ndarray  # (m,)
@@ -63,8 +64,8 @@ class Differenced:
     def adds_up_to(self, group: Group) -> bool:
         """Whether the derivative along a group's direction follows from the partial derivatives, as of any gradient.
 
-        A median of ties has partial derivatives, which are zero, and yet moves with all parameters together. Judged
-        only where every coordinate of the group was differenced one by one.
+        A median of three ties has partial derivatives of 0, and yet moves with all parameters together. Judged only
+        where every coordinate of the group was differenced one by one.
         """
         indices = group.indices.tolist()
         if len(indices) < 2 or not all(i in self.found for i in indices):
@@ -78,9 +79,10 @@ class Differenced:
 
 
 def hide_beside_jumps(reported: Answer, found: Mapping[int, Estimate], blocks: Sequence[Block]) -> dict[int, Estimate]:
-    """The differences, of which some contradict what is reported by little beside what jumps hide in their block.
+    """The differences, without contradictions that are small beside what jumps hide in their block.
 
-    The cost jumps wherever θ moves, and a coordinate that moves it little meets none of the jumps on its own line.
+    A solver that stops at 1e-3 jumps wherever θ moves. A coordinate that moves its cost little may meet no jump on its
+    own line, which then shows the slope between jumps. That is off by as much as others are.
     """
     hidden = dict(found)
     for block in blocks:
@@ -98,10 +100,10 @@ def open_kinks(
 ) -> dict[int, Estimate]:
     """The differences, of which some of the chosen are turned into kinks between the slopes nearby.
 
-    A coordinate sits on a kink if what is reported there, and the difference unless it is one of a kink already, lie
-    between the gradients reported nearby, `low` and `high`. Units of a network that sit on kinks together may all have
-    the slope of one side, which no step in one coordinate shows. A report that is as wrong nearby as it is at θ is
-    wrong.
+    Moving one of three tied entries does not move their median, so that its partial derivative is 0. Yet PyTorch
+    reports a third for each, and the gradients beside the tie have 0 and 1. A coordinate sits on such a kink if what is
+    reported, and the difference unless it is one of a kink already, lie between the gradients reported nearby, `low`
+    and `high`.
     """
     opened = dict(found)
     for i in chosen.tolist():
@@ -109,8 +111,7 @@ def open_kinks(
         error = reported.error[i] + here.noise
         slopes = (slope,) if here.obstacle == Obstacle.KINK else (slope, here.derivative)
         if all(low[i] - error <= each <= high[i] + error for each in slopes):
-            middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]))
-            half = max(half, float(abs(middle - slope)))
+            middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]) + error)
             opened[i] = Estimate(middle, half, steepest=here.steepest, obstacle=Obstacle.KINK)
     return opened
 
@@ -126,10 +127,11 @@ def differenced_answer(case: GradientCase, found: Mapping[int, Estimate]) -> Ans
 
 
 def measure_scale(case: GradientCase, found: Mapping[int, Estimate]) -> np.ndarray:
-    """The size beside which errors have to be small: that of the largest derivative of a block, at θ or one step away.
+    """The size beside which errors have to be small, (n,): the largest derivative of a block, at θ or one step away.
 
-    A block whose derivatives are all far below the largest elsewhere is compared with that. Where the cost is the same
-    to the last bit wherever it was evaluated, what is reported takes its place if it is not zero, and 1 at most.
+    A block whose derivatives are all far below the largest elsewhere is compared with `NEGLIGIBLE` of that. Where all
+    differences are exactly 0, the reported derivatives take their place, up to 1: so 1e-6 beside a constant cost is as
+    wrong as 1.
     """
     sizes = np.zeros(case.layout.size)
     for block in case.layout.blocks:
@@ -154,7 +156,7 @@ def compare_with_differences(case: GradientCase, differenced: Answer, seen: Diff
 def _with_groups(pair: Pair, seen: Differenced, scale: np.ndarray, enough: float) -> Pair:
     """The pair, with what groups show of coordinates that were not differenced by themselves.
 
-    An error in one coordinate of a group that is right has to be below what the group allows.
+    In a group with direction v that allows an error e, a single coordinate is off by at most e / |v_i|.
     """
     decided, applies = pair.decided.copy(), pair.applies.copy()
     difference, allowed, accepted = pair.difference.copy(), pair.allowed.copy(), pair.accepted * np.ones_like(scale)
@@ -174,6 +176,7 @@ def compare_with_reference(
 ) -> list[Pair]:
     """The reported gradient and the differences, each compared with a reference."""
     reported = case.reported
+    # two gradients that agree on large derivatives vouch for their size, where no difference knows it
     sizes = [case.layout.largest_in_block(answer.gradient) for answer in (reported, reference)]
     scale = np.maximum(scale, np.minimum(*sizes))
     blocks, ordinary = case.layout.blocks, case.near.ordinary

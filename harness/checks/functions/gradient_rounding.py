@@ -1,7 +1,8 @@
 """By how much rounding may have moved a gradient, and what a gradient is at points near θ.
 
-The error bound follows from how much the gradient changes with θ. It does not follow from the gradient's own scatter:
-digits that a formula loses to cancellation, and a value that is wrong at this θ alone, are errors of the gradient.
+The error bound is 64 u of the largest entry of a block, and 16 times by how much the gradient changes when θ is moved
+by a rounding. It does not follow from the gradient's own scatter: digits that a formula loses to cancellation, and a
+value that is wrong at this θ alone, are errors of the gradient.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS
-from harness.checks.functions.cost_noise import CostNear, fits_float32, random_direction, step_away
+from harness.checks.functions.cost_noise import CostNear, fits_float32, random_direction
 from harness.checks.functions.cost_probe import leaves_domain
 from harness.checks.functions.tree_leaves import like_in_extended
 from harness.checks.functions.user_function import UserFunction
@@ -17,29 +18,34 @@ from harness.checks.random_directions import random_directions
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 Gradient = Callable[[np.ndarray], np.ndarray]
+"""θ -> the gradient there, both flat (n,)."""
 
 FEW_ROUNDINGS = 64.0
-"""How far θ is moved, in u, to see the gradient scatter."""
+"""How far θ is moved, in u, to see the gradient scatter: each entry becomes another number, and a right gradient stays
+what it is."""
 
 SMALL = 1e-30
-"""How far a parameter of zero is moved instead."""
+"""How far a parameter of zero is moved instead: below any scale at which a cost may bend there."""
 
 NEIGHBOURS, NEIGHBOURS_EACH, MOST_NEIGHBOURS = 16, 8, 512
-"""Random directions in which the gradient is evaluated near a θ at which only its own value contradicts it: so many for
-each parameter. Of n that are equal, one is their median in every n-th direction."""
+"""Random directions in which the gradient is evaluated near a kink: 8 for each parameter, 16 at least and 512 at most.
+Of n entries that are equal, a given one is their median in every n-th direction."""
 
 RIGHT_NEARBY = 1e-4
-"""How near such a gradient has to come to the slope of the cost, as a share of the slope."""
+"""How near a gradient beside a kink has to come to the slope of the cost, as a share of the slope. At √u from θ, a
+difference of the cost shows eight digits of it, and curvature spoils a few of these."""
 
 OF_FLOAT32 = 1e-3
-"""A sum in float64 of a million terms in float32 has so many of their roundings."""
+"""Noise that float32 inside a cost leaves at least, in its roundings: those of a million terms average to a
+thousandth."""
 
 EXPONENT_ROUNDINGS = 4.0
-"""exp(a - b) of two numbers a and b, each off by a rounding or two, is off by so many roundings of them; half of the
-digits are left at least."""
+"""exp(a - b) of two numbers a and b, each off by a rounding or two, is off by so many roundings of a, relatively. At
+least half of the digits are left, or nobody would compute it so."""
 
 CONDITION_GAIN = 16.0
-"""Rounding moves every entry of θ and of every intermediate result; one random direction shows only their sum."""
+"""Rounding moves every entry of θ and every intermediate result by itself. One random direction shows only the sum of
+what that does to the gradient, in which much may cancel."""
 
 
 def gradient_near(user: UserFunction) -> Gradient:
@@ -68,9 +74,11 @@ def bound_rounding(
 ) -> np.ndarray:
     """The error bound of a gradient: some roundings of it, and by how much it changes when θ is rounded.
 
-    A formula may take exp of numbers as large as the cost, as exp(log φ - log Φ) does, which is off by roundings of
-    these. Roundings of the largest entry in a block would hide entries that are very much smaller. These are given what
-    they scatter by, where that was measured.
+    A formula may take exp of numbers as large as the cost, such as exp(log φ - log Φ) for the slope of -log Φ. Where
+    the cost is 1e5, that is off by 1e5 roundings.
+
+    Roundings of the largest entry in a block would hide entries that are very much smaller, as of (1e10 sin a, sin b).
+    These are given roundings of their own and what they scatter by, where that was measured.
 
     Parameters
     ----------
@@ -85,6 +93,7 @@ def bound_rounding(
     scatter : (n,) array, optional
     """
     theta = user.theta
+    # moved by √u and scaled down, for the change over a single rounding would itself be rounded away
     width = np.sqrt(unit) * np.abs(theta) * random_direction(theta.size)
     up, down = source(theta + width), source(theta - width)
     moved = np.nan_to_num(np.abs(up - down), nan=0.0, posinf=0.0) * np.sqrt(unit)
@@ -113,7 +122,10 @@ def digits_lost(user: UserFunction, gradient: np.ndarray) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def measure_scatter(theta: np.ndarray, source: Gradient, gradient: np.ndarray, unit: float) -> np.ndarray:
-    """How far the gradient jumps when θ moves by some roundings: digits lost, or a value that is wrong at θ alone."""
+    """How far the gradient jumps when θ moves by some roundings: digits lost, or a value that is wrong at θ alone.
+
+    This is |g(θ + w) - 2 g(θ) + g(θ - w)|, (n,). Of a value that is off by d at θ alone, it is 2 d.
+    """
     width = np.where(theta == 0.0, SMALL, FEW_ROUNDINGS * unit * np.abs(theta)) * random_direction(theta.size)
     up, down = source(theta + width), source(theta - width)
     return np.nan_to_num(np.abs(up - 2.0 * gradient + down), nan=0.0, posinf=0.0)
@@ -121,12 +133,16 @@ def measure_scatter(theta: np.ndarray, source: Gradient, gradient: np.ndarray, u
 
 @np.errstate(all="ignore")
 def gradients_nearby(near: CostNear, source: Gradient, unit: float, accuracy: float = 0.0) -> np.ndarray:
-    """The gradients reported at random points near θ, as rows; none where one is not the slope of the cost there."""
+    """The gradients reported at random points near θ, as rows; none where one is not the slope of the cost there.
+
+    A gradient that is wrong beside θ as well is no evidence for what it reports at a kink.
+    """
     theta, probes = near.probes.theta, near.probes
     width = np.sqrt(unit) * np.maximum(np.abs(theta), 1.0)
     count = max(NEIGHBOURS, min(NEIGHBOURS_EACH * theta.size, MOST_NEIGHBOURS))
     moves = width * random_directions(count, theta.size, seed=1)
     reported = np.array([source(theta + move) for move in moves])
+    # from half a move before the point to half a move behind it, which does not cross a kink at θ
     changes = [probes.cost(theta + 1.5 * m) - probes.cost(theta + 0.5 * m) for m in moves]
     off = np.abs(changes - np.sum(moves * reported, axis=1))
     share, noise = max(RIGHT_NEARBY, accuracy), CONDITION_GAIN * probes.unit * near.ordinary
@@ -138,9 +154,10 @@ def gradients_nearby(near: CostNear, source: Gradient, unit: float, accuracy: fl
 def range_nearby(reported: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The least and the largest value that each derivative may be reported to have at a nondifferentiable point.
 
-    That is the range of the derivatives `reported` near θ, in any direction; widened threefold where several kinks
-    meet. At each of these a unit may have the slope of either side, and no direction shows the combination in which all
-    are off. The range is empty, from inf to -inf, where none are known.
+    That is the range of the derivatives `reported` near θ, (count, n). |t| has -1 and 1 there. Where more than two
+    values occur, several kinks meet, and the range is widened threefold: each unit of a network may have the slope of
+    either side, and no few directions show the combination in which all are off. Without any values the range is empty,
+    from inf to -inf.
     """
     low, high = reported.min(axis=0, initial=np.inf), reported.max(axis=0, initial=-np.inf)
     if not len(reported):
@@ -150,20 +167,24 @@ def range_nearby(reported: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low - room, high + room
 
 
-def unit_of_gradient(near: CostNear, source: Gradient, gradient: np.ndarray, unit: float) -> float:
+def unit_of_gradient(near: CostNear, gradient: np.ndarray, unit: float) -> float:
     """U of the precision of a gradient, which may be that of float32 whatever its type says.
 
-    Its numbers have to be numbers of float32 at θ and one step away: 1e8 may be one by chance. And float32 has to show
-    in the noise of the cost. Beside a cost of float64, a gradient that was rounded to float32 has lost its digits.
+    Its numbers have to be numbers of float32, and float32 has to show in the noise of the cost as well. Beside a cost
+    in float64, a gradient that was rounded to float32 has lost digits, and is wrong.
     """
     is_noisy = near.noise_at_theta.near > OF_FLOAT32 * UNIT_ROUNDOFF["float32"] * near.ordinary
     is_float32 = unit <= UNIT_ROUNDOFF["float64"] and is_noisy and holds_float32(gradient)
-    is_float32 = is_float32 and holds_float32(np.concatenate([gradient, source(step_away(near.probes))]))
     return UNIT_ROUNDOFF["float32"] if is_float32 else unit
 
 
 def holds_float32(values: np.ndarray) -> bool:
-    """Whether numbers were rounded to float32, and need most of its bits."""
+    """Whether numbers were rounded to float32: they fit into it, and most of them need more than 16 of its 24 bits.
+
+    0.5 and 3.0 fit into float32, too, and show nothing.
+    """
     values = values[np.isfinite(values)]
-    mantissas = np.frexp(values)[0] * 2.0**16
-    return fits_float32(values) and bool(np.mean(mantissas != np.round(mantissas)) > 0.5 if values.size else False)
+    if not values.size or not fits_float32(values):
+        return False
+    leading = np.frexp(values)[0] * 2.0**16
+    return bool(np.mean(leading != np.round(leading)) > 0.5)

@@ -1,4 +1,10 @@
-"""Whether a user's function returns the same at the same θ, and another gradient where the cost has another slope."""
+"""Whether a user's function returns the same at the same θ, and another gradient where the cost has another slope.
+
+A gradient that keeps something of θ, or a cache keyed by a part of θ, is right at θ and wrong elsewhere. Let g be the
+gradient at θ, g' that after a move v, f and f' the costs there, and s' the slope of the cost along v at the end. A
+right gradient has v·g' = s', and f' - f = v·(g + g')/2 up to the third order of v: the trapezoidal rule. If g' is off
+by a matrix times v, as one that keeps something of θ, then v·g' is off by d ~ |v|², and the trapezoidal rule by d/2.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,19 +25,24 @@ FUN = "fun"
 """The name of the user's function in a report."""
 
 SUSPECT = 1e-3
-"""A cost that leaves the trapezoidal rule of its gradients by this share of their change is looked at closely."""
+"""Where f' - f is off the trapezoidal rule by this share of v·(g' - g), a move is looked at closely. A smooth cost is
+off by h f'''/(12 f''), which is 8e-5 for sin t at 1.1. A stale g' = g has no change at all."""
 
 SCALES, FARTHER = (1.0, 2.0**-4, 2.0**-8), 4.0
-"""Moves that are tried, in steps; and how much longer the second move is, on which a defect has to grow as expected."""
+"""Moves that are tried, in steps of 2⁻⁹; and how much longer the second move is, on which d has to be 16 times as
+large."""
 
 SWAPPED = (1, 8)
-"""How far two coordinates are apart that are swapped."""
+"""How far two coordinates are apart that are swapped. NumPy adds up eight sums, of every eighth number, so that a sum
+is the same to the last bit where numbers eight apart change places, or neighbours of eight numbers or less."""
 
 WIDTH = 2.0**-5
-"""Half the width of a difference at the end of a move, as a share of the move."""
+"""Half the width of a difference at the end of a move, as a share of the move: far narrower than the way to θ, and wide
+enough that noise costs only five bits."""
 
 FAR_ABOVE, ALIKE = 4.0, 0.25
-"""A defect of a gradient exceeds its error bound so many times, and has its expected size to this share."""
+"""A defect d exceeds its error bound so many times, and has its expected size to this share. Kinks, jumps and noise may
+have any size at the one move or the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +118,10 @@ def _answer_after(user: UserFunction, move: np.ndarray) -> Moved | None:
 
 
 def _return_from(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray, tolerance: float) -> tuple[Fact, ...]:
-    """What is wrong if the answer at θ is another after the call elsewhere; empty if it is the same."""
+    """What is wrong if the answer at θ is another after the call elsewhere; empty if it is the same.
+
+    A gradient computed from buffers that the last call filled is that of the last call.
+    """
     if user.has_gradient_function and not _is_near(first.gradient, user.gradient(user.theta), tolerance):
         return (wrong(Kind.STALE_GRADIENT, FUN, of="last-cost"),)
     cost, gradient, _ = user.answer(user.theta)
@@ -123,8 +137,8 @@ def find_cached_gradient(
 ) -> tuple[Fact, ...]:
     """Whether a gradient that is right at θ is less and less so away from θ, as one that keeps something of θ is.
 
-    The cost over a move and the trapezoidal rule of both gradients differ if that is so. They also differ at a kink or
-    a jump, and where a cost bends: so moves that look wrong are looked at closely.
+    The trapezoidal rule costs nothing, for these calls were made before. It also fails at a kink or a jump, and where a
+    cost bends strongly. So a move along which it fails is looked at closely.
     """
     for moved in elsewhere:
         if near.probes.budget.is_spent or not _is_suspect(near, reported, moved):
@@ -142,15 +156,17 @@ def find_cached_gradient(
 def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, unit: float) -> bool:
     """Whether a gradient is the same where a number that all of θ determines is, and the slope of the cost is not.
 
-    It has to be right at θ, and beside such a place: a right formula may be even.
+    A cache keyed by np.sum(θ) or the norm is never caught by moves, which change them. It has to be right at θ, and
+    beside such a place: a formula with a mistake may be as wrong at both places, and the right one of an even cost is
+    the same at -θ.
     """
     theta = near.probes.theta
     step = step_away(near.probes) - theta
 
     def is_off(at: np.ndarray) -> bool | None:
-        """True where differences of all widths show one error, as near no kink or jump; False where none shows any."""
+        """True where differences of all widths show one error, False where none shows any, None beside kinks."""
         found = [_defects(near, source, reported, unit, at, scale * step) for scale in SCALES]
-        off = np.array([slope / scale for (slope, _, _), scale in zip(found, SCALES)])
+        off = np.array([slope / scale for (slope, _, _), scale in zip(found, SCALES)])  # per step
         is_far = [abs(slope) > FAR_ABOVE * bound for slope, _, bound in found]
         if all(is_far) and np.ptp(off) <= ALIKE * abs(off[0]):
             return True
@@ -165,10 +181,7 @@ def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, un
 
 
 def _where_numbers_are_kept(theta: np.ndarray) -> Iterator[np.ndarray]:
-    """θ with two coordinates swapped, whose sums and norms are the same to the last bit, and with another sign.
-
-    NumPy adds up eight sums, of every eighth number, so that neighbours of eight or less are added in either order.
-    """
+    """θ with two coordinates swapped, whose sums and norms are the same, and θ with one sign changed, whose norm is."""
     for apart in SWAPPED:
         differ = np.flatnonzero(theta[apart:] != theta[:-apart])
         if differ.size:
@@ -182,7 +195,10 @@ def _where_numbers_are_kept(theta: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _cached(gradient: np.ndarray, *, is_same: bool) -> Fact:
-    """The gradient at θ is returned elsewhere, to the last bit or in part; whole numbers may have lost their digits."""
+    """The gradient at θ is returned elsewhere, to the last bit or in part.
+
+    One of whole numbers is rather rounded to these, and so the same at many places.
+    """
     if is_same and gradient.any() and np.array_equal(gradient, np.round(gradient)):
         return wrong(Kind.WHOLE_NUMBERS, FUN)
     return wrong(Kind.CACHED_GRADIENT, FUN, is_same=is_same)
@@ -196,9 +212,9 @@ def _is_suspect(near: CostNear, reported: Answer, moved: Moved) -> bool:
 
 
 def _drifts(near: CostNear, source: Gradient, reported: Answer, unit: float, move: np.ndarray) -> bool:
-    """Whether the gradient is off in proportion to the distance from θ: kinks, jumps, and noise are so by chance only.
+    """Whether v·g' is off by d at the end of a move, the trapezoidal rule by d/2, and both by 16 times that at 4 v.
 
-    Then the slope along a move is off by the square of its length, and the trapezoidal rule by half as much.
+    Then the gradient is off in proportion to the distance from θ. Kinks, jumps and noise are so by chance only.
     """
     defects = []
     for times in (1.0, FARTHER):
@@ -213,10 +229,10 @@ def _drifts(near: CostNear, source: Gradient, reported: Answer, unit: float, mov
 def _defects(
     near: CostNear, source: Gradient, reported: Answer, unit: float, elsewhere: np.ndarray, move: np.ndarray
 ) -> tuple[float, float, float]:
-    """By how much a gradient misses the slope along a move, at its end, and the change of the cost; the first's bound.
+    """By how much v·g' misses the slope s' at the end of a move, f' - f misses the trapezoidal rule, and a bound.
 
-    It misses none between the slopes on both sides, as at a kink. The bound is that of a difference of the cost, of its
-    noise and truncation, and of the gradient's own rounding.
+    v·g' misses nothing between the slopes on both sides, as at a kink. Its error bound is that of a difference of the
+    cost, of its noise and truncation, and of the gradient's own rounding.
     """
     probes = near.probes
     source(probes.theta)  # so that what is kept of the last call alone is kept of θ

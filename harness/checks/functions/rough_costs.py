@@ -56,8 +56,9 @@ TO_A_TOLERANCE = 0.1
 """A solver leaves errors below this share of a derivative. Larger ones are left undecided only where a wide difference
 shows the reported slope: floor(t) has jumps that make up for a slope of 1, too."""
 
-OVER_JUMPS = (1e-4, 1e-3, 0.01, 0.03)
-"""Steps that may see over jumps, in units of a parameter."""
+OVER_JUMPS = (1e-4, 1e-3, 0.01, 0.1)
+"""Steps that may see over jumps, in units of a parameter. Jumps at distances above 0.1 are meant, as those of
+floor(t)."""
 
 FARTHER = (0.0, *(sign * 4.0**k for k in range(-3, 3) for sign in (-1.0, 1.0)))
 """Places, in units of a parameter, at which jumps may be fine enough for a wide step, as those of log(1 - p) are where

@@ -228,6 +228,7 @@ def dense_jumps(t):
     return float(np.sum(np.floor(heights / t[:, None]) * np.linspace(-1.0, 1.5, 40))), np.zeros(4)
 
 
+FEATURES = np.random.default_rng(3).normal(size=105)[5:].reshape(20, 5)
 PLACES = np.linspace(-0.4, 0.4, 800_001)
 TABLE = PLACES, np.sin(PLACES)
 TIES, HALVES = [1.0, 1.0, 1.0, 2.0, 0.0], np.array([2.04, -2.56, 0.42, -0.57], np.float16)
@@ -413,6 +414,11 @@ CASES = {
     **{f"straight through, {w}": (quantised(w), [0.31, 0.72, -1.23, 5.2], "disagree") for w in (1.0, 0.25)},
     "straight through, by 5 bits": (quantised(1 / 31), [0.31, 0.72, -1.23, 5.2], "inconclusive"),
     "straight through, by 5 bits, elsewhere": (quantised(1 / 31), theta_of(5, seed=3), "inconclusive"),
+    "straight through, by features in steps of 1/64": (
+        lambda t: (np.mean(np.floor(64.0 * (FEATURES @ t)) / 64.0), FEATURES.mean(axis=0)),
+        theta_of(5, seed=3),
+        "inconclusive",
+    ),
     "straight through, by 10 bits, twice": (times(2.0, quantised(1e-3)), theta_of(5), "disagree"),
     **{f"jumps of its own, {w}": (times(0.0, quantised(w)), [0.31, 0.72, -1.23, 5.2], "agree") for w in (1.0, 1 / 15)},
     "a table, linear between its entries": (
