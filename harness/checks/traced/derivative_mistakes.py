@@ -26,11 +26,11 @@ of them wrong, once in 35."""
 
 
 class Tables(NamedTuple):
-    """Wrong and right derivatives, and where they are at odds, as (combinations, inputs) arrays."""
+    """Wrong and right derivatives, and where they differ, as (combinations, inputs) arrays."""
 
     given: np.ndarray
     expected: np.ndarray  # zero where it is no larger than its error: nothing there has a factor
-    odd: np.ndarray  # mask of what is wrong
+    differs: np.ndarray  # mask of where they differ by more than their error bounds
     rows: np.ndarray  # (combinations,) mask of those that are wrong; of random ones the first alone
 
 
@@ -46,11 +46,11 @@ def find_mistakes(
     each = coordinates.combinations.each
     expected = np.where(np.abs(right.gradient) > np.maximum(right.error, SMALLEST), right.gradient, 0.0)
     size = coordinates.inputs.size
-    given, expected, odd = (x.reshape(-1, size) for x in (wrong.gradient, expected, at_odds))
-    rows = np.asarray(np.any(odd, axis=1))
+    given, expected, differs = (x.reshape(-1, size) for x in (wrong.gradient, expected, at_odds))
+    rows = np.asarray(np.any(differs, axis=1))
     if not each:
         rows[np.argmax(rows) + 1 :] = False  # of random combinations, one is as good as the others
-    tables = Tables(given, expected, odd, rows)
+    tables = Tables(given, expected, differs, rows)
     answers_each = each and wrong.family != REFERENCE  # a reference has no cotangent
     with np.errstate(all="ignore"):
         known = _conjugates(coordinates, tables, answers_each)
@@ -71,22 +71,22 @@ def _relation(coordinates: Coordinates, tables: Tables, *, is_counted: bool = Fa
 
     With `is_counted` it says in how many entries it holds, where others are right.
     """
-    given, expected, odd, rows = tables
+    given, expected, differs, rows = tables
     inputs, cotangents = coordinates.inputs, coordinates.combinations.cotangents
     output, among = _output_of(coordinates, rows)
 
     def counts(places: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-        parts = ([x[np.ix_(among, at)] for x in (given, expected, odd)] for at in places)
+        parts = ([x[np.ix_(among, at)] for x in (given, expected, differs)] for at in places)
         return [_wrong_and_right(*part) if is_counted else (0, 0) for part in parts]
 
-    columns = np.flatnonzero(np.any(odd[rows], axis=0))
+    columns = np.flatnonzero(np.any(differs[rows], axis=0))
     if len(columns) == 1 and rows.sum() > 1:  # one input of several outputs: the relation is one down a column
-        here, nothing = odd[:, columns[0]], np.zeros(len(given))
+        here, nothing = differs[:, columns[0]], np.zeros(len(given))
         entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
         return diagnose([Part(inputs.label(columns[0]), *entries, entries=counts([columns])[0])], output=output)
     first = np.zeros(len(rows))
     first[np.argmax(rows)] = 1.0
-    wrong = np.asarray(odd[rows].any(axis=0))
+    wrong = np.asarray(differs[rows].any(axis=0))
     counted = counts([b.indices[coordinates.is_examined[b.indices]] for b in inputs.blocks])
     of_all, of_one = (
         diagnose(
@@ -106,14 +106,14 @@ def _part(
     block: Block,
     given: np.ndarray,
     expected: np.ndarray,
-    odd: np.ndarray,
+    differs: np.ndarray,
     entries: tuple[int, int],
 ) -> Part:
     """One input array as relations take it: given and expected derivatives in its shape, with its numbers."""
     at, names = block.indices, [b.name for b in coordinates.inputs.blocks]
     shape = coordinates.inputs.shapes[names.index(block.name)]
     shape = shape if int(np.prod(shape)) == len(at) else (len(at),)  # a complex array has twice as many coordinates
-    arrays = (given[at], expected[at], coordinates.point[at], np.zeros(len(at)), odd[at])
+    arrays = (given[at], expected[at], coordinates.point[at], np.zeros(len(at)), differs[at])
     return Part(block.name, *(array.reshape(shape) for array in arrays), entries=entries)
 
 
@@ -127,19 +127,19 @@ def _output_of(coordinates: Coordinates, rows: np.ndarray) -> tuple[str, np.ndar
     return name, np.concatenate([block.indices for block in blocks])
 
 
-def _wrong_and_right(given: np.ndarray, expected: np.ndarray, odd: np.ndarray) -> tuple[int, int]:
+def _wrong_and_right(given: np.ndarray, expected: np.ndarray, differs: np.ndarray) -> tuple[int, int]:
     """How many derivatives are wrong, and how many are right that would not be with the same relative error.
 
     Others are neither: an error of their own size would be too small to see.
     """
     off, size = np.abs(given - expected), np.abs(expected)
     # zeros have no relative error, and NaN has none
-    known = odd & (size > 0.0) & np.isfinite(off)
+    known = differs & (size > 0.0) & np.isfinite(off)
     if not known.any():
-        return int(odd.sum()), 0
+        return int(differs.sum()), 0
     share = np.min(off[known] / size[known])  # the smallest relative error of what is wrong
-    right = ~odd & (share * size >= CLOSE * off[known].max()) & (off < 0.5 * share * size)
-    return int(odd.sum()), int(right.sum())
+    right = ~differs & (share * size >= CLOSE * off[known].max()) & (off < 0.5 * share * size)
+    return int(differs.sum()), int(right.sum())
 
 
 def _of_cotangents(coordinates: Coordinates, tables: Tables) -> tuple[Fact, ...]:
@@ -180,8 +180,8 @@ def _conjugates(coordinates: Coordinates, tables: Tables, answers_each: bool) ->
     In real coordinates a conjugate changes the sign of imaginary parts: of the inputs' for the answer, and of the
     outputs' for the cotangent.
     """
-    given, expected, odd, rows = tables
-    wrong = [block for block in coordinates.inputs.blocks if odd[:, block.indices].any()]
+    given, expected, differs, rows = tables
+    wrong = [block for block in coordinates.inputs.blocks if differs[:, block.indices].any()]
     columns = np.concatenate([block.indices for block in wrong])
     signs, ones = coordinates.inputs.conjugation()[columns], np.ones(len(columns))
     candidates = [(rows, np.ones(len(rows)), signs, "answer")]
@@ -199,10 +199,10 @@ def _conjugates(coordinates: Coordinates, tables: Tables, answers_each: bool) ->
 
 def _lost_type(coordinates: Coordinates, tables: Tables) -> tuple[Fact, ...]:
     """The narrow type that all answers have been rounded to, as the nearest numbers to what is expected."""
-    given, expected, odd, _ = tables
-    answered = (given * coordinates.combinations.cotangents[:, None])[odd]
+    given, expected, differs, _ = tables
+    answered = (given * coordinates.combinations.cotangents[:, None])[differs]
     for name, bits in NARROW_TYPES.items():
-        close = np.abs(given[odd] - expected[odd]) <= 2.0 ** (2 - bits) * np.abs(expected[odd])
+        close = np.abs(given[differs] - expected[differs]) <= 2.0 ** (2 - bits) * np.abs(expected[differs])
         # numbers with four bits less are not of this type, but whole or halves by their formula
         if len(answered) > 2 and close.all() and _has_bits(answered, bits) and not _has_bits(answered, bits - 4):
             return (note(Kind.LOST_DTYPE, type=name),)
@@ -221,7 +221,7 @@ def _branch(coordinates: Coordinates, tables: Tables, *, has_relation: bool) -> 
     A relu whose rule has the slope 2 is wrong where x > 0. Entries do not count as right that could not show the error:
     the diagonal of a square matrix, which no transpose moves, and zeros beside a relation such as a factor.
     """
-    inputs, wrong, found = coordinates.inputs, np.any(tables.odd, axis=0), []
+    inputs, wrong, found = coordinates.inputs, np.any(tables.differs, axis=0), []
     for block, is_complex in zip(inputs.blocks, inputs.is_complex):
         examined = block.indices[coordinates.is_examined[block.indices]]
         right = examined[~wrong[examined]]

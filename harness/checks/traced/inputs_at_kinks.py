@@ -139,15 +139,15 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     allowed = (half_gap + error + ADDS_UP * np.abs(mean)) @ sizes.T
     sums = mean @ met.along.T
 
-    def is_odd(found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    def is_off(found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         return ~(np.abs(found - sums) <= allowed) & np.isfinite(allowed) & point.is_known[:, None]
 
     # the slopes of the run that met all equations cost nothing more, and are mostly what the sums are
-    if not is_odd(combine(point.combinations.weights, met.changes), allowed).any():
+    if not is_off(combine(point.combinations.weights, met.changes), allowed).any():
         return []
     found = _slopes_just_after(point, met.along)
-    odd = is_odd(found.derivative, allowed + found.error)
-    if not odd.any():
+    off = is_off(found.derivative, allowed + found.error)
+    if not off.any():
         return []
     around, turned = (np.array(list(slopes_around(point, met.along, BESIDE, turn))) for turn in (0.0, TURN))
     steepest = np.abs(around).max(axis=0)
@@ -158,7 +158,7 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
         reported = answer.gradient.reshape(mean.shape) * weights @ met.along.T
         beyond = np.abs(reported - np.clip(reported, around.min(axis=0), around.max(axis=0)))
         is_convention &= beyond <= ADDS_UP * steepest
-    if is_convention[odd].all():
+    if is_convention[off].all():
         return [note(Kind.KINK)]
     return [doubt(Kind.NO_SLOPE, reason="slopes along single inputs do not add up to those along several of them")]
 

@@ -162,7 +162,7 @@ def test_the_assertion_says_what_the_report_says():
 @pytest.mark.parametrize(
     ("error", "accuracy", "verdict"), [(3e-7, 0.0, "disagree"), (3e-7, 1e-6, "agree"), (3e-5, 1e-6, "disagree")]
 )
-def test_errors_of_a_rule_below_an_accuracy_are_accepted_and_told(error, accuracy, verdict):
+def test_errors_of_a_rule_below_an_accuracy_are_accepted_and_reported(error, accuracy, verdict):
     sine = jax.custom_vjp(jnp.sin)
     sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, ct: (ct * (jnp.cos(x) + error),))
     report = check_derivatives(lambda x: jnp.sum(sine(x) ** 2), np.linspace(0.1, 1.0, 3), accuracy=accuracy)

@@ -1,4 +1,4 @@
-"""Where JAX computes, and how coarsely it multiplies: in the report, and in the error bars."""
+"""Where JAX computes, and how coarsely it multiplies: in the report, and in the error bounds."""
 
 import json
 import os

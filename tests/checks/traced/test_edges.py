@@ -1,4 +1,4 @@
-"""Where derivatives are hard to tell: ties, singular matrices, free phases, infinities, numbers by their bits."""
+"""Where derivatives are hard to know: ties, singular matrices, free phases, infinities, numbers by their bits."""
 
 import inspect
 from functools import partial

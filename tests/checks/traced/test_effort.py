@@ -47,8 +47,8 @@ RIGHT = {"a network": network, "a recurrence": recurrent, "a rule": lambda w: ne
 
 
 @pytest.fixture
-def bars_of_modes(monkeypatch):
-    """The modes whose own error bars were worked out, and how: by a bound, or by a run that rounds or is in float64."""
+def bounds_of_modes(monkeypatch):
+    """The modes whose own error bounds were computed, and how: derived, by a run that rounds, or by one in float64."""
     asked = []
     bound, by_run = Mode.bound, Mode.by_run
 
@@ -66,43 +66,43 @@ def bars_of_modes(monkeypatch):
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_an_answer_within_the_error_bar_of_the_increments_needs_none_of_its_own(name, bars_of_modes):
+def test_numbers_within_the_bound_of_the_increments_need_no_bound_of_their_own(name, bounds_of_modes):
     report = check_derivatives(RIGHT[name], W)
     assert report.verdict == "agree"
-    assert not bars_of_modes
+    assert not bounds_of_modes
     assert "borrowed" in [kind for fact in facts(report, Kind.ERROR_BOUNDS) for kind in fact.data["bounds"]]
 
 
 @pytest.mark.parametrize(("dtype", "needs"), [("float64", False), ("float32", False), ("bfloat16", True)])
-def test_what_a_rule_means_is_asked_for_where_its_own_answer_tells_less(dtype, needs, bars_of_modes):
+def test_a_rule_is_evaluated_in_float64_where_that_decides_more(dtype, needs, bounds_of_modes):
     """In 16-bit types, and where roundings are amplified."""
     assert check_derivatives(lambda w: network(with_rule(1.0)(w)).astype(dtype), W.astype(dtype)).verdict == "agree"
     for how in ("bound", "rounded", "in float64"):
-        assert (how in {asked for _, asked in bars_of_modes}) == needs
+        assert (how in {asked for _, asked in bounds_of_modes}) == needs
 
 
-def test_in_float32_the_first_random_rounding_that_covers_what_is_seen_is_the_last(bars_of_modes):
+def test_in_float32_the_first_random_rounding_that_covers_what_is_seen_is_the_last(bounds_of_modes):
     waves = lambda w: jnp.sum(jnp.cos(1e4 * w))  # noqa: E731
     assert check_derivatives(waves, W.astype(np.float32)).verdict == "agree"
-    assert bars_of_modes.count(("reverse", "rounded")) == 2  # without random roundings, and with
+    assert bounds_of_modes.count(("reverse", "rounded")) == 2  # without random roundings, and with
 
 
-def test_of_many_inputs_in_float32_a_rounding_of_the_arguments_may_explain_all(bars_of_modes):
+def test_of_many_inputs_in_float32_a_rounding_of_the_arguments_may_explain_all(bounds_of_modes):
     x = np.linspace(-1.0, 1.0, 1200, dtype=np.float32)
     report = check_derivatives(lambda x: jnp.sum(jnp.cos(20.0 * x)), x, modes=("reverse",))
-    assert (report.verdict, report.decided_share, bars_of_modes) == ("agree", 1.0, [])
+    assert (report.verdict, report.decided_share, bounds_of_modes) == ("agree", 1.0, [])
 
 
-def test_entries_of_many_that_seem_exact_by_chance_have_the_bound_of_the_others(bars_of_modes):
+def test_entries_of_many_that_seem_exact_by_chance_have_the_bound_of_the_others(bounds_of_modes):
     x = np.linspace(-1.0, 1.0, 20_000, dtype=np.float32)
     assert check_derivatives(lambda x: jnp.sum(jnp.cos(1e3 * x)), x, modes=("reverse",)).verdict == "agree"
-    assert ("reverse", "rounded") not in bars_of_modes
+    assert ("reverse", "rounded") not in bounds_of_modes
 
 
-def test_what_lies_outside_is_accused_by_its_own_error_bar(bars_of_modes):
+def test_numbers_beyond_the_bound_of_the_increments_have_a_bound_of_their_own(bounds_of_modes):
     report = check_derivatives(lambda w: network(with_rule(1.0 + 1e-9)(w)), W)
     assert report.verdict == "disagree"
-    assert ("reverse", "bound") in bars_of_modes
+    assert ("reverse", "bound") in bounds_of_modes
     assert not any("borrowed" in fact.data["bounds"] for fact in facts(report, Kind.ERROR_BOUNDS))
 
 

@@ -72,7 +72,7 @@ def test_what_makes_nan_of_finite_numbers_is_named(name):
     assert f"{__file__}:{line})" in origin.where[0]
 
 
-def test_it_is_told_of_those_alone_that_answer_it():
+def test_where_nan_begins_is_reported_for_the_modes_that_report_it():
     def angle(x):
         r = jnp.sqrt(x[0] ** 2 + x[1] ** 2)
         return jnp.where(r > 0.0, jnp.arctan2(x[1], x[0]) * r, 0.0)
@@ -82,7 +82,7 @@ def test_it_is_told_of_those_alone_that_answer_it():
     assert found == {"reverse"}
 
 
-def test_a_rule_that_answers_nan_is_named_instead():
+def test_a_rule_that_returns_nan_is_named_instead():
     @jax.custom_jvp
     def root(x):
         return jnp.sqrt(x)

@@ -39,7 +39,7 @@ def test_lost_digits_within_the_bound_are_a_note_and_no_verdict(name):
     assert ulps_of(report)[1] > 1e5
 
 
-def test_the_true_error_is_told_in_ulps():
+def test_the_true_error_is_reported_in_ulps():
     report = check_derivatives(jax.nn.sigmoid, at(40.0))
     true = float(np.exp(-40.0))  # to the last digit but one
     median, largest = ulps_of(report)

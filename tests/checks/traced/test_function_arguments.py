@@ -23,11 +23,11 @@ BREAKING = {
 @pytest.mark.parametrize("name", BREAKING)
 def test_what_breaks_the_trace_is_named_with_its_line(name):
     f, words = BREAKING[name]
-    with pytest.raises(TypeError) as told:
+    with pytest.raises(TypeError) as raised:
         check_derivatives(f, X)
     line = f"line {f.__code__.co_firstlineno} of <lambda> ({__file__})"
-    assert str(told.value).startswith(f"f cannot be traced by JAX: {line}: ")
-    assert told.match(words)
+    assert str(raised.value).startswith(f"f cannot be traced by JAX: {line}: ")
+    assert raised.match(words)
 
 
 def test_what_has_no_line_of_ones_own_is_refused_with_the_reason_alone():

@@ -148,7 +148,7 @@ other_when_pushed_forward.defjvp(lambda x, t: (jnp.sin(x[0]) + 1.0, jnp.cos(x[0]
 @pytest.mark.parametrize(
     ("f", "mode"), [(other_when_pulled_back, "reverse"), (lambda x: 2.0 * other_when_pushed_forward(x), "forward")]
 )
-def test_a_rule_that_hands_on_another_value_is_wrong(f, mode):
+def test_a_rule_that_returns_another_value_is_wrong(f, mode):
     report = check_derivatives(f, X)
     assert report.verdict == "disagree"
     (fact, *_) = [fact for fact in report.reasons if mode in fact.data["how"]]

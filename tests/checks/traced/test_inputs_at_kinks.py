@@ -1,4 +1,4 @@
-"""Inputs at kinks moved together: conventions that average the slopes all about agree, and others do not."""
+"""Inputs at kinks moved together: conventions that average the slopes around agree, and others do not."""
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,7 @@ CONVENTIONS = {
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)
-def test_a_convention_between_the_slopes_all_about_agrees(name):
+def test_a_convention_between_the_slopes_around_agrees(name):
     report = check_derivatives(*CONVENTIONS[name], modes=("reverse",))
     assert report.verdict == "agree", report
 
@@ -90,7 +90,7 @@ TWICE = {
 
 
 @pytest.mark.parametrize("name", TWICE)
-def test_what_no_average_of_the_slopes_all_about_adds_up_to_is_wrong(name):
+def test_what_no_average_of_the_slopes_around_adds_up_to_is_wrong(name):
     report = check_derivatives(*TWICE[name])
     assert (report.verdict, report.outliers) == ("disagree", ("reverse",)), report
     (finding,) = report.findings
@@ -98,13 +98,13 @@ def test_what_no_average_of_the_slopes_all_about_adds_up_to_is_wrong(name):
     assert [fact.kind for fact in finding.diagnosis][:2] == [Kind.KINKS_TOGETHER, Kind.WRONG_RULE]
 
 
-def test_bending_all_about_excuses_no_rule():
+def test_a_function_that_bends_excuses_no_rule():
     cubes = by_rule(lambda x: jnp.sum(x**3), lambda g, x: (g * (3.0 + 1e-9) * x**2,))
     assert check_derivatives(lambda x: cubes(x) + jnp.max(x), X).verdict == "disagree"
     assert check_derivatives(lambda x: jnp.sum(x**3) + jnp.max(x), X).verdict == "agree"
 
 
-def test_where_each_alone_moves_nothing_a_slope_beyond_those_all_about_is_wrong():
+def test_where_each_alone_moves_nothing_a_slope_beyond_those_around_is_wrong():
     median = by_rule(lambda x: jnp.median(x), lambda g, x: (2.0 * g * (jnp.arange(5) == 1),))
     assert check_derivatives(median, EQUAL).verdict == "disagree"
 

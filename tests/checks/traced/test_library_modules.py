@@ -37,7 +37,7 @@ def test_parameters_of_flax_are_named_by_their_paths():
     assert set(report.findings[0].blocks) <= {"params['params']['kernel']", "params['params']['bias']"}
 
 
-def test_a_rule_that_equinox_wraps_is_told_with_the_line_that_calls_it():
+def test_a_rule_that_equinox_wraps_has_the_line_that_calls_it():
     equinox = pytest.importorskip("equinox", reason="equinox is not installed")
 
     @equinox.filter_custom_vjp

@@ -14,7 +14,7 @@ X = np.random.default_rng(0).normal(size=4)
 wrong = rule(lambda x: jnp.sin(x) * x, lambda x, g: g * (jnp.cos(x) * x * (1 + 1e-7) + jnp.sin(x)))
 
 
-def test_two_errors_that_cancel_are_told():
+def test_two_errors_that_cancel_are_both_named():
     @jax.custom_vjp
     def half(x):
         return x * 2.0

@@ -1,4 +1,4 @@
-"""In float32 and less: what a rule means is judged, however wide the error bars of its own answers are."""
+"""In float32 and less: a rule is judged by its evaluation in float64, however wide its own error bounds are."""
 
 import jax
 import jax.numpy as jnp
@@ -203,8 +203,8 @@ def test_what_is_on_neither_side_is_wrong_where_rounding_decides(dtype):
     assert check_derivatives(lambda x: f(logit_of_sigmoid(x)), x).verdict == "disagree"
 
 
-def test_numbers_that_any_may_be_the_largest_of_add_up_to_what_they_do_together():
-    """In float32, where what lies between both sides has an error bar all the same."""
+def test_slopes_of_numbers_that_rounding_orders_add_up():
+    """In float32, where what lies between both sides has an error bound all the same."""
     f = lambda x: jnp.max(jax.nn.logsumexp(x) - x + 1.0986123)  # noqa: E731
     report = check_derivatives(f, jnp.array([1.0, 1.0 - 2.0**-24, 1.0], "float32"))
     assert report.verdict == "agree", report
@@ -218,7 +218,7 @@ def test_two_modes_may_have_conventions_of_their_own(seed):
     assert report.verdict != "disagree", report
 
 
-def test_what_machine_code_alone_gets_wrong_is_asked_for_again_where_rounding_decides():
+def test_what_machine_code_alone_gets_wrong_is_compiled_again_where_rounding_decides():
     """XLA computes some numbers twice here when it compiles quickly, so that no number of a row is its largest: NaN."""
 
     def standard(x):
@@ -261,7 +261,7 @@ def test_a_rule_too_little_off_to_be_seen_alone_is_named_by_its_primal():
 
 
 @pytest.mark.more
-def test_where_jax_alone_computes_something_its_own_answers_count():
+def test_where_jax_alone_computes_a_part_its_own_numbers_are_compared():
     """And the report says why."""
 
     def outside(x):
@@ -277,7 +277,7 @@ def test_where_jax_alone_computes_something_its_own_answers_count():
 
 
 @pytest.mark.parametrize("factor", [2.0, 2.0 + 1e-3])
-def test_what_is_mapped_over_devices_means_what_its_program_does_in_float64(factor):
+def test_what_is_mapped_over_devices_is_evaluated_in_float64(factor):
     """Differences in float32 would not tell such a factor, and would leave right rules undecided."""
     cubes = ruled(lambda x: x * x * x, lambda x, g: (1.5 * factor * g * x * x,))
     mesh, along = jax.sharding.Mesh(np.array(jax.devices()[:1]), "i"), jax.sharding.PartitionSpec("i")
@@ -294,6 +294,6 @@ def test_along_directions_of_many_inputs(factor):
     assert report.verdict == ("agree" if factor == 2.0 else "disagree"), report
 
 
-def test_what_overflows_in_its_type_is_wrong_whatever_it_means():
+def test_what_overflows_in_its_type_is_wrong_whatever_its_formula_is():
     overflowing = ruled(lambda x: jnp.sin(x), lambda x, g: (g * jnp.cos(x) * 1e4 * 1e4 / 1e8,))
     assert check_derivatives(overflowing, *cast("float16", X)).verdict == "disagree"

@@ -1,4 +1,4 @@
-"""Slopes that cannot be told at the point itself: limits from points nearby, where there are such limits."""
+"""Slopes that are unknown at the point itself: limits from points nearby, where there are such limits."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -52,7 +52,7 @@ ABOUT = {
 
 
 @pytest.mark.parametrize("name", ABOUT)
-def test_what_is_the_same_all_about_is_the_slope(name):
+def test_a_limit_that_is_the_same_in_all_places_is_the_slope(name):
     f, x, expected = ABOUT[name]
     limit, error, is_same = limits_around(truth_of(f, x), np.eye(x.size))
     off = np.abs(limit[:, 0] - expected)
@@ -72,7 +72,7 @@ APART = {
 
 
 @pytest.mark.parametrize("name", APART)
-def test_what_is_not_the_same_all_about_is_told_by_sides_or_not_at_all(name):
+def test_limits_that_differ_are_those_of_both_sides_or_unknown(name):
     f, x, after, before = APART[name]
     truth = truth_of(f, x)
     assert not limits_around(truth, np.eye(x.size))[2].any()  # is the same

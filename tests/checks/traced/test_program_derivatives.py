@@ -24,7 +24,7 @@ STEEP = {
 def test_a_vertical_tangent_is_no_derivative(name):
     report = check_derivatives(*STEEP[name])
     assert report.verdict == "inconclusive", report
-    assert not re.search(r"e\+[234]\d", str(report)), report  # no step is told as a slope
+    assert not re.search(r"e\+[234]\d", str(report)), report  # no step is reported as a slope
 
 
 LIMITS = {

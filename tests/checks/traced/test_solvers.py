@@ -92,7 +92,7 @@ if DEEP:
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_right_rules_of_solvers_are_not_accused_and_the_tolerance_is_told(name):
+def test_right_rules_of_solvers_are_not_accused_and_the_tolerance_is_reported(name):
     report = check_derivatives(*RIGHT[name])
     assert report.verdict in ("agree", "inconclusive"), report
     assert Kind.SOLVER_TOLERANCE in report.kinds
@@ -111,7 +111,7 @@ def test_wrong_rules_of_solvers_are_seen(name):
     assert report.details["culprits"][0]["off"] == pytest.approx(1e-3 if name != "digits" else 1e-7, rel=0.1)
 
 
-def test_a_tolerance_that_hides_the_digits_is_said_to():
+def test_a_tolerance_that_hides_the_digits_is_reported():
     report = check_derivatives(cube_root(1e-3), 1.7)
     assert report.verdict == "inconclusive"
     assert Kind.SOLVER_HIDES_DIGITS in report.kinds
