@@ -23,5 +23,6 @@ How a verdict comes about, in ten sentences:
    rules that the whole hides, and `function_values` for values that depend on how f is run.
 10. `derivative_check` leads through all of this and has `harness.verdict` judge the `derivative_subject`: "disagree"
     where a difference or a wrong rule was found, "agree" where nearly all derivatives have bounds small enough to mean
-    something (`error_scales`), else "inconclusive".
+    something (`error_scales`), else "inconclusive"; a note says where a bound has hidden the loss of all digits
+    (`correct_digits`).
 """

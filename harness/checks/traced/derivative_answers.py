@@ -13,8 +13,9 @@ import numpy as np
 
 from harness.bounds.program_bound import floor_of, largest_in_block
 from harness.bounds.tolerances import MEANT
+from harness.checks.traced.correct_digits import NO_DIGIT
 from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
-from harness.checks.traced.error_scales import NO_DIGIT, ordinary_size
+from harness.checks.traced.error_scales import ordinary_size
 from harness.checks.traced.low_precision import Replaced, estimate_in_float64, with_float64
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
 from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors, select_in_blocks

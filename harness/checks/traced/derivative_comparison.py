@@ -20,9 +20,10 @@ from harness.bounds.tolerances import (
     SPREAD_FACTOR,
     TOLERANCES_LEFT,
 )
+from harness.checks.traced.correct_digits import with_digits
 from harness.checks.traced.derivative_answers import Look, look_at_inputs, look_at_more_inputs, ordinary_derivative
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
-from harness.checks.traced.error_scales import TERMS, scale_around, scale_of_terms, twice_would_pass, with_digits
+from harness.checks.traced.error_scales import TERMS, scale_around, scale_of_terms, twice_would_pass
 from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
 from harness.checks.traced.many_inputs import (
     SAMPLED_BESIDE_WHOLE,

@@ -32,8 +32,8 @@ from harness.bounds.tolerances import (
     RANDOM_INCREMENTS,
     RANDOM_ROUNDINGS,
 )
+from harness.checks.traced.correct_digits import NO_DIGIT
 from harness.checks.traced.derivative_case import Point
-from harness.checks.traced.error_scales import NO_DIGIT
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.one_sided import OneSided, rounded_slopes
 from harness.checks.traced.program_at_point import ProgramAtPoint
