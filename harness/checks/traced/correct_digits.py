@@ -50,7 +50,7 @@ class KnownDerivatives:
 
 @np.errstate(all="ignore")
 def know_derivatives(estimates: Sequence[Estimate], units: np.ndarray, smallest: np.ndarray) -> KnownDerivatives:
-    """The best of several estimates, with infinite errors where they do not count.
+    """The best of several estimates, whose errors are infinite where they are not used.
 
     `smallest` is the smallest normal number of the type that each derivative is reported in.
     """

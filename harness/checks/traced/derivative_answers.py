@@ -22,9 +22,9 @@ from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides,
 from harness.checks.traced.reported_derivatives import (
     Reported,
     allow_conventions,
-    ask_modes,
     bound_modes,
     comparable_runs,
+    evaluate_modes,
     judge_not_finite,
 )
 from harness.checks.traced.rounding_bounds import Scope
@@ -75,7 +75,7 @@ class Look:
 
 def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look:
     """Ask the modes, find the true derivatives in the examined inputs, and bound the errors of what is reported."""
-    products, missing = ask_modes(point, plan)
+    products, missing = evaluate_modes(point, plan)
     reported = [found.derivative for found in products.values()]
     reported += [reference.estimate.derivative] if reference else []
     coordinates = _coordinates(point, plan)

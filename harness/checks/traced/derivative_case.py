@@ -136,7 +136,9 @@ class Point:
     computed: np.ndarray
     expected: np.ndarray
     error: np.ndarray
-    redecided: TurnedDecisions  # comparisons and orders that rounding may turn, such as x > 0 where x = 1e8 + y - 1e8
+    turned_decisions: (
+        TurnedDecisions  # comparisons and orders that rounding may turn, such as x > 0 where x = 1e8 + y - 1e8
+    )
     # (combinations,) bool array: whether each of its outputs is finite, and JAX and the interpreter agree on its value
     is_known: np.ndarray
     terms: np.ndarray  # (combinations, inputs) array: the size of the function's terms over that of its arguments
@@ -217,7 +219,7 @@ def measure(case: Case) -> Point:
     combinations, program = _without_free_phases(_combinations(case), program)
     # f's value by two programs that share nothing but JAX's trace: if they differ, a slope of one is none of the other
     computed = case.outputs.vector(case.traced(*case.leaves))
-    expected, spread, redecided = program.values_with_error()
+    expected, spread, turned_decisions = program.values_with_error()
     error = spread + floor_of(expected, case.outputs.blocks, program.coarsest)
     if not (np.abs(computed - expected) <= error).all():  # quickly compiled code accuses nobody
         computed = case.outputs.vector(case.traced(*case.leaves, quickly=False))
@@ -229,7 +231,9 @@ def measure(case: Case) -> Point:
     ]
     is_known = ((combinations.weights == 0.0) | (is_finite & is_same)).all(axis=1)
     terms = terms_over_arguments(combinations.rows, expected, error, program)
-    return Point(case, program, combinations, computed, expected, error, redecided, is_known, terms, tuple(facts))
+    return Point(
+        case, program, combinations, computed, expected, error, turned_decisions, is_known, terms, tuple(facts)
+    )
 
 
 def make_mode(point: Point, name: str) -> Mode:

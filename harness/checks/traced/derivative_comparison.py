@@ -1,7 +1,7 @@
 """JAX's derivatives compared with the program's own: measure, look at inputs, look along directions, conclude.
 
 Nobody is accused by one comparison alone. Where JAX and the increments differ, XLA compiles again as callers have it
-do, finite differences are asked for a second opinion, and what a solver's tolerance may leave is allowed for.
+do, finite differences give a second opinion, and what a solver's tolerance may leave is allowed for.
 """
 
 import time
@@ -37,7 +37,7 @@ from harness.checks.traced.many_inputs import (
 )
 from harness.checks.traced.program_at_point import Obstacles, differences
 from harness.checks.traced.real_coordinates import Coordinates, Estimate
-from harness.checks.traced.reported_derivatives import Reported, ask_modes, report_reference
+from harness.checks.traced.reported_derivatives import Reported, evaluate_modes, report_reference
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
@@ -147,7 +147,7 @@ def _is_same_for_callers(comparison: Comparison) -> bool:
     point, reports = comparison.point, comparison.look.reports
     if point.case.is_large:  # forward mode reports along directions then, which are not compared here
         return False
-    products, _ = ask_modes(point, replace(comparison.look.plan, quickly=False))
+    products, _ = evaluate_modes(point, replace(comparison.look.plan, quickly=False))
     with np.errstate(all="ignore"):
         return all(
             bool((np.abs(found.derivative - old.derivative) <= old.error).all())
@@ -277,10 +277,10 @@ def _axes_to_difference(look: Look, ordinary: float, rows: int) -> np.ndarray:
 def _arbitrate(
     own: Sequence[Answer], increments: Answer, differenced: Answer, at_odds: Callable[[Answer, Answer], np.ndarray]
 ) -> tuple[Answer, Answer, bool]:
-    """Increments and differences, with infinite errors where they do not count; and whether increments ever do not.
+    """Increments and differences, with infinite errors where they judge nobody; and whether increments ever do not.
 
-    | JAX | increments | differences | counting |
-    |-----|------------|-------------|----------|
+    | JAX | increments | differences | judging |
+    |-----|------------|-------------|---------|
     | 1   | 2          | 1           | differences: increments have met something that they have wrong |
     | 1   | 1          | 2           | increments: a kink or a jump is within the differences' reach |
     | 2   | 1          | 3           | increments: differences never accuse alone |
@@ -298,7 +298,7 @@ def _arbitrate(
             increments = replace(increments, error=np.where(alone, np.inf, increments.error))
         alone = by_differences & ~by_increments
         differenced = replace(differenced, error=np.where(alone, np.inf, differenced.error))
-    # of two oracles that contradict each other, the differences give way where the increments still count
+    # of two oracles that contradict each other, the differences give way where the increments still judge
     outvoted = contradiction & np.isfinite(increments.error)
     return increments, replace(differenced, error=np.where(outvoted, np.inf, differenced.error)), is_contradicted
 

@@ -75,7 +75,7 @@ def _relation(coordinates: Coordinates, tables: Tables, *, is_counted: bool = Fa
     inputs, cotangents = coordinates.inputs, coordinates.combinations.cotangents
     output, among = _output_of(coordinates, rows)
 
-    def counts(places: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    def count_in(places: Sequence[np.ndarray]) -> list[tuple[int, int]]:
         parts = ([x[np.ix_(among, at)] for x in (given, expected, differs)] for at in places)
         return [_wrong_and_right(*part) if is_counted else (0, 0) for part in parts]
 
@@ -83,11 +83,11 @@ def _relation(coordinates: Coordinates, tables: Tables, *, is_counted: bool = Fa
     if len(columns) == 1 and rows.sum() > 1:  # one input of several outputs: the relation is one down a column
         here, nothing = differs[:, columns[0]], np.zeros(len(given))
         entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
-        return diagnose([Part(inputs.label(columns[0]), *entries, entries=counts([columns])[0])], output=output)
+        return diagnose([Part(inputs.label(columns[0]), *entries, entries=count_in([columns])[0])], output=output)
     first = np.zeros(len(rows))
     first[np.argmax(rows)] = 1.0
     wrong = np.asarray(differs[rows].any(axis=0))
-    counted = counts([b.indices[coordinates.is_examined[b.indices]] for b in inputs.blocks])
+    counted = count_in([b.indices[coordinates.is_examined[b.indices]] for b in inputs.blocks])
     of_all, of_one = (
         diagnose(
             [_part(coordinates, b, w @ given, w @ expected, wrong, n) for b, n in zip(inputs.blocks, counted)],
@@ -143,7 +143,7 @@ def _wrong_and_right(given: np.ndarray, expected: np.ndarray, differs: np.ndarra
 
 
 def _of_cotangents(coordinates: Coordinates, tables: Tables) -> tuple[Fact, ...]:
-    """What a rule has done with its cotangent, where each output was asked for by itself.
+    """What a rule has done with its cotangent, where each output is differentiated by itself.
 
     The rule is called with the cotangent w of one output, and answers w times its derivatives, which are compared
     without w. A rule that drops w answers the derivatives themselves, and one that multiplies twice w² times as much.

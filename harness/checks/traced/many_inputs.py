@@ -38,7 +38,7 @@ from harness.checks.traced.low_precision import estimate_in_float64, with_float6
 from harness.checks.traced.one_sided import one_sided_slopes
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
 from harness.checks.traced.real_coordinates import Estimate, Sides
-from harness.checks.traced.reported_derivatives import Reported, ask_modes, bound_modes, comparable_runs
+from harness.checks.traced.reported_derivatives import Reported, bound_modes, comparable_runs, evaluate_modes
 from harness.checks.traced.rounding_bounds import Scope
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -100,7 +100,7 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     scope = Scope([Block("directions", np.arange(count))], coarsest, np.ones((1, count), bool))
     answers = slopes_along(along, [a for a in look.in_all_inputs.values() if a.name == "reverse"])
     plan = replace(look.plan, modes=tuple(mode for mode in look.plan.modes if mode.name == "forward"))
-    products, missing = ask_modes(point, plan, along)
+    products, missing = evaluate_modes(point, plan, along)
     reported = [a.gradient[None] for a in answers] + [found.derivative for found in products.values()]
     slopes = measure_slopes(point, along, reported, scope)
     # along a random direction many kinks add up, so that half of the gap is allowed
@@ -204,7 +204,7 @@ class Everywhere:
         return replace(report, decided_share=float(decided / size), smallest_visible=seen)
 
     def _is_decided(self, examined: np.ndarray) -> np.ndarray:
-        """Mask of the inputs that the reverse pass decides, and of those that are examined, which the report counts."""
+        """Mask of the inputs that the reverse pass decides, with those that are examined, which the report counts."""
         is_decided = np.all([pair.decided & ~pair.at_odds for pair in self.pairs], axis=0)
         is_decided[examined] = True
         return is_decided
@@ -235,7 +235,7 @@ def compare_everywhere(point: Point, look: Look, directional: DirectionalDerivat
     allowed = slopes.error[0] + slopes.sides.half_gap[0] + np.abs(along) @ rounding
     visible = allowed.min() / SMALLEST_ENTRY
     ordinary = ordinary_derivative(point, look.true)
-    # the pass counts if increments agree with it, and would have shown an error that is large enough to matter
+    # the pass is used if increments agree with it, and would have shown an error that is large enough to matter
     if not (off <= allowed).all() or visible > MEANINGLESS["float64"] * max(ordinary, np.abs(whole).max()):
         return nothing
     true = Answer(WHOLE, WHOLE, 0.0, 0.0, whole, rounding, oracle=True)

@@ -57,12 +57,12 @@ def one_sided_slopes(
     program: ProgramAtPoint,
     directions: np.ndarray | UnitVectors,
     weights: np.ndarray,
-    redecided: TurnedDecisions | None = None,
+    turned_decisions: TurnedDecisions | None = None,
 ) -> OneSided:
     """The derivatives on both sides along each direction.
 
-    With `redecided`, the sides are the least and the greatest of these and of the slopes that the program has where
-    rounding turns its decisions.
+    With `turned_decisions`, the sides are the least and the greatest of these and of the slopes that the program has
+    where rounding turns its decisions.
     """
     parts, limits, is_smooth, sizes, obstacles = [], {}, True, np.abs(weights), Obstacles()
     for i, along in program.passes(directions):
@@ -76,8 +76,8 @@ def one_sided_slopes(
                 right, left, error = _fill_in(program, right, left, unknown, along)
                 limits[i] = unknown, right
         after = right  # bounds on rounding are those of the run itself, whatever the sides are widened by
-        if redecided is not None:
-            left, right = _redecided(program, redecided, left, right, along)
+        if turned_decisions is not None:
+            left, right = _sides_of_all_ways(program, turned_decisions, left, right, along)
         obstacles = obstacles.and_those(Obstacles.of(run))
         is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
         mean, half_gap = 0.5 * (right + left), 0.5 * np.abs(right - left)
@@ -100,15 +100,15 @@ def rounded_slopes(
     return np.concatenate(parts, axis=1)
 
 
-def _redecided(
-    program: ProgramAtPoint, redecided: TurnedDecisions, left: np.ndarray, right: np.ndarray, along: np.ndarray
+def _sides_of_all_ways(
+    program: ProgramAtPoint, turned_decisions: TurnedDecisions, left: np.ndarray, right: np.ndarray, along: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest of both sides and of the slopes where rounding turns decisions."""
 
     def turned(decisions: list[Decision], along: np.ndarray) -> np.ndarray:
         return program.changes(along, TurnedRun(decisions, trusted=program.trusted))
 
-    ways, tied = redecided
+    ways, tied = turned_decisions
     slopes = [left, right, *(turned(way, along) for way in ways)]
     # with all numbers equal of which rounding may make any the largest, there is a kink of its own, with two sides
     slopes += [turned(tied, along), -turned(tied, -along)] if tied else []

@@ -56,7 +56,7 @@ class Values(NamedTuple):
 
     expected: np.ndarray
     error: np.ndarray
-    redecided: TurnedDecisions
+    turned_decisions: TurnedDecisions
 
 
 class Obstacles(NamedTuple):
@@ -138,7 +138,7 @@ class ProgramAtPoint:
         return self.outputs.vector([y.value for y in run(self.traced, *map(constant, self.numbers(at)))])
 
     def values_with_error(self) -> Values:
-        """The outputs, what rounding in the program's own precision may move them by, and what it may redecide."""
+        """The outputs, what rounding in the program's own precision may move them by, and the decisions that it may turn."""
         # the operands of comparisons are kept where rounding may turn one, which is rare in float64
         is_coarse = self.coarsest > UNIT_ROUNDOFF["float64"]
         options = {"watched": is_coarse, "coarsest": self.coarsest}
@@ -149,11 +149,13 @@ class ProgramAtPoint:
                 break  # where nothing moves, roundings may have cancelled by chance: up to twice as many runs look
             runs.append(self.run(rounding=rng, **options))
             values.append(self._value_by(runs[-1]))
-        redecided = TurnedDecisions([], [])
+        turned_decisions = TurnedDecisions([], [])
         if is_coarse:
             factor = SPREAD_FACTOR if self.coarsest < COARSE else COARSE_SPREAD_FACTOR
-            redecided = find_turned_decisions([run.decisions for run in runs if isinstance(run, RecordingRun)], factor)
-        return Values(self.value(), spread(values, self.coarsest), redecided)
+            turned_decisions = find_turned_decisions(
+                [run.decisions for run in runs if isinstance(run, RecordingRun)], factor
+            )
+        return Values(self.value(), spread(values, self.coarsest), turned_decisions)
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """The change of each output along each direction over the step: slopes, (directions, outputs)."""

@@ -81,7 +81,7 @@ def measure_slopes(
     error = np.select([no_slope.is_second_order, no_slope.has_no_limit], [np.finfo(float).tiny, np.inf], bound.error)
     has_kink = _has_kink(program, along, weights, sides, error)
     # both sides widen to what JAX may rightly report instead: by turned decisions, and by conventions around the point
-    sides = _with_redecided(point, along, reported, sides, scope)
+    sides = _with_turned_decisions(point, along, reported, sides, scope)
     if not sides.is_smooth:
         sides = _with_slopes_around(point, along, reported, sides, error, scope)
     error = np.where(np.isfinite(error), error, np.inf)
@@ -206,14 +206,14 @@ def _with_slopes_around(
     return replace(sides, mean=mean, half_gap=half_gap)
 
 
-def _with_redecided(
+def _with_turned_decisions(
     point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], sides: OneSided, scope: Scope
 ) -> OneSided:
     """Sides that include the slopes where rounding turns decisions, unless all reports are next to the sides.
 
     relu(x + y - 1) with x + y = 1 up to a rounding has the slope 0 or 1, as the sum is rounded.
     """
-    if not any(point.redecided):
+    if not any(point.turned_decisions):
         return sides
     is_beyond = np.full(sides.mean.shape, not reported)
     for found in reported:
@@ -223,7 +223,7 @@ def _with_redecided(
     if not at.size:
         return sides
     # only directions in which some report is beyond the sides are run again, once for each way to decide
-    turned = one_sided_slopes(point.program, along[at], point.combinations.weights, point.redecided)
+    turned = one_sided_slopes(point.program, along[at], point.combinations.weights, point.turned_decisions)
     mean, half_gap = sides.mean.copy(), sides.half_gap.copy()
     mean[:, at], half_gap[:, at] = turned.mean, turned.half_gap
     return replace(sides, mean=mean, half_gap=half_gap)

@@ -73,7 +73,9 @@ def request_for(point: Point, mode: Mode, along: np.ndarray | None) -> Request:
     return Request(np.eye(point.case.inputs.size) if along is None else along, point.combinations.weights)
 
 
-def ask_modes(point: Point, plan: Plan, along: np.ndarray | None = None) -> tuple[dict[str, Products], dict[str, Fact]]:
+def evaluate_modes(
+    point: Point, plan: Plan, along: np.ndarray | None = None
+) -> tuple[dict[str, Products], dict[str, Fact]]:
     """The products of each mode, and why a mode is missing. For many inputs, forward mode needs directions."""
     found, missing = {}, {}
     for mode in plan.modes:

@@ -69,7 +69,7 @@ class Scope(NamedTuple):
         """Whether an error bound and some roundings cover all differences, and these roundings leave each a digit.
 
         Some roundings of the largest derivative of a block are allowed everywhere in it. In float32 and beside 1e6 that
-        is 1, so that an entry of 0.1 could be anything. No rounding has moved it so far, so that its own size counts.
+        is 1, so that an entry of 0.1 could be anything, which no rounding has moved so far: it is allowed a tenth.
         """
         floor = floor_of(reported.ravel(), self.blocks, unit).reshape(reported.shape)
         floor = np.minimum(floor, NO_DIGIT * np.abs(true.derivative))
@@ -215,7 +215,9 @@ def _without_underflow(
     is_excused = is_small(error) | is_small(off - true.error) | ~np.isfinite(off) | ~point.keeps_value[:, None]
     if not (scope.judged & ~is_excused).any():
         return error
-    keeps_branches = not any(point.redecided)  # where rounding turns a branch of f itself, a rule may take either
+    keeps_branches = not any(
+        point.turned_decisions
+    )  # where rounding turns a branch of f itself, a rule may take either
     runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in rngs)
     in_range = spread(runs, mode.coarsest) + by_solvers
     return np.where(~is_excused & is_small(in_range), in_range, error)
