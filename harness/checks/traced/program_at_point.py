@@ -138,7 +138,7 @@ class ProgramAtPoint:
         return self.outputs.vector([y.value for y in run(self.traced, *map(constant, self.numbers(at)))])
 
     def values_with_error(self) -> Values:
-        """The outputs, what rounding in the program's own precision may move them by, and the decisions that it may turn."""
+        """The outputs, how far rounding in the program's own types may move them, and the decisions it may turn."""
         # the operands of comparisons are kept where rounding may turn one, which is rare in float64
         is_coarse = self.coarsest > UNIT_ROUNDOFF["float64"]
         options = {"watched": is_coarse, "coarsest": self.coarsest}
