@@ -70,7 +70,7 @@ def _error_bounds(comparison: Comparison) -> Iterator[Fact]:
     """One fact for all sources whose error bounds are alike."""
     bits = _product_bits(comparison)
     coarsest = f"{bits} bits" if bits else type_of(comparison)
-    sources: dict[tuple[str, ...], dict[str, None]] = {}
+    sources: dict[tuple[str, ...], dict[str, None]] = {}  # by precision and kinds of bound: the names, in order
     slopes = [found for found in (comparison.look.true.slopes, comparison.directional.slopes) if found]
     found = {report.name: (coarsest, report.bound_kinds) for report in comparison.reports if report.bound_kinds}
     found[INCREMENTS] = "float64", frozenset().union(*(s.bound_kinds for s in slopes))

@@ -62,6 +62,7 @@ class Arguments:
         self.names = [self._paths[i] for i in found]
         self.leaves = [_array(self._all[i]) for i in found]
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
+        # f gets these as they are, and might change them; the leaves it gets as tracers
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
         self.outputs: list[str] = []
         self.left_out: list[str] = []
@@ -70,6 +71,7 @@ class Arguments:
 
     def function(self, *leaves: Any) -> list[Any]:
         """f's outputs that can have a derivative, as a list of arrays, from the leaves."""
+        # one of Python's own numbers takes the type of the array that it meets, and so must what is traced for it
         numbers = (weak(x) if _is_number(self._all[i]) else x for i, x in zip(self._places, leaves))
         everything = dict(zip(self._places, numbers)) | self._others
         args = jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))])

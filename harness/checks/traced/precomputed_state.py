@@ -54,8 +54,9 @@ class _Flow:
         self._follow(program)
 
     def _follow(self, program: Program) -> None:
+        """Follow the values of a program whose arguments all move."""
         for result in self._run(program, [_Value(moves=True)] * len(program.arguments)):
-            self.elsewhere |= result.stops
+            self.elsewhere |= result.stops  # what a program returns is read by whoever runs it
 
     def _run(self, program: Program, arguments: Sequence[_Value]) -> list[_Value]:
         values = {UNUSED: _Value()} | dict(zip(program.arguments, arguments))
@@ -68,7 +69,7 @@ class _Flow:
         primitive, moves = equation.primitive, any(x.moves for x in operands)
         if primitive.is_call:
             return self._run(equation.primal, operands)
-        for inner in equation.programs:
+        for inner in equation.programs:  # a loop's body, or a branch, is followed for itself
             self._follow(inner)
         stops = frozenset[Equation]().union(*(x.stops for x in operands))
         if equation.name == "stop_gradient":
@@ -81,6 +82,7 @@ class _Flow:
             else:
                 self.elsewhere |= stops
             stops = frozenset()
+        # no derivative goes through whole numbers, such as the pivots of a factorisation
         is_floating = [t is not None and kind(t) in ("f", "c") for t in equation.dtypes]
         return [_Value(moves, stops) if floats else _Value() for floats in is_floating]
 
@@ -101,6 +103,7 @@ class _StateRun(Run):
         if equation.precomputed and equation not in self.moves_state and not self.trusted(equation):
             held = [constant(x.value) if i in equation.precomputed else x for i, x in enumerate(operands)]
             with suppress(Exception):  # what JAX cannot differentiate is held
+                # JAX sees the state behind its stop_gradient: it is held, and the rule moves x by the matrix alone
                 by_rule = by_its_rule(Run(), equation, *held)
                 moving, holding = (_distance(by_rule, found) for found in (outputs, super().equation(equation, held)))
                 self.moves_state[equation] = moving < holding

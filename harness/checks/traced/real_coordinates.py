@@ -68,7 +68,7 @@ class Layout:
 
     def select(self, places: np.ndarray) -> "Layout":
         """The layout of some coordinates, in their order: flat arrays, without those that have no coordinate left."""
-        which = np.searchsorted(self._ends, places, side="right")
+        which = np.searchsorted(self._ends, places, side="right")  # the array that each coordinate is in
         kept = np.unique(which).tolist()
         names, dtypes, is_complex = ([of[k] for k in kept] for of in (self.names, self.dtypes, self.is_complex))
         blocks = [Block(self.names[k], np.flatnonzero(which == k)) for k in kept]
@@ -163,6 +163,7 @@ def combine(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
     """
     if np.isfinite(derivative).all():
         return weights @ derivative.T
+    # term by term, since a matrix product makes NaN of 0 · inf
     terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
     return terms.sum(axis=-1)
 
@@ -256,7 +257,7 @@ def select_in_blocks(blocks: Sequence[Block], kept: np.ndarray, size: int) -> li
     """The blocks of (combinations · inputs) where of `size` inputs only some, in order, are kept."""
     found = []
     for block in blocks:
-        row, column = np.divmod(block.indices, size)
+        row, column = np.divmod(block.indices, size)  # combination and input
         place = np.minimum(np.searchsorted(kept, column), len(kept) - 1)
         found.append(Block(block.name, (row * len(kept) + place)[kept[place] == column]))
     return found

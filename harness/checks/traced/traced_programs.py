@@ -29,7 +29,7 @@ LARGEST_PASS = 2.0e7
 
 
 def footprint(program: Program) -> int:
-    """How many numbers a program writes in all."""
+    """How many numbers a program writes in all, which is about what a direction adds to the memory of a pass."""
     own = sum(int(np.prod(shape)) for eq in program.equations for shape in eq.shapes)
     inner = [(eq.params.get("length", 1), p) for eq in program.equations for p in eq.programs]
     return own + sum(times * footprint(p) for times, p in inner)
@@ -62,6 +62,7 @@ def is_read(program: Program) -> list[bool]:
     """Whether the results depend on each argument, however deep in calls."""
     used = {slot for slot in program.results if isinstance(slot, int)}
     for equation in program.equations:
+        # a jitted function may take an argument that it ignores; a primitive reads all of its operands
         inner = is_read(equation.primal) if equation.name in CALLS else [True] * len(equation.inputs)
         used |= {slot for slot, is_used in zip(equation.inputs, inner) if is_used and isinstance(slot, int)}
     return [slot in used for slot in program.arguments]
