@@ -152,13 +152,13 @@ def bound_modes(
     for mode in (mode for mode in plan.modes if mode.name in products):
         request = request_for(point, mode, along)
         try:
-            found[mode.name] = _bound(point, mode, request, products[mode.name], true, scope, borrows)
+            found[mode.name] = _report_mode(point, mode, request, products[mode.name], true, scope, borrows)
         except ModeMissing as reason:
             missing[mode.name] = reason.fact
     return found, missing
 
 
-def _bound(
+def _report_mode(
     point: Point,
     mode: Mode,
     request: Request,

@@ -100,7 +100,7 @@ class Request(NamedTuple):
     weights: np.ndarray | None
 
 
-def _bound(
+def _derived_or_spread(
     found: np.ndarray,
     derived: np.ndarray,
     runs: Iterable[np.ndarray],
@@ -151,7 +151,7 @@ def bound_of_mode(
     # the first run does not round; a generator, so that no more runs are made than the spread needs
     rngs = None, *np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
     runs = (mode.by_run(Run(rng, mode.coarsest), *request) for rng in rngs)
-    found = _bound(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
+    found = _derived_or_spread(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
     error = np.maximum(found.error + by_solvers, of_terms)
     if point.case.is_large:
         error = no_less_than_typical(error, reported, scope.blocks)
@@ -240,5 +240,5 @@ def bound_of_slopes(
     derived = program.bound(along, weights) if is_derived else np.full(sides.right.shape, np.inf)
     rngs = np.random.default_rng(program.seed).spawn(1 if is_coarse else RANDOM_INCREMENTS)
     runs = chain([sides.right], (rounded_slopes(program, rng, along, weights, sides) for rng in rngs))
-    found = _bound(sides.right, derived, runs, blocks, UNIT_ROUNDOFF["float64"], lambda _: False)
+    found = _derived_or_spread(sides.right, derived, runs, blocks, UNIT_ROUNDOFF["float64"], lambda _: False)
     return Bound(found.error + sides.error, found.kinds)
