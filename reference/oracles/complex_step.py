@@ -230,6 +230,7 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
         if np.isnan(a).all():
             raise
     derivative = np.imag(a) / STEP
+    # z = 0 has no scale of its own; beside it, a step longer than z looks at another piece of the formula
     error = np.where((z != 0.0) & (np.abs(z) < NEAREST), np.inf, TRUNCATION)
     # at a branch point, as that of z**1.5 at 0, the step moves the real part as far as it makes the imaginary part
     value_error = error + np.nan_to_num(np.abs(np.imag(a)))

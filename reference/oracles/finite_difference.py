@@ -245,6 +245,7 @@ def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) 
     matrices = [Increment(*pair) for pair in zip(network.unpack(theta), network.unpack_many(steps))]
     _, Zs = network.forward(matrices, problem.X, _carried)
     losses = network.output.loss(NUMPY, Zs[-1], problem.Y)
+    # the penalty by itself: a square has an exact increment
     of_weights: list[Any] = [np.square(Theta[..., 1:]) for Theta in matrices]
     squares = sum(square.change.sum(axis=(-2, -1)) for square in of_weights)
     changes = losses.change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares
@@ -276,6 +277,7 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
 
 def _change(f: Activation, z: np.ndarray, step: np.ndarray) -> np.ndarray:
     a = Increment.lifted(f.value(NUMPY, Increment(z, step)))
+    # a formula that asks for the type of its argument may take another branch here
     require_same(a.value, f(z.copy()))
     return np.broadcast_to(a.change, z.shape)
 

@@ -62,6 +62,7 @@ def _is_registered(f: Activation) -> bool:
 
 def _in_program(problem: Problem) -> tuple[Activation, ...]:
     """The activations that the problem's program knows: its own if none is registered, else all that are, too."""
+    # in the order in which they were first met, so that two networks with the same ones share a program
     own = [f for f in _asked if f in problem.network.hidden and not _is_registered(f)]
     if own and len(own) == len(set(problem.network.hidden)):
         return ACTIVATIONS["identity"], *own
@@ -161,6 +162,7 @@ def _run(differentiated: Any, plain: GradientSource, problem: Problem, theta: np
     with fixed_settings():
         cost, (hidden, last) = _program(differentiated, activations)(_pad(problem, theta, activations))
         hidden, last = np.asarray(hidden), np.asarray(last)
+    # zero weights times an activation that is NaN at 0, as log is, would spoil units that have nothing to do with it
     if not all(np.isfinite(part).all() for part in (cost, hidden, last)):
         return plain(problem, theta)
     layers = [*hidden[: len(problem.network.hidden)], last]

@@ -168,6 +168,7 @@ class BoundedRun(Run):
         return [outputs] if isinstance(outputs, Increment) else outputs
 
     def number(self, atom: Constant) -> Increment:
+        # a derivative rule may have 0.1 x where the program has x/10, or another 17th digit
         value = atom.wide
         if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or is_short(float(value)):
             return constant(value)
@@ -175,6 +176,7 @@ class BoundedRun(Run):
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
         results = super().__call__(program, *arguments)
+        # after each step of the innermost loop, since the steps to come cannot narrow a bound
         if program is self.body and np.isfinite(self.widest) and any(map(self._is_too_wide, results)):
             raise Unbounded("errors grow beyond use in a loop")
         return results
@@ -184,6 +186,7 @@ class BoundedRun(Run):
             return False
         p = parts(x, self.count)
         pairs = [(p.value, p.error), (p.change, p.change_error)][: 1 + bool(self.count)]
+        # written so that a NaN is too wide as well
         return any(not np.max(error) <= self.widest * np.max(np.abs(value)) + TINY for value, error in pairs)
 
     # -- roundings ----------------------------------------------------------------------------------------------------

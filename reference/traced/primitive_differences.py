@@ -86,12 +86,14 @@ def _computed(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
     apply = _compiled(equation, "values", lambda: float64_version(equation) or bound(equation))
     try:
         with precisely(), raising_callbacks():
+            # in float64 where JAX can trace that; whether a callback takes it shows only when it is called
             try:
                 return list(map(host, apply(*_in_taken_types(equation, values))))
             except REFUSALS:
                 apply = _compiled(equation, "as it is", lambda: bound(equation))
                 return list(map(host, apply(*own_types(equation, values))))
     except CallbackRaised:
+        # in a branch, the error says that another one is to be taken; elsewhere it is the edge of a domain, as NaN is
         if run is not None and run.is_in_branch:
             raise
         return _nothing_known(equation)
@@ -144,6 +146,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
         return list(map(constant, centre))
     run.note("differenced", equation.name)
+    # increments are STEP times a slope, far below what values resolve: the stencil chooses steps of its own
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []
     for value, found in zip(centre, _found_slopes(equation, values, moving, slopes, centre)):
@@ -152,6 +155,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
             continue
         (change, error), (finest, _) = (best_width(*each, axis=0) for each in found)
         error = error + SOLVER_SHARE * np.abs(finest - change)
+        # what is not known shows as a spread of such runs, like rounding
         if run.rounding is not None:
             signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
             change = change + error * (signs[0] + 1j * signs[1] if np.iscomplexobj(change) else signs[0])
@@ -181,6 +185,7 @@ def _found_slopes(
 
 def _steps(values: list[Any], moving: list[int], slopes: list[Any]) -> np.ndarray:
     """Step sizes, (widths, directions): each direction moves the operands by the widths' share of their size."""
+    # a direction of size 3 takes a third of the step of one of size 1; one that moves nothing here takes any
     count = len(slopes[0])
     sizes = np.max([np.abs(s).reshape(count, -1).max(axis=1, initial=0.0) for s in slopes], axis=0)
     sizes = np.where(sizes > 0.0, sizes, 1.0)
@@ -271,10 +276,12 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
         apply = _compiled(equation, "as it is", lambda: bound(equation))
         return [constant(lifted(host(y))) for y in apply(*values)]
     push = _compiled(equation, ("pushed", tuple(moving)), lambda: _Pushed(bound(equation), tuple(moving)))
+    # over STEP, since the program's own types may hold no number as small as an increment
     tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
     outputs, changes = push(values, tangents)
     if changes is None:
         run.note("unresolved", _reason_not_linear(equation))
+        # unknown along each direction that moves an operand, and zero along the others
         moves = np.array([any(np.any(t[k]) for t in tangents) for k in range(count)])
         unknown = np.where(moves, np.nan, 0.0)
         changes = [np.broadcast_to(unknown.reshape(count, *(1,) * np.ndim(y)), (count, *np.shape(y))) for y in outputs]

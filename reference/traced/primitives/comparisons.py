@@ -92,6 +92,7 @@ def _shift(name: str, ufunc: np.ufunc) -> Primitive:
 
 def exceeds(x: Increment, y: Increment) -> Any:
     """Where x is larger than y just after the step; complex numbers by their real parts first, as in JAX."""
+    # by values, then by changes, of complex numbers those of the real parts first: the first pair that differs decides
     pairs = [(x.value, y.value), (x.change, y.change)]
     if np.iscomplexobj(x.value):
         pairs = [(part(a), part(b)) for part in (np.real, np.imag) for a, b in pairs]
@@ -106,6 +107,7 @@ def extreme(run: Any, x: Increment, y: Increment, *, larger: bool) -> Increment:
     value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
     if is_constant(x) and is_constant(y):
         return constant(value)
+    # of equal numbers the one that moves more is the larger one just after the step: |x| as max(x, -x) changes by |dx|
     x_wins = exceeds(x, y) if larger else exceeds(y, x)
     run.note_ties((np.real(x.value) == np.real(y.value)) & (np.asarray(x.change) != y.change))
     change = np.where(x_wins, x.change, y.change)

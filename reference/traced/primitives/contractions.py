@@ -55,6 +55,7 @@ def products(x: str, y: str, out: str, a: Any, b: Any) -> Any:
 @cache
 def _as_matrices(x: str, y: str, out: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Any, ...]:
     """How arrays become stacks of matrices: axes and shape of each, and the shape and axes of their product."""
+    # each letter is of one kind: in both arrays and the result, in both and summed over, or in one array alone
     sizes = dict(zip(x + y, (*a, *b)))
     batch, summed = [c for c in x if c in y and c in out], [c for c in x if c in y and c not in out]
     x_free, y_free = [c for c in x if c not in y], [c for c in y if c not in x]
@@ -141,6 +142,7 @@ def _output_axes(lead: int, spec: tuple[int, ...]) -> tuple[int, ...]:
 
 def _grouped(x_lead: int, y_lead: int, a: Any, b: Any, groups: int, batch_groups: int) -> tuple[Any, Any]:
     """(lead, group, n, c, ...) and (lead, group, o, c, ...): every group is a convolution of its own."""
+    # images n and features c of the array, features o and c of the kernel: groups split n, or c, and always o
     n, c = a.shape[x_lead : x_lead + 2]
     front, rest = a.shape[:x_lead], a.shape[x_lead + 2 :]
     if batch_groups > 1:
@@ -159,7 +161,7 @@ def _fft(run: Any, equation: Any, x: Increment) -> Increment:
     lengths = equation.params["fft_lengths"]
     name = str(getattr(equation.params["fft_type"], "name", equation.params["fft_type"]))
     transform = {"FFT": np.fft.fftn, "IFFT": np.fft.ifftn, "RFFT": np.fft.rfftn, "IRFFT": np.fft.irfftn}[name]
-    axes = tuple(range(-len(lengths), 0))
+    axes = tuple(range(-len(lengths), 0))  # the last ones, so that an axis of directions stays out of it
     return linear(lambda lead, array: transform(array, s=tuple(lengths), axes=axes), x)
 
 

@@ -100,6 +100,7 @@ def _parts_of_while(equation: Equation, operands: Sequence[Any]) -> tuple[Sequen
 def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     condition, body = equation.params["cond_jaxpr"], equation.params["body_jaxpr"]
     of_condition, of_body, carry = _parts_of_while(equation, operands)
+    # noise of a few u may keep |x - before| > 1e-16 true for good
     most = STEPS_FACTOR * (equation.memo.get("steps", UNKNOWN_STEPS) + 1)
     steps = 0
     while True:
@@ -180,7 +181,7 @@ def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) 
     value = np.asarray(which.value)
     after = value ^ which.change if value.dtype == bool else value + which.change
     after = np.clip(after.astype(int), 0, len(branches) - 1)
-    for other in set(after.tolist()) - {index}:
+    for other in set(after.tolist()) - {index}:  # once for each branch that some direction enters
         outputs = [
             _crossing(run, here, there, after == other) for here, there in zip(outputs, run(branches[other], *operands))
         ]
@@ -237,8 +238,10 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     if not count:
         return found
     x, others = found[: len(b)], found[len(b) :]
+    # a solver that iterates would find dx to its tolerance only, or nothing of a right-hand side as small as a step
     matrix = _matrix(run, programs.matvec, matvec, b) if iterates(programs.solve) else None
     values = [y.value for y in x] if matrix is None else [y[0] for y in _solved(matrix, [y.value[None] for y in b])]
+    # A x with x held fixed changes by dA x
     products = run(programs.matvec, *matvec, *map(constant, values))
     rights = [full_change(y, count) - full_change(product, count) for y, product in zip(b, products)]
     if matrix is not None:

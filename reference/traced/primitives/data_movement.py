@@ -65,7 +65,8 @@ def pad(lead: int, config: Any, x: Any, padding: Any) -> Any:
     for length, (low, high, interior) in zip(x.shape[lead:], config):
         step = interior + 1
         padded = low + max(length + (length - 1) * interior, 0) + high
-        first = max(0, -(low // step))  # the first entry that is not cut off, and the one after the last
+        # the first entry that is not cut off, ⌈-low/step⌉, and the one after the last
+        first = max(0, -(low // step))
         end = max(first, min(length, -((low - padded) // step)))
         lengths.append(padded)
         kept.append(slice(first, end))
@@ -151,6 +152,7 @@ def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
 
 
 def _stop(run: Any, equation: Any, x: Increment) -> Increment:
+    # a wish and no error: what is stopped has the change zero by definition
     return x if run.ignores_stop_gradient or is_constant(x) else constant(x.value)
 
 

@@ -84,6 +84,7 @@ def _triangular_solve(run: Any, equation: Any, a: Increment, b: Increment) -> In
     unit, left = params["unit_diagonal"], params["left_side"]
 
     def oriented(matrix: Any) -> Any:
+        """The matrix that the solve is with: op(A) x = b, or x op(A) = b where it is not on the left side."""
         matrix = np.conj(matrix) if params["conjugate_a"] else matrix
         return np.swapaxes(matrix, -1, -2) if params["transpose_a"] else matrix
 
@@ -272,6 +273,7 @@ def _changes_of_svd(run: Any, change: Any, values: Any, u: Any, v: Any) -> tuple
 def _qr(run: Any, equation: Any, a: Increment) -> Any:
     matrix = np.asarray(a.value)
     rows, columns = matrix.shape[-2:]
+    # R has to be square, to have an inverse; the further columns of a full Q are free up to a rotation
     wide = rows < columns or (equation.params.get("full_matrices") and rows != columns)
     if is_constant(a) or equation.params.get("pivoting") or wide:
         return differenced(run, equation, a)
@@ -302,6 +304,7 @@ def largest_along(*axes: int) -> ErrorSize:
 def _error_of_elimination(array: Any, params: Mapping[str, Any]) -> Any:
     if not array.size or not np.isfinite(array).all():
         return np.abs(array)
+    # |L||U|, in the rows' own order
     found: Any = scipy.linalg.lu(array, p_indices=True)
     order, sizes = found[0], np.abs(found[1]) @ np.abs(found[2])
     return np.take_along_axis(sizes, np.broadcast_to(order[..., None], sizes.shape), -2)

@@ -145,7 +145,7 @@ def _cumulative(make_fold: MakeFold) -> Rule:
 
 
 def _folded(x: Increment, axes: Any, fold: Fold) -> Increment:
-    for axis in sorted(axes, reverse=True):
+    for axis in sorted(axes, reverse=True):  # from the last, so that the others keep their numbers
         x = _last(_running(x, axis, fold), axis)
     return x
 
@@ -265,6 +265,7 @@ def _arg_extreme(name: str, find: Callable[..., Any], order_of_ties: int) -> Pri
         (axis,) = equation.params["axes"]
         found = find(x.value, axis=axis)
         if not is_constant(x):
+            # more than one entry of this size: in a step it may be another place, which is a jump of the index
             best = np.take_along_axis(x.value, np.expand_dims(found, axis), axis)
             run.note_ties((x.value == best).sum(axis=axis) > 1)
         return constant(found.astype(equation.params["index_dtype"]))
@@ -285,9 +286,11 @@ def windows(lead: int, params: Any, array: Any, fill: float) -> Iterator[tuple[t
     # a dilated array has gaps between its entries, which hold the fill as the padding does
     config = [(low, high, step - 1) for (low, high), step in zip(params["padding"], base)]
     array = pad(lead, config, array, np.full(array.shape[:lead], fill, array.dtype))
+    # how far a window reaches along each axis, and at how many positions it fits
     extents = [(size - 1) * step + 1 for size, step in zip(dimensions, spread)]
     counts = [max((s - e) // step + 1, 0) for s, e, step in zip(array.shape[lead:], extents, strides)]
     for place in product(*map(range, dimensions)):
+        # the entries at this place of all windows: a strided slice of the array
         starts = [at * step for at, step in zip(place, spread)]
         index = [slice(at, at + step * count, step) for at, step, count in zip(starts, strides, counts)]
         yield place, array[(slice(None),) * lead + tuple(index)]
