@@ -9,7 +9,11 @@ from harness.verdict.comparison import Answer, Block, Pair, compare
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 SMALLEST_ENTRY, LARGEST_ENTRY = 0.5, 1.5
-"""The sizes that entries of a random direction have."""
+"""The sizes that entries of a random direction have: all near 1, so that no coordinate is lost beside others."""
+
+ADDED_UP = 10.0
+"""Accepted errors may all be as large as their share of the largest derivative, while most derivatives are smaller. So
+along a random direction errors may be a share of the slope that is so many times larger."""
 
 
 def random_directions(count: int, size: int, seed: int) -> np.ndarray:
@@ -19,11 +23,6 @@ def random_directions(count: int, size: int, seed: int) -> np.ndarray:
     """
     rng, shape = np.random.default_rng(seed), (count, size)
     return rng.choice([-1.0, 1.0], shape) * rng.uniform(SMALLEST_ENTRY, LARGEST_ENTRY, shape)
-
-
-ADDED_UP = 10.0
-"""Accepted errors may all be as large as their share of the largest derivative, and few derivatives are: along a random
-direction the errors are a larger share."""
 
 
 @np.errstate(all="ignore")  # an infinite error times a direction's zero

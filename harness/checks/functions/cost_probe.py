@@ -22,10 +22,12 @@ FLOAT64_SPACING = 1e-4
 """Relative distance between the points at which a function has to show that it computes in float64."""
 
 SAME_COST = 1e4
-"""The cost in float64 may differ from the cost in a lower precision by so many u of the lower precision."""
+"""The cost in float64 may differ from the cost in a lower precision by so many u of the lower precision: what a sum of
+thousands of terms loses. With more than that it is another function."""
 
 DOMAIN_ERRORS = (ValueError, ArithmeticError, AssertionError, IndexError, RuntimeError, RuntimeWarning)
-"""What functions raise outside their domain, tables among them; PyTorch's LinAlgError is a RuntimeError."""
+"""What functions raise outside their domain: math.log a ValueError, a table at its end an IndexError, Cholesky in
+PyTorch a RuntimeError. A TypeError is no matter of the place."""
 
 BUG_ERRORS = (NotImplementedError, RecursionError, UnicodeError)
 """Subclasses of these that only a bug raises."""

@@ -33,10 +33,12 @@ from harness.verdict.judgement import PLACES_KEPT, judge
 from harness.verdict.report import Report
 
 NARROW_STEP = 1e-6
-"""The step of the difference that shows which of many outputs is wrong."""
+"""The step of the difference that shows which of many outputs is wrong. It need not be sharp: what it finds is examined
+by itself."""
 
 EACH_ENTRY = 4000
-"""More outputs than `EACH_OUTPUT` that the sum does not show are examined one by one if they have so few entries."""
+"""More outputs than `EACH_OUTPUT` that the sum does not show are examined one by one if they have so few entries in
+all: each entry takes some calls of the matrix."""
 
 COLUMNS = 300
 """From products J v alone, the matrix is made of so many columns; more inputs are moved along one direction."""
@@ -156,23 +158,32 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
     total = partial(function.total, w)
     whole = check_gradient(total, function.theta, gradient=gradient, budget=budget, accuracy=accuracy)
     if whole.verdict == "disagree" and not whole.findings:
-        return whole
-    is_right, most, left = whole.verdict == "agree", EACH_OUTPUT, list(range(function.size))
-    if is_right:  # an error in an entry shows in the sum by as much as the output weighs
+        return whole  # it is not repeatable, for instance, and no output is to blame
+    left, most = list(range(function.size)), EACH_OUTPUT
+    if whole.verdict == "agree":
+        left = _find_hidden(function, whole, w, slopes, accuracy)
+        most = max(most, EACH_ENTRY // function.theta.size)
+        # an error e of an entry in row k is w_k e in the sum
         best, worst = whole.smallest_visible
-        left, most = _find_hidden(function, whole, w, slopes, accuracy), max(most, EACH_ENTRY // function.theta.size)
         visible = best / np.abs(w).max(), worst / np.abs(w).min()
         whole = replace(whole, smallest_visible=visible, blind_to=())  # where the sum is small, its rows are not
     if not left:
         return whole
     examined = left if len(left) <= most else [_find_suspect(function, claim.pull, w, left)]
-    alone, unknown = _check_outputs(function, claim.pull, examined, budget, accuracy), len(left) - len(examined)
-    share = 1.0 - ((1.0 - alone.decided_share) * len(examined) + unknown) / function.size
+    alone = _check_outputs(function, claim.pull, examined, budget, accuracy)
+    return _judge_both(function, whole, alone, left, len(left) - len(examined))
+
+
+def _judge_both(function: VectorFunction, whole: Report, alone: Report, left: Sequence[int], unknown: int) -> Report:
+    """One report from those on the sum of all outputs and on those of the `left` that are not unknown."""
+    examined = len(left) - unknown
+    share = 1.0 - ((1.0 - alone.decided_share) * examined + unknown) / function.size
     findings = tuple(replace(each, perhaps_more=each.perhaps_more or unknown > 0) for each in alone.findings)
     alone = replace(alone, decided_share=share, findings=findings)
     if alone.verdict == "disagree":
         return alone
-    if not is_right:
+    if whole.verdict != "agree":
+        # errors that are too small to show in one row add up in the sum
         return alone if alone.verdict == whole.verdict and not unknown else whole
     rows = [f"{function.name}[{k}, :]" for k in left[:PLACES_KEPT]]
     if share >= CONCLUSIVE_SHARE:

@@ -28,26 +28,29 @@ if TYPE_CHECKING:
 TAYLOR = "taylor-remainder"
 
 STEPS = 2.0 ** -np.arange(2, 20)
-"""In units of max(1, |θ_i|), from wide to narrow."""
+"""In units of max(1, |θ_i|), from wide to narrow: 2⁻² to 2⁻¹⁹, below which the noise of a solver leaves nothing."""
 
 FEWEST = 7
 """Steps of a fit at least: two numbers are fitted, and five more show the noise."""
 
 DEVIATIONS = 5.0
-"""The error bound of a fitted number, in standard deviations: with five steps to spare they are known to a half."""
+"""The error bound of a fitted number, in standard deviations, which five steps to spare show to a factor of two or
+so."""
 
 FIRST, UNCONFIRMED = 1.5, 100.0
-"""A remainder that decays with a higher order is that of a right gradient. Where a fit contradicts that, so many times
-the difference has to be small for a verdict."""
+"""A remainder that decays with a higher order than the first is that of a right gradient. A fit that calls it wrong all
+the same gets so many times its difference for an error bound, and is no evidence then."""
 
 BESIDE = 4.0
-"""So many times the change without the widest steps is added for what the fit leaves out."""
+"""Fits of narrower steps alone show what the fit of two powers leaves out, h⁵ and more. So many times their change is
+added to the error bound."""
 
 ONE_BY_ONE = 10
 """Up to so many parameters are moved by themselves; more are moved along this many random directions."""
 
 COARSE = "float32"
-"""Noise leaves as few digits as float32 does: a bound of a hundredth of the largest slope decides."""
+"""Noise leaves as few digits as float32 does. So a bound of a hundredth of the largest slope decides
+(`MEANINGLESS`)."""
 
 HEIGHT = 3.6  # inches
 
@@ -97,6 +100,7 @@ def _fit(case: GradientCase, name: str, direction: np.ndarray) -> Remainder:
     steps = STEPS * max(1.0, float(np.abs(probes.theta[direction != 0.0]).max(initial=0.0)))
     slope = float(direction @ case.reported.gradient)
     ups, downs = (np.array([probes.cost(probes.theta + s * h * direction) for h in steps]) for s in (1.0, -1.0))
+    # (f(h) - f(-h))/2 - h g has the odd powers of h alone, and (f(h) + f(-h))/2 - f(0) the even ones
     known = slope if np.isfinite(slope) else 0.0
     odd, even = 0.5 * (ups - downs) - steps * known, 0.5 * (ups + downs) - probes.base
     off, bound = _leading(steps, odd, 3)
@@ -117,7 +121,7 @@ def _leading(steps: np.ndarray, part: np.ndarray, power: int) -> tuple[float, fl
         h, values = steps[start:], part[start:]
         if not np.isfinite(values).all():
             continue
-        columns = np.stack([h, h**power], axis=1) / [h[0], h[0] ** power]
+        columns = np.stack([h, h**power], axis=1) / [h[0], h[0] ** power]  # of one size, for the condition
         numbers = np.linalg.lstsq(columns, values, rcond=None)[0]
         rest = values - columns @ numbers
         deviation = np.sqrt(rest @ rest / (len(h) - 2) * np.linalg.inv(columns.T @ columns)[0, 0])

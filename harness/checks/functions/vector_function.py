@@ -12,10 +12,10 @@ from harness.checks.functions.tree_leaves import to_numpy
 from harness.checks.random_directions import random_directions
 
 EACH_OUTPUT = 50
-"""So many outputs are examined one by one."""
+"""Up to so many outputs are examined one by one."""
 
 SHRUNK = 2.0**-4
-"""A change is compared with that in such a share of the step."""
+"""A change is compared with that in this share of the step. A slope shrinks with it, and rounding does not."""
 
 Product = Callable[[np.ndarray, np.ndarray], Any]
 """``product(theta, vector)`` -> Jᵀw or J v."""
@@ -71,18 +71,29 @@ class VectorFunction:
         found: dict[str, Claim] = {}
         for name, f in given.items():
             if name in push:
-                found[name] = self._pushed(name, lambda t, v, f=f: f(t, v, *self._args))
+                found[name] = self._pushed(name, self._with_arguments(f))
             elif name in pull:
-                found[name] = self._pulled(name, lambda t, w, f=f: f(t, w, *self._args))
-            elif not hasattr(first := f(self.theta.copy(), *self._args), "matvec"):
-                found[name] = self._pulled(
-                    name, lambda t, w, f=f, name=name: transposed_times(self._matrix(name, f(t, *self._args)), w)
-                )
+                found[name] = self._pulled(name, self._with_arguments(f))
             else:
-                found["matvec"] = self._pushed("matvec", lambda t, v, f=f: f(t, *self._args).matvec(v.ravel()))
-                if _has_adjoint(first):
-                    found["rmatvec"] = self._pulled("rmatvec", lambda t, w, f=f: f(t, *self._args).rmatvec(w))
+                found |= self._claims_of_matrix(name, f)
         return found
+
+    def _with_arguments(self, product: Callable[..., Any]) -> Product:
+        return lambda theta, vector: product(theta, vector, *self._args)
+
+    def _claims_of_matrix(self, name: str, f: Callable[..., Any]) -> dict[str, Claim]:
+        """Jᵀw of a matrix; of a linear operator J v, and also Jᵀw if it has an adjoint."""
+
+        def matrix(theta: np.ndarray) -> Any:
+            return f(theta, *self._args)
+
+        first = matrix(self.theta.copy())
+        if not hasattr(first, "matvec"):
+            return {name: self._pulled(name, lambda t, w: transposed_times(self._matrix(name, matrix(t)), w))}
+        forward = {"matvec": self._pushed("matvec", lambda t, v: matrix(t).matvec(v.ravel()))}
+        if not _has_adjoint(first):
+            return forward
+        return forward | {"rmatvec": self._pulled("rmatvec", lambda t, w: matrix(t).rmatvec(w))}
 
     def _pulled(self, name: str, product: Product) -> Claim:
         """Jᵀw in the shape of θ."""
@@ -126,6 +137,7 @@ class VectorFunction:
 
         Each is at most its row's length, if that row changes little in a step. What hardly shrinks with it is rounding.
         """
+        # in a step of u^(1/3) a row changes little, and rounding leaves u^(2/3) of a slope
         step, found = self.unit ** (1.0 / 3.0) * np.maximum(1.0, np.abs(self.theta)), []
         for direction in random_directions(3, self.theta.size, seed=1):
             move = (step * direction.reshape(self.theta.shape)).astype(self.theta.dtype)
