@@ -93,7 +93,8 @@ bench: $(PEERS)  ## speed and detection beside other gradient checkers (installs
 
 study: $(PEERS)  ## the study of the bug zoo (half an hour), as the document that the package carries
 	@mkdir -p build && $(BIN)/harness study --json $(ARGS) > build/study.json
-	@rm harness/teaching/study-*.json && mv build/study.json harness/teaching/study-$$(date +%F).json
+	@$(BIN)/python -m json.tool --compact build/study.json build/compact.json
+	@rm build/study.json harness/teaching/study-*.json && mv build/compact.json harness/teaching/study-$$(date +%F).json
 
 .PHONY: with-peers
 with-peers: $(PEERS)  ## PyTorch and the other checkers, for the tests and studies that call them
