@@ -93,6 +93,7 @@ class Curve:
 
     def _is_wrong_throughout(self) -> bool:
         low, high = self.window()
+        # the length of the window that wrong stretches cover
         covered = sum(max(0.0, min(right, high) - max(left, low)) for left, right in self.wrong_stretches())
         return covered >= NEARLY_ALL * (high - low)
 
@@ -120,6 +121,7 @@ class Curve:
         allowed = np.where(np.isfinite(allowed), allowed, np.nan)
         ax.plot(z, positive, ".", color=COLOURS[1], markersize=3.0, label="|claimed - true|")
         ax.plot(z, allowed, color=INK, linewidth=0.8, label="error bound")
+        # from somewhat less than a rounding of the largest number up to ten times that number
         sizes = np.concatenate([np.abs(self.true[shown]), difference])
         largest = sizes.max(initial=0.0, where=np.isfinite(sizes)) or 1.0
         ax.set_ylim(SMALLEST * largest, 10.0 * largest)

@@ -53,6 +53,7 @@ class Errors(NamedTuple):
 
     def worst(self) -> np.ndarray:
         """The z with the largest errors of each part, in each stretch: always as many, since JAX compiles each size."""
+        # NaN, where the error is not known, comes before all errors
         stretch = np.searchsorted(EDGES, self.z)
         order = np.argsort(np.nan_to_num(self.relative, nan=-1.0), axis=1)
         chosen = [row[stretch[row] == i][-WORST:] for row in order for i in range(1, EDGES.size)]
@@ -65,6 +66,7 @@ class Errors(NamedTuple):
             inside = self.relative[part, (stretch == i) & ~np.isnan(self.relative[part])]
             if inside.size:
                 error = float(inside.max())
+                # a relative error of 1e-7 leaves seven digits; an ulp is 2^(1 - bits) of a number
                 left = -math.log10(MARGIN * error) if error else math.inf
                 digits = max(0, math.floor(min(left, kept.digits)))
                 rows.append({"from": low, "to": high, "largest": error * 2.0 ** (kept.bits - 1), "digits": digits})
@@ -92,6 +94,7 @@ def errors_at(f: Activation, kept: Format, z: np.ndarray, true: np.ndarray, junc
     sides = np.array([value_and_slope(f, z * (1.0 + side)) for side in (-SIZE_WITHIN, SIZE_WITHIN)])
     size = np.maximum(np.abs(true), np.abs(sides).min(axis=0))
     relative = np.abs(computed - true) / size
+    # a format has fewer digits for what is subnormal in it, and none for what overflows
     known = np.isfinite(relative) & (np.abs(true) <= kept.largest) & (size >= kept.smallest)
     for place in junctions:
         known &= np.abs(z - place) > FLOATS * 2.0**-kept.bits * abs(place)

@@ -4,6 +4,7 @@ The largest errors are searched for by stretch of z (`largest_errors`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,6 +176,7 @@ def measure_formats(f: Activation, z: np.ndarray, junctions: Sequence[float] = (
 
 def _in_format(f: Activation, kept: Format, z: np.ndarray, junctions: Sequence[float]) -> dict[str, Any]:
     """The largest errors beside float64, by stretch of z, and the stretches in which value or slope overflow."""
+    # the numbers of the format next to z, exactly as float64, so that rounding z is no error of the formula
     z = np.unique(np.asarray(kept.cast(z), dtype=np.float64))
     try:
         computed = value_and_slope(f, kept.cast(z))
@@ -186,15 +188,15 @@ def _in_format(f: Activation, kept: Format, z: np.ndarray, junctions: Sequence[f
         z = np.asarray(kept.cast(z), dtype=np.float64)
         return errors_at(f, kept, z, np.array(value_and_slope(f, z)), junctions)
 
+    def is_finite(part: int, z: float) -> bool:
+        return bool(np.isfinite(value_and_slope(f, kept.cast(np.array([z])))[part][0]))
+
     errors_found = search(errors, errors(random_places()))
     found = {}
     for i, part in enumerate(("value", "slope")):
+        # what float64 has, and the format has not
         overflows = ~np.isfinite(computed[i]) & np.isfinite(expected[i])
-
-        def is_finite(z: float, i: int = i) -> bool:
-            return bool(np.isfinite(value_and_slope(f, kept.cast(np.array([z])))[i][0]))
-
-        ends = [_from_onset(z, *ends, is_finite) for ends in stretches(z, overflows)]
+        ends = [_from_onset(z, low, high, partial(is_finite, i)) for low, high in stretches(z, overflows)]
         found[part] = {"of": kept.digits, "errors": errors_found.rows(i, kept), "overflows": tuple(ends)}
         if kept is FLOAT32:
             found[part] |= {"dtype": str(computed[i].dtype)}
@@ -202,13 +204,17 @@ def _in_format(f: Activation, kept: Format, z: np.ndarray, junctions: Sequence[f
 
 
 def _from_onset(z: np.ndarray, low: float, high: float, is_finite: Callable[[float], bool]) -> tuple[float, float]:
-    """A stretch of a sorted grid in which numbers overflow, extended to where that begins between two points."""
-    # the point of the grid next to the stretch, towards zero, and the end of the stretch that is next to it
-    inner, outer = (np.searchsorted(z, low) - 1, low) if low > 0.0 else (np.searchsorted(z, high) + 1, high)
-    if low <= 0.0 <= high or not 0 <= inner < z.size:
+    """A stretch of a sorted grid in which numbers overflow, extended to where that begins between two points.
+
+    exp overflows in float32 from z = 88.7 on: the grid may have 80 and 95 next to each other, and bisection finds 88.7.
+    """
+    # the stretch's end that is nearer to zero, and the point of the grid beside it, where the number is finite
+    is_above = low > 0.0
+    end, beside = (low, np.searchsorted(z, low) - 1) if is_above else (high, np.searchsorted(z, high) + 1)
+    if low <= 0.0 <= high or not 0 <= beside < z.size:
         return low, high
-    begin, end = float(z[inner]), outer  # finite at `begin`, overflown at `end`
+    begin = float(z[beside])  # finite at `begin`, overflown at `end`
     for _ in range(HALVINGS):
         middle = 0.5 * (begin + end)
         begin, end = (middle, end) if is_finite(middle) else (begin, middle)
-    return (end, high) if low > 0.0 else (low, end)
+    return (end, high) if is_above else (low, end)

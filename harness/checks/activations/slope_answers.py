@@ -215,7 +215,8 @@ def compare_slopes(
     if not consensus.tie:
         accused = {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])}
         names = [*(answer.name for answer in answers), sides.name]
-        members, outliers = (tuple(n for n in names if (n in accused) == is_out) for is_out in (False, True))
+        members = tuple(name for name in names if name not in accused)
+        outliers = tuple(name for name in names if name in accused)
         consensus = Consensus(members, outliers, tie=False)
     return Compared([*answers, sides], [*pairs, beside], consensus)
 

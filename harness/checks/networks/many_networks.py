@@ -91,6 +91,7 @@ def check_networks(
     networks = whole_number("the number of networks", networks, at_least=1)
     of_type("progress", progress, Callable, "a function")
     of_type("like", like, Like, "of the type Like")
+    # the arguments of `random_problem`, which a report states where they are not the usual ones
     given: dict[str, Any] = {"extremes": extremes} | ({} if like == ANY else {"like": like})
     outcomes: list[Outcome] = []
     failures: list[Checked] = []

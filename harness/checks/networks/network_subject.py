@@ -50,8 +50,9 @@ class NetworkGradient(Subject):
         return self.problem.network.label(i)
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
+        # what answers differently each time has no error that a bug could explain
         if not self.explained or any(fact.kind == Kind.NOT_REPEATABLE for fact in wrong.broken_rules):
-            return ()  # the difference of a single call says nothing
+            return ()
         facts = explain_answer(self.problem, self.theta, wrong, right, at_odds)
         return (*facts, note(Kind.OUTSIDE_ONE_SIDED, wrong.name)) if right.name == ONE_SIDED else facts
 
