@@ -16,7 +16,7 @@ from harness.facts.fact import Fact
 from reference.user_input import real_number
 
 EXACT = 4.0 * float(np.finfo(np.float64).tiny)
-"""A difference that underflow alone explains."""
+"""A difference that underflow alone explains: a few times the smallest normal number, 2.2e-308."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,10 @@ def _at_odds(difference: Any, allowed: Any) -> Any:
 
 
 def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np.ndarray:
-    """The size beside which an error has to be small: the largest derivative of the block, and at least noise."""
+    """The size beside which an error has to be small, (n,): the largest derivative of the block.
+
+    At least `NEGLIGIBLE` of the largest of all and of the cost, for a dead unit has derivatives of exactly zero.
+    """
     size = np.where(np.isfinite(gradient), np.abs(gradient), 0.0)
     scale = np.full_like(size, NEGLIGIBLE * max(ordinary, size.max(initial=0.0)))
     for block in blocks:
@@ -163,7 +166,11 @@ def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np
 
 
 def _confirmed(difference: Any, errors: Sequence[Any], share: Any) -> Any:
-    """Where an oracle's small error bound shows that an answer is right, however wide the answer's own bound is."""
+    """Where an oracle's small error bound shows that an answer is right, however wide the answer's own bound is.
+
+    In a saturated network B may be as large as the derivative, for rounding could do much. If balls know the derivative
+    and the answer has it to ten digits, rounding did not.
+    """
     near = np.maximum(CONFIRMED * share, EXACT)
     with np.errstate(all="ignore"):
         known = [difference + error <= near for error in errors]  # NaN is not
@@ -196,6 +203,7 @@ def compare(
         difference, error = np.abs(a.gradient - b.gradient), a.error + b.error
         cost_difference, cost_error = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
     if scale is None:
+        # the smaller of both, so that a wrong answer of 1e6 does not make its own error small
         scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
     accuracy = max(a.accuracy, b.accuracy)

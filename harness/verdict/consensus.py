@@ -58,6 +58,7 @@ def find_consensus(families: Mapping[str, str], pairs: Sequence[Pair], policy: P
         Answers compared, with each other and with judges.
     """
     disagreeing = [pair for pair in pairs if pair.disagrees]
+    # judges come first: whoever contradicts one is refuted, and has no vote among those that still stand
     rivals = {pair.other(judge) for pair in disagreeing for judge in policy.judges} - {"", *policy.judges}
     refuted = [name for name in families if name in rivals]
     standing = {name: family for name, family in families.items() if name not in rivals}
@@ -69,6 +70,7 @@ def find_consensus(families: Mapping[str, str], pairs: Sequence[Pair], policy: P
     if policy.vote == Vote.NEVER:
         return Consensus((), (), tie=True) if among else Consensus((*standing, *silent), (), tie=False)
     found = _majority(standing, among)
+    # two against two: what is being checked has to be right by more than its own word
     if found.tie and any(pair.other(policy.blamed_in_tie) for pair in among):
         blamed = policy.blamed_in_tie
         found = Consensus(tuple(name for name in standing if name != blamed), (blamed,), tie=False)

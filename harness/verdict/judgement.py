@@ -19,7 +19,8 @@ from harness.verdict.subject import Subject
 NOBODY: Mapping[str, Fact] = MappingProxyType({})
 
 SAME_COST = 1e-6
-"""A relative difference of costs below this is rather lost digits than another function."""
+"""A relative difference of costs below this is rather lost digits than another function: a forgotten factor or term is
+larger."""
 
 PLACES_KEPT = 20
 """A fact names so many undecided coordinates at most; it counts all of them."""
@@ -50,19 +51,16 @@ def judge(
     """
     evidence = _Evidence(subject, answers, pairs)
     findings = find_all(subject, answers, pairs, ends, consensus)
-    broken_rules = [fact for answer in answers for fact in answer.broken_rules]
-    noted = [fact for answer in answers for fact in answer.notes]
-    noted += [fact for answer in answers if answer.accuracy for fact in _accepted_errors(subject, answer, pairs)]
-    facts = [*subject.facts, *broken_rules, *noted]
-    is_wrong = bool(findings) or any(fact.severity == Severity.WRONG for fact in facts)
-    doubts = [] if findings else evidence.doubts(ends, left_out)
+    facts = _all_facts(subject, answers, pairs)
     if findings:  # a difference outweighs whatever else is in doubt
         facts = [fact for fact in facts if fact.severity != Severity.DOUBT]
-    is_doubtful = bool(doubts) or any(fact.severity == Severity.DOUBT for fact in facts)
-    if not is_doubtful and len(evidence.undecided):
-        few = evidence.undecided
-        why = dict.fromkeys(str(fact.kind) for fact in subject.why_undecided(few) if fact.kind != Kind.UNDECIDED)
-        facts.append(note(Kind.FEW_UNDECIDED, *subject.places(few)[:PLACES_KEPT], undecided=len(few), why=list(why)))
+    else:
+        facts += evidence.doubts(ends, left_out)
+    severities = {fact.severity for fact in facts}
+    is_wrong, is_doubtful = bool(findings) or Severity.WRONG in severities, Severity.DOUBT in severities
+    if not is_doubtful:
+        facts += evidence.few_undecided()
+    # who breaks a rule is named, even where its numbers are right
     outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.broken_rules)
     return Report(
         verdict="disagree" if is_wrong else "inconclusive" if is_doubtful else "agree",
@@ -72,7 +70,7 @@ def judge(
         outliers=outliers,
         tie=consensus.tie,
         findings=tuple(findings),
-        facts=tuple(sorted([*facts, *doubts], key=lambda fact: list(Severity).index(fact.severity))),
+        facts=tuple(sorted(facts, key=lambda fact: list(Severity).index(fact.severity))),
         blind_to=tuple(subject.blind_to()),
         left_out=dict(left_out),
         decided_share=evidence.share,
@@ -84,6 +82,14 @@ def judge(
     )
 
 
+def _all_facts(subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair]) -> list[Fact]:
+    """What is known beside the comparison: of the subject, of each answer, and which errors an accuracy accepts."""
+    broken_rules = [fact for answer in answers for fact in answer.broken_rules]
+    notes = [fact for answer in answers for fact in answer.notes]
+    accepted = [fact for answer in answers if answer.accuracy for fact in _accepted_errors(subject, answer, pairs)]
+    return [*subject.facts, *broken_rules, *notes, *accepted]
+
+
 @np.errstate(all="ignore")
 def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) -> list[Fact]:
     """How large the largest error of an answer is that its accuracy accepts, as a share of its block's largest."""
@@ -91,6 +97,7 @@ def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) ->
         if answer.oracle or not pair.other(answer.name) or pair.disagrees:
             continue
         difference = np.abs(pair.gradients[0] - pair.gradients[1])
+        # accepted = accuracy · scale, so that this is difference / scale
         share = np.nan_to_num(answer.accuracy * difference / pair.accepted, nan=0.0, posinf=0.0)
         worst, is_needed = int(np.argmax(share)), bool((difference > pair.allowed - pair.accepted).any())
         data = {"accuracy": answer.accuracy, "largest": float(share[worst]), "is_needed": is_needed}
@@ -123,7 +130,11 @@ def _largest_ratio(pair: Pair) -> float:
 
 
 class _Evidence:
-    """What pairs of different families decide about the answers that are tested, coordinate by coordinate."""
+    """What pairs of different families decide about the answers that are tested, coordinate by coordinate.
+
+    Tested are all answers but oracles, or these among themselves where there are no others. A coordinate of an answer
+    is decided if it is in one pair at least with an answer of another family.
+    """
 
     def __init__(self, subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair]):
         families = {answer.name: answer.family for answer in answers}
@@ -138,6 +149,7 @@ class _Evidence:
             beside = [pair for pair in self.independent if pair.other(answer.name)]
             self.decided[answer.name] = np.logical_or.reduce([np.zeros(size, bool), *(p.decided for p in beside)])
             self.all_decided &= self.decided[answer.name]
+            # the sharpest of those that this answer was compared with; the report is as sharp as its bluntest answer
             sharpest = np.fmin.reduce([np.full(size, np.inf), *(p.allowed for p in beside)])  # NaN decides nothing
             self.allowed = np.maximum(self.allowed, sharpest)
 
@@ -156,6 +168,15 @@ class _Evidence:
         allowed = self.allowed[self.to_decide]
         return float(allowed.min(initial=np.inf)), float(allowed.max(initial=0.0))
 
+    def few_undecided(self) -> list[Fact]:
+        """The coordinates that are undecided where they are too few to keep the verdict from "agree"."""
+        few = self.undecided
+        if not len(few):
+            return []
+        why = dict.fromkeys(str(fact.kind) for fact in self.subject.why_undecided(few) if fact.kind != Kind.UNDECIDED)
+        places = self.subject.places(few)[:PLACES_KEPT]
+        return [note(Kind.FEW_UNDECIDED, *places, undecided=len(few), why=list(why))]
+
     def doubts(self, ends: Sequence[Pair], left_out: Mapping[str, Fact]) -> list[Fact]:
         """Why the answers are not shown to be right, although nothing was found wrong."""
         if not self.independent:
@@ -173,7 +194,7 @@ class _Evidence:
         """The reasons, shared by sources that have the same undecided coordinates."""
         if not len(self.to_decide):
             return [doubt(Kind.NOTHING_TO_DECIDE)]
-        sources: dict[bytes, list[str]] = {}
+        sources: dict[bytes, list[str]] = {}  # by the mask of what is decided
         for name, known in self.decided.items():
             if known[self.to_decide].mean() < CONCLUSIVE_SHARE:
                 sources.setdefault(known[self.to_decide].tobytes(), []).append(name)
@@ -220,7 +241,7 @@ def find_all(
         Sources compared with each other, and along directions with the computation as a whole.
     """
     by_name = {answer.name: answer for answer in answers}
-    trusted = consensus.members or by_name
+    trusted = consensus.members or by_name  # in a tie, each is compared with each
     findings = []
     for name in consensus.outliers or (by_name if consensus.tie else ()):
         against = [pair for pair in pairs if pair.disagrees and pair.other(name) in trusted]
