@@ -24,27 +24,32 @@ from reference.problem import Problem
 
 
 def _sigmoid_cross_entropy(z, y):
-    """a = σ(z); loss = -Σ_k y_k log a_k + (1 - y_k) log(1 - a_k)."""
+    """a = σ(z); loss = -Σ_k [y_k log a_k + (1 - y_k) log(1 - a_k)] = Σ_k [log(1 + e^{z_k}) - y_k z_k].
+
+    So d loss/d z_k = e^{z_k}/(1 + e^{z_k}) - y_k = a_k - y_k.
+    """
     # σ(z) is 1/(1 + e^-z) for z >= 0 and e^z/(1 + e^z) for z < 0: with e = e^-|z|, at most 1, neither overflows
     e = np.exp(-np.abs(z))
     a = np.where(z >= 0.0, 1.0, e) / (1.0 + e)
-    # the loss is Σ_k log(1 + e^z) - y z, and log(1 + e^z) = max(z, 0) + log(1 + e^-|z|). So no logarithm is taken of a
-    # or of 1 - a, which round to 0 far out: at z = 40 and y = 0 the loss is 40, but log(1 - a) is -inf
+    # log(1 + e^z) is max(z, 0) + log(1 + e^-|z|). So no logarithm is taken of a or of 1 - a, which round to 0 far out:
+    # at z = 40 and y = 0 the loss is 40, but log(1 - a) is -inf.
     return a, np.log1p(e).sum() + np.maximum(z, 0.0).sum() - y @ z
 
 
 def _softmax_cross_entropy(z, y):
-    """a_k = e^{z_k} / Σ_j e^{z_j}; loss = -Σ_k y_k log a_k, where Σ_k y_k = 1."""
+    """a_k = e^{z_k} / Σ_j e^{z_j}; loss = -Σ_k y_k log a_k = log Σ_j e^{z_j} - Σ_k y_k z_k, as Σ_k y_k = 1.
+
+    So d loss/d z_k = e^{z_k} / Σ_j e^{z_j} - y_k = a_k - y_k.
+    """
     # the same number taken off every z changes no a; taking off the largest leaves exponents of at most 0
     shifted = z - z.max()
     p = np.exp(shifted)
     total = p.sum()  # at least 1, so that its logarithm is finite
-    # log a_k = shifted_k - log total, and the targets sum to 1
     return p / total, np.log(total) - y @ shifted
 
 
 def _half_squared_error(z, y):
-    """a = z; loss = ½ Σ_k (z_k - y_k)²."""
+    """a = z; loss = ½ Σ_k (z_k - y_k)². So d loss/d z_k = z_k - y_k = a_k - y_k."""
     return z, 0.5 * ((z - y) @ (z - y))
 
 
@@ -82,8 +87,8 @@ def cost_and_gradient(problem: Problem, theta: np.ndarray) -> tuple[float, np.nd
             # Step 4: Δ_l grows by δ_l [1, a_{l-1}ᵀ]. It comes before step 3, which overwrites δ_l.
             Deltas_b[layer] += delta
             Deltas_W[layer] += delta[:, np.newaxis] * activations[layer]  # (s_l, 1) · (s_{l-1},) is (s_l, s_{l-1})
-            # Step 3: δ_{l-1} = (W_lᵀ δ_l) ⊙ f'(z_{l-1}). Nothing flows back into the bias unit, so b_l has no part in
-            # it; and the input x has no δ.
+            # Step 3: δ_{l-1} = (W_lᵀ δ_l) ⊙ f'(z_{l-1}). The biases' input is the constant 1, which depends on nothing
+            # below, so that b_l has no part in it. Neither has the input x a δ.
             if layer:
                 slope = network.hidden[layer - 1].slope(zs[layer - 1], activations[layer])  # f'(z_{l-1}), (s_{l-1},)
                 delta = (delta @ weights[layer]) * slope  # δ_lᵀ W_l, which is W_lᵀ δ_l as a vector: (s_{l-1},)
