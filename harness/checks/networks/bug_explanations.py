@@ -173,9 +173,11 @@ class _Search:
         return sum(replay.coordinates_left(group) for replay in self.replays)
 
     def explains_cost(self, group: Bugs) -> bool:
+        """Whether these bugs answer the source's cost on every problem, and backprop without a bug does not."""
         return self.has_cost(group) and any(replay.excludes_no_bug_in_cost(group) for replay in self.replays)
 
     def explains_gradient(self, group: Bugs) -> bool:
+        """The same of the gradient."""
         is_needed = False
         for replay in self.replays:
             fits, excludes_no_bug = replay.fits_gradient(group)
@@ -185,9 +187,11 @@ class _Search:
         return is_needed
 
     def changes_cost(self, group: Bugs) -> bool:
+        """Whether these bugs show in the cost at all."""
         return any(replay.cost(group) != replay.cost(NO_BUG) for replay in self.replays)
 
     def changes_gradient(self, group: Bugs) -> bool:
+        """Whether these bugs show in the gradient at all."""
         return any(replay.changes_gradient(group) for replay in self.replays)
 
 

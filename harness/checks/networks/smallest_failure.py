@@ -21,7 +21,7 @@ from reference.network import Network
 from reference.problem import Problem
 from reference.user_input import message_of
 
-Case = tuple[Problem, np.ndarray]
+ProblemAtTheta = tuple[Problem, np.ndarray]
 
 MAX_TRIES = 2000
 """Cases tried. Six networks drawn at random took at most 42; the limit is for large ones of one's own."""
@@ -114,7 +114,7 @@ def _named(report: Report) -> tuple[tuple[str, ...], set[tuple[str, str]]]:
     return report.outliers, {(finding.source, finding.what) for finding in report.findings}
 
 
-def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.ndarray], bool]) -> Case:
+def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.ndarray], bool]) -> ProblemAtTheta:
     """The smallest case reached from one that fails; at most `MAX_TRIES` cases are tried.
 
     Parameters
@@ -134,7 +134,7 @@ def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.nda
     return case
 
 
-def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
+def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
     """Cases in which one thing is left out or simpler, the largest cuts first."""
     yield from _without_a_layer(problem, theta)
     yield from _with_fewer_examples(problem, theta)
@@ -146,7 +146,7 @@ def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
     yield from _with_simpler_numbers(problem, theta)
 
 
-def _without_a_layer(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
+def _without_a_layer(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
     network, thetas = problem.network, problem.network.unpack(theta)
     for layer in range(len(network.hidden)):
         sizes = network.sizes[: layer + 1] + network.sizes[layer + 2 :]
@@ -162,7 +162,7 @@ def _without_a_layer(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
         )
 
 
-def _with_fewer_examples(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
+def _with_fewer_examples(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
     m = problem.m
     halves = [np.arange(m // 2), np.arange(m // 2, m)] if m > 3 else []
     for rows in [*halves, *(np.delete(np.arange(m), i) for i in range(m))]:
@@ -170,7 +170,7 @@ def _with_fewer_examples(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
             yield Problem(problem.network, problem.X[rows], problem.Y[rows], problem.l2), theta
 
 
-def _without_a_unit(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
+def _without_a_unit(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
     network = problem.network
     for layer, size in enumerate(network.sizes):
         for unit in range(size if size > 1 else 0):
@@ -191,7 +191,7 @@ def _without_a_unit(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
             yield Problem(smaller, X, Y, problem.l2), smaller.pack(thetas)
 
 
-def _with_simpler_activations(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
+def _with_simpler_activations(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
     network = problem.network
     for layer, f in enumerate(network.hidden):
         if f.name != "identity":
@@ -200,7 +200,7 @@ def _with_simpler_activations(problem: Problem, theta: np.ndarray) -> Iterator[C
             yield Problem(simpler, problem.X, problem.Y, problem.l2), theta
 
 
-def _with_simpler_numbers(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
+def _with_simpler_numbers(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
     """Fewer digits for all numbers at once; never zero for all, where many a bug does not show."""
     for digits in (0, 1, 2):
         rounded = np.round(theta, digits) + 0.0  # no negative zeros
