@@ -18,10 +18,17 @@ from harness.grading.submission_process import CallFailed, Returned, SubmissionP
 from harness.isolation.limits import ENDINGS
 
 REPEATED = 1e-9
-"""Relative to the largest entry: an answer that differs by more when it is called again is another one."""
+"""Relative to the largest entry: an answer that differs by more when it is called again is another one.
+
+Sums in another order differ by some roundings, 1e-15 each. Random numbers or a step that goes on from the last call
+change far more.
+"""
 
 FAR = 1.0
-"""An answer whose parts are farther than that from the right one, relative to it, is none of the exercise."""
+"""A wrong answer whose parts are farther than that from the right one, relative to it, need not be of this exercise.
+
+A gradient of zeros is at a distance of 1, and so is any that has nothing to do with the right one, or more.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +61,7 @@ class Call:
         try:
             returned = [process.call(self.function, *each) for each in given]
         except CallFailed as failure:
+            # the student sees what the function was called with: the mistake may be in our convention
             raise failure.with_data(given=described(self.function, given[0])) from None
         if not self.convention.single:
             return returned[0]
@@ -127,14 +135,17 @@ class Attempt:
     @property
     def rank(self) -> tuple[bool, bool, bool, int, bool, float]:
         """What is compared to find the best attempt; of equal ones, the first and most usual is taken."""
-        # among known answers the usual convention stands first; an unknown one must be near in a usual layout
-        is_known, convention = self.is_explained or any(self.right), self.call.convention
+        convention = self.call.convention
+        is_known = self.is_explained or any(self.right)
+        # where nothing is known, the nearest answer counts, but not one in a layout that few use: among hundreds of
+        # layouts, some are near by chance
         is_of_course = convention.blocks == THE_COURSES and convention.labels in LABELS
         is_usual = is_of_course or self.model != THE_COURSES_MODEL
-        near = 0.0 if is_known else -self.distance if is_usual else -np.inf
-        # of functions with and without λ, the one with λ is the whole homework, unless it is something else altogether
+        nearness = 0.0 if is_known else -self.distance if is_usual else -np.inf
+        # ``cost(theta, X, y)`` beside ``regularised_cost(theta, X, y, l2)`` is an earlier part of the homework
         is_whole = "l2" in self.call.roles and (is_known or self.distance < FAR)
-        return all(self.right), is_whole, self.is_explained, sum(self.right), self.answer.cost is not None, near
+        has_cost = self.answer.cost is not None
+        return all(self.right), is_whole, self.is_explained, sum(self.right), has_cost, nearness
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +188,10 @@ class Interface:
 
     @property
     def expected(self) -> tuple[str, ...]:
-        """The parts that a whole submission has: of another course's network, perhaps no cost or no regulariser."""
+        """The parts that a whole submission has: of another course's network, perhaps no cost or no regulariser.
+
+        Code that takes one example at a time, as in Nielsen's book, often leaves the cost to its training loop.
+        """
         cost = ("cost",) if self.of_cost or not self.has_one_convention else ()
         return (*cost, "gradient", *(("regularised",) if self.model.regularised else ()))
 
@@ -221,16 +235,17 @@ class Interface:
         return ParsedAnswer(
             cost.cost,
             gradient.gradient,
-            (*cost.conventions, *gradient.conventions),
-            min(cost.precision, gradient.precision),  # "float32", if one of them is
-            (gradient if self.of_gradient else cost).order,
-            tuple(change for answer in answers.values() for change in answer.changes),
+            conventions=(*cost.conventions, *gradient.conventions),
+            precision=min(cost.precision, gradient.precision),  # "float32", if one of them is
+            order=(gradient if self.of_gradient else cost).order,
+            changes=tuple(change for answer in answers.values() for change in answer.changes),
         )
 
     def find_changes(self, process: SubmissionProcess, exercise: Exercise) -> Fact | None:
         """The first call that changes arguments in place, as a fact: wrong where that spoils the next answer.
 
-        It does where a right answer is no longer right for a caller who calls again with the same arrays.
+        ``X *= 1`` harms nobody. ``nn_params *= 0.99`` does: an optimiser calls again with the same array, and what was
+        right is then wrong.
         """
         for attempt in self.attempts:
             call = attempt.call
@@ -252,18 +267,18 @@ class Interface:
             again = self.answer(process, exercise)
         except CallFailed:
             return False
-        parts = [
-            [np.nan if part is None else part for part in (given.cost, given.gradient)] for given in (answer, again)
-        ]
-        return all(_is_same(before, after) for before, after in zip(*parts))
+        return _is_same(answer.cost, again.cost) and _is_same(answer.gradient, again.gradient)
 
 
 def _is_same(before: Any, after: Any) -> bool:
-    """Whether two answers are one up to rounding, which the order of a set may change."""
+    """Whether two costs or gradients are one up to rounding: a sum over a set may come in another order each time."""
+    if before is None or after is None:
+        return before is after
+    if np.shape(before) != np.shape(after):
+        return False
     largest = float(np.nan_to_num(np.abs(before)).max())
-    return np.shape(before) == np.shape(after) and np.allclose(
-        before, after, rtol=0.0, atol=REPEATED * largest, equal_nan=True
-    )
+    # NaN twice is the same wrong answer, and no random one
+    return np.allclose(before, after, rtol=0.0, atol=REPEATED * largest, equal_nan=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,12 +327,16 @@ class GivenAnswers:
 
 
 def collect_answers(process: SubmissionProcess, interface: Interface, exercises: Iterable[Exercise]) -> GivenAnswers:
-    """Call a submission on every exercise; after `ENDINGS` processes that it ended, its last failure stands for all."""
+    """Call a submission on every exercise; after `ENDINGS` processes that it ended, its last failure stands for all.
+
+    Each such end costs up to the limit on CPU time, and `harness diagnose` has 25 exercises.
+    """
     answers: dict[Exercise, Any] = {}
     failures: dict[Exercise, CallFailed] = {}
     change: Fact | None = None
     for exercise in exercises:
-        if (fatal := [failure for failure in failures.values() if failure.is_fatal])[ENDINGS - 1 :]:
+        fatal = [failure for failure in failures.values() if failure.is_fatal]
+        if len(fatal) >= ENDINGS:
             failures[exercise] = fatal[-1]
             continue
         try:

@@ -28,11 +28,14 @@ from reference.network import Network
 LOADER = "harness.grading.submission_loader"
 """The module in the child that loads and calls the submission's files."""
 
-MISSING = ("NotHandedIn",)
-"""The exceptions that name something which is not there."""
+NOT_HANDED_IN = "NotHandedIn"
+"""The loader's exception that names something which is not there."""
 
 LOADING = 30.0
-"""Seconds of CPU time for running a file: its imports may take long, and are nobody's fault."""
+"""Seconds of CPU time for running a file: its imports may take long, and are nobody's fault.
+
+TensorFlow or PyTorch take several seconds from a cold disk. A file that trains when it is imported takes minutes.
+"""
 
 COURSE_SIZES = (400, 25, 10)
 
@@ -88,11 +91,14 @@ class CallFailed(Exception):
     @property
     def is_missing_name(self) -> bool:
         """Whether a name is missing, which no other way of calling supplies."""
-        return self.error in ("NameError", "UnboundLocalError", *MISSING)
+        return self.error in ("NameError", "UnboundLocalError", NOT_HANDED_IN)
 
     @property
     def is_futile(self) -> bool:
-        """Whether no other way of calling the function helps."""
+        """Whether no other way of calling the function helps.
+
+        A recursion without an end is one of the code, whatever the arguments: no homework recurses over its data.
+        """
         return self.is_fatal or self.is_missing_name or self.error == "RecursionError"
 
     @property
@@ -135,6 +141,7 @@ def as_spoiling(change: Fact) -> Fact:
 
 
 def _describe_change(before: Any, after: Any) -> str:
+    """How an array, or the first array of a list that differs, was changed: "by up to 0.5, in 3 of 85 entries"."""
     if not isinstance(before, np.ndarray):
         changed = [pair for pair in zip(before, after) if differ(*pair)]
         return _describe_change(*changed[0]) if changed else f"from {counted(len(before), 'item')} to {len(after)}"
@@ -177,30 +184,40 @@ class SubmissionProcess:
         sandbox: bool = False,
     ):
         self.submission, self._module = submission, module
+        self._failed: dict[str, Outcome] = {}
+        self._loaded: set[str] = set()
         self._folder = scratch_folder()
-        folder = Path(self._folder.name).resolve()
-        for file in () if module else submission.files:
+        self._package = ""
+        if module:
+            self._worker = Worker(module, timeout=timeout)
+        else:
+            folder = Path(self._folder.name).resolve()
+            data_folder = folder / DATA_FOLDER
+            self._write_files(folder)
+            if with_needed:
+                _put_data((submission.path, data), data_folder, copied=sandbox)
+            optional = tuple({name for file in submission.files for name in file.optional})
+            prepare = (
+                ("os:chdir", (str(data_folder),)),  # ``loadmat("ex4data1.mat")`` looks in the working folder
+                (f"{LOADER}:prepare", (str(folder), optional, with_needed, self._package)),
+            )
+            hidden = str(submission.path.parent.resolve())
+            walls = Sandbox((str(folder),), (hidden,)) if sandbox else None
+            self._worker = Worker(LOADER, timeout=timeout, prepare=prepare, home=folder, sandbox=walls)
+        _WORKERS.add(self._worker)
+
+    def _write_files(self, folder: Path) -> None:
+        """Copies of the submission's files, under the names by which they import each other."""
+        for file in self.submission.files:
             if not file.error:
                 (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / file.name).write_text(file.text, encoding="utf-8", errors="surrogateescape")
         (folder / DATA_FOLDER).mkdir(exist_ok=True)
-        self._package = ""
-        if (folder / "__init__.py").exists():  # its modules import each other by the folder's name, or by none
-            self._package = submission.name if submission.name.isidentifier() else "submission"
+        # the folder is a package: its modules import each other by its name, as ``from smith.sigmoid import sigmoid``
+        if (folder / "__init__.py").exists():
+            name = self.submission.name
+            self._package = name if name.isidentifier() else "submission"
             (folder / self._package).symlink_to(folder)
-        if with_needed:
-            _put_data((submission.path, data), folder / DATA_FOLDER, copied=sandbox)
-        self._failed: dict[str, Outcome] = {}
-        self._loaded: set[str] = set()
-        optional = tuple({name for file in submission.files for name in file.optional})
-        prepare = [("os:chdir", (str(folder / DATA_FOLDER),))]  # where its data lies
-        prepare += [] if module else [(f"{LOADER}:prepare", (str(folder), optional, with_needed, self._package))]
-        home = "" if module else folder
-        hidden = str(submission.path.parent.resolve())
-        walls = Sandbox((str(folder),), (hidden,)) if sandbox else None
-        prepare = () if module else prepare
-        self._worker = Worker(module or LOADER, timeout=timeout, prepare=prepare, home=home, sandbox=walls)
-        _WORKERS.add(self._worker)
 
     def call(self, function: Function, *arguments: Any) -> Returned:
         """Call a function.
@@ -211,15 +228,16 @@ class SubmissionProcess:
             It raised, ended the process or did not answer in time; or its file could not be run.
         """
         if self._module:
-            outcome, first = self._worker.call(function.name, *arguments), 0
+            outcome, own_arguments = self._worker.call(function.name, *arguments), 0
         else:
             self._load(function)
-            outcome, first = self._worker.call("call", function.file, function.name, *arguments), 2
+            outcome = self._worker.call("call", function.file, function.name, *arguments)
+            own_arguments = 2  # of the loader: file and name
         if outcome.kind in ("died", "timed out") or not self._worker.is_running:
             self._loaded.clear()  # the next call starts another process
         if outcome.kind != "answered":
             raise self._failure(function, outcome)
-        left = {place - first: now for place, now in outcome.changed.items()}
+        left = {place - own_arguments: now for place, now in outcome.changed.items()}
         changes = (ChangedArguments(function, arguments, left),) if left else ()
         return Returned(outcome.value, changes)
 
@@ -242,7 +260,7 @@ class SubmissionProcess:
         if place := outcome.place:
             file = self.submission.file(place.file.removeprefix(f"{self._package}/"))
             where = (f"{file.place(place.line)} of {file.shown}: {place.text}",)
-        if outcome.error in MISSING:
+        if outcome.error == NOT_HANDED_IN:
             missing, _, source = outcome.what.partition(": ")[2].partition(", from ")
             fact = doubt(Kind.NOT_HANDED_IN, *where, missing=missing, source=source)
         else:
