@@ -16,7 +16,7 @@ from harness.grading.submission_interface import GivenAnswers, Interface
 Answers = Mapping[Exercise, ParsedAnswer]
 
 MOST_DECIMALS = 8
-"""A cost that is rounded to more decimals is within the tolerance of many exercises."""
+"""The most decimals that a cost is taken to be rounded to; from 12 on, the rounding is within the tolerance."""
 
 MEANS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "": lambda ones, zeros: ones + zeros,
@@ -42,23 +42,27 @@ SHARES: Mapping[str, Callable[[int], float]] = {
 def is_understood(interface: Interface, found: Explanations, given: GivenAnswers, *, regularised: bool) -> bool:
     """Whether something in wrong answers is right or known. In a wrong convention, nothing would be.
 
-    Any of these is enough: a right cost, a right regulariser, a bug of the zoo that gives just this cost or gradient, a
-    right layer, or a simple relation of the whole gradient to the right one. A cost that is not finite needs none, nor
-    does a gradient source or a function of lists of weights and biases, which have no convention to be wrong about.
+    Else a right function that takes θ in an order that was not tried would be called wrong.
+
+    Parameters
+    ----------
+    found : the bugs that explain the answers
+    regularised : whether what λ adds to cost and gradient is right
     """
     answers = given.answers
-    if interface.is_source or interface.has_one_convention or (interface.of_cost and not given.costs_are_finite):
+    # a gradient source and a function of lists of weights and biases have no convention to be wrong about
+    if interface.is_source or interface.has_one_convention:
         return True
-    if (
-        regularised
-        or (interface.of_cost and not found.cost_wrong)
-        or found.of_cost
-        or found.of_gradient
-        or found.of_both
-    ):
+    # log(0) or NaN is wrong in any convention: the exercises are far from saturation
+    if interface.of_cost and not given.costs_are_finite:
         return True
+    is_cost_right = bool(interface.of_cost) and not found.cost_wrong
+    if is_cost_right or regularised or found.of_cost or found.of_gradient or found.of_both:
+        return True
+    # what is right on one exercise, such as that without λ, was called in the right way
     if any(any(exercise.is_right(answer)) for exercise, answer in answers.items()) or find_cost_pattern(answers):
         return True
+    # a relation, such as a factor of 2 or a right output layer; that all layers are wrong is what garbage shows, too
     seen = {fact.kind for exercise, answer in answers.items() for fact in find_relations(exercise, answer)}
     return bool(seen - {Kind.ALL_LAYERS_WRONG})
 
@@ -85,7 +89,10 @@ def explain_answers(
 
 
 def _for_homework(fact: Fact) -> Fact:
-    """The fact as one about homework: wrong, unless it says what is right, and of the gradient as a whole."""
+    """The fact as one about homework: wrong, unless it says what is right, and without counts of coordinates.
+
+    Students read of the gradient as a whole: "explains 85 of 85 coordinates" is of exercises that they never see.
+    """
     if fact.kind == Kind.PART_RIGHT:
         return fact
     uncounted = ("coordinates",) if fact.kind in (Kind.BUG, Kind.BUGS_ALIKE) else ()
@@ -105,12 +112,13 @@ def find_relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]
 def find_cost_pattern(answers: Answers) -> Fact | None:
     """A simple change of the right cost that gives the answer on every exercise, where no bug of the zoo does.
 
-    The cost of sigmoid units is a mean over the examples plus the regulariser; either may be another than it should.
+    J = 1/m Σ [-y log h - (1 - y) log(1 - h)] + λ/(2m) Σ weights². Each pattern has another sum, such as one that leaves
+    out the last example, and another factor of the regulariser, such as m² for ``lam / 2 * m``.
     """
     pairs = list(answers.items())
     if any(exercise.problem.network.output.name != "sigmoid" or answer.cost is None for exercise, answer in pairs):
         return None
-    # equality, without a tolerance: rounding to d decimals gives the same float
+    # round(J, 4) of a cost that is right up to rounding is the same float, so no tolerance is needed
     for decimals in range(1, MOST_DECIMALS + 1):
         if all(answer.cost == round(exercise.right[0], decimals) for exercise, answer in pairs):
             return wrong(Kind.COST_PATTERN, decimals=decimals)
@@ -137,7 +145,7 @@ def _has_cost(
 
 
 def find_constant_cost(answers: Sequence[ParsedAnswer]) -> Fact | None:
-    """That the cost is the same on every exercise, as in an exercise handed out empty."""
+    """That the cost is the same on every exercise, as ``J = 0`` of an exercise handed out empty."""
     costs = {answer.cost for answer in answers}
     cost = next(iter(costs))
     if len(answers) == 1 or len(costs) > 1 or cost is None or not np.isfinite(cost):
@@ -148,7 +156,8 @@ def find_constant_cost(answers: Sequence[ParsedAnswer]) -> Fact | None:
 def are_regularised(with_l2: Exercise, without: Exercise, first: ParsedAnswer, second: ParsedAnswer) -> list[bool]:
     """Whether the regulariser's share of the cost, and that of the gradient, are right, beside any other error.
 
-    The share is the difference J(λ) - J(0), or g(λ) - g(0), on the same problem. Missing parts are left out.
+    The share is J(λ) - J(0), or g(λ) - g(0), on the same problem: an error that does not depend on λ, such as a slope
+    that is forgotten, cancels. Missing parts are left out.
     """
     answers = with_l2.replay(first).answer, without.replay(second).answer
     rows = [
@@ -159,7 +168,8 @@ def are_regularised(with_l2: Exercise, without: Exercise, first: ParsedAnswer, s
     for (more, less, tolerance), right, plain in zip(rows, with_l2.right, without.right):
         if more is None or less is None:
             continue
-        size = max(1.0, np.abs(more).max() / np.abs(right).max())  # a large answer has large rounding errors
+        # a cost that was not divided by m is m times as large, and so are its rounding errors
+        size = max(1.0, np.abs(more).max() / np.abs(right).max())
         with np.errstate(all="ignore"):
             found.append(bool((np.abs((more - less) - (right - plain)) <= size * tolerance).all()))
     return found

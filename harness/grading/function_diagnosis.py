@@ -32,12 +32,16 @@ SCHEMA = "harness.diagnosis/2"
 """Version 2: facts (kind, severity, where, data, text) in the place of sentences."""
 
 ENOUGH = 0.2
-"""Of the problems, the share that has to be answered and compared before anything is agreed upon."""
+"""Of the problems, the share that has to be answered and compared before anything is agreed upon.
+
+A source may be for networks of one hidden layer alone, which are some of those drawn.
+"""
 
 TIMEOUT = 60.0
-"""Seconds for each call: somebody's own source may be slow."""
+"""Seconds of CPU time for each call: somebody's own source may compile or take differences."""
 
 L2_DRAWN = (0.0, 1.0, 0.5, 3.0)
+"""λ of the problems: 0 tells the regulariser's mistakes from others, and at 1 a factor λ that is missing is not seen."""
 
 
 @dataclass(frozen=True)
@@ -117,19 +121,16 @@ def diagnose(
             drawn = _course_like_exercises(problems, seed, _require_course_like(like, activations), interface)
         given = collect_answers(process, interface, _reported(drawn, problems, progress))
         repeats = not given.answers or interface.repeats(process, *next(iter(given.answers.items())))
-        pair = collect_answers(process, interface, interface.exercises[:2])  # one exercise, with and without λ
+        # the regulariser's share is known from one exercise with and without λ
+        pair = collect_answers(process, interface, interface.exercises[:2])
     finally:
         process.close()
     replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
     found = find_bugs(replays) if replays else None
     diagnosis = _diagnosis(target, interface, given, found, time.perf_counter() - started)
     if not repeats:
-        return replace(
-            diagnosis,
-            verdict="disagree",
-            diagnosis=(wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),),
-            bugs=(),
-        )
+        unrepeated = wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments")
+        return replace(diagnosis, verdict="disagree", diagnosis=(unrepeated,), bugs=())
     regularised = judge_parts(interface, pair.answers)["regularised"].outcome == RIGHT
     if found and not is_understood(interface, found, given, regularised=regularised):
         unknown = (doubt(Kind.CONVENTION_UNKNOWN),)
@@ -185,7 +186,10 @@ def _require_course_like(like: Like, activations: Any) -> Like:
 
 
 def _course_like_exercises(problems: int, seed: int, like: Like, interface: Interface) -> Iterator[Exercise]:
-    """Networks with one hidden layer of sigmoid units, every class at least once; the course's own where need be."""
+    """Networks with one hidden layer of sigmoid units, every class at least once.
+
+    Code that runs at the course's sizes alone is called on the exercises of these sizes.
+    """
     if interface.only_at:
         yield from interface.exercises
         return
@@ -231,7 +235,10 @@ def _diagnosis(
         facts = _explain(interface, found, given)
     elif not is_enough:
         facts = (doubt(Kind.FEW_ANSWERS, answered=len(answers), total=total),)
-    verdict = "disagree" if is_wrong or (raised and is_enough) else "agree" if is_enough else "inconclusive"
+    verdict = "agree" if is_enough else "inconclusive"
+    # a source that answers most problems and raises on some is wrong on these; one that raises on most was not judged
+    if is_wrong or (raised and is_enough):
+        verdict = "disagree"
     notes = _notes(interface, raised, sum(failure.is_not_applicable for failure in failures))
     if change and given.is_spoilt:
         verdict, facts = "disagree", (*facts, change)

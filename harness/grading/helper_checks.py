@@ -3,6 +3,7 @@
 The operations of an engine of scalars are among them.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,15 +20,20 @@ from harness.grading.submission_interface import Interface, described
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
 CLOSE, CLOSE_IN_FLOAT32 = 1e-9, 1e-6
-"""Absolute, for numbers below 1: any formula gives more digits than that."""
+"""Absolute, for numbers up to 1: far above the rounding of any formula, 1e-16 and 6e-8, and far below any mistake."""
 
 Z = np.array([[-3.0, -1.0, 0.0], [0.5, 2.0, 10.0]])
+"""Arguments of the sigmoid: both signs, zero, and 10, where 1 - σ(z) is 5e-5 and a slope of σ(1 - σ) still shows."""
 
 FAN_IN, FAN_OUT = 9, 7
-"""Of a layer whose random weights are asked for: enough that the signs of right ones are not alike by chance."""
+"""Of a layer whose random weights are asked for: 63 weights of either sign have one sign alone once in 2⁶² times."""
 
 LARGEST_START = 5.0
-"""The mean size of random weights from which units are saturated from the start."""
+"""The mean |weight| of a random start that is still accepted.
+
+The course's start has 0.06 on average, and a standard normal one 0.8. Weights around 5 saturate most units, so that
+little is learnt.
+"""
 
 OF_A_FORWARD_PASS = {*PARTS_OF_THETA, "X", "n_in", "n_hidden", "K", "sizes"}
 
@@ -77,8 +83,10 @@ def _check_sigmoid_gradient(call: Calling, _: Interface) -> HelperVerdict:
         answer = call(z)
         if np.shape(answer) != np.shape(z):
             return _fault("slope-shape", shape=str(np.shape(answer)), expected=str(np.shape(z)))
+        # at z = 0 everybody knows the slope, 0.25, and common mistakes give another number there
         return _fault("slope-value", value=float(np.asarray(call(np.zeros_like(z))).ravel()[0]))
 
+    # a function of a = σ(z) that computes a (1 - a) is right where it is called with a
     if _is_close(call(_sigmoid(Z)), _sigmoid(Z) * _sigmoid(-Z)):
         return HelperVerdict(RIGHT, None, ("the sigmoid's slope from a, not from z",))
     return _in_every_shape("the sigmoid's slope", call, lambda z: _sigmoid(z) * _sigmoid(-z), fault)
@@ -87,7 +95,12 @@ def _check_sigmoid_gradient(call: Calling, _: Interface) -> HelperVerdict:
 def _in_every_shape(
     name: str, call: Calling, right: Callable[[Any], Any], fault: Callable[[Any, str], HelperVerdict]
 ) -> HelperVerdict:
-    """An elementwise function, judged by its answers: one for matrices may take no vectors and no numbers."""
+    """An elementwise function, judged by its answers: one for matrices may take no vectors and no numbers.
+
+    Parameters
+    ----------
+    fault : what is wrong, of an argument at which the answer is wrong and its shape in words
+    """
     is_of_matrices = False
     for shape, z in (("a matrix", Z), ("a vector", Z[0]), ("a number", 0.5)):
         try:
@@ -105,7 +118,7 @@ def _in_every_shape(
 def _check_random_start(call: Calling, _: Interface) -> HelperVerdict:
     weights = call(FAN_IN, FAN_OUT)
     if isinstance(weights, (tuple, dict)):
-        return HelperVerdict()  # something else of the same name
+        return HelperVerdict()  # a start for all layers, which takes other arguments
     shape, usual = np.shape(weights), (FAN_OUT, 1 + FAN_IN)
     conventions = {
         usual: (),
@@ -115,7 +128,8 @@ def _check_random_start(call: Calling, _: Interface) -> HelperVerdict:
     if shape not in conventions:
         return _fault("start-shape", shape=str(shape), inputs=FAN_IN, outputs=FAN_OUT, expected=str(usual))
     array = np.asarray(weights)
-    if array.dtype.kind not in "f" or len(np.unique(array)) < array.size / 2:  # in float32, some may be alike
+    # equal weights stay equal in training, so that all units of a layer learn the same; in float32, some may be alike
+    if array.dtype.kind not in "f" or len(np.unique(array)) < array.size / 2:
         return _fault("start-repeats")
     if not 0.0 < np.abs(array).mean() <= LARGEST_START or not (array.min() < 0.0 < array.max()):
         return _fault("start-range")
@@ -123,7 +137,10 @@ def _check_random_start(call: Calling, _: Interface) -> HelperVerdict:
 
 
 def _check_predict(call: Calling, interface: Interface) -> HelperVerdict:
-    """Predictions for the first exercise, asked for as the cost or the gradient is, or else as in the course."""
+    """Predictions for the first exercise, asked for as the cost or the gradient is, or else as in the course.
+
+    They are right in any labels that the course or a port uses; the network's largest output decides.
+    """
     exercise = interface.exercises[0]
     problem, classes = exercise.problem, exercise.outputs.argmax(axis=1)
     targets = np.eye(problem.network.sizes[-1])[classes]
@@ -149,6 +166,7 @@ def _check_predict(call: Calling, interface: Interface) -> HelperVerdict:
 
 
 A, B, C = 0.6, -1.7, 0.3
+"""The first has a logarithm, and the second has the sign at which relu is 0."""
 
 SLOPES: Mapping[str, tuple[float, float]] = {
     "a + b": (1.0, 1.0),
@@ -175,7 +193,11 @@ TWO_DEPTHS = ("(lambda d: d * a * b + d)(a * b)", (2.0 * A * B**2 + B, 2.0 * A**
 
 
 def _check_operations(call: Calling, _: Interface) -> HelperVerdict:
-    """Each operation by itself, then before another one, then with a value that is used twice."""
+    """Each operation by itself, then before another one, then with a value that is used twice.
+
+    The chain rule is out.grad times the local slope, added up: ``self.grad = slope`` is right for one operation alone,
+    and ``=`` in the place of ``+=`` shows only where a value is used twice.
+    """
 
     def is_known(expression: str) -> bool:
         try:
@@ -190,13 +212,14 @@ def _check_operations(call: Calling, _: Interface) -> HelperVerdict:
     others = {expression: slopes for expression, slopes in MADE_OF_OTHERS.items() if is_known(expression)}
     if not {"a + b", "a * b"} <= known.keys():
         return HelperVerdict()
-    for fault, expression, slopes in (
+    tried = [
         *(("slope", expression, slopes) for expression, slopes in known.items()),
         *(("slope-deeper", f"({expression}) * c", (C * in_a, C * in_b)) for expression, (in_a, in_b) in known.items()),
         *(("slope-twice", f"({expression}) + a", (1.0 + in_a, in_b)) for expression, (in_a, in_b) in known.items()),
         ("slope-deeper", *TWO_DEPTHS),
         *(("slope", expression, slopes) for expression, slopes in others.items()),
-    ):
+    ]
+    for fault, expression, slopes in tried:
         for name, slope, right in zip("ab", call(expression, [A, B, C]), slopes):
             if not abs(slope - right) <= CLOSE:
                 at = f"a = {A}, b = {B}"
@@ -240,14 +263,18 @@ def check_helpers(process: SubmissionProcess, interface: Interface) -> Mapping[s
 
 def _check(process: SubmissionProcess, helper: Helper, interface: Interface) -> HelperVerdict:
     known = helper.names.split()
-    named = [one for one in process.submission.functions if one.name.lower().replace("_", "") in known]
-    functions = {(function.file, function.name): function for function in named}  # the last of a file counts
-    verdicts = {(file, name): _verdict(process, helper, one, interface) for (file, name), one in functions.items()}
-    of_files = [
-        _first_of((WRONG, RIGHT, ABSENT), [verdict for (other, _), verdict in verdicts.items() if other == file])
-        for file, _ in functions
-    ]
-    return _first_of((RIGHT, WRONG, ABSENT), of_files)
+    named = [function for function in process.submission.functions if _plain(function.name) in known]
+    # in one file, the last definition of a name is the one that runs
+    functions = {(function.file, function.name): function for function in named}
+    of_files: dict[str, list[HelperVerdict]] = defaultdict(list)
+    for (file, _), function in functions.items():
+        of_files[file].append(_verdict(process, helper, function, interface))
+    best_of_each = [_first_of((WRONG, RIGHT, ABSENT), verdicts) for verdicts in of_files.values()]
+    return _first_of((RIGHT, WRONG, ABSENT), best_of_each)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def _first_of(outcomes: Sequence[str], verdicts: Sequence[HelperVerdict]) -> HelperVerdict:
@@ -256,12 +283,15 @@ def _first_of(outcomes: Sequence[str], verdicts: Sequence[HelperVerdict]) -> Hel
 
 
 def _verdict(process: SubmissionProcess, helper: Helper, function: Function, interface: Interface) -> HelperVerdict:
+    """What one function of that name is; absent where its parameters show that it is something else."""
     roles = [role or "" for role in known_roles(function)[: function.required]]
+    # ``predict(p, q, X)``: two unknown parameters before X are the two matrices
     if roles[2:] and "" in roles[:2]:
         roles = ["theta1", "theta2", *roles[2:]]
-    is_taken = function.required <= helper.arguments <= len(function.parameters)
-    if not (is_taken if helper.arguments else set(roles) <= OF_A_FORWARD_PASS and "X" in roles):
-        return HelperVerdict()  # it is something else of the same name
+    is_elementary = function.required <= helper.arguments <= len(function.parameters)
+    is_forward_pass = set(roles) <= OF_A_FORWARD_PASS and "X" in roles
+    if not (is_elementary if helper.arguments else is_forward_pass):
+        return HelperVerdict()
 
     def call(*given: Any) -> Any:
         if not helper.arguments:
@@ -275,17 +305,18 @@ def _verdict(process: SubmissionProcess, helper: Helper, function: Function, int
         except CallFailed as failure:
             if helper.arguments != 1 or not np.ndim(given[0]) or failure.is_fatal:
                 raise failure.with_data(given=described(function, given)) from None
-            z = np.asarray(given[0])  # it may take one number at a time, as with math.exp
+            # math.exp takes one number at a time: code that calls it so is right
+            z = np.asarray(given[0])
             return np.reshape([process.call(function, number).value for number in z.ravel().tolist()], z.shape)
 
     try:
         verdict = helper.check(call, interface)
     except CallFailed as failure:
-        takes_others = not helper.arguments or (
-            helper.arguments > 1 and failure.error in ("TypeError", "AttributeError")
-        )
-        if failure.fact.kind == Kind.NOT_HANDED_IN or (takes_others and not failure.is_missing_name):
-            return HelperVerdict()  # it may be right with what is missing, or with other arguments
+        is_of_other_types = helper.arguments > 1 and failure.error in ("TypeError", "AttributeError")
+        may_take_others = not helper.arguments or is_of_other_types
+        # nobody is accused of what may be right with the missing file, or with arguments that were not tried
+        if failure.fact.kind == Kind.NOT_HANDED_IN or (may_take_others and not failure.is_missing_name):
+            return HelperVerdict()
         fact = replace(failure.fact, severity=Severity.WRONG)
         return HelperVerdict(WRONG, fact, lacks_name=failure.is_missing_name)
     except (TypeError, ValueError) as error:  # raised by NumPy for what was returned
