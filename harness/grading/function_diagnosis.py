@@ -41,7 +41,7 @@ TIMEOUT = 60.0
 """Seconds of CPU time for each call: somebody's own source may compile or take differences."""
 
 L2_DRAWN = (0.0, 1.0, 0.5, 3.0)
-"""λ of the problems: 0 tells the regulariser's mistakes from others, and at 1 a factor λ that is missing is not seen."""
+"""λ of the problems: 0 tells the regulariser's mistakes from others, and 1 alone would hide a missing factor λ."""
 
 
 @dataclass(frozen=True)

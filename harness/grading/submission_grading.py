@@ -43,9 +43,10 @@ TIMEOUT = 10.0
 """Seconds of CPU time for each call: the course's network on all of its digits takes less than one."""
 
 POLLING = 0.05
-"""Seconds between two attempts to end the processes of an interrupted grading."""
+"""Seconds between two attempts to end the processes of an interrupted grading: a thread may just be starting one."""
 
 UNREAD = (Kind.NOT_READABLE, Kind.CELL_LEFT_OUT)
+"""Notes that some of the code is not known."""
 
 Helpers = Mapping[str, HelperVerdict]
 
@@ -106,7 +107,10 @@ def grade(submission: Submission, plan: GradingPlan = DEFAULT_PLAN) -> Grade:
 
 
 def _grade_in_process(submission: Submission, plan: GradingPlan, *, with_needed: bool = False) -> Grade:
-    """The grade; only if a name is missing, more of the file is run."""
+    """The grade; only if a name is missing, the statements that set it are run as well, and all is done once more.
+
+    ``X, y = load_data()`` of a file may take long or fail, and mostly no function reads them.
+    """
     if submission.error:
         return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes[1:])
     process = SubmissionProcess(submission, plan.timeout, data=plan.data, sandbox=plan.sandbox, with_needed=with_needed)
@@ -131,41 +135,43 @@ class _Explained(NamedTuple):
 
 def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, with_needed: bool = False) -> Grade:
     """The grade of a submission that is loaded, called through an interface that was found."""
-    is_stuck = any(failure.is_loading for failure in interface.failures)
-    helpers = {} if is_stuck else check_helpers(process, interface)
-    for name, helper in helpers.items():
-        if refused := rubric.refused(helper.conventions):
-            helpers = {**helpers, name: HelperVerdict(WRONG, wrong(Kind.CONVENTION_REFUSED, *refused))}
-    notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if with_needed else []))
-    is_course = not interface.failure and interface.model == THE_COURSES
-    if not is_course and (other := find_other_exercise(process)):
-        return _not_judged(process.submission, other, {}, rubric, notes)
+    submission = process.submission
+    helpers = _judged_helpers(process, interface, rubric)
+    notes = (*submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if with_needed else []))
+    # a regression of exercise 2 has no hidden layer, and tanh units are another course's: both may be right for that
+    is_of_course = not interface.failure and interface.model == THE_COURSES
+    if not is_of_course and (other := find_other_exercise(process)):
+        return _not_judged(submission, other, {}, rubric, notes)
     if interface.failure:
-        return _not_judged(process.submission, interface.failure, helpers, rubric, notes)
+        return _not_judged(submission, interface.failure, helpers, rubric, notes)
     given = collect_answers(process, interface, interface.exercises)
+    # that a call failed was no fault of the function while conventions were tried; now it is
     failures = [replace(failure.fact, severity=Severity.WRONG) for failure in given.failures.values()]
     if not given.answers:
-        return _not_judged(process.submission, failures[0], helpers, rubric, notes)
-    if given.is_spoilt:
-        helpers = {**helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)}
-    harmless = () if given.is_spoilt or not given.change else (given.change,)
+        return _not_judged(submission, failures[0], helpers, rubric, notes)
     if interface.only_at:
         notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
-    refused = rubric.refused([*process.submission.conventions, *interface.conventions])
+    if given.is_spoilt:
+        helpers = {**helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)}
+    elif given.change:
+        notes = (*notes, given.change)
+    refused = rubric.refused([*submission.conventions, *interface.conventions])
     parts = {**judge_parts(interface, given.answers), **NO_HELPERS, **judge_helpers(helpers)}
-    parts = parts | dict.fromkeys(("cost", "gradient"), Part(WRONG)) if refused else parts
+    if refused:
+        parts |= dict.fromkeys(("cost", "gradient"), Part(WRONG))
     explained = _Explained()
-    is_engine_wrong = WRONG in helpers.get("operations", ())  # which explains what follows from it
+    # a wrong engine of scalars explains every wrong gradient that it computes
+    is_engine_wrong = WRONG in helpers.get("operations", ())
     is_wrong = any(parts[name].outcome == WRONG for name in ANSWERED)
     if is_wrong and not refused and not is_engine_wrong:
         explained = _explain(process, interface, given, regularised=parts["regularised"].outcome == RIGHT)
         if not explained.is_understood:
             unknown = find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN)
-            return _not_judged(process.submission, unknown, helpers, rubric, (*notes, *harmless))
+            return _not_judged(submission, unknown, helpers, rubric, notes)
     verdict = verdict_of(parts, has_failures=bool(failures))
-    missing = _missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()
+    is_shown = verdict == DISAGREE and not refused
     return Grade(
-        process.submission,
+        submission,
         verdict,
         parts,
         helpers,
@@ -174,41 +180,54 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
             *(wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused),
             *explained.facts,
             *failures,
-            *missing,
+            *(_missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()),
             *wrong_helpers(helpers),
         ),
-        links={
-            name: process.submission.link(attempt.call.function)
-            for name, attempt in (("cost", interface.of_cost), ("gradient", interface.of_gradient))
-            if attempt
-        },
-        notes=(*notes, *harmless),
+        links=_links(submission, interface),
+        notes=notes,
         bugs=explained.bugs,
-        conventions=(
-            *process.submission.conventions,
-            *interface.conventions,
-            *(convention for verdict in helpers.values() for convention in verdict.conventions),
-        ),
-        smallest=_smallest_failure(process, interface, given.answers) if verdict == DISAGREE and not refused else None,
+        conventions=_all_conventions(submission, interface, helpers),
+        smallest=_smallest_failure(process, interface, given.answers) if is_shown else None,
         probe=next((ShownAnswer(*pair, interface) for pair in given.answers.items()), None),
     )
+
+
+def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Rubric) -> Helpers:
+    """The helpers, where the file can be run at all; one whose convention the rubric refuses is wrong."""
+    if any(failure.is_loading for failure in interface.failures):
+        return {}
+    helpers = dict(check_helpers(process, interface))
+    for name, helper in helpers.items():
+        if refused := rubric.refused(helper.conventions):
+            helpers[name] = HelperVerdict(WRONG, wrong(Kind.CONVENTION_REFUSED, *refused))
+    return helpers
+
+
+def _links(submission: Submission, interface: Interface) -> dict[str, str]:
+    """The functions that give the cost and the gradient, as "ex4.py:41 nnCostFunction"."""
+    attempts = {"cost": interface.of_cost, "gradient": interface.of_gradient}
+    return {name: submission.link(attempt.call.function) for name, attempt in attempts.items() if attempt}
+
+
+def _all_conventions(submission: Submission, interface: Interface, helpers: Helpers) -> tuple[str, ...]:
+    """In what files, calls and helpers differ from the course's way."""
+    of_helpers = (convention for helper in helpers.values() for convention in helper.conventions)
+    return (*submission.conventions, *interface.conventions, *of_helpers)
 
 
 def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rubric, notes: tuple[Fact, ...]) -> Grade:
     """The grade where neither cost nor gradient can be judged; right helpers keep their points."""
     parts = {**NO_PARTS, **judge_helpers(helpers)}
-    # what could not be read may hold what was not found
-    is_unread = [why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD for fact in notes]
-    unread = [replace(fact, severity=Severity.DOUBT) for fact, unread in zip(notes, is_unread) if unread]
-    rest = tuple(fact for fact, unread in zip(notes, is_unread) if not unread)
+    # no function was found: it may stand in the file or the cell that could not be read, which then comes first
+    unread = [fact for fact in notes if why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD]
     return Grade(
         submission,
         ERROR,
         parts,
         helpers,
         rubric.points_for(parts),
-        diagnosis=(*unread, why, *wrong_helpers(helpers)),
-        notes=rest,
+        diagnosis=(*(replace(fact, severity=Severity.DOUBT) for fact in unread), why, *wrong_helpers(helpers)),
+        notes=tuple(fact for fact in notes if fact not in unread),
     )
 
 
@@ -224,6 +243,7 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
     first = next(iter(answers))
     if not interface.repeats(process, first, answers[first]):
         return _Explained((wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),))
+    # an exercise as it was handed out: J = 0 and zeros for the gradient, which no bug needs to explain
     is_empty = all(answer.is_empty for answer in answers.values())
     zero = (wrong(Kind.ZERO, "the gradient"),) if is_empty and interface.of_gradient else ()
     if is_empty and (constant := find_constant_cost(list(answers.values()))):
