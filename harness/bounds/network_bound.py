@@ -35,19 +35,22 @@ from reference.namespaces import NUMPY
 from reference.problem import Problem
 
 FROM_ONE = 2 * ELEMENTARY
-"""Roundings of 1 that a difference from 1 may be off by, as 1 - a² is where a is off by 8 u."""
+"""Roundings of 1 that a difference from 1 may be off by: 1 - a² where a is off by 8 u."""
 
 REACHED = np.linspace(-6.0, 6.0, 49)
-"""Where slopes are of their usual size. A slope that is larger by much 50 times farther out has no bound."""
+"""Where slopes are of their usual size. One that is more than twice as large 50 times farther out, as that of exp, has
+no bound."""
 
 STEP = 1e-5
-"""For differences of a sampled formula: truncation, h², and rounding, u/h, are both about 1e-11."""
+"""For differences of a sampled formula: truncation, h²/6, and rounding, u/h, are both about 1e-11."""
 
 SETTLED = 1e-3
-"""Differences with a larger error than this share are useless: the formula turns within a step, or has a kink there."""
+"""Differences with a larger error than this share are useless: the formula turns within a step, or has a kink there.
+What is good to a thousandth still excludes a slope that is wrong by a factor."""
 
 FLOATS_BESIDE = 4
-"""Distance, in floats, from a place that a formula treats separately: there it is as it is nearby."""
+"""Distance, in floats, from a place that a formula treats separately, as where(z == 0, 1, sin(z)/z) does: there it is
+as it is nearby."""
 
 BESIDE_ZERO = 1e-200
 """The same distance from zero: near enough for any formula, and far enough that nothing underflows in float64."""
@@ -108,7 +111,7 @@ def _lost_from_one(problem: Problem, theta: np.ndarray, unit: float) -> float:
     with np.errstate(all="ignore"):
         Z = problem.network.pre_activations(NUMPY, theta, problem.X)
         error = 0.0
-        for weight, z in ((problem.Y, Z), (1.0 - problem.Y, -Z)):
+        for weight, z in ((problem.Y, Z), (1.0 - problem.Y, -Z)):  # log p, and log(1 - p) = log σ(-z)
             log_p = -np.logaddexp(0.0, -z)
             p = np.exp(log_p)
             ends = np.log(p + off) - log_p, log_p - np.log(np.maximum(p - off, unit))
@@ -143,6 +146,7 @@ def shadow_pass(
         cost = _no_better(network.output.loss(NUMPY, Z, lift(problem.Y)), known_to * network.sizes[-1]).sum() / m
         cost = cost + _in_any_order(l2 / (2 * m) * squares, l2 * squares)
 
+        # δ = ∂cost/∂Z · m, from the output down: δ_l = (δ_{l+1} W) f'(Z_l)
         delta = _no_better(network.output.predict(NUMPY, Z), known_to) - lift(problem.Y)
         parts = []
         for layer in reversed(range(len(weights))):
@@ -239,6 +243,7 @@ def _differenced(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ahead, behind = (f(z + h) - middle) / h, (middle - f(z - h)) / h
         slopes.append(0.5 * (ahead + behind))
         gaps.append(np.abs(ahead - behind))
+    # gap(w) = jump + c w at two widths, one an eighth of the other
     jump = np.maximum(8.0 * gaps[1] - gaps[0], 0.0) / 7.0
     return slopes[0], 2.0 * np.abs(slopes[0] - slopes[1]) + jump + ELEMENTARY * Rounded.unit * np.abs(middle) / h
 

@@ -18,7 +18,7 @@ from reference.traced.equations import Program
 from reference.traced.random_rounding import COARSE
 
 SMALLEST = 1e-45
-"""Derivatives up to this count as zero: steps of 2^-200 leave something so small."""
+"""Derivatives up to this size are zero: increments by steps of 2^-200 leave something as small."""
 
 
 def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
@@ -58,7 +58,7 @@ def largest_in_block(derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarra
 
 
 LIKE = 3
-"""Numbers are of like size that have the same exponent over this: within a factor of 8."""
+"""Numbers are of like size if their exponents, divided by this, have one whole part: within a factor of 8."""
 
 
 def no_less_than_typical(error: np.ndarray, derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
@@ -100,6 +100,7 @@ def bound_of_changes(
     `bound_of_values`.
     """
     count = len(changes[0])
+    # rows: the error of x, its changes along the directions, and the errors of these; x and the changes are exact
     lifted = [
         Increment(x, np.concatenate([np.zeros((1, *d.shape[1:]), d.dtype), d, np.zeros_like(d)]))
         if np.any(d)

@@ -19,7 +19,7 @@ from harness.facts.kinds import Kind
 from harness.verdict.wrong_part import CLOSE, SHARP, Part, join, named
 
 AXES_PERMUTED = 4
-"""Arrays of more dimensions have too many permutations of their axes to try."""
+"""Arrays of more dimensions have too many permutations of their axes to try: 5 have 120."""
 
 SHIFTS = (1, -1, 2, -2)
 """Off-by-one and off-by-two errors of an index."""
@@ -134,7 +134,7 @@ def _sums(c: float, m: int | None) -> list[str]:
 
 def _length(part: Part, c: float) -> dict[str, Any]:
     """The length that is c or 1/c, of an axis or of all, where no number of examples is known."""
-    whole = c if abs(c) >= 1.5 else 1.0 / c if c else 0.0
+    whole = c if abs(c) >= 1.5 else 1.0 / c if c else 0.0  # 3 for a sum instead of a mean, and for a mean taken twice
     length = round(whole) if np.isfinite(whole) else 0
     if part.error is None or length < 3 or abs(whole - length) > CLOSE * length:
         return {}
@@ -155,6 +155,7 @@ def find_regulariser(part: Part, m: int | None = None) -> Fact | None:
     shares = part.penalty[part.wrong] / part.theta[part.wrong]
     if not shares.any():
         return note(Kind.REGULARISER, part.name, strength="none-belongs", **multiple)
+    # the error of c θ, in units of the λ/m θ that belongs there: a missing one is off by -1 of it
     strengths = {"missing": -1.0, "twice": 1.0, "not-divided": m - 1.0, "half": -0.5}
     ratio = float(c / shares.max())
     fitting = [name for name, known in strengths.items() if abs(ratio - known) <= CLOSE * max(1.0, abs(known))]
@@ -165,7 +166,7 @@ def find_constant(part: Part, m: int | None = None) -> Fact | None:
     """The same absolute error in all entries."""
     if part.wrong.sum() < 3:
         return None
-    c = float(np.median(part.difference[part.compared]))
+    c = float(np.median(part.difference[part.compared]))  # which one entry with another mistake does not move
     if not part.leaves_little(part.difference - c, sharp=part.sharp):
         return None
     return note(Kind.CONSTANT_ERROR, part.name, error=c, **_counts(part))
@@ -186,6 +187,7 @@ def find_rearranged(part: Part, m: int | None = None) -> Fact | None:
     """The right numbers in other places, moved in a regular way, swapped, or else."""
     if part.value.size < 2 or np.ptp(part.value) == 0.0:
         return None
+    # the k-th smallest number that was reported, in the place of the k-th smallest that is right
     sorted_back = np.empty(part.value.size)
     sorted_back[np.argsort(part.expected, axis=None)] = np.sort(part.value, axis=None)
     rest = sorted_back.reshape(part.value.shape) - part.expected
@@ -270,6 +272,7 @@ def find_factor_by_slice(part: Part, m: int | None = None) -> Fact | None:
         slices = [part.at(part.name, (*[slice(None)] * axis, i)) for i in range(part.value.shape[axis])]
         if min(each.compared.sum() for each in slices) < 2:
             continue
+        # each slice has a fitted number of its own, so that two known entries in each are what can fail
         factors = np.array([each.fit(each.value, each.expected) for each in slices])
         more = np.expand_dims(factors - 1.0, [k for k in range(part.value.ndim) if k != axis])
         gain = 1.0 + float(np.abs(factors).max())
