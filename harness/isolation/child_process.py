@@ -35,9 +35,11 @@ class Setting(NamedTuple):
 
 def main(requests: int, answers: int, trace: int) -> None:
     """Answer calls until the parent closes the pipe that they come from, or is gone."""
-    faulthandler.enable(trace, all_threads=False)  # which line it was, in a crash or when time is up
+    # which line it was, in a crash or when time is up
+    faulthandler.enable(trace, all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(write_through=True, errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    # a thread reads, so that the end of the parent is noticed while the user's code runs
     received: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, received), daemon=True).start()
     setting = received.get()
@@ -58,7 +60,8 @@ def main(requests: int, answers: int, trace: int) -> None:
             message = encode({"kind": "answered", "value": value, "changed": changed})
         except BaseException as error:  # noqa: BLE001  whatever it is, the parent reports it
             message = encode(_failure(error, setting.home or _file_of(setting.target)))
-        if os.getpid() != own_process:  # the user's code has forked, and this is not the one that is to answer
+        # the user's code has forked, and this is not the process that is to answer
+        if os.getpid() != own_process:
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
@@ -75,6 +78,7 @@ def _receive(requests: int, received: queue.SimpleQueue) -> None:
 
 
 def _send(answers: int, message: bytes) -> None:
+    """Write all of a message; a pipe takes as much at a time as it has room for."""
     rest = memoryview(message)
     while rest:
         rest = rest[os.write(answers, rest) :]
@@ -104,6 +108,7 @@ def _place(error: BaseException, home: str) -> tuple[str, int, str, str] | None:
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return Path(error.filename).name, error.lineno, "", (error.text or "").strip()[:MESSAGE_LENGTH]
     frames = traceback.extract_tb(error.__traceback__)
+    # ``home`` is a file or a folder; where none of its lines is in the traceback, those of a module beside it count
     folders = Path(home), Path(home).parent
     own, near = ([frame for frame in frames if Path(frame.filename).is_relative_to(folder)] for folder in folders)
     if not (own or near):

@@ -6,10 +6,16 @@ import time
 from pathlib import Path
 
 TIMEOUT = 10.0
-"""Seconds of CPU time for a call, and for running the file itself, unless the caller says otherwise."""
+"""Seconds of CPU time for a call, and for running the file itself, unless the caller says otherwise.
+
+A student's loop over a few hundred examples takes less than one; an endless loop costs a class this much each time.
+"""
 
 IDLE = 3.0
-"""A call that sleeps or waits for its turn is ended after so many times its limit of CPU time, by the wall's clock."""
+"""A call that sleeps or waits for its turn is ended after so many times its limit of CPU time, by the wall's clock.
+
+With less, code would be ended on a busy machine, where it gets a part of a processor. With more, ``sleep`` costs more.
+"""
 
 START_TIMEOUT = 60.0
 """Seconds that starting Python and importing NumPy may take on a busy machine."""
@@ -30,16 +36,17 @@ ENDINGS = 3
 """Processes that code may take down, or keep busy until time is up; then it is not called any more."""
 
 FILE_SIZE = 2**30
-"""Bytes that a file may grow to."""
+"""Bytes that a file may grow to: a loop that writes stops before the disk is full."""
 
 PRINTED = 2**16
-"""Bytes of stdout, and of stderr, that are kept."""
+"""Bytes of stdout, and of stderr, that are kept: enough for any message, and a loop that prints fills no memory."""
 
 MESSAGE_LENGTH = 2_000
 """Characters of an exception's message that are kept."""
 
 MOST_PROCESSES = 64
-"""Processes and threads in a sandbox, which are counted by themselves there."""
+"""Processes and threads in a sandbox, which are counted by themselves there: room for the threads of a library, and
+little for a program that starts itself."""
 
 
 def limit_this_process(memory: int, processes: int | None = None) -> None:
@@ -67,6 +74,7 @@ class Clock:
     def left(self) -> float:
         """Seconds until it is worth to look again; zero or less when time is up."""
         passed = time.monotonic() - self._started
+        # one busy thread cannot have used more CPU time than has passed, so nothing needs to be looked up
         if passed < self._seconds:
             return self._seconds - passed
         if (used := cpu_seconds(self._pid)) is None or self._used is None:
@@ -77,6 +85,7 @@ class Clock:
 def cpu_seconds(pid: int) -> float | None:
     """The CPU time that a process has used; None where the system does not report it."""
     try:
+        # after "pid (name) " come state, parent, ...; the 12th and 13th are ticks in user and in system mode
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None

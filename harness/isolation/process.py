@@ -100,6 +100,9 @@ def how_it_ended(code: int) -> Outcome:
 class Process:
     """Python with `harness.isolation.child_process` in a session and an empty folder of its own.
 
+    Requests and answers go through two pipes of their own, for stdout and stderr belong to the user's code. A traceback
+    of a crash goes to a file, which holds it when the process is gone.
+
     Attributes
     ----------
     ended : bool
@@ -115,7 +118,8 @@ class Process:
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         fds = (requests, answers, self._trace.fileno())
-        search_path = [str(Path(entry).resolve()) for entry in sys.path]  # it works in another folder
+        # an entry such as "" stands for this folder, and the child works in another
+        search_path = [str(Path(entry).resolve()) for entry in sys.path]
         command = [sys.executable, "-c", _PROGRAM, json.dumps([search_path, fds])]
         if sandbox is not None:
             command = sandboxed(command, (self._folder.name, *sandbox.writable), sandbox.hidden)
@@ -135,6 +139,7 @@ class Process:
             os.close(self._answers)
             raise
         finally:
+            # the child's ends: while they were open here, too, its end would not close the pipes
             os.close(requests)
             os.close(answers)
         assert self._child.stdout is not None
@@ -145,6 +150,7 @@ class Process:
         self._open = [self._answers, *self._printing]
 
     def _environment(self) -> dict[str, str]:
+        """Files go into the own folder; BLAS gets one thread, as several children may run at once."""
         here = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP"), self._folder.name)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         marks = {"PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg", MARK: self._folder.name}
@@ -166,6 +172,7 @@ class Process:
         except ValueError as error:
             self.ended = True
             return Outcome("died", what=str(error))
+        # the pipe was closed before the answer was whole
         if _missing(answer):
             return self._how_it_ended()
         header, _ = lengths(bytes(answer[: PREFIX.size]))
@@ -177,7 +184,11 @@ class Process:
             return Outcome("died", what=str(error))
 
     def _transfer(self, request: memoryview, answer: bytearray, clock: Clock) -> bool:
-        """Move bytes both ways until the answer is whole or the child is gone; False when time is up first."""
+        """Move bytes both ways until the answer is whole or the child is gone; False when time is up first.
+
+        All pipes are served at once. A child that prints much waits until somebody reads it, and would never come to
+        read a request that is larger than a pipe holds.
+        """
         with selectors.DefaultSelector() as selector:
             for fd in self._open:
                 selector.register(fd, selectors.EVENT_READ)
@@ -198,8 +209,9 @@ class Process:
                         if key.fd == self._answers:
                             return True
                     missing = _missing(answer)
+        # the child flushes before it answers, so what it printed is all in the pipes by now
         while any(self._read(fd, answer, 0) for fd in self._open if fd != self._answers):
-            pass  # what was printed before the answer is all there by now
+            pass
         return True
 
     def _write(self, request: memoryview) -> memoryview:
@@ -236,9 +248,13 @@ class Process:
         return out, err
 
     def where(self, home: str) -> Place | None:
-        """The innermost line of a file or folder that was running when the child crashed; or now, which crashes it."""
+        """The innermost line of a file or folder that was running when the child crashed; or now, which crashes it.
+
+        Python's own signal handlers wait for the next bytecode, which an endless loop in C never reaches. That of
+        faulthandler writes the traceback at once, in ASCII.
+        """
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            self._child.send_signal(signal.SIGABRT)  # faulthandler writes a traceback, whatever Python is busy with
+            self._child.send_signal(signal.SIGABRT)
             self._child.wait(TRACE_TIMEOUT)
         self._trace.seek(0)
         written = self._trace.read(2**16).decode(errors="replace")
@@ -252,12 +268,14 @@ class Process:
     def kill(self) -> None:
         """End the child and what it started, and nothing else; any thread may ask for it."""
         child, others = self._child.pid, []
-        if self._child.returncode is None:  # else another process may have its number by now
-            # a process that starts just now shows no environment as yet
-            others = [pid for pid, stat in _in_proc("stat") if int(stat.rpartition(b")")[2].split()[1]) == child]
+        # once the child was waited for, another process may have its number
+        if self._child.returncode is None:
+            # its own children: one that starts just now has the mark not yet in its environment
+            others = [pid for pid, stat in _in_proc("stat") if _parent_of(stat) == child]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child, signal.SIGKILL)
-        mark = f"{MARK}={self._folder.name}".encode()  # also of what has left the session
+        # what left the session, as a daemon does, still has the mark
+        mark = f"{MARK}={self._folder.name}".encode()
         others += [pid for pid, environment in _in_proc("environ") if mark in environment.split(b"\0")]
         for pid in others:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -275,6 +293,11 @@ class Process:
         self._folder.cleanup()
 
 
+def _parent_of(stat: bytes) -> int:
+    """The parent in a line of /proc/<pid>/stat: "pid (name) state parent ...", where the name may hold brackets."""
+    return int(stat.rpartition(b")")[2].split()[1])
+
+
 def _in_proc(name: str) -> Iterator[tuple[int, bytes]]:
     """What this file in /proc says of each process that is still there and may be looked at."""
     for place in Path("/proc").glob(f"[0-9]*/{name}"):
@@ -290,7 +313,7 @@ def _missing(answer: bytearray) -> int:
 
 
 def _outcome(document: Any) -> Outcome:
-    """The outcome that the child reports, whose every field is checked."""
+    """The outcome that the child reports, whose every field is checked: the user's code may have written it."""
     match document:
         case {"kind": "answered", "value": value, "changed": list(changed)}:
             return Outcome("answered", value, changed=dict(map(_changed, changed)))

@@ -27,9 +27,14 @@ for place in $places; do mount -o remount,bind,ro "$place" 2>/dev/null || :; don
 cd "$PWD"
 exec "$@"
 """
-"""Binds what stays writable, hides folders under empty ones, and makes all other mounts read-only, then the command."""
+"""Binds what stays writable, hides folders under empty ones, and makes all other mounts read-only, then the command.
+
+The list of mounts is read first: what is bound after that stays writable. A mount that the system does not let users
+change stays as it is, with the rights of its files. ``cd`` enters the folder anew, as it was entered before the binds.
+"""
 
 PROBE_SECONDS = 20.0
+"""Seconds in which the system has to say whether there can be a sandbox, however busy it is."""
 
 
 class Sandbox(NamedTuple):

@@ -15,6 +15,7 @@ import numpy as np
 
 PREFIX = struct.Struct(">QQ")  # how many bytes of header and of arrays follow
 MOST_HEADER, MOST_ARRAYS = 2**24, 2**30
+"""Bytes of a message: room for hundreds of thousands of numbers in lists, and for far larger arrays than a gradient."""
 
 _DTYPE = re.compile(r"[<>|=]?[biufc][0-9]{1,2}")
 
@@ -60,6 +61,7 @@ def _described(value: Any, arrays: list[np.ndarray]) -> Any:
         case np.generic() | np.ndarray():
             return _described_array(value, arrays)
         case int():
+            # a larger one fits into no float, and json.loads refuses more than 4,300 digits
             return int(value) if abs(value) < 2**1024 else {"foreign": "int"}
         case float():
             return float(value)
@@ -67,7 +69,8 @@ def _described(value: Any, arrays: list[np.ndarray]) -> Any:
             return {"list" if isinstance(value, list) else "tuple": [_described(item, arrays) for item in value]}
         case dict():
             return {"dict": [[_described(key, arrays), _described(item, arrays)] for key, item in value.items()]}
-    if hasattr(value, "detach"):  # a torch tensor that tracks gradients
+    # a tensor of PyTorch that tracks gradients, or lies on another device, is no array yet
+    if hasattr(value, "detach"):
         value = value.detach().cpu()
     if hasattr(value, "__array__") and hasattr(value, "shape"):
         return _described_array(np.asarray(value), arrays)
@@ -123,6 +126,7 @@ class _Chunks:
         return len(self._arrays) - self._at
 
     def take(self, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        # Python's integers, which do not overflow as those of NumPy do for a shape of (2**40, 2**40)
         size = math.prod(shape)
         if size * dtype.itemsize > self.left:
             raise ValueError

@@ -72,7 +72,9 @@ class Worker:
 
         What went wrong then is also the outcome of every call, until the worker is closed.
         """
-        if self._loaded is None or (self._process is None and self._loaded.kind == "answered"):
+        # a file that failed fails again: only what was there once is started anew
+        did_end = self._process is None and self._loaded is not None and self._loaded.kind == "answered"
+        if self._loaded is None or did_end:
             self.close()
             self._process = Process(self._sandbox)
             started = self._ask(self._setting, START_TIMEOUT)
@@ -106,6 +108,7 @@ class Worker:
             process.end()
 
     def _ask(self, request: Any, seconds: float) -> Outcome:
+        """Send a request and wait for the outcome; a process that did not survive it is cleaned up."""
         assert self._process is not None
         started = time.monotonic()
         process = self._process
@@ -118,7 +121,7 @@ class Worker:
                 outcome = replace(outcome, what=f"did not answer within {seconds:g} s")
             stdout, stderr = process.printed()
             return replace(outcome, stdout=stdout, stderr=stderr, seconds=took)
-        except BaseException:
+        except BaseException:  # Ctrl-C: half a message may be in the pipe, so that no other can follow
             process.ended = True
             raise
         finally:
