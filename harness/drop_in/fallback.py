@@ -204,6 +204,7 @@ def check_within(
         return Result(Outcome.WRONG, report=report)
     if is_right(report):
         return Result(Outcome.RIGHT, report=report)
+    # Noise may hide an error of 1e-10 and not one of 1e-3, which is all that the original would see.
     is_coarse = accuracy < ORIGINAL_TOLERANCE and check(ORIGINAL_TOLERANCE).verdict == "agree"
     return Result(Outcome.COARSE if is_coarse else in_doubt, doubts_of(report), report)
 

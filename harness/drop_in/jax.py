@@ -71,11 +71,12 @@ def check_grads(
         When a derivative is wrong; the message is the report.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    args = tuple(args)
+    args = tuple(args)  # any sequence, as the original takes
     accuracy = stated_accuracy(NAME, {"atol": atol, "rtol": rtol, "eps": eps}, _default_tolerances(args))
     fallback = Fallback(NAME, partial(original, f, args, order, modes, atol, rtol, eps), partial(fail, AssertionError))
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
     names = [modes] if isinstance(modes, str) else modes
+    # The original tests `"fwd" in modes`: "fwd_and_rev" has both modes, and ["forward"] has none and passes.
     unknown = [] if isinstance(modes, str) and chosen else [name for name in names if name not in MODES]
 
     def check() -> Iterator[Result]:

@@ -196,6 +196,7 @@ def _look_along_lines(reported: _Reported, pending: list[Unconfirmed], line: Lin
     computed_size = reported.computed_size
     for scale in SCALES:
         line = line if scale is SCALES[0] else _line_through(function, x, reported.here, scale)
+        # A look tells nothing where f raises on its line, and may not accept what is cached.
         if line is None or not pending or (reported.gradients and _is_cached(reported, line)):
             break
         if pending[-1].is_forward:
@@ -236,13 +237,14 @@ def _output_sums(function: ReportedFunction, here: Arrays, line: Line | None) ->
     weights = [drawn_weights(f"{function.output_name} {k}", y.shape) for k, y in enumerate(here)]
     if line is None or function.is_derivative:
         return _sums_of_subsets(function, weights, [np.ones(y.shape) for y in here])
+    # Entries that are the same at all points are apart from the others, where there are both.
     fixed = [np.logical_and.reduce([y == other for other in others]) for y, *others in zip(here, *line.outputs)]
     if all(map(np.all, fixed)) or not any(map(np.any, fixed)):
         fixed = [np.zeros(y.shape, dtype=bool) for y in here]
     behind, at, ahead = (np.concatenate([np.ravel(y) for y in outputs]) for outputs in line.outputs[1:4])
     ends = np.cumsum([y.size for y in here])[:-1]
     units = [each.reshape(y.shape) for each, y in zip(np.split(row_units(behind, at, ahead), ends), here)]
-    # A fixed entry of 1e10 would bring 1e-3 of rounding into a sum with others: those are added up without it.
+    # A fixed entry of 1e10 would bring a rounding of 1e-3 into the slope of a sum with others, so it is left out there.
     sums = _sums_of_subsets(function, [np.where(rest, 0.0, w) for rest, w in zip(fixed, weights)], units)
     if any(map(np.any, fixed)):
         of_fixed = [np.where(rest, w, 0.0) if np.any(rest) else None for rest, w in zip(fixed, weights)]
@@ -319,6 +321,7 @@ def _is_cached(reported: _Reported, line: Line) -> bool:
     A function that keeps x of its first call answers so. Its slope at x itself is right.
     """
     function, outputs, gradient = reported.function, reported.whole, reported.gradient
+    # φ(h) - 2 φ(0) + φ(-h) = h² φ'', and between 0 and the end 2h of the line, the slope changes by 2h φ''.
     lower, here, upper = (outputs.total(each) for each in line.outputs[1:4])
     change_of_slope = 2.0 * abs(upper - 2.0 * here + lower) / line.step
     if function.is_pure or not change_of_slope > JUMP * sum(slope_of(gradient, line.direction).shares):

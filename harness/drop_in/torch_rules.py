@@ -21,6 +21,7 @@ another shows, and so little that none leaves the domain of a log or a square ro
 
 def functions_behind(outputs: Sequence[Any]) -> list[type]:
     """The Functions in the outputs' graph, each once, those in PyTorch's own Python code included."""
+    # A graph may share nodes: each is visited once, or a chain of n doublings would take 2ⁿ visits.
     found: dict[type, None] = {}
     pending = [y.grad_fn for y in outputs if y.grad_fn is not None]
     seen = set(pending)
@@ -56,6 +57,7 @@ def batching_faults(function: TensorFunction, rules: Sequence[type]) -> list[Fac
     Examples are stacked along the first axis of all inputs, along that of each input alone, and along the last axis of
     all: a rule that ignores `in_dims` is right for the first of these. Functions without a vmap have no fault.
     """
+    # PyTorch's own operators batch rightly, and a Function without a rule for it cannot be batched at all.
     if all(rule.vmap is Function.vmap and not rule.generate_vmap_rule for rule in rules):
         return []
     places = [i for i in function.places if function.inputs[i].layout == torch.strided]
