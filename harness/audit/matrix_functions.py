@@ -74,6 +74,7 @@ def _cholesky(A: Matrix) -> Matrix:
 def _eigenvalues(A: Matrix) -> Matrix:
     """Of a symmetric matrix, smallest first, where all differ: two of Newton's steps on det(A - λ) give t and t²."""
     start = acb_mat([[x[0] for x in row] for row in A.tolist()]).eig()  # raises where it cannot tell two apart
+    # Newton's step on p(λ) = det(A - λI), with p' = -Σ of the diagonal cofactors of A - λI.
     found = []
     for root in sorted((value.real for value in start), key=lambda value: float(value.mid())):
         value = arb_series([root])

@@ -73,6 +73,7 @@ def describe_error(error: BaseException) -> str:
 def output_on_stderr() -> Iterator[None]:
     """Send whatever is printed within to stderr, also from libraries in C and from processes that are started."""
     stdout = sys.stdout
+    # The descriptor is redirected as well: C libraries and processes that are started know nothing of sys.stdout.
     saved = None
     with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout is not a file, or stderr is closed
         stdout.flush()

@@ -67,6 +67,7 @@ def problem_with(switched: tuple[bool, ...]) -> tuple[Problem, np.ndarray]:
     units = 1 if one_unit else HIDDEN
     network = Network((INPUTS, units, units, CLASSES), "softplus")  # a sigmoid would hide the slope of a sigmoid
     m = 1 if one_example else EXAMPLES
+    # X is drawn whole whatever the switches are, so that fewer examples are the first of these.
     X, y = rng.uniform(-1.0, 1.0, (EXAMPLES, INPUTS)), np.arange(EXAMPLES) % CLASSES
     theta = np.zeros(network.size) if no_theta else network.init(rng, 1.0)
     return Problem(network, X[:m], y[:m], 0.0 if no_penalty else LAMBDA), theta

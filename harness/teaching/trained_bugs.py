@@ -51,6 +51,7 @@ def digits_for(size: Training) -> tuple[Digits, Digits]:
     """The digits to learn and those held out, as many of each kind, from one split for every size."""
     digits = load_digits()
     parts = stratified_split(digits.classes, seed=SEED)
+    # Every k-th row: the digits come sorted by kind, and so as many of each are taken.
     return tuple(
         Digits(digits.X[rows], digits.y[rows])
         for rows in (part[:: max(1, len(part) // count)] for part, count in zip(parts, size[:2]))
