@@ -209,6 +209,7 @@ class Differences:
         line = self.probes.line(indices, moves)
         found = None
         if self._is_quiet and not closely:
+            # the noise at θ is enough, for a derivative that needs more room is looked at closely
             found = Search(reported, line, self.near.noise_at_theta, self.probes.steps).glance(self.probes.glance)
             self._is_clear[indices] = found is not None
         if found is None:
@@ -221,22 +222,28 @@ class Differences:
         return self._group(indices, moves, reported, found)
 
     def _group(self, indices: np.ndarray, moves: np.ndarray, reported: ReportedSlope, found: Estimate) -> Group:
-        """What was found along a direction, of one coordinate in its own unit."""
+        """What was found along a direction; of one coordinate the partial derivative, and no multiple of it."""
         unit = float(np.max(self._units[indices])) if len(indices) == 1 else 1.0
-        numbers = reported.derivative / unit, reported.error / unit, reported.accepted / unit
-        return Group(indices, moves / unit, *numbers, found.scaled(1.0 / unit))
+        return Group(
+            indices,
+            moves / unit,
+            slope=reported.derivative / unit,
+            error=reported.error / unit,
+            accepted=reported.accepted / unit,
+            found=found.scaled(1.0 / unit),
+        )
 
     def _reported_along(self, indices: np.ndarray, moves: np.ndarray) -> ReportedSlope:
         """What is reported along a direction."""
         gradient = gradient_near(self.probes.user)
         return ReportedSlope(
-            float(moves @ self.reported.gradient[indices]),
-            float(np.abs(moves) @ self.reported.error[indices]),
-            float(np.max(self._sizes[indices] * self._units[indices])),
-            self._meaningful,
-            self._own_scale(indices),
-            self.reported.accuracy * _add_up(moves * self._sizes[indices]),
-            cache(lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices])),
+            derivative=float(moves @ self.reported.gradient[indices]),
+            error=float(np.abs(moves) @ self.reported.error[indices]),
+            largest_in_block=float(np.max(self._sizes[indices] * self._units[indices])),
+            meaningful=self._meaningful,
+            own_scale=self._own_scale(indices),
+            accepted=self.reported.accuracy * _add_up(moves * self._sizes[indices]),
+            slope_at=cache(lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices])),
         )
 
     def _look_closely(self, search: Search, indices: np.ndarray) -> Estimate:
