@@ -169,19 +169,20 @@ def _answer(
         own, increments = tuple(_select(a, plan.examined) for a in own), _select(increments, plan.examined)
         alone = Estimate(*(x[:, plan.examined] for x in known))
         coordinates = coordinates.select(plan.examined)
+    evaluated = {
+        name: in_float64(point, runs, bounded[name].error, blocks, plan.examined)
+        for name, report in reports.items()
+        if isinstance(runs := comparable_runs(report, true.slopes.obstacles, point.program.coarsest), np.ndarray)
+    }
+    # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more
     sides = Sides(*point.combinations.per_output(Estimate(*true.sides)))
-    judged, derivatives, replaced = list(own), {}, {}
-    for i, answer in enumerate(own):
-        # in a coarse type, compare the rule's evaluation in float64 wherever it decides more
-        runs = comparable_runs(reports[answer.name], true.slopes.obstacles, point.program.coarsest)
-        if isinstance(runs, np.ndarray):
-            estimate, tolerance = in_float64(point, runs, bounded[answer.name].error, blocks, plan.examined)
-            derivatives[answer.name] = estimate.derivative
-            judged[i], taken = with_float64(answer, estimate, tolerance, increments, sides)
-            replaced[answer.name] = Replaced(taken, answer)
+    taken = {a.name: with_float64(a, *evaluated[a.name], increments, sides) for a in own if a.name in evaluated}
+    judged = tuple(taken[answer.name][0] if answer.name in taken else answer for answer in own)
+    replaced = {answer.name: Replaced(taken[answer.name][1], answer) for answer in own if answer.name in taken}
+    derivatives = {name: estimate.derivative for name, (estimate, _) in evaluated.items()}
     return Look(
-        plan, coordinates, reports, missing, true, own, tuple(judged), increments, alone, roundings, derivatives,
-        replaced, is_outside, in_all_inputs,
+        plan, coordinates, reports, missing, true, own, judged, increments, alone, roundings, derivatives, replaced,
+        is_outside, in_all_inputs,
     )  # fmt: skip
 
 

@@ -240,27 +240,14 @@ def _judge(
     comparison: Comparison, facts: Sequence[Fact], blame: Blame, started: float, *, is_repeatable: bool
 ) -> Report:
     """The verdict; where outputs are rightly NaN, the verdict on all others is in its details."""
-    look, directional, pairs = comparison.look, comparison.directional, comparison.pairs
-    coordinates, answers = look.coordinates, comparison.answers
+    subject, answers, pairs = _subject(comparison, facts, blame), comparison.answers, comparison.pairs
     if blame.explains_lost_digits:  # the wrong rule is reported: notes of the digits that it loses would repeat it
         answers = [replace(answer, notes=()) for answer in answers]
-    subject = TracedDerivatives(
-        coordinates,
-        coordinates.examined & bool(comparison.examined.size),
-        tuple(facts),
-        details_of(comparison) | blame.details,
-        directions=directional.names,
-        type_name=type_of(comparison),
-        replaced=look.replaced,
-        float64_derivatives=look.float64_derivatives,
-        culprits=blame.culprits,
-        origins=blame.origins,
-        has_solver=comparison.by_solvers > SOLVERS_NOTED,
-    )
-    consensus = find_outliers(answers, pairs, directional.pairs) if is_repeatable else Consensus((), (), tie=False)
-    compared = answers, pairs, directional.pairs, consensus, comparison.missing, started
+    along = comparison.directional.pairs
+    consensus = find_outliers(answers, pairs, along) if is_repeatable else Consensus((), (), tie=False)
+    compared = answers, pairs, along, consensus, comparison.missing, started
     report = judge(subject, *compared)
-    is_outside = look.is_outside
+    is_outside = comparison.look.is_outside
     if report.verdict == "inconclusive" and is_outside.any() and not comparison.case.is_large:
         # log at (-1, 2) is NaN in the first entry: no doubt about the derivative in the second
         rest = tuple(fact for fact in facts if fact.kind != Kind.VALUE_NOT_FINITE)
@@ -270,6 +257,24 @@ def _judge(
     if comparison.everywhere:
         report = comparison.everywhere.add_to(report, comparison.examined, comparison.case.inputs.size)
     return replace(report, decided_share=0.0) if _nothing_checked(comparison) else report
+
+
+def _subject(comparison: Comparison, facts: Sequence[Fact], blame: Blame) -> TracedDerivatives:
+    """What is judged."""
+    look, coordinates = comparison.look, comparison.look.coordinates
+    return TracedDerivatives(
+        coordinates,
+        coordinates.examined & bool(comparison.examined.size),
+        tuple(facts),
+        details_of(comparison) | blame.details,
+        directions=comparison.directional.names,
+        type_name=type_of(comparison),
+        replaced=look.replaced,
+        float64_derivatives=look.float64_derivatives,
+        culprits=blame.culprits,
+        origins=blame.origins,
+        has_solver=comparison.by_solvers > SOLVERS_NOTED,
+    )
 
 
 def _nothing_checked(comparison: Comparison) -> list[Fact]:

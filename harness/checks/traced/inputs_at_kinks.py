@@ -149,18 +149,26 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     off = is_off(found.derivative, allowed + found.error)
     if not off.any():
         return []
-    around, turned = (np.array(list(slopes_around(point, met.along, BESIDE, turn))) for turn in (0.0, TURN))
-    steepest = np.abs(around).max(axis=0)
-    changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + BESIDE * steepest)
-    # a kink between smooth pieces, and a report within the slopes of the pieces
-    is_convention = changes.mean(axis=0) <= MOST_TURNED
-    for answer in look.own:
-        reported = answer.gradient.reshape(mean.shape) * weights @ met.along.T
-        beyond = np.abs(reported - np.clip(reported, around.min(axis=0), around.max(axis=0)))
-        is_convention &= beyond <= ADDS_UP * steepest
-    if is_convention[off].all():
+    if _are_conventions(point, look, met.along)[off].all():
         return [note(Kind.KINK)]
     return [doubt(Kind.NO_SLOPE, reason="slopes along single inputs do not add up to those along several of them")]
+
+
+def _are_conventions(point: Point, look: Look, along: np.ndarray) -> np.ndarray:
+    """Where there is a kink between smooth pieces, and all reports lie within the slopes of the pieces.
+
+    A mask of (combinations, directions).
+    """
+    around, turned = (np.array(list(slopes_around(point, along, BESIDE, turn))) for turn in (0.0, TURN))
+    steepest = np.abs(around).max(axis=0)
+    changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + BESIDE * steepest)
+    is_convention = changes.mean(axis=0) <= MOST_TURNED
+    weights = point.combinations.cotangents[:, None]
+    for answer in look.own:
+        reported = answer.gradient.reshape(len(weights), -1) * weights @ along.T
+        beyond = np.abs(reported - np.clip(reported, around.min(axis=0), around.max(axis=0)))
+        is_convention &= beyond <= ADDS_UP * steepest
+    return is_convention
 
 
 def _slopes_just_after(point: Point, along: np.ndarray) -> Estimate:
