@@ -60,7 +60,8 @@ def open_store(path: Path) -> Iterator[GradeStore]:
     with exclusive_lock(path):
         try:
             with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
-                connection.text_factory = bytes  # the seal finds damage in it
+                # damaged text need not be UTF-8: the seal finds that, and not the decoder
+                connection.text_factory = bytes
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS grades (name TEXT PRIMARY KEY, digest TEXT, record TEXT)"
                 )
@@ -131,7 +132,9 @@ def _grade_missing(
         number = left[place]
         records[number] = _record(plan, replace(grade, remarks=remarks[grade.name]))
         try:
-            if store is not None and not failures and Kind.GRADING_FAILED not in kinds_of(grade.diagnosis):
+            # a machine that ran out of processes may have more next time
+            did_fail = Kind.GRADING_FAILED in kinds_of(grade.diagnosis)
+            if store is not None and not failures and not did_fail:
                 store.add(digests[number], records[number])
         except (sqlite3.Error, OSError) as error:
             failures[f"Grades are not kept from {grade.name} on ({error}); the same command grades them again."] = None

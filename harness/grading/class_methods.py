@@ -41,9 +41,11 @@ def _methods(node: ast.ClassDef) -> Iterator[Function]:
     )
     for method in methods:
         decorators = {ast.unparse(decorator) for decorator in method.decorator_list}
+        # a property, or a method of an unknown decorator, is no function of its parameters
         if method.name.startswith("__") or decorators - {"staticmethod", "classmethod"}:
             continue
         own = Arguments.of(method.args, skipped="staticmethod" not in decorators)
+        # a static method or one of the class needs no object
         of_object = NOTHING if decorators else made
         instance = node.name if decorators else f"{node.name}({made.passed})"
         stored = {} if decorators else _stored_attributes(node)
@@ -56,6 +58,7 @@ def _methods(node: ast.ClassDef) -> Iterator[Function]:
         if attributes and not both.defaults.keys() & set(attributes):
             # the object keeps θ in attributes that __init__ does not take, so the stand-in sets them
             first, passed, own = _forward_before(method, methods, own, passed)
+            # ``backward`` that returns nothing leaves its results in self.dW1 and the like
             gradients = [] if _returns_value(method) else _gradients_of(attributes, stored)
             both = own.joined(of_object).joined(Arguments(dict.fromkeys(attributes)))
             given = "; ".join(f"made.{name} = {name}" for name in attributes)
@@ -142,6 +145,8 @@ def {name}(weights, biases, x, y):
     return [block[:, -1:] for block in blocks], [block[:, :-1] for block in blocks]
 """
 
+# The engine differentiates any scalar that depends on its outputs. With the weight (σ(z) - y) / f'(z) on each output
+# f(z), its gradient is that of the logistic loss, which every exercise knows, whatever f is.
 OUTPUTS = {
     "tanh": "math.atanh(output.data), 1.0 - output.data**2",
     "logistic": "math.log(output.data / (1.0 - output.data)), output.data * (1.0 - output.data)",
@@ -179,7 +184,7 @@ def _scalar_functions(tree: ast.Module) -> Iterator[Function]:
 
 
 def _takes_sizes(node: ast.ClassDef) -> bool:
-    """Whether an object is made with the number of inputs and a list of the layers' sizes."""
+    """Whether an object is made with the number of inputs and a list of the layers' sizes: ``MLP(nin, nouts)``."""
     (made,) = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"][:1]
     names = [argument.arg for argument in made.args.args]
     return len(names) == 3 and not made.args.defaults and names[2].endswith("s")

@@ -34,7 +34,10 @@ EPSILONS = tuple(10.0**-digits for digits in range(4, 17))
 EPSILON_ADDED, EPSILON_CLIPPED = "a small number added inside the logarithms", "h clipped before the logarithms"
 
 SAME_L2 = 1e-6
-"""Relative difference of λ from two problems that still counts as one: far above rounding."""
+"""Relative difference of λ from two problems that still counts as one, and the smallest λ: far above rounding.
+
+Each λ comes from a difference of costs, which loses a few digits; two wrong costs do not agree by chance in six.
+"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Exercise:
 
     @cached_property
     def right(self) -> tuple[float, np.ndarray]:
-        """The right cost and gradient."""
+        """The right cost and gradient: of a squared error, those of the right backprop with the bug of that name."""
         from harness.sources.vectorized import cost_and_gradient
 
         source = pipeline_with(*self.model.bugs) if self.model.squared else cost_and_gradient
@@ -192,10 +195,11 @@ class Exercise:
         cost_right, gradient_right = self.is_right(answer)
         if answer.cost is not None and not cost_right:
             tolerance, _ = self.tolerances(answer.precision)
-            # the gradient stays h - Y, so that ε shifts the cost alone
+            # log(h + ε) in the cost leaves the gradient h - Y, as nobody differentiates the ε
             for convention, added in self.epsilon_shifts[1:]:
                 if abs(answer.cost - added - self.right[0]) <= tolerance:
                     return replace(answer, cost=answer.cost - added, conventions=(*answer.conventions, convention))
+        # what computes in float32 may return Python's floats, so that the code has to name it
         if (names_float32 and not (cost_right and gradient_right)) or answer.precision == "float32":
             conventions = (*answer.conventions, "single precision (float32)")
             return replace(answer, precision="float32", conventions=conventions)
@@ -232,9 +236,10 @@ class Exercise:
             logs = -np.logaddexp(0.0, -Z), -np.logaddexp(0.0, Z)
             plain = cost(*logs)
             for epsilon in EPSILONS:
-                more, clipped = (np.log(h + epsilon), np.log(rest + epsilon)), np.clip(h, epsilon, 1.0 - epsilon)
-                pairs = [more, (more[0], logs[1]), (logs[0], more[1])]
-                found += [(EPSILON_ADDED, cost(*pair) - plain) for pair in pairs]
+                more_ones, more_zeros = np.log(h + epsilon), np.log(rest + epsilon)
+                clipped = np.clip(h, epsilon, 1.0 - epsilon)
+                in_both_or_one = ((more_ones, more_zeros), (more_ones, logs[1]), (logs[0], more_zeros))
+                found += [(EPSILON_ADDED, cost(*pair) - plain) for pair in in_both_or_one]
                 found += [(EPSILON_CLIPPED, cost(np.log(clipped), np.log(1.0 - clipped)) - plain)]
         return found
 
@@ -254,6 +259,7 @@ def draw_exercise(
     sizes: tuple[int, int, int], m: int, l2: float, seed: int | tuple[int, ...], decimals: int = 3
 ) -> Exercise:
     """Random X and θ, and every class at least once where there are as many examples."""
+    # rounded, so that a student can type the numbers
     rng = np.random.default_rng(seed)
     network = Network(sizes)
     y = rng.permutation(np.arange(m) % sizes[-1])
@@ -267,7 +273,9 @@ def draw_exercise(
 def small_exercises() -> tuple[Exercise, ...]:
     """The first is the one that conventions are tried on, and the second the same without a regulariser.
 
-    The first has ten classes, so that every way to label the digits shows. One has fewer, and else the same shape.
+    The first has ten classes, so that every way to label the digits shows, and no two sizes are alike, so that what is
+    transposed does not fit. One has fewer classes; 3-3-10 has a square layer, where Wᵀ and W have one shape; the last
+    is the course's, for code that is right at small sizes alone.
     """
     return (
         draw_exercise((4, 5, 10), 13, 1.5, 0),
@@ -308,7 +316,7 @@ def find_fixed_l2(answer_to: Callable[[Exercise], ParsedAnswer]) -> float | None
     """The λ in the code of a function that takes none; None if there is none above zero.
 
     The cost is linear in λ: J(λ) = J(0) + λ (J(1) - J(0)). So each cost gives one λ, and two exercises must give the
-    same. Their own λ does not matter.
+    same. A cost that is wrong, or called in a wrong convention, gives two. Their own λ does not matter.
     """
     found = []
     for exercise in (small_exercises()[0], small_exercises()[2]):

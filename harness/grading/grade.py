@@ -125,12 +125,18 @@ def verdict_of(parts: Parts, *, has_failures: bool) -> str:
 
 
 def judge_parts(interface: Interface, answers: Answers) -> Parts:
-    """Each part judged by itself: where the regulariser is wrong, the others are judged at λ = 0 alone."""
+    """Each part judged by itself: where the regulariser is wrong, the others are judged at λ = 0 alone.
+
+    Else one forgotten λ/m would cost the points of the cost or the gradient as well.
+    """
     with_l2, without = interface.exercises[:2]
     first, second = answers.get(with_l2), answers.get(without)
-    is_there = first is not None and second is not None and "regularised" in interface.expected
-    halves = are_regularised(with_l2, without, first, second) if is_there else []  # pyright: ignore[reportArgumentType]
-    regularised = WRONG if not all(halves) else RIGHT if halves else ABSENT
+    halves: list[bool] = []  # of the cost, of the gradient
+    if first is not None and second is not None and "regularised" in interface.expected:
+        halves = are_regularised(with_l2, without, first, second)
+    regularised = ABSENT
+    if halves:
+        regularised = RIGHT if all(halves) else WRONG
     judged = [
         exercise.is_right(answer)
         for exercise, answer in answers.items()
@@ -218,7 +224,10 @@ class Rubric:
         return sum(self.points.values())
 
     def scores(self, parts: Parts) -> dict[str, tuple[float, float]]:
-        """By part that counts, its points and the most it can have: points · total / Σ points over these parts."""
+        """By part that counts, its points and the most it can have: points · total / Σ points over these parts.
+
+        Only a network of another course lacks a part, such as the regulariser; all parts together have the total then.
+        """
         counted = {name: part for name, part in parts.items() if part.counts}
         possible = sum(self.points[name] for name in counted)
         scale = self.total / possible if possible else 0.0

@@ -122,6 +122,7 @@ def readings(signature: Signature) -> Iterator[tuple[Role, ...]]:
     Where no name is that of λ, each optional number may be it: one that stays at its default would hide a regulariser.
     """
     known = known_roles(signature)
+    # ``cost(theta, X, y, C=0.0)``
     if "l2" not in known:
         for place in range(signature.required, len(known)):
             default = signature.defaults[place - signature.required]
@@ -133,7 +134,8 @@ def readings(signature: Signature) -> Iterator[tuple[Role, ...]]:
         for place, default in enumerate(signature.defaults)
         if isinstance(default, bool) and known[signature.required + place] is None
     }
-    if flags:  # such as return_grad=False
+    # ``cost(..., return_grad=False)`` gives no gradient unless the flag is turned
+    if flags:
         yield from _reading(signature, [flags.get(place, role) for place, role in enumerate(known)])
 
 
@@ -141,12 +143,14 @@ def known_roles(signature: Signature) -> list[str | None]:
     """The roles that names tell; of two parameters with one role, the one with the more usual name has it."""
     names = [name.lower().strip("_") for name in signature.parameters]
     known = [role_of(name) for name in signature.parameters]
-    if {"b1", "b2"} <= set(names):  # w1 beside b1 holds no biases
+    # w1 beside b1 holds no biases, while W1 and W2 alone are the course's matrices
+    if {"b1", "b2"} <= set(names):
         apart = {"theta1": "W1", "theta2": "W2"}
         known = [name if name in ("b1", "b2") else apart.get(role or "", role) for name, role in zip(names, known)]
     if set(LISTS) <= set(names):
         known = [name if name in LISTS else role for name, role in zip(names, known)]
-    if known.count("l2") > 1 and any(map(_is_surely_l2, names)):  # beside a learning rate
+    # alpha is λ in some ports, and beside lambda_ a learning rate
+    if known.count("l2") > 1 and any(map(_is_surely_l2, names)):
         known = [None if role == "l2" and not _is_surely_l2(name) else role for name, role in zip(names, known)]
     usual: dict[str, int] = {}
     for i in sorted(range(len(known)), key=lambda i: _PLACE.get(_plain(signature.parameters[i]), len(_PLACE))):
@@ -165,6 +169,7 @@ def _reading(signature: Signature, known: Sequence[Role | None]) -> Iterator[tup
         return
     given = _with_defaults(signature, known)
     passed = [role for role in given if not isinstance(role, Default)]
+    # what has an unknown name takes the next role in the usual order: the p of ``cost(p, X, y, lam)`` is θ
     order = FOUR_PARAMETERS if len(passed) <= len(FOUR_PARAMETERS) else COURSE
     left = [role for role in order if role not in given and not _is_covered(role, given)]
     if given.count(None) > len(left):
@@ -190,6 +195,7 @@ def _with_defaults(signature: Signature, known: Sequence[Role | None]) -> list[R
 
 
 def _is_covered(role: str, given: Sequence[Role | None]) -> bool:
+    """Whether other roles bring what a role stands for."""
     if role in ("n_in", "n_hidden", "K"):
         return "sizes" in given
     return role == "theta" and bool({"theta1", "W1", "weights"} & named_roles(given))

@@ -29,7 +29,7 @@ SETTINGS = (*SIZES, "l2", "m", "X", "y")
 
 
 def runnable(tree: ast.Module, *, with_needed: bool = False, own: Collection[str] = ()) -> ast.Module:
-    """The statements of a file that are run, each of which may fail.
+    """The statements of a file that are run, each of which may fail: definitions, and neither training nor plots.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def _is_of_the_future(node: ast.stmt) -> bool:
 
 
 def _is_unused_import(node: ast.stmt, read: set[str], own: Collection[str]) -> bool:
-    """Whether a library is imported, and none of the names is read."""
+    """Whether a library is imported, and none of the names is read: TensorFlow takes seconds to be imported."""
     if not isinstance(node, (ast.Import, ast.ImportFrom)) or _is_of_the_future(node):
         return False
     modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
@@ -173,7 +173,8 @@ def _with_settings(function: Function, settings: dict[str, str], read: set[str])
         return function
     taken = {*named_roles(roles), *(SIZES if "sizes" in roles else ())}
     wanted = {name: role for name, role in settings.items() if name in read and role not in taken}
-    if list(wanted.values()).count("l2") > 1:  # either may be it
+    # of ``LAMBDA = 1`` and ``alpha = 0.5``, either may be λ
+    if list(wanted.values()).count("l2") > 1:
         wanted = {name: role for name, role in wanted.items() if role != "l2"}
     if not wanted:
         return function
@@ -192,7 +193,8 @@ def _settings(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in tree.body:
         for name, value in assigned(node) if isinstance(node, ast.Assign) else ():
             role, is_number = role_of(name), isinstance(value, ast.Constant) and type(value.value) in (int, float)
-            role = "K" if role == "y" and is_number else role  # LABELS = 10
+            # ``LABELS = 10`` is a number of classes
+            role = "K" if role == "y" and is_number else role
             is_array = role in ("X", "y")
             if role in SETTINGS and not (is_array and (is_number or name[0] not in "XxYy")):
                 yield name, role

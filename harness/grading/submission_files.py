@@ -211,8 +211,9 @@ def read_submission(path: Path, beside: Path | None = None) -> Submission | None
     home = path if path.is_dir() else path.parent
     names = _names(home, files)
     read = {file: _read_file(file, names[file], in_print(file.relative_to(home))) for file in files}
+    # the modules that its files import, and those that these import, such as the course's utils.py one folder up
     waiting = list(files)
-    while waiting:  # for modules that it imports from beside it or from elsewhere, such as the course's utils.py
+    while waiting:
         for found, root in _imported_files(home, beside, waiting.pop(), read):
             name = str(found.relative_to(root))
             if found not in read and name not in {file.name for file in read.values()}:
@@ -243,8 +244,9 @@ def _imported_files(
     above = [folder for folder in file.parents if folder.is_relative_to(home)]
     roots = [*above, *resolved.parents[:FOLDERS_ABOVE], *([beside] if beside else [])]
     for level, name in read[file].imports:
+        # Python's own module is meant, and not a neighbour's file of that name, such as random.py
         if not level and name.partition(".")[0] in sys.stdlib_module_names:
-            continue  # what a neighbour called so is no part of this one
+            continue
         for root in roots if not level else file.parents[level - 1 : level]:
             places = list(_places(root, name))
             yield from ((place, home if place.is_relative_to(home) else root) for place in places)

@@ -68,7 +68,11 @@ class Function:
 
 
 def likelihood(function: Function) -> int:
-    """How likely a function is the homework's cost function; below zero for what certainly is not."""
+    """How likely a function is the homework's cost function; below zero for what certainly is not.
+
+    It decides which functions are tried, and in what order. A name such as "cost" counts more than four parameters, and
+    the course's seven parameters more than one such name.
+    """
     name = function.name.lower().replace("_", "")
     likely = [word for word in ("cost", "backprop", "grad", "nn", "loss", "network") if word in name]
     unlikely = name.startswith("fit") or any(word in name for word in UNLIKELY)
@@ -98,6 +102,7 @@ def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[
     """Stand-ins for functions of what a forward pass returns, such as ``cost(h, y)``; each runs that pass first."""
     forwards = [(function, _returned(tree, function.name)) for function in functions if _is_forward(function)]
     for function in functions:
+        # h in ``cost(h, y)`` is no θ, X or y: it is what another function returns
         unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
         for forward, returned in forwards if unknown else ():
             if values := _matched(unknown, returned):
@@ -116,8 +121,11 @@ def _matched(unknown: Sequence[str], returned: Sequence[str]) -> list[str]:
     unnamed = [place for place in free if not names[place]]
     if len(unnamed) == len(left):
         places = unnamed
+    elif len(left) == 1:
+        # ``return z2, a2, a3`` before ``cost(h, y)``: the output comes last
+        places = [place for place in free if "cache" not in names[place]][-1:]
     else:
-        places = [place for place in free if "cache" not in names[place]][-1:] if len(left) == 1 else []
+        places = []
     if len(places) != len(left):
         return []
     for place, name in zip(places, left):
@@ -172,12 +180,17 @@ def fields_of(node: ast.ClassDef) -> "Arguments":
 
 
 def _function(node: ast.FunctionDef, made_of: "Mapping[str, Arguments]") -> Function:
+    """A function under its own name, or a stand-in of plain parameters.
+
+    The stand-in takes apart what is bundled: fields of a dataclass, ``*args``, ``params["W1"]``, keyword-only names.
+    """
     own = Arguments.of(node.args)
     stars = {argument.arg: star for argument, star in ((node.args.vararg, "*"), (node.args.kwarg, "**")) if argument}
     annotated = [one for one in ast.walk(node.args) if isinstance(one, ast.arg) and one.annotation]
     types = {one.arg: ast.unparse(one.annotation).strip("'") for one in annotated if one.annotation}
     parameters, passed = NOTHING, []
     for name in (*own.defaults, *stars):
+        # a parameter that is annotated with a dataclass of sizes or data is made of its fields
         fields = made_of.get(types.get(name, ""), NOTHING)
         if {role_of(field) for field in fields.defaults} - {None, *PARTS_OF_THETA}:
             parameters = parameters.joined(fields)
@@ -189,6 +202,7 @@ def _function(node: ast.FunctionDef, made_of: "Mapping[str, Arguments]") -> Func
             parameters = parameters.joined(Arguments({name: own.defaults[name]}))
             passed.append(f"{name}={name}" if name in own.by_name else name)
     call = f"{node.name}({', '.join(passed)})"
+    # ``make_cost(X, y)(theta)``
     if inner := _returned_function(node):
         call, parameters = f"{call}({inner.passed})", inner.joined(parameters)
     if call == f"{node.name}({', '.join(own.defaults)})":
@@ -225,6 +239,7 @@ def _bundled(node: ast.FunctionDef, name: str) -> dict[Key, str]:
                     match value:
                         case ast.Subscript(ast.Name(id=source), ast.Constant(value=int() as place)) if source == name:
                             items[Key("place", place)] = target
+    # all of it is known: by one kind of key, and places without a gap; one place alone may be an index of an array
     places = sorted(key.at for key in items if isinstance(key.at, int))
     is_whole = len({key.kind for key in items}) == 1 and places == list(range(len(places))) and len(places) != 1
     is_array = any(hasattr(np.ndarray, str(key.at)) for key in items if key.kind == "attribute")

@@ -41,8 +41,10 @@ class _Missing(type):
     is_silent: bool
 
     def __call__(cls, *arguments: Any, **options: Any) -> Any:
-        if cls.is_silent or _State.loading:  # a decorator leaves its function as it is
-            return arguments[0] if len(arguments) == 1 and callable(arguments[0]) and not options else cls
+        # ``@jit`` of a library that is not there leaves its function as it is
+        is_decorator = len(arguments) == 1 and callable(arguments[0]) and not options
+        if cls.is_silent or _State.loading:
+            return arguments[0] if is_decorator else cls
         raise NotHandedIn(", from ".join(filter(None, cls.path)))
 
     def __getattr__(cls, name: str) -> Any:
@@ -51,7 +53,8 @@ class _Missing(type):
         return _stand_in(cls.path[1], name, silent=cls.is_silent)
 
     def __iter__(cls) -> Any:
-        return iter((cls, cls)) if cls.is_silent else cls()  # fig, axes = plt.subplots()
+        # ``fig, axes = plt.subplots()``
+        return iter((cls, cls)) if cls.is_silent else cls()
 
     def __getitem__(cls, _: Any) -> Any:
         return cls if cls.is_silent or _State.loading else cls()
@@ -105,6 +108,7 @@ class _StandIns(MetaPathFinder, Loader):
         self._drawing = drawing
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        # a library may try an import to see what is there, and must be told the truth; so must ``try: import cupy``
         top = name.partition(".")[0]
         if (top in DRAWING) != self._drawing or top in _State.optional or not _asked_by_the_submission():
             return None
@@ -133,7 +137,10 @@ class _StandInModule(ModuleType):
 
 
 def _asked_by_the_submission() -> bool:
-    """Whether the import that is under way stands in a file of the submission, not in a library."""
+    """Whether the import that is under way stands in a file of the submission, not in a library.
+
+    It does if the first frame that is neither the import system's nor this file's is the submission's.
+    """
     frame = sys._getframe(2)
     while frame is not None and ("importlib" in frame.f_code.co_filename or frame.f_code.co_filename == __file__):
         frame = frame.f_back
@@ -152,11 +159,13 @@ def prepare(folder: str, optional: tuple[str, ...], with_needed: bool, package: 
     _State.package, _State.own = package, frozenset(part for file in files for part in file.parts)
     sys.path_hooks.insert(0, _file_finder)
     sys.path[:0] = [folder]
+    # matplotlib is not loaded though it is there; what is missing is only what nobody else has found
     sys.meta_path.insert(0, _StandIns(drawing=True))
     sys.meta_path.append(_StandIns(drawing=False))
     for name, value in {**PYTHON_2, "input": _no_input, "raw_input": _no_input}.items():
         setattr(builtins, name, value)
     builtins.open = _finding_data(builtins.open)
+    # scipy.io and numpy open files by this name
     import io
 
     io.open = builtins.open
@@ -229,7 +238,11 @@ def call(file: str, name: str, *arguments: Any) -> Any:
 
 
 def _lacking(error: NameError, failures: Any) -> str:
-    """The file or the module for want of which a name is not defined; empty where it is the author's fault."""
+    """The file or the module for want of which a name is not defined; empty where it is the author's fault.
+
+    ``X = np.loadtxt("X.txt")`` failed for want of the file. ``from helpers import *`` of a module that is not there
+    gives no names, so any unknown name may be one of them.
+    """
     for failure in failures:
         if isinstance(failure, OSError):
             return f"{Path(failure.filename).name if failure.filename else str(failure).split()[0]}"
