@@ -93,6 +93,7 @@ class Activation:
             raise ValueError(f"activation {self.name!r}: parameter_kinks has {given(name)}, which is not in parameters")
         if not isinstance(self.source, str):
             raise TypeError(f"activation {self.name!r}: source must be a string, such as a citation")
+        # the class is frozen, and keeps what was given as plain tuples
         object.__setattr__(self, "kinks", _checked_kinks(self.name, self.kinks))
         own = {name: _checked_kinks(self.name, kinks) for name, kinks in self.parameter_kinks.items()}
         object.__setattr__(self, "parameter_kinks", own)

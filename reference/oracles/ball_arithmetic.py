@@ -180,6 +180,7 @@ def _backward(network: Network, thetas: list[Any], X: Balls, Y: Balls) -> tuple[
         slopes_of_hidden.append(derivative)
         return A
 
+    # δ_L from the losses; then one layer down at a time, through the weights and the slopes
     As, Zs = network.forward(thetas, X, activate)
     loss, delta = _loss_and_delta(network.output, Zs[-1], Y)
     deltas = [delta]
@@ -191,7 +192,7 @@ def _backward(network: Network, thetas: list[Any], X: Balls, Y: Balls) -> tuple[
 def _loss_and_delta(output: Output, Z: Any, Y: Balls) -> tuple[arb, Any]:
     """Σ losses, and the derivative of each example's loss in each of its pre-activations, one column at a time."""
     columns, losses = [], Z
-    for k in range(Z.shape[1]):
+    for k in range(Z.shape[1]):  # a series has one variable: unit k of all examples at once
         moved = Z.copy()
         moved[:, k] = variables(Z[:, k])
         losses = output.loss(BALLS, moved, Y)

@@ -63,6 +63,7 @@ def _program_of(primitive: Any, args: Sequence[Any], params: Any, known: dict[An
     is_ours = record.rule and (record.takes_keys or not any(map(is_key, args)))
     if not is_ours or any(getattr(x, "committed", False) for x in args):  # to a device
         return None
+    # alike for arguments of the same types, as a loop in Python calls it again and again
     key = primitive, tuple(map(jax_internals.abstract_type, args)), tuple(params.items())
     try:
         if key in known:

@@ -171,6 +171,7 @@ def _found_slopes(
     The last ones are kept: many runs give an equation at the start of a program the same operands.
     """
     given = [*values, *slopes]
+    # the directions belong to what is asked: other runs move the same operands otherwise
     known = equation.memo.get("differences")
     if known is not None and all(map(np.array_equal, known[0], given)):
         return known[1]
@@ -310,6 +311,7 @@ class _Pushed:
     moving: tuple[int, ...]
 
     def __call__(self, values: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any] | None]:
+        # a function of the operands that move: JAX would ask tangents of whole numbers to be of a type of their own
         def apply(*changing: Any) -> list[Any]:
             full = dict(enumerate(values)) | dict(zip(self.moving, changing))
             return self.bound(*full.values())

@@ -132,6 +132,7 @@ def _draws(rng: Any) -> Generator[Any, tuple[int, ...], None]:
         drawn = rng.random(size)
         return drawn - (drawn < 0.5)  # [0, 0.5) becomes [-1, -0.5)
 
+    # a generator, so that what is left of the numbers drawn waits for the next shape
     used, drawn, found = DRAWN_AT_A_TIME, np.empty(0), np.empty(0)
     while True:
         shape = yield found
@@ -198,6 +199,7 @@ def _moved(array: Any, unit: float, size: float, noise: Noise, is_inexact: Calla
         return array + (scale * noise(array.shape) + 1j * (scale * noise(array.shape)))
     if array.dtype.kind != "f":
         return array
+    # few arrays have exact entries, and fewer still such entries that only look exact: the costly question comes last
     exact = is_short(array, unit)
     some_are = np.count_nonzero(exact)
     if some_are:

@@ -33,6 +33,8 @@ from reference.traced.primitives.arithmetic_operators import of_one_rank, on_par
 
 
 def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
+    """x < y and the like: exact, but for what rounding may have made of x and y, and what a step makes of a tie."""
+
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         value = ufunc(x.value, y.value)
         if not count_directions(x, y):
@@ -40,6 +42,7 @@ def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
         equal = np.asarray(x.value == y.value)
         if not equal.any():  # a step of 2^-200 turns no other
             return constant(value)
+        # in a step the changes decide: 0 < 0 is false, and dx < dy says what it becomes
         run.note_ties(equal & (np.asarray(x.change) != y.change))
         return truth(value, equal & (ufunc(x.change, y.change) != value))
 
@@ -217,12 +220,13 @@ def _bound_of_select(run: Any, equation: Any, which: Increment, *cases: Incremen
     if all(map(is_constant, (which, *cases))):
         return constant(value)
     flips = parts(which, run.count).error.astype(bool)
-    if kind(equation.dtypes[0]) != "f":
+    if kind(equation.dtypes[0]) != "f":  # a whole number that is off by one has no error bound of use
         raise Unbounded("a choice among exact numbers that rounding may turn")
     index, all_parts = index.astype(int), [parts(case, run.count) for case in cases]
     error = np.select([index == i for i in range(len(cases))], [p.error for p in all_parts])
     flips = np.broadcast_to(flips, value.shape)
     if flips.any():
+        # any case may be the exact one, as far away as it is, and off by its own error
         either = np.max([np.abs(p.value - value) + p.error for p in all_parts], axis=0)
         error = np.where(flips, either, error)
     if not run.count:

@@ -46,6 +46,7 @@ def _rule(f: Elementary) -> Rule:
 
 
 def _bound(f: Elementary) -> Rule | None:
+    """The bound of f(x) and of its change, from the record's suprema; None for a function without any."""
     if f.suprema is None:
         return None
     suprema, further = f.suprema, f.slope_roundings
@@ -53,7 +54,7 @@ def _bound(f: Elementary) -> Rule | None:
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         value = f.value(x.value)
         size = f.roundings_at(x.value) * np.abs(value)
-        if is_constant(x):
+        if is_constant(x):  # an exact argument leaves the rounding of the call
             return run.rounded(equation, value, 0.0, size)
         own = parts(x, run.count)
         reach = Reach(own.value, own.error)

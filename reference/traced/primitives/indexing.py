@@ -116,6 +116,7 @@ def _scatter_targets(x: Increment, indices: Increment, updates: Increment, param
     """For each entry of the updates, in a row, its number in the operand; -1 where it lies outside."""
     shape, numbers = np.shape(x.value), params["dimension_numbers"]
     batching = tuple(numbers.operand_batching_dims)
+    # a scatter's parameters in a gather's names: window dimensions are offset dimensions, inserted ones are collapsed
     window = [d for d in range(len(shape)) if d not in numbers.inserted_window_dims and d not in batching]
     sizes = [1] * len(shape)
     for axis, dim in zip(numbers.update_window_dims, window):

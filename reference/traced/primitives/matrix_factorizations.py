@@ -80,6 +80,7 @@ def _triangle(a: Any, params: Any, unit: bool) -> Any:
 
 
 def _triangular_solve(run: Any, equation: Any, a: Increment, b: Increment) -> Increment:
+    """x of A x = b, or of x A = b: A dx = db - dA x. Only one triangle of A counts, and of a unit diagonal nothing."""
     params = equation.params
     unit, left = params["unit_diagonal"], params["left_side"]
 
@@ -228,11 +229,12 @@ def _svd(run: Any, equation: Any, a: Increment) -> Any:
     if params.get("subset_by_index") is not None or full:
         return differenced(run, equation, a)
     found = [np.asarray(array) for array in values_of(equation, [matrix])]
-    if not params.get("compute_uv"):
+    if not params.get("compute_uv"):  # of singular values alone, the vectors' phases are of no consequence
         if is_constant(a):
             return [constant(found[0])]
         u, _, v = np.linalg.svd(matrix, full_matrices=False)
         return [Increment(found[0], np.einsum("...ii->...i", _adjoint(u) @ a.change @ _adjoint(v)).real)]
+    # the phases of the program's own vectors, since what depends on them is compared with what it reports
     values, u, v = found
     phases = _in_phase(u, _own_values(equation, matrix)[1])
     u, v = u * phases[..., None, :], v * np.conj(phases)[..., :, None]
