@@ -129,7 +129,8 @@ def _conv(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         # one product of matrices for each place in the kernel, of which there are few
         for place, entries in windows(x_lead + 3, sliding | {"window_dimensions": kernel}, a, 0.0):
             total = total + products(*letters, entries, b[(..., *place)])
-        out = total.reshape(*total.shape[: lead + 1], -1, *total.shape[lead + 3 :])
+        groups_and_features = total.shape[lead + 1] * total.shape[lead + 2]
+        out = total.reshape(*total.shape[: lead + 1], groups_and_features, *total.shape[lead + 3 :])
         return np.transpose(out, _output_axes(lead, numbers.out_spec))
 
     return bilinear(convolve, x, y)

@@ -36,6 +36,10 @@ VALUES = {
     ),
     "largest, unsigned": (lambda n: jax.lax.top_k(n, 2), np.array([3, 0, 2], np.uint8)),
     "largest, with the smallest of its type": (lambda n: jax.lax.top_k(n, 3), np.array([3, -128, 2], np.int8)),
+    "a convolution of nothing": (
+        lambda x: jax.lax.conv_general_dilated(x, x, (1,), [(-1, -1)], batch_group_count=2),
+        np.ones((2, 1, 2)),
+    ),
     "bits": (lambda x: jax.lax.bitcast_convert_type(x, np.int64), np.array([1.5, -0.1])),
     "from bits": (lambda n: jax.lax.bitcast_convert_type(n, jnp.float64), np.array([1, -5, 1 << 62])),
 }
