@@ -62,7 +62,7 @@ class Linked(NamedTuple):
 
 
 class Marked(NamedTuple):
-    """A cell of a table: what is shown, what it is sorted by, and a class of the style sheet."""
+    """A cell of text: what is shown, what it is sorted by, and a class of the style sheet."""
 
     shown: Any
     value: Any
@@ -77,7 +77,8 @@ def table(
     Parameters
     ----------
     head : the columns' names
-    rows : cells; a cell that is a pair (shown, value) shows the first and sorts by the second, and `Linked` is a link
+    rows : cells; a pair (shown, value) shows the first and sorts by the second; `Linked` is a link, and `Marked` has a
+        class, such as "disagree", which is red
     caption : what the table holds
     marks : classes of the style sheet for some rows, by the row's number
     """
@@ -102,13 +103,17 @@ def _cell(cell: Any, first: bool) -> str:
     value: Any = _value(cell)
     shown = cell[0] if isinstance(cell, tuple) else cell
     shown = "" if value is None else f"{shown:.3g}" if isinstance(shown, float) else str(shown)
-    order = f' data-value="{_ordered(value)}" class="number"' if _is_number(value) else ""
-    order += f' class="{cell.mark}"' if isinstance(cell, Marked) else ""
-    tag = 'th scope="row"' if first else "td"
+    attributes = ""
+    if _is_number(value):
+        attributes = f' data-value="{_ordered(value)}" class="number"'
+    elif isinstance(cell, Marked):
+        attributes = f' class="{html.escape(cell.mark)}"'
     inside = html.escape(shown)
     if isinstance(cell, Linked):
         inside = f'<a href="#{html.escape(cell.target)}">{inside}</a>'
-    return f"<{tag}{order}>{inside}</{'th' if first else 'td'}>"
+    # the first cell of a row is its head, which screen readers say before each other cell
+    tag, end = ('th scope="row"', "th") if first else ("td", "td")
+    return f"<{tag}{attributes}>{inside}</{end}>"
 
 
 def _value(cell: Any) -> Any:

@@ -1,8 +1,11 @@
 """Rubrics: points for parts, conventions that count as bugs, and files that are refused."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from harness.grading.grade import NO_HELPERS, NO_PARTS, POINTS, Part, Rubric, read_rubric, verdict_of
+from harness.grading.grade import NO_HELPERS, NO_PARTS, POINTS, Part, Rubric, convention_names, read_rubric, verdict_of
 
 RIGHT, WRONG, ABSENT = Part("right", 1.0), Part("wrong"), Part()
 
@@ -63,3 +66,9 @@ def test_a_rubric_with_anything_else_is_refused(tmp_path, text, message):
 def test_a_rubric_that_is_missing_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.toml is not an existing file; expected a rubric"):
         read_rubric(tmp_path / "none.toml")
+
+
+def test_the_guide_has_every_convention_by_its_name():
+    guide = (Path(__file__).parents[2] / "docs" / "teachers.md").read_text()
+    table = guide.partition("| in what | conventions |")[2].partition("\n\n")[0]
+    assert sorted(re.findall("`(.+?)`", table)) == sorted(convention_names())
