@@ -14,10 +14,12 @@ import numpy as np
 from harness.wording import first_few
 
 CLOSE = 1e-6
-"""Without error bounds: what a relation may leave over, as a share of the largest difference."""
+"""Without error bounds: what a relation may leave over, as a share of the largest difference. Both values are good to
+ten digits or more, and two unlike relations seldom agree to six."""
 
 SHARP_ENOUGH = 0.05
-"""With error bounds: the largest share of the difference, at the median, at which a relation could have failed."""
+"""With error bounds: the largest share of the difference, at the median, at which a relation could have failed: a
+twentieth tells a factor of 2 from one of 1.9."""
 
 SHARP = 1e-3
 """The same for a relation to which a number is fitted, and that a single further entry supports: almost any number fits

@@ -20,10 +20,11 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 BLOCKS_SHOWN = 3
 
 FEW_OF_FLOAT32 = 16.0 * UNIT_ROUNDOFF["float32"]
-"""Errors of a few roundings of float32, as a share of the derivatives."""
+"""Errors of a few roundings of float32, as a share of the derivatives: 1e-6."""
 
 APPROXIMATE = 1e-5
-"""Errors below this share of the derivatives may come from a cost or gradient that is computed to a tolerance."""
+"""Errors below this share of the derivatives may come from a cost or gradient that is computed to a tolerance. Solvers
+stop at 1e-6 to 1e-8 by default, and a mistake in a formula is seldom as small."""
 
 FITTED: tuple[relations.Relation, ...] = (
     relations.find_factor,
@@ -34,7 +35,8 @@ FITTED: tuple[relations.Relation, ...] = (
     relations.find_squared,
     relations.find_clipped,
 )
-"""Relations of which several may hold by chance: then none is taken for the cause."""
+"""Relations with a fitted number, or that few entries satisfy by chance, as a constant error and a multiple of θ are
+one at θ = 1. Where several hold, none is taken for the cause."""
 
 
 @np.errstate(all="ignore")
@@ -57,6 +59,7 @@ def explain(
     if mixed_up := _find_mixed_up(bad, parts):
         return (mixed_up,)
     whole = join("the gradient" if len(bad) == len(parts) else named(bad), bad)
+    # one mistake in all blocks is likelier than the same one in each
     if len(bad) > 1 and (together := find_relations(whole)):
         return together
     shown = [(part, block.indices) for part, block in zip(parts, layout.blocks) if part.wrong.any()][:BLOCKS_SHOWN]
@@ -83,13 +86,14 @@ def find_relations(part: Part) -> tuple[Fact, ...]:
         return (note(Kind.NOT_FINITE, part.name, **counts),)
     if part.wrong.sum() < 2:
         return ()
+    # relations without a fitted number, of which another would be true as well: 0 is also 0 times the derivative
     if plain := relations.find_zero(part) or relations.find_sign(part) or relations.find_whole_numbers(part):
         return (plain,)
     found = [fact for relation in FITTED if (fact := relation(part, None))]
     if len(found) > 1:
         first, *others = (Fact(fact.kind, fact.severity, fact.where, _without_cause(fact)) for fact in found)
         return first, *(note(fact.kind, *fact.where, **fact.data, alternative=True) for fact in others)
-    if found and not part.expected[part.known].any():
+    if found and not part.expected[part.known].any():  # the cost is constant in all of them
         return found[0], note(Kind.FLAT_COST, part.name)
     by_slice = None if found else relations.find_factor_by_slice(part)
     return tuple(found) or ((by_slice,) if by_slice else ())
@@ -120,6 +124,7 @@ def _explain_part(
     size = float(np.abs(part.expected[part.wrong]).max())
     if at_theta:
         return entries, *at_theta
+    # what is off by as much as it jumps from one rounding of θ to the next has lost its digits
     if (4.0 * jumps + part.bound >= off)[part.wrong].all():
         return entries, note(Kind.DIGITS_LOST, part.name)
     if holds_float32(part.value) and largest <= FEW_OF_FLOAT32 * size:
@@ -174,5 +179,6 @@ def _holds(part: Part, other: Part) -> bool:
     if part.value.size != other.value.size or part.value.size < 2 or np.ptp(part.value) == 0.0 or not other.known.any():
         return False
     off = np.abs(part.value.reshape(other.value.shape) - other.expected)
+    # within wide bounds any block would hold the derivatives of any other
     could_fail = np.median((part.bound / np.abs(part.difference))[part.wrong]) <= SHARP_ENOUGH
     return bool(could_fail and (off <= 2.0 * other.bound)[other.known].all())

@@ -17,7 +17,7 @@ from reference.arithmetics.central_differences import NOISE_ROUNDINGS
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 LARGE = 1e3
-"""Changes of a cost that is so many times its derivatives are lost in its roundings: a constant part hides them."""
+"""A cost that is so many times its derivatives has a constant part that may hide them in its roundings."""
 
 ROUNDINGS_OF_COST = 4.0 * NOISE_ROUNDINGS
 """Noise of at most so many roundings of the cost is rounding, and no noise of its own."""

@@ -71,6 +71,7 @@ class Layout:
             self._form, leaves = self._outline(theta, "theta", is_root=True)
         except RecursionError:
             raise ValueError("theta contains itself, or is nested too deeply; give a flat tree") from None
+        # θ that is one leaf is the parameter; beside others, a leaf may be a name, a mask or a count
         self._leaves = leaves if self._form is None else _with_roles(leaves)
         if gradient is not None:
             answered = self._matched(self._form, gradient, "theta", "the gradient")
@@ -170,7 +171,7 @@ class Layout:
 
     def cut(self, flat: Any, make: Callable[[Any, Any], Any] = like) -> list[Any]:
         """The array of each parameter from a flat vector."""
-        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        sizes = [math.prod(shape) for shape in self.shapes.values()]  # 1 for a number, whose shape is ()
         pieces = zip(self._parameters, self.shapes.values(), sizes, np.cumsum(sizes).tolist())
         return [make(leaf.value, flat[end - size : end].reshape(shape)) for leaf, shape, size, end in pieces]
 

@@ -156,10 +156,10 @@ class Search:
     def _keep(self, seen: SearchState, found: Estimate, step: float) -> SearchState:
         """What is known after one more step."""
         if found.obstacle == Obstacle.EDGE:  # one side alone decides nothing
-            found, seen = Estimate(obstacle=Obstacle.EDGE), seen._replace(met_edge=True)
-        if self.reported.is_contradicted(found):
+            return seen._replace(met_edge=True)
+        if self.reported.is_contradicted(found) or not found.error < seen.best.error:
             return seen
-        return seen._replace(best=found, step=step) if found.error < seen.best.error else seen
+        return seen._replace(best=found, step=step)
 
     def _decides(self, seen: SearchState, found: Estimate) -> bool:
         """Whether an error bound is small beside the derivatives of the block, or beside the report's own rounding."""

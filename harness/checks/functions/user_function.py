@@ -98,6 +98,7 @@ class UserFunction:
         self.layout = Layout(theta)
         self._kept = self.layout.keep()
         self.theta = self.layout.flatten(theta, "theta")
+        # [0.3, 2] may be two parameters, or one and a step count: a gradient has no derivative of a count
         if self.layout.may_hold_counts:
             self.layout = Layout(theta, self._gradient_of_integers())
             self.theta = self.layout.flatten(theta, "theta")
@@ -162,6 +163,7 @@ class UserFunction:
 
     def _call(self, function: Any, arrays: list[Any], read: Callable, watched: bool = True) -> tuple[Any, bool]:
         """``read(answer, arrays)`` for the answer at a θ of these arrays, and whether the call changed θ."""
+        # a fresh θ for every call, so that a function that changes its argument spoils no other call
         given = self.layout.join(arrays)
         before = self.layout.line_up(arrays) if watched else None
         self._kept.forget_gradients()
@@ -188,6 +190,7 @@ class UserFunction:
         cost, gradient = self._split(answered)
         if self._gradient is not None:
             return self._number(cost), None
+        # (cost, gradient), or a cost of PyTorch with its graph
         raw = self._by_autograd(cost, arrays) if gradient is MISSING else self.layout.raw_gradient(gradient)
         return self._number(cost), self._lined_up(raw)
 
@@ -232,11 +235,11 @@ class UserFunction:
                 return answered[0], answered[1]
             more = "; with has_aux=True, more may follow them" if len(answered) > 2 else NO_GRADIENT
             raise TypeError(f"fun must answer a tuple (cost, gradient), not {what}{more}")
-        if len(answered) == 2 and isinstance(answered[0], (tuple, list)) and answered[0]:
+        if len(answered) == 2 and isinstance(answered[0], (tuple, list)) and answered[0]:  # ((cost, aux), gradient)
             return answered[0][0], answered[1]
-        if len(answered) == 2 and torch_state.has_graph(answered[0]):
+        if len(answered) == 2 and torch_state.has_graph(answered[0]):  # (cost, aux), for autograd
             return answered[0], MISSING
-        if len(answered) > 2:
+        if len(answered) > 2:  # (cost, gradient, aux)
             return answered[0], answered[1]
         raise TypeError(
             f"with has_aux=True, fun must answer ((cost, aux), gradient) or (cost, gradient, aux), not {what}; "
