@@ -195,7 +195,7 @@ ROWS: dict[Kind, Row] = {
         _own_precision_only,
         meaning="Errors below the rounding of the type are not seen.",
         cause="A callback, a sampler, a solver with a tolerance, or code that reads bits.",
-        example="# A pure_callback in float32.",
+        example="# A custom_vjp of a pure_callback, at arguments in float32.",
         advice="Check in float64 to see smaller errors.",
     ),
     Kind.PRODUCT_BITS: Row(

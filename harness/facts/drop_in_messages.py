@@ -17,7 +17,8 @@ ROWS = {
         meaning="The function raised, or it takes or answers something that this check cannot handle.",
         cause="The function cannot be traced, or an input has a layout that is not supported.",
         example="# A function for `check_grads` that calls float() on its argument.",
-        advice="Nothing, if the original's tolerances are enough. Else write the function so that it can be traced.",
+        advice="Nothing, if the original's tolerances are enough. Else mend what the error names. JAX's drop-in needs "
+        "a function that can be traced, and PyTorch's checks sparse inputs with masked=True.",
     ),
     Kind.COMPARED_DERIVATIVE: Row(
         _compared,
@@ -46,17 +47,18 @@ ROWS = {
     ),
     Kind.NEITHER_DECIDED: Row(
         "No error was found, and {where} can see less than this check, which could not decide either.",
-        meaning="Noise or a low precision hides small errors. In the larger differences of the original it hides more.",
+        meaning="Noise or a low precision hides small errors. In the original's differences, whose steps are smaller, "
+        "it hides more.",
         cause="Inputs in float32, float16 or bfloat16, or a large constant part of the value.",
-        example="# gradcheck of tanh in bfloat16.",
-        advice="Check with inputs in float64, and without the constant part.",
+        example="# gradcheck of a function that casts its input to bfloat16.",
+        advice="Check with inputs in float64, without the cast or the constant part.",
     ),
     Kind.ORIGINAL_DECIDED: Row(
         "{where} decided, because this check could not.",
         meaning="The original checker ran with the caller's arguments, and its result stands.",
-        cause="The point is a kink, the function cannot be traced, or noise hides the derivative.",
-        example="# gradcheck of relu at 0.",
-        advice="Read the reasons that follow. Move the point off the kink, or accept the original's verdict.",
+        cause="The function jumps at the point or cannot be traced, or noise hides the derivative.",
+        example="# gradcheck of a + torch.sign(a) at 0.",
+        advice="Read the reasons that follow. Move the point off the jump, or accept the original's verdict.",
     ),
     Kind.UNKNOWN_MODE: Row(
         "There is no mode {where}; the modes are {modes}.",

@@ -32,9 +32,10 @@ def _undecided(fact: Fact) -> str:
     """How many coordinates cannot be decided, and why."""
     data = fact.data
     whose = f" of {first_few(data['sources'], PLACES)}" if data.get("sources") else ""
-    why = " and ".join(CAUSES[Kind(kind)] for kind in (fact.kind, *data["also"]))
+    why = ", and ".join(CAUSES[Kind(kind)] for kind in (fact.kind, *data["also"]))
     places = first_few(fact.where, PLACES, total=data["undecided"])
-    return f"{data['undecided']} of {data['total']} coordinates{whose} cannot be decided ({places}): {why}."
+    count = f"{data['undecided']} of {data['total']} coordinates{whose}"
+    return f"{count} cannot be decided: {places}. The cause: {why}."
 
 
 def _units_at_junction(fact: Fact) -> str:
@@ -230,8 +231,10 @@ ROWS = {
     Kind.UNBOUNDED: Row(
         _undecided,
         meaning="The error bound is infinite, so no difference means anything.",
-        cause="Numbers near 1e200, whose products overflow.",
-        example="# A problem whose X and θ are multiplied by 1e200.",
+        cause="Numbers near 1e160 and larger, whose products overflow.",
+        example=EXAMPLE
+        + "problem = Problem(Network([2, 3, 2], 'relu', 'linear'), 1e160 * problem.X, np.zeros((2, 2)))\n"
+        "report = cross_check(problem, theta)",
         advice="Check with smaller numbers.",
     ),
     Kind.UNITS_AT_JUNCTION: Row(

@@ -3,6 +3,7 @@
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import IMPORTS, SHOWN, Row, checked
+from harness.facts.rule_messages import with_rule
 from harness.facts.verdict_messages import NETWORK
 from harness.wording import first_few
 
@@ -233,7 +234,7 @@ ROWS = {
         lambda fact: f"{_place(fact)}: the {fact.data['combination']} of the right one and its transpose.",
         meaning="The derivative in a matrix was made symmetric.",
         cause="A formula for symmetric matrices is used for one that is not.",
-        example="# The gradient of x @ W @ y reported as 0.5 * (outer(x, y) + outer(y, x)).",
+        example=with_rule("0.5 * (g * jnp.cos(x) + (g * jnp.cos(x)).T)", "np.arange(9.0).reshape(3, 3)"),
         advice="Say in which convention a symmetric matrix is differentiated, or take the symmetrisation out.",
     ),
     Kind.ZERO: Row(

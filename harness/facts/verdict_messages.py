@@ -16,6 +16,13 @@ others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
 """
 """A network at θ, and two sources that are right."""
 
+CANCELLING = """import numpy as np
+from harness import Network, Problem, cross_check
+network = Network((2, 1))
+problem = Problem(network, np.array([[1e17, 0.7e17]]), np.zeros((1, 1)))
+report = cross_check(problem, network.pack([np.array([[0.0, 0.7, -1.0]])]))"""
+"""z = 0.7 · 1e17 - 0.7e17, of which rounding leaves nothing."""
+
 BLOCKS_SHOWN = 4
 UNDERFLOW = 1e-290
 """A bound below this only allows for underflow, so a ratio to it says nothing."""
@@ -196,7 +203,7 @@ ROWS = {
         "The costs cannot be compared: their error bounds are too wide.",
         meaning="Rounding may move the costs by as much as they would have to differ to mean anything.",
         cause="Large terms cancel in the cost, or numbers are huge.",
-        example="# A cost of 1e300 that is a difference of two such numbers.",
+        example=CANCELLING,
         advice="Scale the inputs, or check at another θ.",
     ),
     Kind.ARGUMENT_CHANGED: Row(
@@ -233,7 +240,7 @@ ROWS = {
         "No end-to-end direction could be decided.",
         meaning="The whole computation was never compared along a direction, since each of them meets a kink or noise.",
         cause="Kinks lie close to θ in every direction.",
-        example="# A network of ReLUs whose inputs are zero.",
+        example="# A unit at z = 0 of the activation sin(z)/z, whose value and slope there are filled in.",
         advice="Check at another θ.",
     ),
     Kind.NOTHING_TO_COMPARE: Row(
@@ -248,8 +255,8 @@ ROWS = {
         meaning="No coordinate has a derivative that could be judged.",
         cause="The function is not finite at the point, or has a kink in every coordinate. Or it has many inputs and "
         "no reverse mode: forward mode is compared along random directions.",
-        example="# A function whose values are NaN everywhere.",
-        advice="Check at another point.",
+        example="# A function of 1,200 inputs through a while_loop, which has no reverse mode.",
+        advice="Check at another point, or the parts of the function with fewer inputs.",
     ),
     Kind.NOT_LISTED: Row(
         "{count:,} more {what} are not listed.",
@@ -270,8 +277,8 @@ ROWS = {
     Kind.UNDECIDED: Row(
         _undecided,
         meaning="The error bounds there are too wide to tell a right derivative from a wrong one.",
-        cause="A kink is within reach of rounding, or numbers are huge.",
-        example="# A network whose pre-activations are 1e12.",
+        cause="A kink is within reach of rounding, numbers are huge, or large terms cancel.",
+        example=CANCELLING,
         advice="Check at another θ, or with smaller numbers.",
     ),
 }
