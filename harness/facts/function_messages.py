@@ -89,6 +89,8 @@ def _wrong_entries(fact: Fact) -> str:
     count = f"all {data['known']}" if data["wrong"] == data["known"] else f"{data['wrong']} of {data['known']}"
     name, *inside = fact.where
     where = f", all of them in {inside[0]}" if inside else ""
+    if data["wrong"] == 1:
+        return f"{name}: {count} examined entries is wrong, by {data['largest']:.3g}{where}."
     return f"{name}: {count} examined entries are wrong by up to {data['largest']:.3g}{where}."
 
 
@@ -125,14 +127,15 @@ ROWS: dict[Kind, Row] = {
     # -- what hides a derivative ---------------------------------------------------------------------------------------
     Kind.COST_JUMPS: Row(
         lambda fact: (
-            f"{_undecided(fact)}. The cost climbs by jumps, as if it were rounded, so its slope between jumps says "
-            f"nothing ({_visible(fact)})."
+            f"{_undecided(fact)}. The cost climbs by jumps, as if it were rounded or a solver stopped at a tolerance, "
+            f"so its slope between jumps says nothing ({_visible(fact)}; for a solver, pass accuracy=)."
         ),
         meaning="The cost is piecewise constant or piecewise smooth with many small jumps.",
         cause="The cost is rounded on the way, or a part of it is computed in low precision. Or a solver stops at a "
         "tolerance, after fewer or more steps.",
         example=checked("round(float(np.sin(t).sum()), 3), np.cos(t)", "np.array([0.3, -0.7])"),
-        advice="Compute the cost in float64, do not round it, and tighten the tolerance of solvers.",
+        advice="Compute the cost in float64, do not round it, and tighten the tolerance of solvers. Or state what a "
+        "solver leaves, as accuracy=1e-3: larger errors are then seen.",
     ),
     Kind.DOMAIN_EDGE: Row(
         _domain_edge,
@@ -282,11 +285,13 @@ ROWS: dict[Kind, Row] = {
         advice="Check the cost without its rounding.",
     ),
     Kind.SMALL_ERROR: Row(
-        "The error is {share:.1g} of the derivatives. The tolerance of a solver or an approximation may leave as much.",
-        meaning="All wrong entries are right to five digits or more.",
-        cause="A solver stops at a tolerance, or the gradient is itself an approximation.",
+        "The errors are at most {share:.1g} of the largest derivative. If the function stops a solver at a tolerance, "
+        "that explains them: then check again with accuracy={accuracy:.0e}.",
+        meaning="All wrong entries are nearly right, and no entry of their arrays is right to many more digits.",
+        cause="A solver stops at a tolerance or after some steps, or the gradient is itself an approximation.",
         example=checked("np.sin(t).sum(), np.cos(t) + 1e-9 * np.array([1, 2, -1])", "np.array([0.3, -0.7, 1.1])"),
-        advice="Tighten the tolerance and check again. Or state what it leaves, as accuracy=1e-6.",
+        advice="Tighten the tolerance: a solver's errors shrink with it, a mistake stays. Or state what it leaves, as "
+        "accuracy=1e-6. Without a solver, look for a small term that is wrong.",
     ),
     Kind.WRONG_AT_POINT: Row(
         "Next to this θ the gradient of {where} is right. Only its value at this very θ is wrong.",

@@ -22,9 +22,13 @@ BLOCKS_SHOWN = 3
 FEW_OF_FLOAT32 = 16.0 * UNIT_ROUNDOFF["float32"]
 """Errors of a few roundings of float32, as a share of the derivatives: 1e-6."""
 
-APPROXIMATE = 1e-5
-"""Errors below this share of the derivatives may come from a cost or gradient that is computed to a tolerance. Solvers
-stop at 1e-6 to 1e-8 by default, and a mistake in a formula is seldom as small."""
+APPROXIMATE = 1e-2
+"""Errors below this share of an array's largest derivative may come from a solver that stops at a tolerance. One that
+leaves more is of no use to an optimiser; ten times more would explain ordinary mistakes by a solver, too."""
+
+EVEN = 1e-3
+"""Where an entry is right to this share of the largest error of its array, no solver made that: it leaves some error in
+every entry."""
 
 FITTED: tuple[relations.Relation, ...] = (
     relations.find_factor,
@@ -62,9 +66,17 @@ def explain(
     # one mistake in all blocks is likelier than the same one in each
     if len(bad) > 1 and (together := find_relations(whole)):
         return together
+    tolerance = _find_tolerance(bad)
     shown = [(part, block.indices) for part, block in zip(parts, layout.blocks) if part.wrong.any()][:BLOCKS_SHOWN]
     is_alone = len(bad) == 1
-    facts = [fact for part, indices in shown for fact in _explain_part(part, layout, indices, scatter, is_alone)]
+    facts = [
+        fact
+        for part, indices in shown
+        for fact in _explain_part(part, layout, indices, scatter, is_alone=is_alone, is_single=not tolerance)
+    ]
+    # a relation says more; the only entry that is known is a single one in any case
+    if tolerance and all(fact.kind in (Kind.WRONG_ENTRIES, Kind.SINGLE_ENTRY) for fact in facts):
+        facts.insert(0, tolerance)
     if (more := len(bad) - BLOCKS_SHOWN) > 0:
         facts.append(note(Kind.NOT_LISTED, count=more, what="wrong blocks"))
     return tuple(facts)
@@ -75,6 +87,23 @@ def _part(layout: Layout, name: str, indices: np.ndarray, columns: Sequence[np.n
     known = np.isfinite(arrays[1])
     counts = int(arrays[-1].sum()), int(known.sum() - arrays[-1].sum()) if arrays[0][known].any() else 0
     return Part(name, *arrays, entries=counts, error=error[indices].reshape(layout.shapes[name]))
+
+
+def _find_tolerance(bad: Sequence[Part]) -> Fact | None:
+    """The share of the derivatives that a solver's tolerance would leave as errors, and the accuracy that accepts it.
+
+    None where an error is too large, or where a right entry of the same array shows that no solver made the others'.
+    """
+    share = 0.0
+    for part in bad:
+        size = float(np.abs(part.expected[part.known]).max())
+        off = np.abs(part.difference)
+        largest, right = float(off[part.wrong].max()), part.known & ~part.wrong
+        if not largest <= APPROXIMATE * size or (off + part.bound <= EVEN * largest)[right].any():
+            return None
+        share = max(share, largest / size)
+    accuracy = 10.0 ** np.ceil(np.log10(2.0 * share))  # other θ leave other errors
+    return note(Kind.SMALL_ERROR, *(part.name for part in bad), share=share, accuracy=float(accuracy))
 
 
 def find_relations(part: Part) -> tuple[Fact, ...]:
@@ -106,7 +135,7 @@ def _without_cause(fact: Fact) -> dict:
 
 
 def _explain_part(
-    part: Part, layout: Layout, indices: np.ndarray, scatter: np.ndarray, is_alone: bool
+    part: Part, layout: Layout, indices: np.ndarray, scatter: np.ndarray, *, is_alone: bool, is_single: bool
 ) -> tuple[Fact, ...]:
     wrong, known = int(part.wrong.sum()), int(part.known.sum())
     jumps, off = scatter[indices].reshape(part.wrong.shape), np.abs(part.difference)
@@ -114,7 +143,7 @@ def _explain_part(
     is_at_theta = (np.abs(jumps - 2.0 * off) <= 1e-3 * off + 4.0 * part.bound) & (part.bound <= SHARP_ENOUGH * off)
     is_at_theta &= np.isfinite(off)
     at_theta = (note(Kind.WRONG_AT_POINT, part.name),) if is_at_theta[part.wrong].all() else ()
-    if wrong == 1:
+    if wrong == 1 and (is_single or known == 1):
         label = layout.label(int(indices[np.flatnonzero(part.wrong.ravel())[0]]))
         return _explain_entry(part, label, known, is_alone), *at_theta
     if found := find_relations(part):
@@ -129,8 +158,6 @@ def _explain_part(
         return entries, note(Kind.DIGITS_LOST, part.name)
     if holds_float32(part.value) and largest <= FEW_OF_FLOAT32 * size:
         return entries, note(Kind.FLOAT32_DIGITS, part.name, relative_error=largest / size)
-    if largest <= APPROXIMATE * size:
-        return entries, note(Kind.SMALL_ERROR, part.name, share=largest / size)
     return (entries,)
 
 

@@ -92,10 +92,12 @@ BUGS = {
     ),
     "nothing known": (
         lambda g, p: {"W": g["W"] + 1e-3 * np.sin(3 * p["W"])},
+        (Kind.SMALL_ERROR, "W", {"accuracy": 1e-2}),
         (Kind.WRONG_ENTRIES, "W", {"wrong": 9, "known": 9}),
     ),
     "many blocks": (
         lambda g, p: {k: v + 1e-3 * (i + 1) * np.sin(3 * p[k]) for i, (k, v) in enumerate(g.items())},
+        (Kind.SMALL_ERROR, tuple("WVbTRs"), {}),
         *((Kind.WRONG_ENTRIES, name, {}) for name in "WVb"),
         (Kind.NOT_LISTED, (), {"count": 3, "what": "wrong blocks"}),
     ),
@@ -165,8 +167,21 @@ VECTORS = {
         sines,
         lambda g, t: g + 1e-9 * np.array([1.0, 2.0, -1.0]),
         THETA,
+        (Kind.SMALL_ERROR, {"accuracy": 1e-8}),
         (Kind.WRONG_ENTRIES, {"largest": pytest.approx(2e-9, rel=1e-2)}),
-        (Kind.SMALL_ERROR, {}),
+    ),
+    "a small error in one of one": (
+        sines,
+        lambda g, t: g + 1e-6,
+        0.3,
+        (Kind.SMALL_ERROR, {"accuracy": 1e-5}),
+        (Kind.SINGLE_ENTRY, {}),
+    ),
+    "a small error beside what is exact": (
+        sines,
+        lambda g, t: g + 1e-6 * np.array([1.0, 2.0, 0.0]),
+        THETA,
+        (Kind.WRONG_ENTRIES, {"wrong": 2}),
     ),
     "digits that a formula loses": (
         sines,
@@ -183,6 +198,7 @@ VECTORS = {
         sines,
         lambda g, t: g * (1.0 + np.float32(0.01) * np.sin(50 * t)),
         SINGLE,
+        (Kind.SMALL_ERROR, {}),
         (Kind.WRONG_ENTRIES, {}),
     ),
     "a flat cost": (rounded, lambda g, t: 2 * t, THETA, (Kind.REGULARISER, {"multiple": 2.0}), (Kind.FLAT_COST, {})),
@@ -197,6 +213,43 @@ def test_a_relation_is_named_where_it_could_have_failed_and_a_cause_where_no_oth
     assert_explained(report, *((kind, "theta", data) for kind, data in expected))
     if len(expected) > 1 and expected[0][0] != Kind.WRONG_ENTRIES and fun is not rounded:
         assert not any(fact.data.get("strength") for fact in report.findings[0].diagnosis), "no cause is picked"
+
+
+def iterated(steps):
+    """|z - 1|² of z = tanh(W z + t) after so many steps, with the gradient of the exact solution."""
+    W = np.array([[0.3, -0.2, 0.1], [0.1, 0.2, -0.3], [-0.1, 0.3, 0.2]])
+
+    def fun(t):
+        z = np.zeros(3)
+        for _ in range(steps):
+            z = np.tanh(W @ z + t)
+        slope = 1.0 - z * z
+        return (z - 1.0) @ (z - 1.0), slope * np.linalg.solve((np.eye(3) - slope[:, None] * W).T, 2.0 * (z - 1.0))
+
+    return fun
+
+
+def largest_eigenvalue(tolerance):
+    """By power iteration, which leaves the square of its tolerance in the cost, and the tolerance in the gradient."""
+    rng = np.random.default_rng(1)
+    A, *parts = (M @ M.T for M in rng.normal(size=(4, 5, 5)))  # so that v does not alternate
+
+    def fun(t):
+        M, v, before = A + np.tensordot(0.3 * (1.0 + np.sin(t)), parts, 1), np.ones(5) / np.sqrt(5.0), np.zeros(5)
+        while np.linalg.norm(v - before) > tolerance:
+            v, before = M @ v / np.linalg.norm(M @ v), v
+        return v @ M @ v, 0.3 * np.cos(t) * np.array([v @ part @ v for part in parts])
+
+    return fun
+
+
+@pytest.mark.parametrize("solver", [iterated(6), largest_eigenvalue(1e-4)])
+def test_a_solver_is_told_first_that_its_tolerance_explains_the_errors_and_the_accuracy_that_accepts_them(solver):
+    diagnosis = check_gradient(solver, THETA / 4.0).findings[0].diagnosis
+    assert [fact.kind for fact in diagnosis] == [Kind.SMALL_ERROR, Kind.WRONG_ENTRIES]
+    assert check_gradient(solver, THETA / 4.0, accuracy=diagnosis[0].data["accuracy"]).verdict == "agree"
+    wrong = check_gradient(lambda t: (solver(t)[0], -solver(t)[1]), THETA / 4.0, accuracy=diagnosis[0].data["accuracy"])
+    assert wrong.verdict == "disagree"
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, np.nan, np.inf])

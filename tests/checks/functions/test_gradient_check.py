@@ -118,9 +118,9 @@ def on_a_steep_slope(t, factor=1.0):
     return 1e8 * np.cosh(t[0]) + 1e-7 * np.sin(1e8 * t[0]), factor * (1e8 * np.sinh(t) + 10.0 * np.cos(1e8 * t))
 
 
-def until(tolerance, factor=1.0):
+def until(tolerance, factor=1.0, seed=20):
     """|z|² of z = tanh(W z + t), iterated up to a tolerance; its gradient is that of the exact solution."""
-    W = 0.3 * np.random.default_rng(20).normal(size=(4, 4))
+    W = 0.3 * np.random.default_rng(seed).normal(size=(4, 4))
 
     def fun(t):
         z, before = np.zeros(4), np.ones(4)
@@ -445,6 +445,15 @@ CASES = {
     **{
         f"a solver that stops at {tolerance}": (until(tolerance), THETA4, "inconclusive", Kind.COST_JUMPS)
         for tolerance in (1e-3, 1e-5)
+    },
+    **{
+        f"a solver that stops at {tolerance}, in one entry alone": (
+            until(tolerance, seed=seed),
+            THETA4,
+            "inconclusive",
+            Kind.COST_JUMPS,
+        )
+        for tolerance, seed in ((1e-3, 21), (1e-5, 24))
     },
     **{
         f"a solver that stops at {tolerance}, off": (until(tolerance, 1.01), THETA4, "disagree")
