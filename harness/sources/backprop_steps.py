@@ -83,7 +83,8 @@ class Backprop:
     """A correct backprop in replaceable steps. Calls as source(problem, theta), with θ and gradient in one layout.
 
     Each step is one decision that somebody may get wrong, and the methods that call the steps make none. A bug is an
-    attribute of an instance: with ``backprop.output_delta = lambda P, Y: Y - P`` it has the wrong sign.
+    attribute of an instance: with ``backprop.output_delta = lambda P, Y: Y - P`` it has the wrong sign. So steps are
+    given more than they use, such as the number of the layer: a bug may be in one layer alone.
     """
 
     def __init__(self, layout: Layout = BY_COLUMNS):
