@@ -98,8 +98,8 @@ def is_undecided(value: Any, error: Any) -> Any:
     Twice the error counts, since the value at hand is a computed one itself: the exact one is within E of it, and
     another computed one within E of that.
     """
-    # written so that a NaN is undecided
-    return (error > 0.0) & ~(np.abs(value) > 2.0 * error)
+    # written so that a NaN is undecided, as the error of arcosh at 1 ± u is
+    return (error != 0.0) & ~(np.abs(value) > 2.0 * error)
 
 
 def may_differ(x: Parts, y: Parts) -> Any:

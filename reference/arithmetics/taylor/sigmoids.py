@@ -67,6 +67,7 @@ def _tanh_bound(order, low, high):
     radius 1 about x gives the largest |tanh - sign x| there, at most 2/(exp(2|x| - 2) - 1).
     """
     poles = 2.0 * 1.06 * (math.pi / 2.0) ** -(order + 1.0)  # 1.06 > 1 + 3**-3 + 5**-3 + ...
+    # the circle is clear of the poles, and the estimate of use, for |x| > 1; 1e-9 leaves it out below
     return np.minimum(poles, 2.0 / np.expm1(np.maximum(2.0 * nearest_zero(low, high) - 2.0, 1e-9))) * WIDENED
 
 
@@ -104,13 +105,16 @@ def _softplus_coefficients(c):
 
 # erf
 
+BELL_ENDS = 40.0
+"""Beyond this exp(-x²) is zero in float64, and x² might overflow; exp(-x²/2) is below 1e-347."""
+
 
 def _bell_coefficients(c):
     """exp(-x²)·2/√π about c: Hermite polynomials, H_{n+1} = 2c·H_n - 2n·H_{n-1}."""
     hermite = [np.ones_like(c), 2.0 * c]
     for n in range(1, DEGREE):
         hermite.append(2.0 * c * hermite[n] - 2.0 * n * hermite[n - 1])
-    c = np.clip(c, -40.0, 40.0)  # beyond, exp(-c²) is zero, and c² might overflow
+    c = np.clip(c, -BELL_ENDS, BELL_ENDS)
     bell = 2.0 / math.sqrt(math.pi) * np.exp(-c * c)
     rows = stacked(hermite) * np.where(ORDERS % 2 == 0, 1.0, -1.0) / FACTORIALS
     return np.where(bell > 0.0, bell * rows, 0.0)
@@ -121,7 +125,7 @@ def _bell_noise(c):
 
     The sums of absolute values are below 60·exp(c²/2), and this allows for 16 roundings of each term.
     """
-    return 1000.0 * UNIT * np.exp(-0.5 * np.square(np.clip(c, -40.0, 40.0)))
+    return 1000.0 * UNIT * np.exp(-0.5 * np.square(np.clip(c, -BELL_ENDS, BELL_ENDS)))
 
 
 def _erf_like(function, sign):
@@ -139,7 +143,7 @@ def _erf_rest(low, high):
         2.0
         / math.sqrt(math.pi)
         * cramer
-        * np.exp(-0.5 * np.square(np.minimum(nearest_zero(low, high), 40.0)))
+        * np.exp(-0.5 * np.square(np.minimum(nearest_zero(low, high), BELL_ENDS)))
         * WIDENED
     )
 

@@ -163,6 +163,10 @@ def _bound_of_stop(run: Any, equation: Any, x: Increment) -> Increment:
 # -- in order ---------------------------------------------------------------------------------------------------------
 
 
+LARGEST_ERROR = 1e300
+"""Stands for an infinite error, beside which an infinite gap, as that of a masked entry, still decides an order."""
+
+
 def in_order(name: str, rule: Rule, axis_of: Callable[[Any], int]) -> Rule:
     """The bound of what sorts or finds a place: exact where no two neighbours in order might change places."""
 
@@ -171,11 +175,12 @@ def in_order(name: str, rule: Rule, axis_of: Callable[[Any], int]) -> Rule:
             if is_constant(x):
                 continue
             axis, own = axis_of(equation), parts(x, run.count)
-            # 4: two neighbours, each off by twice its error, since the numbers at hand are computed ones
             order = np.argsort(own.value, axis=axis)
             value, error = (np.take_along_axis(array, order, axis) for array in (own.value, own.error))
-            gaps, errors = np.diff(value, axis=axis), np.minimum(error.max(), 1e300)
-            if np.any((gaps <= 4.0 * errors) | np.isnan(gaps)):
+            # two neighbours, each off by twice the largest error, since the numbers at hand are computed ones; finite,
+            # so that what is infinitely far away stays so
+            reach = 4.0 * np.minimum(error.max(), LARGEST_ERROR)
+            if not np.all(np.diff(value, axis=axis) > reach):  # nor where the gap, or an error, is NaN
                 raise Unbounded(f"{name} of numbers whose order rounding may change")
         return rule(run, equation, *operands)
 
