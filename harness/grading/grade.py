@@ -12,7 +12,7 @@ A teacher may write the rubric, as a TOML file:
     [conventions]                       # "accept", which is the default, or "bug"
     "labels from 0" = "bug"
 
-A helper that is not there costs no points.
+Beside a right part, a helper that is not there costs no points.
 """
 
 import tomllib
@@ -59,9 +59,6 @@ OF_HELPERS = ("sigmoid_gradient", "other")
 
 NO_PARTS: Parts = {name: Part() for name in (*ANSWERED, *OF_HELPERS)}
 """Of a submission that could not be called."""
-
-NO_HELPERS: Parts = {name: Part(share=1.0) for name in OF_HELPERS}
-"""Who writes 1 / (1 + exp(-z)) where it is needed has as many points as who writes a function for it."""
 
 PART_NAMES: Mapping[str, str] = {
     "cost": "cost",
@@ -156,15 +153,21 @@ def _part(right: list[bool], *, is_there: bool) -> Part:
     return Part(RIGHT if is_right else WRONG if is_there else ABSENT, float(is_right))
 
 
-def judge_helpers(helpers: Mapping[str, HelperVerdict]) -> Parts:
-    """The sigmoid's slope, which has points of its own, and all other helpers together, where there are any."""
+def judge_helpers(helpers: Mapping[str, HelperVerdict], answered: Parts = NO_PARTS) -> Parts:
+    """The sigmoid's slope, which has points of its own, and all other helpers together.
+
+    Parameters
+    ----------
+    answered : the parts that were answered. Where one is right, a helper that is not there has its points: who writes
+        1 / (1 + exp(-z)) into the formula has shown as much as who writes a function for it.
+    """
     outcomes = {name: verdict.outcome for name, verdict in helpers.items() if verdict.outcome != ABSENT}
     slope = [outcome == RIGHT for name, outcome in outcomes.items() if name == "sigmoid_gradient"]
     others = [outcome == RIGHT for name, outcome in outcomes.items() if name != "sigmoid_gradient"]
+    absent = Part(share=float(any(part.outcome == RIGHT for part in answered.values())))
     return {
-        name: Part(RIGHT if all(right) else WRONG, float(np.mean(right)))
+        name: Part(RIGHT if all(right) else WRONG, float(np.mean(right))) if right else absent
         for name, right in zip(OF_HELPERS, (slope, others))
-        if right
     }
 
 

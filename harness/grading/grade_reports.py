@@ -202,7 +202,7 @@ MISTAKES = 8
 
 PARTS_CAPTION = (
     "Each part is judged by itself. The regulariser is what λ adds to cost and gradient; where it is wrong, these are "
-    "judged at λ = 0. A helper that is not there costs no points. Click a column's name to sort by it."
+    "judged at λ = 0. Beside a right part, a helper that is not there costs no points. Click a column's name to sort."
 )
 
 SHOWN_COLUMNS = (*POINTS, "points", "seconds")

@@ -1,4 +1,4 @@
-"""How much a student is told."""
+"""How much a student is told: an option of the command line, apart from what takes long to import."""
 
 from enum import StrEnum
 

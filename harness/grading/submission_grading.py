@@ -20,7 +20,6 @@ from harness.grading.grade import (
     DISAGREE,
     ERROR,
     INCONCLUSIVE,
-    NO_HELPERS,
     NO_PARTS,
     Grade,
     Part,
@@ -156,7 +155,8 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     elif given.change:
         notes = (*notes, given.change)
     refused = rubric.refused([*submission.conventions, *interface.conventions])
-    parts = {**judge_parts(interface, given.answers), **NO_HELPERS, **judge_helpers(helpers)}
+    answered = judge_parts(interface, given.answers)
+    parts = {**answered, **judge_helpers(helpers, answered)}
     if refused:
         parts |= dict.fromkeys(("cost", "gradient"), Part(WRONG))
     explained = _Explained()

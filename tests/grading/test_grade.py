@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.grading.grade import NO_HELPERS, NO_PARTS, POINTS, Part, Rubric, convention_names, read_rubric, verdict_of
+from harness.grading.grade import (
+    NO_PARTS,
+    POINTS,
+    Part,
+    Rubric,
+    convention_names,
+    judge_helpers,
+    read_rubric,
+    verdict_of,
+)
 
 RIGHT, WRONG, ABSENT = Part("right", 1.0), Part("wrong"), Part()
 
@@ -20,13 +29,19 @@ RIGHT, WRONG, ABSENT = Part("right", 1.0), Part("wrong"), Part()
         ({"cost": ABSENT}, "inconclusive", 70.0),
         ({"cost": ABSENT, "other": WRONG}, "disagree", 65.0),
         ({"cost": ABSENT._replace(counts=False)}, "agree", 100.0),
-        ({"gradient": WRONG, "sigmoid_gradient": NO_HELPERS["other"], "other": NO_HELPERS["other"]}, "disagree", 60.0),
+        ({"gradient": WRONG, "sigmoid_gradient": Part(share=1.0), "other": Part(share=1.0)}, "disagree", 60.0),
     ],
 )
 def test_parts_come_to_a_verdict_and_points(changed, verdict, points):
     parts = dict.fromkeys(NO_PARTS, RIGHT) | changed
     assert (verdict_of(parts, has_failures=False), Rubric().points_for(parts)) == (verdict, points)
     assert verdict_of(parts, has_failures=True) == "disagree"
+
+
+@pytest.mark.parametrize(("gradient", "share"), [(RIGHT, 1.0), (WRONG, 0.0)])
+def test_a_helper_that_is_not_there_has_its_points_beside_a_right_part(gradient, share):
+    answered = {"cost": WRONG, "gradient": gradient}
+    assert judge_helpers({}, answered) == dict.fromkeys(("sigmoid_gradient", "other"), Part("absent", share))
 
 
 def test_a_rubric_is_read(tmp_path):

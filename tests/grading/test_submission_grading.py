@@ -124,7 +124,7 @@ CASES = {
         LOOP.replace("range(m)", "range(m - 1)").replace("/(2*m)*", "/2*m*"),
         DISAGREE,
         f"{W} {W} {W}",
-        20.0,
+        15.0,
         (Kind.COST_PATTERN,),
     ),
     "rounded": Case(returning("round(J, 4), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.COST_PATTERN,)),
