@@ -50,7 +50,7 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
-    from harness.checks.networks.random_problems import needs_plain_differences, usable_sources
+    from harness.checks.networks.random_problems import needs_ordinary_problems, usable_sources
     from harness.sources.source_names import may_need_jax
 
     if figure is not None and not activation:
@@ -67,7 +67,8 @@ def check(
         named, errors = _tolerant_sources(names, (timeout or TIME_LIMIT) if isolate else None, own)
     _show_activations(reports, figure, json)
     chosen = usable_sources(reports, named)
-    extremes = not ordinary and not any(map(needs_plain_differences, reports))
+    limited = [report.subject["activation"] for report in reports if needs_ordinary_problems(report)]
+    extremes = not ordinary and not limited
     summaries = _check_in_networks(
         activations, reports, networks=networks, seed=seed, sources=chosen, extremes=extremes, like=like
     )
@@ -75,7 +76,7 @@ def check(
     verdict = worst_verdict(found.verdict for found in (*reports, *summaries.values()))
     # A source of the user's that raised was not compared on those networks: the others' agreement says nothing of it.
     verdict = "inconclusive" if failures and verdict == "agree" else verdict
-    _show_networks(verdict, reports, summaries, failures, json)
+    _show_networks(verdict, reports, summaries, failures, json, limited=limited if summaries and not ordinary else ())
     if html is not None:
         from harness.pages.command_pages import check_page
 
@@ -167,7 +168,13 @@ def _show_activations(reports: list[Any], figure: Path | None, json: bool) -> No
 
 
 def _show_networks(
-    verdict: str, reports: list[Any], summaries: dict[str, Any], failures: dict[str, list[str]], json: bool
+    verdict: str,
+    reports: list[Any],
+    summaries: dict[str, Any],
+    failures: dict[str, list[str]],
+    json: bool,
+    *,
+    limited: Sequence[str],
 ) -> None:
     """Print the summaries as text, or everything as one document: the first summary's fields, and more."""
     more = {step: summary.to_dict() for step, summary in summaries.items()}
@@ -179,6 +186,9 @@ def _show_networks(
     text = "\n".join(f"{titles[step]}{summary}" for step, summary in summaries.items())
     if "networks" in summaries and reports and "mixed" not in summaries:
         text += f"\nNetworks that mix {names} with other activations were left out: the record alone is wrong."
+    if limited:
+        names = " and ".join(limited)
+        text += f"\nNetworks with extreme θ and X were left out: they decide nothing about {names} (see the notes)."
     if text or json:
         show(document, text, json)
 

@@ -4,7 +4,7 @@ import pytest
 
 from harness.checks.activations.slope_answers import CLAIMED
 from harness.checks.activations.slope_oracles import ORACLES
-from harness.checks.networks.random_problems import mixed_with_others, needs_plain_differences, usable_sources
+from harness.checks.networks.random_problems import mixed_with_others, needs_ordinary_problems, usable_sources
 from harness.facts import message_table
 from harness.sources.source_table import SOURCES
 
@@ -29,5 +29,5 @@ def test_the_slope_agrees_with(oracle, report):
 def test_inside_random_networks(company, activation, report, decidable_problem, cross_check):
     sources = usable_sources([report], SOURCES)
     among = [activation] if company == "alone" else mixed_with_others([activation])
-    problem, theta = decidable_problem(among, sources, not needs_plain_differences(report), has=activation)
+    problem, theta = decidable_problem(among, sources, not needs_ordinary_problems(report), has=activation)
     cross_check(problem, theta, sources)

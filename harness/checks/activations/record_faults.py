@@ -180,15 +180,16 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
         is_broken = ~np.isfinite(computed)
         avoidable = is_broken & np.isfinite(exact.get(part, computed)) & ~points.underflows
         where = part, *notation.stretches(points.z, is_broken)
+        reach = {"at_large": bool(is_broken[[0, -1]].any())}  # up to an end of the grid, as where exp overflows
         if avoidable.any():
             i = int(avoidable.argmax())
             could_be = {"expected": float(exact[part][i] + 0.0), "z": float(points.z[i])}  # no negative zero
             is_wrong = part != "jax" and (avoidable & np.isnan(computed) & ~compared).any()
             # 0 · inf of a branch that `where` drops is NaN in JAX's slope, though not in the formula
             kind = Kind.DROPPED_BRANCH if part == "jax" else Kind.FORMULA_NOT_FINITE
-            faults.append((wrong if is_wrong else note)(kind, *where, **could_be))
+            faults.append((wrong if is_wrong else note)(kind, *where, **could_be, **reach))
         elif is_broken.any():
-            faults.append(note(Kind.FORMULA_NOT_FINITE, *where))
+            faults.append(note(Kind.FORMULA_NOT_FINITE, *where, **reach))
     return faults
 
 

@@ -224,9 +224,13 @@ def usable_sources(
     return {name: source for name, source in (chosen or SOURCES).items() if as_source(name, source).family != JAX}
 
 
-def needs_plain_differences(report: Report) -> bool:
-    """Whether the formula allows differences of plain values only, which fail in networks with extreme θ and X."""
-    return any(fact.kind == Kind.PLAIN_DIFFERENCES for row in report.sources for fact in row.notes)
+def needs_ordinary_problems(report: Report) -> bool:
+    """Whether networks with extreme θ and X decide nothing.
+
+    The formula allows differences of plain values only, or is not finite for large z, as log(1 + exp(z)) from 710 on.
+    """
+    allows_little = any(fact.kind == Kind.PLAIN_DIFFERENCES for row in report.sources for fact in row.notes)
+    return allows_little or any(fact.data.get("at_large") for fact in report.facts)
 
 
 def register_checked(f: Activation, report: Report) -> Activation:

@@ -14,7 +14,7 @@ from harness.checks.networks.random_problems import (
     MAX_EXAMPLES,
     MAX_HIDDEN_LAYERS,
     mixed_with_others,
-    needs_plain_differences,
+    needs_ordinary_problems,
     register_checked,
     usable_sources,
 )
@@ -134,8 +134,27 @@ def test_plain_differences_say_that_they_are():
     _, row = report.sources
     assert row.name == "finite-difference"
     assert kinds_of(row.notes) == (Kind.PLAIN_DIFFERENCES,)
-    assert needs_plain_differences(report)
-    assert not needs_plain_differences(check_activation(TANH))
+    assert needs_ordinary_problems(report)
+    assert not needs_ordinary_problems(check_activation(TANH))
+
+
+@pytest.mark.parametrize(
+    ("value", "slope", "is_needed"),
+    [
+        (lambda xp, z: xp.log(1.0 + xp.exp(z)), lambda z, a: 0.5 + 0.5 * np.tanh(0.5 * z), True),
+        # JAX's slope alone is NaN, by the branch that `where` drops
+        (lambda xp, z: xp.where(z > 0.0, z, xp.exp(z) - 1.0), lambda z, a: np.exp(np.minimum(z, 0.0)), True),
+        # the slope is not finite at numbers next to 0 alone, which no unit is
+        (
+            lambda xp, z: xp.where(z == 0, 1.0, xp.sin(z) / xp.where(z == 0, 1.0, z)),
+            lambda z, a: np.where(z == 0, 0.0, (np.cos(z) - a) / np.where(z == 0, 1.0, z)),
+            False,
+        ),
+    ],
+    ids=["a value", "a slope of JAX", "near 0"],
+)
+def test_a_formula_that_overflows_is_checked_in_ordinary_networks(value, slope, is_needed):
+    assert needs_ordinary_problems(check_activation(Activation("of one's own", value, slope))) == is_needed
 
 
 def test_networks_leave_out_jax_where_the_formula_does_not_run(registry):
