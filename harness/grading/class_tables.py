@@ -60,6 +60,7 @@ def read_roster(path: Path) -> Roster:
         text = content.decode(encoding)
     except UnicodeDecodeError:
         text = content.decode("latin-1")
+    # spreadsheets write semicolons where the decimal point is a comma
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restkey="", strict=True)
     try:
@@ -89,7 +90,10 @@ def _words(text: str) -> str:
 
 
 def _keys(row: Mapping[str, str]) -> Iterator[str]:
-    """What a student's submission may be named after: an id, a login, a name as one word or several."""
+    """What a student's submission may be named after: an id, a login, a name as one word or several.
+
+    "Ada Lovelace" hands in ada_lovelace.py, lovelaceada.py or "Lovelace, Ada"; ada@example.org hands in ada.py.
+    """
     for cell in row.values():
         words = _words(cell.partition("@")[0]).split()
         for key in {" ".join(words), "".join(words), "".join(reversed(words)), " ".join(reversed(words))}:
@@ -107,6 +111,7 @@ def matched(roster: Roster, records: Sequence[GradeRecord]) -> tuple[list[dict[s
     rows, taken = [], set()
     for row, own in zip(roster.rows, keys):
         names = [record for record in records if any(key in _words(record.name) for key in own - shared)]
+        # who handed in twice has the better of both
         best = max(names, key=lambda record: record.columns["points"], default=None)
         taken |= {record.name for record in names}
         graded = dict(best.columns) if best else {"verdict": "missing", "points": 0.0}

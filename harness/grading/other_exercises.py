@@ -37,6 +37,7 @@ OTHERS: Mapping[str, str] = {
 REGRESSION = "a regression without a hidden layer, as in exercises 1 to 3"
 
 INPUTS, CLASSES = 3, 2
+"""Of the regressions that functions are tried on."""
 
 OF_REGRESSION = {"theta", "X", "y", "l2", "m", "n_in"}
 """The roles that the parameters of a regression have."""
@@ -69,6 +70,7 @@ def _is_regression(process: SubmissionProcess, candidate: Candidate) -> bool:
     if not named_roles(roles) <= OF_REGRESSION:
         return False
     for given in _regressions():
+        # most functions of a network raise here, and one that answers has no hidden layer
         values = [role.value if isinstance(role, Default) else given[role] for role in roles]
         try:
             answer = process.call(function, *values).value

@@ -39,7 +39,7 @@ UNSAID = (Kind.PART_RIGHT, Kind.NO_BUG_EXPLAINS)
 """What a student's page leaves out: the parts say what is right, and what was not found helps nobody."""
 
 OFF = 1e-9
-"""Of the largest entry: entries that are off by more are shown as wrong."""
+"""Of the largest entry: entries that are off by more are shown as wrong. It is far above rounding."""
 
 ENTRIES_SHOWN = 12
 
@@ -135,7 +135,10 @@ def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
 
 
 def _script(shown: ShownAnswer) -> list[str]:
-    """A program that calls the submission on it and prints what it returns."""
+    """A program that calls the submission on it and prints what it returns.
+
+    Where cost and gradient are of two functions, it calls one that is wrong.
+    """
     exercise, interface = shown.exercise, shown.interface
     is_cost_wrong = interface.of_cost and not exercise.is_right(shown.answer)[0]
     attempt = interface.of_cost if is_cost_wrong else interface.of_gradient or interface.of_cost

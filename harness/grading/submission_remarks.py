@@ -30,13 +30,14 @@ Remarks = Mapping[str, tuple[Fact, ...]]
 
 def remarks_on(submissions: Sequence[Submission]) -> Remarks:
     """The remarks on each submission of a class, by its name."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for submission in submissions:
-        for digest in _homework(submission):
-            alike[digest].append(submission.name)
+    code_of = {submission.name: _homework(submission) for submission in submissions}
+    authors: dict[str, list[str]] = defaultdict(list)
+    for name, codes in code_of.items():
+        for code in codes:
+            authors[code].append(name)
     found = {}
     for submission in submissions:
-        others = {name for digest in _homework(submission) for name in alike[digest] if name != submission.name}
+        others = {name for code in code_of[submission.name] for name in authors[code]} - {submission.name}
         found[submission.name] = (
             *_libraries(submission),
             *([note(Kind.SAME_CODE, *sorted(others))] if others else []),
@@ -46,7 +47,7 @@ def remarks_on(submissions: Sequence[Submission]) -> Remarks:
 
 
 def _homework(submission: Submission) -> set[str]:
-    """The functions of the homework in a submission, without comments, places and docstrings."""
+    """The functions of the homework in a submission, as dumps of their syntax trees without docstrings."""
     wanted = {
         (function.file, function.author_name.partition(".")[0])
         for function in submission.functions

@@ -44,6 +44,7 @@ def in_python_3(text: str) -> Code:
     SyntaxError
         It cannot be parsed without them, either.
     """
+    # what Python 3 reads is not touched: ``print`` may be a name in it
     try:
         ast.parse(text)
     except SyntaxError as error:
@@ -84,6 +85,7 @@ def notebook_code(path: Path) -> Code:
             continue
         source = cell.get("source", cell.get("input", ""))
         code = source if isinstance(source, str) else "".join(source)
+        # a line for a line, so that the numbers of lines stay those of the cell
         own = ["pass" if _is_ipython(line.strip()) else line for line in code.splitlines()]
         try:
             read = in_python_3("\n".join(own))
