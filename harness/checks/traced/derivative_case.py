@@ -179,27 +179,34 @@ class Point:
         precision = "float64" if oracle else self.program.precision
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.program.coarsest
         derivative, error = self.combinations.per_output(estimate)
-        floor = np.fmin(floor_of(derivative, blocks, unit), self._floor_of_outputs(derivative, unit))
+        floor = self._floor_of(derivative, blocks, unit)
         # an error of exactly 0 is no bound: it marks NaN where the derivative is a number, which is wrong
         error = error + np.where(error > 0.0, floor + UNDERFLOW[precision], 0.0)
         family = JAX if name in MODES else name
         accuracy = 0.0 if oracle else self.case.accuracy
         return Answer(name, family, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle, accuracy=accuracy)
 
-    @np.errstate(all="ignore")
-    def _floor_of_outputs(self, derivative: np.ndarray, unit: float) -> np.ndarray | float:
-        """Some roundings of each output's own largest derivative and terms, (combinations · inputs,).
+    def smallest_error(self, derivative: np.ndarray, blocks: Sequence[Block], unit: float) -> np.ndarray:
+        """What `answer` adds to the error of each derivative, in the units of the combinations: of the same shape."""
+        per_output, _ = self.combinations.per_output(Estimate(derivative, derivative))
+        floor = self._floor_of(per_output, blocks, unit).reshape(derivative.shape)
+        return floor * np.abs(self.combinations.cotangents)[:, None]
 
-        With the outputs (x, 1e12 x) in one block, the block's largest would hide an error of 1e-3 in the first.
-        Infinite where the derivatives are not those of single outputs in all inputs.
+    @np.errstate(all="ignore")
+    def _floor_of(self, derivative: np.ndarray, blocks: Sequence[Block], unit: float) -> np.ndarray:
+        """Some roundings of the largest derivative of each block, and no more of a single output than of its own.
+
+        With the outputs (x, 1e12 x) in one block, the block's largest would hide an error of 1e-3 in the first. So an
+        output has some roundings of its own largest derivative, and of its terms.
         """
-        if not self.combinations.each or derivative.size != self.terms.size:
-            return np.inf
+        floor = floor_of(derivative, blocks, unit)
+        if not self.combinations.each or derivative.size != self.terms.size:  # not of single outputs in all inputs
+            return floor
         sizes = np.abs(derivative).reshape(self.terms.shape)
         largest = np.where(np.isfinite(sizes), sizes, 0.0).max(axis=1, keepdims=True)
         # the terms themselves: a small derivative may be the difference of numbers that are as large as f's terms
         terms = self.own_terms * np.maximum(1.0, np.abs(self.program.point))
-        return DERIVATIVE_ROUNDINGS * unit * np.maximum(largest, terms).ravel()
+        return np.fmin(floor, DERIVATIVE_ROUNDINGS * unit * np.maximum(largest, terms).ravel())
 
 
 @dataclass(frozen=True, eq=False)

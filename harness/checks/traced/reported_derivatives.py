@@ -170,7 +170,7 @@ def _report_mode(
     """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
     bound, by_solvers = bound_of_mode(point, mode, request, products.derivative, true, scope, borrows=borrows)
     unit, is_compiled_right = point.program.coarsest, True
-    floor = floor_of(products.derivative.ravel(), scope.blocks, unit).reshape(bound.error.shape)
+    floor = point.smallest_error(products.derivative, scope.blocks, unit)
     if BORROWED not in bound.kinds:
         products, is_compiled_right = _as_callers_get(
             point, mode, request, products, Estimate(true.derivative, true.error + bound.error + floor), scope
@@ -222,7 +222,7 @@ def _decides(point: Point, reported: np.ndarray, true: Estimate, bound: Bound, f
     return (
         point.case.is_large
         and bool(((bound.error + floor).ravel() <= tolerance).all())
-        and scope.covers_with_digits(true.error + bound.error, reported, true, point.program.coarsest)
+        and scope.covers_with_digits(true.error + bound.error, floor, reported, true)
     )
 
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from harness.bounds.program_bound import (
     few_roundings,
-    floor_of,
     is_wide,
     largest_in_block,
     no_less_than_typical,
@@ -65,13 +64,14 @@ class Scope(NamedTuple):
         """Whether an error bound covers all differences; NaN is not covered."""
         return bool((np.isfinite(error) & (off <= error))[self.judged].all())
 
-    def covers_with_digits(self, error: np.ndarray, reported: np.ndarray, true: Estimate, unit: float) -> bool:
-        """Whether an error bound and some roundings cover all differences, and these roundings leave each a digit.
+    def covers_with_digits(
+        self, error: np.ndarray, floor: np.ndarray, reported: np.ndarray, true: Estimate
+    ) -> bool:
+        """Whether an error bound and its floor cover all differences, and the floor leaves each a digit.
 
         Some roundings of the largest derivative of a block are allowed everywhere in it. In float32 and beside 1e6 that
         is 1, so that an entry of 0.1 could be anything, which no rounding has moved so far: it is allowed a tenth.
         """
-        floor = floor_of(reported.ravel(), self.blocks, unit).reshape(reported.shape)
         floor = np.minimum(floor, NO_DIGIT * np.abs(true.derivative))
         return self.covers(error + floor, np.abs(reported - true.derivative))
 
@@ -132,7 +132,8 @@ def bound_of_mode(
     of the increments may stand for the mode's own.
     """
     if borrows and not mode.has_solver:
-        if scope.covers_with_digits(true.error, reported, true, mode.coarsest):
+        floor = point.smallest_error(reported, scope.blocks, mode.coarsest)
+        if scope.covers_with_digits(true.error, floor, reported, true):
             return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
         if point.case.is_large:
             error = _spread_of_rounded_arguments(point, mode, request, reported, true, scope)
@@ -168,7 +169,7 @@ def _spread_of_rounded_arguments(
     That costs a call by JAX, and a run of the interpreter with millions of inputs costs far more.
     """
     off = np.abs(reported - true.derivative)
-    floor = floor_of(reported.ravel(), scope.blocks, mode.coarsest).reshape(reported.shape)
+    floor = point.smallest_error(reported, scope.blocks, mode.coarsest)
     typical = partial(no_less_than_typical, derivative=reported, blocks=scope.blocks)
 
     def is_enough(error: np.ndarray) -> bool:

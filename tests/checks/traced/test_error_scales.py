@@ -19,6 +19,7 @@ DECIDED = {
     "cancellation near 0": (jnp.sinc, at(1e-8)),
     "cancellation far out": (jax.nn.squareplus, at(-1e10)),
     "infinity": (jax.nn.softplus, at(np.inf)),
+    "a tail beside a large output": (lambda x: jax.nn.gelu(x, approximate=False), np.array([-12.0, 5.0], np.float32)),
 }
 
 
