@@ -247,16 +247,24 @@ def _with_differences(
     obstacles = look.true.slopes.obstacles.and_those(
         directional.slopes.obstacles if directional.slopes else Obstacles()
     )
-    found = differences(
-        point.case.traced, point.program, look.plan.examined[axes], combinations.weights, point.error,
-        has_black_box=bool(obstacles.differenced),
-    )  # fmt: skip
-    # where nothing was differenced, nothing is known
-    estimate = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
-    estimate.derivative[:, axes], estimate.error[:, axes] = found
-    estimate.error[~point.is_known] = np.inf
-    differenced = point.answer(DIFFERENCES, estimate, blocks)
     at_odds = lambda a, b: compare(a, b, blocks, ordinary).at_odds  # noqa: E731
+
+    def difference(*, finds_jumps: bool) -> tuple[Estimate, Answer]:
+        found = differences(
+            point.case.traced, point.program, look.plan.examined[axes], combinations.weights, point.error,
+            has_black_box=bool(obstacles.differenced), finds_jumps=finds_jumps,
+        )  # fmt: skip
+        # where nothing was differenced, nothing is known
+        estimate = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
+        estimate.derivative[:, axes], estimate.error[:, axes] = found
+        estimate.error[~point.is_known] = np.inf
+        return estimate, point.answer(DIFFERENCES, estimate, blocks)
+
+    estimate, differenced = difference(finds_jumps=False)
+    contradiction = at_odds(look.increments, differenced)
+    if any((contradiction & at_odds(a, look.increments) & at_odds(a, differenced)).any() for a in look.judged):
+        # of three answers no two agree: increments of 0 beside others are those of a piece between two jumps
+        estimate, differenced = difference(finds_jumps=True)
     increments, differenced, is_contradicted = _arbitrate(look.judged, look.increments, differenced, at_odds)
     return [*look.judged, increments, differenced], estimate, is_contradicted
 

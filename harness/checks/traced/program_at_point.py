@@ -224,6 +224,10 @@ NOISE_GAIN = 8.0
 """The weights of the six values in a difference that is extrapolated twice add up to 6.6 over the step; with room."""
 
 
+NEAR = 4.0 ** -np.arange(10.0, 21.0)
+"""Distances from 1e-6 to 1e-12, in units of the argument, at which a function that climbs by jumps shows them."""
+
+
 def values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
     """The function at several points, (points, outputs): JAX's own values in float64, the interpreter's in less."""
     if program.coarsest > UNIT_ROUNDOFF["float64"]:
@@ -265,6 +269,7 @@ def differences(
     value_error: np.ndarray,
     *,
     has_black_box: bool,
+    finds_jumps: bool = False,
 ) -> Estimate:
     """Central differences, twice extrapolated (Richardson), along some inputs: (combinations, axes).
 
@@ -279,13 +284,30 @@ def differences(
         What JAX's values may be off by.
     has_black_box : whether a part of the program may compute in the program's own precision
         Then its values have that precision's noise.
+    finds_jumps : whether the function may climb by jumps, as a root by forty bisections does by 1e-11
+        Then the noise of its values is at least their largest distance from a straight line nearby.
     """
     directions = UnitVectors(axes, program.inputs.size)
     steps = _steps_along(program, axes, directions)  # (axes, widths)
     points = (program.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in POINTS)
-    here, *found = values_by(function, program)(chain([program.point], points))
+    evaluate = values_by(function, program)
+    here, *found = evaluate(chain([program.point], points))
     noise = _noise_of_values(program, here, value_error, has_black_box=has_black_box)
     found = np.reshape(found, (*steps.shape, len(POINTS), program.outputs.size))
+    slopes, errors = _best_slopes(found, steps, noise)
+    if finds_jumps:
+        near = steps[:, :1] / WIDTHS[0] * np.concatenate([NEAR, -NEAR])
+        points = (program.point + h * directions[k] for k, row in enumerate(near) for h in row)
+        _, *beside = evaluate(chain([program.point], points))
+        moved = np.reshape(beside, (*near.shape, program.outputs.size)) - here
+        jumps = np.abs(moved - near[..., None] * slopes[:, None]).max(axis=1)
+        slopes, errors = _best_slopes(found, steps, np.maximum(noise, jumps)[:, None])
+    slopes, errors = combine(weights, np.where(np.isfinite(errors), slopes, np.nan)), combine(np.abs(weights), errors)
+    return Estimate(slopes, np.where(np.isnan(slopes), np.inf, errors))
+
+
+def _best_slopes(found: np.ndarray, steps: np.ndarray, noise: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """The slopes at the widths with the smallest errors, from values (axes, widths, points, outputs)."""
     h = steps[..., None]
     slopes, truncation = slopes_from(np.moveaxis(found, 2, 0), h)  # (axes, widths, outputs)
     errors = np.nan_to_num(truncation + NOISE_GAIN * noise / h, nan=np.inf)
@@ -293,9 +315,7 @@ def differences(
     for i in range(len(WIDTHS) - 1):
         off = np.abs(slopes[:, i + 1 :] - slopes[:, i : i + 1]) > errors[:, i + 1 :] + errors[:, i : i + 1]
         errors[:, i] = np.where(off.any(axis=1), np.inf, errors[:, i])
-    slopes, errors = best_width(slopes, errors, axis=1)
-    slopes, errors = combine(weights, np.where(np.isfinite(errors), slopes, np.nan)), combine(np.abs(weights), errors)
-    return Estimate(slopes, np.where(np.isnan(slopes), np.inf, errors))
+    return best_width(slopes, errors, axis=1)
 
 
 def _steps_along(program: ProgramAtPoint, axes: np.ndarray, directions: UnitVectors) -> np.ndarray:

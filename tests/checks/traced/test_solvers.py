@@ -188,6 +188,32 @@ def ridge(share):
     return solution
 
 
+def bisected(factor):
+    """The root of y³ + y = a by forty halvings of [-10, 10], which jumps by 2e-11; its implicit derivative."""
+
+    @jax.custom_jvp
+    def solution(a):
+        def halve(_, bounds):
+            middle = 0.5 * (bounds[0] + bounds[1])
+            is_above = middle**3 + middle > a
+            return jnp.where(is_above, bounds[0], middle), jnp.where(is_above, middle, bounds[1])
+
+        return lax.fori_loop(0, 40, halve, (jnp.full_like(a, -10.0), jnp.full_like(a, 10.0)))[0]
+
+    @solution.defjvp
+    def slope(primals, tangents):
+        y = solution(*primals)
+        return y, factor * tangents[0] / (3.0 * y * y + 1.0)
+
+    return solution
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agree"), (1.0 + 1e-5, "disagree")])
+def test_the_derivative_of_a_root_is_right_to_the_jumps_of_its_value(factor, verdict):
+    report = check_derivatives(bisected(factor), np.random.default_rng(2).normal(size=6))
+    assert report.verdict == verdict, report
+
+
 COMPUTED_WITH = {
     "a rule that forgets ε": (root(lambda y: 0.5 / y), 2.7, "disagree"),
     "a rule with ε": (root(lambda y: 0.5 / (y + 5e-8)), 2.7, "agree"),
