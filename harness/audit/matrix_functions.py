@@ -26,6 +26,7 @@ MATRICES = {
     "of rank 1": [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 6.0, 9.0]],
     "zero but for one entry": [[0.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 0.0]],
     "diagonal, two equal": [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]],
+    "diagonal, one zero": [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 2.0]],
     "tiny": [[2e-200, -1e-200, 0.0], [0.0, 1e-200, 1e-201], [1e-201, 0.0, 3e-200]],
 }
 
@@ -85,6 +86,24 @@ def _eigenvalues(A: Matrix) -> Matrix:
     return array_of(found, (3,))
 
 
+LARGEST_EXPONENT, HALVINGS, EXPONENTIAL_TERMS = 100.0, 10, 80
+"""Larger matrices overflow. Halved so often, the others are below 1/3 in norm, and so many terms leave 2⁻⁵⁰⁰."""
+
+
+def _exponential(A: Matrix) -> Matrix:
+    """Scaling and squaring of Σ Aᵏ/k!."""
+    if max(abs(float(x[0])) for x in A.ravel().tolist()) > LARGEST_EXPONENT:
+        raise ValueError("the exponential may overflow")
+    scaled = A / 2.0**HALVINGS
+    term = total = A * 0.0 + np.eye(3)
+    for k in range(1, EXPONENTIAL_TERMS):
+        term = term @ scaled / float(k)
+        total = total + term
+    for _ in range(HALVINGS):
+        total = total @ total
+    return total
+
+
 def _squares_of_r(A: Matrix) -> Matrix:
     """The squares of R in A = QR, which have no sign: RᵀR = AᵀA."""
     R = _cholesky(A.T @ A).T
@@ -93,6 +112,7 @@ def _squares_of_r(A: Matrix) -> Matrix:
 
 FUNCTIONS: dict[str, Callable[[Matrix], Series]] = {
     "det": _det,
+    "det of 4 by 4": _det,
     "log |det|": _log_det,
     "inv": lambda A: (WEIGHTS * _inverse(A)).sum(),
     "solve": lambda A: (WEIGHTS[0] * (_inverse(A) @ B)).sum(),
@@ -101,16 +121,25 @@ FUNCTIONS: dict[str, Callable[[Matrix], Series]] = {
     "eigvalsh": lambda A: (B * _eigenvalues(_symmetric(A))).sum(),
     "svdvals": lambda A: (B * np.sqrt(_eigenvalues(A.T @ A)[::-1])).sum(),
     "qr": lambda A: (WEIGHTS * _squares_of_r(A)).sum(),
+    "exponential": lambda A: (WEIGHTS * _exponential(A)).sum(),
+    "exponential, times 1e8": lambda A: (1e8 * WEIGHTS * _exponential(A)).sum(),
 }
-"""Each to one number, with the weights above; a function of symmetric matrices gets the symmetric part."""
+"""Each to one number, with the weights above; a function of symmetric matrices gets the symmetric part.
+
+Libraries compute determinants of up to 3 by 3 by a formula of their own, so one is of A bordered by a row and a column
+of the unit matrix.
+"""
 
 SYMMETRIC = ("cholesky", "eigvalsh")
 
 
-def library_functions(linalg: Any, weights: Any, b: Any) -> dict[str, Callable[[Any], Any]]:
+def library_functions(
+    linalg: Any, weights: Any, b: Any, bordered: Callable[[Any], Any], exponential: Callable[[Any], Any]
+) -> dict[str, Callable[[Any], Any]]:
     """The same by the linear algebra of JAX or PyTorch."""
     return {
         "det": linalg.det,
+        "det of 4 by 4": lambda A: linalg.det(bordered(A)),
         "log |det|": lambda A: linalg.slogdet(A)[1],
         "inv": lambda A: (weights * linalg.inv(A)).sum(),
         "solve": lambda A: weights[0] @ linalg.solve(A, b),
@@ -119,6 +148,8 @@ def library_functions(linalg: Any, weights: Any, b: Any) -> dict[str, Callable[[
         "eigvalsh": lambda A: b @ linalg.eigvalsh((A + A.T) / 2),
         "svdvals": lambda A: b @ linalg.svdvals(A),
         "qr": lambda A: (weights * linalg.qr(A)[1] ** 2).sum(),
+        "exponential": lambda A: (weights * exponential(A)).sum(),
+        "exponential, times 1e8": lambda A: (1e8 * weights * exponential(A)).sum(),
     }
 
 
@@ -162,9 +193,11 @@ def _moved(entries: Sequence[Sequence[float]], place: tuple[int, ...]) -> Matrix
 def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
     import jax
     import jax.numpy as jnp
+    from jax.scipy.linalg import block_diag, expm
 
     with jax.enable_x64(True):
-        function = library_functions(jnp.linalg, jnp.asarray(WEIGHTS), jnp.asarray(B))[name]
+        given = jnp.linalg, jnp.asarray(WEIGHTS), jnp.asarray(B)
+        function = library_functions(*given, lambda A: block_diag(A, jnp.ones((1, 1))), expm)[name]
         if order == 1:
             return np.asarray(jax.grad(function)(jnp.asarray(A))).ravel()
         return np.asarray(jax.hessian(function)(jnp.asarray(A))).reshape(9, 9).diagonal()
@@ -173,7 +206,9 @@ def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
 def _by_torch(name: str, A: np.ndarray, order: int) -> np.ndarray:
     import torch  # pyright: ignore[reportMissingImports]  only called where it is installed
 
-    function = library_functions(torch.linalg, torch.tensor(WEIGHTS), torch.tensor(B))[name]
+    given = torch.linalg, torch.tensor(WEIGHTS), torch.tensor(B)
+    one = torch.ones((1, 1), dtype=torch.float64)
+    function = library_functions(*given, lambda A: torch.block_diag(A, one), torch.linalg.matrix_exp)[name]
     x = torch.tensor(A, requires_grad=True)
     try:
         if order == 1:

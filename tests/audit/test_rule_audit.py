@@ -7,6 +7,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from scipy.linalg import block_diag, expm
 
 from harness.audit import matrix_functions, rule_audit
 from harness.audit.audited_functions import AUDITED, AuditedFunction
@@ -40,6 +41,7 @@ KNOWN = [
     ("jax", "logaddexp(inf, ·)", 1, 1.0, "wrong"),
     ("jax", "hypot(·, ·)", 1, 1e-200, "not finite"),
     ("jax", "i1", 2, 1e-8, "wrong"),
+    ("jax", "the imaginary part of sign(x + i)", 1, 1.0, "wrong"),
     ("jax", "sigmoid", 1, 50.0, "no correct digit"),
     ("jax", "elu", 1, -50.0, "no correct digit"),
     ("jax", "tanh", 1, -50.0, "no correct digit"),
@@ -75,11 +77,14 @@ def test_the_page_ranks_and_dates_and_distinguishes_numbers(found):
     assert "| 1.00000001 | 0.166666672 | 0.166666667 |" in page
 
 
+WRONG_EVERYWHERE = {("jax", "logaddexp(inf, ·)"), ("jax", "the imaginary part of sign(x + i)")}
+
+
 @pytest.mark.parametrize("library", ["jax", "optax", "torch"])
 def test_functions_are_those_whose_derivatives_are_known(library):
-    """At an ordinary argument all are right, but for one that is wrong everywhere."""
+    """At an ordinary argument all are right, but for those that are wrong everywhere."""
     pytest.importorskip(library, reason=f"{library} is not installed")
-    rules = [rule for rule in AUDITED if library in rule.libraries and rule.name != "logaddexp(inf, ·)"]
+    rules = [rule for rule in AUDITED if library in rule.libraries and (library, rule.name) not in WRONG_EVERYWHERE]
     at = [min(rule.points, key=lambda z: abs(z - 0.5)) for rule in rules]
     functions = [find_function(library, rule.libraries[library]) for rule in rules]
     with jax.enable_x64(True):
@@ -164,7 +169,8 @@ def test_what_programs_meet_comes_first_then_the_kind_of_harm_and_first_derivati
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_true_derivatives_of_matrices_are_those_of_numpys_values(name):
-    A, h, by_numpy = np.array(MATRICES["symmetric"]), 1e-3, library_functions(np.linalg, WEIGHTS, B)[name]
+    A, h = np.array(MATRICES["symmetric"]), 1e-3
+    by_numpy = library_functions(np.linalg, WEIGHTS, B, lambda A: block_diag(A, 1.0), expm)[name]
     for order, tolerance in ((1, 1e-5), (2, 1e-4)):
         found = true_matrix_derivatives(FUNCTIONS[name], A.tolist(), order)
         assert found is not None
@@ -172,6 +178,23 @@ def test_true_derivatives_of_matrices_are_those_of_numpys_values(name):
             below, here, above = (by_numpy(A + t * step) for t in (-h, 0.0, h))
             difference = (above - below) / (2 * h) if order == 1 else (above - 2 * here + below) / h**2
             assert float(true) == pytest.approx(difference, rel=tolerance, abs=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("library", "function", "matrix", "harm"),
+    [
+        ("jax", "det of 4 by 4", "diagonal, one zero", "wrong"),
+        ("torch", "det", "diagonal, one zero", "wrong"),
+        ("torch", "exponential, times 1e8", "ordinary", "wrong"),
+        ("torch", "exponential", "ordinary", "right"),
+    ],
+)
+def test_what_is_known_of_matrices_is_found(library, function, matrix, harm, monkeypatch):
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    monkeypatch.setattr(matrix_functions, "FUNCTIONS", {function: FUNCTIONS[function]})
+    monkeypatch.setattr(matrix_functions, "MATRICES", {matrix: MATRICES[matrix]})
+    first, _ = measure_matrix_errors(library)
+    assert harm in {error.harm for error in first[2]}
 
 
 def test_derivatives_that_do_not_exist_are_none():
