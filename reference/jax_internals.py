@@ -168,6 +168,18 @@ def functions_carried(params: Any) -> list[Lines]:
     return list(dict.fromkeys(found))
 
 
+def functions_behind(rule: Any) -> list[Callable[..., Any]]:
+    """The functions that a rule closes over, or that an object in its closure holds, the nearest first."""
+    level, found = [rule], []
+    for _ in range(MOST_WRAPPERS):
+        level = [part for value in level for part in _flat(_wrapped(value))]
+        level += [each for value in level for each in getattr(value, "__dict__", {}).values()]
+        level = list({id(f): f for f in level if inspect.isfunction(f) or hasattr(f, "transforms")}.values())
+        level = [f for f in level if not any(f is other for other in found)]
+        found += level
+    return [f for f in found if inspect.isfunction(f)]
+
+
 def _wrapped(value: Any) -> Any:
     """What a function closes over, or what a wrapped function of JAX's holds."""
     if inspect.isfunction(value):

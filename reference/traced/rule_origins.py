@@ -48,7 +48,11 @@ def name_of(equation: Equation) -> str:
 
 def rule_of(equation: Equation) -> Place:
     """The derivative rule that a call carries."""
-    return Place(*jax_internals.source_of(equation.raw.params.get(equation.primitive.rule_parameter)))
+    return Place(*jax_internals.source_of(_rule_parameter(equation)))
+
+
+def _rule_parameter(equation: Equation) -> Any:
+    return equation.raw.params.get(equation.primitive.rule_parameter)
 
 
 def forward_of(equation: Equation) -> Place:
@@ -82,6 +86,10 @@ def written(equation: Equation) -> tuple[str, list[Place]]:
 
 def _written_by_hand(equation: Equation) -> tuple[Place, list[Place]]:
     function, rule = function_of(equation), rule_of(equation)
+    if is_of_library(rule) and not is_jax(rule):
+        # Equinox' filter_custom_vjp wraps the user's rule in one of its own
+        behind = map(place_of, jax_internals.functions_behind(_rule_parameter(equation)))
+        return function, [place for place in behind if whose(place.file) == "own"] or [rule]
     if not is_jax(rule):
         return function, [rule]
     # JAX makes a rule of what `defjvps` and `custom_gradient` are given: then those are the author's
