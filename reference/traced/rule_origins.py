@@ -89,7 +89,7 @@ def _written_by_hand(equation: Equation) -> tuple[Place, list[Place]]:
     if is_of_library(rule) and not is_jax(rule):
         # Equinox' filter_custom_vjp wraps the user's rule in one of its own
         behind = map(place_of, jax_internals.functions_behind(_rule_parameter(equation)))
-        return function, [place for place in behind if whose(place.file) == "own"] or [rule]
+        return function, [place for place in behind if owner_of_file(place.file) == "own"] or [rule]
     if not is_jax(rule):
         return function, [rule]
     # JAX makes a rule of what `defjvps` and `custom_gradient` are given: then those are the author's

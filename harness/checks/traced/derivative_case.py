@@ -19,9 +19,10 @@ from harness.bounds.tolerances import (
     DENSE_COMBINATIONS,
     DERIVATIVE_ROUNDINGS,
     MEANINGLESS,
+    SPREAD_FACTOR,
 )
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.error_scales import UNDERFLOW, scale_of_terms, terms_over_arguments
+from harness.checks.traced.error_scales import TERMS, UNDERFLOW, scale_around, scale_of_terms, terms_over_arguments
 from harness.checks.traced.jax_modes import MODES, Mode
 from harness.checks.traced.precomputed_state import recompute_state
 from harness.checks.traced.program_at_point import NO_MATTER, ProgramAtPoint
@@ -148,6 +149,18 @@ class Point:
     def scale(self) -> np.ndarray:
         """The size beside which an error is small whatever the derivative is: (combinations · inputs,)."""
         return scale_of_terms(self.combinations.rows, self.expected, self.error, self.program)
+
+    @property
+    @np.errstate(all="ignore")
+    def size_of_function(self) -> np.ndarray:
+        """The size of f over that of its argument, and of derivatives around: a derivative far below it is small.
+
+        Terms that cancel count up to `TERMS` alone: those of (1e8 + x) - 1e8 do not make a derivative of 1 small.
+        """
+        rows = self.combinations.rows
+        error_of_terms = np.minimum(self.error, TERMS * SPREAD_FACTOR * self.program.coarsest)
+        scale = scale_of_terms(rows, self.expected, error_of_terms, self.program)
+        return scale if self.case.is_large else np.maximum(scale, scale_around(self.program, rows))
 
     @property
     def own_terms(self) -> np.ndarray:

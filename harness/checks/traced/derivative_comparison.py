@@ -17,13 +17,12 @@ from harness.bounds.tolerances import (
     MEANT,
     SAMPLED_INPUTS,
     SOLVERS_FACTOR,
-    SPREAD_FACTOR,
     TOLERANCES_LEFT,
 )
 from harness.checks.traced.correct_digits import with_digits
 from harness.checks.traced.derivative_answers import Look, look_at_inputs, look_at_more_inputs, ordinary_derivative
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
-from harness.checks.traced.error_scales import TERMS, scale_around, scale_of_terms, twice_would_pass
+from harness.checks.traced.error_scales import scale_around, twice_would_pass
 from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
 from harness.checks.traced.many_inputs import (
     SAMPLED_BESIDE_WHOLE,
@@ -199,7 +198,8 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     if is_contradicted and directional.disagree:
         directional = replace(directional, pairs=())
         facts.append(doubt(Kind.INCREMENTS_CONTRADICTED))
-    sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * _size_of_function(point, look)
+    examined = look.plan.examined if point.case.is_large else slice(None)
+    sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * point.size_of_function[examined]
     increments = next(answer for answer in answers if answer.name == INCREMENTS)
     in_doubt, would_pass = twice_would_pass(answers, increments, coordinates.blocks, coordinates.examined, *sizes)
     alone = {INCREMENTS: look.increments_alone, DIFFERENCES: differenced}
@@ -247,15 +247,14 @@ def _with_differences(
     obstacles = look.true.slopes.obstacles.and_those(
         directional.slopes.obstacles if directional.slopes else Obstacles()
     )
+    given = point.case.traced, point.program, look.plan.examined[axes], combinations.weights, point.error
+    has_black_box = bool(obstacles.differenced)
     at_odds = lambda a, b: compare(a, b, blocks, ordinary).at_odds  # noqa: E731
 
     def difference(*, finds_jumps: bool) -> tuple[Estimate, Answer]:
-        found = differences(
-            point.case.traced, point.program, look.plan.examined[axes], combinations.weights, point.error,
-            has_black_box=bool(obstacles.differenced), finds_jumps=finds_jumps,
-        )  # fmt: skip
         # where nothing was differenced, nothing is known
         estimate = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
+        found = differences(*given, has_black_box=has_black_box, finds_jumps=finds_jumps)
         estimate.derivative[:, axes], estimate.error[:, axes] = found
         estimate.error[~point.is_known] = np.inf
         return estimate, point.answer(DIFFERENCES, estimate, blocks)
@@ -316,20 +315,6 @@ def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
     beside = [pair for pair in pairs if pair.other(name) in (INCREMENTS, DIFFERENCES)]
     applies, decided = (np.logical_or.reduce([getattr(p, what) for p in beside]) for what in ("applies", "decided"))
     return bool(decided[applies].all())
-
-
-@np.errstate(all="ignore")
-def _size_of_function(point: Point, look: Look) -> np.ndarray:
-    """The size of f over that of its argument, and of derivatives around: a derivative far below it is small.
-
-    Terms that cancel count up to `TERMS` alone: those of (1e8 + x) - 1e8 do not make a derivative of 1 small.
-    """
-    rows = point.combinations.rows
-    error_of_terms = np.minimum(point.error, TERMS * SPREAD_FACTOR * point.program.coarsest)
-    scale = scale_of_terms(rows, point.expected, error_of_terms, point.program)
-    if point.case.is_large:
-        return scale[look.plan.examined]
-    return np.maximum(scale, scale_around(point.program, rows))
 
 
 @np.errstate(all="ignore")

@@ -64,9 +64,7 @@ class Scope(NamedTuple):
         """Whether an error bound covers all differences; NaN is not covered."""
         return bool((np.isfinite(error) & (off <= error))[self.judged].all())
 
-    def covers_with_digits(
-        self, error: np.ndarray, floor: np.ndarray, reported: np.ndarray, true: Estimate
-    ) -> bool:
+    def covers_with_digits(self, error: np.ndarray, floor: np.ndarray, reported: np.ndarray, true: Estimate) -> bool:
         """Whether an error bound and its floor cover all differences, and the floor leaves each a digit.
 
         Some roundings of the largest derivative of a block are allowed everywhere in it. In float32 and beside 1e6 that
