@@ -32,7 +32,8 @@ CONSTANT, FARTHEST = 2.0**-24, 64.0
 looked for at most."""
 
 SAME_CHANGE = 3
-"""A change that is the same at so many places between the last that is constant and the first that is not is a step."""
+"""A change that is the same at so many places between the last that is constant and the first that is not is a step.
+That saves halving down to neighbouring floats."""
 
 LARGEST_ROUNDING = 4.0
 """A first change up to so many √u is rounding: √(1 - tanh² t) rounds to the root of a rounding, 1.5e-8. A larger one is

@@ -80,7 +80,7 @@ entry of a smooth cost would take a hundred more calls."""
 
 STEPS_BESIDE, STEPS_BETWEEN = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59), 8
 """Steps beside one, in units of it and no powers of two, and so many between two, at which differences may scatter.
-Noise that comes and goes may spare any one of them."""
+Noise that comes and goes, as of a mean of log(1 - p) in Python's floats, may spare any one of them."""
 
 PLACES_WITHIN = np.random.default_rng(0).uniform(-1.0, 1.0, size=64)
 """Places, in units of a step, at which the reported slopes are compared with a difference over the whole step. Evenly
@@ -91,7 +91,7 @@ CUBIC = np.vander(PLACES_WITHIN, 4, increasing=True)
 
 VARIES = 0.3
 """The slope of waves leaves its cubic, in standard deviations, by at least this share of what it is off at θ. A sine
-has 0.7 of its amplitude."""
+has 0.7 of its amplitude, and a gradient that is wrong at θ alone nearly nothing."""
 
 SPACINGS, SMOOTH, FEW_PLACES = 2.0 ** -np.arange(2, 40), 0.1, 8
 """Distances, in units of a step, at which neighbouring slopes show whether these vary smoothly: scatter of at most this
