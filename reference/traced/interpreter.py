@@ -150,7 +150,7 @@ class Run:
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
         primitive = equation.primitive
-        if self.trusted(equation):  # the one case in which a rule of JAX or of the user makes increments
+        if self.trusted(equation):  # here, and for random_gamma, a rule of JAX or of the user makes the increments
             self.note("taken as they are", name_of(equation))
             return primitive_differences.by_its_rule(self, equation, *operands)
         if "" in equation.kinds and not primitive.takes_keys:  # NumPy knows no random keys

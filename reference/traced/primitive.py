@@ -37,7 +37,7 @@ class Rounding:
         Whether the primitive adds up within, so that its operands are rounded as well: Σ x_i (1 ± u) is a computed sum
         whose terms were rounded on the way.
     sizes_add_up : bool
-        Whether partial sums are bounded by the same sum of the operands' sizes. 1e16 + 1 - 1e16 is off by u · 2e16.
+        Whether partial sums are bounded by the same sum of the operands' sizes. 1e16 + 1 - 1e16 may be off by u · 2e16.
     operand_errors, result_errors : tuples of ErrorSize
         Further errors of each operand (backward errors) and of each result, beside a rounding of each entry.
     is_inexact : callable, optional
