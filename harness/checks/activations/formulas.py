@@ -82,8 +82,9 @@ def as_written(f: Activation) -> Activation:
     def value(xp, z, **parameters):
         return _run(lambda z, *p: f.value(xp, z, **dict(zip(parameters, p))), z, *parameters.values())
 
-    def slope(z, a):
-        return _run(f.slope, z, a)
+    @wraps(f.slope)
+    def slope(z, a, **parameters):
+        return _run(lambda z, a, *p: f.slope(z, a, **dict(zip(parameters, p))), z, a, *parameters.values())
 
     return replace(f, value=value, slope=slope)
 
@@ -111,9 +112,10 @@ def _in_float64(f: Activation) -> Activation:
         with fixed_settings():
             return np.asarray(f.value(xp, z, **parameters))
 
-    def slope(z, a):
+    @wraps(f.slope)
+    def slope(z, a, **parameters):
         with fixed_settings():
-            return np.asarray(f.slope(z, a))
+            return np.asarray(f.slope(z, a, **parameters))
 
     return replace(f, value=value, slope=slope)
 
@@ -124,8 +126,14 @@ def _with_float_slope(f: Activation) -> Activation:
         _, slope = _run_on_zeros(f)
     except FORMULA_ERRORS:
         return f
-    is_boolean = str(getattr(slope, "dtype", "")) == "bool"
-    return replace(f, slope=lambda z, a: np.where(f.slope(z, a), np.ones_like(z), 0.0)) if is_boolean else f
+    if str(getattr(slope, "dtype", "")) != "bool":
+        return f
+
+    @wraps(f.slope)
+    def as_floats(z, a, **parameters):
+        return np.where(f.slope(z, a, **parameters), np.ones_like(z), 0.0)
+
+    return replace(f, slope=as_floats)
 
 
 def _run_on_zeros(f: Activation) -> tuple[Any, Any]:

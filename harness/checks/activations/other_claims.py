@@ -10,7 +10,7 @@ is checked at each z for ∂/∂β = z² σ'(β z), by JAX, balls and difference
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from harness.bounds.activation_bound import FORMULA_ERRORS
 from harness.checks.activations.formulas import as_written
 from harness.checks.activations.slope_answers import CLAIMED
 from harness.checks.activations.torch_formulas import OverTorch, runs_in_torch
-from harness.checks.activations.z_grid import Notation, grid
+from harness.checks.activations.z_grid import OF_Z, Notation, grid
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -57,6 +57,8 @@ def list_other_claims(f: Activation) -> list[OtherClaim]:
     if f.curvature is not None:
         notation = Notation("curvature", "f''")
         claims.append(OtherClaim("curvature", _slope_as_value(f, f.curvature), notation, has_own_kinks=True))
+    for at, where in _places_of_slope(f):
+        claims.append(OtherClaim(f"slope{where}", _with_parameters(f, at), OF_Z, is_usual=False))
     for name, derivative in f.parameters.items():
         notation = Notation(f"derivative in {name}", f"da/d{name}")
         for at, where in _places(f, name, derivative):
@@ -154,6 +156,29 @@ def _places(f: Activation, name: str, derivative: Callable[..., Any]) -> Iterato
     usual = {each: _usual(f, each) for each in f.parameters}
     moved = [name] if _takes_one(derivative) else [name, *(each for each in usual if each != name)]
     yield usual, ""
+    yield from _moved(usual, moved)
+
+
+def _places_of_slope(f: Activation) -> Iterator[tuple[dict[str, float], str]]:
+    """Where a slope that takes parameters by name, as (z, a, beta=1.0), is checked beside their usual values.
+
+    At β = 1 alone, the slopes σ(βz) (1 + βz σ(-βz)) and σ(βz) (1 + z σ(-βz)) of swish are the same.
+    """
+    try:
+        takes = inspect.signature(f.slope).parameters
+    except (TypeError, ValueError):  # no Python function: it takes z and a alone
+        return
+    if moved := [name for name in f.parameters if name in takes]:
+        yield from _moved({name: _usual(f, name) for name in moved}, moved)
+
+
+def _with_parameters(f: Activation, at: Mapping[str, float]) -> Activation:
+    """The record with other parameters than the usual ones, as in a network that has learned them."""
+    return as_written(Activation(f.name, partial(f.value, **at), partial(f.slope, **at), kinks=f.kinks))
+
+
+def _moved(usual: Mapping[str, float], moved: Sequence[str]) -> Iterator[tuple[dict[str, float], str]]:
+    """Some parameters away from their usual values, and what distinguishes the place."""
     # twice: every second parameter low and the others high, then the other way round
     for side in (0, 1):
         at = {each: _ends(usual[each])[(side + i) % 2] for i, each in enumerate(moved)}

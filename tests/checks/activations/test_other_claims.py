@@ -11,15 +11,31 @@ from harness.checks.activations.slope_answers import CLAIMED
 from harness.facts.kinds import Kind
 
 
-def swish(**keywords):
+def swish(slope=None, **keywords):
     def value(xp, z, beta=1.5):
         return z * (0.5 + 0.5 * xp.tanh(0.5 * beta * z))
 
-    def slope(z, a):
-        s = sigma(1.5 * z)
-        return s + 1.5 * z * s * (1.0 - s)
+    return Activation("swish", value, slope or (lambda z, a: swish_of_beta(z, a)), **keywords)
 
-    return Activation("swish", value, slope, **keywords)
+
+def swish_of_beta(z, a, beta=1.5):
+    s = sigma(beta * z)
+    return s + beta * z * s * (1.0 - s)
+
+
+def swish_of_its_usual_beta(z, a, beta=1.5):
+    s = sigma(beta * z)
+    return s + 1.5 * z * s * (1.0 - s)
+
+
+def threshold(slope):
+    """A slope of truth values, whose kinks move with its parameter."""
+
+    def value(xp, z, top=1.0):
+        return xp.where(z > top, z - top, 0.0 * z)
+
+    d_top = lambda z, a, top: np.where(z > top, -1.0, 0.0)  # noqa: E731
+    return Activation("threshold", value, slope, kinks=(1.0,), parameters={"top": d_top})
 
 
 def d_beta(z, a, beta):
@@ -90,6 +106,7 @@ def at(name, *values):
 
 
 BETA, ALPHA = at("beta", 0.375, 6.0), at("alpha", 0.5, 8.0)
+SLOPE = {"slope at beta = 0.375", "slope at beta = 6"}
 
 CLAIMS = {  # the record, the outliers, the place of a finding, and the bug with its data
     "curvature": (tanh_curved(1.0), set(), "", None, {}),
@@ -122,6 +139,15 @@ CLAIMS = {  # the record, the outliers, the place of a finding, and the bug with
         None,
         {},
     ),
+    "a slope of β": (swish(swish_of_beta, parameters={"beta": d_beta}), set(), "", None, {}),
+    "a slope of β, its usual value written out": (
+        swish(swish_of_its_usual_beta, parameters={"beta": d_beta}),
+        SLOPE,
+        "f'(",
+        Kind.PRODUCT_RULE,
+        {},
+    ),
+    "a slope with another kink": (threshold(lambda z, a, top=1.0: z > top), set(), "", None, {}),
     "α": (celu(1.0), set(), "", None, {}),
     "α, times 1.001": (celu(1.001), ALPHA, "da/dalpha(", Kind.FACTOR, {"factor": 1.001}),
     "two": (both(d_inner), set(), "", None, {}),
@@ -154,7 +180,8 @@ def test_a_claim_beside_the_slope_is_judged_in_its_own_names(f, outliers, place,
         assert [fact.kind for fact in finding.diagnosis[:1]] == [kind] * (kind is not None)
         assert {name: finding.diagnosis[0].data[name] for name in data} == pytest.approx(data)
     agreeing = {fact.where[0] for fact in facts_of(report, Kind.PART_RIGHT)}
-    assert agreeing == {name for name in report.details if name == "curvature" or name.startswith("d/d")} - outliers
+    claims = {name for name in report.details if name == "curvature" or name.startswith(("d/d", "slope at"))}
+    assert agreeing == claims - outliers
 
 
 def test_a_kink_of_a_parameter_that_nobody_declares_is_a_doubt():
