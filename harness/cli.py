@@ -81,7 +81,7 @@ for command in COMMANDS:
 
 @cache
 def _command_line() -> Any:
-    """The command line with all commands. To make it takes typer longer than most commands need to fail."""
+    """The command line with all commands, made on first use: that takes longer than a failing command."""
     program: Any = get_command(app)
     for command in (program, *program.commands.values()):
         for option in (*command.params, command.get_help_option(typer.Context(command, **HELP))):

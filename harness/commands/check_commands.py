@@ -198,12 +198,14 @@ def _save_smallest(
     sources: Any,
     case: Path,
     activations: Sequence[str] = (),
-    is_meant: Callable[[Any], bool] = lambda problem: True,
+    could_be_drawn: Callable[[Any], bool] = lambda problem: True,
 ) -> None:
     """Shrink and save a failing network, and print on stderr how to check it again."""
     from harness.checks.networks.smallest_failure import reproduce
 
-    found = reproduce(failed.problem, failed.theta, failed.report, sources, case, activations, is_meant=is_meant)
+    found = reproduce(
+        failed.problem, failed.theta, failed.report, sources, case, activations, could_be_drawn=could_be_drawn
+    )
     complain(f"\n{found}")
 
 

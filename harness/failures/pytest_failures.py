@@ -72,11 +72,11 @@ def _repeat_network(
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
     prefix = search_path(modules, item.config.invocation_params.dir)
-    file, is_meant = _case_file(item, ".json"), _is_drawn_by(item)
-    return str(reproduce(subject, theta, report, sources, file, activations, prefix, is_meant))
+    file, could_be_drawn = _case_file(item, ".json"), _drawn_by(item)
+    return str(reproduce(subject, theta, report, sources, file, activations, prefix, could_be_drawn))
 
 
-def _is_drawn_by(item: pytest.Item) -> Callable[[Any], bool]:
+def _drawn_by(item: pytest.Item) -> Callable[[Any], bool]:
     """Whether the test could have drawn a problem: its marker, or the option, may ask for some networks only."""
     from harness.checks.networks.random_problems import Like, chosen_activations
 

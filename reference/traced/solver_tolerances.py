@@ -167,23 +167,26 @@ def _merged(*uses: Uses) -> Uses:
 
 
 def _uses_in_loop(equation: Equation) -> tuple[list[Use], Uses]:
-    """The same for a loop with a condition."""
+    """What a `while` does with its operands and constants, as `_uses_of_inputs` says it of a program.
+
+    Its operands are the constants of the condition, those of the body, and what is carried from step to step.
+    """
     params = equation.params
-    first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
-    condition, body, fixed = params["cond_jaxpr"], params["body_jaxpr"], second - first
+    n_condition, n_body = params["cond_nconsts"], params["body_nconsts"]
+    condition, body = params["cond_jaxpr"], params["body_jaxpr"]
     of_condition, in_condition = _uses_of_constants(condition, [Use.GOES_ON], in_loop=True)
     # carried unchanged from step to step, as a tolerance that is an argument of the solver is
-    handed_on = {i for i, slot in enumerate(body.arguments[fixed:]) if body.results[i] == slot}
+    handed_on = {i for i, slot in enumerate(body.arguments[n_body:]) if body.results[i] == slot}
     # a truth value that the condition reads, such as `converged`, is computed by the body to end the loop
     is_truth = [dtype is not None and kind(dtype) == "b" for dtype in body.dtypes]
-    of_carried = of_condition[first:]
+    of_carried = of_condition[n_condition:]
     of_results = [
         Use.NOTHING if i in handed_on else use if is_truth[i] and use else Use.COMPUTES
         for i, use in enumerate(of_carried)
     ]
     of_body, in_body = _uses_of_constants(body, of_results, in_loop=True)
-    carried = [use | of_body[fixed + i] if i in handed_on else Use.COMPUTES for i, use in enumerate(of_carried)]
-    return [*of_condition[:first], *of_body[:fixed], *carried], _merged(in_condition, in_body)
+    carried = [use | of_body[n_body + i] if i in handed_on else Use.COMPUTES for i, use in enumerate(of_carried)]
+    return [*of_condition[:n_condition], *of_body[:n_body], *carried], _merged(in_condition, in_body)
 
 
 def _scaled(program: Program, chosen: set[Any]) -> Program:

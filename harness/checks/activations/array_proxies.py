@@ -113,7 +113,7 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
     def on_path(path: dict[Any, bool]) -> Any:
         try:
             return _unwrap(formula(*(x if isinstance(x, (int, float)) else _wrap(Entry(x, path)) for x in arrays)))
-        except _OpenComparison as comparison:
+        except _OpenComparison as comparison:  # by bool() of a comparison that the path has no answer for
             if len(path) == DEEPEST:
                 raise NoRule(f"it needs more than {DEEPEST} comparisons, one after the other") from None
             # both paths are run to their ends, because an undecided entry needs both results

@@ -35,7 +35,7 @@ def reproduce(
     path: Path,
     activations: Sequence[str] = (),
     search_path: str = "",
-    is_meant: Callable[[Problem], bool] = lambda problem: True,
+    could_be_drawn: Callable[[Problem], bool] = lambda problem: True,
 ) -> Reproduction:
     """Shrink a failing network, and save it; whatever goes wrong here, the failure stands.
 
@@ -50,11 +50,11 @@ def reproduce(
         Those of one's own that may be in the network, as ``module:attribute``.
     search_path : str
         What the replay command needs before it, such as ``PYTHONPATH=... ``.
-    is_meant : callable
+    could_be_drawn : callable
         Whether a problem is one of those that the sources are meant for; others are not tried.
     """
     try:
-        problem, theta, report = shrink_disagreement(problem, theta, sources, report, is_meant)
+        problem, theta, report = shrink_disagreement(problem, theta, sources, report, could_be_drawn)
     except Exception as error:  # noqa: BLE001  a source may raise anything
         reason = f"it could not be made smaller, since {type(error).__name__} was raised: {message_of(error)}"
         return Reproduction(facts=(note(Kind.NOT_SAVED, reason=reason),))
@@ -76,7 +76,7 @@ def shrink_disagreement(
     theta: np.ndarray,
     sources: Sources | None,
     drawn: Report,
-    is_meant: Callable[[Problem], bool] = lambda problem: True,
+    could_be_drawn: Callable[[Problem], bool] = lambda problem: True,
 ) -> tuple[Problem, np.ndarray, Report]:
     """The smallest case with the same failure, and its report; its verdict tells whether the failure repeats.
 
@@ -92,7 +92,7 @@ def shrink_disagreement(
     """
 
     def fails(problem: Problem, theta: np.ndarray) -> bool:
-        if not is_meant(problem):
+        if not could_be_drawn(problem):
             return False
         try:
             report = check(problem, theta, sources, explained=False)

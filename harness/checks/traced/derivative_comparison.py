@@ -66,7 +66,7 @@ class Comparison:
     def examined(self) -> np.ndarray:
         """The inputs whose derivatives were compared one by one.
 
-        None where only forward mode reports on many inputs: it is evaluated along random directions alone.
+        An empty array where only forward mode reports on many inputs: it is evaluated along random directions alone.
         """
         examined = self.look.plan.examined
         return examined if any(not answer.oracle for answer in self.answers) else examined[:0]
@@ -201,9 +201,9 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     examined = look.plan.examined if point.case.is_large else slice(None)
     sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * point.size_of_function[examined]
     increments = next(answer for answer in answers if answer.name == INCREMENTS)
-    in_doubt, would_pass = twice_would_pass(answers, increments, coordinates.blocks, coordinates.examined, *sizes)
+    doubts, would_pass = twice_would_pass(answers, increments, coordinates.blocks, coordinates.examined, *sizes)
     alone = {INCREMENTS: look.increments_alone, DIFFERENCES: differenced}
-    facts = *facts, *in_doubt
+    facts = *facts, *doubts
     found = Comparison(point, look, directional, tuple(answers), tuple(pairs), facts, alone, is_contradicted)
     noted, without_digit = _with_digits(found, ordinary, scale)
     # what twice the derivative would pass, or what has no correct digit, is agreement by a wide bound alone

@@ -186,7 +186,7 @@ def _with_slopes_around(
     1, so that a report of 1/3 lies between.
     """
     low, high = sides.mean - sides.half_gap, sides.mean + sides.half_gap
-    # what rounding moves is no convention
+    # what rounding moves is no convention; a bound may be as wide as u^(2/3) and still pass for narrow
     floors = [scope.unit**NARROW * largest_in_block(x.ravel(), scope.blocks).reshape(x.shape) for x in reported]
     off = [(np.abs(x - np.clip(x, low, high)) > 2.0 * error + f) & np.isfinite(x) for x, f in zip(reported, floors)]
     is_beyond = np.any([np.zeros(low.shape, bool), *off], axis=0) & np.isfinite(error)

@@ -191,7 +191,10 @@ class Combinations:
 
     @property
     def cotangents(self) -> np.ndarray:
-        """The weight that each combination's derivatives are reported without, (combinations,)."""
+        """The weight by which each combination's derivatives are divided when they are reported, (combinations,).
+
+        Single outputs have weights other than 1 in a run, so that a rule which forgets its cotangent shows.
+        """
         return np.diag(self.weights) if self.each else np.ones(len(self.weights))
 
     def per_output(self, estimate: Estimate) -> Estimate:
