@@ -283,7 +283,7 @@ CASES = {
         "inconclusive",
         KINK,
     ),
-    "errors beside a kink": (changed(off_at(1, by=1e-4), absolute), [0.0, 1.0], "disagree", Kind.SINGLE_ENTRY),
+    "errors beside a kink": (changed(off_at(1, by=0.1), absolute), [0.0, 1.0], "disagree", Kind.SINGLE_ENTRY),
     **{f"abs, {x} away": (absolute, [x], "agree") for x in (1e-6, -1e-5, 1e-3, -0.01, 0.1, 3.0)},
     **{f"relu, {x} away, off": (plus(1e-3, relu), [x], "disagree") for x in (1e-6, -1e-5, 1e-3, -0.01, 0.1, 3.0)},
     "the larger of equals": (
