@@ -30,7 +30,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 PARTS = 8
 """A large group that is wrong is split into so many, until its wrong coordinates can be differenced one by one."""
 
-CONVINCING = 8
+CONVINCING = 4
 """After so many wrong lines of a block, what a rough cost may explain (`rough_costs`) is asked of no other line. The
 verdict is certain by then, and each question takes many calls."""
 
