@@ -9,7 +9,7 @@ from harness.checks.networks.bug_explanations import find_bugs, is_explained
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import Convention
-from harness.grading.exercises import THE_COURSES, Exercise
+from harness.grading.exercises import COURSE_MODEL, Exercise
 from harness.grading.parameter_roles import Role
 from harness.grading.submission_files import Submission
 from harness.grading.submission_functions import Function
@@ -66,7 +66,7 @@ def explained_places(process: SubmissionProcess, attempts: Sequence[Attempt], ex
     partly = [i for i in places if any(attempts[i].right)]
     known = {i for i in places if attempts[i].is_right_so_far}
     # the zoo is of this course's network; of another's, a right part has to do
-    known |= {i for i in partly if attempts[i].model != THE_COURSES}
+    known |= {i for i in partly if attempts[i].model != COURSE_MODEL}
     usual = [i for i in places if attempts[i].call.convention.is_usual]
     # one bug in the usual conventions, and in those in which a part is right; equal answers are tried once
     keys = {i: attempts[i].answer.key for i in {*usual, *partly} - known}

@@ -123,7 +123,7 @@ class Blocks:
         return apart + (["weights as (inputs, outputs)"] if self.by_inputs else [])
 
 
-THE_COURSES = Blocks()
+COURSE_BLOCKS = Blocks()
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Convention:
     ones: bool = False
     transposed: bool = False
     theta: str = "flat"
-    blocks: Blocks = THE_COURSES
+    blocks: Blocks = COURSE_BLOCKS
     plain: bool = False
     single: bool = False
     l2_as: str = "λ"
@@ -194,7 +194,7 @@ class Convention:
     def gives_matrices(self, roles: Sequence[Role]) -> bool:
         """Whether θ is given as the course's two matrices."""
         in_one = "theta" in roles and self.theta in ("list", "dictionary")
-        return self.blocks == THE_COURSES and (in_one or "theta1" in roles)
+        return self.blocks == COURSE_BLOCKS and (in_one or "theta1" in roles)
 
     def fits(self, roles: Sequence[Role]) -> bool:
         """Whether parameters with these roles can take θ in this way.
@@ -212,7 +212,7 @@ class Convention:
             return True
         # f(Theta1, Theta2, ...) or f(W1, b1, W2, b2, ...): arrays by themselves have no order and no form
         takes_joined = "theta1" in roles
-        form = "flat" if self.blocks == THE_COURSES else "list"
+        form = "flat" if self.blocks == COURSE_BLOCKS else "list"
         return self.order == "F" and self.theta == form and takes_joined == (self.blocks.arrangement == JOINED)
 
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from functools import cache
 
-from harness.grading.call_conventions import THE_COURSES, Convention
+from harness.grading.call_conventions import COURSE_BLOCKS, Convention
 from harness.grading.submission_process import CallFailed
 
 MOST_FATAL = 2
@@ -62,4 +62,4 @@ def _of_shapes(convention: Convention) -> Convention:
 @cache
 def _of_types(convention: Convention) -> Convention:
     """The convention without what changes the values and shapes in θ, and leaves the types of all arguments."""
-    return replace(convention, order="F", l2_as="λ", blocks=THE_COURSES)
+    return replace(convention, order="F", l2_as="λ", blocks=COURSE_BLOCKS)

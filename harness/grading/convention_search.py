@@ -23,8 +23,8 @@ from harness.grading.best_attempts import Candidate, Trials, best_interface, exp
 from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, ORDERS, Convention
 from harness.grading.convention_failures import MOST_FATAL, RuledOut
 from harness.grading.exercises import (
+    COURSE_MODEL,
     MODELS,
-    THE_COURSES,
     Exercise,
     Model,
     course_exercises,
@@ -299,9 +299,9 @@ def _models(call: Call) -> Iterator[Model]:
     """
     takes_arrays = {"W1", "weights"} & named_roles(call.roles) or call.convention.theta != "flat"
     if not takes_arrays or call.convention.blocks.arrangement == JOINED:
-        yield THE_COURSES
+        yield COURSE_MODEL
         return
     is_regularised = "l2" in call.roles
-    for model in (THE_COURSES, *MODELS):
-        if not is_regularised or model == THE_COURSES or model.output != "sigmoid":
+    for model in (COURSE_MODEL, *MODELS):
+        if not is_regularised or model == COURSE_MODEL or model.output != "sigmoid":
             yield replace(model, regularised=is_regularised)

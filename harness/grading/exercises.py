@@ -67,7 +67,7 @@ class Model:
         return found + ([] if self.regularised else ["no regulariser"])
 
 
-THE_COURSES = Model()
+COURSE_MODEL = Model()
 
 MODELS = (
     Model("relu", "softmax"),
@@ -87,7 +87,7 @@ class Exercise:
     name: str
     problem: Problem
     theta: np.ndarray
-    model: Model = THE_COURSES
+    model: Model = COURSE_MODEL
 
     @cached_property
     def right(self) -> tuple[float, np.ndarray]:

@@ -13,7 +13,7 @@ from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
 from harness.grading.convention_search import find_interface
-from harness.grading.exercises import THE_COURSES, small_exercises, tiny_exercises, with_fixed_l2
+from harness.grading.exercises import COURSE_MODEL, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.grade import (
     ANSWERED,
     ARGUMENTS,
@@ -138,7 +138,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     helpers = _judged_helpers(process, interface, rubric)
     notes = (*submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if with_needed else []))
     # a regression of exercise 2 has no hidden layer, and tanh units are another course's: both may be right for that
-    is_of_course = not interface.failure and interface.model == THE_COURSES
+    is_of_course = not interface.failure and interface.model == COURSE_MODEL
     if not is_of_course and (other := find_other_exercise(process)):
         return _not_judged(submission, other, {}, rubric, notes)
     if interface.failure:

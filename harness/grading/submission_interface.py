@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from harness.facts.fact import Fact, Severity
-from harness.grading.call_conventions import LABELS, THE_COURSES, Convention, arguments
-from harness.grading.exercises import THE_COURSES as THE_COURSES_MODEL
-from harness.grading.exercises import Exercise, Model, small_exercises
+from harness.grading.call_conventions import COURSE_BLOCKS, LABELS, Convention, arguments
+from harness.grading.exercises import COURSE_MODEL, Exercise, Model, small_exercises
 from harness.grading.parameter_roles import Role
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
 from harness.grading.submission_files import Submission
@@ -124,7 +123,7 @@ class Attempt:
     right: tuple[bool, bool] = (False, False)
     is_explained: bool = False
     distance: float = np.inf
-    model: Model = THE_COURSES_MODEL
+    model: Model = COURSE_MODEL
 
     @property
     def is_right_so_far(self) -> bool:
@@ -139,8 +138,8 @@ class Attempt:
         is_known = self.is_explained or any(self.right)
         # where nothing is known, the nearest answer counts, but not one in a layout that few use: among hundreds of
         # layouts, some are near by chance
-        is_of_course = convention.blocks == THE_COURSES and convention.labels in LABELS
-        is_usual = is_of_course or self.model != THE_COURSES_MODEL
+        is_of_course = convention.blocks == COURSE_BLOCKS and convention.labels in LABELS
+        is_usual = is_of_course or self.model != COURSE_MODEL
         nearness = 0.0 if is_known else -self.distance if is_usual else -np.inf
         # ``cost(theta, X, y)`` beside ``regularised_cost(theta, X, y, l2)`` is an earlier part of the homework
         is_whole = "l2" in self.call.roles and (is_known or self.distance < FAR)
