@@ -253,8 +253,8 @@ ROWS: dict[Kind, Row] = {
         advice="Return both, or offer a second function for the other.",
     ),
     Kind.SAME_CODE: Row(
-        "The homework's code is the same as that of {where}.",
-        meaning="A function or class of the homework has the same syntax tree, whatever its comments and blanks are.",
+        "The same code is in {where}: {functions}.",
+        meaning="These functions or classes have the same syntax trees, whatever their comments and blanks are.",
         cause="A copy, work in pairs, a published solution, or what was handed out.",
         example="# Two files that differ in comments alone.",
         advice="Compare the files. Names that were changed hide a copy from this remark.",

@@ -30,34 +30,40 @@ Remarks = Mapping[str, tuple[Fact, ...]]
 
 def remarks_on(submissions: Sequence[Submission]) -> Remarks:
     """The remarks on each submission of a class, by its name."""
-    code_of = {submission.name: _homework(submission) for submission in submissions}
-    authors: dict[str, list[str]] = defaultdict(list)
-    for name, codes in code_of.items():
+    homework = {submission.name: _homework(submission) for submission in submissions}
+    authors: dict[str, set[str]] = defaultdict(set)
+    for name, codes in homework.items():
         for code in codes:
-            authors[code].append(name)
-    found = {}
-    for submission in submissions:
-        others = {name for code in code_of[submission.name] for name in authors[code]} - {submission.name}
-        found[submission.name] = (
+            authors[code].add(name)
+    return {
+        submission.name: (
             *_libraries(submission),
-            *([note(Kind.SAME_CODE, *sorted(others))] if others else []),
+            *_copies(submission.name, homework[submission.name], authors),
             *_links(submission),
         )
-    return found
+        for submission in submissions
+    }
 
 
-def _homework(submission: Submission) -> set[str]:
-    """The functions of the homework in a submission, as dumps of their syntax trees without docstrings."""
+def _copies(name: str, homework: Mapping[str, str], authors: Mapping[str, set[str]]) -> list[Fact]:
+    """The functions of a submission that other submissions have as well."""
+    shared = {code: authors[code] - {name} for code in homework if len(authors[code]) > 1}
+    others, functions = sorted(set().union(*shared.values())), sorted(homework[code] for code in shared)
+    return [note(Kind.SAME_CODE, *others, functions=functions)] if others else []
+
+
+def _homework(submission: Submission) -> dict[str, str]:
+    """The functions of the homework in a submission: their names by dumps of their syntax trees without docstrings."""
     wanted = {
         (function.file, function.author_name.partition(".")[0])
         for function in submission.functions
         if next(readings(function), None)
     }
-    found = set()
+    found = {}
     for file in submission.files:
         for node in ast.parse(file.text).body if file.is_own and not file.error else ():
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and (file.name, node.name) in wanted:
-                found.add(ast.dump(_without_docstring(node)))
+                found[ast.dump(_without_docstring(node))] = node.name
     return found
 
 

@@ -204,6 +204,7 @@ def test_remarks_name_copies_links_and_gradients_of_libraries(tmp_path):
         "f.py": [(Kind.SAME_CODE, "g.py")],
         "g.py": [(Kind.SAME_CODE, "f.py"), (Kind.LINKED_FILE, "g.py")],
     }
+    assert [found[name][0].data["functions"] for name in ("a.py", "f.py")] == [["nn_cost_function"], ["cost"]]
     assert [fact.data["library"] for fact in (*found["d.py"], *found["e.py"])] == ["harness", "jax.grad"]
 
 

@@ -80,7 +80,7 @@ SAID: list[tuple[Fact, str]] = [
     ),
     (note(Kind.LIBRARY_GRADIENT, "a.py", library="jax.grad"), "a.py uses jax.grad, which computes gradients."),
     (note(Kind.LINKED_FILE, "a.py", target="../b.py"), "a.py is a link to ../b.py."),
-    (note(Kind.SAME_CODE, "b.py"), "The homework's code is the same as that of b.py."),
+    (note(Kind.SAME_CODE, "b.py", "c.py", functions=["cost", "grad"]), "The same code is in b.py, c.py: cost, grad."),
     (
         doubt(Kind.NOT_HANDED_IN, missing="sigmoid", source="ex2.sigmoid"),
         "sigmoid, from ex2.sigmoid, is used and was not handed in. Hand in the file that has it.",
