@@ -114,7 +114,8 @@ ROWS: dict[Kind, Row] = {
         "Only combinations of the outputs were compared that the free phases of complex vectors do not change.",
         meaning="Complex singular vectors and eigenvectors have a phase that nothing defines, and so no derivative.",
         cause="The function returns such vectors.",
-        example="# The singular value decomposition of a complex matrix.",
+        example=CHECK + "A = np.array([[1.0 + 2.0j, 0.5], [0.3j, -1.2]])\n"
+        "report = check_derivatives(lambda a: jnp.linalg.svd(a, full_matrices=False), A)",
         advice="Nothing. Do not use derivatives that depend on the phases.",
     ),
     Kind.INCREMENTS_CONTRADICTED: Row(
@@ -126,10 +127,12 @@ ROWS: dict[Kind, Row] = {
         advice="Report it. The verdict does not depend on the increments alone.",
     ),
     Kind.IN_32_BITS: Row(
-        "f was checked in 32 bits, as JAX is set, since it does not run in 64: {message}.",
+        "f was checked in 32 bits, as JAX is set. It does not run in 64: {message}.",
         meaning="A float64 or Python number was given, and f mixes it with arrays that were made in 32 bits.",
         cause="A constant array of the module, made before 64 bits were switched on.",
-        example="# A scan whose carry starts as jnp.ones(3), made in 32 bits, and meets a float64 argument.",
+        example=CHECK + "start = jnp.ones(3)  # made in 32 bits\n"
+        "def f(x):\n    return jax.lax.scan(lambda c, a: (c * a, c), start, jnp.arange(2.0) * x)\n"
+        "report = check_derivatives(f, 0.3)",
         advice="Make constants within f, or give float32 arguments.",
     ),
     Kind.MACHINE_CODE: Row(
@@ -174,7 +177,8 @@ ROWS: dict[Kind, Row] = {
         "f cannot be batched by jax.vmap: {message}",
         meaning="The function works for one example at a time.",
         cause="A custom_vmap rule that raises, or a primitive without a batching rule.",
-        example="# A custom_vmap whose rule for batches raises NotImplementedError.",
+        example=CHECK + "f = jax.custom_batching.custom_vmap(jnp.sin)\n@f.def_vmap\ndef rule(size, are_batched, x):\n"
+        "    raise NotImplementedError('one at a time')\nreport = check_derivatives(f, 0.3)",
         advice="Nothing, if you do not batch it.",
     ),
     Kind.NOT_DIFFERENTIATED: Row(
@@ -195,7 +199,8 @@ ROWS: dict[Kind, Row] = {
         _own_precision_only,
         meaning="Errors below the rounding of the type are not seen.",
         cause="A callback, a sampler, a solver with a tolerance, or code that reads bits.",
-        example="# A custom_vjp of a pure_callback, at arguments in float32.",
+        example=CHECK + "bits = lambda x: jax.lax.bitcast_convert_type(x, jnp.int32)\n"
+        "report = check_derivatives(lambda x: x * (bits(x) % 7), np.array([0.3], 'float32'))",
         advice="Check in float64 to see smaller errors.",
     ),
     Kind.PRODUCT_BITS: Row(
@@ -214,7 +219,11 @@ ROWS: dict[Kind, Row] = {
         ),
         meaning="The solution's own error is as large as the error that is looked for.",
         cause="A loose tolerance of an iterative solver.",
-        example="# A custom_root by Newton's method with a tolerance of 1e-3.",
+        example=CHECK + "def newton(f, y):\n    is_far = lambda y: jnp.abs(f(y)) > 1e-3\n"
+        "    return jax.lax.while_loop(is_far, lambda y: y - f(y) / jax.grad(f)(y), y)\n"
+        "def cube_root(a):\n"
+        "    return jax.lax.custom_root(lambda y: y**3 - a, 1.0, newton, lambda slope, y: y / slope(1.0))\n"
+        "report = check_derivatives(cube_root, 1.7)",
         advice="Check with a smaller tolerance.",
     ),
     Kind.SOLVER_TOLERANCE: Row(
@@ -222,7 +231,9 @@ ROWS: dict[Kind, Row] = {
         "The error bounds allow for {factor:.0f} times that.",
         meaning="Derivatives of a solution are as exact as the solution.",
         cause="An iterative solver, such as conjugate gradients, Newton's method or an ODE solver.",
-        example="# jax.scipy.sparse.linalg.cg with tol=1e-4.",
+        example=CHECK + "A = np.eye(8) + np.diag(np.linspace(0.0, 9.0, 8)) + 0.2\n"
+        "solve = lambda b: jax.scipy.sparse.linalg.cg(lambda x: A @ x, b, tol=1e-3)[0]\n"
+        "report = check_derivatives(lambda b: jnp.sum(solve(b) ** 2), np.linspace(-1.0, 2.0, 8))",
         advice="Nothing, or a smaller tolerance to see smaller errors.",
     ),
     Kind.MANY_INPUTS: Row(
@@ -238,7 +249,7 @@ ROWS: dict[Kind, Row] = {
         meaning="There are too many inputs to examine each by increments, which cost a run of the program for a few.",
         cause="A function of more than a thousand inputs. Without a reverse pass in float64 (a loop of unknown length, "
         "a callback), single entries are not compared.",
-        example="# The loss of a network with a million parameters.",
+        example=CHECK + "report = check_derivatives(lambda x: jnp.sum(jnp.sin(x)), np.linspace(-1.0, 1.0, 1200))",
         advice="Nothing, or check the parts with a rule of their own alone, at smaller sizes.",
     ),
     Kind.WITHIN_TOLERANCE: Row(
@@ -246,14 +257,19 @@ ROWS: dict[Kind, Row] = {
         "{tolerance:.1e} may leave. accuracy={accuracy:.0e} accepts such errors.",
         meaning="The rule is right up to the solver's tolerance. Smaller mistakes of it would not show.",
         cause="An implicit or adjoint derivative of a solution that an iterative solver approximates.",
-        example="# diffrax.diffeqsolve by an implicit solver with rtol=1e-6.",
+        example=CHECK + "@jax.custom_vjp\ndef root(a):\n    is_far = lambda y: jnp.abs(y * y - a) > 1e-6\n"
+        "    return jax.lax.while_loop(is_far, lambda y: 0.5 * (y + a / y), a + 1.0)\n"
+        "root.defvjp(lambda a: (root(a), root(a)), lambda y, g: ((1.0 + 5e-7) * g / (2.0 * y),))\n"
+        "report = check_derivatives(root, 2.7)",
         advice="Give accuracy=, or a smaller tolerance. For a rule that is no derivative on purpose, trust= its name.",
     ),
     Kind.TRUSTED_RULE: Row(
         "Taken as they are, and not checked: {where}.",
         meaning="These derivatives are a matter of definition.",
         cause="A rule that was named by trust=, or a sampler whose derivative is a convention.",
-        example="# A straight-through rounding with trust=['straight_through'].",
+        example=CHECK + "@jax.custom_vjp\ndef straight_through(x):\n    return jnp.round(x)\n"
+        "straight_through.defvjp(lambda x: (jnp.round(x), None), lambda _, g: (g,))\n"
+        "report = check_derivatives(straight_through, np.array([0.7, -1.3]), trust=['straight_through'])",
         advice="Nothing.",
     ),
     Kind.TWICE_WOULD_PASS: Row(
@@ -276,8 +292,9 @@ ROWS: dict[Kind, Row] = {
         "JAX computes another value for {where} than this check's own interpreter.",
         meaning="The two do not run the same function, so their derivatives cannot be compared.",
         cause="A primitive that the interpreter reads differently, or a value that rounding decides.",
-        example="# A function of a number's bits in a type that the interpreter widens.",
-        advice="Check at another point. If it persists, report it.",
+        example=CHECK
+        + "report = check_derivatives(lambda x: jnp.where(1.0 + 1e-9 * x == 1.0, x, 2.0 * x), np.float32(0.7))",
+        advice="Check at another point, or in float64. If it persists, report it.",
     ),
     Kind.VALUE_NOT_FINITE: Row(
         "f is not finite at this point: {where}.",

@@ -182,7 +182,9 @@ ROWS: dict[Kind, Row] = {
         "{where} computes its cost in float32, whose differences show little. Let it compute in float64.",
         meaning="Noise of float32 hides errors below a thousandth or so of the derivative.",
         cause="θ is float32 and the function cannot run with a θ in float64.",
-        example="# A PyTorch module in float32, checked without module.double().",
+        example=IMPORTS + "def fun(t):\n    t = t.astype(np.float32)\n"
+        "    return np.float32(1e3) + np.sin(t).sum(), np.cos(t)\n"
+        "report = check_gradient(fun, np.array([0.3, -0.7], np.float32))",
         advice="Check a float64 version of the function, such as module.double().",
     ),
     Kind.FLOAT32_GRADIENT: Row(
@@ -241,7 +243,9 @@ ROWS: dict[Kind, Row] = {
         "Autograd finds no path from the cost to {where}. The gradient there is taken to be 0.",
         meaning="The cost does not depend on these tensors, as far as PyTorch knows.",
         cause="A tensor is detached, or a parameter is not used.",
-        example="# A PyTorch module with a layer that forward() never calls.",
+        example="import torch\nfrom harness import check_gradient\n"
+        "net = torch.nn.ModuleList([torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)]).double()\n"
+        "report = check_gradient(lambda net: net[0](torch.ones(2, 3).double()).tanh().sum(), net)",
         advice="Look whether the parameter should be used.",
     ),
     Kind.ON_DEVICE: Row(

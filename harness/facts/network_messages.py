@@ -12,6 +12,13 @@ EXAMPLE = (
     "problem = Problem(network, np.array([[0.5, -0.25], [0.25, 0.75]]), np.array([0, 1]), l2=1.0)\n"
     "theta = network.init(0)\n"
 )
+ANSWER = (
+    EXAMPLE + "def mine(problem, theta):\n    cost, gradient = FAULTS['wrong-sign'].sources['loop'](problem, theta)\n"
+    "    return {answer}\n\n"
+    "report = cross_check(problem, theta, {{'mine': mine, 'jax': 'jax', 'finite-difference': 'finite-difference'}})"
+)
+"""A source of one's own beside two that are right. It is given what the right loops return."""
+
 BUG = EXAMPLE + "report = cross_check(problem, theta, FAULTS['{bug}'].sources)"
 
 PLACES = 3
@@ -105,7 +112,7 @@ ROWS = {
         "All layers are wrong, from the output on.",
         meaning="The error is in the output layer already, or in several places.",
         cause="The error of the output layer, the mean over the examples or the cost itself is wrong.",
-        example="# A gradient of random numbers.",
+        example=ANSWER.format(answer="cost, np.sin(np.arange(17.0))"),
         advice="Check the output layer's gradient first.",
     ),
     Kind.BUG: Row(
@@ -135,21 +142,21 @@ ROWS = {
         "No bug of the zoo explains the cost.",
         meaning="The cost is wrong in a way that the bug zoo does not know.",
         cause="A mistake of its own, or several at once.",
-        example="# A cost to which 0.1 is added.",
+        example=ANSWER.format(answer="cost + 0.1, gradient"),
         advice="Compute the cost of one example by hand.",
     ),
     Kind.ERROR_STARTS_BELOW: Row(
         "{where}: right, so the error starts below.",
         meaning="Layers nearer to the output are right, so the error arises on the way down from them.",
         cause="The slope of a hidden layer, or the step that carries the error down, is wrong.",
-        example="# A gradient whose first layer is random numbers.",
+        example=ANSWER.format(answer="cost, np.append(np.sin(np.arange(9.0)), gradient[9:])"),
         advice="Look at the step from the last right layer to the first wrong one.",
     ),
     Kind.GRADIENT_WRONG_TOO: Row(
         "The gradient is wrong, too.",
         meaning="Cost and gradient are wrong, and no bug explains the gradient.",
         cause="The bug precedes both, such as in the forward pass, or there are several.",
-        example="# A cost to which 0.1 is added, and a gradient of random numbers.",
+        example=ANSWER.format(answer="cost + 0.1, np.sin(np.arange(17.0))"),
         advice="Mend the cost first.",
     ),
     Kind.INCONCLUSIVE_NETWORK: Row(
@@ -163,10 +170,7 @@ ROWS = {
         _no_bug,
         meaning="The bug zoo, alone or in pairs, has nothing that gives this gradient.",
         cause="A mistake of its own, or more than two at once.",
-        example=EXAMPLE
-        + "def mine(problem, theta):\n    cost, gradient = FAULTS['wrong-sign'].sources['loop'](problem, theta)\n"
-        "    return cost, gradient + np.linspace(1.0, 2.0, gradient.size) ** 3\n\n"
-        "report = cross_check(problem, theta, {'mine': mine, 'jax': 'jax', 'finite-difference': 'finite-difference'})",
+        example=ANSWER.format(answer="cost, gradient + np.linspace(1.0, 2.0, gradient.size) ** 3"),
         advice="Start with the layer nearest to the output that is wrong.",
     ),
     Kind.NO_REGULARISER: Row(
@@ -179,8 +183,9 @@ ROWS = {
     Kind.NOT_APPLICABLE: Row(
         "{where} does not take this problem: {reason}",
         meaning="The source said itself that the problem is not for it.",
-        cause="It raised NotApplicable, as a source for one hidden layer may.",
-        example="# A source that raises NotApplicable('no hidden layer').",
+        cause="It raised NotApplicable, as the complex step does for relu, which is not analytic.",
+        example=EXAMPLE + "problem = Problem(Network([2, 3, 2], 'relu'), problem.X, problem.Y)\n"
+        "report = cross_check(problem, theta, ['loop', 'jax', 'complex-step'])",
         advice="Check on problems that the source takes.",
     ),
     Kind.NOT_SAVED: Row(
@@ -194,7 +199,7 @@ ROWS = {
         "The {where} is right.",
         meaning="One part of what was checked is right, beside another that is wrong or was checked as well.",
         cause="A bug in backpropagation alone leaves the cost right; a record may have a curvature or parameters.",
-        example="# A gradient of random numbers beside the right cost.",
+        example=ANSWER.format(answer="cost, -2 * gradient"),
         advice="Leave that part as it is.",
     ),
     Kind.SHRUNK: Row(

@@ -25,7 +25,8 @@ class Row:
     meaning, cause, advice : str
         What it means, a common cause, and what to do about it.
     example : str
-        Python whose last line makes a `report` that holds the kind, a command line after "$ ", or prose after "# ".
+        A Python program whose `report`, warning, log entry or error holds the kind; a command line after "$ "; or
+        prose after "# ", where it takes files, another process or a device.
     """
 
     message: str | Callable[[Fact], str]

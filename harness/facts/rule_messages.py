@@ -75,21 +75,29 @@ ROWS: dict[Kind, Row] = {
         lambda fact: f"{fact.data['mode']} mode reports something else without jax.vmap than with it.{_by(fact)}",
         meaning="The derivative of one example differs from that of the same example in a batch.",
         cause="A function that the rule calls has its own rule for jax.vmap (custom_vmap), and one of them is wrong.",
-        example="# A custom_vjp whose backward pass calls a custom_vmap function with another formula for batches.",
+        example=CHECK + "slope = jax.custom_batching.custom_vmap(lambda x, g: 1.001 * g * jnp.cos(x))\n"
+        "slope.def_vmap(lambda size, are_batched, x, g: (g * jnp.cos(x), True))\n"
+        "f = jax.custom_vjp(lambda x: jnp.sin(x))\n"
+        "f.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (slope(x, g),))\n"
+        f"report = check_derivatives(f, {X})",
         advice="Compare the two formulas of the custom_vmap function.",
     ),
     Kind.COMPARED_IN_FLOAT64: Row(
         _compared_in_float64,
         meaning="In a coarse type, rounding may explain any number. The same rule in float64 shows its formula.",
         cause="The rule's formula is wrong by more than rounding of its constants explains.",
-        example="# A rule for x**2 with 2.1 for 2, checked in bfloat16.",
+        example=CHECK + "f = jax.custom_vjp(lambda x: x**2)\n"
+        "f.defvjp(lambda x: (x**2, x), lambda x, g: (2.1 * x * g,))\n"
+        "report = check_derivatives(f, jnp.asarray([0.7, -1.3], 'bfloat16'))",
         advice="Compare the two numbers of the finding: they are the formula's, without the type's rounding.",
     ),
     Kind.CONJUGATE: Row(
         _conjugate,
         meaning="The right derivative and the reported one differ by complex conjugates alone.",
         cause="Another convention for gradients of complex arguments than JAX's, in the rule or in a reference.",
-        example="# A custom_vjp of |z|² whose rule returns 2 g z, where JAX's convention asks for 2 g conj(z).",
+        example=CHECK + "f = jax.custom_vjp(lambda z: jnp.abs(z) ** 2)\n"
+        "f.defvjp(lambda z: (f(z), z), lambda z, g: (2.0 * g * z,))  # JAX's convention: 2.0 * g * jnp.conj(z)\n"
+        "report = check_derivatives(f, np.array([1.0 + 2.0j, 0.5 - 1.0j]))",
         advice="Follow JAX's convention: the VJP is the cotangent times the Jacobian, without any conjugate.",
     ),
     Kind.COTANGENT_DROPPED: Row(
@@ -117,7 +125,10 @@ ROWS: dict[Kind, Row] = {
         meaning="A custom rule is wrong by itself, at arguments that the function gives it, and the whole agrees.",
         cause="Two rules with opposite errors. Or jnp.where, a factor 0 or stop_gradient removes what is wrong: that "
         "is a note, and the verdict does not change.",
-        example="# Two custom rules, one off by a factor 2 and one by 1/2, that are applied one after the other.",
+        example=CHECK + "twice, thrice = jax.custom_vjp(lambda x: 2.0 * x), jax.custom_vjp(lambda x: 3.0 * x)\n"
+        "twice.defvjp(lambda x: (2.0 * x, None), lambda _, g: (g,))\n"
+        "thrice.defvjp(lambda x: (3.0 * x, None), lambda _, g: (6.0 * g,))\n"
+        "report = check_derivatives(lambda x: twice(thrice(x)), np.array([0.7, -1.3]))",
         advice="Correct the rule: other functions will show it.",
     ),
     Kind.LOST_DTYPE: Row(

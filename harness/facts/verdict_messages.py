@@ -171,7 +171,10 @@ ROWS = {
         _difference,
         meaning="Along a random direction, the derivative differs from a difference of the whole computation.",
         cause="The error is in coordinates that were not compared one by one, or all sources share it.",
-        example="# A network that is not affine in its weights, checked by sources that assume that it is.",
+        example="import jax\nimport jax.numpy as jnp\nimport numpy as np\nfrom harness import check_derivatives\n"
+        "f = jax.custom_jvp(lambda x: jnp.sum(jnp.sin(x)))\n"
+        "f.defjvp(lambda x, t: (f(*x), 1.1 * jnp.sum(jnp.cos(x[0]) * t[0])))\n"
+        "report = check_derivatives(f, np.linspace(0.1, 1.0, 1200), modes=['forward'])",
         advice="Check the parameters in smaller groups, or fewer inputs, so that each is compared by itself.",
     ),
     Kind.COST_OF_ANOTHER: Row(
@@ -189,7 +192,11 @@ ROWS = {
         meaning="The costs differ by less than a millionth of their size and by more than rounding explains. Or, as a "
         "note, by what computing log(1 - p) from p explains, where p is nearly 1.",
         cause="Two nearly equal numbers are subtracted, or a part is computed in float32.",
-        example="# A cross-entropy that computes log(1 - sigmoid(z)) where z is large.",
+        example="import numpy as np\nfrom harness import SOURCES, Network, Problem, cross_check\n"
+        "problem, theta = Problem(Network([1, 1]), [[1.0]], [[0.0]]), np.array([0.0, 20.0])\n"
+        "def mine(problem, theta):\n"
+        "    return -np.log(1 - 1 / (1 + np.exp(-theta.sum()))), SOURCES['loop'](problem, theta)[1]\n"
+        "report = cross_check(problem, theta, {'mine': mine, 'loop': 'loop', 'jax': 'jax'})",
         advice="Write the term so that nothing cancels: log1p, expm1, logaddexp, or a softplus of -z.",
     ),
     Kind.COST_NOT_FINITE: Row(
@@ -233,14 +240,20 @@ ROWS = {
         _few_undecided,
         meaning="The verdict rests on all other coordinates. The kinds of facts that hide these are in parentheses.",
         cause="A unit sits on a kink, or a derivative is as small as its rounding error.",
-        example="# A ReLU network of many units, one of which is at 0.",
+        example=checked("np.abs(t).sum(), np.sign(t)", "np.append(0.0, np.linspace(1.0, 2.0, 99))"),
         advice="Nothing, or check at another θ to have them decided, too.",
     ),
     Kind.NO_DIRECTION_DECIDED: Row(
         "No end-to-end direction could be decided.",
         meaning="The whole computation was never compared along a direction, since each of them meets a kink or noise.",
         cause="Kinks lie close to θ in every direction.",
-        example="# A unit at z = 0 of the activation sin(z)/z, whose value and slope there are filled in.",
+        example="import numpy as np\nfrom harness import Activation, Network, Problem, cross_check\n"
+        "at = lambda z, there, elsewhere: np.where(z == 0.0, there, elsewhere / np.where(z == 0.0, 1.0, z))\n"
+        "value = lambda xp, z: xp.where(z == 0.0, 1.0, xp.sin(z) / xp.where(z == 0.0, 1.0, z))\n"
+        "network = Network((2, 3, 2), Activation('sinc', value, lambda z, a: at(z, 0.0, np.cos(z) - a)))\n"
+        "problem = Problem(network, np.array([[0.5, -0.25], [0.25, 0.75]]), np.array([0, 1]))\n"
+        "theta = network.pack([np.zeros((3, 3)), np.ones((2, 4))])\n"
+        "report = cross_check(problem, theta, ['loop', 'jax', 'finite-difference'])",
         advice="Check at another θ.",
     ),
     Kind.NOTHING_TO_COMPARE: Row(
@@ -255,7 +268,9 @@ ROWS = {
         meaning="No coordinate has a derivative that could be judged.",
         cause="The function is not finite at the point, or has a kink in every coordinate. Or it has many inputs and "
         "no reverse mode: forward mode is compared along random directions.",
-        example="# A function of 1,200 inputs through a while_loop, which has no reverse mode.",
+        example="import jax\nimport jax.numpy as jnp\nimport numpy as np\nfrom harness import check_derivatives\n"
+        "def f(x):\n    return jax.lax.while_loop(lambda y: jnp.sum(y) < 1e4, lambda y: 2.0 * y, x)\n"
+        "report = check_derivatives(f, np.linspace(0.1, 1.0, 1200))",
         advice="Check at another point, or the parts of the function with fewer inputs.",
     ),
     Kind.NOT_LISTED: Row(

@@ -1,6 +1,9 @@
 """The table of messages: one row for each kind, in a few plain words, whose example shows the kind."""
 
+import logging
 import re
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ PRIVATE = re.compile(
 )
 """Words that only this project used in its own sense."""
 
-RUNNABLE = [kind for kind, row in TABLE.items() if re.search(r"^report = ", row.example, re.MULTILINE)]
+PROGRAMS = [kind for kind, row in TABLE.items() if not row.example.startswith(("# ", "$ "))]
 
 
 def sentences(text: str) -> list[str]:
@@ -48,18 +51,37 @@ def test_a_row_says_everything_in_a_few_plain_sentences(kind):
     assert len(sentences(filled)) <= 2
 
 
+def said_by(program):
+    """What a program reports: the messages of its `report`, or of its warnings, log entries and error."""
+    scope: dict[str, Any] = {"__name__": "example"}
+    said: list[str] = []
+    log = logging.Handler()
+    log.emit = lambda record: said.append(record.getMessage().partition(": ")[2])
+    logger = logging.getLogger("harness.drop_in")
+    level = logger.level
+    logger.addHandler(log)
+    logger.setLevel("INFO")
+    with np.errstate(all="ignore"), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            exec(program, scope)
+        except Exception as error:  # noqa: BLE001  a drop-in fails with the report, or as the original does
+            scope["report"] = getattr(error, "report", None)
+        finally:
+            logger.removeHandler(log)
+            logger.setLevel(level)
+    said += [str(warning.message) for warning in warned]
+    if report := scope.get("report"):
+        said += map(say, report.every_fact() if hasattr(report, "every_fact") else report.reasons)
+    return [message for text in said for message in re.split(r"(?<=[a-z0-9]\]) ", text)]
+
+
 @pytest.mark.more
-@pytest.mark.parametrize("kind", RUNNABLE)
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_the_example_of_a_row_makes_its_kind_and_the_message_reads_well(kind):
-    scope = {}
-    with np.errstate(all="ignore"):
-        exec(TABLE[kind].example, scope)
-    report = scope["report"]
-    facts = report.every_fact() if hasattr(report, "every_fact") else report.reasons
-    (fact, *_) = [fact for fact in facts if fact.kind == kind] or [None]
-    assert fact is not None, report
-    text = say(fact)
-    assert text.endswith((f". [{kind}]", f"? [{kind}]")), text
+    said = said_by(TABLE[kind].example)
+    (text, *_) = [text for text in said if text.endswith((f". [{kind}]", f"? [{kind}]"))] or [None]
+    assert text is not None, said
     text = text.removesuffix(f" [{kind}]")
     assert len(sentences(text)) <= 2, text
     assert all(len(sentence.split()) <= LONGEST_SENTENCE for sentence in sentences(text)), text
