@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,6 +171,8 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
             return _not_judged(submission, unknown, helpers, rubric, notes)
     verdict = verdict_of(parts, has_failures=bool(failures))
     is_shown = verdict == DISAGREE and not refused
+    # a wrong helper is the likeliest cause of what no bug explains
+    causes = (explained.facts, wrong_helpers(helpers)) if explained.bugs else (wrong_helpers(helpers), explained.facts)
     return Grade(
         submission,
         verdict,
@@ -178,10 +181,9 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         rubric.points_for(parts),
         diagnosis=(
             *(wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused),
-            *explained.facts,
+            *chain(*causes),
             *failures,
             *(_missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()),
-            *wrong_helpers(helpers),
         ),
         links=_links(submission, interface),
         notes=notes,

@@ -189,6 +189,11 @@ def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
     assert all(grade.outcomes[name] == R for name in right)
 
 
+def test_a_wrong_helper_comes_before_what_no_bug_explains(tmp_path):
+    grade = graded_here(tmp_path, "a.py", course(("return g * (1 - g)", "return g * (1 + g)")))
+    assert [fact.kind for fact in grade.diagnosis][::3] == [Kind.HELPER_WRONG, Kind.NO_BUG_EXPLAINS]
+
+
 def test_what_is_wrong_with_a_cost_is_data(tmp_path):
     (pattern, *_) = graded_here(tmp_path, "a.py", CASES["both"].text).diagnosis
     assert pattern.data == {"mean": "last-example-missing", "share": "times-m-squared"}
