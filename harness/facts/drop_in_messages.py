@@ -40,7 +40,7 @@ ROWS = {
         ),
         meaning="The library approximates this derivative; the error is not the caller's.",
         cause="A series or a fit of limited precision.",
-        example="# jax.scipy.special.log_ndtr below -20.",
+        example=CHECK_GRADS + "with jax.enable_x64(True):\n    check_grads(jax.scipy.special.log_ndtr, (-21.0,), 1)",
         advice="Nothing, if so many digits are enough.",
     ),
     Kind.MOVES_WITHOUT_GRADIENT: Row(
@@ -60,7 +60,7 @@ ROWS = {
         "it hides more.",
         cause="Inputs in float32, float16 or bfloat16, or a large constant part of the value.",
         example=GRADCHECK + f"gradcheck(lambda x: 1e9 + x.sin(), {POINT})",
-        advice="Check with inputs in float64, without the cast or the constant part.",
+        advice="Check with inputs in float64, without the constant part.",
     ),
     Kind.ORIGINAL_DECIDED: Row(
         "{where} decided, because this check could not.",
@@ -72,7 +72,7 @@ ROWS = {
     Kind.UNKNOWN_MODE: Row(
         "There is no mode {where}; the modes are {modes}.",
         meaning="The mode was ignored, as the original ignores it.",
-        cause='A mode is spelled differently: the names are "fwd" and "rev".',
+        cause='A mode is spelled differently: the names are "fwd", "rev" and "lin".',
         example=CHECK_GRADS + "check_grads(jnp.sin, (2.0,), 1, modes=['reverse'])",
         advice="Correct the name.",
     ),

@@ -127,10 +127,11 @@ ROWS: dict[Kind, Row] = {
     # -- what hides a derivative ---------------------------------------------------------------------------------------
     Kind.COST_JUMPS: Row(
         lambda fact: (
-            f"{_undecided(fact)}. The cost climbs by jumps, as if it were rounded or a solver stopped at a tolerance, "
-            f"so its slope between jumps says nothing ({_visible(fact)}; for a solver, pass accuracy=)."
+            f"{_undecided(fact)}. The cost climbs by jumps, as if it were rounded or a solver stopped at a tolerance "
+            f"({_visible(fact)}; for a solver, pass accuracy=)."
         ),
-        meaning="The cost is piecewise constant or piecewise smooth with many small jumps.",
+        meaning="The cost is piecewise constant or piecewise smooth with many small jumps. Its slope between jumps "
+        "says nothing.",
         cause="The cost is rounded on the way, or a part of it is computed in low precision. Or a solver stops at a "
         "tolerance, after fewer or more steps.",
         example=checked("round(float(np.sin(t).sum()), 3), np.cos(t)", "np.array([0.3, -0.7])"),
@@ -181,7 +182,7 @@ ROWS: dict[Kind, Row] = {
     Kind.FLOAT32_COST: Row(
         "{where} computes its cost in float32, whose differences show little. Let it compute in float64.",
         meaning="Noise of float32 hides errors below a thousandth or so of the derivative.",
-        cause="θ is float32 and the function cannot run with a θ in float64.",
+        cause="θ is float32, and the function cannot run with a θ in float64, or casts it.",
         example=IMPORTS + "def fun(t):\n    t = t.astype(np.float32)\n"
         "    return np.float32(1e3) + np.sin(t).sum(), np.cos(t)\n"
         "report = check_gradient(fun, np.array([0.3, -0.7], np.float32))",

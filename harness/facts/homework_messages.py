@@ -133,9 +133,9 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.COST_CONSTANT: Row(
         "The cost is {cost:g} whatever θ, X and y are. It is not computed yet.",
-        meaning="The function returns the number that the exercise was handed out with.",
+        meaning="The function returns the number that the exercise was handed out with, and no gradient but zeros.",
         cause="The line `J = 0` of the exercise was never replaced.",
-        example="# def nn_cost_function(...): J = 0; ...; return J, grad",
+        example="# def nn_cost_function(...): J = 0; grad = np.zeros(nn_params.shape); return J, grad",
         advice="Compute the cost from the forward pass.",
     ),
     Kind.COST_PATTERN: Row(
@@ -191,7 +191,7 @@ ROWS: dict[Kind, Row] = {
         "The gradient is wrong in {where}.",
         meaning="These blocks of the gradient differ from the right ones; the others are right.",
         cause="A mistake in an output layer shows in that layer and in all before it.",
-        example="# A page of `harness grade --hints layer`.",
+        example="# A page of `harness grade --hints layer` about a gradient that is wrong.",
         advice="Start at the last of these layers, and follow the error backwards.",
     ),
     Kind.LIBRARY_GRADIENT: Row(
@@ -241,8 +241,8 @@ ROWS: dict[Kind, Row] = {
     Kind.NOT_READABLE: Row(
         "{where} cannot be read: {reason}.",
         meaning="The file is not Python 3 or no notebook, so none of it was run.",
-        cause="A syntax error, Python 2, a damaged file, or a folder in the place of a file.",
-        example="# A file that holds `except ValueError, error:`.",
+        cause="A syntax error, unusual Python 2, a damaged file, or a folder in the place of a file.",
+        example="# A file that holds `def cost(theta, X, y, lam:`.",
         advice="Run the file with Python 3 and mend the line that is named.",
     ),
     Kind.PART_MISSING: Row(

@@ -163,7 +163,9 @@ ROWS = {
         "More than {percent}% of the networks are inconclusive. The first is {where}, for these reasons:",
         meaning="A summary agrees only if nearly all networks do. No error was found.",
         cause="Kinks, saturation, or an activation whose formula overflows or loses digits for large arguments.",
-        example="# check_networks on ReLU networks with zero weights alone.",
+        example="import numpy as np\nfrom harness import Activation, check_networks\n"
+        "softplus = Activation('mine', lambda xp, z: xp.log(1 + xp.exp(z)), lambda z, a: 1 / (1 + np.exp(-z)))\n"
+        "report = check_networks(4, activations=[softplus])",
         advice="Write the activation's formula so that it does not overflow, or check with extremes=False.",
     ),
     Kind.NO_BUG_EXPLAINS: Row(
@@ -192,7 +194,7 @@ ROWS = {
         "The case was not saved: {reason}",
         meaning="The verdict stands, but no file shows it.",
         cause="A source that is a lambda, or fails on small networks, or a folder that cannot be written.",
-        example="# harness check with a source that is defined in __main__.",
+        example="# A test that fails in assert_gradients_agree(problem, theta, {'mine': lambda problem, theta: ...}).",
         advice="Define the source as a function of a module, mend what it raises, or name another file.",
     ),
     Kind.PART_RIGHT: Row(
@@ -230,7 +232,7 @@ ROWS = {
         _source_failed,
         meaning="The source raised an exception, and is left out.",
         cause="A shape that does not fit, or a time limit.",
-        example="# harness check --sources mine:gradient with a function that raises.",
+        example="# harness check --sources mine:gradient,loop,jax, where gradient of mine.py raises an exception.",
         advice="Call the source on this problem yourself, and mend what it raises.",
     ),
     Kind.UNBOUNDED: Row(

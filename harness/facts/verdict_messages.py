@@ -179,9 +179,12 @@ ROWS = {
     ),
     Kind.COST_OF_ANOTHER: Row(
         "The costs differ, so one of them is not the function that the gradient should belong to.",
-        meaning="The cost is wrong, beside a gradient that may be right for it.",
-        cause="Labels are mapped to other units, an array is broadcast, or a term is missing.",
-        example="# A cost that leaves the regulariser out, with a gradient that includes it.",
+        meaning="Most sources compute another cost than the one that is named, and nothing explains it. The majority "
+        "may be wrong.",
+        cause="Sources share a mistake: labels are mapped to other units, an array is broadcast, or a term is missing.",
+        example=NETWORK + "loop = SOURCES['loop']\n"
+        "wrong = lambda: lambda problem, theta: (loop(problem, theta)[0] + 0.1, loop(problem, theta)[1])\n"
+        "report = cross_check(problem, theta, {'a': wrong(), 'b': wrong(), 'c': wrong(), 'loop': loop})",
         advice="Mend the cost first, and check again.",
     ),
     Kind.COST_DIGITS_LOST: Row(
