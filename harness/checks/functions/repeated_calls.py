@@ -8,6 +8,7 @@ by a matrix times v, as one that keeps something of θ, then v·g' is off by d ~
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 
@@ -153,6 +154,14 @@ def find_cached_gradient(
     return ()
 
 
+class _Fit(Enum):
+    """What differences of the cost, of several widths, show of a gradient."""
+
+    RIGHT = auto()  # none shows an error
+    WRONG = auto()  # all show the same error
+    UNCLEAR = auto()  # anything else, as beside a kink
+
+
 def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, unit: float) -> bool:
     """Whether a gradient is the same where a number that all of θ determines is, and the slope of the cost is not.
 
@@ -163,20 +172,19 @@ def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, un
     theta = near.probes.theta
     step = step_away(near.probes) - theta
 
-    def is_off(at: np.ndarray) -> bool | None:
-        """True where differences of all widths show one error, False where none shows any, None beside kinks."""
+    def fit(at: np.ndarray) -> _Fit:
         found = [_defects(near, source, reported, unit, at, scale * step) for scale in SCALES]
         off = np.array([slope / scale for (slope, _, _), scale in zip(found, SCALES)])  # per step
         is_far = [abs(slope) > FAR_ABOVE * bound for slope, _, bound in found]
         if all(is_far) and np.ptp(off) <= ALIKE * abs(off[0]):
-            return True
-        return None if any(is_far) else False
+            return _Fit.WRONG
+        return _Fit.UNCLEAR if any(is_far) else _Fit.RIGHT
 
     for elsewhere in _where_numbers_are_kept(theta):
         if near.probes.budget.is_spent:
             return False
-        if np.array_equal(source(elsewhere), reported.gradient) and is_off(elsewhere):
-            return is_off(theta) is is_off(elsewhere + 2.0 * step) is False
+        if np.array_equal(source(elsewhere), reported.gradient) and fit(elsewhere) == _Fit.WRONG:
+            return fit(theta) == fit(elsewhere + 2.0 * step) == _Fit.RIGHT
     return False
 
 
