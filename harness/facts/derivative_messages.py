@@ -123,7 +123,8 @@ ROWS: dict[Kind, Row] = {
         "used there, and no mode is called wrong by the increments alone.",
         meaning="The interpreter of this check goes wrong on something in the function.",
         cause="A primitive whose exact rule does not fit, such as a black box with state beside it.",
-        example="# A solver that is given a matrix and its factorisation, and differentiates by the matrix alone.",
+        example="# The rule of a solver that takes a matrix and, from a pure_callback, its factorisation.\n"
+        "# It differentiates by the matrix alone.",
         advice="Report it. The verdict does not depend on the increments alone.",
     ),
     Kind.IN_32_BITS: Row(

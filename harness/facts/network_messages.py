@@ -194,7 +194,7 @@ ROWS = {
         "The case was not saved: {reason}",
         meaning="The verdict stands, but no file shows it.",
         cause="A source that is a lambda, or fails on small networks, or a folder that cannot be written.",
-        example="# A test that fails in assert_gradients_agree(problem, theta, {'mine': lambda problem, theta: ...}).",
+        example="# A test of pytest that calls the fixture cross_check with a wrong source that is a lambda.",
         advice="Define the source as a function of a module, mend what it raises, or name another file.",
     ),
     Kind.PART_RIGHT: Row(
