@@ -210,7 +210,7 @@ class Convention:
             return False
         if "theta" in roles:
             return True
-        # f(Theta1, Theta2, ...) or f(W1, b1, W2, b2, ...): arrays by themselves have no order and no form
+        # f(Theta1, Theta2, ...) or f(W1, b1, ...): arrays by themselves have no order or form, so one stands for all
         takes_joined = "theta1" in roles
         form = "flat" if self.blocks == COURSE_BLOCKS else "list"
         return self.order == "F" and self.theta == form and takes_joined == (self.blocks.arrangement == JOINED)

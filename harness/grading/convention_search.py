@@ -247,7 +247,8 @@ def _outcomes(
                 return
             failed.add(convention, failure)
             continue
-        # W and b apart may belong to several networks of other courses, which share a cost or a gradient
+        # W1, b1, W2, b2 may be of a sigmoid network, or of the tanh and softmax of other courses. Two of these may have
+        # the same cost or gradient, so that one right part does not yet show which network it is.
         is_of_one_network = used.blocks.arrangement == JOINED or used.theta == "flat"
         for outcome in _read_in_all_ways(call, returned, process.submission, exercise):
             yield outcome

@@ -94,7 +94,9 @@ def hide_beside_jumps(reported: Answer, found: Mapping[int, Estimate], blocks: S
         errors = [each.error for each in known.values() if each.obstacle == Obstacle.JUMPS and np.isfinite(each.error)]
         hides = max(errors, default=0.0)
         size = float(np.fmax.reduce(np.abs(reported.gradient[block.indices]), initial=0.0))
-        least = max(LITTLE * hides, min(ALIKE * hides, LITTLE * size))  # beside a staircase only little is hidden
+        # errors as large as what the jumps hide, if they are small beside the gradient; the jumps of a staircase, as of
+        # floor(t), hide all of it, and beside them only small errors are hidden
+        least = max(LITTLE * hides, min(ALIKE * hides, LITTLE * size))
         for i, each in known.items():
             if each.error < abs(reported.gradient[i] - each.derivative) - reported.error[i] <= least:
                 hidden[i] = each._replace(error=least, obstacle=Obstacle.JUMPS)
