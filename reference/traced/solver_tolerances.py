@@ -35,10 +35,10 @@ TIGHTER = 2.0**-10
 With one digit a tenth of the error would be left; with six, a solver that is nearly exact already would never end.
 """
 
-LARGEST_TOLERANCES = (1e-3, 1e-5)
+LARGEST_TOLERANCES = (1e-2, 1e-3, 1e-5)
 """A small number in a loop may be a step instead of a tolerance; then only smaller ones are tried."""
 
-SOLUTION_SHARE = 1e-2
+SOLUTION_SHARE = 1e-1
 """A tolerance moves a solution by less than this share of its largest entry. What moves it further is no tolerance.
 
 Ten times the largest number that is taken for one (`LARGEST_TOLERANCES`).

@@ -71,8 +71,8 @@ def cube_root(tolerance, factor=1.0):
     return lambda x: lax.custom_root(lambda y: y**3 - x, 1.0, newton, lambda g, y: factor * y / g(1.0))
 
 
-def conjugate_gradients(b):
-    return jnp.sum(jax.scipy.sparse.linalg.cg(lambda x: DEFINITE @ x, b, tol=1e-4)[0] ** 2)
+def conjugate_gradients(tolerance):
+    return lambda b: jnp.sum(jax.scipy.sparse.linalg.cg(lambda x: DEFINITE @ x, b, tol=tolerance)[0] ** 2)
 
 
 def decay(y, rate):
@@ -81,7 +81,8 @@ def decay(y, rate):
 
 RIGHT = {
     "an equilibrium": (fixed_point(1e-6), X),
-    "conjugate gradients": (conjugate_gradients, RIGHT_SIDE),
+    "conjugate gradients": (conjugate_gradients(1e-4), RIGHT_SIDE),
+    "few conjugate gradients": (conjugate_gradients(1e-2), RIGHT_SIDE),
 }
 if DEEP:
     RIGHT |= {
