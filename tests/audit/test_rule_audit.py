@@ -49,7 +49,8 @@ KNOWN = [
     ("torch", "hard_sigmoid", 1, 1.0, "wrong"),
     ("jax", "arctan", 1, -1e10, "right"),
 ]
-MENDED = {"sinc", "hypot(·, ·)", "i1", "elu", "expm1"} if jax.__version_info__ >= (0, 12) else set()
+BY_0_12 = {"sinc", "hypot(·, ·)", "i1", "elu", "expm1", "the imaginary part of sign(x + i)"}
+MENDED = BY_0_12 if jax.__version_info__ >= (0, 12) else set()
 """What the installed JAX has right by now."""
 
 
