@@ -100,6 +100,7 @@ def test_numbers_of_an_unknown_type_are_refused(code, packed):
         (file_of(*[matrix(name=f"v{i}".encode()) for i in range(10_001)]), "more than 10,000 variables"),
         (mat(X=sparse.eye_array(3)), "X is a sparse matrix"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # a file's bytes have the second in which it was made
 )
 def test_what_is_no_matrix_is_refused_in_one_sentence(raw, sentence):
     with pytest.raises(ValueError, match=sentence) as refused:
