@@ -40,6 +40,7 @@ from harness.checks.traced.reported_derivatives import Reported, evaluate_modes,
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
+from reference.traced.solver_tolerances import SOLUTION_SHARE
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,7 @@ def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Com
     tolerance = max(mode.tolerance for mode in plan.modes)
     if not tolerance:
         return None
-    accuracy = TOLERANCES_LEFT * tolerance
+    accuracy = min(TOLERANCES_LEFT * tolerance, SOLUTION_SHARE)  # which no solver's tolerance exceeds
     again = _compare(replace(point, case=replace(point.case, accuracy=accuracy)), plan, reference)
     fact = doubt(Kind.WITHIN_TOLERANCE, tolerance=tolerance, accuracy=accuracy)
     return None if again.disagreeing else replace(again, facts=(*again.facts, fact))

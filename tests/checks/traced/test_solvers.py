@@ -229,12 +229,12 @@ def test_small_numbers_that_a_loop_computes_with_are_no_tolerances(name):
     assert check_derivatives(f, x).verdict == verdict
 
 
-def square_root(share):
-    """√a by Newton's steps up to a tolerance of 1e-6, with a rule that is off by a share."""
+def square_root(share, tolerance=1e-6):
+    """√a by Newton's steps up to a tolerance, with a rule that is off by a share."""
 
     @jax.custom_vjp
     def root(a):
-        far = lambda y: jnp.abs(y * y - a) > 1e-6  # noqa: E731
+        far = lambda y: jnp.abs(y * y - a) > tolerance  # noqa: E731
         return lax.while_loop(far, lambda y: 0.5 * (y + a / y), a + 1.0)
 
     root.defvjp(lambda a: (root(a), root(a)), lambda y, g: ((1.0 + share) * g / (2.0 * y),))
@@ -247,6 +247,11 @@ def test_what_a_tolerance_explains_is_in_doubt_until_an_accuracy_accepts_it():
     assert Kind.WITHIN_TOLERANCE in report.kinds
     assert check_derivatives(square_root(5e-7), 2.7, accuracy=1e-6).verdict == "agree"
     assert check_derivatives(square_root(1e-4), 2.7).verdict == "disagree"
+
+
+def test_a_large_tolerance_explains_no_more_than_a_tenth():
+    assert check_derivatives(square_root(0.05, 1e-2), 2.7).verdict == "inconclusive"
+    assert check_derivatives(square_root(0.2, 1e-2), 2.7).verdict == "disagree"
 
 
 def sampler(slope):
