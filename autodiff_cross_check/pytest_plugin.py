@@ -161,19 +161,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Add how to repeat a failure: here and not where it is raised, because Hypothesis fails a hundred times."""
-    if call.excinfo and item.config.stash[_records]:
-        _complete_failures(item, call.excinfo.value)
+    """Explain a failure, and how to repeat it: here and not where it is raised, because Hypothesis fails often."""
+    if call.excinfo and (records := item.config.stash[_records]):
+        from harness.failures.pytest_failures import complete_failures
+
+        complete_failures(call.excinfo.value, item, _suite_option(item.config, ACTIVATION), records)
     return (yield)
-
-
-def _complete_failures(item: pytest.Item, raised: BaseException) -> None:
-    from harness.failures.pytest_failures import failures_in
-
-    activations = _suite_option(item.config, ACTIVATION)
-    for failure in failures_in(raised):
-        example = getattr(failure, "__notes__", []) if failure is raised else []  # a group shows Hypothesis's notes
-        failure.msg = "\n".join([str(failure.msg), *example, "", failure.how_to_repeat(item, activations)])
 
 
 # The fixtures last a session, because Hypothesis's @given warns of fixtures that last a test but several examples.
@@ -208,7 +201,7 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
     def assert_agree(subject: Any, theta: Any, sources: Any = None, reference: Any = None, **options: Any) -> Any:
         __tracebackhide__ = True
         with WithoutOwnFrames(pytestconfig.option.fulltrace), _hint_at_networks(subject):
-            report = check(subject, theta, sources, reference, **options)
+            report = check(subject, theta, sources, reference, explained=False, **options)
         absent = own_sources_left_out(report, sources)
         _record(pytestconfig, report, describe_absence(absent))  # before the skip: the summary has to know of it
         if report.verdict == "disagree":

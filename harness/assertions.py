@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.functions.jacobian_check import check_hessian, check_jacobian
-from harness.checks.networks.network_check import cross_check
+from harness.checks.networks.network_check import check as check_network
 from harness.facts import message_table
 from harness.facts.fact import Fact
 from harness.named_objects import hide_from_hypothesis
@@ -22,15 +22,20 @@ def check(
     theta: Any,
     sources: Sources | Reference | None = None,
     reference: Reference | None = None,
+    *,
+    explained: bool = True,
     **options: Any,
 ) -> Report:
-    """`cross_check` of a problem, or `check_gradient` of a function: the report, whatever the verdict."""
+    """`cross_check` of a problem, or `check_gradient` of a function: the report, whatever the verdict.
+
+    Without ``explained``, no bugs are looked for that explain a problem's wrong answer.
+    """
     if isinstance(subject, Problem):
         if reference is not None:
             raise TypeError("a reference goes with a function; a Problem has sources")
         if options:
             raise TypeError(f"{', '.join(options)} goes with a function; a Problem has sources")
-        return cross_check(subject, theta, sources)  # pyright: ignore[reportArgumentType]  cross_check refuses others
+        return check_network(subject, theta, sources, explained=explained)  # pyright: ignore[reportArgumentType]
     if callable(sources) and reference is None:  # the third argument of check_gradient
         sources, reference = None, sources
     if sources is not None:

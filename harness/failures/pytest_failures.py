@@ -5,7 +5,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -19,29 +20,48 @@ NOT_SHOWN = (__name__, "autodiff_cross_check.pytest_plugin", "contextlib")
 """Modules whose frames lie between a test and the check, and say nothing to the test's author."""
 
 
+_shown = pytest.StashKey[dict[Any, str]]()
+"""For each failure that was explained, where that is shown."""
+
+
 class GradientsDisagree(pytest.fail.Exception):
-    """A failure that knows its report and the call of the check."""
+    """A failure that knows its report, the call of the check, and the lines that led to it."""
 
     __module__ = "builtins"  # as of pytest's own failures, so that pytest's summary has room for the verdict
 
     def __init__(self, report: Any, call: dict[str, Any]):
-        super().__init__(f"{report}\n\n{lines_to_check()}", pytrace=False)
-        self.report, self.call = report, call
-
-    def how_to_repeat(self, item: pytest.Item, activations: Sequence[str]) -> str:
-        """The smallest network that fails, or a script for a function."""
-        from reference.problem import Problem
-
-        if isinstance(self.call["subject"], Problem):
-            return _repeat_network(item, activations, self.report, **self.call)
-        return _repeat_function(item, self.call)
+        self.report, self.call, self.lines = report, call, lines_to_check()
+        super().__init__(f"{report}\n\n{self.lines}", pytrace=False)
 
 
-def failures_in(error: BaseException) -> list[GradientsDisagree]:
+def complete_failures(
+    raised: BaseException, item: pytest.Item, activations: Sequence[str], records: Iterable[dict[str, Any]]
+) -> None:
+    """Add to the failures of checks in an error what explains them and how to repeat them; to their records as well."""
+    for failure in _failures_in(raised):
+        report, how_to_repeat = _explain(failure, item, activations)
+        example = getattr(failure, "__notes__", []) if failure is raised else []  # a group shows Hypothesis's notes
+        failure.msg = "\n".join([str(report), "", failure.lines, *example, "", how_to_repeat])
+        before = failure.report.to_dict()
+        for record in records:
+            if record["test"] == item.nodeid and record["report"] == before:
+                record |= {"report": report.to_dict(), "text": str(report)}
+
+
+def _failures_in(error: BaseException) -> list[GradientsDisagree]:
     """The failures of checks in an error: it, or those in a group."""
     if isinstance(error, BaseExceptionGroup):
-        return [failure for each in error.exceptions for failure in failures_in(each)]
+        return [failure for each in error.exceptions for failure in _failures_in(each)]
     return [error] if isinstance(error, GradientsDisagree) else []
+
+
+def _explain(failure: GradientsDisagree, item: pytest.Item, activations: Sequence[str]) -> tuple[Any, str]:
+    """The report with what explains the failure, and how to repeat it: the smallest network, or a function's script."""
+    from reference.problem import Problem
+
+    if isinstance(failure.call["subject"], Problem):
+        return _explain_network(item, activations, failure.report, **failure.call)
+    return failure.report, _repeat_function(item, failure.call)
 
 
 def lines_to_check() -> str:
@@ -60,20 +80,52 @@ def lines_to_check() -> str:
     )
 
 
-def _repeat_network(
+def _explain_network(
     item: pytest.Item, activations: Sequence[str], report: Any, subject: Any, theta: Any, sources: Any, **_: Any
-) -> str:
-    """Shrink and save a network. The printed command finds the modules of sources and activations."""
-    from harness.checks.networks.smallest_failure import reproduce
+) -> tuple[Any, str]:
+    """Look for bugs that explain it; shrink and save it. The printed command finds sources' and activations' modules.
+
+    All of this takes longer than the check. So of the networks on which a test fails alike, only the first is
+    explained, and a line points from the others to it.
+    """
+    from harness.checks.networks.smallest_failure import name_failure, reproduce
     from harness.failures.object_locations import search_path
     from harness.sources.source_names import named_sources
     from harness.sources.source_table import SOURCES
 
+    shown = item.config.stash.setdefault(_shown, {})
+    alike = (*_without_network(item), name_failure(report))
+    if alike in shown:
+        return report, shown[alike]
+    report = _with_diagnosis(report, subject, theta, sources)
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
     prefix = search_path(modules, item.config.invocation_params.dir)
     file, could_be_drawn = _case_file(item, ".json"), _drawn_by(item)
-    return str(reproduce(subject, theta, report, sources, file, activations, prefix, could_be_drawn))
+    found = reproduce(subject, theta, report, sources, file, activations, prefix, could_be_drawn)
+    if found.report:
+        replayed = f"\nReplay it with: {found.command}" if found.command else ""
+        shown[alike] = f"{item.name} fails alike: it shows what explains it, and the smallest network.{replayed}"
+    return report, str(found)
+
+
+def _with_diagnosis(report: Any, problem: Any, theta: Any, sources: Any) -> Any:
+    """The report with what explains the failure, or as it was where the failure does not repeat."""
+    from harness.checks.networks.network_check import cross_check
+    from harness.checks.networks.smallest_failure import name_failure
+
+    with suppress(Exception):  # whatever a source raises now, the failure stands
+        again = cross_check(problem, theta, sources)
+        if name_failure(again) == name_failure(report):
+            return again
+    return report
+
+
+def _without_network(item: pytest.Item) -> tuple[str, frozenset[tuple[str, int]]]:
+    """A test's function, and the identities of its parameters, its random network aside."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    others = frozenset((name, id(value)) for name, value in parameters.items() if name != "random_problem")
+    return item.nodeid.removesuffix(item.name) + getattr(item, "originalname", item.name), others
 
 
 def _drawn_by(item: pytest.Item) -> Callable[[Any], bool]:

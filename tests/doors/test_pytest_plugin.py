@@ -111,13 +111,15 @@ def test_a_test_that_runs_again_is_counted_once(project, run_pytest, pytester):
 
 def test_wrong_code_fails_with_its_shrunk_case_and_the_replay_command(project, run_pytest, pytester, capsys):
     project(WRONG)
-    result = run_pytest(*ONE, "--gradient-report", "gradients.json")
-    result.assert_outcomes(failed=3)
+    result = run_pytest(*TWO, "--gradient-report", "gradients.json")
+    result.assert_outcomes(failed=6)
     shown = ["DISAGREE: the odd one out is mine (of mine, loop, finite-difference)", "*derivative-differs*"]
     result.stdout.fnmatch_lines([*shown, "  sizes [[]1, 1], hidden [[]], *"])
     result.stdout.no_fnmatch_line("*pytest_plugin.py:*")  # the plugin's own frames are hidden
     result.stdout.no_fnmatch_line("*pytest_failures.py:*")
-    assert counts(result, "networks, 3 sources") == (0, 3, 0)
+    assert counts(result, "networks, 3 sources") == (0, 6, 0)
+    alike = [line.partition(" fails alike")[0] for line in result.outlines if " fails alike: " in line]
+    assert alike == [f"test_mine[5-0-{name}]" for name in ("x/z", "y/z", "y-z")]
 
     cases = {line for line in result.outlines if line.startswith("Replay it with: harness ")}
     assert len(cases) == len(list((pytester.path / ".gradient-cases").iterdir())) == 3
@@ -128,10 +130,12 @@ def test_wrong_code_fails_with_its_shrunk_case_and_the_replay_command(project, r
 
     document = json.loads((pytester.path / "gradients.json").read_text())
     assert document["schema"] == "harness.pytest/1"
-    assert [check["test"].partition("[")[0] for check in document["checks"]] == ["test_project.py::test_mine"] * 3
+    assert [check["test"].partition("[")[0] for check in document["checks"]] == ["test_project.py::test_mine"] * 6
     for check in document["checks"]:
+        (finding,) = check["report"]["findings"]
         assert (check["report"]["verdict"], check["report"]["outliers"]) == ("disagree", ["mine"])
-        assert all("bias" in finding["where"] for finding in check["report"]["findings"])
+        assert "bias" in finding["where"]
+        assert bool(finding["diagnosis"]) == ("[5-0-" in check["test"])
 
 
 IN_A_FOLDER = """

@@ -98,7 +98,7 @@ def shrink_disagreement(
             report = check(problem, theta, sources, explained=False)
         except Exception:  # noqa: BLE001  whatever a source raises is another failure than the one to show
             return False
-        return report.verdict == "disagree" and _named(report) == _named(drawn)
+        return report.verdict == "disagree" and name_failure(report) == name_failure(drawn)
 
     smallest = shrink(problem, theta, fails)
     report = check(*smallest, sources, explained=False)
@@ -109,9 +109,9 @@ def shrink_disagreement(
     return *smallest, (report.with_facts(note(Kind.SHRUNK), *before) if before else report)
 
 
-def _named(report: Report) -> tuple[tuple[str, ...], set[tuple[str, str]]]:
+def name_failure(report: Report) -> tuple[tuple[str, ...], frozenset[tuple[str, str]]]:
     """The outliers, and for each whether its cost or its gradient is wrong."""
-    return report.outliers, {(finding.source, finding.what) for finding in report.findings}
+    return report.outliers, frozenset((finding.source, finding.what) for finding in report.findings)
 
 
 def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.ndarray], bool]) -> ProblemAtTheta:
