@@ -248,6 +248,30 @@ def without_rules_at(lines: Collection[tuple[str, int]]) -> Iterator[None]:
             kind.__call__ = call
 
 
+@contextmanager
+def batched_in_loops(only: Collection[Lines] | None = None) -> Iterator[dict[Lines, Lines]]:
+    """Batch functions of `jax.custom_batching` by loops over single calls for a while, and not by their own rules.
+
+    All of them, or those that are written at these lines. Yielded is where each function that was called so far is
+    written, and where its rule is.
+    """
+    kind, met = jax.custom_batching.custom_vmap, {}
+    call: Any = kind.__call__
+
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        lines = source_of_function(self.fun)
+        met.setdefault(lines, source_of_function(self.vmap_rule))
+        loops = only is None or lines in only
+        return call(jax.custom_batching.sequential_vmap(self.fun) if loops else self, *args, **kwargs)
+
+    kind.__call__ = called
+    try:
+        with _TRACED_ANEW(("in loops", None if only is None else frozenset(only))):
+            yield met
+    finally:
+        kind.__call__ = call
+
+
 # -- eager evaluation -------------------------------------------------------------------------------------------------
 
 RunPrimitive = Callable[[Any, Sequence[Any], Any], "list[Any] | None"]

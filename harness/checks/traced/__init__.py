@@ -16,7 +16,7 @@ How a verdict comes about, in ten steps:
    rule is also evaluated in float64. (`reported_derivatives`; `rounding_bounds`, `low_precision`)
 7. Two derivatives differ where they are further apart than the sum of their error bounds. Finite differences of f's
    values are a second opinion on the increments. This is a `Comparison`. (`derivative_answers`,
-   `derivative_comparison`)
+   `second_opinion`, `derivative_comparison`)
 8. Several inputs at kinks are moved together, and inputs that are too many to look at one by one along random
    directions. (`inputs_at_kinks`, `many_inputs`)
 9. Each derivative rule is checked alone, at the operands that it met. If anything differs, the rule that is wrong is

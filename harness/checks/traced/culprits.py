@@ -136,8 +136,14 @@ def _by_primals(comparison: Comparison, equations: Sequence[Equation], deadline:
 
 
 def _explains(comparison: Comparison, *rules: Equation) -> bool | None:
-    """Whether every derivative agrees when the function runs with these rules' primals; None where JAX cannot."""
+    """Whether every derivative agrees when the function runs with these rules' primals; None where that is unknown.
+
+    The increments of a primal that climbs by jumps are the slopes of its steps, and so is JAX's derivative of it: that
+    both agree explains nothing. Nor is it known where JAX cannot differentiate the primal.
+    """
     case, functions = comparison.case, set(map(function_of, rules))
+    if comparison.is_contradicted:
+        return None
 
     def is_dropped(equation: Equation) -> bool:  # a rule around one of these would still run it
         return function_of(equation) in functions or any(_calls(equation, rule) for rule in rules)

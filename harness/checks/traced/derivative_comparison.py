@@ -5,14 +5,13 @@ do, finite differences give a second opinion, and what a solver's tolerance may 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from harness.bounds.tolerances import (
-    DIFFERENCED,
     MEANINGLESS,
     MEANT,
     SAMPLED_INPUTS,
@@ -34,12 +33,13 @@ from harness.checks.traced.many_inputs import (
     locate_error,
     sample_inputs,
 )
-from harness.checks.traced.program_at_point import Obstacles, differences
+from harness.checks.traced.program_at_point import Obstacles
 from harness.checks.traced.real_coordinates import Coordinates, Estimate
 from harness.checks.traced.reported_derivatives import Reported, evaluate_modes, report_reference
+from harness.checks.traced.second_opinion import with_differences
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
-from harness.verdict.comparison import Answer, Pair, compare, compare_all
+from harness.verdict.comparison import Answer, Pair, compare_all
 from reference.traced.solver_tolerances import SOLUTION_SHARE
 
 
@@ -192,7 +192,9 @@ def _scale(point: Point, coordinates: Coordinates) -> np.ndarray:
 def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> Comparison:
     """All answers compared, with finite differences as a second opinion, and with notes of the digits they lose."""
     ordinary, coordinates = ordinary_derivative(point, look.true), look.coordinates
-    answers, differenced, is_contradicted = _with_differences(point, look, directional, ordinary)
+    along = [directional.slopes] if directional.slopes else []
+    has_black_box = any(slopes.obstacles.differenced for slopes in (look.true.slopes, *along))
+    answers, differenced, is_contradicted = with_differences(point, look, ordinary, has_black_box=has_black_box)
     scale, pairs = _compare_answers(point, look, answers, ordinary)
     facts = [*point.facts, *_unresolved(look, directional)]
     # increments that are wrong in one input may be wrong along a direction, where no differences decide
@@ -234,81 +236,6 @@ def _unresolved(look: Look, directional: DirectionalDerivatives) -> list[Fact]:
         return [doubt(Kind.NO_SLOPE, reason="slopes grow without limit as steps shrink")]
     reasons = [found.obstacles.unresolved for found in slopes if found.obstacles.unresolved]
     return [doubt(Kind.NO_SLOPE, reason=reasons[0])] if reasons else []
-
-
-def _with_differences(
-    point: Point, look: Look, directional: DirectionalDerivatives, ordinary: float
-) -> tuple[list[Answer], Estimate, bool]:
-    """The answers with finite differences as one more.
-
-    And the differences with their own errors, and whether JAX and they contradict the increments somewhere.
-    """
-    blocks, size, combinations = look.coordinates.blocks, len(look.plan.examined), point.combinations
-    axes = _axes_to_difference(look, ordinary, len(combinations))
-    obstacles = look.true.slopes.obstacles.and_those(
-        directional.slopes.obstacles if directional.slopes else Obstacles()
-    )
-    given = point.case.traced, point.program, look.plan.examined[axes], combinations.weights, point.error
-    has_black_box = bool(obstacles.differenced)
-    at_odds = lambda a, b: compare(a, b, blocks, ordinary).at_odds  # noqa: E731
-
-    def difference(*, finds_jumps: bool) -> tuple[Estimate, Answer]:
-        # where nothing was differenced, nothing is known
-        estimate = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
-        found = differences(*given, has_black_box=has_black_box, finds_jumps=finds_jumps)
-        estimate.derivative[:, axes], estimate.error[:, axes] = found
-        estimate.error[~point.is_known] = np.inf
-        return estimate, point.answer(DIFFERENCES, estimate, blocks)
-
-    estimate, differenced = difference(finds_jumps=False)
-    contradiction = at_odds(look.increments, differenced)
-    if any((contradiction & at_odds(a, look.increments) & at_odds(a, differenced)).any() for a in look.judged):
-        # of three answers no two agree: increments of 0 beside others are those of a piece between two jumps
-        estimate, differenced = difference(finds_jumps=True)
-    increments, differenced, is_contradicted = _arbitrate(look.judged, look.increments, differenced, at_odds)
-    return [*look.judged, increments, differenced], estimate, is_contradicted
-
-
-def _axes_to_difference(look: Look, ordinary: float, rows: int) -> np.ndarray:
-    """Numbers of examined inputs: some in which an answer contradicts the increments, and some spread over all.
-
-    A difference costs six calls of f for each step size, so that not all inputs are differenced.
-    """
-    blocks, size = look.coordinates.blocks, len(look.plan.examined)
-    pairs = compare_all([*look.judged, look.increments], blocks, ordinary)
-    at_odds = [pair.at_odds for pair in pairs if pair.other(INCREMENTS)]
-    wrong = np.unique(np.flatnonzero(np.any([np.zeros(size * rows, bool), *at_odds], axis=0)) % size)
-    some = DIFFERENCED if look.plan.whole is None else 1
-    return np.union1d(wrong[:DIFFERENCED], np.arange(0, size, -(-size // some))).astype(int)
-
-
-def _arbitrate(
-    own: Sequence[Answer], increments: Answer, differenced: Answer, at_odds: Callable[[Answer, Answer], np.ndarray]
-) -> tuple[Answer, Answer, bool]:
-    """Increments and differences, with infinite errors where they judge nobody; and whether increments ever do not.
-
-    | JAX | increments | differences | judging |
-    |-----|------------|-------------|---------|
-    | 1   | 2          | 1           | differences: increments have met something that they have wrong |
-    | 1   | 1          | 2           | increments: a kink or a jump is within the differences' reach |
-    | 2   | 1          | 3           | increments: differences never accuse alone |
-
-    An error of the increments in one coordinate may be in others, too. So once they are outvoted anywhere, they accuse
-    nobody anywhere unless differences do as well.
-    """
-    contradiction = at_odds(increments, differenced)
-    accused = [(at_odds(answer, increments), at_odds(answer, differenced)) for answer in own]
-    # both oracles contradict each other, and JAX contradicts the increments alone: two against one
-    is_contradicted = any((contradiction & by_first & ~by_second).any() for by_first, by_second in accused)
-    for by_increments, by_differences in accused:
-        if is_contradicted:
-            alone = by_increments & ~by_differences
-            increments = replace(increments, error=np.where(alone, np.inf, increments.error))
-        alone = by_differences & ~by_increments
-        differenced = replace(differenced, error=np.where(alone, np.inf, differenced.error))
-    # of two oracles that contradict each other, the differences give way where the increments still judge
-    outvoted = contradiction & np.isfinite(increments.error)
-    return increments, replace(differenced, error=np.where(outvoted, np.inf, differenced.error)), is_contradicted
 
 
 def _is_decided(pairs: Sequence[Pair], name: str) -> bool:

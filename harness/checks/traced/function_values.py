@@ -5,7 +5,8 @@ differentiates it. A `fwd` that returns another value than its function makes a 
 validation does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +20,10 @@ from harness.checks.traced.traced_programs import alike, equations_in, has_rules
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from reference.arithmetics.companion import first_line
+from reference.jax_internals import batched_in_loops
 from reference.traced.eager_run import eagerly, values_of
 from reference.traced.equations import Program
-from reference.traced.rule_origins import NOWHERE, carried_by
+from reference.traced.rule_origins import NOWHERE, Place, carried_by, maps_by_rules
 from reference.traced.traced_function import Traced
 
 EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
@@ -74,7 +76,7 @@ def find_values_by_way_of_running(comparison: Comparison) -> list[Fact]:
         severity = Severity.WRONG if contradicts.any() else Severity.NOTE
         numbers |= _batching_rule(case.program) if how == BATCHED else {}
         facts.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, severity, (case.outputs.label(at),), {"how": how, **numbers}))
-    return facts
+    return facts + find_wrong_batching_rules(comparison)
 
 
 def _batching_rule(program: Program) -> dict[str, Any]:
@@ -113,24 +115,53 @@ def find_unsound_modes(comparison: Comparison) -> list[Fact]:
 @np.errstate(all="ignore")
 def find_values_changed_by_modes(comparison: Comparison) -> list[Fact]:
     """Outputs that have another value while a mode differentiates the function."""
-    case, point, found = comparison.case, comparison.point, []
+    case, found = comparison.case, []
     ways = {
         "reverse": lambda *x: jax.vjp(case.function, *x)[0],
         "forward": lambda *x: jax.jvp(case.function, x, x)[0],
     }
     for mode in (mode.name for mode in comparison.look.plan.modes if mode.name not in comparison.missing):
-        try:
+        with suppress(Exception):  # what cannot be traced reports no derivative either
             program = Traced(ways[mode], *case.leaves).program
-        except Exception:  # noqa: BLE001  what cannot be traced reports no derivative either
-            continue
-        program = replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
-        off = np.abs(program.value() - point.expected) - 2.0 * point.error
-        if not (off > 0.0).any():
-            continue
-        off = off - 2.0 * program.values_with_error().error  # the mode may compute the value by another formula
-        i = int(np.argmax(off))
-        if off[i] > 0.0:
-            numbers = {"value": float(program.value()[i]), "otherwise": float(point.expected[i])}
-            data = {"how": f"differentiated in {mode} mode", **numbers}
-            found.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, Severity.WRONG, (case.outputs.label(i),), data))
+            found += _another_value(comparison, program, f"differentiated in {mode} mode")
     return found
+
+
+@np.errstate(all="ignore")
+def find_wrong_batching_rules(comparison: Comparison) -> list[Fact]:
+    """Functions in f that have a rule for `jax.vmap` by which f's value is another one than by a loop of single calls.
+
+    The rule is a part of f's program as JAX traces it, so that no other check sees it.
+    """
+    case = comparison.case
+    if not any(map(maps_by_rules, equations_in(case.program))):
+        return []
+
+    def by_loops(only: Collection[Any] | None = None) -> tuple[dict[Any, Any], list[Fact]]:
+        with batched_in_loops(only) as met:
+            program = Traced(lambda *x: case.function(*x), *case.leaves).program
+        return met, _another_value(comparison, program, "run with a loop in the place of jax.vmap")
+
+    met, found = by_loops()
+    # each by itself; where it takes several, they are all named
+    alone = [(function, facts) for function in met if found and (facts := by_loops([function])[1])]
+    return [
+        replace(fact, data={**fact.data, "rule": function[0], "place": str(Place(*met[function]))})
+        for function, facts in alone or [(function, found) for function in met if found]
+        for fact in facts
+    ]
+
+
+def _another_value(comparison: Comparison, program: Program, how: str) -> list[Fact]:
+    """The output, if any, of which another trace of the function computes another value, by far more than rounding."""
+    case, point = comparison.case, comparison.point
+    another = replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
+    off = np.abs(another.value() - point.expected)
+    is_other = off > point.error
+    if is_other.any():  # it may compute the value by another formula
+        is_other &= off > another.values_with_error().error
+    if not is_other.any():
+        return []
+    i = int(np.argmax(np.where(is_other, off, 0.0)))
+    numbers = {"value": float(another.value()[i]), "otherwise": float(point.expected[i])}
+    return [wrong(Kind.VALUE_DEPENDS_ON_RUN, case.outputs.label(i), how=how, **numbers)]

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.derivative_case import INCREMENTS, Case, trace_case
+from harness.checks.traced.derivative_case import Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
 from harness.checks.traced.derivative_mistakes import find_mistakes
 from harness.checks.traced.function_values import find_unsound_modes, find_values_changed_by_modes
@@ -180,7 +180,8 @@ def _convict_of_difference(equation: Equation, comparison: Comparison) -> Culpri
     """The culprit whose derivatives differ from the increments, by how much, and which mistake it is."""
     pair, look = comparison.disagreeing[0], comparison.look
     wrong = next(answer for answer in comparison.answers if answer.name in (pair.first, pair.second))
-    right = next(answer for answer in comparison.answers if answer.name == INCREMENTS)
+    # increments, or differences where these judge
+    right = next(answer for answer in comparison.answers if pair.other(answer.name) == wrong.name)
     with np.errstate(all="ignore"):
         sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
         size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)

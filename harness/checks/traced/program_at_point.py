@@ -4,34 +4,26 @@ A run with increments computes f(x + h d) - f(x) for a step h and directions d b
 exp(x)·expm1(dx) or x·dy + dx·y + dx·dy, without subtracting nearly equal numbers. No derivative rule of JAX or of the
 user takes part. The step is h = 2⁻²⁰⁰, so that h·f'' vanishes beside a rounding of f', and the change over h is the
 derivative. Directions are a leading batch axis, so that many go through the program in one pass.
-
-Finite differences are a second opinion, from values alone. In float64 the values are JAX's own, so that neither the
-interpreter's rules nor JAX's derivative rules take part.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.bounds.program_bound import bound_of_changes, spread
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SPREAD_FACTOR
-from harness.checks.traced.real_coordinates import Estimate, Layout, UnitVectors, combine
+from harness.checks.traced.real_coordinates import Layout, UnitVectors, combine
 from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
-from reference.arithmetics.central_differences import POINTS, best_width, slopes_from
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.traced.decisions import RecordingRun, TurnedDecisions, find_turned_decisions
 from reference.traced.equations import Program, lifted
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import COARSE
-from reference.traced.traced_function import Traced
 
 NO_MATTER = 1e-9
 """Slopes that differ by less than this share of themselves count as equal: far above what rounding in float64 leaves of
@@ -208,131 +200,3 @@ class ProgramAtPoint:
         """
         size = float(np.abs(self.point[direction != 0.0]).max(initial=0.0))
         return (max(size, 1e-2) if size else 1.0) / float(np.abs(direction).max())
-
-
-# -- finite differences of values -------------------------------------------------------------------------------------
-
-WIDTHS = (1.6e-2, 1e-3, 5e-5)
-"""Step sizes, in units of the argument. The one with the smallest estimate of its error is used: a wide one for smooth
-functions, whose noise is divided by it, and a narrow one beside a kink or a pole."""
-
-NOISE_ROUNDINGS = 64.0
-"""A value is taken to be good to so many u of the largest value: the roundings of 4,096 terms that add up at random
-leave √4096 of them."""
-
-NOISE_GAIN = 8.0
-"""The weights of the six values in a difference that is extrapolated twice add up to 6.6 over the step; with room."""
-
-
-NEAR = 4.0 ** -np.arange(10.0, 21.0)
-"""Distances from 1e-6 to 1e-12, in units of the argument, at which a function that climbs by jumps shows them."""
-
-
-def values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
-    """The function at several points, (points, outputs): JAX's own values in float64, the interpreter's in less."""
-    if program.coarsest > UNIT_ROUNDOFF["float64"]:
-        return lambda points: _by_interpreter(function, program, iter(points))
-
-    def by_jax(point: np.ndarray) -> np.ndarray:
-        try:
-            with raising_callbacks():
-                return program.outputs.vector(function(*(x[0] for x in program.inputs.arrays(point[None]))))
-        except CallbackRaised:  # the edge of f's domain
-            return np.full(program.outputs.size, np.nan)
-
-    return lambda points: np.array(list(map(by_jax, points)))
-
-
-def _by_interpreter(function: Traced, program: ProgramAtPoint, points: Iterator[np.ndarray]) -> np.ndarray:
-    """All points in one run of the program that `jax.vmap` makes for so many, if that keeps the function's values.
-
-    The first point is `program.point`, whose values are known.
-    """
-    some = list(islice(points, program.chunk + 1))  # one more than fit into a pass shows that there are too many
-    if len(some) <= program.chunk:
-        with suppress(Exception):  # a primitive that cannot be mapped, or one of the user's own
-            mapped = function.mapped(len(some)).program
-            arrays = [constant(lifted(x)) for x in program.inputs.wide_arrays(np.array(some))]
-            found = program.outputs.vector([y.value for y in program.run()(mapped, *arrays)], lead=1)
-            # a user's rule for jax.vmap may compute something else
-            if np.allclose(found[0], program.value(), rtol=NO_MATTER, atol=0.0, equal_nan=True):
-                return found
-    return np.array(list(map(program.value, chain(some, points))))
-
-
-@np.errstate(all="ignore")
-def differences(
-    function: Traced,
-    program: ProgramAtPoint,
-    axes: np.ndarray,
-    weights: np.ndarray,
-    value_error: np.ndarray,
-    *,
-    has_black_box: bool,
-    finds_jumps: bool = False,
-) -> Estimate:
-    """Central differences, twice extrapolated (Richardson), along some inputs: (combinations, axes).
-
-    Their error is the truncation that extrapolation shows plus the noise of the values over the step.
-
-    Parameters
-    ----------
-    function, program : the function as JAX runs it, and as the interpreter does
-    axes : numbers of the inputs
-    weights : (combinations, outputs) array
-    value_error : (outputs,) array
-        What JAX's values may be off by.
-    has_black_box : whether a part of the program may compute in the program's own precision
-        Then its values have that precision's noise.
-    finds_jumps : whether the function may climb by jumps, as a root by forty bisections does by 1e-11
-        Then the noise of its values is at least their largest distance from a straight line nearby.
-    """
-    directions = UnitVectors(axes, program.inputs.size)
-    steps = _steps_along(program, axes, directions)  # (axes, widths)
-    points = (program.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in POINTS)
-    evaluate = values_by(function, program)
-    here, *found = evaluate(chain([program.point], points))
-    noise = _noise_of_values(program, here, value_error, has_black_box=has_black_box)
-    found = np.reshape(found, (*steps.shape, len(POINTS), program.outputs.size))
-    slopes, errors = _best_slopes(found, steps, noise)
-    if finds_jumps:
-        near = steps[:, :1] / WIDTHS[0] * np.concatenate([NEAR, -NEAR])
-        points = (program.point + h * directions[k] for k, row in enumerate(near) for h in row)
-        _, *beside = evaluate(chain([program.point], points))
-        moved = np.reshape(beside, (*near.shape, program.outputs.size)) - here
-        jumps = np.abs(moved - near[..., None] * slopes[:, None]).max(axis=1)
-        slopes, errors = _best_slopes(found, steps, np.maximum(noise, jumps)[:, None])
-    slopes, errors = combine(weights, np.where(np.isfinite(errors), slopes, np.nan)), combine(np.abs(weights), errors)
-    return Estimate(slopes, np.where(np.isnan(slopes), np.inf, errors))
-
-
-def _best_slopes(found: np.ndarray, steps: np.ndarray, noise: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
-    """The slopes at the widths with the smallest errors, from values (axes, widths, points, outputs)."""
-    h = steps[..., None]
-    slopes, truncation = slopes_from(np.moveaxis(found, 2, 0), h)  # (axes, widths, outputs)
-    errors = np.nan_to_num(truncation + NOISE_GAIN * noise / h, nan=np.inf)
-    # across a bend an error may seem small by chance: a shorter step that contradicts it is right
-    for i in range(len(WIDTHS) - 1):
-        off = np.abs(slopes[:, i + 1 :] - slopes[:, i : i + 1]) > errors[:, i + 1 :] + errors[:, i : i + 1]
-        errors[:, i] = np.where(off.any(axis=1), np.inf, errors[:, i])
-    return best_width(slopes, errors, axis=1)
-
-
-def _steps_along(program: ProgramAtPoint, axes: np.ndarray, directions: UnitVectors) -> np.ndarray:
-    """The step sizes along some inputs, in the units of x: (axes, widths)."""
-    units = np.array([program.unit_along(directions[k]) for k in range(len(directions))])
-    steps = units[:, None] * np.array(WIDTHS)
-    # |x| near 1e-8 bends within the length of x itself, where a step of 5e-5 · 1e-2 sees the kink at 0
-    sizes = np.array([np.abs(program.point[i]) for i in axes])
-    steps[:, -1] = np.where((sizes > 0.0) & (sizes < steps[:, -1]), WIDTHS[0] * sizes, steps[:, -1])
-    return steps
-
-
-def _noise_of_values(
-    program: ProgramAtPoint, here: np.ndarray, value_error: np.ndarray, *, has_black_box: bool
-) -> float:
-    """What a value of any output may be off by: by rounding in whatever computes it."""
-    by_jax = program.coarsest <= UNIT_ROUNDOFF["float64"]
-    rounding = float(value_error[np.isfinite(value_error)].max(initial=0.0)) if by_jax else 0.0
-    unit = program.coarsest if has_black_box else UNIT_ROUNDOFF["float64"]
-    return max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))

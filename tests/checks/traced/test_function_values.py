@@ -169,3 +169,42 @@ def test_another_formula_for_the_same_value_is_none(x):
         "differentiated" in fact.data["how"]
         for fact in facts(check_derivatives(rounded_otherwise, x), Kind.VALUE_DEPENDS_ON_RUN)
     )
+
+
+def mapped(factor, *, mixed=1.0):
+    """x₀ sin x₁ with a rule for vmap that is off by a factor; by another one where it is mapped over x₁ alone."""
+
+    @jax.custom_vjp
+    def sine(x):
+        return jnp.sin(x)
+
+    sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x),))
+
+    @jax.custom_batching.custom_vmap
+    def product(x, y):
+        return x * sine(y)
+
+    @product.def_vmap
+    def product_of_many(size, in_batched, x, y):
+        return (factor if in_batched[0] else mixed) * x * sine(y), True
+
+    return product
+
+
+@pytest.mark.parametrize(
+    ("f", "is_right", "dtype"),
+    [
+        (lambda x: jax.vmap(mapped(1.0))(x, x), True, "float32"),
+        (lambda x: jax.vmap(mapped(1.5))(x, x), False, "float64"),
+        (lambda x: jax.vmap(mapped(1.0, mixed=0.5), (None, 0))(x[0], x), False, "float32"),
+        (lambda x: jax.vmap(mapped(1.5, mixed=1.0), (None, 0))(x[0], x), True, "float64"),  # not its branch
+        (lambda x: jax.vmap(jax.jit(jax.vmap(mapped(1.5), (0, None))), (None, 0))(x, x), False, "float64"),
+        (lambda x: jax.vmap(lambda y: mapped(1.0)(y, y) + mapped(1.5)(y, y))(x), False, "bfloat16"),
+    ],
+)
+def test_a_wrong_rule_for_vmap_is_named_though_f_is_made_of_it(f, is_right, dtype):
+    report = check_derivatives(f, X.astype(jnp.dtype(dtype)))
+    named = [fact.data for fact in report.facts if fact.kind == Kind.VALUE_DEPENDS_ON_RUN]
+    assert report.verdict == ("agree" if is_right else "disagree"), report
+    expected = set() if is_right else {("product", True)}
+    assert {(data["rule"], "product_of_many (" in data["place"]) for data in named} == expected
