@@ -10,9 +10,8 @@ from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import Convention
 from harness.grading.exercises import COURSE_MODEL, Exercise
-from harness.grading.parameter_roles import Role
+from harness.grading.parameter_roles import Function, Role
 from harness.grading.submission_files import Submission
-from harness.grading.submission_functions import Function
 from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
@@ -116,7 +115,8 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     failures = tuple(failure for trials in tried for failure in trials.failures)
     fatal = tuple(failure for failure in failures if failure.is_fatal)
     if not best:
-        failure = _telling(failures).fact if failures else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
+        likeliest = next((trials.failures for trials in tried if trials.failures), ())
+        failure = _telling(likeliest).fact if likeliest else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
         return Interface(failure=failure, failures=fatal or failures)
     best = _of_this_exercise(best, process.submission)
     of_cost, of_gradient = _best_pair(best, [attempt for trials in tried for attempt in trials.attempts])
@@ -201,7 +201,7 @@ def interface_of(exercises: Sequence[Exercise], cost: Attempt | None, gradient: 
 
 
 def _telling(failures: Sequence[CallFailed]) -> CallFailed:
-    """The failure that tells most: of what is missing, of an end, of an answer, or else that which got farthest."""
+    """The failure of a function that tells most: of what is missing, of an end, of an answer, or what got farthest."""
     missing = [failure for failure in failures if failure.is_missing_name]
     missing.sort(key=lambda failure: failure.fact.kind != Kind.NOT_HANDED_IN)
     fatal = [failure for failure in failures if failure.is_fatal]

@@ -5,10 +5,10 @@ its derivatives reaches every entry of the gradient, so each operation is tried 
 """
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from harness.grading.parameter_roles import role_of
-from harness.grading.submission_functions import NOTHING, Arguments, Function, fields_of
+from harness.grading.parameter_roles import PARTS_OF_THETA, Function, is_surely_l2, role_of
+from harness.grading.submission_functions import SETTINGS, Signature, fields_of, passed_on, signature_of, stand_in
 
 PARAMETER_ATTRIBUTES = (
     ("w1", "b1", "w2", "b2"),
@@ -24,107 +24,153 @@ PARAMETER_ATTRIBUTES = (
 )
 """Attributes in which objects keep their parameters, in small letters and without underscores."""
 
+TRAINING = ("rate", "alpha", "epoch", "iter", "batch", "momentum")
+"""Parts of names of what decides how a network trains."""
+
 
 def class_functions_in(tree: ast.Module) -> Iterator[Function]:
     """Stand-ins for the methods of each class, and for what engines and networks of scalars do."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            yield from _methods(node)
+            methods = [method for method in node.body if isinstance(method, ast.FunctionDef)]
+            yield from (_of_method(node, method) for method in methods if _is_callable(method))
     yield from _scalar_functions(tree)
 
 
-def _methods(node: ast.ClassDef) -> Iterator[Function]:
-    """Stand-ins for the methods of a class; each makes an object and calls its method."""
-    methods = [method for method in node.body if isinstance(method, ast.FunctionDef)]
-    made = next(
-        (Arguments.of(method.args, skipped=1) for method in methods if method.name == "__init__"), fields_of(node)
-    )
-    for method in methods:
-        decorators = {ast.unparse(decorator) for decorator in method.decorator_list}
-        # a property, or a method of an unknown decorator, is no function of its parameters
-        if method.name.startswith("__") or decorators - {"staticmethod", "classmethod"}:
-            continue
-        own = Arguments.of(method.args, skipped="staticmethod" not in decorators)
-        # a static method or one of the class needs no object
-        of_object = NOTHING if decorators else made
-        instance = node.name if decorators else f"{node.name}({made.passed})"
-        stored = {} if decorators else _stored_attributes(node)
-        attributes = next(
-            ([stored[n] for n in names] for names in PARAMETER_ATTRIBUTES if set(names) <= stored.keys()), []
-        )
-        own, passed = _of_one_pair(method, own)
-        both = own.joined(of_object)
-        call = f"return {instance}.{method.name}({passed})"
-        if attributes and not both.defaults.keys() & set(attributes):
-            # the object keeps θ in attributes that __init__ does not take, so the stand-in sets them
-            first, passed, own = _forward_before(method, methods, own, passed)
-            # ``backward`` that returns nothing leaves its results in self.dW1 and the like
-            gradients = [] if _returns_value(method) else _gradients_of(attributes, stored)
-            both = own.joined(of_object).joined(Arguments(dict.fromkeys(attributes)))
-            given = "; ".join(f"made.{name} = {name}" for name in attributes)
-            call = f"return made.{method.name}({passed})"
-            if gradients:
-                call = f"made.{method.name}({passed}); return {', '.join(f'made.{name}' for name in gradients)}"
-            call = f"made = {instance}; {given}; {first}{call}"
-        yield both.stand_in(f"{method.name}_of_{node.name}", f"{node.name}.{method.name}", call)
+def _is_callable(method: ast.FunctionDef) -> bool:
+    """Whether a method is a function of its parameters: no property, and of no unknown decorator."""
+    is_special = method.name.startswith("__") and method.name != "__call__"
+    return not is_special and _decorators(method) <= {"staticmethod", "classmethod"}
 
 
-def _of_one_pair(method: ast.FunctionDef, own: Arguments) -> tuple[Arguments, str]:
-    """The parameters of a method, and what it is passed; one that returns a cost of pairs (x, y) is passed one pair.
+def _decorators(method: ast.FunctionDef) -> set[str]:
+    return set(map(ast.unparse, method.decorator_list))
+
+
+def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
+    """A stand-in that makes an object, sets attributes that the method reads, and calls it.
+
+    The object may keep θ in attributes that ``__init__`` does not take. What else the method needs and does not take,
+    such as the X and y that ``fit`` keeps, is set as well; so is what a forward pass remembers, by running that first.
+    """
+    name, wraps = f"{method.name}_of_{node.name}", f"{node.name}.{method.name}"
+    if decorators := _decorators(method):  # it needs no object
+        skipped = "staticmethod" not in decorators
+        call = f"return {wraps}({passed_on(method.args, skipped)})"
+        return stand_in(name, signature_of(method.args, skipped), wraps, call)
+    methods = {each.name: each for each in node.body if isinstance(each, ast.FunctionDef)}
+    made, given = fields_of(node), ", ".join(fields_of(node))
+    if init := methods.get("__init__"):
+        made, given = signature_of(init.args, 1), passed_on(init.args, 1)
+    made = _with_training(made, [*made, *signature_of(method.args, 1)])
+    stored = {_plain(attribute): attribute for attribute in sorted(_attributes(node, ast.Store))}
+    taken, passed = _of_one_pair(method)
+    theta, before, after = _theta_attributes(stored, taken, made), "", ""
+    if theta:
+        before, passed, taken = _forward_before(method, methods, taken, passed)
+        # ``backward`` that returns nothing leaves its results in self.dW1 and the like
+        gradients = [] if _returns_value(method) else _gradients_of(theta, stored)
+        after = ", ".join(f"made.{attribute}" for attribute in gradients)
+    kept = _kept_settings(method, methods, {**taken, **made})
+    call = f"{method.name}({passed})"
+    if not theta and not kept:
+        body = f"return {node.name}({given}).{call}"
+    else:
+        sets = "; ".join(f"made.{attribute} = {attribute}" for attribute in (*theta, *kept))
+        ends = f"made.{call}; return {after}" if after else f"return made.{call}"
+        body = f"made = {node.name}({given}); {sets}; {before}{ends}"
+    return stand_in(name, {**taken, **made, **dict.fromkeys((*theta, *kept))}, wraps, body)
+
+
+def _with_training(made: Signature, names: Collection[str]) -> Signature:
+    """The signature with defaults for what decides how an object trains, on which no cost and no gradient depends."""
+    has_l2 = any(is_surely_l2(name.lower()) for name in names)
+
+    def is_of_training(name: str) -> bool:
+        # beside λ, a learning rate is one; alone, many call λ so
+        is_other = has_l2 if role_of(name) == "l2" and not is_surely_l2(name.lower()) else role_of(name) is None
+        return is_other and any(part in _plain(name) for part in TRAINING)
+
+    return {name: default or ("1" if is_of_training(name) else None) for name, default in made.items()}
+
+
+def _theta_attributes(stored: Mapping[str, str], taken: Signature, made: Signature) -> list[str]:
+    """The attributes that hold θ; none where the method or ``__init__`` takes it."""
+    sets = (names for names in PARAMETER_ATTRIBUTES if set(names) <= stored.keys())
+    theta = [stored[name] for name in next(sets, ())]
+    takes_theta = PARTS_OF_THETA & {role_of(name) for name, default in taken.items() if default is None}
+    return [] if takes_theta or {*taken, *made} & set(theta) else theta
+
+
+def _kept_settings(method: ast.FunctionDef, methods: Mapping[str, ast.FunctionDef], given: Signature) -> list[str]:
+    """The attributes with sizes, λ or data that another method sets and this one reads, where it takes no X and y."""
+    roles = set(map(role_of, given))
+    if {"X", "y"} <= roles:
+        return []
+    read, waiting = set[str](), [method.name]
+    while waiting:  # what it reads by itself, and in the methods that it calls
+        more = _attributes(methods[waiting.pop()], ast.Load) - read
+        read |= more
+        waiting += more & methods.keys()
+    kept = set().union(*(_attributes(each, ast.Store) for each in methods.values() if each.name != "__init__"))
+    return sorted(name for name in kept & read if role_of(name) in SETTINGS and role_of(name) not in roles)
+
+
+def _attributes(node: ast.AST, context: type) -> set[str]:
+    """The attributes of ``self`` that code reads (`ast.Load`) or sets (`ast.Store`)."""
+    found = (each for each in ast.walk(node) if isinstance(each, ast.Attribute) and isinstance(each.ctx, context))
+    return {each.attr for each in found if isinstance(each.value, ast.Name) and each.value.id == "self"}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def _of_one_pair(method: ast.FunctionDef) -> tuple[Signature, str]:
+    """The signature of a method, and what it is passed; one that returns a cost of pairs (x, y) is passed one pair.
 
     Such a cost belongs to a gradient of one example, which has no penalty.
     """
-    given = {name: name for name, default in own.defaults.items() if default is None}
+    own = signature_of(method.args, 1)
+    given = {name: name for name, default in own.items() if default is None}
     for node in ast.walk(method):
         match node:
             case ast.For(target=ast.Tuple(elts=[_, _]), iter=ast.Name(id=name)) if name in given:
                 given[name] = "[(x, y)]"
     if "[(x, y)]" not in given.values() or not _returns_value(method):
-        return own, own.passed
+        return own, passed_on(method.args, 1)
     given |= {name: "0.0" for name in given if role_of(name) == "l2"}
     taken = ["x", "y", *(name for name, value in given.items() if name == value)]
-    return Arguments(dict.fromkeys(taken)), ", ".join(given.values())
+    return dict.fromkeys(taken), ", ".join(given.values())
 
 
 def _forward_before(
-    method: ast.FunctionDef, methods: Sequence[ast.FunctionDef], own: Arguments, passed: str
-) -> tuple[str, str, Arguments]:
-    """A forward pass that goes before a method which takes no X or what that pass returns; what is passed; parameters.
+    method: ast.FunctionDef, methods: Mapping[str, ast.FunctionDef], own: Signature, passed: str
+) -> tuple[str, str, Signature]:
+    """A forward pass that goes before a method which takes no X or what that pass returns; what is passed; a signature.
 
     It goes before a method that returns nothing, too, which works on what the object remembers.
     """
-    one = [each for each in methods if each is not method and len(Arguments.of(each.args, skipped=1).defaults) == 1]
-    forward = next((each.name for each in one if "forward" in each.name.lower()), "")
-    unknown = [name for name, default in own.defaults.items() if default is None and role_of(name) is None]
-    x = next((name for name in own.defaults if role_of(name) == "X"), "")
+    one = [name for name, each in methods.items() if each is not method and len(signature_of(each.args, 1)) == 1]
+    forward = next((name for name in one if "forward" in name.lower()), "")
+    unknown = [name for name, default in own.items() if default is None and role_of(name) is None]
+    x = next((name for name in own if role_of(name) == "X"), "")
     if not forward or len(unknown) > 1 or (x and not unknown and _returns_value(method)):
         return "", passed, own
-    passed = ", ".join("answer" if name in unknown else name for name in own.defaults)
-    taken = {name: default for name, default in own.defaults.items() if name not in unknown}
-    return f"answer = made.{forward}({x or 'X'}); ", passed, Arguments({x or "X": None} | taken)
+    passed = ", ".join("answer" if name in unknown else name for name in own)
+    taken = {name: default for name, default in own.items() if name not in unknown}
+    return f"answer = made.{forward}({x or 'X'}); ", passed, {x or "X": None, **taken}
 
 
 def _returns_value(method: ast.FunctionDef) -> bool:
     return any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(method))
 
 
-def _gradients_of(attributes: Sequence[str], stored: Mapping[str, str]) -> list[str]:
+def _gradients_of(theta: Sequence[str], stored: Mapping[str, str]) -> list[str]:
     """The attributes in which an object leaves the gradients of others, such as dW1 or W1_grad; or none."""
-    plain = [name.lower().replace("_", "") for name in attributes]
+    plain = [*map(_plain, theta)]
     patterns = [[pattern.format(name) for name in plain] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
     return next(([stored[name] for name in names] for names in patterns if set(names) <= stored.keys()), [])
-
-
-def _stored_attributes(node: ast.ClassDef) -> dict[str, str]:
-    """The attributes that a class's objects have, by their names in small letters and without underscores."""
-    return {
-        attribute.attr.lower().replace("_", ""): attribute.attr
-        for attribute in ast.walk(node)
-        if isinstance(attribute, ast.Attribute)
-        and isinstance(attribute.ctx, ast.Store)
-        and isinstance(attribute.value, ast.Name)
-        and attribute.value.id == "self"
-    }
 
 
 GRADIENT = """

@@ -84,7 +84,8 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
         return replace(found, l2=l2)
     if found.is_right or found.is_hopeless:
         return found
-    return max((found, *_at_the_courses_sizes(process, candidates, found)), key=_standing)
+    # of equals the last: code that fails at any sizes is told how it fails at the course's
+    return max((*_at_the_courses_sizes(process, candidates, found), found)[::-1], key=_standing)
 
 
 def _checked_with_few_classes(

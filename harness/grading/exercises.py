@@ -192,15 +192,14 @@ class Exercise:
         ----------
         names_float32 : whether the code names single precision
         """
-        cost_right, gradient_right = self.is_right(answer)
-        if answer.cost is not None and not cost_right:
+        if answer.cost is not None and not self.is_right(answer)[0]:
             tolerance, _ = self.tolerances(answer.precision)
             # log(h + ε) in the cost leaves the gradient h - Y, as nobody differentiates the ε
             for convention, added in self.epsilon_shifts[1:]:
                 if abs(answer.cost - added - self.right[0]) <= tolerance:
                     return replace(answer, cost=answer.cost - added, conventions=(*answer.conventions, convention))
         # what computes in float32 may return Python's floats, so that the code has to name it
-        if (names_float32 and not (cost_right and gradient_right)) or answer.precision == "float32":
+        if (names_float32 and self.has_wrong_part(answer)) or answer.precision == "float32":
             conventions = (*answer.conventions, "single precision (float32)")
             return replace(answer, precision="float32", conventions=conventions)
         return answer

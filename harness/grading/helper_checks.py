@@ -14,8 +14,7 @@ from harness.facts.fact import Fact, Severity, wrong
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import LABELS_OF_TEN, ONE_HOT, Convention, arguments, labels_of
 from harness.grading.class_methods import OPERATIONS
-from harness.grading.parameter_roles import PARTS_OF_THETA, known_roles
-from harness.grading.submission_functions import Function
+from harness.grading.parameter_roles import PARTS_OF_THETA, Function, known_roles
 from harness.grading.submission_interface import Interface, described
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 

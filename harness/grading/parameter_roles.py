@@ -5,7 +5,8 @@ and reorder its parameters, leave some out, and add the numbers of examples and 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 NO_LITERAL = ...
 """Stands for a default whose value is known only when the code is run."""
@@ -13,8 +14,7 @@ NO_LITERAL = ...
 COURSE = ("theta", "n_in", "n_hidden", "K", "X", "y", "l2")
 """The roles of the course's function, in its order."""
 
-FOUR_PARAMETERS = ("theta", "X", "y", "l2")
-"""The roles of a function of four parameters, which has the sizes from elsewhere."""
+SIZES = ("n_in", "n_hidden", "K")
 
 BLOCKS = ("W1", "b1", "W2", "b2")
 """The roles of weights and biases as parameters of their own."""
@@ -25,13 +25,17 @@ LISTS = ("weights", "biases")
 OF_THETA = (("theta",), ("theta1", "theta2"), BLOCKS, LISTS)
 """The sets of roles that bring θ; a function has one of them."""
 
-PARTS_OF_THETA = frozenset(role for roles in OF_THETA for role in roles)
+DEEPER = "deeper"
+"""The role of a third layer's matrix or biases: a network with one is of no exercise here."""
+
+PARTS_OF_THETA = frozenset((*(role for roles in OF_THETA for role in roles), DEEPER))
 
 NAMES = {
     "theta": "nnparams params parameters theta thetas thetavec weights w p nnparam initialnnparams allparams rolled "
     "unrolled thetaunrolled nnparameters nnweights vec thetaall initialtheta wvec thetavector flattheta t model",
     "theta1": "theta1 t1 w1",
     "theta2": "theta2 t2 w2",
+    DEEPER: "theta3 t3 w3 b3 theta4 t4 w4 b4",
     "n_in": "inputlayersize inputsize inputs ninput nin inputlayer inputdim s1 nx il nfeatures numinputs insize "
     "ninputs inputunits inputlayernumber inputn numinput din features n",
     "n_hidden": "hiddenlayersize hiddensize hidden nhidden nh hiddenlayer hl s2 hiddendim numhidden hiddenunits nhid "
@@ -50,7 +54,7 @@ NAMES = {
 
 PARTS_OF_NAMES = {
     "hidden": "n_hidden",
-    "lambda": "l2",
+    "lamb": "l2",
     "lmbda": "l2",
     "reg": "l2",
     "numlabel": "K",
@@ -89,15 +93,38 @@ class Parameters(dict):
 Role = str | Default
 
 
-class Signature(Protocol):
-    """Positional parameters; those after the first `required` have `defaults`, values or `NO_LITERAL`."""
+@dataclass(frozen=True)
+class Function:
+    """A function that a submission defines.
+
+    Attributes
+    ----------
+    name : the name under which it is called
+    parameters : positional parameters; those after the first `required` have `defaults`
+    defaults : values, or `NO_LITERAL`
+    stand_in : Python that defines it where the submission does not, so that it can be called by position
+    wraps : the function or method that a stand-in calls, such as "Net.loss"
+    constants : the file's constants that a stand-in sets
+    file, line : the module's file that defines it, and the line there
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    required: int
+    defaults: tuple[Any, ...] = ()
+    stand_in: str = ""
+    wraps: str = ""
+    constants: tuple[str, ...] = ()
+    file: str = ""
+    line: int = 0
 
     @property
-    def parameters(self) -> tuple[str, ...]: ...
-    @property
-    def required(self) -> int: ...
-    @property
-    def defaults(self) -> tuple[Any, ...]: ...
+    def author_name(self) -> str:
+        """The name that its author gave it, such as "loss" or "Net.loss"."""
+        return self.wraps or self.name
+
+    def __str__(self) -> str:
+        return f"{self.author_name}({', '.join(self.parameters)})"
 
 
 def named_roles(roles: Sequence[Role | None]) -> set[str]:
@@ -116,33 +143,33 @@ def _plain(name: str) -> str:
     return plain.removeprefix("my") or plain
 
 
-def readings(signature: Signature) -> Iterator[tuple[Role, ...]]:
+def readings(function: Function) -> Iterator[tuple[Role, ...]]:
     """The roles that the parameters may have, the likeliest first; none for a function of something else.
 
     Where no name is that of λ, each optional number may be it: one that stays at its default would hide a regulariser.
     """
-    known = known_roles(signature)
+    known = known_roles(function)
     # ``cost(theta, X, y, C=0.0)``
     if "l2" not in known:
-        for place in range(signature.required, len(known)):
-            default = signature.defaults[place - signature.required]
+        for place in range(function.required, len(known)):
+            default = function.defaults[place - function.required]
             if known[place] is None and (default is None or type(default) in (int, float)):
-                yield from _reading(signature, [*known[:place], "l2", *known[place + 1 :]])
-    yield from _reading(signature, known)
+                yield from _reading(function, [*known[:place], "l2", *known[place + 1 :]])
+    yield from _reading(function, known)
     flags = {
-        signature.required + place: Default(not default)
-        for place, default in enumerate(signature.defaults)
-        if isinstance(default, bool) and known[signature.required + place] is None
+        function.required + place: Default(not default)
+        for place, default in enumerate(function.defaults)
+        if isinstance(default, bool) and known[function.required + place] is None
     }
     # ``cost(..., return_grad=False)`` gives no gradient unless the flag is turned
     if flags:
-        yield from _reading(signature, [flags.get(place, role) for place, role in enumerate(known)])
+        yield from _reading(function, [flags.get(place, role) for place, role in enumerate(known)])
 
 
-def known_roles(signature: Signature) -> list[str | None]:
+def known_roles(function: Function) -> list[str | None]:
     """The roles that names tell; of two parameters with one role, the one with the more usual name has it."""
-    names = [name.lower().strip("_") for name in signature.parameters]
-    known = [role_of(name) for name in signature.parameters]
+    names = [name.lower().strip("_") for name in function.parameters]
+    known = [role_of(name) for name in function.parameters]
     # w1 beside b1 holds no biases, while W1 and W2 alone are the course's matrices
     if {"b1", "b2"} <= set(names):
         apart = {"theta1": "W1", "theta2": "W2"}
@@ -150,28 +177,29 @@ def known_roles(signature: Signature) -> list[str | None]:
     if set(LISTS) <= set(names):
         known = [name if name in LISTS else role for name, role in zip(names, known)]
     # alpha is λ in some ports, and beside lambda_ a learning rate
-    if known.count("l2") > 1 and any(map(_is_surely_l2, names)):
-        known = [None if role == "l2" and not _is_surely_l2(name) else role for name, role in zip(names, known)]
+    if known.count("l2") > 1 and any(map(is_surely_l2, names)):
+        known = [None if role == "l2" and not is_surely_l2(name) else role for name, role in zip(names, known)]
     usual: dict[str, int] = {}
-    for i in sorted(range(len(known)), key=lambda i: _PLACE.get(_plain(signature.parameters[i]), len(_PLACE))):
+    for i in sorted(range(len(known)), key=lambda i: _PLACE.get(_plain(function.parameters[i]), len(_PLACE))):
         usual.setdefault(known[i] or "", i)
     return [role if role and usual[role] == i else None for i, role in enumerate(known)]
 
 
-def _is_surely_l2(name: str) -> bool:
+def is_surely_l2(name: str) -> bool:
     """Whether a name is that of λ, and of nothing else that is a number."""
     return any(part in name for part in ("lam", "lmb", "reg", "decay", "l2", "λ"))
 
 
-def _reading(signature: Signature, known: Sequence[Role | None]) -> Iterator[tuple[Role, ...]]:
+def _reading(function: Function, known: Sequence[Role | None]) -> Iterator[tuple[Role, ...]]:
     if "problem" in known:
-        yield from [("problem", "theta")] if signature.required == 2 else []
+        yield from [("problem", "theta")] if function.required == 2 else []
         return
-    given = _with_defaults(signature, known)
-    passed = [role for role in given if not isinstance(role, Default)]
+    given = _with_defaults(function, known)
     # what has an unknown name takes the next role in the usual order: the p of ``cost(p, X, y, lam)`` is θ
-    order = FOUR_PARAMETERS if len(passed) <= len(FOUR_PARAMETERS) else COURSE
-    left = [role for role in order if role not in given and not _is_covered(role, given)]
+    left = [role for role in COURSE if role not in given and not _is_covered(role, given)]
+    # all sizes come together, or are from elsewhere; λ may be missing
+    if given.count(None) < len(left) - ("l2" in left):
+        left = [role for role in left if role not in SIZES]
     if given.count(None) > len(left):
         return
     rest = iter(left)
@@ -181,10 +209,10 @@ def _reading(signature: Signature, known: Sequence[Role | None]) -> Iterator[tup
         yield roles
 
 
-def _with_defaults(signature: Signature, known: Sequence[Role | None]) -> list[Role | None]:
+def _with_defaults(function: Function, known: Sequence[Role | None]) -> list[Role | None]:
     """The roles of required parameters, then of optional ones up to the last with a known name."""
-    given: list[Role | None] = [*known[: signature.required]]
-    optional = list(zip(known[signature.required :], signature.defaults))
+    given: list[Role | None] = [*known[: function.required]]
+    optional = list(zip(known[function.required :], function.defaults))
     while optional and optional[-1][0] is None:
         optional.pop()
     for role, default in optional:
@@ -196,6 +224,6 @@ def _with_defaults(signature: Signature, known: Sequence[Role | None]) -> list[R
 
 def _is_covered(role: str, given: Sequence[Role | None]) -> bool:
     """Whether other roles bring what a role stands for."""
-    if role in ("n_in", "n_hidden", "K"):
+    if role in SIZES:
         return "sizes" in given
     return role == "theta" and bool({"theta1", "W1", "weights"} & named_roles(given))

@@ -26,7 +26,7 @@ class ParsedAnswer:
     conventions : in what the answer differs from the course's, such as "gradient before cost"
     precision : "float64" or "float32"
     order : how θ and gradient lay for the submission, "F" by columns or "C" by rows
-    changes : the calls that changed their arguments in place on the way to this answer
+    changes_arguments : whether a call on the way to this answer changed its arguments in place
     """
 
     cost: float | None = None
@@ -34,7 +34,7 @@ class ParsedAnswer:
     conventions: tuple[str, ...] = ()
     precision: str = "float64"
     order: Order = "F"
-    changes: tuple[Any, ...] = ()
+    changes_arguments: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:

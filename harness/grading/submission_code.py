@@ -1,15 +1,11 @@
-"""What of a submission's code is run: its definitions, with what its file sets around them as parameters.
+"""What of a submission's code is run: its definitions; and which modules, names and numbers stand in it.
 
 Imports, functions, classes and constants are kept. What a file does beyond that when it is run, such as to load data,
 train, plot or ask for input, is left out. Each statement that is kept may fail without harm to the others.
 """
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
-
-from harness.grading.parameter_roles import known_roles, named_roles, readings, role_of
-from harness.grading.submission_functions import Arguments, Function, assigned, transformed
+from collections.abc import Collection, Iterator
 
 HARMLESS = {"np", "numpy", "math", "float", "int", "len", "range", "list", "tuple", "dict", "str", "abs", "round"}
 """What a constant may call: functions and modules that do nothing but compute."""
@@ -22,10 +18,8 @@ CONFIGURES = ("config.update", "set_default_dtype")
 FAILURES = "failures_of_statements"
 """The name in a module under which its statements that failed are kept."""
 
-SIZES = ("n_in", "n_hidden", "K")
-
-SETTINGS = (*SIZES, "l2", "m", "X", "y")
-"""Roles of what a file may set around a function; the parameter in its place has the same name."""
+TRANSFORMS = {"grad", "value_and_grad", "elementwise_grad", "jit"}
+"""JAX's and autograd's transforms that return a function of the same parameters."""
 
 
 def runnable(tree: ast.Module, *, with_needed: bool = False, own: Collection[str] = ()) -> ast.Module:
@@ -101,9 +95,19 @@ def _is_harmless(call: ast.Call) -> bool:
     return isinstance(function, ast.Name) and function.id in HARMLESS
 
 
+def transformed(node: ast.expr) -> str | None:
+    """The function that transforms are applied to: "cost" in ``jit(grad(cost))``; None for other expressions."""
+    match node:
+        case ast.Call(func=ast.Name(id=by) | ast.Attribute(attr=by), args=[function, *_]) if by in TRANSFORMS:
+            return transformed(function)
+        case ast.Name(id=name):
+            return name
+    return None
+
+
 def _needed(tree: ast.Module) -> set[str]:
     """The names that functions read, and those that statements which set these read in turn."""
-    needed = set().union(*_names_read(tree).values())
+    needed = set().union(*names_read(tree).values())
     while True:
         setting = [node for node in tree.body if not needed.isdisjoint(_changed(node))]
         more = needed.union(*(_read(node) for node in setting))
@@ -154,53 +158,7 @@ def tried_imports(tree: ast.Module) -> set[str]:
     return {name.partition(".")[0] for name in found}
 
 
-# -- what a file sets as parameters ------------------------------------------------------------------------------------
-
-
-def with_settings(tree: ast.Module, functions: Sequence[Function]) -> list[Function]:
-    """The functions; each that reads sizes, λ or data from names of the file has a stand-in that sets them first.
-
-    The value in the file is one of many: called on a problem with another λ, right code would be found wrong.
-    """
-    settings = dict(_settings(tree))
-    read = _names_read(tree)
-    return [_with_settings(function, settings, read.get(function.name, set())) for function in functions]
-
-
-def _with_settings(function: Function, settings: dict[str, str], read: set[str]) -> Function:
-    roles = next(readings(function), None) or known_roles(function)
-    if "problem" in roles or function.stand_in:
-        return function
-    taken = {*named_roles(roles), *(SIZES if "sizes" in roles else ())}
-    wanted = {name: role for name, role in settings.items() if name in read and role not in taken}
-    # of ``LAMBDA = 1`` and ``alpha = 0.5``, either may be λ
-    if list(wanted.values()).count("l2") > 1:
-        wanted = {name: role for name, role in wanted.items() if role != "l2"}
-    if not wanted:
-        return function
-    own = function.arguments.defaults
-    needed = {name: None for name in own if own[name] is None}
-    values = ", ".join(f"{name}={role}" for name, role in wanted.items())
-    body = f"{function.name}.__globals__.update({values}); return {function.name}({', '.join(own)})"
-    taken = Arguments(needed | dict.fromkeys(wanted.values()) | own)
-    made = taken.stand_in(f"{function.name}_by_constants", function.name, body)
-    changed = replace(made, constants=tuple(wanted))
-    return changed if next(readings(changed), None) else function
-
-
-def _settings(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """The names that a file sets, each with the role that it has."""
-    for node in tree.body:
-        for name, value in assigned(node) if isinstance(node, ast.Assign) else ():
-            role, is_number = role_of(name), isinstance(value, ast.Constant) and type(value.value) in (int, float)
-            # ``LABELS = 10`` is a number of classes
-            role = "K" if role == "y" and is_number else role
-            is_array = role in ("X", "y")
-            if role in SETTINGS and not (is_array and (is_number or name[0] not in "XxYy")):
-                yield name, role
-
-
-def _names_read(tree: ast.Module) -> dict[str, set[str]]:
+def names_read(tree: ast.Module) -> dict[str, set[str]]:
     """The global names that each function reads, by itself and in the functions that it calls."""
     read = {node.name: _free_names(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
     for _ in read:  # a chain of calls is at most as long as there are functions

@@ -12,9 +12,9 @@ from pathlib import Path
 from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.grading.class_methods import class_functions_in
-from harness.grading.parameter_roles import readings
-from harness.grading.submission_code import imported_names, numbers_in, tried_imports, with_settings
-from harness.grading.submission_functions import Function, functions_in
+from harness.grading.parameter_roles import Function, readings
+from harness.grading.submission_code import imported_names, numbers_in, tried_imports
+from harness.grading.submission_functions import functions_in, with_settings
 from harness.grading.submission_texts import UNREADABLE, decoded, in_python_3, notebook_code
 from reference.user_input import error_in_words
 
@@ -213,10 +213,11 @@ def read_submission(path: Path, beside: Path | None = None) -> Submission | None
     read = {file: _read_file(file, names[file], in_print(file.relative_to(home))) for file in files}
     # the modules that its files import, and those that these import, such as the course's utils.py one folder up
     waiting = list(files)
+    own = {file.resolve() for file in files}
     while waiting:
         for found, root in _imported_files(home, beside, waiting.pop(), read):
             name = str(found.relative_to(root))
-            if found not in read and name not in {file.name for file in read.values()}:
+            if found.resolve() not in own and name not in {file.name for file in read.values()}:
                 read[found] = replace(_read_file(found, name, name), is_own=False)
                 waiting.append(found)
     return Submission(in_print(path.name), path, tuple(read.values()))

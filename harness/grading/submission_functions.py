@@ -1,70 +1,42 @@
-"""The functions and methods that a submission defines, and stand-ins for those that cannot be called by themselves.
+"""The functions that a submission defines, and stand-ins for those that cannot be called by position.
 
-Nothing is run: all of it is read from the syntax tree.
+A stand-in is Python text, such as ``def f_by_position(a, lam): return f(a, lam=lam)``. It passes names by keyword,
+makes a bundle of arguments, calls what a closure returns, runs the forward pass first, or sets constants of the file.
+Nothing is run here: all of it is read from the syntax tree.
 """
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from keyword import iskeyword
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from harness.grading.parameter_roles import NO_LITERAL, OF_THETA, PARTS_OF_THETA, known_roles, role_of
-
-TRANSFORMS = {"grad", "value_and_grad", "elementwise_grad", "jit"}
-"""JAX's and autograd's transforms that return a function of the same parameters."""
+from harness.grading.parameter_roles import (
+    NO_LITERAL,
+    OF_THETA,
+    PARTS_OF_THETA,
+    SIZES,
+    Function,
+    known_roles,
+    named_roles,
+    readings,
+    role_of,
+)
+from harness.grading.submission_code import names_read, transformed
 
 UNLIKELY = ("sigmoid", "numerical", "check", "test", "plot", "debug", "train", "descent", "update", "sgd", "predict")
 """Parts of names of functions that are certainly not the homework's cost function."""
 
-
 HANDED_OVER_WHOLE = ("sizes", "problem")
 """Roles of parameters that the harness fills with one object, so that nothing taken out of them is asked for."""
 
+SETTINGS = (*SIZES, "l2", "m", "X", "y")
+"""Roles of what a file or an object may set around a function; the parameter in its place has the same name."""
 
-@dataclass(frozen=True)
-class Function:
-    """A function that a submission defines.
-
-    Attributes
-    ----------
-    name : the name under which it is called
-    parameters : positional parameters; those after the first `required` have `defaults`
-    defaults : values, or `NO_LITERAL`
-    stand_in : Python that defines it where the submission does not: a wrapper that passes parameters by name,
-        makes an object and calls its method, runs the forward pass first, or sets constants
-    file, line : the module's file that defines it, and the line there
-    wraps : the function or method that a stand-in calls, such as "Net.loss"
-    constants : the file's constants that a stand-in sets
-    """
-
-    name: str
-    parameters: tuple[str, ...]
-    required: int
-    defaults: tuple[Any, ...] = ()
-    stand_in: str = ""
-    wraps: str = ""
-    constants: tuple[str, ...] = ()
-    file: str = ""
-    line: int = 0
-
-    @property
-    def arguments(self) -> "Arguments":
-        """The parameters with their defaults as text."""
-        return Arguments(
-            dict.fromkeys(self.parameters[: self.required])
-            | dict(zip(self.parameters[self.required :], map(repr, self.defaults)))
-        )
-
-    @property
-    def author_name(self) -> str:
-        """The name that its author gave it, such as "loss" or "Net.loss"."""
-        return self.wraps or self.name
-
-    def __str__(self) -> str:
-        return f"{self.author_name}({', '.join(self.parameters)})"
+Signature = dict[str, str | None]
+"""Parameters in their order, each with its default as text; None where it is required."""
 
 
 def likelihood(function: Function) -> int:
@@ -80,172 +52,155 @@ def likelihood(function: Function) -> int:
 
 
 def functions_in(tree: ast.Module) -> Iterator[Function]:
-    """Functions that can be called by position, with stand-ins for keyword-only parameters and for methods."""
+    """The functions of a module, or stand-ins for them, and those of what a forward pass returns."""
     known: dict[str, Function] = {}
     made_of = {node.name: fields_of(node) for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in tree.body:
         match node:
             case ast.FunctionDef():
-                function = _function(node, made_of)
+                found = _defined(node, made_of)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments)):
-                function = Arguments.of(arguments).function(name)
+                found = [function_of(name, signature_of(arguments))]
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if (source := transformed(value)) in known:
-                function = replace(known[source], name=name, wraps="")  # a derivative takes what its function takes
+                found = [replace(known[source], name=name, wraps="")]  # a derivative takes what its function takes
             case _:
                 continue
-        known[function.author_name] = function
-        yield function
+        known |= {function.author_name: function for function in found}
+        yield from found
     yield from _after_forward(tree, list(known.values()))
 
 
-def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[Function]:
-    """Stand-ins for functions of what a forward pass returns, such as ``cost(h, y)``; each runs that pass first."""
-    forwards = [(function, _returned(tree, function.name)) for function in functions if _is_forward(function)]
-    for function in functions:
-        # h in ``cost(h, y)`` is no θ, X or y: it is what another function returns
-        unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
-        for forward, returned in forwards if unknown else ():
-            if values := _matched(unknown, returned):
-                yield _chained(forward, values, function, unknown)
-                break
+# -- signatures and stand-ins ------------------------------------------------------------------------------------------
 
 
-def _matched(unknown: Sequence[str], returned: Sequence[str]) -> list[str]:
-    """The names for what a forward pass returns, so that all unknown parameters are among them; or none.
-
-    What it returns without a name, or one thing under another name, is what the parameter without a match takes.
-    """
-    names = list(returned)
-    left = [name for name in unknown if name not in names]
-    free = [place for place, name in enumerate(names) if name not in unknown]
-    unnamed = [place for place in free if not names[place]]
-    if len(unnamed) == len(left):
-        places = unnamed
-    elif len(left) == 1:
-        # ``return z2, a2, a3`` before ``cost(h, y)``: the output comes last
-        places = [place for place in free if "cache" not in names[place]][-1:]
-    else:
-        places = []
-    if len(places) != len(left):
-        return []
-    for place, name in zip(places, left):
-        names[place] = name
-    return [name or f"returned_{place}" for place, name in enumerate(names)]
+def signature_of(arguments: ast.arguments, skipped: int = 0) -> Signature:
+    """The signature, but for the first parameters."""
+    positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + list(map(ast.unparse, arguments.defaults))
+    by_name = zip(arguments.kwonlyargs, arguments.kw_defaults)
+    return dict(list(zip(positional, defaults))[skipped:]) | {
+        argument.arg: default and ast.unparse(default) for argument, default in by_name
+    }
 
 
-def _chained(forward: Function, values: Sequence[str], function: Function, unknown: Sequence[str]) -> Function:
-    """A stand-in that runs the forward pass, and then the function of what it returned."""
-    needed = dict.fromkeys(forward.parameters[: forward.required])
-    own = function.arguments.defaults.items()
-    taken = Arguments(needed | {name: default for name, default in own if name not in (*unknown, *needed)})
-    passed = ", ".join(function.parameters)
-    body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {function.name}({passed})"
-    return taken.stand_in(f"{function.name}_after_{forward.name}", function.name, body)
+def passed_on(arguments: ast.arguments, skipped: int = 0) -> str:
+    """The parameters as a function of the same ones passes them on: "a, lam=lam"."""
+    by_name = {argument.arg for argument in arguments.kwonlyargs}
+    return ", ".join(f"{name}={name}" if name in by_name else name for name in signature_of(arguments, skipped))
 
 
-def _is_forward(function: Function) -> bool:
-    """Whether a function takes θ and X, and no labels."""
-    known = known_roles(function)[: function.required]
-    has_theta = any(set(needed) <= set(known) for needed in OF_THETA)
-    return has_theta and "X" in known and "y" not in known and None not in known
-
-
-def _returned(tree: ast.Module, name: str) -> list[str]:
-    """The names of what a function returns at its end, empty for what has none."""
-    (*_, function) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name] or [None]
-    returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)] if function else []
-    if not returns or returns[-1] is None:
-        return []
-    items = returns[-1].elts if isinstance(returns[-1], ast.Tuple) else [returns[-1]]
-    return [item.id if isinstance(item, ast.Name) else "" for item in items]
-
-
-def transformed(node: ast.expr) -> str | None:
-    """The function that transforms are applied to: "cost" in ``jit(grad(cost))``; None for other expressions."""
-    match node:
-        case ast.Call(func=ast.Name(id=by) | ast.Attribute(attr=by), args=[function, *_]) if by in TRANSFORMS:
-            return transformed(function)
-        case ast.Name(id=name):
-            return name
-    return None
-
-
-def fields_of(node: ast.ClassDef) -> "Arguments":
+def fields_of(node: ast.ClassDef) -> Signature:
     """What a dataclass or a named tuple is made of; nothing for other classes."""
     made = " ".join(map(ast.unparse, (*node.decorator_list, *node.bases)))
     if "dataclass" not in made and "NamedTuple" not in made:
-        return NOTHING
+        return {}
     fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    return Arguments({ast.unparse(field.target): field.value and ast.unparse(field.value) for field in fields})
+    return {ast.unparse(field.target): field.value and ast.unparse(field.value) for field in fields}
 
 
-def _function(node: ast.FunctionDef, made_of: "Mapping[str, Arguments]") -> Function:
-    """A function under its own name, or a stand-in of plain parameters.
+def taken_by(function: Function) -> Signature:
+    """The signature of a function."""
+    optional = zip(function.parameters[function.required :], map(repr, function.defaults))
+    return dict.fromkeys(function.parameters[: function.required]) | dict(optional)
 
-    The stand-in takes apart what is bundled: fields of a dataclass, ``*args``, ``params["W1"]``, keyword-only names.
-    """
-    own = Arguments.of(node.args)
+
+def function_of(name: str, signature: Signature) -> Function:
+    """A function of that name, its required parameters first."""
+    needed = [parameter for parameter, default in signature.items() if default is None]
+    given = {parameter: default for parameter, default in signature.items() if default is not None}
+    return Function(name, (*needed, *given), len(needed), tuple(map(_literal, given.values())))
+
+
+def stand_in(name: str, signature: Signature, wraps: str, body: str) -> Function:
+    """A function with the text that defines it."""
+    plain = function_of(name, signature)
+    taken = ", ".join(p if signature[p] is None else f"{p}={signature[p]}" for p in plain.parameters)
+    return replace(plain, stand_in=f"def {name}({taken}): {body}", wraps=wraps)
+
+
+def _literal(default: str) -> Any:
+    try:
+        return ast.literal_eval(default)
+    except (ValueError, SyntaxError):
+        return NO_LITERAL
+
+
+# -- one function: what is bundled is taken apart, and a closure is called ---------------------------------------------
+
+
+def _defined(node: ast.FunctionDef, made_of: Mapping[str, Signature]) -> list[Function]:
+    """A function under its own name, or a stand-in of plain parameters; one for each closure that it returns."""
+    own = signature_of(node.args)
     stars = {argument.arg: star for argument, star in ((node.args.vararg, "*"), (node.args.kwarg, "**")) if argument}
-    annotated = [one for one in ast.walk(node.args) if isinstance(one, ast.arg) and one.annotation]
+    by_name = {argument.arg for argument in node.args.kwonlyargs}
+    annotated = [one for one in ast.walk(node.args) if isinstance(one, ast.arg)]
     types = {one.arg: ast.unparse(one.annotation).strip("'") for one in annotated if one.annotation}
-    parameters, passed = NOTHING, []
-    for name in (*own.defaults, *stars):
+    signature: Signature = {}
+    passed = []
+    for name in (*own, *stars):
         # a parameter that is annotated with a dataclass of sizes or data is made of its fields
-        fields = made_of.get(types.get(name, ""), NOTHING)
-        if {role_of(field) for field in fields.defaults} - {None, *PARTS_OF_THETA}:
-            parameters = parameters.joined(fields)
-            passed.append(f"{f'{name}=' if name in own.by_name else ''}{types[name]}({fields.passed})")
-        elif items := _bundled(node, name):
-            parameters = parameters.joined(Arguments(dict.fromkeys(items.values())))
-            passed.append(stars.get(name, "") + _bundle(items))
-        elif name in own.defaults:
-            parameters = parameters.joined(Arguments({name: own.defaults[name]}))
-            passed.append(f"{name}={name}" if name in own.by_name else name)
+        fields = made_of.get(types.get(name, ""), {})
+        if set(map(role_of, fields)) - {None, *PARTS_OF_THETA}:
+            taken, given = fields, f"{types[name]}({', '.join(fields)})"
+        elif bundle := _bundle_in(node, name):
+            names, given = bundle
+            taken, given = dict.fromkeys(names), stars.get(name, "") + given
+        elif name in own:
+            taken, given = {name: own[name]}, name
+        else:
+            continue
+        signature |= taken
+        passed.append(f"{name}={given}" if name in by_name else given)
     call = f"{node.name}({', '.join(passed)})"
-    # ``make_cost(X, y)(theta)``
-    if inner := _returned_function(node):
-        call, parameters = f"{call}({inner.passed})", inner.joined(parameters)
-    if call == f"{node.name}({', '.join(own.defaults)})":
-        return own.function(node.name)
-    return parameters.stand_in(f"{node.name}_by_position", node.name, f"return {call}")
+    if closures := _closures_in(node):
+        return [
+            stand_in(f"{name}_by_position", inner | signature, node.name, f"return {call}{place}({', '.join(inner)})")
+            for name, place, inner in closures
+        ]
+    if call == f"{node.name}({', '.join(own)})":
+        return [function_of(node.name, own)]
+    return [stand_in(f"{node.name}_by_position", signature, node.name, f"return {call}")]
 
 
-class Key(NamedTuple):
-    """Where a value lies in a bundle: a place in a tuple, a key of a dictionary, or an attribute."""
+def _bundle_in(node: ast.FunctionDef, name: str) -> tuple[list[str], str] | None:
+    """The names of what a function takes out of a parameter such as ``args`` or ``options``, and Python to bundle them.
 
-    kind: str
-    at: int | str
-
-
-def _bundled(node: ast.FunctionDef, name: str) -> dict[Key, str]:
-    """What a function takes out of a parameter such as ``args`` or ``options``, and under which name.
-
-    Empty for a parameter that is used as a whole, or that holds sizes or parts of θ alone.
+    None for a parameter that is used as a whole, or that holds sizes or parts of θ alone.
     """
-    items: dict[Key, str] = {}
+    items = dict(_taken_out(node, name))
+    roles = set(map(role_of, items.values())) - {None, *PARTS_OF_THETA}
+    if not roles or role_of(name) in HANDED_OVER_WHOLE or not all(map(str.isidentifier, items.values())):
+        return None
+    names = list(items.values())
+    match {kind for kind, _ in items}:
+        # without a gap; one place alone may be an index of an array
+        case kinds if kinds == {"place"} and len(items) > 1 and sorted(at for _, at in items) == [*range(len(items))]:
+            return names, f"({', '.join(items[key] for key in sorted(items))})"
+        case kinds if kinds == {"key"}:
+            return names, f"{{{', '.join(f'{at!r}: {item}' for (_, at), item in items.items())}}}"
+        case kinds if kinds == {"attribute"} and not any(hasattr(np.ndarray, item) for item in names):
+            return names, f"__import__('types').SimpleNamespace({', '.join(f'{item}={item}' for item in names)})"
+    return None
+
+
+def _taken_out(node: ast.FunctionDef, name: str) -> Iterator[tuple[tuple[str, Any], str]]:
+    """Each place of a tuple, key of a dictionary or attribute that is read of a parameter, and a name for its value."""
     for inner in ast.walk(node):
         match inner:
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value) if (first := _first(value, name)) >= 0:
-                names = [(place, target.id) for place, target in enumerate(targets) if isinstance(target, ast.Name)]
-                items |= {Key("place", first + place): target for place, target in names}
-            case ast.Subscript(ast.Name(id=source), ast.Constant(value=str() as key)) | ast.Call(
-                ast.Attribute(ast.Name(id=source), "get"), [ast.Constant(value=str() as key), *_]
-            ) if source == name:
-                items[Key("key", key)] = f"{key}_" if iskeyword(key) else key
-            case ast.Attribute(ast.Name(id=source), attribute) if source == name and attribute != "get":
-                items[Key("attribute", attribute)] = attribute
+                named = ((place, one.id) for place, one in enumerate(targets, first) if isinstance(one, ast.Name))
+                yield from ((("place", place), target) for place, target in named)
             case ast.Assign():
                 for target, value in assigned(inner):
                     match value:
                         case ast.Subscript(ast.Name(id=source), ast.Constant(value=int() as place)) if source == name:
-                            items[Key("place", place)] = target
-    # all of it is known: by one kind of key, and places without a gap; one place alone may be an index of an array
-    places = sorted(key.at for key in items if isinstance(key.at, int))
-    is_whole = len({key.kind for key in items}) == 1 and places == list(range(len(places))) and len(places) != 1
-    is_array = any(hasattr(np.ndarray, str(key.at)) for key in items if key.kind == "attribute")
-    holds = {role_of(item) for item in items.values()} - {None, *PARTS_OF_THETA}
-    is_bundle = is_whole and holds and not is_array and role_of(name) not in HANDED_OVER_WHOLE
-    return items if is_bundle and all(map(str.isidentifier, items.values())) else {}
+                            yield ("place", place), target
+            case ast.Subscript(ast.Name(id=source), ast.Constant(value=str() as key)) | ast.Call(
+                ast.Attribute(ast.Name(id=source), "get"), [ast.Constant(value=str() as key), *_]
+            ) if source == name:
+                yield ("key", key), f"{key}_" if iskeyword(key) else key
+            case ast.Attribute(ast.Name(id=source), attribute) if source == name and attribute != "get":
+                yield ("attribute", attribute), attribute
 
 
 def _first(value: ast.expr, name: str) -> int:
@@ -256,27 +211,6 @@ def _first(value: ast.expr, name: str) -> int:
         case ast.Subscript(ast.Name(id=source), ast.Slice(lower=ast.Constant(value=int() as first))) if source == name:
             return first
     return -1
-
-
-def _bundle(items: Mapping[Key, str]) -> str:
-    """A tuple, a dictionary or an object of these names, as Python."""
-    match next(iter(items)).kind:
-        case "place":
-            return f"({', '.join(name for _, name in sorted(items.items()))})"
-        case "key":
-            return f"{{{', '.join(f'{key.at!r}: {name}' for key, name in items.items())}}}"
-    return f"__import__('types').SimpleNamespace({', '.join(f'{key.at}={name}' for key, name in items.items())})"
-
-
-def _returned_function(node: ast.FunctionDef) -> "Arguments | None":
-    """The parameters of a function that is defined inside and returned, as in ``def make_cost(X, y): ...``."""
-    match node.body[-1]:
-        case ast.Return(value=ast.Lambda(args=arguments)):
-            return Arguments.of(arguments)
-        case ast.Return(value=ast.Name(id=name)):
-            inner = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == name]
-            return Arguments.of(inner[0].args) if inner else None
-    return None
 
 
 def assigned(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
@@ -291,48 +225,111 @@ def assigned(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
                 yield from ((one.id, value) for one in targets if isinstance(one, ast.Name))
 
 
-class Arguments(NamedTuple):
-    """Parameters by name, each with its default as text or None; and which of them are keyword-only."""
-
-    defaults: dict[str, str | None]
-    by_name: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, arguments: ast.arguments, skipped: int = 0) -> "Arguments":
-        positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
-        defaults = [None] * (len(positional) - len(arguments.defaults)) + list(map(ast.unparse, arguments.defaults))
-        by_name = zip(arguments.kwonlyargs, arguments.kw_defaults)
-        return cls(
-            dict(list(zip(positional, defaults))[skipped:])
-            | {argument.arg: default and ast.unparse(default) for argument, default in by_name},
-            frozenset(argument.arg for argument in arguments.kwonlyargs),
-        )
-
-    @property
-    def passed(self) -> str:
-        """All of them, as a function of the same parameters passes them on."""
-        return ", ".join(f"{name}={name}" if name in self.by_name else name for name in self.defaults)
-
-    def joined(self, others: "Arguments") -> "Arguments":
-        return Arguments(self.defaults | others.defaults)
-
-    def function(self, name: str) -> Function:
-        ordered = sorted(self.defaults, key=lambda parameter: self.defaults[parameter] is not None)
-        given = [default for parameter in ordered if (default := self.defaults[parameter]) is not None]
-        required = len(ordered) - len(given)
-        return Function(name, tuple(ordered), required, tuple(map(_literal, given)))
-
-    def stand_in(self, name: str, wraps: str, body: str) -> Function:
-        plain = self.function(name)
-        signature = ", ".join(p if self.defaults[p] is None else f"{p}={self.defaults[p]}" for p in plain.parameters)
-        return replace(plain, stand_in=f"def {name}({signature}): {body}", wraps=wraps)
+def _closures_in(node: ast.FunctionDef) -> list[tuple[str, str, Signature]]:
+    """The functions inside that ``def make_cost(X, y): ...`` returns: names, places in a tuple, and signatures."""
+    inner = {each.name: signature_of(each.args) for each in node.body if isinstance(each, ast.FunctionDef)}
+    match node.body[-1]:
+        case ast.Return(value=ast.Lambda(args=arguments)):
+            return [(node.name, "", signature_of(arguments))]
+        case ast.Return(value=ast.Name(id=name)) if name in inner:
+            return [(node.name, "", inner[name])]
+        case ast.Return(value=ast.Tuple(elts=elements)):
+            named = [(place, one.id) for place, one in enumerate(elements) if isinstance(one, ast.Name)]
+            return [(f"{name}_of_{node.name}", f"[{place}]", inner[name]) for place, name in named if name in inner]
+    return []
 
 
-NOTHING = Arguments({})
+# -- the forward pass first --------------------------------------------------------------------------------------------
 
 
-def _literal(default: str) -> Any:
-    try:
-        return ast.literal_eval(default)
-    except (ValueError, SyntaxError):
-        return NO_LITERAL
+def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[Function]:
+    """Stand-ins for functions of what a forward pass returns, such as ``cost(h, y)``; each runs that pass first."""
+    forwards = [(function, _returned(tree, function.name)) for function in functions if _is_forward(function)]
+    for function in functions:
+        # h in ``cost(h, y)`` is no θ, X or y: it is what another function returns
+        unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
+        for forward, returned in forwards if unknown else ():
+            if values := _matched(unknown, returned):
+                needed = dict.fromkeys(forward.parameters[: forward.required])
+                own = {name: default for name, default in taken_by(function).items() if name not in unknown}
+                signature = needed | {name: default for name, default in own.items() if name not in needed}
+                passed = ", ".join(function.parameters)
+                body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {function.name}({passed})"
+                yield stand_in(f"{function.name}_after_{forward.name}", signature, function.name, body)
+                break
+
+
+def _is_forward(function: Function) -> bool:
+    """Whether a function takes θ and X, and no labels."""
+    known = known_roles(function)[: function.required]
+    has_theta = any(set(needed) <= set(known) for needed in OF_THETA)
+    return has_theta and "X" in known and "y" not in known and None not in known
+
+
+def _returned(tree: ast.Module, name: str) -> list[str]:
+    """The names of what a function returns at its end, empty for what has none."""
+    defined = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    returns = [node.value for last in defined[-1:] for node in ast.walk(last) if isinstance(node, ast.Return)]
+    if not returns or returns[-1] is None:
+        return []
+    items = returns[-1].elts if isinstance(returns[-1], ast.Tuple) else [returns[-1]]
+    return [item.id if isinstance(item, ast.Name) else "" for item in items]
+
+
+def _matched(unknown: Sequence[str], returned: Sequence[str]) -> list[str]:
+    """The names for what a forward pass returns, so that all unknown parameters are among them; or none.
+
+    What it returns without a name, or one thing under another name, is what the parameter without a match takes.
+    """
+    left = [name for name in unknown if name not in returned]
+    free = [place for place, name in enumerate(returned) if left and name not in unknown]
+    places = [place for place in free if not returned[place]]
+    if len(places) != len(left) == 1:
+        # ``return z2, a2, a3`` before ``cost(h, y)``: the output comes last
+        places = [place for place in free if "cache" not in returned[place]][-1:]
+    if len(places) != len(left):
+        return []
+    named = dict(zip(places, left))
+    return [named.get(place) or name or f"returned_{place}" for place, name in enumerate(returned)]
+
+
+# -- what a file sets as parameters ------------------------------------------------------------------------------------
+
+
+def with_settings(tree: ast.Module, functions: Sequence[Function]) -> list[Function]:
+    """The functions; each that reads sizes, λ or data from names of the file has a stand-in that sets them first.
+
+    The value in the file is one of many: called on a problem with another λ, right code would be found wrong.
+    """
+    settings = dict(_settings(tree))
+    read = names_read(tree)
+    return [_with_settings(function, settings, read.get(function.name, set())) for function in functions]
+
+
+def _with_settings(function: Function, settings: Mapping[str, str], read: set[str]) -> Function:
+    roles = next(readings(function), None) or known_roles(function)
+    if "problem" in roles or function.stand_in:
+        return function
+    taken = {*named_roles(roles), *(SIZES if "sizes" in roles else ())}
+    wanted = {name: role for name, role in settings.items() if name in read and role not in taken}
+    # of ``LAMBDA = 1`` and ``alpha = 0.5``, either may be λ
+    if list(wanted.values()).count("l2") > 1:
+        wanted = {name: role for name, role in wanted.items() if role != "l2"}
+    values = ", ".join(f"{name}={role}" for name, role in wanted.items())
+    signature = taken_by(function) | dict.fromkeys(wanted.values())
+    passed = ", ".join(function.parameters)
+    body = f"{function.name}.__globals__.update({values}); return {function.name}({passed})"
+    made = replace(stand_in(f"{function.name}_by_constants", signature, function.name, body), constants=tuple(wanted))
+    return made if wanted and next(readings(made), None) else function
+
+
+def _settings(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The names that a file sets, each with the role that it has."""
+    for node in tree.body:
+        for name, value in assigned(node) if isinstance(node, ast.Assign) else ():
+            role, is_number = role_of(name), isinstance(value, ast.Constant) and type(value.value) in (int, float)
+            # ``LABELS = 10`` is a number of classes
+            role = "K" if role == "y" and is_number else role
+            is_array = role in ("X", "y")
+            if role in SETTINGS and not (is_array and (is_number or name[0] not in "XxYy")):
+                yield name, role

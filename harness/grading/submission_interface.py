@@ -9,10 +9,9 @@ import numpy as np
 from harness.facts.fact import Fact, Severity
 from harness.grading.call_conventions import COURSE_BLOCKS, LABELS, Convention, arguments
 from harness.grading.exercises import COURSE_MODEL, Exercise, Model, small_exercises
-from harness.grading.parameter_roles import Role
+from harness.grading.parameter_roles import Function, Role
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
 from harness.grading.submission_files import Submission
-from harness.grading.submission_functions import Function
 from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess, as_spoiling
 from harness.isolation.limits import ENDINGS
 
@@ -75,7 +74,7 @@ class Call:
         except NotAnAnswer as error:
             fact = replace(error.fact, where=(self.function.author_name,))
             raise CallFailed(fact, "answered") from None
-        parsed = replace(parsed, changes=returned.changes)
+        parsed = replace(parsed, changes_arguments=bool(returned.changes))
         return exercise.without_allowances(parsed, names_float32=submission.names_float32)
 
     def _parsed(self, value: Any, exercise: Exercise) -> ParsedAnswer:
@@ -237,7 +236,7 @@ class Interface:
             conventions=(*cost.conventions, *gradient.conventions),
             precision=min(cost.precision, gradient.precision),  # "float32", if one of them is
             order=(gradient if self.of_gradient else cost).order,
-            changes=tuple(change for answer in answers.values() for change in answer.changes),
+            changes_arguments=any(answer.changes_arguments for answer in answers.values()),
         )
 
     def find_changes(self, process: SubmissionProcess, exercise: Exercise) -> Fact | None:
@@ -249,8 +248,9 @@ class Interface:
         for attempt in self.attempts:
             call = attempt.call
             try:
-                first = call.answer(process, exercise)
-                for changes in first.changes[:1]:
+                returned = call.returned(process, exercise)
+                first = call.read(returned, process.submission, exercise)
+                for changes in returned.changes[:1]:
                     harmless = changes.fact()  # before the arrays are changed once more
                     again = process.call(changes.function, *changes.afterwards)
                     second = call.read(again, process.submission, exercise)
@@ -343,7 +343,7 @@ def collect_answers(process: SubmissionProcess, interface: Interface, exercises:
         except CallFailed as failure:
             failures[exercise] = failure.with_data(exercise=exercise.name)
             continue
-        if answer.changes and not (change and change.severity == Severity.WRONG):
+        if answer.changes_arguments and not (change and change.severity == Severity.WRONG):
             found = interface.find_changes(process, exercise)
             change = found if found and found.severity == Severity.WRONG else change or found
     return GivenAnswers(answers, failures, change)

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from harness.grading.submission_code import FAILURES, runnable
 
 DRAWING = ("matplotlib", "seaborn", "plotly", "IPython", "ipywidgets", "mpl_toolkits", "google", "tqdm", "ipdb")
@@ -25,6 +27,9 @@ DRAWING = ("matplotlib", "seaborn", "plotly", "IPython", "ipywidgets", "mpl_tool
 
 PYTHON_2 = {"xrange": range, "unicode": str, "basestring": str, "long": int, "reduce": reduce}
 """Names that Python 2 defines."""
+
+NUMPY_1 = {"int": int, "float": float, "bool": bool, "object": object, "str": str, "complex": complex, "long": int}
+"""Names that NumPy had in its first version, and what they stood for."""
 
 DATA_FOLDER = "data"
 """The folder with the data, beside the submission's files; whatever file is opened is looked for there as well."""
@@ -164,6 +169,10 @@ def prepare(folder: str, optional: tuple[str, ...], with_needed: bool, package: 
     sys.meta_path.append(_StandIns(drawing=False))
     for name, value in {**PYTHON_2, "input": _no_input, "raw_input": _no_input}.items():
         setattr(builtins, name, value)
+    for name, value in NUMPY_1.items():
+        if name not in vars(np):
+            setattr(np, name, value)
+    np.array = _of_any_rows(np.array)
     builtins.open = _finding_data(builtins.open)
     # scipy.io and numpy open files by this name
     import io
@@ -179,6 +188,20 @@ def _file_finder(path: str) -> FileFinder:
 
 def _no_input(*_: object) -> str:
     raise EOFError("there is nobody who could answer input()")
+
+
+def _of_any_rows(made: Any) -> Any:
+    """The function `np.array`, which makes an array of objects of rows of different lengths, as it did in NumPy 1."""
+
+    def array(rows: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return made(rows, *arguments, **options)
+        except ValueError:
+            if arguments or options or not isinstance(rows, (list, tuple)):
+                raise
+            return made(rows, dtype=object)
+
+    return array
 
 
 def _finding_data(opened: Any) -> Any:
@@ -229,12 +252,20 @@ def call(file: str, name: str, *arguments: Any) -> Any:
             raise failures[-1] from None
         raise
     try:
-        answer = function(*arguments)
-        return dict(vars(answer)) if isinstance(answer, SimpleNamespace) or is_dataclass(answer) else answer
+        return _with_dictionaries(function(*arguments))
     except NameError as error:
         if lacking := _lacking(error, vars(module).get(FAILURES, ())):
             raise NotHandedIn(lacking) from error
         raise
+
+
+def _with_dictionaries(answer: Any) -> Any:
+    """An answer with namespaces and dataclasses, also those within tuples and lists, as dictionaries."""
+    if isinstance(answer, SimpleNamespace) or (is_dataclass(answer) and not isinstance(answer, type)):
+        return dict(vars(answer))
+    if isinstance(answer, tuple):
+        return tuple(map(_with_dictionaries, answer))
+    return list(map(_with_dictionaries, answer)) if isinstance(answer, list) else answer
 
 
 def _lacking(error: NameError, failures: Any) -> str:

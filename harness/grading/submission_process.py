@@ -17,8 +17,8 @@ from harness.digits.digits_data import load_digits
 from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.files import scratch_folder
+from harness.grading.parameter_roles import Function
 from harness.grading.submission_files import DATA, Submission
-from harness.grading.submission_functions import Function
 from harness.grading.submission_loader import DATA_FOLDER
 from harness.isolation import Outcome, Sandbox, Worker
 from harness.isolation.values import differ

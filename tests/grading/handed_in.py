@@ -1050,6 +1050,14 @@ RIGHT: dict[str, str | Files] = {
     "closure.py": plain(CLOSURE),
     "answer-with-names.py": "from types import SimpleNamespace\n"
     + plain(edition((RETURNED, f"    return SimpleNamespace(J=J, grad={ARRAYS})\n"))),
+    "answer-in-a-dataclass.py": "from dataclasses import dataclass\n"
+    + plain(
+        "@dataclass\nclass Gradient:\n    Theta1: np.ndarray\n    Theta2: np.ndarray\n"
+        + edition((RETURNED, "    return J, Gradient(Theta1_grad, Theta2_grad)\n"))
+    ),
+    "for-numpy-1.py": plain(
+        edition(("    a1 =", "    sizes = np.array([[1, 2], [3]]).shape\n    y = y.astype(np.int)\n    a1 ="))
+    ),
     "answer-in-dictionaries.py": plain(
         edition((RETURNED, "    return {'cost': J, 'grads': {'Theta1': Theta1_grad, 'Theta2': Theta2_grad}}\n"))
     ),

@@ -5,9 +5,8 @@ import ast
 import pytest
 
 from harness.grading.class_methods import class_functions_in
-from harness.grading.parameter_roles import COURSE, Default, readings
-from harness.grading.submission_code import with_settings
-from harness.grading.submission_functions import Function, functions_in
+from harness.grading.parameter_roles import COURSE, Default, Function, readings
+from harness.grading.submission_functions import functions_in, with_settings
 
 ROLES = {
     "nn_params input_layer_size hidden_layer_size num_labels X y lambda_": COURSE,
@@ -19,6 +18,8 @@ ROLES = {
     "Theta1 Theta2 X y lmbda": ("theta1", "theta2", "X", "y", "l2"),
     "theta X y lam": ("theta", "X", "y", "l2"),
     "problem theta": ("problem", "theta"),
+    "X y theta1 theta2 penalty": ("X", "y", "theta1", "theta2", "l2"),  # sizes come together, or not at all
+    "W1 b1 W2 b2 W3 b3 X y lam": None,
     "z": None,
     "a b c d e f g h": None,
     "X theta": None,
@@ -69,6 +70,18 @@ CALLABLE = {  # a definition, and how it is called by position
     ],
     "class N:\n @staticmethod\n def cost(theta, X): pass": ["def cost_of_N(theta, X): return N.cost(theta, X)"],
     "class N:\n @classmethod\n def cost(cls, theta): pass": ["def cost_of_N(theta): return N.cost(theta)"],
+    "class N:\n def __init__(self, X): pass\n def __call__(self, theta): pass": [
+        "def __call___of_N(theta, X): return N(X).__call__(theta)"
+    ],
+    "class N:\n def __init__(self, lam, learning_rate, epochs): pass\n def cost(self, theta): pass": [
+        "def cost_of_N(theta, lam, learning_rate=1, epochs=1): return N(lam, learning_rate, epochs).cost(theta)"
+    ],
+    "class N:\n def fit(self, X, y): self.X, self.y, self.K, self.loss = X, y, 3, self.cost(1)\n"
+    " def h(self, theta): return self.X @ theta\n def cost(self, theta): return self.h(theta) - self.y": [
+        "def fit_of_N(X, y): return N().fit(X, y)",
+        "def h_of_N(theta, X): made = N(); made.X = X; return made.h(theta)",
+        "def cost_of_N(theta, X, y): made = N(); made.X = X; made.y = y; return made.cost(theta)",
+    ],
     "class N:\n @property\n def cost(self): pass": [],
     "class N:\n def __init__(self, n): self.T1, self.T2 = 1, 2\n def cost(self, X): pass": [
         "def cost_of_N(X, n, T1, T2): made = N(n); made.T1 = T1; made.T2 = T2; return made.cost(X)"
@@ -84,6 +97,7 @@ CALLABLE = {  # a definition, and how it is called by position
     ],
     "def f(a, args): X, y = args": ["def f_by_position(a, X, y): return f(a, (X, y))"],
     "def f(a, *args): X, y = args": ["def f_by_position(a, X, y): return f(a, *(X, y))"],
+    "def f(a, *, args): X, y = args": ["def f_by_position(a, X, y): return f(a, args=(X, y))"],
     "def f(a, o): return o['lambda'] * o['X']": [
         "def f_by_position(a, lambda_, X): return f(a, {'lambda': lambda_, 'X': X})"
     ],
@@ -105,6 +119,10 @@ CALLABLE = {  # a definition, and how it is called by position
     "def f(a, b=2): pass": [""],
     "def f(X, lam=1):\n def g(theta): pass\n return g": ["def f_by_position(theta, X, lam=1): return f(X, lam)(theta)"],
     "def f(X):\n return lambda theta: X @ theta": ["def f_by_position(theta, X): return f(X)(theta)"],
+    "def f(X):\n def J(theta): pass\n def g(theta): pass\n return J, g": [
+        "def J_of_f_by_position(theta, X): return f(X)[0](theta)",
+        "def g_of_f_by_position(theta, X): return f(X)[1](theta)",
+    ],
     "f = lambda a, b=2: a": [""],
     "def f(a, b): pass\ng = jax.jit(jax.grad(f))": ["", ""],
     "g = wrapped(f)": [],

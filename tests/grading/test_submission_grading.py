@@ -297,6 +297,17 @@ def test_why_a_cost_apart_is_missing_is_a_fact(tmp_path):
     assert "ZeroDivisionError" in grade.diagnosis[1].data["event"]
 
 
+def test_a_failure_is_that_of_the_likeliest_function(tmp_path):
+    later = "\ndef accuracy(X, theta, y):\n    return X.shape[2]\n"
+    grade = graded_here(tmp_path, "a.py", at_start("np.zeros(3)[4]") + later)
+    assert (grade.verdict, grade.diagnosis[0].data["function"]) == (ERROR, "nn_cost_function")
+
+
+def test_a_part_that_is_missing_is_in_no_other_precision(tmp_path):
+    grade = graded_here(tmp_path, "a.py", returning("grad") + "half = np.float32(0.5)\n")
+    assert (grade.outcomes["gradient"], grade.conventions) == (R, ())
+
+
 def test_what_takes_all_memory_is_not_called_in_every_convention(tmp_path, monkeypatch):
     process, calls = Here(written(tmp_path, "a.py", "def cost(theta, X, y, lam): raise MemoryError\n")), []
     call = process.call
