@@ -119,16 +119,19 @@ class Fallback:
         """
         __tracebackhide__ = True  # pytest shows the caller's line
         try:
+            results: list[Result] = []
             with quietly():
-                results = list(check())
+                for result in check():
+                    results.append(result)
+                    if result.outcome is Outcome.WRONG:  # whatever else would be found
+                        break
         except NothingToCheck:
             return self.call_original()
         except Exception as error:  # noqa: BLE001  whatever the caller's function raises, the original need not
             message = message_of(error).rstrip(".")
             return self.let_original_decide([doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message)])
-        for result in results:
-            if result.outcome is Outcome.WRONG and result.report:
-                return self.refuse(result.report)
+        if results and results[-1].outcome is Outcome.WRONG and results[-1].report:
+            return self.refuse(results[-1].report)
         doubts = [fact for result in results for fact in result.doubts]
         if any(result.outcome is Outcome.OPEN for result in results):
             return self.let_original_decide(doubts)
@@ -182,8 +185,8 @@ def check_within(
     accuracy : float
         Errors below this share of the largest derivative beside them are accepted.
     size : float
-        The largest derivative in any input. No error within `accuracy` of it is wrong: the derivative in an input where
-        it vanishes has errors as large as those of the others.
+        The largest derivative in any input, or 0 where it is not known. No error within `accuracy` of it is wrong: the
+        derivative in an input where it vanishes has errors as large as those of the others.
     rules_of_library : bool
         Whether every rule is a library's own.
     is_blind : bool
@@ -204,8 +207,11 @@ def check_within(
         return Result(Outcome.WRONG, report=report)
     if is_right(report):
         return Result(Outcome.RIGHT, report=report)
-    # Noise may hide an error of 1e-10 and not one of 1e-3, which is all that the original would see.
-    is_coarse = accuracy < ORIGINAL_TOLERANCE and check(ORIGINAL_TOLERANCE).verdict == "agree"
+    # Noise may hide an error of 1e-10 and not one of 1e-3, which is all that the original would see. Where it is known
+    # to hide that, too, a second check would be in vain.
+    hidden = max((fact.data.get("visible") or 0.0 for fact in report.reasons), default=0.0)
+    is_in_vain = accuracy >= ORIGINAL_TOLERANCE or (size > 0.0 and hidden > ORIGINAL_TOLERANCE * size)
+    is_coarse = not is_in_vain and check(ORIGINAL_TOLERANCE).verdict == "agree"
     return Result(Outcome.COARSE if is_coarse else in_doubt, doubts_of(report), report)
 
 

@@ -9,6 +9,7 @@ scaled, is left to the whole check.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
 
@@ -22,7 +23,6 @@ from harness.drop_in.line_slopes import (
     SCALES,
     ZERO_VALUE,
     Scale,
-    Slope,
     row_units,
     slope_error,
     slope_of,
@@ -139,7 +139,7 @@ class _Reported:
         """That of the whole; empty where reverse mode is not looked at."""
         return self.gradients.get(self.whole, ())
 
-    @property
+    @cached_property
     def computed_size(self) -> float:
         """The size of all that is computed, to which the roundings in any of it are relative."""
         return max(self.function.primal_size, *(each.size(self.here) for each in self.sums))
@@ -193,23 +193,23 @@ def _look_along_lines(reported: _Reported, pending: list[Unconfirmed], line: Lin
     """What one line after the other leaves unconfirmed, from the one of the first scale on."""
     function, x = reported.function, reported.x
     direction, pushed, faults, error = (), [], [], 0.0
-    computed_size = reported.computed_size
     for scale in SCALES:
         line = line if scale is SCALES[0] else _line_through(function, x, reported.here, scale)
-        # A look tells nothing where f raises on its line, and may not accept what is cached.
-        if line is None or not pending or (reported.gradients and _is_cached(reported, line)):
-            break
+        if line is None:  # f raises on this line, and perhaps on no shorter one
+            continue
         if pending[-1].is_forward:
             direction, (pushed, is_linear) = line.direction, _push_along(function, x, line.direction)
             if not is_linear:
                 faults.append(wrong(Kind.NOT_LINEAR, mode="forward"))
                 break
-        errors = []
-        for each in pending:
-            slopes = _slopes_of(each, reported.gradients, pushed, line.direction)
-            errors.append(_largest_error(each.outputs, line, slopes, accuracy, computed_size))
-        error = max([error, *filter(math.isfinite, errors)])
-        pending = [each for each, found in zip(pending, errors) if not math.isfinite(found)]
+        errors = {each: _error_of(each, reported, line, pushed, accuracy) for each in pending}
+        accepted = [each for each, found in errors.items() if math.isfinite(found)]
+        if accepted and accepted[0].outputs is reported.whole and reported.gradients and _is_cached(reported, line):
+            break
+        error = max([error, *(errors[each] for each in accepted)])
+        pending = [each for each in pending if each not in accepted]
+        if not pending:
+            break
     answered = pushed[0] if pushed else ()
     return Looks(reported.whole, pending, faults, 0.0, error, reported.gradient, direction, answered)
 
@@ -297,21 +297,20 @@ def push(function: ReportedFunction, x: Arrays, tangents: Sequence[np.ndarray | 
     return [unit * t for t in function.push_forward(x, [None if v is None else v / unit for v in tangents])]
 
 
-def _slopes_of(
-    derivative: Unconfirmed, gradients: Mapping[OutputSum, Arrays], pushed: Sequence[Arrays], direction: Arrays
-) -> list[Slope]:
-    """What is reported for a sum along a direction: wᵀ(Jv) for each answer of forward mode, (wᵀJ)v of reverse mode."""
-    if derivative.is_forward:
-        return [slope_of(derivative.outputs.weights, answer) for answer in pushed]
-    return [slope_of(gradients[derivative.outputs], direction)]
-
-
-def _largest_error(
-    outputs: OutputSum, line: Line, slopes: Sequence[Slope], accuracy: float, computed_size: float
+def _error_of(
+    derivative: Unconfirmed, reported: _Reported, line: Line, pushed: Sequence[Arrays], accuracy: float
 ) -> float:
-    """How far the slopes of a sum are from differences along a line; infinite where these confirm not all."""
+    """How far a reported derivative is from differences along a line; infinite where these do not confirm it.
+
+    Along v, reverse mode reports the slope (wᵀJ)v, and each answer of forward mode the slope wᵀ(Jv).
+    """
+    outputs = derivative.outputs
+    if derivative.is_forward:
+        slopes = [slope_of(outputs.weights, answer) for answer in pushed]
+    else:
+        slopes = [slope_of(reported.gradients[outputs], line.direction)]
     values, terms_size = [outputs.total(each) for each in line.outputs], outputs.size(line.outputs[2])
-    rounding_size = (FIXED_SLOPE if outputs.is_fixed else ZERO_VALUE) * computed_size
+    rounding_size = (FIXED_SLOPE if outputs.is_fixed else ZERO_VALUE) * reported.computed_size
     return max(slope_error(values, line.step, slope, accuracy, terms_size, rounding_size) for slope in slopes)
 
 

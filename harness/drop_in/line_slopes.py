@@ -68,9 +68,13 @@ SCALES = (
     Scale(smallest=False, step=2.0**-10),
     Scale(smallest=True, step=2.0**-10),
     Scale(smallest=True, step=2.0**-14),
+    Scale(smallest=True, step=2.0**-18),
 )
 """The looks, taken in turn until one accepts. A step of 2⁻¹⁰ balances the truncation, h⁴/30 = 3e-14, against rounding,
-u/h = 1e-13. The narrow one keeps clear of kinks and jumps nearby, with 1e-12 of rounding."""
+u/h = 1e-13. The narrow ones keep clear of kinks, jumps and poles nearby, with 2e-12 and 3e-11 of rounding."""
+
+LEAST_STEP = 2.0**-14
+"""Shorter steps are allowed no more noise than this one: what a wider look misses is not to hide in it."""
 
 
 class Slope(NamedTuple):
@@ -118,7 +122,7 @@ def slope_error(
         Infinite where the differences do not confirm the slope, are too coarse to, or are NaN.
     """
     lowest, lower, here, upper, highest = values
-    size, noise = sum(slope.shares), NOISE * terms_size / step
+    size, noise = sum(slope.shares), NOISE * terms_size / max(step, LEAST_STEP)
     constant = max(CONSTANT * terms_size, rounding_size)
     # A gradient of exactly 0 claims that φ depends on no input. Then even a change by one rounding is in doubt, such as
     # that of 1 + 1e-13 b.

@@ -127,7 +127,11 @@ def gradgradcheck(
         gradients = _gradients(func, inputs)
         places = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
         every_input, masked = (*inputs, *cotangents), every.arguments["masked"]
-        chosen = lambda *given: [gradients(*given)[k] for k in places]  # noqa: E731
+
+        def chosen(*given: Any) -> list[Any]:
+            found = gradients(*given)
+            return [found[k] for k in places]
+
         return TensorFunction(chosen, every_input, masked, [v * y for v, y in zip(cotangents, outputs)])
 
     return _settled(NAME_OF_SECOND, of_gradients, modes, ask)

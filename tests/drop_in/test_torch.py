@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with
 from torch.autograd import Function  # noqa: E402
 from torch.autograd.gradcheck import GradcheckError  # noqa: E402
 
-from harness.drop_in import InconclusiveGradient  # noqa: E402
+from harness.drop_in import InconclusiveGradient, whole_checks  # noqa: E402
 from harness.drop_in.torch import gradcheck, gradgradcheck  # noqa: E402
 from harness.facts.kinds import Kind  # noqa: E402
 
@@ -579,6 +579,17 @@ def test_the_steps_fit_the_input(name, recwarn):
     f, size = FAR[name]
     x = (size * (1.0 + tensor(3).detach() ** 2)).requires_grad_()
     assert gradcheck(f, (x,))
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
+NEAR = {"a jump": (torch.frac, 1.0 - 4e-4), "a step": (torch.round, 0.5 - 4e-4), "a pole": (torch.tan, 1.5688)}
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_beside_a_jump_or_a_pole_a_look_is_enough(name, recwarn, monkeypatch):
+    monkeypatch.setattr(whole_checks, "check_gradient", None)
+    f, x = NEAR[name]
+    assert gradcheck(f, (torch.tensor([0.3, x], dtype=torch.float64, requires_grad=True),))
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
 
 
