@@ -194,6 +194,7 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
     if is_constant(which):
         return Increment(value, change)
     after = index ^ which.change if index.dtype == bool else index + which.change  # the case after the step
+    after = after.reshape(after.shape + (1,) * (np.ndim(value) - index.ndim))  # one number may choose for all entries
     # directions along which another case is chosen after the step take its change
     for i, case in enumerate(cases):
         flips_here = (after == i) & (index != i)

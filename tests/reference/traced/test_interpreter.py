@@ -80,6 +80,13 @@ def test_at_a_kink_both_sides_are_told(name):
     assert run.ties
 
 
+def test_one_condition_chooses_for_all_entries_along_each_direction():
+    with settings(True):
+        traced = Traced(lambda x: jnp.where(x[0] > 0, x, 0.5 * x), np.zeros(3))
+        y = Run()(traced.program, Increment(np.zeros(3), STEP * np.eye(3)[:2]))[0]
+    np.testing.assert_array_equal(y.change / STEP, [[1.0, 0.0, 0.0], [0.0, 0.5, 0.0]])
+
+
 def test_a_jump_is_unresolved():
     slopes, run = sides(lambda x: jnp.where(x[0] > 0, x[0] + 1.0, x[0]), np.zeros(1), np.ones(1))
     assert np.isnan(slopes[0])
