@@ -110,8 +110,10 @@ class VectorFunction:
             return _of_size(name, product(theta.copy(), v.copy()), self.size)
 
         def pull(theta: np.ndarray, w: np.ndarray) -> np.ndarray:
-            units = np.eye(theta.size, dtype=theta.dtype).reshape(theta.size, *theta.shape)
-            return np.array([w @ push(theta, unit) for unit in units]).reshape(theta.shape)
+            # of either sign and several lengths, which a product that is not linear in v does not answer alike
+            lengths = np.resize(np.array([-2.0, 0.5], theta.dtype), theta.size)
+            units = np.diag(lengths).reshape(theta.size, *theta.shape)
+            return np.array([w @ push(theta, unit) for unit in units] / lengths).reshape(theta.shape)
 
         return Claim(pull, push)
 

@@ -76,6 +76,13 @@ def test_both_products_of_an_operator_are_checked(wrong):
     assert (report.verdict, compared.where) == ("disagree", (f"J by {wrong}",))
 
 
+@pytest.mark.parametrize("bend", [np.abs, np.sign, lambda v: v / np.linalg.norm(v), lambda v: np.clip(v, -1.0, 1.0)])
+@pytest.mark.parametrize("form", ["J v", "w J"])
+def test_a_product_that_is_not_linear_is_wrong(form, bend):
+    name, product = dict(claims_of(right)[form]).popitem()
+    assert check_jacobian(sines, X, **{name: lambda x, v: product(x, bend(v))}).verdict == "disagree"
+
+
 SQUARE = A[:4]
 
 MISTAKES = {
