@@ -103,6 +103,17 @@ def _no_bug(fact: Fact) -> str:
     )
 
 
+HIDDEN = {
+    "no-regulariser": "Bugs in the regulariser, because λ = 0.",
+    "zero-weights": "Bugs in what is multiplied by a weight (δ of lower layers, the regulariser), because all weights "
+    "are zero.",
+    "single-example": "A wrong or missing mean over the examples, because there is only one.",
+}
+"""What a special problem hides, by the reason."""
+
+UNEXPLAINED = {"cost": "No bug of the zoo explains the cost.", "gradient": "The gradient is wrong, too."}
+
+
 def _source_failed(fact: Fact) -> str:
     return f"{fact.where[0]} failed: {fact.data['error'] + ': ' if 'error' in fact.data else ''}{fact.data['reason']}"
 
@@ -138,13 +149,6 @@ ROWS = {
         "report = cross_check(problem, theta, {'mine': mine, 'jax': 'jax'})",
         advice="Return float(cost), or use np.sum.",
     ),
-    Kind.COST_UNEXPLAINED: Row(
-        "No bug of the zoo explains the cost.",
-        meaning="The cost is wrong in a way that the bug zoo does not know.",
-        cause="A mistake of its own, or several at once.",
-        example=ANSWER.format(answer="cost + 0.1, gradient"),
-        advice="Compute the cost of one example by hand.",
-    ),
     Kind.ERROR_STARTS_BELOW: Row(
         "{where}: right, so the error starts below.",
         meaning="Layers nearer to the output are right, so the error arises on the way down from them.",
@@ -152,12 +156,12 @@ ROWS = {
         example=ANSWER.format(answer="cost, np.append(np.sin(np.arange(9.0)), gradient[9:])"),
         advice="Look at the step from the last right layer to the first wrong one.",
     ),
-    Kind.GRADIENT_WRONG_TOO: Row(
-        "The gradient is wrong, too.",
-        meaning="Cost and gradient are wrong, and no bug explains the gradient.",
-        cause="The bug precedes both, such as in the forward pass, or there are several.",
-        example=ANSWER.format(answer="cost + 0.1, np.sin(np.arange(17.0))"),
-        advice="Mend the cost first.",
+    Kind.HIDDEN_BUGS: Row(
+        lambda fact: HIDDEN[fact.data["because"]],
+        meaning="On this problem right and wrong code give the same gradient, since a factor of 0 or 1 hides the bug.",
+        cause="λ = 0, weights of zero, or a single example.",
+        example=EXAMPLE + "report = cross_check(problem, 0.0 * theta)",
+        advice="Check with λ > 0, at a random θ, and with two examples or more.",
     ),
     Kind.INCONCLUSIVE_NETWORK: Row(
         "More than {percent}% of the networks are inconclusive. The first is {where}, for these reasons:",
@@ -175,13 +179,6 @@ ROWS = {
         example=ANSWER.format(answer="cost, gradient + np.linspace(1.0, 2.0, gradient.size) ** 3"),
         advice="Start with the layer nearest to the output that is wrong.",
     ),
-    Kind.NO_REGULARISER: Row(
-        "Bugs in the regulariser, because λ = 0.",
-        meaning="Without a regulariser, a wrong one has no effect.",
-        cause="The problem has λ = 0.",
-        example=BUG.format(bug="wrong-sign").replace("l2=1.0", "l2=0.0"),
-        advice="Check again with λ > 0.",
-    ),
     Kind.NOT_APPLICABLE: Row(
         "{where} does not take this problem: {reason}",
         meaning="The source said itself that the problem is not for it.",
@@ -197,6 +194,13 @@ ROWS = {
         example="# A test of pytest that calls the fixture cross_check with a wrong source that is a lambda.",
         advice="Define the source as a function of a module, mend what it raises, or name another file.",
     ),
+    Kind.PART_UNEXPLAINED: Row(
+        lambda fact: UNEXPLAINED[fact.where[0]],
+        meaning="The cost, or the gradient beside a wrong cost, is wrong in a way that the bug zoo does not know.",
+        cause="A mistake of its own, several at once, or one that precedes both, such as in the forward pass.",
+        example=ANSWER.format(answer="cost + 0.1, gradient"),
+        advice="Mend the cost first: compute that of one example by hand.",
+    ),
     Kind.PART_RIGHT: Row(
         "The {where} is right.",
         meaning="One part of what was checked is right, beside another that is wrong or was checked as well.",
@@ -210,14 +214,6 @@ ROWS = {
         cause="A failing network was shrunk.",
         example="$ harness bugs bias-regularised --case case.json",
         advice="Read both diagnoses.",
-    ),
-    Kind.SINGLE_EXAMPLE: Row(
-        "A wrong or missing mean over the examples, because there is only one.",
-        meaning="With m = 1, a sum is a mean.",
-        cause="The problem has one example.",
-        example=EXAMPLE + "problem = Problem(network, problem.X[:1], problem.Y[:1], l2=1.0)\n"
-        "report = cross_check(problem, theta)",
-        advice="Check again with several examples.",
     ),
     Kind.SLOPE_BY_HAND: Row(
         "Backprop without a bug computes just this from the activations' slopes by hand.",
@@ -259,13 +255,6 @@ ROWS = {
         example=EXAMPLE + "problem = Problem(Network([2, 3, 2], 'relu'), problem.X, problem.Y, l2=1.0)\n"
         "theta = problem.network.pack([np.zeros((3, 3)), np.ones((2, 4))])\nreport = cross_check(problem, theta)",
         advice="Check at another θ.",
-    ),
-    Kind.ZERO_WEIGHTS: Row(
-        "Bugs in what is multiplied by a weight (δ of lower layers, the regulariser), because all weights are zero.",
-        meaning="A factor of zero hides whatever it is multiplied with.",
-        cause="θ is zero, apart from biases.",
-        example=EXAMPLE + "report = cross_check(problem, 0.0 * theta)",
-        advice="Check at a random θ.",
     ),
     Kind.BELOW_ROUNDING: Row(
         lambda fact: (

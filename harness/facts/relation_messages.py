@@ -83,7 +83,11 @@ def _regulariser(fact: Fact) -> str:
 
 def _rearranged(fact: Fact) -> str:
     """How the entries were moved. A matrix has only one other order of axes, and of unrolling."""
-    move, axes = fact.data["move"], fact.data["axes"]
+    move, axes = fact.data["move"], fact.data.get("axes", ())
+    if move == "irregular":
+        return f"{_place(fact)}: the right numbers in other places."
+    if move == "swapped":
+        return f"{_place(fact)}: two entries are swapped."
     matrix = len(axes) == 2
     along = f" along axis {', '.join(map(str, axes))}"
     words = {
@@ -167,19 +171,12 @@ ROWS = {
         example=checked("0.5 * t @ t, t * np.nan", "np.array([1.0, -2.0])"),
         advice="Find the first operation whose result is not finite.",
     ),
-    Kind.OTHER_PLACES: Row(
-        lambda fact: f"{_place(fact)}: the right numbers in other places.",
-        meaning="The entries are those of the right gradient, in another order.",
-        cause="Parameters are packed in one order and unpacked in another.",
-        example=checked("np.sin(t).sum(), np.cos(t)[[3, 0, 1, 4, 2]]", "np.linspace(0.1, 2, 5)"),
-        advice="Compare how θ is unrolled with how the gradient is.",
-    ),
     Kind.REARRANGED: Row(
         _rearranged,
-        meaning="The entries are those of the right gradient, moved in a regular way.",
-        cause="A transpose is missing, or an array is unrolled in another order.",
+        meaning="The entries are those of the right gradient in other places, most often moved in a regular way.",
+        cause="A transpose is missing, two indices are exchanged, or an array is unrolled in another order.",
         example=checked("np.sin(t).sum(), np.cos(t).T", "np.linspace(0.1, 2, 9).reshape(3, 3)"),
-        advice="Compare the shapes and the order of axes on the way out.",
+        advice="Compare the shapes, the order of axes, and how θ is unrolled with how the gradient is.",
     ),
     Kind.REGULARISER: Row(
         _regulariser,
@@ -222,13 +219,6 @@ ROWS = {
         cause="The gradient is written into an array of integers, as np.zeros_like of integers is, or divided by `//`.",
         example=checked("t @ t, (2 * t).astype(int)", "np.array([1.3, -2.7, 3.1])"),
         advice="Give the array a floating point type.",
-    ),
-    Kind.SWAPPED_ENTRIES: Row(
-        lambda fact: f"{_place(fact)}: two entries are swapped.",
-        meaning="Two entries have each other's value, and all others are right.",
-        cause="Two indices are exchanged.",
-        example=checked("0.5 * t @ t, t[[1, 0, 2]]"),
-        advice="Look where these two entries are written.",
     ),
     Kind.SYMMETRISED: Row(
         lambda fact: f"{_place(fact)}: the {fact.data['combination']} of the right one and its transpose.",

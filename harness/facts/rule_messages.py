@@ -100,18 +100,15 @@ ROWS: dict[Kind, Row] = {
         "report = check_derivatives(f, np.array([1.0 + 2.0j, 0.5 - 1.0j]))",
         advice="Follow JAX's convention: the VJP is the cotangent times the Jacobian, without any conjugate.",
     ),
-    Kind.COTANGENT_DROPPED: Row(
-        "The rule ignores its cotangent: it returns the same whatever it is given.",
-        meaning="The backward pass returns the derivative itself, and not its product with the cotangent.",
-        cause="`return (jnp.cos(x),)` stands where `return (g * jnp.cos(x),)` belongs.",
+    Kind.COTANGENT_POWER: Row(
+        lambda fact: (
+            "The rule multiplies by its cotangent twice."
+            if fact.data["power"]
+            else "The rule ignores its cotangent: it returns the same whatever it is given."
+        ),
+        meaning="A backward pass returns the derivative times the cotangent, once. This is right for one of 1 alone.",
+        cause="`return (jnp.cos(x),)` stands where `return (g * jnp.cos(x),)` belongs, or a helper multiplies as well.",
         example=with_rule("jnp.cos(x)"),
-        advice="Multiply by the cotangent.",
-    ),
-    Kind.COTANGENT_TWICE: Row(
-        "The rule multiplies by its cotangent twice.",
-        meaning="The result is right for a cotangent of 1 alone.",
-        cause="The cotangent is multiplied in a helper and again in the rule.",
-        example=with_rule("g * g * jnp.cos(x)"),
         advice="Multiply by the cotangent once.",
     ),
     Kind.HIDDEN_RULE: Row(

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from harness.checks.networks.bug_explanations import Explanations, describe_bugs, describe_nearest_bug, relate_gradients
-from harness.facts.fact import Fact, Severity, kinds_of, wrong
+from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from harness.grading.exercises import EPSILON_ADDED, EPSILON_CLIPPED, Exercise
 from harness.grading.submission_answers import ParsedAnswer
@@ -78,9 +78,10 @@ def explain_answers(
     """
     facts = describe_bugs(found, exercise.problem, exercise.theta, given.costs_are_finite)
     if not interface.of_cost:  # nothing is said of a cost that is not there
-        facts = [fact for fact in facts if fact.kind != Kind.GRADIENT_WRONG_TOO]
-    if Kind.COST_UNEXPLAINED in kinds_of(facts) and (pattern := find_cost_pattern(given.answers)):
-        facts = [pattern if fact.kind == Kind.COST_UNEXPLAINED else fact for fact in facts]
+        facts = [fact for fact in facts if fact != note(Kind.PART_UNEXPLAINED, "gradient")]
+    unexplained = note(Kind.PART_UNEXPLAINED, "cost")
+    if unexplained in facts and (pattern := find_cost_pattern(given.answers)):
+        facts = [pattern if fact == unexplained else fact for fact in facts]
     if found.gradient_wrong and not found.of_gradient and not found.of_both:
         facts = [*facts, *find_relations(exercise, given.answers[exercise]), describe_nearest_bug(found)]
     if interface.of_cost and not given.costs_are_finite:

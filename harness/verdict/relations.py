@@ -200,7 +200,7 @@ def find_rearranged(part: Part, m: int | None = None) -> Fact | None:
             return note(Kind.REARRANGED, part.name, **data)
     if not same_numbers:
         return None
-    return note(Kind.SWAPPED_ENTRIES if part.wrong.sum() == 2 else Kind.OTHER_PLACES, part.name)
+    return note(Kind.REARRANGED, part.name, move="swapped" if part.wrong.sum() == 2 else "irregular")
 
 
 def _moves(value: np.ndarray) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
@@ -226,7 +226,7 @@ def find_rearranged_matrix(part: Part, m: int | None = None) -> Fact | None:
     found = find_rearranged(part)
     if not found and part.penalty.any():
         found = find_rearranged(replace(part, value=part.value - part.penalty, expected=part.expected - part.penalty))
-    is_clear = found and (found.kind == Kind.SWAPPED_ENTRIES or part.value.ndim == 2)
+    is_clear = found and (found.data["move"] == "swapped" or part.value.ndim == 2)
     return found if is_clear else None  # of several layers in one vector, the layer by itself shows more
 
 

@@ -132,7 +132,7 @@ CASES = {
     # gradients that no bug of the zoo gives
     "unlike any bug": Case(course(("d3 = h - Y", "d3 = h - np.cos(Y)")), DISAGREE, f"{R} {W} {R}", 60.0),
     "swapped": Case(
-        returning("J, np.r_[grad[1], grad[0], grad[2:]]"), DISAGREE, f"{R} {W} {R}", 60.0, (Kind.SWAPPED_ENTRIES,)
+        returning("J, np.r_[grad[1], grad[0], grad[2:]]"), DISAGREE, f"{R} {W} {R}", 60.0, (Kind.REARRANGED,)
     ),
     "an entry is NaN": Case(
         returning("J, np.where(np.arange(grad.size) == 3, np.nan, grad)"),

@@ -245,11 +245,11 @@ def describe_bugs(found: Explanations, problem: Problem, theta: np.ndarray, cost
     if found.of_cost:
         facts.append(_fact_of_bugs(found.of_cost, found, problem, theta, cost=True, gradient=False))
     elif found.cost_wrong and cost_is_finite:
-        facts.append(note(Kind.COST_UNEXPLAINED))
+        facts.append(note(Kind.PART_UNEXPLAINED, "cost"))
     if found.of_gradient:
         facts.append(_fact_of_bugs(found.of_gradient, found, problem, theta, cost=False, gradient=True))
     elif found.cost_wrong and found.gradient_wrong:
-        facts.append(note(Kind.GRADIENT_WRONG_TOO))
+        facts.append(note(Kind.PART_UNEXPLAINED, "gradient"))
     if not found.cost_wrong:
         facts.append(note(Kind.PART_RIGHT, "cost"))
     return facts if found.gradient_wrong else [*facts, note(Kind.PART_RIGHT, "gradient")]

@@ -92,11 +92,11 @@ class NetworkGradient(Subject):
         # what makes the gradients of right and wrong code the same: 0 · W, λ · 0, and a mean over one example
         hidden = []
         if self.problem.l2 == 0.0:
-            hidden.append(note(Kind.NO_REGULARISER))
+            hidden.append(note(Kind.HIDDEN_BUGS, because="no-regulariser"))
         if not weights.any():
-            hidden.append(note(Kind.ZERO_WEIGHTS))
+            hidden.append(note(Kind.HIDDEN_BUGS, because="zero-weights"))
         if self.problem.m == 1:
-            hidden.append(note(Kind.SINGLE_EXAMPLE))
+            hidden.append(note(Kind.HIDDEN_BUGS, because="single-example"))
         # an error of the size of its derivatives would be within the bound everywhere in such a block
         if below := [block for block in self.blocks if self._is_below_rounding(block)]:
             visible = max(float(self.bound.gradient[block.indices].max()) for block in below)

@@ -161,9 +161,9 @@ def _of_cotangents(coordinates: Coordinates, tables: Tables) -> tuple[Fact, ...]
     # answered, which would make all answers the same
     is_alike = is_same(answered, answered[:1], min(off, np.abs(answered).max()))
     if is_same(answered, expected) if len(given) == 1 else is_alike:
-        return (note(Kind.COTANGENT_DROPPED),)
+        return (note(Kind.COTANGENT_POWER, power=0),)
     if is_same(given, expected * w):
-        return (note(Kind.COTANGENT_TWICE),)
+        return (note(Kind.COTANGENT_POWER, power=2),)
     signs = coordinates.inputs.conjugation()
     if given.shape[0] == given.shape[1] and np.array_equal(signs, coordinates.combinations.outputs.conjugation()):
         # the transpose of the Jacobian of y = A z in real coordinates is that of Aᴴ, and with these signs that of Aᵀ

@@ -161,7 +161,7 @@ VECTORS = {
         maximum,
         lambda g, t: 1.0 * (t == np.sort(t)[-2]),
         [3.0, 4.0, 1.0],
-        (Kind.SWAPPED_ENTRIES, {}),
+        (Kind.REARRANGED, {"move": "swapped"}),
     ),
     "a small error": (
         sines,

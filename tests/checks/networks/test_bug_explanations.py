@@ -171,7 +171,7 @@ ANSWERS = {  # an answer, and the kinds that explain it, with their places
     ),
     "a cost that no bug has": (
         lambda problem, theta: (right()[0] + 0.1234, right()[1]),
-        [(Kind.COST_UNEXPLAINED,), (Kind.PART_RIGHT, "gradient")],
+        [(Kind.PART_UNEXPLAINED, "cost"), (Kind.PART_RIGHT, "gradient")],
     ),
 }
 

@@ -62,7 +62,7 @@ def outcome(verdict, margin=0.5, blind_to=(), reasons=()):
     return SimpleNamespace(verdict=verdict, margin=margin, blind_to=blind_to, reasons=reasons, **named)
 
 
-HIDES = note(Kind.SINGLE_EXAMPLE)
+HIDES = note(Kind.HIDDEN_BUGS, because="single-example")
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ def narrow(dtype):
 
 
 MISTAKES = {
-    "dropped": (rule(jnp.sin, lambda x, g: jnp.cos(x)), Kind.COTANGENT_DROPPED, {}),
-    "dropped, one output": (rule(lambda x: jnp.sum(jnp.sin(x)), lambda x, g: jnp.cos(x)), Kind.COTANGENT_DROPPED, {}),
+    "dropped": (rule(jnp.sin, lambda x, g: jnp.cos(x)), Kind.COTANGENT_POWER, {"power": 0}),
+    "twice": (rule(jnp.sin, lambda x, g: g * g * jnp.cos(x)), Kind.COTANGENT_POWER, {"power": 2}),
+    "dropped, one output": (rule(lambda x: jnp.sum(jnp.sin(x)), lambda x, g: jnp.cos(x)), Kind.COTANGENT_POWER, {}),
     "transpose": (rule(lambda x: A @ x, lambda x, g: A @ g), Kind.TRANSPOSE_MISSING, {"conjugated": False}),
     "factor": (rule(lambda x: jnp.mean(x**2), lambda x, g: 2.0 * g * x), Kind.FACTOR, {"factor": 6.0}),
     "stopped": (rule(jnp.sin, lambda x, g: jax.lax.stop_gradient(0.0 * g)), Kind.ZERO, {}),
@@ -204,7 +205,7 @@ def with_epsilon(x, g):
 
 NOT = {
     "an epsilon on one side": (rule(normalised, with_epsilon), Kind.LOST_DTYPE),
-    "answers that are small beside what is right": (rule(lambda x: 1e10 * x, lambda x, g: g), Kind.COTANGENT_DROPPED),
+    "answers that are small beside what is right": (rule(lambda x: 1e10 * x, lambda x, g: g), Kind.COTANGENT_POWER),
     "a factor near 1": (rule(jnp.sin, lambda x, g: g * jnp.cos(x) * 1.001), Kind.LOST_DTYPE),
     "a symmetric matrix": (
         rule(lambda x: (A + A.T) @ x, lambda x, g: 2.0 * (A + A.T) @ g),
