@@ -7,8 +7,6 @@ draw figures.
 import io
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -38,31 +36,6 @@ def dress(ax: "Axes", title: str = "", xlabel: str = "", ylabel: str = "") -> No
     ax.set_ylabel(ylabel, fontsize=MEDIUM, color=INK)
     ax.tick_params(labelsize=SMALL, colors=INK, length=0)
     ax.spines[:].set_visible(False)
-
-
-APART = 0.085
-"""The smallest distance of two labels, as a share of the axes' height."""
-
-
-def label_ends(ax: "Axes") -> None:
-    """Write each line's label at its right end, in its colour, outside the axes.
-
-    Lines, scale and limits must be set before. Labels that would overlap are moved apart, each as little as possible.
-    """
-    from scipy.optimize import isotonic_regression
-
-    ax.margins(x=0.0)
-    to_share = ax.transData + ax.transAxes.inverted()
-    ends = [(float(to_share.transform(line.get_xydata()[-1])[1]), line) for line in ax.lines]  # pyright: ignore[reportIndexIssue, reportArgumentType]
-    ends.sort(key=lambda end: end[0])
-    stacked = APART * np.arange(len(ends))
-    heights = stacked + isotonic_regression([height for height, _ in ends] - stacked).x
-    heights -= max(0.0, heights[-1] - 1.0)
-    for height, (_, line) in zip(heights, ends):
-        ax.annotate(
-            str(line.get_label()), (1.0, height), xytext=(4, 0), xycoords="axes fraction",
-            textcoords="offset points", va="center", fontsize=SMALL, color=line.get_color(), annotation_clip=False,
-        )  # fmt: skip
 
 
 def png(figure: "Figure") -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.figure_style import COLOURS, FAINT, INK, MEDIUM, SMALL, WIDTH, dress, label_ends, new_figure, png
+from harness.figure_style import COLOURS, FAINT, INK, MEDIUM, SMALL, WIDTH, dress, new_figure, png
 from reference.namespaces import NUMPY
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
     left, right = figure.subplots(1, 2)
     for (name, (cost, training, test)), colour in zip(curves.items(), COLOURS):
         name = LABELS.get(name, name)
-        left.plot(cost, color=colour, label=name)
+        left.plot(cost, color=colour)
         right.plot(100 * training, color=colour, label=f"{name}, training")
         right.plot(100 * test, color=colour, linestyle=(0, (3, 1)), label=f"{name}, held out")
     lowest = 80 if min(test[-1] for _, _, test in curves.values()) > 0.85 else 0
@@ -106,7 +106,11 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
     right.set_ylim(lowest, 100)
     for ax in (left, right):
         ax.grid(color=FAINT, linewidth=0.8)
-        label_ends(ax)
+        ax.margins(x=0.0)
+    figure.legend(
+        *right.get_legend_handles_labels(),
+        loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False, labelcolor="linecolor",
+    )  # fmt: skip
     return figure
 
 
