@@ -58,3 +58,22 @@ def explain(kind: Kind) -> str:
         f"{kind}\n\nWhat it means: {row.meaning}\n\nA common cause: {row.cause}\n\n"
         f"An example:\n\n{example}\n\nWhat to do: {row.advice}\n"
     )
+
+
+class FactError(ValueError):
+    """An error about a fact, for callers that cannot go on.
+
+    Attributes
+    ----------
+    fact : Fact
+        What is wrong. Programs read its kind and data.
+    before : str
+        What the message begins with, such as the name of the file.
+    """
+
+    def __init__(self, fact: Fact, before: str = ""):
+        super().__init__(fact, before)  # both, so that it can be pickled
+        self.fact, self.before = fact, before
+
+    def __str__(self) -> str:
+        return f"{self.before}{say(self.fact)}"

@@ -1,13 +1,18 @@
 """A failing check of a user's function as a script: θ comes from a file, the function from its module.
 
 A test may make θ in twenty lines of fixtures. The script needs none of them: it loads the very numbers with which the
-check failed, and makes the same call.
+check failed, and makes the same call. To import the function, it finds where that is defined.
 """
 
 import dataclasses
 import io
+import os
 import shlex
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +23,6 @@ from harness.checks.functions import torch_state
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
-from harness.failures.object_locations import Located, NotWritable, locate, own_folders
 from harness.files import write_whole
 from reference.user_input import message_of
 
@@ -80,9 +84,9 @@ class Script:
 
     def _named(self, function: Any) -> str:
         """An expression for a function or class, whose module the script imports."""
-        found: Located = locate(function, self._modules)
-        self._statements[found.statement] = None
-        return found.expression
+        statement, expression = locate(function, self._modules)
+        self._statements[statement] = None
+        return expression
 
     def _tree(self, node: Any, name: str) -> str:
         """An expression for a tree of parameters, as ``{"w": case["theta['w']"], "b": 0.0}``."""
@@ -177,3 +181,89 @@ def how_to_repeat(
     command = f"python {shlex.quote(str(script.path.with_suffix('.py')))}"
     repeat = f"Run the script with: {command}\nRun the test again with: {rerun}"
     return f"The same in Python, from any folder:\n\n{text}\n{saved}\n{repeat}"
+
+
+# -- where objects are defined -----------------------------------------------------------------------------------------
+
+
+class NotWritable(ValueError):
+    """Something has no expression in a script, such as a function inside a function."""
+
+
+def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> tuple[str, str]:
+    """A statement that imports an object's module, and an expression for the object after it.
+
+    It is looked for in its own module, in those given, and in any module that is not installed.
+    Its own module may not have it: a rule of JAX, like any wrapper, states the module of the function that it wraps.
+
+    Raises
+    ------
+    NotWritable
+        When it has no name in a module: a lambda, a function inside another, a bound method.
+    """
+    own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not state its module
+    # the likeliest module first: looking through all of them takes longer
+    for module in chain((own, *also_in), _not_installed()):
+        name = _name_in(module, thing) if module is not None else None
+        if module is not None and name:
+            return _written(module, name)
+    raise NotWritable(f"{getattr(thing, '__qualname__', type(thing).__name__)} is not defined at the top of a module")
+
+
+def _not_installed() -> Iterator[ModuleType]:
+    """The loaded modules whose files belong to the user."""
+    for name, module in list(sys.modules.items()):
+        file = None if name.partition(".")[0] in NOT_SEARCHED else getattr(module, "__file__", None)
+        if file and not _is_installed(Path(file)):
+            yield module
+
+
+NOT_SEARCHED = ("__main__", "autodiff_cross_check", "harness", "reference")
+
+
+def _name_in(module: ModuleType, thing: Any) -> str | None:
+    """The name under which a module has this very object: its own, or that of a variable that holds it."""
+    qualified = getattr(thing, "__qualname__", "")
+    with suppress(Exception):  # objects among the modules may raise anything, as torch.classes does
+        if qualified and attrgetter(qualified)(module) is thing:
+            return qualified
+    return next((name for name, value in vars(module).items() if value is thing), None)
+
+
+def _written(module: ModuleType, name: str) -> tuple[str, str]:
+    """A name in a module as an import and an expression; a module that is not installed is imported from its file."""
+    file = getattr(module, "__file__", None)
+    if module.__name__ == "__main__":
+        raise NotWritable(f"{name} is defined in a session and not in a file")
+    if file is None or _is_installed(Path(file)):
+        return f"import {module.__name__}", f"{module.__name__}.{name}"
+    short = module.__name__.rpartition(".")[2]
+    alias = short if short.isidentifier() else "module"
+    statement = f"{alias} = import_file_as({module.__name__!r}, {str(Path(file).resolve())!r})"
+    return statement, f"{alias}.{name}"
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether every Python of this environment finds it: in the standard library, or as an installed package."""
+    path = path.resolve()
+    return any(path.is_relative_to(Path(root).resolve()) for root in {sys.prefix, sys.base_prefix})
+
+
+def own_folders() -> list[str]:
+    """The folders on this process's path that are not on the path of every Python of this environment."""
+    folders = dict.fromkeys(str(Path(entry or ".").resolve()) for entry in sys.path)
+    return [folder for folder in folders if Path(folder).is_dir() and not _is_installed(Path(folder) / "module.py")]
+
+
+def search_path(modules: Iterable[str], current: Path) -> str:
+    """``PYTHONPATH=... `` for a command that needs modules from outside the current folder, or nothing."""
+    folders = {}
+    for name in modules:
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if file and name.partition(".")[0] not in ("harness", "reference"):
+            # a.b.c lies two folders below the one that has to be on the path, and a package's __init__.py one more
+            depth = name.count(".") + hasattr(module, "__path__")
+            folders[str(Path(file).resolve().parents[depth])] = None
+    folders.pop(str(current.resolve()), None)
+    return f"PYTHONPATH={shlex.quote(os.pathsep.join(folders))} " if folders else ""

@@ -89,7 +89,7 @@ def _explain_network(
     explained, and a line points from the others to it.
     """
     from harness.checks.networks.smallest_failure import name_failure, reproduce
-    from harness.failures.object_locations import search_path
+    from harness.failures.check_script import search_path
     from harness.sources.source_names import named_sources
     from harness.sources.source_table import SOURCES
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from harness.checks.networks.bug_explanations import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
+from harness.facts import message_table
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
-from harness.facts.fact_error import FactError
 from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import explain_answers, is_understood
 from harness.grading.convention_search import find_interface, source_interface
@@ -117,7 +117,7 @@ def diagnose(
         else:
             interface = find_interface(process, named)
             if interface.failure:
-                raise FactError(interface.failure, f"{target} cannot be called. ")
+                raise message_table.FactError(interface.failure, f"{target} cannot be called. ")
             drawn = _course_like_exercises(problems, seed, _require_course_like(like, activations), interface)
         given = collect_answers(process, interface, _reported(drawn, problems, progress))
         repeats = not given.answers or interface.repeats(process, *next(iter(given.answers.items())))
@@ -153,7 +153,7 @@ def _start_process(target: str, timeout: float) -> SubmissionProcess:
     submission = read_submission(path)
     assert submission is not None
     if submission.error:
-        raise FactError(submission.error)
+        raise message_table.FactError(submission.error)
     return SubmissionProcess(submission, timeout)
 
 

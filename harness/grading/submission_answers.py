@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.facts import message_table
 from harness.facts.fact import doubt
-from harness.facts.fact_error import FactError
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import JOINED, Convention, as_array
 from harness.sources.backprop_steps import Order
@@ -52,7 +52,7 @@ class ParsedAnswer:
         return self.gradient is None or not self.gradient.any()
 
 
-class NotAnAnswer(FactError):
+class NotAnAnswer(message_table.FactError):
     """A returned value is no cost and no gradient."""
 
 

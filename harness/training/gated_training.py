@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeResult
 
 from harness.checks.networks.network_check import cross_check
 from harness.checks.networks.source_answers import cost_and_gradient
-from harness.facts.fact_error import FactError
+from harness.facts import message_table
 from harness.sources.source_names import as_source, default_sources, named_sources
 from harness.sources.source_table import SOURCES, Source
 from harness.training.checkpoint import Checkpoint, stamp_of
@@ -237,7 +237,9 @@ class _Training:
         if self.gate:
             report = check_gate(self.problem, self.latest.x, self.sources, when=when)
             if self.name in report.left_out:  # the others agree, but the gradient to train with was not compared
-                raise FactError(report.left_out[self.name], f"source {self.name!r} cannot train {self.problem}: ")
+                raise message_table.FactError(
+                    report.left_out[self.name], f"source {self.name!r} cannot train {self.problem}: "
+                )
             self.reports.append(report)
 
     def result(self, message: str, *, interrupted: bool = False) -> TrainingResult:

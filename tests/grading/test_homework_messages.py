@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.facts import message_table
 from harness.facts.fact import Fact, doubt, note, wrong
-from harness.facts.fact_error import FactError
 from harness.facts.homework_messages import COURSE_SIGNATURE, HELPER_FAULTS, OFFER, ROWS
 from harness.facts.kinds import Kind
 from harness.facts.message_table import say
@@ -125,6 +125,6 @@ def test_every_fault_of_a_helper_has_words():
 
 
 def test_an_error_says_its_fact():
-    error = FactError(doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "before: ")
+    error = message_table.FactError(doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "before: ")
     assert str(error) == "before: a.py cannot be read: it is no file. [not-readable]"
     assert error.fact.kind == Kind.NOT_READABLE

@@ -10,9 +10,9 @@ from harness import check_gradient
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PASS
-from harness.study.gradient_bugs import GRADIENT_BUGS
 from harness.study.gradient_study import (
     AT_POINT,
+    GRADIENT_BUGS,
     QUICK,
     SHIPPED_WRONG,
     STEP,

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.sweep.random_subjects import TERMS, random_activation, random_function
-from harness.sweep.rows import Settings, make_row
+from harness.sweep.rows import TERMS, Settings, make_row, random_activation, random_function
 
 
 @pytest.mark.parametrize("name", TERMS)
