@@ -1,8 +1,8 @@
 """The checkers that are compared: this harness, and its peers as their users call them.
 
-A checker takes (source, problem, theta) and returns "pass", "alarm" or "inconclusive". A peer checks one function with
-its gradient: it takes the source's cost and the source's gradient, and compares them by its own rule at its own
-defaults. Libraries are called themselves; the rules of courses are written out here.
+All return "pass", "alarm" or "inconclusive". A peer checks one function with its gradient: it takes the source's cost
+and the source's gradient, and compares them by its own rule at its own defaults. Libraries are called themselves; the
+rules of courses are written out here.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,8 +19,6 @@ from reference.problem import Problem
 PASS, ALARM, INCONCLUSIVE, NOT_APPLICABLE = "pass", "alarm", "inconclusive", "not applicable"
 HARNESS = "harness"
 VERDICTS = {"agree": PASS, "disagree": ALARM, "inconclusive": INCONCLUSIVE}
-
-Checker = Callable[[GradientSource, Problem, np.ndarray], str]
 
 Cost = Callable[[np.ndarray], float]
 Gradient = Callable[[np.ndarray], np.ndarray]
@@ -48,15 +46,6 @@ class Peer(NamedTuple):
     asserts: bool = False
     number: Number | None = None
     bound: float | None = None
-
-    def checker(self) -> Checker:
-        """The peer as a checker of sources, with random numbers of its own."""
-        rng = np.random.default_rng(0)
-
-        def check(source: GradientSource, problem: Problem, theta: np.ndarray) -> str:
-            return self.compare(lambda t: source(problem, t)[0], lambda t: source(problem, t)[1], theta, rng)
-
-        return check
 
 
 def harness_verdict(

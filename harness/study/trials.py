@@ -21,6 +21,8 @@ from harness.progress import Progress, silent
 from harness.provenance import code_and_libraries, differences
 from harness.seals import sealed, unsealed
 from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS, Cost, Gradient, Peer, installed_peers
+from reference.measured import GradientSource
+from reference.problem import Problem
 
 RIGHT, WRONG = "right", "wrong"
 
@@ -305,6 +307,11 @@ class Flat(NamedTuple):
     gradient: Gradient
     theta: np.ndarray
     rng: np.random.Generator | None = None
+
+
+def flat_source(source: GradientSource, problem: Problem, theta: np.ndarray) -> Flat:
+    """A source's answers on a problem, as peers take them."""
+    return Flat(lambda t: source(problem, t)[0], lambda t: source(problem, t)[1], theta.copy())
 
 
 def beside_peers(

@@ -18,7 +18,7 @@ from harness.study.checkers import (
     harness_verdict,
 )
 from harness.study.study_tables import bug_table, out_of, trial_table
-from harness.study.trials import Case, Flat, Rate, Response, Study, Trial, beside_peers, conduct
+from harness.study.trials import Case, Flat, Rate, Response, Study, Trial, beside_peers, conduct, flat_source
 from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
 from reference.user_input import did_you_mean
 
@@ -80,7 +80,7 @@ def _respond(case: Case) -> Response:
 
 def _flat(case: Case) -> Flat:
     bug, problem, theta = case.subject
-    return Flat(lambda t: bug.source(problem, t)[0], lambda t: bug.source(problem, t)[1], theta.copy())
+    return flat_source(bug.source, problem, theta)
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------

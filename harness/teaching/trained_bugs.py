@@ -21,6 +21,7 @@ from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.sources.source_names import default_sources
 from harness.study.checkers import HARNESS, PEERS, VERDICTS
+from harness.study.trials import flat_source
 from harness.study.zoo_cases import CORRECT
 from harness.training.gated_training import predict
 from reference.network import Network
@@ -158,13 +159,10 @@ def checker_verdicts(bug: Bug, peers: Iterable[str]) -> list[dict[str, Any]]:
         worst = float(np.nanmax(report.picture.ratio))
         rows = [{"checker": HARNESS, "says": VERDICTS[report.verdict], "number": _short(worst), "bound": 1.0}]
         for name in peers:
-            peer, number = PEERS[name], None
-            if peer.number:
-                rng = np.random.default_rng(0)  # what the checker draws from, so that both look at the same entries
-                number = peer.number(
-                    lambda t: bug.source(problem, t)[0], lambda t: bug.source(problem, t)[1], theta.copy(), rng
-                )
-            says = peer.checker()(bug.source, problem, theta.copy())
+            peer, (cost, gradient, at, _) = PEERS[name], flat_source(bug.source, problem, theta)
+            # both draw from the same numbers, so that they look at the same entries
+            number = peer.number and peer.number(cost, gradient, at.copy(), np.random.default_rng(0))
+            says = peer.compare(cost, gradient, at.copy(), np.random.default_rng(0))
             rows.append({"checker": name, "says": says, "number": number and _short(number), "bound": peer.bound})
     return rows
 

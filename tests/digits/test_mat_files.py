@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import sparse
-from scipy.io import loadmat, savemat
+from scipy.io import savemat
 
 from harness import Network
-from harness.digits.mat_files import WRITTEN_HEADER, mat_bytes, npz_bytes, read_mat
+from harness.digits.mat_files import mat_bytes, npz_bytes, read_mat
 
 MANY = 2**30
 TYPES = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
@@ -164,11 +164,3 @@ def test_the_same_theta_gives_the_same_bytes_at_any_time(write, monkeypatch):
     monkeypatch.setattr("time.asctime", lambda *_: "Thu Jan  1 00:00:00 1970")
     monkeypatch.setattr("time.time", lambda: 1e9)
     assert write(NETWORK, THETA) == now
-
-
-def test_octave_reads_the_matrices_behind_a_header_without_a_date():
-    content = mat_bytes(NETWORK, THETA)
-    assert content[:116] == WRITTEN_HEADER.ljust(116)
-    read = loadmat(io.BytesIO(content))
-    for number, Theta in enumerate(NETWORK.unpack(THETA), start=1):
-        np.testing.assert_array_equal(read[f"Theta{number}"], Theta)

@@ -18,6 +18,7 @@ from harness.study.checkers import (
     installed_peers,
     peer_by_number,
 )
+from harness.study.trials import flat_source
 from harness.study.zoo_cases import CORRECT
 from reference.network import Network
 from reference.problem import Problem
@@ -32,18 +33,19 @@ def ordinary():
 
 @pytest.fixture
 def peer(request):
-    """The peer of that name; the test is skipped where it is not installed."""
+    """``peer(bug, problem, theta)``: the peer of that name; the test is skipped where it is not installed."""
     peers, left_out = installed_peers([request.param])
     if left_out:
         pytest.skip(left_out[request.param])
-    return peers[request.param].checker()
+    rng = np.random.default_rng(0)
+    return lambda bug, problem, theta: peers[request.param].compare(*flat_source(bug.source, problem, theta)[:3], rng)
 
 
 @pytest.mark.parametrize("peer", PEERS, indirect=True)
 def test_a_peer_passes_correct_code_catches_a_gross_bug_and_misses_a_wrong_cost_with_its_own_gradient(peer, ordinary):
     problem, theta = ordinary
     for bug, outcome in ((CORRECT, PASS), (FAULTS["mean-missing"], ALARM), (FAULTS["wrong-loss"], PASS)):
-        assert peer(bug.source, problem, theta.copy()) == outcome
+        assert peer(bug, problem, theta) == outcome
 
 
 @pytest.mark.parametrize(
@@ -79,14 +81,14 @@ def test_the_harness_catches_all_and_names_the_right_source_or_another(bug, wron
 )
 def test_known_strengths_and_weaknesses_of_peers(peer, bug, outcome, ordinary):
     problem, theta = ordinary
-    assert peer(FAULTS[bug].source, problem, theta.copy()) == outcome
+    assert peer(FAULTS[bug], problem, theta) == outcome
 
 
 @pytest.mark.parametrize("peer", [name for name in PEERS if "10 entries" not in name], indirect=True)
 def test_peers_raise_a_false_alarm_at_a_kink_and_the_harness_does_not(peer):
     network = Network((1, 1, 1), "relu", "linear")
     problem, theta = Problem(network, [[1.0]], [[1.0]]), network.pack([np.array([[0.0, 0.0]]), np.array([[0.0, 2.0]])])
-    assert peer(CORRECT.source, problem, theta.copy()) == ALARM
+    assert peer(CORRECT, problem, theta) == ALARM
     assert harness_verdict(CORRECT.sources, CORRECT.replaces, problem, theta)[0] == INCONCLUSIVE
 
 
@@ -107,7 +109,7 @@ def test_the_global_generator_is_left_as_it_was(peer, ordinary):
     np.random.seed(5)  # noqa: NPY002
     expected = np.random.random()  # noqa: NPY002
     np.random.seed(5)  # noqa: NPY002
-    peer(CORRECT.source, *ordinary)
+    peer(CORRECT, *ordinary)
     assert np.random.random() == expected  # noqa: NPY002
 
 

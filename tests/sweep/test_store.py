@@ -103,19 +103,17 @@ def test_damaged_rows_are_made_again(file, monkeypatch):
     assert read(file)[1] == ROWS
 
 
-def test_rows_that_took_no_time_are_counted(tmp_path):
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], (0, "inconclusive", 0, 0, 0.0)),  # no rows are no agreement
+        ([Row(0, "", "error")], (1, "error", 0, 0, 0.0)),  # nor does it take any time
+        (ROWS, (40, "disagree", 0, 39, 0.0)),
+    ],
+    ids=["no rows", "no time", "all"],
+)
+def test_the_summary_of_a_file_has_its_verdict_and_its_first_and_last_seed(rows, expected, tmp_path):
     with open_to_write(tmp_path / "rows.sqlite", LIGHT.in_full()) as store:
-        store.add([Row(0, "", "error")])
+        store.add(rows)
         found = summarise(store)
-    assert (found.pace, found.verdict) == (0.0, "error")
-
-
-def test_the_first_and_the_last_seed_are_told(file):
-    with open_to_read(file) as store:
-        found = summarise(store)
-    assert (found.rows, found.first, found.last) == (40, 0, 39)
-
-
-def test_a_file_without_rows_is_no_agreement(tmp_path):
-    with open_to_write(tmp_path / "rows.sqlite", LIGHT.in_full()) as store:
-        assert summarise(store).verdict == "inconclusive"
+    assert (found.rows, found.verdict, found.first, found.last, found.pace) == expected
