@@ -1,5 +1,7 @@
 """Jacobians and Hessians: dense, sparse, as operators and by their products; what agrees, and what is named."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -80,7 +82,8 @@ def test_both_products_of_an_operator_are_checked(wrong):
 @pytest.mark.parametrize("form", ["J v", "w J"])
 def test_a_product_that_is_not_linear_is_wrong(form, bend):
     name, product = dict(claims_of(right)[form]).popitem()
-    assert check_jacobian(sines, X, **{name: lambda x, v: product(x, bend(v))}).verdict == "disagree"
+    bent: dict[str, Any] = {name: lambda x, v: product(x, bend(v))}
+    assert check_jacobian(sines, X, **bent).verdict == "disagree"
 
 
 SQUARE = A[:4]
