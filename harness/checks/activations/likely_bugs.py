@@ -159,7 +159,12 @@ def _multiple(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
-    """z and a = f(z) mixed up, in the formula or where it is evaluated, or another argument such as -z."""
+    """z and a = f(z) mixed up, in the formula or where it is evaluated, or another argument such as -z.
+
+    -z says no more than the sign of an odd slope, and a no more than an offset on a stretch of z that a never reaches.
+    """
+    if any(_multiple(claim)) or any(_constant(claim)):
+        return
     z, a, slope, name = claim.z, claim.a, claim.f.slope, claim.notation.variable
     at_kinks = np.isin(a, claim.f.kinks).all()  # as relu(z) = 0 for z < 0 is, where a slope is a convention
     # s = f'(a); or the reported formula with z in the place of a is right, so that its a should be z

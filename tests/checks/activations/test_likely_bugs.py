@@ -71,6 +71,16 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         (Kind.SLOPE_OF_ANOTHER, Kind.CONSTANT_ERROR),
         {"activation": "identity"},
     ),
+    "the sign of an odd slope": (
+        formula(lambda xp, z: xp.exp(-z * z), lambda z, a: 2.0 * z * a),
+        (Kind.SIGN,),
+        {},
+    ),
+    "an offset on a stretch that a never reaches": (
+        formula(lambda xp, z: xp.tanh(z / 50.0), lambda z, a: (1.0 - a * a) / 50.0 + 1e-4 * ((z > 50.0) * (z < 51.0))),
+        (Kind.CONSTANT_ERROR,),
+        {"error": 1e-4},
+    ),
     "a number for another": (
         formula(
             lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: np.where(np.abs(z) < 1.0, 0.4, 0.0), kinks=(-1.0, 1.0)
