@@ -68,7 +68,7 @@ def require_same(value: Any, expected: Any) -> None:
     A formula that tells arrays with a companion from plain ones may have taken another branch.
     """
     if not np.allclose(value, expected, rtol=SAME, atol=SAME, equal_nan=True):
-        raise NoRule("its branches are not taken by where")
+        raise NoRule("its result is not NumPy's, as of a branch that is not taken by xp.where")
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None, **keywords: Any) -> Any:

@@ -28,7 +28,7 @@ def telling_arrays_apart(xp, z):
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [(branching, "cannot branch on a value with `if`"), (telling_arrays_apart, "its branches are not taken by where")],
+    [(branching, "cannot branch on a value with `if`"), (telling_arrays_apart, "its result is not NumPy's")],
 )
 def test_a_branch_of_pythons_own_is_not_taken_for_a_bound(value, reason):
     """Where a bound is derived for one branch alone, it would be zero."""

@@ -284,7 +284,7 @@ def _require_enclosed(f: Activation, z: np.ndarray, value: Taylor, claim: Taylor
     for computed, enclosure in ((a, value), (f.slope(z.copy(), np.array(a)), claim)):
         known = ~np.isnan(enclosure.low) & ~np.isnan(enclosure.high)
         if np.any(known & ~((enclosure.low <= computed) & (computed <= enclosure.high))):
-            raise NoRule("it branches on something else than xp.where")
+            raise NoRule("its result is not NumPy's, as of a branch that is not taken by xp.where")
 
 
 def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:
