@@ -300,6 +300,15 @@ def test_replay_makes_a_row_again_and_the_summary_counts(undisturbed, tmp_path):
     assert all(html.escape(reason) in text for reason in found["reasons"])
 
 
+def test_a_source_that_took_part_in_no_row_was_not_checked(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from harness import NotApplicable\ndef never(problem, theta):\n    raise NotApplicable('not today')\n"
+    )
+    path, sources = tmp_path / "rows.sqlite", f"{tmp_path / 'mine.py'}:never,loop,vectorized,jax"
+    code, out, err = run("sweep", "--networks", 4, "--out", path, "--workers", 1, "--sources", sources)
+    assert (code, "could take none of the networks" in out) == (3, True), err
+
+
 def test_without_dask_a_scheduler_is_refused_in_a_sentence(tmp_path, monkeypatch, run_command):
     monkeypatch.setitem(sys.modules, "distributed", None)
     out = tmp_path / "rows.sqlite"

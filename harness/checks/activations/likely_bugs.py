@@ -131,13 +131,15 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
         return ()
     if zero := relations.find_zero(claim.part):
         return (zero,)
-    # whether f' is a constant as well, where the slope is wrong
-    varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
-    hypotheses = HYPOTHESES
-    if claim.is_constant:
-        # chain and product rule say nothing about a constant, because many a formula of z and a is one
-        hypotheses = (_another,) if varies else (_multiple, _another, _constant)
     with np.errstate(all="ignore"):
+        if multiple := tuple(_multiple(claim)):
+            return multiple  # anything else that explains the same says no more
+        # whether f' is a constant as well, where the slope is wrong
+        varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
+        hypotheses = HYPOTHESES
+        if claim.is_constant:
+            # chain and product rule say nothing about a constant, because many a formula of z and a is one
+            hypotheses = (_another,) if varies else (_another, _constant)
         bugs = tuple(fact for hypothesis in hypotheses for fact in hypothesis(claim))
     if claim.is_constant and varies and not bugs:
         return (claim.fact(Kind.CONSTANT_SLOPE, constant=_name_beside_one(float(claim.claimed[0]))),)
@@ -260,7 +262,6 @@ def _float32(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
-    _multiple,
     _constant,
     _arguments,
     _product_rule,

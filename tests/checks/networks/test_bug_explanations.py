@@ -40,6 +40,12 @@ def explained(source, problem=PROBLEM, theta=THETA, beside=("vectorized", "finit
     return report.findings[0].diagnosis
 
 
+def test_a_bug_that_is_small_in_the_cost_has_lost_no_digits():
+    problem = Problem(Network(NETWORK.sizes, "softplus", "linear"), PROBLEM.X, 1e6 * PROBLEM.X, PROBLEM.l2)
+    facts = explained("cost-with-biases-regularised", problem)
+    assert kinds_of(facts) == (Kind.BUG,)
+
+
 def right():
     return SOURCES["vectorized"](PROBLEM, THETA)
 
