@@ -34,7 +34,6 @@ CLOSE_AT_MOST = 1e-3
 """The share of the error s - f' that a hypothesis may leave over at half of the points. Two that do so explain it
 equally well."""
 
-MOST_POINTS = 4_000  # of more points, every second or third is enough to tell formulas apart
 FEWEST_POINTS = 4  # from fewer points nothing can be concluded: one number is fitted, and three have to confirm it
 ALMOST = 1e-2  # a factor as near to 1 as this, such as 0.995, was not forgotten, but has a wrong value
 LARGEST_Z = 30.0  # |z| up to which formulas neither overflow nor vanish
@@ -125,8 +124,7 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
         return (claim.fact(Kind.NOT_FINITE),)
     # far out a wrong slope may be wrong by overflow alone, which says nothing about the formula
     ordinary = finite & (np.abs(claim.z) <= LARGEST_Z)
-    chosen = np.flatnonzero(ordinary if ordinary.sum() >= FEWEST_POINTS else finite)
-    claim = claim.at(chosen[:: 1 + chosen.size // MOST_POINTS])
+    claim = claim.at(np.flatnonzero(ordinary if ordinary.sum() >= FEWEST_POINTS else finite))
     if claim.z.size < FEWEST_POINTS:
         return ()
     if zero := relations.find_zero(claim.part):
