@@ -9,7 +9,7 @@ from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.facts import message_table
 from harness.facts.fact import doubt, kinds_of
 from harness.facts.kinds import Kind
-from harness.sweep.rows import ERROR, VERDICTS, Row
+from harness.sweep.rows import ERROR, VERDICTS, SweepRow
 from harness.sweep.store import Store
 from harness.verdict.report import json_ready
 from harness.wording import counted
@@ -101,7 +101,7 @@ def summarise(store: Store) -> SweepSummary:
     counts = dict.fromkeys(VERDICTS, 0)
     outliers: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    examples: dict[str, list[Row]] = {"disagree": [], ERROR: []}
+    examples: dict[str, list[SweepRow]] = {"disagree": [], ERROR: []}
     seeds: list[int] = []  # the first and the last: rows come in the order of their seeds
     worst: float | None = None
     seconds = 0.0

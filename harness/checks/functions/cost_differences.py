@@ -19,8 +19,8 @@ from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.gradient_comparison import Group
 from harness.checks.functions.gradient_rounding import gradient_near
-from harness.checks.functions.line_stencil import MOSTLY_NOISE, Estimate, Line, Obstacle, ReportedSlope
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.line_stencil import MOSTLY_NOISE, Line, Obstacle, ReportedSlope, StencilEstimate
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.slope_search import Search, SearchState
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
@@ -66,14 +66,14 @@ class Differences:
 
     Parameters
     ----------
-    layout : Layout
+    layout : TreeLayout
     near : CostNear
         The cost and its noise.
     reported : Answer
         The gradient that is checked.
     """
 
-    def __init__(self, layout: Layout, near: CostNear, reported: Answer):
+    def __init__(self, layout: TreeLayout, near: CostNear, reported: Answer):
         self.layout, self.reported, self.near, self.probes = layout, reported, near, near.probes
         is_float64 = self.probes.unit <= UNIT_ROUNDOFF["float64"]
         self._meaningful = max(MEANINGLESS["float64" if is_float64 else "float32"], reported.accuracy)
@@ -91,8 +91,8 @@ class Differences:
 
     @np.errstate(all="ignore")
     def one_by_one(
-        self, chosen: np.ndarray, known: Mapping[int, Estimate], *, closely: bool = False
-    ) -> dict[int, Estimate]:
+        self, chosen: np.ndarray, known: Mapping[int, StencilEstimate], *, closely: bool = False
+    ) -> dict[int, StencilEstimate]:
         """Known differences, and those along the chosen coordinates, as far as the budget goes.
 
         Closely, or first by a look that takes two costs, and closely where that leaves doubt.
@@ -117,7 +117,9 @@ class Differences:
             groups.append(self._along(indices, _random_direction(indices), closely=closely))
         return groups
 
-    def single_out(self, wrong: Sequence[Group], known: Mapping[int, Estimate], seed: int = 0) -> dict[int, Estimate]:
+    def single_out(
+        self, wrong: Sequence[Group], known: Mapping[int, StencilEstimate], seed: int = 0
+    ) -> dict[int, StencilEstimate]:
         """The coordinates of wrong groups, one by one; if there are too many, a sample from each block."""
         suspects = np.concatenate(self._narrow_down([group.indices for group in wrong]))
         if suspects.size > SINGLED_OUT:
@@ -221,7 +223,7 @@ class Differences:
             self._is_clear[indices] = is_flat and not reported.is_contradicted(found)
         return self._group(indices, moves, reported, found)
 
-    def _group(self, indices: np.ndarray, moves: np.ndarray, reported: ReportedSlope, found: Estimate) -> Group:
+    def _group(self, indices: np.ndarray, moves: np.ndarray, reported: ReportedSlope, found: StencilEstimate) -> Group:
         """What was found along a direction; of one coordinate the partial derivative, and no multiple of it."""
         unit = float(np.max(self._units[indices])) if len(indices) == 1 else 1.0
         return Group(
@@ -246,7 +248,7 @@ class Differences:
             slope_at=cache(lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices])),
         )
 
-    def _look_closely(self, search: Search, indices: np.ndarray) -> Estimate:
+    def _look_closely(self, search: Search, indices: np.ndarray) -> StencilEstimate:
         """The difference at the step that decides, searched again where more is known of the line than of all θ."""
         done = _Done.after(search)
         done = self._with_own_noise(done, indices)
@@ -315,7 +317,7 @@ class _Done(NamedTuple):
     """A search, and what it found."""
 
     search: Search
-    found: Estimate
+    found: StencilEstimate
     seen: SearchState
 
     @classmethod

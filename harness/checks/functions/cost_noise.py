@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.bounds.tolerances import ALL_COORDINATES
 from harness.checks.functions.cost_probe import Budget, Line, Probes
-from harness.checks.functions.line_stencil import Noise, scatter_of
+from harness.checks.functions.line_stencil import CostNoise, scatter_of
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
@@ -59,7 +59,7 @@ class CostNear:
     """The cost near θ, with its noise."""
 
     probes: Probes
-    noise_at_theta: Noise  # the noise at θ, taken for that everywhere
+    noise_at_theta: CostNoise  # the noise at θ, taken for that everywhere
     ordinary: float  # the size of the cost at θ or one step away, whichever is larger: at a minimum it may be 0
     precise: Probes | None = None  # the cost in more digits, where that can be had; None for one that has them
 
@@ -70,7 +70,7 @@ class CostNear:
 
     @cached_property
     @np.errstate(all="ignore")
-    def noise(self) -> Noise:
+    def noise(self) -> CostNoise:
         """The noise at θ and one step away. It takes 16 calls, when a first look leaves doubt."""
         up, down = (scatter_near(self.probes, step_away(self.probes, sign)) for sign in (1.0, -1.0))
         return self.noise_at_theta._replace(far=float(np.nan_to_num(np.fmin(up, down))))
@@ -119,7 +119,7 @@ def measure_noise(probes: Probes) -> CostNear:
     # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
     beside = np.fmin.reduce(np.abs([probes.cost(step_away(probes, sign)) for sign in (1.0, -1.0)]))
     near = max(near, relative * abs(probes.base)) or probes.unit  # a cost of 0 may be that of terms which cancel
-    return CostNear(probes, Noise(near, near, step, relative), largest(np.array([probes.base, beside])))
+    return CostNear(probes, CostNoise(near, near, step, relative), largest(np.array([probes.base, beside])))
 
 
 def step_away(probes: Probes, sign: float = 1.0) -> np.ndarray:
@@ -183,7 +183,7 @@ def scatter_near(probes: Probes, center: np.ndarray) -> float:
 
 
 @np.errstate(all="ignore")
-def noise_along(line: Line, precise: Line | None, size: float, noise: Noise, unit: float) -> Noise:
+def noise_along(line: Line, precise: Line | None, size: float, noise: CostNoise, unit: float) -> CostNoise:
     """The noise of the cost along a line through one coordinate, if that is smaller than that of all coordinates.
 
     Where all are moved together, one in which the cost waves within a few roundings, as sin(1e13 t), passes for noise.
@@ -194,7 +194,7 @@ def noise_along(line: Line, precise: Line | None, size: float, noise: Noise, uni
         The cost along the line, and the cost in more digits, where that can be had.
     size : float
         |θ_i| along the line.
-    noise : Noise
+    noise : CostNoise
         That of all coordinates.
     unit : float
         u of the precision in which the cost is computed.
@@ -214,7 +214,7 @@ def noise_along(line: Line, precise: Line | None, size: float, noise: Noise, uni
     return noise._replace(near=float(np.nanmin([here, noise.near])), far=float(np.nanmin([max(far, here), noise.far])))
 
 
-def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:
+def rounding_along(line: Line, noise: CostNoise, size: float, unit: float) -> CostNoise:
     """The noise of a cost that is constant at θ along a line: its smallest change, where it first changes.
 
     A sum that rounds to 0, as 1 - tanh(25), is constant as far as its terms round to the same numbers. It changes by a

@@ -38,7 +38,7 @@ from harness.checks.functions.gradient_comparison import (
     settle,
 )
 from harness.checks.functions.gradient_rounding import gradients_nearby, holds_float32, range_nearby
-from harness.checks.functions.line_stencil import Estimate, Obstacle
+from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice, find_cached_gradient
 from harness.checks.functions.taylor_remainder import check_remainders
 from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments
@@ -223,7 +223,7 @@ def _difference_all(case: GradientCase, differences: Differences) -> tuple[Diffe
 
 
 @np.errstate(invalid="ignore")
-def _sharpen(differences: Differences, seen: Differenced, pair: Pair) -> dict[int, Estimate]:
+def _sharpen(differences: Differences, seen: Differenced, pair: Pair) -> dict[int, StencilEstimate]:
     """The differences; where errors like those of wrong coordinates could hide in the others, all of these closely."""
     right = ~pair.at_odds & np.isfinite(pair.allowed)
     smallest = np.fmin.reduce(pair.difference[pair.at_odds], initial=np.inf)

@@ -37,7 +37,7 @@ class Leaf(NamedTuple):
     held: str = ""
 
 
-class Layout:
+class TreeLayout:
     """How a user's θ lies in a flat vector.
 
     Parameters

@@ -19,11 +19,11 @@ import numpy as np
 from harness.checks.functions.line_stencil import (
     MOSTLY_NOISE,
     VANISHING,
-    Estimate,
+    CostNoise,
     Line,
-    Noise,
     Obstacle,
     ReportedSlope,
+    StencilEstimate,
     estimate,
 )
 from harness.checks.functions.rough_costs import Contradiction, is_slope_between_jumps
@@ -74,14 +74,14 @@ and those of t log t as log h."""
 class SearchState(NamedTuple):
     """What the steps have shown so far."""
 
-    best: Estimate = Estimate()  # with the smallest error bound of those that contradict nothing
+    best: StencilEstimate = StencilEstimate()  # with the smallest error bound of those that contradict nothing
     step: float = 0.0  # of that
     steepest: float = 0.0  # the largest slope within the first stencil
     met_edge: bool = False  # whether a stencil left the domain
     has_jumps: bool = False  # whether jumps of the cost explain a contradiction
 
     @property
-    def found(self) -> Estimate:
+    def found(self) -> StencilEstimate:
         """The best difference, with what hides the derivative where its error bound is large."""
         found = self.best._replace(steepest=self.steepest)
         if self.met_edge and found.obstacle in (Obstacle.NOISE, Obstacle.ROUGH):
@@ -103,22 +103,22 @@ class Search:
 
     reported: ReportedSlope
     line: Line
-    noise: Noise
+    noise: CostNoise
     steps: Sequence[float]  # from wide to narrow
     explains: bool = True  # whether a contradiction that stands is tried against what a rough cost explains
 
-    def glance(self, step: float) -> Estimate | None:
+    def glance(self, step: float) -> StencilEstimate | None:
         """The difference at one narrow step if it confirms what is reported to nearly all digits; else None."""
         centre, up, down = self.line(0.0), self.line(step), self.line(-step)
         noise = GLANCE_GAIN * self.noise.at(step, max(abs(up), abs(down))) / step
         slope, steepest = (up - down) / (2.0 * step), max(abs(up - centre), abs(centre - down)) / step
         bend = abs((up - centre) - (centre - down)) / step  # h |f''|; at a kink, the jump of the slope
         truncation = MOST_TRUNCATION * step * max(step * abs(slope), bend)
-        found = Estimate(slope, noise + truncation, noise, steepest, Obstacle.NOISE)
+        found = StencilEstimate(slope, noise + truncation, noise, steepest, Obstacle.NOISE)
         is_clear = np.isfinite([up, down]).all() and self._decides(SearchState(best=found), found)
         return found if is_clear and not self.reported.is_contradicted(found) else None
 
-    def run(self) -> tuple[Estimate, SearchState]:
+    def run(self) -> tuple[StencilEstimate, SearchState]:
         """The difference at the step that decides; if none decides, the one with the smallest error bound."""
         seen = SearchState(step=self.steps[0])
         first = None
@@ -141,19 +141,19 @@ class Search:
             seen = self._look_wider(seen)
         return seen.found, seen
 
-    def hide_behind_jumps(self, found: Estimate) -> Estimate:
+    def hide_behind_jumps(self, found: StencilEstimate) -> StencilEstimate:
         """What was found; undecided if it contradicts a report that is the slope between jumps of the cost."""
         if not (self.explains and self.reported.is_contradicted(found)):
             return found
         is_right = is_slope_between_jumps(self.reported, self.line, self.noise, found)
         return self._undecided_by_jumps(found) if is_right else found
 
-    def _undecided_by_jumps(self, found: Estimate) -> Estimate:
+    def _undecided_by_jumps(self, found: StencilEstimate) -> StencilEstimate:
         return found._replace(error=HIDDEN * self.reported.distance(found), obstacle=Obstacle.JUMPS)
 
     # -- one step ------------------------------------------------------------------------------------------------------
 
-    def _keep(self, seen: SearchState, found: Estimate, step: float) -> SearchState:
+    def _keep(self, seen: SearchState, found: StencilEstimate, step: float) -> SearchState:
         """What is known after one more step."""
         if found.obstacle == Obstacle.EDGE:  # one side alone decides nothing
             return seen._replace(met_edge=True)
@@ -161,13 +161,13 @@ class Search:
             return seen
         return seen._replace(best=found, step=step)
 
-    def _decides(self, seen: SearchState, found: Estimate) -> bool:
+    def _decides(self, seen: SearchState, found: StencilEstimate) -> bool:
         """Whether an error bound is small beside the derivatives of the block, or beside the report's own rounding."""
         size = max(self.reported.largest_in_block, derivative_size([seen.found]))
         room = self.reported.meaningful * size - self.reported.error
         return np.isfinite(found.error) and found.error <= max(room, 0.1 * self.reported.error)
 
-    def _leaves_noise_alone(self, found: Estimate) -> bool:
+    def _leaves_noise_alone(self, found: StencilEstimate) -> bool:
         """Whether no narrower step would show more: noise explains the distance from the report, or most of the error.
 
         Elsewhere an error of the report may hide in the truncation, as one of 1e-7 in the slope of sin 100 t does at
@@ -203,7 +203,7 @@ class Search:
 
     # -- confirming a contradiction ------------------------------------------------------------------------------------
 
-    def _confirm(self, seen: SearchState, found: Estimate, step: float) -> tuple[Outcome, Estimate]:
+    def _confirm(self, seen: SearchState, found: StencilEstimate, step: float) -> tuple[Outcome, StencilEstimate]:
         """What becomes of a contradiction at a step, and the difference that shows it best."""
         narrow = self._confirming_step(found, step)
         closer = estimate(self.line, narrow, self.noise)
@@ -229,20 +229,20 @@ class Search:
             return Outcome.FALLS, closer
         return Outcome.STANDS, best._replace(steepest=max(seen.steepest, best.steepest))
 
-    def _explained(self, seen: SearchState, outcome: Outcome, closer: Estimate) -> SearchState:
+    def _explained(self, seen: SearchState, outcome: Outcome, closer: StencilEstimate) -> SearchState:
         """What is known after a contradiction that does not stand."""
         if outcome == Outcome.FALLS:
             return seen
         return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
 
-    def _shows_the_same(self, seen: SearchState, closer: Estimate, found: Estimate) -> bool:
+    def _shows_the_same(self, seen: SearchState, closer: StencilEstimate, found: StencilEstimate) -> bool:
         """Whether a narrower difference contradicts the report, and agrees with the wider one."""
         # the error bound of a kink is its jump, and not uncertain
         is_sure = self._decides(seen, closer) or np.isfinite(closer.slopes).all()
         is_contradicted = self.reported.is_contradicted(closer, 1.0 if is_sure else UNSURE)
         return is_contradicted and abs(closer.derivative - found.derivative) <= closer.error + found.error
 
-    def _confirming_step(self, found: Estimate, step: float) -> float:
+    def _confirming_step(self, found: StencilEstimate, step: float) -> float:
         """The narrowest step at which noise leaves enough of the contradiction; at most half of the step.
 
         With d the distance from the report, noise of a third of d is left at h = 3 · 6 noise / d.
@@ -256,7 +256,7 @@ class Search:
             narrowest = min(narrowest, BLIND * reported.own_scale)
         return min(max(narrowest, min(self.steps[-1], FINEST * reported.own_scale)), 0.5 * step)
 
-    def _converges(self, seen: SearchState, looks: Sequence[Estimate]) -> bool:
+    def _converges(self, seen: SearchState, looks: Sequence[StencilEstimate]) -> bool:
         """Whether one-sided slopes have a limit, up to noise: towards the end of a domain they may grow without one."""
         spread = np.ptp([each.derivative for each in looks])
         size = max(abs(each.derivative) for each in looks)
@@ -264,7 +264,7 @@ class Search:
         return bool(is_small) and all(each.obstacle == looks[0].obstacle for each in looks)
 
 
-def derivative_size(block: Sequence[Estimate]) -> float:
+def derivative_size(block: Sequence[StencilEstimate]) -> float:
     """The size beside which errors in a block have to be small: that of its largest derivative.
 
     Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
@@ -274,5 +274,5 @@ def derivative_size(block: Sequence[Estimate]) -> float:
     return here if here > VANISHING * nearby else nearby
 
 
-def _is_one_sided(found: Estimate) -> bool:
+def _is_one_sided(found: StencilEstimate) -> bool:
     return found.obstacle in (Obstacle.EDGE, Obstacle.KINK)

@@ -27,7 +27,7 @@ KEPT = 5  # failures that a summary keeps with their reports, and of which the b
 VERDICTS = ("agree", "disagree", "inconclusive")
 
 
-class Outcome(NamedTuple):
+class NetworkOutcome(NamedTuple):
     """What is remembered of each report, so that many networks fit into memory."""
 
     verdict: str
@@ -93,7 +93,7 @@ def check_networks(
     of_type("like", like, Like, "of the type Like")
     # the arguments of `random_problem`, which a report states where they are not the usual ones
     given: dict[str, Any] = {"extremes": extremes} | ({} if like == ANY else {"like": like})
-    outcomes: list[Outcome] = []
+    outcomes: list[NetworkOutcome] = []
     failures: list[Checked] = []
     for index in count():
         if index >= networks and not _needs_more(outcomes, like):
@@ -115,7 +115,7 @@ def check_networks(
     return replace(summary, seed=seed, failures=tuple(failures), seconds=seconds, drawn=drawn, skipped=skipped)
 
 
-def _needs_more(outcomes: Sequence[Outcome], like: Like) -> bool:
+def _needs_more(outcomes: Sequence[NetworkOutcome], like: Like) -> bool:
     """Whether all networks so far hide bugs: none would show a missing regulariser, or a missing 1/m.
 
     With λ = 0 for all every network hides the regulariser, and drawing more would not end.
@@ -123,14 +123,14 @@ def _needs_more(outcomes: Sequence[Outcome], like: Like) -> bool:
     return like.l2 != 0.0 and all(outcome.hides_bugs for outcome in outcomes)
 
 
-def _outcome(report: Report) -> Outcome:
+def _outcome(report: Report) -> NetworkOutcome:
     sources = tuple(row.name for row in report.sources if row.name != ONE_SIDED)  # which is no source
     reasons = report.reasons if report.verdict == "inconclusive" else ()
     parts = report.verdict, sources, report.outliers, report.left_out, report.margin, reasons, bool(report.blind_to)
-    return Outcome(*parts)
+    return NetworkOutcome(*parts)
 
 
-def summarise(outcomes: Sequence[Outcome], asked: Sequence[str] = ()) -> Summary:
+def summarise(outcomes: Sequence[NetworkOutcome], asked: Sequence[str] = ()) -> Summary:
     """The verdict and the counts of some outcomes; a source that was asked and never took part leaves it undecided."""
     verdicts = Counter(outcome.verdict for outcome in outcomes)
     took_part = Counter(chain.from_iterable(outcome.sources for outcome in outcomes))
@@ -153,7 +153,9 @@ def summarise(outcomes: Sequence[Outcome], asked: Sequence[str] = ()) -> Summary
     )
 
 
-def _verdict(outcomes: Sequence[Outcome], asked: Sequence[str], never: Sequence[str]) -> tuple[str, tuple[Fact, ...]]:
+def _verdict(
+    outcomes: Sequence[NetworkOutcome], asked: Sequence[str], never: Sequence[str]
+) -> tuple[str, tuple[Fact, ...]]:
     """The verdict on all of them, and why it is "inconclusive" if it is."""
     if any(outcome.verdict == "disagree" for outcome in outcomes):
         return "disagree", ()
