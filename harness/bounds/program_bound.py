@@ -108,7 +108,7 @@ def bound_of_changes(
         for x, d in zip(arguments, changes)
     ]
     try:
-        results = BoundedRun(count, widest=UNIT_ROUNDOFF["float64"] ** NARROW, trusted=trusted)(program, *lifted)
+        results = BoundedRun(count=count, widest=UNIT_ROUNDOFF["float64"] ** NARROW, trusted=trusted)(program, *lifted)
     except Unbounded:
         return None
     return [_finite_or_inf(parts(y, count).change_error) for y in results]

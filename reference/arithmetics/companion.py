@@ -179,14 +179,26 @@ class Companion(NDArrayOperatorsMixin):
         return np.shape(self.value)
 
 
+def _extreme(wins: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The larger or the smaller of two numbers, by whether the first wins; NaN of NaN, whichever operand that is."""
+
+    def rule(x: Any, y: Any) -> Any:
+        plain = x
+        while isinstance(plain, Companion):  # a Tangent may hold a Rounded
+            plain = plain.value
+        # through `where`, whose rule knows what a comparison close to a tie means for the companion
+        return np.where(wins(x, y) | np.isnan(plain), x, y)
+
+    return rule
+
+
 ADDITIVE: dict[Any, Callable[..., Any]] = {
     np.positive: lambda x: x,
     np.negative: lambda x: type(x)(-x.value, -x.companion),
     np.add: lambda x, y: type(x)(x.value + y.value, x.companion + y.companion),
     np.subtract: lambda x, y: type(x)(x.value - y.value, x.companion - y.companion),
-    # through `where`, whose rule knows what a comparison close to a tie means for the companion
-    np.maximum: lambda x, y: np.where(x >= y, x, y),
-    np.minimum: lambda x, y: np.where(x <= y, x, y),
+    np.maximum: _extreme(lambda x, y: x >= y),
+    np.minimum: _extreme(lambda x, y: x <= y),
 }
 """Rules for companions that add up as values do and follow the branch: derivatives and increments.
 

@@ -17,6 +17,7 @@ Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -118,15 +119,14 @@ def times(slope: Any, error: Any) -> Any:
 # -- the run ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(eq=False, kw_only=True)
 class BoundedRun(Run):
     """A run of a program over increments that carry `Parts`.
 
-    Parameters
+    Attributes
     ----------
     count : int
         The number of directions that the arguments change in.
-    coarsest : float
-        Round as the program's own types do, but with no larger a unit roundoff than this.
     widest : float
         Give up once a carried value of a loop has an error of this share of the largest: later steps only widen it.
     constants_round : bool
@@ -140,18 +140,10 @@ class BoundedRun(Run):
         By a call, where no bound is known.
     """
 
-    def __init__(
-        self,
-        count: int = 0,
-        coarsest: float = UNIT_ROUNDOFF["float64"],
-        widest: float = np.inf,
-        *,
-        constants_round: bool = False,
-        body: Program | None = None,
-        **how: Any,
-    ):
-        super().__init__(coarsest=coarsest, **how)
-        self.count, self.widest, self.constants_round, self.body = count, widest, constants_round, body
+    count: int = 0
+    widest: float = np.inf
+    constants_round: bool = False
+    body: Program | None = None
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs with their bounds."""

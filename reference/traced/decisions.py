@@ -13,7 +13,8 @@ otherwise. In order:
 How far numbers are moved is measured, so that a decision that no run comes near is not found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -46,12 +47,11 @@ def decided(equation: Equation, numbers: Sequence[np.ndarray]) -> np.ndarray:
     return equation.primitive.choice.find(equation, numbers)
 
 
+@dataclass(eq=False, kw_only=True)
 class RecordingRun(Run):
     """A run that keeps what it decides by."""
 
-    def __init__(self, **how: Any):
-        super().__init__(**how)
-        self.decisions: list[Decision] = []
+    decisions: list[Decision] = field(default_factory=list)
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         if choice_of(equation):
@@ -59,25 +59,24 @@ class RecordingRun(Run):
         return super().equation(equation, operands)
 
 
+@dataclass(eq=False, kw_only=True)
 class TurnedRun(Run):
     """A run that decides as it would by other numbers, and computes with its own.
 
-    Parameters
+    Attributes
     ----------
-    decisions : sequence of Decision
+    decisions : iterator of Decision
         In the order in which the program makes them.
     """
 
-    def __init__(self, decisions: Sequence[Decision], **how: Any):
-        super().__init__(**how)
-        self._decisions = iter(decisions)
+    decisions: Iterator[Decision]
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         choice = choice_of(equation)
         if not choice:
             return super().equation(equation, operands)
         # a loop that ends otherwise makes more decisions, or others: from there on it decides by its own numbers
-        other = next(self._decisions, None)
+        other = next(self.decisions, None)
         own = [np.asarray(x.value) for x in operands]
         if other is None or not _is_alike(Decision(equation, own), other):
             return super().equation(equation, operands)
@@ -98,6 +97,7 @@ def _is_alike(first: Decision, second: Decision) -> bool:
     return first.equation is second.equation and shapes[0] == shapes[1]
 
 
+@dataclass(eq=False, kw_only=True)
 class TiedRun(Run):
     """A run that keeps how equal numbers move which decide something, and how they would have to move.
 
@@ -112,10 +112,8 @@ class TiedRun(Run):
         Moves in these proportions lead to a point without ties where each decision is the one that is taken here.
     """
 
-    def __init__(self, **how: Any):
-        super().__init__(**how)
-        self.moves: list[np.ndarray] = []
-        self.wanted: list[np.ndarray] = []
+    moves: list[np.ndarray] = field(default_factory=list)
+    wanted: list[np.ndarray] = field(default_factory=list)
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         choice = choice_of(equation)

@@ -77,7 +77,7 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
     """
     found = _computed(equation, values, run)
     if run is not None and max([_precision(equation), *map(_unit, found)]) > UNIT_ROUNDOFF["float64"]:
-        run.note("in own precision", equation.name)
+        run.observed.in_own_precision.add(equation.name)
     return list(map(lifted, found))
 
 
@@ -145,7 +145,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     count, moving = count_directions(*operands), _changing(operands)
     if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
         return list(map(constant, centre))
-    run.note("differenced", equation.name)
+    run.observed.differenced.add(equation.name)
     # increments are STEP times a slope, far below what values resolve: the stencil chooses steps of its own
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []
@@ -281,7 +281,7 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
     outputs, changes = push(values, tangents)
     if changes is None:
-        run.note("unresolved", _reason_not_linear(equation))
+        run.observed.unresolved = _reason_not_linear(equation)
         # unknown along each direction that moves an operand, and zero along the others
         moves = np.array([any(np.any(t[k]) for t in tangents) for k in range(count)])
         unknown = np.where(moves, np.nan, 0.0)

@@ -262,7 +262,10 @@ class Mode:
             if keeps_branches:
                 self.by_numpy(part, exact)
             return self.by_numpy(
-                part, TurnedRun(exact.decisions, rounding=rng, coarsest=self.coarsest, has_unlimited_range=True)
+                part,
+                TurnedRun(
+                    decisions=iter(exact.decisions), rounding=rng, coarsest=self.coarsest, has_unlimited_range=True
+                ),
             )
 
         return self._in_passes(product, vectors, weights)

@@ -69,7 +69,7 @@ def one_sided_slopes(
         run = program.run()
         left = right = program.changes(along, run)
         error = np.zeros(right.shape)
-        if run.ties or run.unresolved:  # else the function is smooth here, and one side is both
+        if run.observed.ties or run.observed.unresolved:  # else the function is smooth here, and one side is both
             left = -program.changes(-along, run)
             unknown = np.isnan(right) | np.isnan(left)
             if unknown.any():
@@ -79,7 +79,8 @@ def one_sided_slopes(
         if turned_decisions is not None:
             left, right = _sides_of_all_ways(program, turned_decisions, left, right, along)
         obstacles = obstacles.and_those(Obstacles.of(run))
-        is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
+        seen = run.observed
+        is_smooth &= not (seen.ties or seen.unresolved or seen.differenced or seen.taken_as_they_are)
         mean, half_gap = 0.5 * (right + left), 0.5 * np.abs(right - left)
         # gaps and errors of outputs add up in a combination, whatever the signs of its weights are
         columns = (weights, after), (weights, mean), (sizes, half_gap), (sizes, error)
@@ -106,7 +107,7 @@ def _sides_of_all_ways(
     """The least and the greatest of both sides and of the slopes where rounding turns decisions."""
 
     def turned(decisions: list[Decision], along: np.ndarray) -> np.ndarray:
-        return program.changes(along, TurnedRun(decisions, trusted=program.trusted))
+        return program.changes(along, TurnedRun(decisions=iter(decisions), trusted=program.trusted))
 
     ways, tied = turned_decisions
     slopes = [left, right, *(turned(way, along) for way in ways)]

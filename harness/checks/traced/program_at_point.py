@@ -62,8 +62,9 @@ class Obstacles(NamedTuple):
     @staticmethod
     def of(run: Run) -> "Obstacles":
         """The obstacles that a run has met."""
-        sets = (run.differenced, run.taken_as_they_are, run.in_own_precision)
-        return Obstacles(run.unresolved, *map(frozenset, sets))
+        seen = run.observed
+        sets = (seen.differenced, seen.taken_as_they_are, seen.in_own_precision)
+        return Obstacles(seen.unresolved, *map(frozenset, sets))
 
     def and_those(self, other: "Obstacles") -> "Obstacles":
         """The obstacles of two runs; the first reason is kept."""

@@ -160,7 +160,7 @@ def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment
     # fmod(4, 2): a step down gives nearly 2. At x = 0 it does not jump, since fmod has the sign of x
     at_jump = (value == 0.0) & (x.value != 0.0) & (moved != 0.0)
     if np.any(at_jump):
-        run.note("unresolved", "a remainder is at one of its jumps")
+        run.observed.unresolved = "a remainder is at one of its jumps"
     return Increment(value, np.where(at_jump, np.nan, moved))
 
 

@@ -50,10 +50,9 @@ def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Inc
 def _sampled(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """Samples that are accepted or refused, whose derivative is implicit: their values along a path do not show it."""
     name, count = function_of(equation).name, count_directions(*operands)
-    run.note(
-        "unresolved",
+    run.observed.unresolved = (
         f"{name} draws samples and refuses some, so that their derivative is implicit and their values do not show it; "
-        f'trust=["{name}"] takes it as it is',
+        f'trust=["{name}"] takes it as it is'
     )
     values = values_of(equation, [x.value for x in operands])
     floating = [not is_key(y) and is_floating(y) for y in values]
@@ -82,7 +81,7 @@ def _widen_custom_call(equation: Equation) -> Applied | None:
 
 def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """Samples that are accepted or refused have an implicit derivative, which their values along a path do not show."""
-    run.note("taken as they are", equation.name)
+    run.observed.taken_as_they_are.add(equation.name)
     return by_its_rule(run, equation, *operands)
 
 

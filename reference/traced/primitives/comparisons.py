@@ -117,7 +117,7 @@ def extreme(run: Any, x: Increment, y: Increment, *, larger: bool) -> Increment:
     if np.iscomplexobj(value):
         jumps = np.where(x_wins, x.value, y.value) != value
         if np.any(jumps):
-            run.note("unresolved", "the larger of two complex numbers of equal real parts jumps")
+            run.observed.unresolved = "the larger of two complex numbers of equal real parts jumps"
             change = unknown_where(jumps, change)
     return Increment(value, change)
 
@@ -203,7 +203,7 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
             change = np.where(flips_here, case.value != value, change) if value.dtype == bool else change
             continue
         if np.any(flips_here & ~same):
-            run.note("unresolved", "a branch changes at this point, where the value jumps or slopes have no limit")
+            run.observed.unresolved = "a branch changes at this point, where the value jumps or slopes have no limit"
         change = np.where(flips_here, unknown_where(~same, changes[i]), change)
     return Increment(value, change)
 
@@ -249,7 +249,7 @@ def _convert(run: Any, equation: Any, x: Increment) -> Increment:
         return x
     if new in "fc":
         if not is_constant(x):
-            run.note("unresolved", "a truth value that turns at this point is used as a number")
+            run.observed.unresolved = "a truth value that turns at this point is used as a number"
         return Increment(value.astype(float), 0.0 if is_constant(x) else np.where(x.change, np.nan, 0.0))
     with np.errstate(all="ignore"):
         return _converted_to_exact(value, x, equation.params["new_dtype"])

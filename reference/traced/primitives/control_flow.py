@@ -5,6 +5,7 @@ condition that flips in a step, or that rounding may turn, leaves what follows u
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from typing import Any
 
@@ -66,12 +67,12 @@ def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
 
 
 def _bound_of_scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    return _resolved(run, _scan(run.altered(body=equation.params["jaxpr"]), equation, *operands))
+    return _resolved(run, _scan(replace(run, body=equation.params["jaxpr"]), equation, *operands))
 
 
 def _resolved(run: Any, outputs: list[Increment]) -> list[Increment]:
     """The outputs, unless rounding may decide where a loop within ended."""
-    if run.unresolved:
+    if run.observed.unresolved:
         raise Unbounded("a loop ends by a comparison which rounding may turn")
     return outputs
 
@@ -106,7 +107,7 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
     while True:
         (goes_on,) = run(condition, *of_condition, *carry)
         if not is_constant(goes_on):
-            run.note("unresolved", "a loop ends just at this point")
+            run.observed.unresolved = "a loop ends just at this point"
         unfinished = np.asarray(goes_on.value)  # of each member, in a batch of loops
         if not unfinished.any() or (run.rounding is not None and steps > most):
             if run.rounding is None:
@@ -171,7 +172,7 @@ def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) 
     branches = equation.params["branches"]
     index = min(max(int(which.value), 0), len(branches) - 1)
     try:
-        outputs = run.altered(is_in_branch=True)(branches[index], *operands)
+        outputs = replace(run, is_in_branch=True)(branches[index], *operands)
     except CallbackRaised:
         # JAX has not raised it at this point, so that rounding or a step has led to the branch of the error
         return run(branches[index - 1 if index else 1], *operands)
@@ -194,7 +195,7 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
         return here
     meets = np.asarray(here.value) == there.value
     if not meets.all():
-        run.note("unresolved", "a branch changes at this point, where the value jumps or slopes have no limit")
+        run.observed.unresolved = "a branch changes at this point, where the value jumps or slopes have no limit"
     count = len(crosses)
     crossed = unknown_where(~meets, full_change(there, count))
     mask = crosses.reshape(count, *[1] * np.ndim(here.value))
@@ -247,7 +248,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     if matrix is not None:
         return [*(Increment(y.value, change) for y, change in zip(x, _solved(matrix, rights))), *others]
     changing = [Increment(y.value, change) for y, change in zip(b, rights)]
-    solved = run.altered(ignores_stop_gradient=True)(programs.solve, *fixed, *changing)
+    solved = replace(run, ignores_stop_gradient=True)(programs.solve, *fixed, *changing)
     return [*solved[: len(b)], *others]
 
 

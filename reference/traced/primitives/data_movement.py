@@ -227,7 +227,7 @@ def _reordered(run: Any, x: Increment, value: Any, order: Any, orders: Any, axis
     own = np.take_along_axis(np.broadcast_to(x.value, orders.shape), orders, 1 + axis)
     # sorted along with equal keys, an operand such as the places of an argsort depends on their order: it jumps
     if np.any(own != value):
-        run.note("unresolved", "an order of equal numbers decides what is computed")
+        run.observed.unresolved = "an order of equal numbers decides what is computed"
         change = unknown_where(own != value, change)
     return Increment(value, change)
 
@@ -247,15 +247,19 @@ def _axis_of_top_k(equation: Any) -> int:
     return equation.params.get("axis", -1)
 
 
-def _descending(value: np.ndarray) -> np.ndarray:
-    """Numbers that ascend as `value` descends: -x, and ~x of whole numbers, of which -x may overflow, as of uint8."""
-    return ~value if value.dtype.kind in "biu" else -value
+def _descending(value: np.ndarray) -> list[np.ndarray]:
+    """Keys by which `np.lexsort` takes numbers as top_k does: NaN, ∞, ..., 0, -0, ..., -∞, and NaN with a sign."""
+    if value.dtype.kind != "f":
+        return [~value]  # -x may overflow, as of uint8
+    is_nan, has_sign = np.isnan(value), np.signbit(value)
+    return [has_sign, np.where(is_nan, 0.0, -value), np.where(is_nan, np.where(has_sign, 1, -1), 0)]
 
 
 def _top_k(run: Any, equation: Any, x: Increment) -> list[Increment]:
     axis, k = _axis_of_top_k(equation), equation.params["k"]
     value = np.moveaxis(np.asarray(x.value), axis, -1)
-    order = np.argsort(_descending(value), axis=-1, kind="stable")
+    keys = _descending(value)
+    order = np.lexsort(keys, axis=-1)
     ordered = np.take_along_axis(value, order, -1)
     kept = np.moveaxis(ordered[..., :k], -1, axis)
     index = constant(np.moveaxis(order[..., :k], -1, axis).astype(equation.dtypes[1]))
@@ -265,7 +269,8 @@ def _top_k(run: Any, equation: Any, x: Increment) -> list[Increment]:
     run.note_ties(np.diff(ordered[..., : k + 1], axis=-1) == 0)
     change_axis = axis if axis < 0 else 1 + axis
     change = np.moveaxis(x.change, change_axis, -1)
-    by_change = np.lexsort((-change, np.broadcast_to(_descending(value), change.shape)), axis=-1)[..., :k]
+    # after a step, zeros of either sign have parted by their changes
+    by_change = np.lexsort([-change, *(np.broadcast_to(key, change.shape) for key in keys[-2:])], axis=-1)[..., :k]
     return [Increment(kept, np.moveaxis(np.take_along_axis(change, by_change, -1), -1, change_axis)), index]
 
 

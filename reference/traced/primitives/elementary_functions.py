@@ -185,7 +185,7 @@ def _steps(run: Any, x: Increment, value: Any, at_jump: Any) -> Increment:
     """A function that is constant between its jumps, and at one of these changes by what nobody knows."""
     if is_constant(x) or not np.any(at_jump & (x.change != 0.0)):
         return constant(value)
-    run.note("unresolved", "a function that jumps (sign, floor, round) is at one of its jumps")
+    run.observed.unresolved = "a function that jumps (sign, floor, round) is at one of its jumps"
     return Increment(value, np.where(at_jump & (x.change != 0.0), np.nan, 0.0))
 
 

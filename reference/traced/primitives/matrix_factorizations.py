@@ -120,7 +120,7 @@ def _lu(run: Any, equation: Equation, a: Increment) -> Any:
         inner = _solved_from_the_right(upper, np.linalg.solve(lower, moved))
         change = np.tril(lower @ np.tril(inner, -1), -1) + np.triu(np.triu(inner) @ upper)
         if np.isnan(change).any():
-            run.note("unresolved", "the factors of a singular matrix have no derivative")
+            run.observed.unresolved = "the factors of a singular matrix have no derivative"
     return [Increment(packed, change), constant(pivots), constant(order)]
 
 
@@ -147,7 +147,7 @@ def _gaps(run: Any, values: Any, what: str) -> Any:
     gaps = values[..., None, :] - values[..., :, None]
     apart = ~np.eye(values.shape[-1], dtype=bool)
     if np.any((gaps == 0.0) & apart):
-        run.note("unresolved", f"equal {what} have no derivative of their vectors")
+        run.observed.unresolved = f"equal {what} have no derivative of their vectors"
     with np.errstate(divide="ignore"):  # infinite where they are equal, so that what depends on it is not finite
         return np.where(apart, 1.0 / np.where(apart, gaps, 1.0), 0.0)
 

@@ -12,6 +12,8 @@ from flint import arb
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, NoRule
 from reference.arithmetics.elementary import FUNCTIONS
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.rounded import Rounded
+from reference.arithmetics.tangent import Tangent
 from reference.namespaces import NUMPY
 
 xp: Any = np  # NumPy's stubs do not know of the arrays that answer its protocols
@@ -229,6 +231,22 @@ def test_a_negation_changes_the_other_way(negate):
     truths = negate(Increment(1.0, np.array([0.5, -2.0])) > 0.0)
     assert not truths.value
     np.testing.assert_array_equal(truths.change, [0, 1])
+
+
+OF_NUMBERS = {
+    "increment": lambda x: Increment(x, 1.0),
+    "tangent": lambda x: Tangent(x, 1.0),
+    "tangent of rounded": lambda x: Tangent(Rounded(x, 0.0), 1.0),
+}
+
+
+@pytest.mark.parametrize("lift", OF_NUMBERS.values(), ids=list(OF_NUMBERS))
+@pytest.mark.parametrize("choose", [np.maximum, np.minimum, lambda x, y: xp.clip(x, y, None)])
+def test_nan_is_passed_on_whichever_operand_it_is(lift, choose):
+    x = np.array([np.nan, 2.0])
+    for found in (choose(lift(x), 1.0), choose(lift(np.ones(2)), x)):
+        value = getattr(found.value, "value", found.value)
+        np.testing.assert_array_equal(np.isnan(value), [True, False])
 
 
 # What has no rule

@@ -41,8 +41,8 @@ def slopes(run, program, x, side=1.0):
 def ranges(f, x):
     """The least and the most of all slopes, whatever is decided."""
     (ways, tied), program, here = found(f, x)
-    sides = [here, *(slopes(TurnedRun(way), program, x) for way in ways)]
-    sides += [slopes(TurnedRun(tied), program, x, side) for side in (1.0, -1.0)] if tied else []
+    sides = [here, *(slopes(TurnedRun(decisions=iter(way)), program, x) for way in ways)]
+    sides += [slopes(TurnedRun(decisions=iter(tied)), program, x, side) for side in (1.0, -1.0)] if tied else []
     return np.min(sides, axis=0), np.max(sides, axis=0)
 
 
@@ -111,7 +111,7 @@ def test_numbers_that_are_given_are_not_rounded(f):
 
 def test_a_run_that_decides_otherwise_computes_with_its_own_numbers():
     (ways, _), program, _ = found(lambda x: jnp.abs(cancelled(x)), NEAR)
-    (y,), (own,) = TurnedRun(ways[0])(program, constant(NEAR)), Run()(program, constant(NEAR))
+    (y,), (own,) = TurnedRun(decisions=iter(ways[0]))(program, constant(NEAR)), Run()(program, constant(NEAR))
     assert np.array_equal(y.value, own.value)
 
 

@@ -36,6 +36,10 @@ VALUES = {
     ),
     "largest, unsigned": (lambda n: jax.lax.top_k(n, 2), np.array([3, 0, 2], np.uint8)),
     "largest, with the smallest of its type": (lambda n: jax.lax.top_k(n, 3), np.array([3, -128, 2], np.int8)),
+    "largest, with NaN and zeros of either sign": (
+        lambda x: jax.lax.top_k(x, 8),
+        np.array([1.0, -0.0, 0.0, np.nan, -np.nan, np.inf, -np.inf, 0.0]),
+    ),
     "a convolution of nothing": (
         lambda x: jax.lax.conv_general_dilated(x, x, (1,), [(-1, -1)], batch_group_count=2),
         np.ones((2, 1, 2)),
@@ -77,7 +81,7 @@ def test_at_a_kink_both_sides_are_told(name):
     f, expected = KINKS[name]
     slopes, run = sides(f, np.zeros(1), np.ones(1))
     assert slopes == expected
-    assert run.ties
+    assert run.observed.ties
 
 
 def test_one_condition_chooses_for_all_entries_along_each_direction():
@@ -91,13 +95,13 @@ def test_a_jump_is_unresolved():
     slopes, run = sides(lambda x: jnp.where(x[0] > 0, x[0] + 1.0, x[0]), np.zeros(1), np.ones(1))
     assert np.isnan(slopes[0])
     assert slopes[1] == 1.0
-    assert run.unresolved
+    assert run.observed.unresolved
 
 
 def test_comparing_a_number_with_itself_is_decided():
     slopes, run = sides(lambda x: jnp.where(jnp.isnan(x[0]), 0.0, 2.0 * x[0]), np.zeros(1), np.ones(1))
     assert slopes == [2.0, 2.0]
-    assert not run.ties
+    assert not run.observed.ties
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
