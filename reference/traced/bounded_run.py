@@ -73,24 +73,13 @@ def parts(x: Increment, count: int, rank: int = 0) -> Parts:
     return Parts(value, change[0], change[1 : 1 + count], change[1 + count :])
 
 
-def packed(value: Any, error: Any, change: Any = None, change_error: Any = None) -> Increment:
-    """The parts as an increment; one without a change of its own is constant along every direction."""
+def with_error(value: Any, error: Any, count: int, change: Any = 0.0, change_error: Any = 0.0) -> Increment:
+    """The parts as an increment in a run with `count` directions: a constant where all but the value are zero."""
     shape = np.shape(value)
-    error = np.broadcast_to(error, shape)[None]
-    if change is None or not len(change):
-        return Increment(value, error)
-    changes = [np.broadcast_to(part, (len(change), *shape)) for part in (change, change_error)]
-    return Increment(value, np.concatenate([error, *changes]))
-
-
-def value_with_error(value: Any, error: Any, count: int) -> Increment:
-    """A value with an error that no direction changes; exact where the error is zero throughout."""
-    if not np.any(error):
+    changes = [np.broadcast_to(part, (count, *shape)) for part in (change, change_error)] if count else []
+    if not any(map(np.any, (error, *changes))):
         return constant(value)
-    error = np.broadcast_to(error, np.shape(value))[None]
-    if not count:
-        return Increment(value, error)
-    return Increment(value, np.concatenate([error, np.zeros((2 * count, *np.shape(value)), error.dtype)]))
+    return Increment(value, np.concatenate([np.broadcast_to(error, shape)[None], *changes]))
 
 
 def is_undecided(value: Any, error: Any) -> Any:
@@ -164,7 +153,7 @@ class BoundedRun(Run):
         value = atom.wide
         if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or is_short(float(value)):
             return constant(value)
-        return value_with_error(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
+        return with_error(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
         results = super().__call__(program, *arguments)
@@ -204,7 +193,7 @@ class BoundedRun(Run):
         return short and bool(np.all(self.fits(equation, x * y)))
 
     def rounded(
-        self, equation: Equation, value: Any, inherited: Any, size: Any, change: Any = None, change_error: Any = None
+        self, equation: Equation, value: Any, inherited: Any, size: Any, change: Any = 0.0, change_error: Any = 0.0
     ) -> Increment:
         """The result of an operation that rounds up to u · `size`, beside the error that it inherits.
 
@@ -220,9 +209,7 @@ class BoundedRun(Run):
         error = np.zeros(np.shape(value)) if is_exact else error + underflow
         if np.isfinite(largest):  # a result may overflow
             error = np.where(np.abs(value) + error <= largest, error, np.inf)
-        if change is None or not self.count:
-            return value_with_error(value, error, self.count)
-        return packed(value, error, change, change_error)
+        return with_error(value, error, self.count, change, change_error)
 
 
 class Limits(NamedTuple):

@@ -64,8 +64,6 @@ def _sum_primitive(name: str, sign: float) -> Primitive:
         # sums of whole numbers and halves round nothing, and what compares them must stay decided
         if not np.any(inherited) and run.is_exact_sum(equation, x.value, sign * y.value):
             size = 0.0
-        if not run.count:
-            return run.rounded(equation, value, inherited, size)
         change = x.change + sign * y.change
         error = x.change_error + y.change_error + CHANGE_UNIT * np.abs(change)
         return run.rounded(equation, value, inherited, size, change, error)
@@ -96,8 +94,6 @@ def _bound_of_product(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
     inherited, size = size_x * y.error + x.error * size_y, np.abs(value)
     if not np.any(inherited) and run.is_exact_product(equation, x.value, y.value):
         size = 0.0
-    if not run.count:
-        return run.rounded(equation, value, inherited, size)
     # x dy + dx y: each factor of both terms has an error, and each term a rounding
     dx, dy = np.abs(x.change), np.abs(y.change)
     change = x.value * y.change + x.change * y.value
@@ -131,8 +127,6 @@ def _bound_of_quotient(run: Any, equation: Any, x: Parts, y: Parts) -> Increment
     nearest = np.maximum(np.abs(y.value) - y.error, 0.0)
     inherited = times(1.0 / nearest, x.error + np.abs(value) * y.error)
     size = 2.0 * np.abs(value)  # XLA may take the product with a reciprocal
-    if not run.count:
-        return run.rounded(equation, value, inherited, size)
     # (dx - q dy)/y: the numerator may cancel, so that the sizes of its terms count
     change = (x.change - value * y.change) / y.value
     terms = np.abs(x.change) + np.abs(value * y.change)
@@ -172,8 +166,6 @@ def _bound_of_remainder(run: Any, equation: Any, x: Parts, y: Parts) -> Incremen
     # how far x - n y is from the ends where n changes
     room = np.minimum(np.abs(value), np.abs(y.value) - np.abs(value))
     error = np.where((error > 0.0) & ~(room > 2.0 * (error + y.error)), np.inf, error)
-    if not run.count:
-        return run.rounded(equation, value, error, 0.0)
     change = x.change - turns * y.change
     change_error = x.change_error + np.abs(turns) * y.change_error
     change_error = change_error + 2.0 * CHANGE_UNIT * (np.abs(x.change) + np.abs(turns * y.change))

@@ -23,7 +23,7 @@ from reference.arithmetics.increments import (
     linear,
     unknown_where,
 )
-from reference.traced.bounded_run import Parts, Unbounded, may_differ, packed, parts, value_with_error
+from reference.traced.bounded_run import Parts, Unbounded, may_differ, parts, with_error
 from reference.traced.equations import bind, is_floating, kind, lifted
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rule, with_aliases
@@ -52,7 +52,7 @@ def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
         return bound_of_parts(run, equation, x, y)
 
     bound_of_parts = on_parts(
-        lambda run, equation, x, y: value_with_error(ufunc(x.value, y.value), may_differ(x, y), run.count)
+        lambda run, equation, x, y: with_error(ufunc(x.value, y.value), may_differ(x, y), run.count)
     )
     aligned = of_one_rank(rule)
     choice = Choice(lambda equation, numbers: value_by(aligned, equation, numbers), compares_pair=True)
@@ -78,7 +78,7 @@ def _connective(name: str, ufunc: np.ufunc) -> Primitive:
             return constant(value)
         # all combinations of what each operand is, and of what rounding may have made of it
         cases = product(*[(x.value, x.value ^ parts(x, run.count).error.astype(bool)) for x in operands])
-        return value_with_error(value, np.any([ufunc(*case) != value for case in cases], axis=0), run.count)
+        return with_error(value, np.any([ufunc(*case) != value for case in cases], axis=0), run.count)
 
     return Primitive(name, of_one_rank(rule), bound, EXACT)
 
@@ -139,14 +139,12 @@ def _extreme_bound(*, larger: bool) -> Rule:
         undecided = may_differ(x, y)
         # |max(x, y) - max(x', y')| ≤ max(|x - x'|, |y - y'|)
         error = np.where(undecided, np.maximum(x.error, y.error), np.where(wins, x.error, y.error))
-        if not run.count:
-            return value_with_error(value, error, 0)
-        return _chosen(value, error, np.where(wins, 0, 1), [x, y], undecided)
+        return _chosen(run, value, error, np.where(wins, 0, 1), [x, y], undecided)
 
     return on_parts(bound)
 
 
-def _chosen(value: Any, error: Any, index: Any, cases: list[Parts], undecided: Any) -> Increment:
+def _chosen(run: Any, value: Any, error: Any, index: Any, cases: list[Parts], undecided: Any) -> Increment:
     """One of several cases by its number; where that is undecided, its change is as good as any other's.
 
     So the error of the change is then its distance to the furthest of the others, each with an error of its own.
@@ -158,7 +156,7 @@ def _chosen(value: Any, error: Any, index: Any, cases: list[Parts], undecided: A
     if np.any(undecided):
         others = np.max([np.abs(case.change - change) + case.change_error for case in cases], axis=0)
         change_error = np.where(undecided, np.maximum(change_error, others), change_error)
-    return packed(value, error, change, change_error)
+    return with_error(value, error, run.count, change, change_error)
 
 
 MAXIMUM, MINIMUM = (_extreme_rule(larger=larger) for larger in (True, False))
@@ -230,9 +228,7 @@ def _bound_of_select(run: Any, equation: Any, which: Increment, *cases: Incremen
         # any case may be the exact one, as far away as it is, and off by its own error
         either = np.max([np.abs(p.value - value) + p.error for p in all_parts], axis=0)
         error = np.where(flips, either, error)
-    if not run.count:
-        return value_with_error(value, error, 0)
-    return _chosen(value, error, index, all_parts, flips)
+    return _chosen(run, value, error, index, all_parts, flips)
 
 
 # -- types ------------------------------------------------------------------------------------------------------------

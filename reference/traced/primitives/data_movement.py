@@ -19,7 +19,7 @@ from reference.arithmetics.increments import (
     linear,
     unknown_where,
 )
-from reference.traced.bounded_run import Unbounded, parts, value_with_error
+from reference.traced.bounded_run import Unbounded, parts, with_error
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rule, with_aliases
@@ -157,7 +157,7 @@ def _stop(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _bound_of_stop(run: Any, equation: Any, x: Increment) -> Increment:
-    return value_with_error(x.value, parts(x, run.count).error, run.count)
+    return with_error(x.value, parts(x, run.count).error, run.count)
 
 
 # -- in order ---------------------------------------------------------------------------------------------------------

@@ -20,10 +20,9 @@ from reference.traced.bounded_run import (
     CHANGE_UNIT,
     Parts,
     is_undecided,
-    packed,
     parts,
     times,
-    value_with_error,
+    with_error,
 )
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule
@@ -141,10 +140,8 @@ def _negate(run: Any, equation: Any, x: Increment) -> Increment:
 
 def bound_of_negation(run: Any, equation: Any, x: Increment) -> Increment:
     """The bound of -x."""
-    if is_constant(x):
-        return Increment(-x.value, 0.0)
     own = parts(x, run.count)
-    return packed(-own.value, own.error, -own.change, own.change_error)
+    return with_error(-own.value, own.error, run.count, -own.change, own.change_error)
 
 
 def _abs(run: Any, equation: Any, x: Increment) -> Increment:
@@ -161,13 +158,11 @@ def _abs(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _bound_of_abs(run: Any, equation: Any, x: Increment) -> Increment:
-    if is_constant(x):
-        return Increment(np.abs(x.value), 0.0)
     own = parts(x, run.count)
     change = np.where(own.value < 0.0, -1.0, 1.0) * own.change
     # with the other sign the change is the opposite
     turned = np.where(is_undecided(own.value, own.error), 2.0 * np.abs(change), 0.0)
-    return packed(np.abs(own.value), own.error, change, own.change_error + turned)
+    return with_error(np.abs(own.value), own.error, run.count, change, own.change_error + turned)
 
 
 def _sign(run: Any, equation: Any, x: Increment) -> Increment:
@@ -178,7 +173,7 @@ def _sign(run: Any, equation: Any, x: Increment) -> Increment:
 
 def _bound_of_sign(run: Any, equation: Any, x: Increment) -> Increment:
     own = parts(x, run.count)
-    return value_with_error(np.sign(x.value), np.where(is_undecided(own.value, own.error), 2.0, 0.0), run.count)
+    return with_error(np.sign(x.value), np.where(is_undecided(own.value, own.error), 2.0, 0.0), run.count)
 
 
 def _steps(run: Any, x: Increment, value: Any, at_jump: Any) -> Increment:
@@ -211,7 +206,7 @@ def _step_primitive(name: str, rule: Rule) -> Primitive:
 
         # twice the error, since the value at hand is a computed one
         jumps = at(own.value - 2.0 * own.error) != at(own.value + 2.0 * own.error)
-        return value_with_error(at(own.value), np.where(jumps, np.inf, 0.0), run.count)
+        return with_error(at(own.value), np.where(jumps, np.inf, 0.0), run.count)
 
     return Primitive(name, rule, bound, EXACT, Choice(lambda equation, numbers: value_by(rule, equation, numbers)))
 
@@ -221,7 +216,7 @@ def _is_finite(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _bound_of_is_finite(run: Any, equation: Any, x: Increment) -> Increment:
-    return value_with_error(np.isfinite(x.value), ~np.isfinite(parts(x, run.count).error), run.count)
+    return with_error(np.isfinite(x.value), ~np.isfinite(parts(x, run.count).error), run.count)
 
 
 SIGN = Choice(lambda equation, numbers: np.sign(numbers[0]))

@@ -14,7 +14,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, count_directions, full_change, is_constant, linear
 from reference.arithmetics.roundoff import gamma
-from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, may_differ, packed, parts, value_with_error
+from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, may_differ, parts, with_error
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rounding, Rule
@@ -57,9 +57,8 @@ def bound_of_sums(rule: Rule) -> Rule:
             if np.asarray(x.value).dtype.kind != "f":
                 return x
             p = parts(x, run.count)
-            return packed(
-                p.value, p.error + factor * np.abs(p.value), p.change, p.change_error + own * np.abs(p.change)
-            )
+            error, change_error = p.error + factor * np.abs(p.value), p.change_error + own * np.abs(p.change)
+            return with_error(p.value, error, run.count, p.change, change_error)
 
         p = parts(rule(run, equation, *map(with_roundings, operands)), run.count)
         return run.rounded(equation, p.value, p.error, 0.0, p.change, p.change_error)
@@ -171,7 +170,7 @@ def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         value = rule(run, equation, constant(x.value)).value
         flips = np.any(parts(x, run.count).error.astype(bool), axis=equation.params["axes"])
-        return value_with_error(value, flips, run.count)
+        return with_error(value, flips, run.count)
 
     return Primitive(name, rule, bound, EXACT)
 
@@ -210,10 +209,8 @@ def _extremes(which: str, *, larger: bool) -> tuple[Primitive, Primitive]:
         might_be_it = may_differ(Parts(value, error, 0.0, 0.0), best) | (np.arange(value.shape[-1]) == at)
         # |max x - max x'| <= max |x - x'| over the entries that might be the largest
         worst = np.max(np.where(might_be_it, error, 0.0), axis=-1)
-        if not run.count:
-            return value_with_error(best.value[..., 0], worst, 0)
         off = np.where(might_be_it, np.abs(change - best.change) + change_error, 0.0).max(axis=-1)
-        return packed(best.value[..., 0], worst, best.change[..., 0], off)
+        return with_error(best.value[..., 0], worst, run.count, best.change[..., 0], off)
 
     def level(numbers: np.ndarray, reach: np.ndarray, params: Any) -> np.ndarray | None:
         """See `Choice.level`."""
@@ -255,7 +252,7 @@ def _running_extreme(name: str, make_fold: MakeFold) -> Primitive:
         if run.count and not is_constant(x):
             raise Unbounded(f"{name} of what changes")
         error = largest(run, equation, constant(np.asarray(parts(x, 0).error))).value
-        return value_with_error(rule(run, equation, constant(x.value)).value, error, run.count)
+        return with_error(rule(run, equation, constant(x.value)).value, error, run.count)
 
     return Primitive(name, rule, bound, EXACT, place_choice(rule))
 

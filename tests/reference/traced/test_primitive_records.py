@@ -22,7 +22,7 @@ from primitive_cases import (
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.jax_settings import compiler_options, settings
 from reference.traced import interpreter
-from reference.traced.bounded_run import BoundedRun, Unbounded, packed, parts
+from reference.traced.bounded_run import BoundedRun, Unbounded, parts, with_error
 from reference.traced.decisions import decided
 from reference.traced.equations import is_floating, kind, lifted, unit_roundoff
 from reference.traced.interpreter import Run
@@ -200,7 +200,7 @@ def test_what_the_errors_of_arguments_allow_stays_within_the_bound(name):
     errors = [WIDE * np.abs(x) if is_floating(x) else 0.0 for x in xs]
     steps = [direction(x) * STEP for x in xs]
     given = [
-        packed(x, e, d[None], WIDE * np.abs(d)[None]) if is_floating(x) else constant(x)
+        with_error(x, e, 1, d[None], WIDE * np.abs(d)[None]) if is_floating(x) else constant(x)
         for x, e, d in zip(xs, errors, steps)
     ]
     try:
@@ -239,7 +239,7 @@ def test_a_bound_on_a_change_covers_its_roundings(name, monkeypatch):
     program, xs = traced(name)
     rng = np.random.default_rng(1)
     steps = [rng.normal(size=x.shape)[None] * STEP for x in xs]
-    found = BoundedRun(count=1)(program, *[packed(x, 0.0 * x, d, 0.0 * d) for x, d in zip(xs, steps)])
+    found = BoundedRun(count=1)(program, *[with_error(x, 0.0, 1, d) for x, d in zip(xs, steps)])
     monkeypatch.setattr(interpreter, "lifted", longer)
     exact = LongRun()(program, *[Increment(longer(x), longer(d)) for x, d in zip(xs, steps)])
     for own, true in zip(found, exact, strict=True):
