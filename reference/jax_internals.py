@@ -89,6 +89,16 @@ def parameters_of(eqn: Any) -> dict[str, Any]:
     return {**eqn.params, "call_jaxpr": jax.make_jaxpr(value)(*primitive.in_avals_flat)}
 
 
+def implementation_of(eqn: Any) -> Any | None:
+    """The jaxpr of a primitive that a library wrote as a function of JAX's operations; None for any other."""
+    function = eqn.primitive.impl
+    if not inspect.isfunction(function) or source_of_function(function)[1].startswith(str(JAX_FOLDER)):
+        return None
+    with jax.enable_x64(True), suppress(Exception):  # of what computes in NumPy, or calls back
+        return jax.make_jaxpr(functools.partial(function, **eqn.params))(*(variable.aval for variable in eqn.invars))
+    return None
+
+
 def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
     """What JAX computes for an equation of a jaxpr with these parameters, from these values."""
     primitive = eqn.primitive

@@ -16,7 +16,7 @@ import numpy as np
 
 from reference import jax_internals
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.primitive import Primitive
+from reference.traced.primitive import EXACT, Primitive
 
 UNUSED = -1
 """The slot of an output that nobody reads, so that a run keeps no array for it."""
@@ -176,6 +176,16 @@ def reads_bits(program: Program) -> bool:
     """Whether the bits of a floating number are read in it, which are others in another precision."""
     own = any(eq.primitive.reads_bits and kind(eq.input_dtypes[0]) == "f" for eq in program.equations)
     return own or any(reads_bits(inner) for eq in program.equations for inner in eq.programs)
+
+
+def only_moves(program: Program) -> bool:
+    """Whether all that it does is to move numbers, choose and compare them, by known rules and without a loop."""
+
+    def moves(eq: Equation) -> bool:
+        computes = eq.primitive.rounding is not EXACT and any(kind(dtype) in ("f", "c") for dtype in eq.dtypes)
+        return bool(eq.primitive.rule) and not (computes or eq.primitive.iterates or eq.primitive.has_own_rule)
+
+    return all(moves(eq) and all(map(only_moves, eq.programs)) for eq in program.equations)
 
 
 def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:

@@ -95,6 +95,8 @@ def _rounding_of(equation: Equation, coarsest: float, has_unlimited_range: bool)
     # an accelerator may round operands in float32 to bfloat16, whose u is then the least
     operands = each(equation.input_dtypes, OPERAND_SIZE, operand_unit, own.operand_errors) if own.sums else ()
     results = each(equation.dtypes, own.size, result_unit, own.result_errors)
+    if not any(each.unit for each in (*operands, *results)):  # whole numbers and truth values
+        return None
     return EquationRounding(operands, results, results[0].unit if own.sizes_add_up else 0.0)
 
 

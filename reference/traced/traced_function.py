@@ -9,9 +9,9 @@ import jax.extend as jex
 
 from reference import jax_internals
 from reference.jax_settings import compiler_options, devices_of, known_options
-from reference.traced.equations import UNREAD, UNUSED, Constant, Equation, Program, host
-from reference.traced.primitive import Compilation
-from reference.traced.primitives import primitive_named
+from reference.traced.equations import UNREAD, UNUSED, Constant, Equation, Program, host, only_moves
+from reference.traced.primitive import EXACT, Compilation, Primitive
+from reference.traced.primitives import PRIMITIVES, primitive_named
 
 LEAKED = (
     "f uses a traced array that it kept from another call (a leaked tracer), so its program depends on more than its "
@@ -128,7 +128,7 @@ def _needed(eqns: Sequence[Any], wanted: Sequence[Any]) -> list[tuple[Any, list[
 def _equation(
     eqn: Any, live: Sequence[bool], slot: Callable[..., int], atom: Callable[..., Any], platform: str
 ) -> Equation:
-    primitive = primitive_named(eqn.primitive.name)
+    primitive = _record_of(eqn)
     # of a plain call, its program need not compute what nobody reads; a loop or a custom rule runs as a whole
     live_within = live if primitive.is_call else None
     return Equation(
@@ -142,6 +142,21 @@ def _equation(
         eqn,
         platform,
     )
+
+
+def _record_of(eqn: Any) -> Primitive:
+    """What is known of the primitive of an equation.
+
+    One that a library wrote in JAX's operations runs as these, if they only move and choose numbers: of what computes,
+    such as a linear solver that is given a factorisation, the parts have other derivatives than the whole.
+    """
+    name = eqn.primitive.name
+    if name not in PRIMITIVES and (written := jax_internals.implementation_of(eqn)):
+        program = read(written)
+        if only_moves(program):
+            rule = lambda run, equation, *operands: run(program, *operands)  # noqa: E731
+            return Primitive(name, rule, rule, EXACT, takes_keys=True)
+    return primitive_named(name)
 
 
 def _readable(value: Any, platform: str, live: Sequence[bool] | None = None) -> Any:

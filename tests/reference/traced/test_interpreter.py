@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
 
 from reference.arithmetics.increments import STEP, Increment, constant
 from reference.jax_settings import settings
@@ -197,6 +199,25 @@ def test_of_a_call_only_what_is_read_is_run():
 
 def test_a_program_is_not_written_out_whenever_jax_compiles_it():
     assert len(repr(Traced(jnp.sin, np.ones(3)).program)) < 200
+
+
+@pytest.mark.parametrize(
+    ("function", "is_black_box"),
+    [(lambda x, y: jnp.where(jnp.any(x > y), x[::-1], y), False), (lambda x, y: jnp.sin(x) * y, True)],
+)
+def test_a_primitive_of_a_library_that_only_moves_numbers_runs_as_what_it_is_made_of(function, is_black_box):
+    primitive = Primitive("of_library")
+    primitive.def_impl(function)
+    primitive.def_abstract_eval(lambda x, y: x)
+    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=False))
+    x, y = np.array([1.0, 3.0]), np.array([2.0, 0.5])
+    with settings(True):
+        run = Run()
+        (found,) = run(Traced(primitive.bind, x, y).program, Increment(x, STEP * np.ones((1, 2))), constant(y))
+        np.testing.assert_allclose(found.value, function(x, y), rtol=1e-15)
+        slope = jax.jvp(lambda x: function(x, y), (x,), (np.ones(2),))[1]
+    np.testing.assert_allclose(found.change[0] / STEP, slope, rtol=1e-9)
+    assert run.observed.differenced == ({"of_library"} if is_black_box else set())
 
 
 class Watched(np.ndarray):

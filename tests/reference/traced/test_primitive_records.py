@@ -191,6 +191,8 @@ def test_a_bound_holds_in_float32_and_is_no_wider_than_it_must_be(name):
         if name in ROUNDED:
             assert np.any(np.abs(values[i].astype(float) - y.value) > LOOSE.get(name, 0.1) * error)
             assert np.any(moved > 0.0)
+        elif not any(PRIMITIVES[each].rounding for each in names_in(program)):
+            np.testing.assert_array_equal(values[i], y.value)
 
 
 @pytest.mark.parametrize("name", BOUNDED)
