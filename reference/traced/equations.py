@@ -6,7 +6,7 @@ primal of a custom rule) stand among its parameters, under JAX's own names. `ref
 programs from JAX.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
@@ -162,20 +162,27 @@ def map_equations(program: Program, change: Callable[[Equation], Mapping[str, An
     return whole(program)
 
 
+def equations_in(program: Program) -> Iterator[Equation]:
+    """All equations of a program, however deep."""
+    for equation in program.equations:
+        yield equation
+        for inner in equation.programs:
+            yield from equations_in(inner)
+
+
 def iterates(program: Program) -> bool:
-    """Whether a loop with a condition occurs in it, however deep."""
-    return any(eq.primitive.iterates or any(map(iterates, eq.programs)) for eq in program.equations)
+    """Whether a loop with a condition occurs in it."""
+    return any(eq.primitive.iterates for eq in equations_in(program))
 
 
 def draws(program: Program) -> bool:
     """Whether random numbers are drawn in it."""
-    return any(eq.name in RANDOM_BITS or any(map(draws, eq.programs)) for eq in program.equations)
+    return any(eq.name in RANDOM_BITS for eq in equations_in(program))
 
 
 def reads_bits(program: Program) -> bool:
     """Whether the bits of a floating number are read in it, which are others in another precision."""
-    own = any(eq.primitive.reads_bits and kind(eq.input_dtypes[0]) == "f" for eq in program.equations)
-    return own or any(reads_bits(inner) for eq in program.equations for inner in eq.programs)
+    return any(eq.primitive.reads_bits and kind(eq.input_dtypes[0]) == "f" for eq in equations_in(program))
 
 
 def only_moves(program: Program) -> bool:
@@ -185,7 +192,7 @@ def only_moves(program: Program) -> bool:
         computes = eq.primitive.rounding is not EXACT and any(kind(dtype) in ("f", "c") for dtype in eq.dtypes)
         return bool(eq.primitive.rule) and not (computes or eq.primitive.iterates or eq.primitive.has_own_rule)
 
-    return all(moves(eq) and all(map(only_moves, eq.programs)) for eq in program.equations)
+    return all(map(moves, equations_in(program)))
 
 
 def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:

@@ -16,8 +16,7 @@ from harness.checks.traced.derivative_comparison import Comparison, compare_deri
 from harness.checks.traced.equations_met import Operands, meet_equations
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.lone_equations import Culprit, check_alone, is_wrong_in_use, name_culprit
-from harness.checks.traced.traced_programs import equations_in
-from reference.traced.equations import Equation, Program
+from reference.traced.equations import Equation, Program, equations_in
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed
 from reference.traced.rule_origins import function_of, is_rule_of_jax, without_rules

@@ -27,14 +27,14 @@ from harness.checks.traced.jax_modes import MODES, Mode
 from harness.checks.traced.precomputed_state import recompute_state
 from harness.checks.traced.program_at_point import NO_MATTER, ProgramAtPoint
 from harness.checks.traced.real_coordinates import Combinations, Estimate, Layout
-from harness.checks.traced.traced_programs import equations_in, without_stops_of_rules
+from harness.checks.traced.traced_programs import without_stops_of_rules
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
 from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.decisions import TurnedDecisions
-from reference.traced.equations import Equation, Program
+from reference.traced.equations import Equation, Program, equations_in
 from reference.traced.rule_origins import name_of
 from reference.traced.traced_function import Traced
 

@@ -12,10 +12,10 @@ from harness.checks.traced.derivative_comparison import Comparison
 from harness.checks.traced.equations_met import Met
 from harness.checks.traced.function_arguments import Arguments
 from harness.checks.traced.reported_derivatives import comparable_runs
-from harness.checks.traced.traced_programs import coarsest_type, equations_in, is_read
+from harness.checks.traced.traced_programs import coarsest_type, is_read
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from reference.traced.equations import product_units
+from reference.traced.equations import equations_in, product_units
 
 SOLVERS_NOTED = 1e-10
 """What the tolerance of a solver moves is noted from here on, as a share of the largest derivative: less is

@@ -14,12 +14,11 @@ import numpy as np
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.derivative_case import Case
 from harness.checks.traced.jax_modes import Mode
-from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from reference.arithmetics.increments import Increment, is_constant
 from reference.traced.eager_run import in_own_types
-from reference.traced.equations import Equation, Program, is_key
+from reference.traced.equations import Equation, Program, equations_in, is_key
 from reference.traced.interpreter import Run
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.rule_origins import NOWHERE, Place, frames_of, is_rule_of_jax, line_of, owner_of_file

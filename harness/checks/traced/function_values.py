@@ -16,13 +16,13 @@ import numpy as np
 from harness.checks.traced.derivative_case import make_mode
 from harness.checks.traced.derivative_comparison import Comparison
 from harness.checks.traced.jax_modes import RULE_OF_MAPS
-from harness.checks.traced.traced_programs import alike, equations_in, has_rules
+from harness.checks.traced.traced_programs import alike, has_rules
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from reference.arithmetics.companion import first_line
 from reference.jax_internals import batched_in_loops
 from reference.traced.eager_run import eagerly, values_of
-from reference.traced.equations import Program
+from reference.traced.equations import Program, equations_in
 from reference.traced.rule_origins import NOWHERE, Place, carried_by, maps_by_rules
 from reference.traced.traced_function import Traced
 

@@ -19,7 +19,7 @@ import numpy as np
 from harness.bounds.program_bound import bound_of_values
 from harness.bounds.tolerances import SOLVERS_FACTOR
 from harness.checks.traced.real_coordinates import Layout, combine
-from harness.checks.traced.traced_programs import alike, equations_in, solves
+from harness.checks.traced.traced_programs import alike, solves
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
@@ -28,7 +28,7 @@ from reference.arithmetics.increments import Increment, constant
 from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
 from reference.traced.decisions import RecordingRun, TurnedRun
-from reference.traced.equations import Program, iterates, lifted, unit_roundoff
+from reference.traced.equations import Program, equations_in, iterates, lifted, unit_roundoff
 from reference.traced.interpreter import Run
 from reference.traced.rule_origins import owner_of_file
 from reference.traced.solver_tolerances import largest_tolerance, more_accurate

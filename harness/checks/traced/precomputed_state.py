@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.traced_programs import equations_in
 from reference.arithmetics.increments import STEP, Increment, constant, full_change
-from reference.traced.equations import UNUSED, Constant, Equation, Program, kind, lifted, map_equations
+from reference.traced.equations import UNUSED, Constant, Equation, Program, equations_in, kind, lifted, map_equations
 from reference.traced.interpreter import Run
 from reference.traced.primitive_differences import by_its_rule
 from reference.traced.primitives import PRIMITIVES

@@ -1,6 +1,6 @@
 """Traced programs: their size, their coarsest type, whether two are the same, and the stop_gradients of rules."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from reference.traced.equations import (
     Constant,
     Equation,
     Program,
+    equations_in,
     is_key,
     iterates,
     kind,
@@ -117,14 +118,6 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, type) or is_key(a):
         return a is b
     return type(a) is type(b) and not callable(a) and bool(a == b)
-
-
-def equations_in(program: Program) -> Iterator[Equation]:
-    """All equations of a program, however deep."""
-    for equation in program.equations:
-        yield equation
-        for inner in equation.programs:
-            yield from equations_in(inner)
 
 
 def has_rules(program: Program) -> bool:

@@ -40,9 +40,8 @@ def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Inc
         return _sampled(run, equation, *operands)
     if count_directions(*operands) and (iterates(program) or reads_bits(program)):
         return differenced(run, equation, *operands)
-    if (
-        run.rounding is None and iterates(program) and float64_version(equation)
-    ):  # compiled, since NumPy's loops are slow
+    # compiled, since NumPy's loops are slow
+    if run.rounding is None and iterates(program) and float64_version(equation):
         return [constant(y) for y in values_of(equation, [x.value for x in operands])]
     return run(program, *operands)
 

@@ -25,7 +25,7 @@ from reference.arithmetics.increments import (
 from reference.jax_internals import CallbackRaised, counts_of_scan
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, Program, bind, is_floating, iterates
-from reference.traced.primitive import EXACT, Compilation, Primitive
+from reference.traced.primitive import EXACT, Compilation, Primitive, Rule
 from reference.traced.primitives.data_movement import block_of, stacked
 from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widened
 
@@ -66,15 +66,21 @@ def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
     return [*carry, *(stacked(column, constant(np.zeros(shape))) for column, shape in zip(collected, shapes))]
 
 
+def _bound_of(rule: Rule) -> Rule:
+    """The bound of a rule that runs programs: by their bounds, unless rounding may decide where a loop ends."""
+
+    def bound(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+        outputs = rule(run, equation, *operands)
+        if run.observed.unresolved:
+            raise Unbounded("a loop ends by a comparison which rounding may turn")
+        return outputs
+
+    return bound
+
+
+@_bound_of
 def _bound_of_scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    return _resolved(run, _scan(replace(run, body=equation.params["jaxpr"]), equation, *operands))
-
-
-def _resolved(run: Any, outputs: list[Increment]) -> list[Increment]:
-    """The outputs, unless rounding may decide where a loop within ended."""
-    if run.observed.unresolved:
-        raise Unbounded("a loop ends by a comparison which rounding may turn")
-    return outputs
+    return _scan(replace(run, body=equation.params["jaxpr"]), equation, *operands)
 
 
 def _replay_scan(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
@@ -126,10 +132,6 @@ def _stepped(unfinished: np.ndarray, here: Increment, after: Increment) -> Incre
 def _aligned_to(unfinished: Any, array: Any) -> Any:
     """Truth values of the members of a batch, before the axes of what each holds."""
     return unfinished.reshape(unfinished.shape + (1,) * (array.ndim - unfinished.ndim))
-
-
-def _bound_of_while(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    return _resolved(run, _while(run, equation, *operands))
 
 
 def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
@@ -202,10 +204,11 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
     return Increment(here.value, np.where(mask, crossed, full_change(here, count)))
 
 
+@_bound_of
 def _bound_of_cond(run: Any, equation: Equation, which: Increment, *operands: Increment) -> list[Increment]:
     if not is_constant(which):
         raise Unbounded("a branch is taken by a comparison which rounding may turn")
-    return _resolved(run, _cond(run, equation, which, *operands))
+    return _cond(run, equation, which, *operands)
 
 
 def _replay_cond(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
@@ -299,7 +302,7 @@ OWN = Compilation.OWN_PROGRAM
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive("scan", _scan, _bound_of_scan, EXACT, compilation=OWN, takes_keys=True, replay=_replay_scan),
     Primitive(
-        "while", _while, _bound_of_while, EXACT,
+        "while", _while, _bound_of(_while), EXACT,
         compilation=OWN, takes_keys=True, replay=_replay_while, iterates=True,
     ),
     Primitive("cond", _cond, _bound_of_cond, EXACT, compilation=OWN, takes_keys=True, replay=_replay_cond),

@@ -16,7 +16,7 @@ from reference.traced.equations import is_floating
 from reference.traced.primitive import ADDED_UP, EXACT, Compilation, Primitive
 from reference.traced.primitives.data_movement import exact_move
 from reference.traced.primitives.elementary_functions import bound_of_negation
-from reference.traced.primitives.reductions import SUM, MakeFold, bound_of_sums, larger_of, multiply, smaller_of
+from reference.traced.primitives.reductions import SUM, Fold, bound_of_sums, larger_of, multiply, smaller_of
 
 
 def _with_fixed_indices(rule: Callable[..., Increment], first: int) -> Callable[..., Increment]:
@@ -170,20 +170,20 @@ def _bound_of_scatter_sub(run: Any, equation: Any, x: Increment, indices: Increm
     return _bound_of_scatter_add(run, equation, x, indices, bound_of_negation(run, equation, updates))
 
 
-def _scatter_fold(make_fold: MakeFold) -> Callable[..., Increment]:
+def _scatter_fold(fold: Fold) -> Callable[..., Increment]:
     """A scatter that multiplies or takes extremes, one update after another."""
 
     def rule(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
         # one by one, since several updates may fall on one entry
         shape, target = np.shape(x.value), _scatter_targets(x, indices, updates, equation.params)
-        count, combine = count_directions(x, updates), make_fold(run)
+        count = count_directions(x, updates)
         value = np.array(x.value).reshape(-1)
         change = np.array(full_change(x, count)).reshape(count, value.size)
         new = np.asarray(updates.value).reshape(-1)
         new_change = full_change(updates, count).reshape(count, new.size)
         for i in np.flatnonzero(target >= 0):
             at = target[i]
-            found = combine(Increment(value[at], change[:, at]), Increment(new[i], new_change[:, i]))
+            found = fold(run, Increment(value[at], change[:, at]), Increment(new[i], new_change[:, i]))
             value[at], change[:, at] = found.value, found.change
         return Increment(value.reshape(shape), change.reshape(count, *shape) if count else 0.0)
 
@@ -197,7 +197,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     exact_move("scatter", _with_fixed_indices(_scatter, 1)),
     Primitive("scatter-add", _scatter_add, _bound_of_scatter_add, SUM),
     Primitive("scatter-sub", _scatter_sub, _bound_of_scatter_sub, ADDED_UP),
-    Primitive("scatter-mul", _scatter_fold(lambda run: multiply)),
+    Primitive("scatter-mul", _scatter_fold(multiply)),
     Primitive("scatter-max", _scatter_fold(larger_of), rounding=EXACT),
     Primitive("scatter-min", _scatter_fold(smaller_of), rounding=EXACT),
     Primitive("select_and_scatter_add", rounding=ADDED_UP),

@@ -7,6 +7,7 @@ direction the change of an extreme is a one-sided derivative, and in the opposit
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -21,11 +22,8 @@ from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Ro
 from reference.traced.primitives.comparisons import extreme, truth
 from reference.traced.primitives.data_movement import behind, in_order, pad, place_choice
 
-Fold = Callable[[Increment, Increment], Increment]
-"""Two numbers combined into one, as those of a product or a maximum are."""
-
-MakeFold = Callable[[Any], Fold]
-"""A fold for a run, which may note ties."""
+Fold = Callable[[Any, Increment, Increment], Increment]
+"""``fold(run, x, y)``: two numbers combined into one, as those of a product or a maximum are."""
 
 SUM = Rounding(sums=True, sizes_add_up=True)
 PRODUCT = Rounding(sums=True)
@@ -101,22 +99,15 @@ def _cumsum(run: Any, equation: Any, x: Increment) -> Increment:
     return linear(sums, x)
 
 
-def multiply(x: Increment, y: Increment) -> Increment:
+def multiply(run: Any, x: Increment, y: Increment) -> Increment:
     """The product, with that of both changes, which alone is left where both numbers are zero."""
     return Increment(x.value * y.value, x.value * y.change + x.change * (y.value + y.change))
 
 
-def larger_of(run: Any) -> Fold:
-    """The larger of two numbers."""
-    return lambda x, y: extreme(run, x, y, larger=True)
+larger_of, smaller_of = (partial(extreme, larger=larger) for larger in (True, False))
 
 
-def smaller_of(run: Any) -> Fold:
-    """The smaller of two numbers."""
-    return lambda x, y: extreme(run, x, y, larger=False)
-
-
-def _running(x: Increment, axis: int, fold: Fold) -> Increment:
+def _running(run: Any, x: Increment, axis: int, fold: Fold) -> Increment:
     """A fold along an axis, every step kept."""
     # one step after another, since a fold takes changes along and notes ties
     values, count = np.moveaxis(np.asarray(x.value), axis, 0), count_directions(x)
@@ -124,28 +115,28 @@ def _running(x: Increment, axis: int, fold: Fold) -> Increment:
     steps = []
     for value, change in zip(values, changes):
         step = Increment(value, change)
-        steps.append(fold(steps[-1], step) if steps else step)
+        steps.append(fold(run, steps[-1], step) if steps else step)
     if not steps:
         return x
     value = np.stack([np.asarray(step.value) for step in steps], axis)
     return Increment(value, np.stack([step.change for step in steps], 1 + axis) if count else 0.0)
 
 
-def _cumulative(make_fold: MakeFold) -> Rule:
+def _cumulative(fold: Fold) -> Rule:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
         axis, reverse = equation.params["axis"], equation.params["reverse"]
 
         def oriented(y: Increment) -> Increment:
             return linear(lambda lead, array: np.flip(array, lead + axis), y) if reverse else y
 
-        return oriented(_running(oriented(x), axis, make_fold(run)))
+        return oriented(_running(run, oriented(x), axis, fold))
 
     return rule
 
 
-def _folded(x: Increment, axes: Any, fold: Fold) -> Increment:
+def _folded(run: Any, x: Increment, axes: Any, fold: Fold) -> Increment:
     for axis in sorted(axes, reverse=True):  # from the last, so that the others keep their numbers
-        x = _last(_running(x, axis, fold), axis)
+        x = _last(_running(run, x, axis, fold), axis)
     return x
 
 
@@ -156,7 +147,7 @@ def _last(x: Increment, axis: int) -> Increment:
 
 
 def _reduce_prod(run: Any, equation: Any, x: Increment) -> Increment:
-    return _folded(x, equation.params["axes"], multiply)
+    return _folded(run, x, equation.params["axes"], multiply)
 
 
 def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
@@ -188,7 +179,7 @@ def _extremes(which: str, *, larger: bool) -> tuple[Primitive, Primitive]:
         if is_constant(x) or not is_floating(value):
             return constant(folded.squeeze(axes))
         if value.dtype.kind == "c":  # by real parts first, which np.max does not do to changes
-            return _folded(x, axes, larger_of(run) if larger else smaller_of(run))
+            return _folded(run, x, axes, larger_of if larger else smaller_of)
         # of equal entries the one with the largest change is the largest just after the step
         first = value == folded
         run.note_ties(first.sum(axis=axes) > 1)
@@ -244,8 +235,8 @@ def _axes_joined(array: Any, lead: int, axes: Any) -> Any:
     return moved.reshape(*moved.shape[:kept], int(np.prod(moved.shape[kept:], dtype=int)))
 
 
-def _running_extreme(name: str, make_fold: MakeFold) -> Primitive:
-    rule, largest = _cumulative(make_fold), _cumulative(larger_of)
+def _running_extreme(name: str, fold: Fold) -> Primitive:
+    rule, largest = _cumulative(fold), _cumulative(larger_of)
 
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         """The largest error so far."""
@@ -319,7 +310,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     Primitive("cumsum", _cumsum, bound_of_sums(_cumsum), SUM, compilation=Compilation.KEPT),
     Primitive("reduce_window_sum", _window_sum, bound_of_sums(_window_sum), SUM),
     _product_primitive("reduce_prod", _reduce_prod),
-    _product_primitive("cumprod", _cumulative(lambda run: multiply)),
+    _product_primitive("cumprod", _cumulative(multiply)),
     _reduce_truth("reduce_and", np.bitwise_and),
     _reduce_truth("reduce_or", np.bitwise_or),
     _reduce_truth("reduce_xor", np.bitwise_xor),
