@@ -115,7 +115,7 @@ def evaluate_in_float64(
         return note(Kind.OWN_PRECISION_ONLY, because="bits")
     exact = Run()
     first = mode.by_run(exact, *request, is_wide=True)
-    if by_jax := exact.in_own_precision | exact.taken_as_they_are:
+    if by_jax := exact.observed.in_own_precision | exact.observed.taken_as_they_are:
         return note(Kind.OWN_PRECISION_ONLY, *sorted(by_jax), because="jax-alone")
     # f(x) = 0.1 x has the derivative 0.1 in whatever type, and not another rounding of it
     shared = frozenset(number for _, number in numbers_in(function))
