@@ -140,6 +140,10 @@ REFUSED = [
     (lambda: anything((3, 1), ["relu"]), ValueError, "have 0 hidden layers, but 1 hidden activation was given"),
     (lambda: anything((3, 4, 4, 1), ()), ValueError, "have 2 hidden layers, but 0 hidden activations were given"),
     (lambda: anything((3, 1), output="relu"), ValueError, "unknown output 'relu'; there are sigmoid, softmax, linear"),
+    (lambda: anything({2, 1}), TypeError, "sizes must be a sequence of integers"),
+    (lambda: anything((2, 3, 3, 1), {"relu", "tanh"}), ValueError, "unknown activation"),
+    (lambda: NETWORK.pack([1j * SQUARE[0]]), TypeError, "Theta1 must be a matrix of real numbers, .* complex128"),
+    (lambda: NETWORK.pack([np.ma.ones((5, 4))]), TypeError, "Theta1 must be a matrix of real numbers, .* masked"),
     (
         lambda: NETWORK.pack(SQUARE),
         ValueError,

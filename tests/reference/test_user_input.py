@@ -39,10 +39,7 @@ def test_a_value_is_written_in_one_short_line():
 def test_any_integer_becomes_an_int(value):
     assert whole_number("a size", value, at_least=3) == 3
     assert type(whole_number("a size", value)) is int
-
-
-def test_unless_more_is_asked_for_zero_will_do():
-    assert whole_number("max_iter", 0) == 0
+    assert whole_number("a size", value - value) == 0  # unless more is asked for
 
 
 @pytest.mark.parametrize("value", [2.0, np.float64(2.0), "2", None, Fraction(2), [2]])

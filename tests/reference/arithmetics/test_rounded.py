@@ -12,6 +12,7 @@ from flint import arb
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, NoRule
 from reference.arithmetics.composed import COMPOSED
 from reference.arithmetics.elementary import FUNCTIONS, one_minus_square
+from reference.arithmetics.increments import Increment
 from reference.arithmetics.rounded import Rounded, Rounded32
 from reference.arithmetics.tangent import Tangent
 
@@ -409,11 +410,13 @@ def test_constants_are_exact_in_float64_and_rounded_in_float32_where_they_have_t
     assert (Rounded32.lift(0.1).error, Rounded32.lift(0.5).error) == (stored, 0.0)
 
 
-@pytest.mark.parametrize("arithmetic", [Rounded, Rounded32, Tangent])
+@pytest.mark.parametrize("arithmetic", [Rounded, Rounded32, Tangent, Increment])
 @pytest.mark.parametrize(
     ("call", "named"),
     [
         (lambda x: np.floor(x), "floor"),
+        (lambda x: np.concatenate([x, x]), "concatenate"),
+        (np.linalg.norm, "norm"),
         (lambda x: np.rint(x), "rint"),
         (lambda x: np.logical_xor(x > 0.0, x < 1.0), "logical_xor"),
         (lambda x: np.clip(x, 0.0, 1.0, out=None), "clip with out"),
