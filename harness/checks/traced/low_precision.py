@@ -70,7 +70,7 @@ class PerturbedRun(Run):
         if x in self._shared or not np.isfinite(x) or has_few_bits(np.float64(x), SHORT) or x == round(x):
             return number
         # the same constant twice is one number: rounded apart, c·a - c·a would not be 0
-        noise = self._drawn.setdefault(x, float(self._noise(())))
+        noise = self._drawn.setdefault(x, float(self.noise(())))
         return constant(np.float64(x * (1.0 + unit * noise)))
 
     def closed_over(self, value: Any) -> Increment:

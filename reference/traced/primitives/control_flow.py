@@ -5,7 +5,6 @@ condition that flips in a step, or that rounding may turn, leaves what follows u
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial, reduce
 from typing import Any
 
@@ -80,7 +79,7 @@ def _bound_of(rule: Rule) -> Rule:
 
 @_bound_of
 def _bound_of_scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    return _scan(replace(run, body=equation.params["jaxpr"]), equation, *operands)
+    return _scan(run.altered(body=equation.params["jaxpr"]), equation, *operands)
 
 
 def _replay_scan(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
@@ -174,7 +173,7 @@ def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) 
     branches = equation.params["branches"]
     index = min(max(int(which.value), 0), len(branches) - 1)
     try:
-        outputs = replace(run, is_in_branch=True)(branches[index], *operands)
+        outputs = run.altered(is_in_branch=True)(branches[index], *operands)
     except CallbackRaised:
         # JAX has not raised it at this point, so that rounding or a step has led to the branch of the error
         return run(branches[index - 1 if index else 1], *operands)
@@ -251,7 +250,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     if matrix is not None:
         return [*(Increment(y.value, change) for y, change in zip(x, _solved(matrix, rights))), *others]
     changing = [Increment(y.value, change) for y, change in zip(b, rights)]
-    solved = replace(run, ignores_stop_gradient=True)(programs.solve, *fixed, *changing)
+    solved = run.altered(ignores_stop_gradient=True)(programs.solve, *fixed, *changing)
     return [*solved[: len(b)], *others]
 
 
