@@ -261,12 +261,10 @@ class Mode:
             exact = RecordingRun()
             if keeps_branches:
                 self.by_numpy(part, exact)
-            return self.by_numpy(
-                part,
-                TurnedRun(
-                    decisions=iter(exact.decisions), rounding=rng, coarsest=self.coarsest, has_unlimited_range=True
-                ),
+            turned = TurnedRun(
+                decisions=iter(exact.decisions), rounding=rng, coarsest=self.coarsest, has_unlimited_range=True
             )
+            return self.by_numpy(part, turned)
 
         return self._in_passes(product, vectors, weights)
 
