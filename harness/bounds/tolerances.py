@@ -52,6 +52,10 @@ ENTRIES_MOVED = 1e8
 """Entries moved in all groups together, for each point of a stencil: very many parameters have fewer groups, since
 every call moves all of them."""
 
+MOST_HIDDEN = 3e-4
+"""Noise of a share r of the derivative leaves a forward difference √r of it at best: h of truncation beside r/h. Where
+that is more than `MEANINGLESS`, as beside a cost of 1e9, it takes its place, up to this share."""
+
 GRADIENT_ROUNDINGS = 64
 """The tolerance of a gradient in u times the largest entry of its block, beside the effect of rounding θ: a few dozen
 roundings."""

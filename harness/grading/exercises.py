@@ -10,11 +10,11 @@ from functools import cache, cached_property
 import numpy as np
 
 from harness.bounds.network_bound import Bound, rounding_bound
-from harness.checks.networks.bug_replay import NO_BUG, BugRuns, Bugs, KnownAnswers, Replay
+from harness.checks.networks.bug_replay import NO_BUG, Bugs, KnownAnswers, Replay
 from harness.digits.digits_data import load_digits
 from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_process import COURSE_SIZES
-from harness.sources.backprop_steps import Backprop, Order, ThetaLayout
+from harness.sources.backprop_steps import Backprop, Layout, Order
 from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.verdict.comparison import Answer
 from reference.arithmetics.rounded import Rounded, Rounded32
@@ -159,8 +159,7 @@ class Exercise:
         cost = np.nan if answer.cost is None else answer.cost
         given = Answer("submission", "submission", cost, cost_error, gradient, error)
         known = self._known_answers.setdefault(answer.order, KnownAnswers({}, {}))
-        runs = BugRuns(self.problem, self.theta, ThetaLayout(answer.order), self.model.bugs, known)
-        return Replay(runs, given)
+        return Replay(self.problem, self.theta, given, Layout(answer.order), self.model.bugs, known)
 
     @cached_property
     def _known_answers(self) -> dict[Order, KnownAnswers]:

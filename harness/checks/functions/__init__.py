@@ -11,8 +11,8 @@ How a verdict comes about:
 4. The cost is differenced along each coordinate or, of many, along random directions in groups of them. A glance of two
    costs may confirm what is reported. (`cost_differences`)
 5. Where the glance leaves doubt, the step that decides is searched for, from wide to narrow. A contradiction counts
-   only if a narrower step and a third one show it as well, and if no rough cost explains it. (`slope_search`;
-   `line_stencil`, `rough_costs`)
+   only if a narrower step and a third one show it as well, and if no rough cost explains it. Once two lines of a block
+   are wrong, a glance is enough for the rest. (`slope_search`; `line_stencil`, `rough_costs`)
 6. Gradient, differences and a reference by JAX, where there is one, are compared. At a kink any slope between the
    one-sided ones is right. (`gradient_comparison`)
 7. A gradient that is right here may be kept from an earlier call: it is asked for elsewhere, too. (`repeated_calls`)

@@ -1,27 +1,27 @@
 """Finite differences of a user's cost, along coordinates and along random directions in groups of them.
 
-A first look at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is
-right. Where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`).
+A glance at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is right.
+Where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`). The lines that seem
+farthest off come first. Once some of a block are wrong for certain, a glance is enough for the others of it.
 
 Few parameters are differenced one by one. Many are differenced in groups, each along a random direction of its own, so
 that every coordinate is seen. The coordinates of a group that contradicts the gradient are differenced one by one.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import numpy as np
 
 from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
-from harness.checks.functions.gradient_comparison import Group
+from harness.checks.functions.cost_probe import Probes
 from harness.checks.functions.gradient_rounding import gradient_near
-from harness.checks.functions.line_stencil import MOSTLY_NOISE, Line, Obstacle, ReportedSlope, StencilEstimate
-from harness.checks.functions.parameters import TreeLayout
-from harness.checks.functions.slope_search import Search, SearchState
+from harness.checks.functions.line_stencil import MOSTLY_NOISE, Estimate, Line, Obstacle, ReportedSlope
+from harness.checks.functions.parameters import Layout
+from harness.checks.functions.slope_search import LineSlope, Search
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
 from reference.arithmetics.central_differences import NOISE_GAIN
@@ -30,9 +30,13 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 PARTS = 8
 """A large group that is wrong is split into so many, until its wrong coordinates can be differenced one by one."""
 
-CONVINCING = 4
-"""After so many wrong lines of a block, what a rough cost may explain (`rough_costs`) is asked of no other line. The
-verdict is certain by then, and each question takes many calls."""
+CONVINCING = 2
+"""After so many wrong lines of a block the verdict is certain. The others of it are only wanted for the diagnosis, for
+which a glance is good enough; what a rough cost may explain (`rough_costs`) takes many calls and is not asked again."""
+
+FAR_BEYOND = 1e3
+"""A glance is good enough if it contradicts the report even with so many times its error bound, which is a guess. Three
+digits of an error are enough for a diagnosis."""
 
 FEW = 32
 """Up to so many suspects are differenced one by one without splitting their group further."""
@@ -47,6 +51,10 @@ QUIETER = 0.1
 BELOW = 0.25
 """Steps of at most this share of |θ_i|: the stencil reaches four steps far, and so not beyond 0."""
 
+TOGETHER = 0.5 ** np.arange(40)
+"""Steps in all coordinates at once, in units of the first step in one. At that, truncation is mostly larger than noise.
+Each takes two more costs, since its stencil shares the others with the step before."""
+
 ACROSS_KINKS = 3
 """So many random directions show whether the slopes at kinks that meet belong together."""
 
@@ -58,83 +66,62 @@ CALLS_OF_LINE = 4.0
 """Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
 
 
+@dataclass(frozen=True, eq=False)
 class Differences:
-    """Differences of a cost, compared with the reported derivatives.
+    """Differences of a cost, compared with the reported derivatives."""
 
-    It remembers which lines the first looks left clear, how noisy single lines are, and how many were wrong in each
-    block.
+    layout: Layout
+    near: CostNear  # the cost and its noise
+    reported: Answer  # the gradient that is checked
 
-    Parameters
-    ----------
-    layout : TreeLayout
-    near : CostNear
-        The cost and its noise.
-    reported : Answer
-        The gradient that is checked.
-    """
+    @property
+    def probes(self) -> Probes:
+        """The cost at points near θ."""
+        return self.near.probes
 
-    def __init__(self, layout: TreeLayout, near: CostNear, reported: Answer):
-        self.layout, self.reported, self.near, self.probes = layout, reported, near, near.probes
-        is_float64 = self.probes.unit <= UNIT_ROUNDOFF["float64"]
-        self._meaningful = max(MEANINGLESS["float64" if is_float64 else "float32"], reported.accuracy)
-        self._sizes = layout.largest_in_block(reported.gradient)
-        # powers of two, so that θ_i ± h is a number
-        self._units = 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.probes.theta), 1.0)))
-        self._blocks = np.zeros(layout.size, dtype=int)
-        for number, block in enumerate(layout.blocks):
-            self._blocks[block.indices] = number
-        self._contradicted, self._is_clear = Counter[int](), np.zeros(layout.size, bool)
-        self._own_noise = np.full(layout.size, np.inf)  # of lines that are much quieter than all of θ
-        # noise beyond rounding may be the work of some coordinates, and a first look would blame it on all
-        noise = near.noise_at_theta
-        self._is_quiet = noise.near <= NOISIER * noise.relative * near.ordinary
+    @cached_property
+    def units(self) -> np.ndarray:
+        """(n,), how far each coordinate moves for a step of 1: powers of two, so that θ_i ± h is a number."""
+        return 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.probes.theta), 1.0)))
 
-    @np.errstate(all="ignore")
-    def one_by_one(
-        self, chosen: np.ndarray, known: Mapping[int, StencilEstimate], *, closely: bool = False
-    ) -> dict[int, StencilEstimate]:
-        """Known differences, and those along the chosen coordinates, as far as the budget goes.
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        return self.layout.largest_in_block(self.reported.gradient)
 
-        Closely, or first by a look that takes two costs, and closely where that leaves doubt.
-        """
-        found = dict(known)
-        for done, i in enumerate(chosen.tolist()):
-            if self.probes.budget.is_spent:
-                break
-            self.probes.progress("coordinates", done, len(chosen))
-            if i not in found:
-                found[i] = self._along(np.array([i]), np.ones(1), closely=closely).found
-        return found
+    @cached_property
+    def _blocks(self) -> np.ndarray:
+        """(n,), the number of the block that each coordinate belongs to."""
+        lengths = [block.indices.size for block in self.layout.blocks]
+        return np.repeat(np.arange(len(lengths)), lengths)
 
-    @np.errstate(all="ignore")
-    def in_groups(self, parts: Sequence[np.ndarray], *, closely: bool = False) -> list[Group]:
+    # -- which lines ---------------------------------------------------------------------------------------------------
+
+    def one_by_one(self, chosen: np.ndarray, *, closely: bool = False) -> list[LineSlope]:
+        """Differences along the chosen coordinates, as far as the budget goes."""
+        lines = [(np.array([i]), self.units[[i]]) for i in chosen.tolist()]
+        return self._along("coordinates", lines, closely=closely)
+
+    def in_groups(self, parts: Sequence[np.ndarray], *, closely: bool = False) -> list[LineSlope]:
         """Differences along a random direction in each group of coordinates, as far as the budget goes."""
-        groups = []
-        for number, indices in enumerate(parts):
-            if self.probes.budget.is_spent:
-                break
-            self.probes.progress("groups", number, len(parts))
-            groups.append(self._along(indices, _random_direction(indices), closely=closely))
-        return groups
+        lines = [(indices, _random_direction(indices) * self.units[indices]) for indices in parts]
+        return self._along("groups", lines, closely=closely)
 
-    def single_out(
-        self, wrong: Sequence[Group], known: Mapping[int, StencilEstimate], seed: int = 0
-    ) -> dict[int, StencilEstimate]:
+    def single_out(self, wrong: Sequence[LineSlope], seed: int = 0) -> list[LineSlope]:
         """The coordinates of wrong groups, one by one; if there are too many, a sample from each block."""
-        suspects = np.concatenate(self._narrow_down([group.indices for group in wrong]))
+        suspects = np.concatenate(self._narrow_down([group.search.indices for group in wrong]))
         if suspects.size > SINGLED_OUT:
             rng = np.random.default_rng(seed)
             numbers = self._blocks[suspects]
             blocks = [suspects[numbers == number] for number in np.unique(numbers)]
             share = max(SINGLED_OUT // len(blocks), 4)
             suspects = np.concatenate([rng.permutation(part)[:share] for part in blocks])
-        return self.one_by_one(np.sort(suspects), known)
+        return self.one_by_one(np.sort(suspects))
 
     def _narrow_down(self, wrong: list[np.ndarray]) -> list[np.ndarray]:
         """Large wrong groups split, as long as most of their parts turn out to be right."""
         while wrong and sum(map(len, wrong)) > FEW and len(wrong) * PARTS <= SINGLED_OUT:
             parts = [part for indices in wrong for part in np.array_split(indices, PARTS) if part.size]
-            still_wrong = [group.indices for group in self.in_groups(parts) if group.is_wrong]
+            still_wrong = [group.search.indices for group in self.in_groups(parts) if group.is_wrong]
             # errors that cancel in all parts, or are everywhere: splitting on would find nothing, or everything
             if not still_wrong or 2 * len(still_wrong) > len(parts):
                 return still_wrong or wrong
@@ -157,178 +144,163 @@ class Differences:
             yield from np.array_split(indices, max(1, round(count * len(indices) / self.layout.size)))
 
     @np.errstate(all="ignore")
-    def together(self) -> Group | None:
-        """The difference along a random direction in all coordinates that a first look left without doubt, or flat.
+    def together(self, clear: np.ndarray) -> LineSlope | None:
+        """The difference along a random direction in all coordinates that single lines left `clear`.
 
-        It is sharper than the first looks, and shows errors that are too small for these, and a cost that has no
-        gradient. None where no line is left, or nothing of the budget.
+        It is sharper than a glance, and shows errors that are too small for one, and a cost that has no gradient. None
+        where no line is left, or nothing of the budget.
         """
-        indices = np.flatnonzero(self._is_clear)
-        if self.probes.budget.is_spent or not indices.size:
+        if self.probes.budget.is_spent or not clear.size:
             return None
         # along the gradient, so that errors of a factor add up and do not cancel
-        signs = np.where(self.reported.gradient[indices] < 0.0, -1.0, 1.0)
-        moves = signs * np.abs(_random_direction(indices)) * self._units[indices]
-        reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
-        search = Search(reported, line, self.near.noise_at_theta, self.probes.steps)
-        found, _ = search.run()
-        if reported.is_contradicted(found):
-            found = self._look_closely(replace(search, noise=self.near.noise), indices)
-        return self._group(indices, moves, reported, found)
+        signs = np.where(self.reported.gradient[clear] < 0.0, -1.0, 1.0)
+        search = self._search(clear, signs * np.abs(_random_direction(clear)) * self.units[clear])
+        found, _ = replace(search, steps=(TOGETHER * search.steps[0]).tolist()).run()
+        return self._look_closely(search) if search.reported.is_contradicted(found) else LineSlope(search, found)
 
-    def jumps_together(self) -> bool:
+    def jumps_together(self, alone: Sequence[LineSlope]) -> bool:
         """Whether the cost jumps at θ in a random direction, and not in any coordinate, as x y / (x² + y²) does at 0.
 
         There it has partial derivatives, and is not continuous. It is asked only where single lines are much quieter
         than all coordinates together, as they are then.
         """
-        noise = float(self._own_noise.sum())
-        if not noise < QUIETER * self.near.noise_at_theta.near:
+        noise = sum(each.search.noise.near for each in alone)
+        if len(alone) < self.layout.size or not noise < QUIETER * self.near.noise_at_theta.near:
             return False
         indices = np.arange(self.layout.size)
-        line = self.probes.line(indices, _random_direction(indices) * self._units)
+        line = self.probes.line(indices, _random_direction(indices) * self.units)
         jumps = [[abs(line(side * at) - line(0.0)) for at in AT_ONCE] for side in (1.0, -1.0)]
         return all(noise < QUIETER * far and near > 0.5 * far for near, far in jumps)
 
     @np.errstate(all="ignore")
-    def across_kinks(self, indices: np.ndarray) -> Iterator[Group]:
+    def across_kinks(self, indices: np.ndarray) -> Iterator[LineSlope]:
         """The differences along directions in coordinates that sit on kinks: by the same step in all, and at random."""
-        unit = min(1.0, LONGEST / np.sqrt(len(indices))) * float(np.min(self._units[indices]))
+        unit = min(1.0, LONGEST / np.sqrt(len(indices))) * float(np.min(self.units[indices]))
         random = random_directions(ACROSS_KINKS, len(indices), seed=len(indices))
         for direction in (np.ones(len(indices)), *random):
             if not self.probes.budget.is_spent:
-                moves = unit * direction
-                reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
-                search = Search(reported, line, self.near.noise, self.probes.steps)
-                yield self._group(indices, moves, reported, self._look_closely(search, indices))
+                yield self._look_closely(self._search(indices, unit * direction))
 
-    # -- one line ------------------------------------------------------------------------------------------------------
+    # -- along lines ---------------------------------------------------------------------------------------------------
 
-    def _along(self, indices: np.ndarray, direction: np.ndarray, *, closely: bool) -> Group:
-        """The difference along a direction, and the reported derivative there."""
-        moves = direction * self._units[indices]
-        reported, block = self._reported_along(indices, moves), int(self._blocks[indices[0]])
-        line = self.probes.line(indices, moves)
-        found = None
-        if self._is_quiet and not closely:
-            # the noise at θ is enough, for a derivative that needs more room is looked at closely
-            found = Search(reported, line, self.near.noise_at_theta, self.probes.steps).glance(self.probes.glance)
-            self._is_clear[indices] = found is not None
-        if found is None:
-            is_new = self._contradicted[block] < CONVINCING
-            search = Search(reported, line, self.near.noise, self.probes.steps, explains=is_new)
-            found = self._look_closely(search, indices)
-            # a cost may be constant along each coordinate and not along a direction, as a median of ties
-            is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
-            self._is_clear[indices] = is_flat and not reported.is_contradicted(found)
-        return self._group(indices, moves, reported, found)
+    @np.errstate(all="ignore")
+    def _along(self, what: str, lines: Sequence[tuple[np.ndarray, np.ndarray]], *, closely: bool) -> list[LineSlope]:
+        """The differences along lines, each of some indices and moves, in this order, as far as the budget goes."""
+        budget, found, doubtful = self.probes.budget, {}, []
+        for number, line in enumerate(lines):
+            if budget.is_spent:
+                break
+            self.probes.progress(what, number, len(lines))
+            search = self._search(*line)
+            first = Estimate() if closely or not self._is_quiet else search.glance(self.probes.glance)
+            if search.confirms(first):
+                found[number] = LineSlope(search, first, is_clear=True)
+            else:
+                doubtful.append((number, search, first))
+        wrong = Counter[int]()
+        for number, search, first in sorted(doubtful, key=_how_far_off, reverse=True):
+            if budget.is_spent:
+                break
+            block = int(self._blocks[search.indices[0]])
+            is_certain = wrong[block] >= CONVINCING
+            is_far_beyond = search.reported.is_contradicted(first, FAR_BEYOND)
+            if is_certain and is_far_beyond and first.obstacle != Obstacle.ROUGH:
+                found[number] = LineSlope(search, first)
+            else:
+                found[number] = self._look_closely(search, explains=not is_certain)
+                wrong[block] += found[number].is_wrong
+        return [found[number] for number in sorted(found)]
 
-    def _group(self, indices: np.ndarray, moves: np.ndarray, reported: ReportedSlope, found: StencilEstimate) -> Group:
-        """What was found along a direction; of one coordinate the partial derivative, and no multiple of it."""
-        unit = float(np.max(self._units[indices])) if len(indices) == 1 else 1.0
-        return Group(
-            indices,
-            moves / unit,
-            slope=reported.derivative / unit,
-            error=reported.error / unit,
-            accepted=reported.accepted / unit,
-            found=found.scaled(1.0 / unit),
-        )
+    @cached_property
+    def _is_quiet(self) -> bool:
+        """Whether noise is rounding. Else it may be the work of some coordinates, and a glance would blame all."""
+        noise = self.near.noise_at_theta
+        most = NOISIER * noise.relative
+        return noise.near <= most * abs(self.probes.base) or noise.near <= most * self.near.ordinary
 
-    def _reported_along(self, indices: np.ndarray, moves: np.ndarray) -> ReportedSlope:
-        """What is reported along a direction."""
-        gradient = gradient_near(self.probes.user)
-        return ReportedSlope(
+    def _search(self, indices: np.ndarray, moves: np.ndarray) -> Search:
+        """What is reported along a line, and the cost there."""
+        gradient, is_float64 = gradient_near(self.probes.user), self.probes.unit <= UNIT_ROUNDOFF["float64"]
+        sizes, units = self._sizes[indices], self.units[indices]
+        own = np.abs(self.probes.theta[indices]) / units
+        reported = ReportedSlope(
             derivative=float(moves @ self.reported.gradient[indices]),
             error=float(np.abs(moves) @ self.reported.error[indices]),
-            largest_in_block=float(np.max(self._sizes[indices] * self._units[indices])),
-            meaningful=self._meaningful,
-            own_scale=self._own_scale(indices),
-            accepted=self.reported.accuracy * _add_up(moves * self._sizes[indices]),
+            largest_in_block=float(np.max(sizes * units)),
+            meaningful=max(MEANINGLESS["float64" if is_float64 else "float32"], self.reported.accuracy),
+            own_scale=float(own[0]) if len(indices) == 1 and own[0] else np.inf,
+            accepted=self.reported.accuracy * _add_up(moves * sizes),
             slope_at=cache(lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices])),
         )
+        line = self.probes.line(indices, moves)
+        # the noise at θ is enough for a glance, and that farther away takes calls
+        return Search(indices, moves, reported, line, self.near.noise_at_theta, self.probes.steps)
 
-    def _look_closely(self, search: Search, indices: np.ndarray) -> StencilEstimate:
+    # -- one line, closely ---------------------------------------------------------------------------------------------
+
+    def _look_closely(self, search: Search, *, explains: bool = True) -> LineSlope:
         """The difference at the step that decides, searched again where more is known of the line than of all θ."""
-        done = _Done.after(search)
-        done = self._with_own_noise(done, indices)
-        done = self._at_own_scale(done, indices)
-        done = self._with_rounding(done, indices)
-        found = done.search.hide_behind_jumps(done.found)
-        self._contradicted[int(self._blocks[indices[0]])] += search.reported.is_contradicted(found)
-        return found
+        search = replace(search, noise=self.near.noise, explains=explains)
+        found, step = search.run()
+        for refine in (self._with_own_noise, self._at_own_scale, self._with_rounding):
+            if better := refine(search, found, step):
+                search, (found, step) = better, better.run()
+        found = search.hide_behind_jumps(found)
+        # a cost may be constant along each coordinate and not along a direction, as a median of ties
+        is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
+        return LineSlope(search, found, is_flat and not search.reported.is_contradicted(found))
 
-    def _with_own_noise(self, done: "_Done", indices: np.ndarray) -> "_Done":
+    def _with_own_noise(self, search: Search, found: Estimate, _: float) -> Search | None:
         """The search with the noise of the line itself, where that may be much smaller than that of all θ.
 
         In sin t₀ + floor(1e6 t₁) the jumps of one coordinate pass for noise of both. They hide the derivative in t₀, or
         make its steps so wide that they see over what the cost does.
         """
-        noise = self.near.noise.at(self.probes.steps[0])
-        is_rounding = noise <= NOISIER * self.near.noise.relative * abs(self.probes.base)
-        is_hidden = done.found.noise > MOSTLY_NOISE * done.found.error
-        if len(indices) > 1 or is_rounding or not (done.is_contradicted or is_hidden):
-            return done
-        i = int(indices[0])
-        size = float(abs(self.probes.theta[i]) / self._units[i]) or 1.0
-        own = noise_along(done.search.line, self._precise_line(indices), size, self.near.noise, self.probes.unit)
-        if not own.at(self.probes.steps[0]) < QUIETER * noise:
-            return done
-        self._own_noise[i] = own.near
-        return _Done.after(replace(done.search, noise=own))
+        noise = search.noise.at(self.probes.steps[0])
+        is_rounding = noise <= NOISIER * search.noise.relative * abs(self.probes.base)
+        is_hidden = found.noise > MOSTLY_NOISE * found.error
+        if len(search.indices) > 1 or is_rounding or not (search.reported.is_contradicted(found) or is_hidden):
+            return None
+        size = search.reported.own_scale if np.isfinite(search.reported.own_scale) else 1.0
+        own = noise_along(search.line, self._precise_line(search), size, search.noise, self.probes.unit)
+        return replace(search, noise=own) if own.at(self.probes.steps[0]) < QUIETER * noise else None
 
-    def _at_own_scale(self, done: "_Done", indices: np.ndarray) -> "_Done":
+    def _at_own_scale(self, search: Search, found: Estimate, step: float) -> Search | None:
         """The search with steps below |θ_i|, where a derivative that seems to vanish may be known better there.
 
         (t / 1e-8)⁴ at 1e-9 has a slope of 4e5 at θ, and of 1e24 at the first step: beside that, any error is small.
         """
-        scale, search = done.search.reported.own_scale, done.search
-        steps = [step for step in search.steps if step <= BELOW * scale]
-        if done.is_contradicted or not done.found.vanishes or not steps or steps[0] >= done.seen.step:
-            return done
-        if NOISE_GAIN * search.noise.near >= done.found.error * steps[0]:  # noise alone is as large there
-            return done
+        scale = search.reported.own_scale
+        steps = [each for each in search.steps if each <= BELOW * scale]
+        if search.reported.is_contradicted(found) or not found.vanishes or not steps or steps[0] >= step:
+            return None
+        if NOISE_GAIN * search.noise.near >= found.error * steps[0]:  # noise alone is as large there
+            return None
         reached = search.noise._replace(reach=steps[0])
-        noise = noise_along(search.line, self._precise_line(indices), scale, reached, self.probes.unit)
-        return _Done.after(replace(search, noise=noise, steps=steps))
+        noise = noise_along(search.line, self._precise_line(search), scale, reached, self.probes.unit)
+        return replace(search, noise=noise, steps=steps)
 
-    def _with_rounding(self, done: "_Done", indices: np.ndarray) -> "_Done":
+    def _with_rounding(self, search: Search, found: Estimate, _: float) -> Search | None:
         """The search with the noise of a cost that rounds to a constant, where that contradicts the report.
 
         1 - tanh t is 0.0 all about 25. So its scatter is 0, and its differences seem to be exact.
         """
-        if not done.is_contradicted:
-            return done
-        search, size = done.search, float(np.max(self._units[indices]))
+        if not search.reported.is_contradicted(found):
+            return None
+        size = float(np.max(self.units[search.indices]))
         noise = rounding_along(search.line, search.noise, size, self.probes.unit)
-        return done if noise == search.noise else _Done.after(replace(search, noise=noise))
+        return None if noise == search.noise else replace(search, noise=noise)
 
-    def _precise_line(self, indices: np.ndarray) -> Line | None:
-        """The line through a single coordinate, of the cost in more digits."""
-        return self.near.precise and self.near.precise.line(indices, self._units[indices])
-
-    def _own_scale(self, indices: np.ndarray) -> float:
-        """The size of a single parameter that is not zero, in units of its step."""
-        sizes = np.abs(self.probes.theta[indices]) / self._units[indices]
-        return float(sizes.min()) if len(indices) == 1 and sizes.all() else np.inf
+    def _precise_line(self, search: Search) -> Line | None:
+        """The line of the cost in more digits."""
+        return self.near.precise and self.near.precise.line(search.indices, search.moves)
 
 
-class _Done(NamedTuple):
-    """A search, and what it found."""
-
-    search: Search
-    found: StencilEstimate
-    seen: SearchState
-
-    @classmethod
-    def after(cls, search: Search) -> "_Done":
-        """What a search finds."""
-        return cls(search, *search.run())
-
-    @property
-    def is_contradicted(self) -> bool:
-        """Whether the difference contradicts the report."""
-        return self.search.reported.is_contradicted(self.found)
+def _how_far_off(doubtful: tuple[int, Search, Estimate]) -> float:
+    """How far off a glance finds a report, in error bounds; infinite where it shows nothing."""
+    _, search, first = doubtful
+    off = search.reported.distance(first) / search.reported.allowed(first)
+    return off if np.isfinite(off) and np.isfinite(first.error) else np.inf
 
 
 def _random_direction(indices: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.bounds.tolerances import ALL_COORDINATES
 from harness.checks.functions.cost_probe import Budget, Line, Probes
-from harness.checks.functions.line_stencil import CostNoise, scatter_of
+from harness.checks.functions.line_stencil import Noise, scatter_of
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
@@ -59,8 +59,7 @@ class CostNear:
     """The cost near θ, with its noise."""
 
     probes: Probes
-    noise_at_theta: CostNoise  # the noise at θ, taken for that everywhere
-    ordinary: float  # the size of the cost at θ or one step away, whichever is larger: at a minimum it may be 0
+    noise_at_theta: Noise  # the noise at θ, taken for that everywhere
     precise: Probes | None = None  # the cost in more digits, where that can be had; None for one that has them
 
     @property
@@ -70,9 +69,17 @@ class CostNear:
 
     @cached_property
     @np.errstate(all="ignore")
-    def noise(self) -> CostNoise:
+    def ordinary(self) -> float:
+        """The size of the cost at θ or one step away, whichever is larger: at a minimum it may be 0."""
+        # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
+        beside = [abs(self.probes.cost(step_away(self.probes, sign))) for sign in (1.0, -1.0)]
+        return largest(np.array([self.probes.base, np.fmin(*beside)]))
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def noise(self) -> Noise:
         """The noise at θ and one step away. It takes 16 calls, when a first look leaves doubt."""
-        up, down = (scatter_near(self.probes, step_away(self.probes, sign)) for sign in (1.0, -1.0))
+        up, down = (scatter_of(costs_near(self.probes, step_away(self.probes, sign))) for sign in (1.0, -1.0))
         return self.noise_at_theta._replace(far=float(np.nan_to_num(np.fmin(up, down))))
 
 
@@ -113,13 +120,11 @@ def _with_lost_digits(near: CostNear) -> CostNear:
 
 @np.errstate(all="ignore")
 def measure_noise(probes: Probes) -> CostNear:
-    """The noise of the cost at θ, and its size at θ and one step away."""
+    """The noise of the cost at θ."""
     probes, near = _noise_at_theta(probes)
     step, relative = probes.steps[0], NOISE_ROUNDINGS * probes.unit
-    # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
-    beside = np.fmin.reduce(np.abs([probes.cost(step_away(probes, sign)) for sign in (1.0, -1.0)]))
     near = max(near, relative * abs(probes.base)) or probes.unit  # a cost of 0 may be that of terms which cancel
-    return CostNear(probes, CostNoise(near, near, step, relative), largest(np.array([probes.base, beside])))
+    return CostNear(probes, Noise(near, near, step, relative))
 
 
 def step_away(probes: Probes, sign: float = 1.0) -> np.ndarray:
@@ -139,10 +144,10 @@ def _noise_at_theta(probes: Probes) -> tuple[Probes, float]:
     found, rounding = scatter_of(costs), NOISE_ROUNDINGS * probes.unit * abs(probes.base)
     if not probes.theta.all() and found > rounding:
         # a parameter of 0 was moved as one of 1 is, and the cost may have bent within that
-        finer = [scatter_of(_costs_near(probes, probes.theta, zero=zero)) for zero in SIZES_OF_ZERO]
+        finer = [scatter_of(costs_near(probes, probes.theta, zero=zero)) for zero in SIZES_OF_ZERO]
         found = min([found, *(scatter for scatter in finer if scatter > 0.0)])
     if not found > 0.0:
-        found = _first_scatter(lambda widening: scatter_of(_costs_near(probes, probes.theta, widening)))
+        found = _first_scatter(lambda widening: scatter_of(costs_near(probes, probes.theta, widening)))
     if not found > 0.0:
         units = np.maximum(np.abs(probes.theta), 1.0)
         moves = units * random_direction(probes.theta.size)
@@ -156,16 +161,16 @@ def _in_true_precision(probes: Probes) -> tuple[Probes, np.ndarray]:
     float(np.float32(x)) has the type of float64. But all of its values are numbers of float32, and differ only at
     distances of float32.
     """
-    costs = _costs_near(probes, probes.theta)
+    costs = costs_near(probes, probes.theta)
     if probes.unit <= UNIT_ROUNDOFF["float64"] and fits_float32(costs):
         in_float32 = replace(probes, unit=UNIT_ROUNDOFF["float32"])
-        coarse = _costs_near(in_float32, probes.theta)
+        coarse = costs_near(in_float32, probes.theta)
         if fits_float32(coarse) and np.ptp(coarse) > 0.0:
             return in_float32, coarse
     return probes, costs
 
 
-def _costs_near(probes: Probes, center: np.ndarray, widening: float = 1.0, *, zero: float = 1.0) -> np.ndarray:
+def costs_near(probes: Probes, center: np.ndarray, widening: float = 1.0, *, zero: float = 1.0) -> np.ndarray:
     """Costs at evenly spaced places from `center` on; a parameter of 0 is moved as one of size `zero` is."""
     width = SPACING * widening * probes.unit * np.where(center == 0.0, zero, np.abs(center))
     moves = width * random_direction(center.size)
@@ -177,27 +182,12 @@ def _first_scatter(scatter: Callable[[float], float]) -> float:
     return next((found for widening in WIDENINGS if (found := scatter(widening)) > 0.0), 0.0)
 
 
-def scatter_near(probes: Probes, center: np.ndarray) -> float:
-    """The scatter of the cost near any point."""
-    return scatter_of(_costs_near(probes, center))
-
-
 @np.errstate(all="ignore")
-def noise_along(line: Line, precise: Line | None, size: float, noise: CostNoise, unit: float) -> CostNoise:
+def noise_along(line: Line, precise: Line | None, size: float, noise: Noise, unit: float) -> Noise:
     """The noise of the cost along a line through one coordinate, if that is smaller than that of all coordinates.
 
     Where all are moved together, one in which the cost waves within a few roundings, as sin(1e13 t), passes for noise.
-
-    Parameters
-    ----------
-    line, precise : callable
-        The cost along the line, and the cost in more digits, where that can be had.
-    size : float
-        |θ_i| along the line.
-    noise : CostNoise
-        That of all coordinates.
-    unit : float
-        u of the precision in which the cost is computed.
+    `precise` is the cost in more digits, `size` is |θ_i| along the line, and `unit` is u of the cost.
     """
 
     def near(at: float, widening: float = 1.0) -> float:
@@ -214,7 +204,7 @@ def noise_along(line: Line, precise: Line | None, size: float, noise: CostNoise,
     return noise._replace(near=float(np.nanmin([here, noise.near])), far=float(np.nanmin([max(far, here), noise.far])))
 
 
-def rounding_along(line: Line, noise: CostNoise, size: float, unit: float) -> CostNoise:
+def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:
     """The noise of a cost that is constant at θ along a line: its smallest change, where it first changes.
 
     A sum that rounds to 0, as 1 - tanh(25), is constant as far as its terms round to the same numbers. It changes by a

@@ -60,14 +60,7 @@ def _is_ours(traceback: TracebackType | None) -> bool:
 class Budget:
     """How many calls of the cost, or how many seconds, a check may take.
 
-    Parameters
-    ----------
-    limit : int for calls, float for seconds, None for no limit
-
-    Attributes
-    ----------
-    calls : int
-        How many calls were made.
+    The limit is an int for calls, a float for seconds, and None for neither; `calls` were made.
     """
 
     def __init__(self, limit: int | float | None = None):

@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from harness.bounds.tolerances import CONCLUSIVE_SHARE
 from harness.checks.functions.error_patterns import explain
-from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
-from harness.checks.functions.parameters import TreeLayout
+from harness.checks.functions.gradient_case import GradientCase
+from harness.checks.functions.gradient_comparison import Differenced
+from harness.checks.functions.gradient_rounding import holds_float32
+from harness.checks.functions.line_stencil import Estimate, Obstacle
+from harness.checks.functions.parameters import Layout
+from harness.checks.functions.repeated_calls import FUN
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
-from harness.verdict.comparison import Answer
+from harness.verdict.comparison import Answer, Pair
 from harness.verdict.subject import Subject
 from reference.arithmetics.central_differences import NOISE_ROUNDINGS
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -44,10 +49,10 @@ class FunctionGradient(Subject):
 
     def __init__(
         self,
-        layout: TreeLayout,
+        layout: Layout,
         theta: np.ndarray,
         reported: Answer,  # what the user's function returned at θ
-        found: Mapping[int, StencilEstimate],  # differences of coordinates that were examined one by one
+        found: Mapping[int, Estimate],  # differences of coordinates that were examined one by one
         examined: np.ndarray,  # (n,) mask of those that were examined, by themselves or in a group
         scatter: np.ndarray,  # (n,), how far the reported gradient jumps when θ moves by a rounding
         bounds: np.ndarray,  # (n,), how far off right coordinates may be, in groups as well; NaN for others
@@ -87,7 +92,7 @@ class FunctionGradient(Subject):
         """What hides the derivatives that were examined, a fact for each reason."""
         if not np.isfinite(self.reported.cost):
             return ()  # which is a doubt of its own
-        in_group = StencilEstimate(obstacle=Obstacle.NOISE)  # what was examined in a group alone
+        in_group = Estimate(obstacle=Obstacle.NOISE)  # what was examined in a group alone
         examined = coordinates[self.examined[coordinates]].tolist()
         found = {i: self.found.get(i, in_group) for i in examined}
         by_reason: dict[str, list[int]] = {}
@@ -97,12 +102,12 @@ class FunctionGradient(Subject):
         reasons = sorted(by_reason, key=lambda reason: reason != ROUNDING)
         return tuple(self._hidden(reason, by_reason[reason], found) for reason in reasons)
 
-    def _obstacle(self, found: StencilEstimate) -> Obstacle:
+    def _obstacle(self, found: Estimate) -> Obstacle:
         """What hides a derivative; where the cost nearly overflows, a wider difference is beyond the largest number."""
         is_overflow = found.obstacle == Obstacle.ROUGH and self._is_nearly_too_large()
         return Obstacle.EDGE if is_overflow else found.obstacle
 
-    def _hidden(self, reason: str, coordinates: Sequence[int], found: Mapping[int, StencilEstimate]) -> Fact:
+    def _hidden(self, reason: str, coordinates: Sequence[int], found: Mapping[int, Estimate]) -> Fact:
         """What hides the derivatives in these coordinates, and the smallest error that would show in all of them."""
         places = tuple(map(self.label, coordinates[:PLACES_SHOWN]))
         if reason == ROUNDING:
@@ -132,7 +137,45 @@ class FunctionGradient(Subject):
         return bool(is_rounding and cost > max(1.0, LARGE * steepest))
 
 
-def _slopes(found: StencilEstimate) -> dict[str, float | None]:
+def _slopes(found: Estimate) -> dict[str, float | None]:
     """The left and the right derivative at a kink, where these are known."""
     left, right = found.slopes
     return {"left": left, "right": right} if np.isfinite(left + right) else {"left": None, "right": None}
+
+
+def gradient_subject(case: GradientCase, seen: Differenced, pair: Pair, doubts: Sequence[Fact]) -> FunctionGradient:
+    """The gradient of a case, with what is worth knowing of its check."""
+    covered = seen.covered(case.layout.size)
+    bounds = np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan)
+    facts = [*case.user.notes(), *doubts, *_coverage(case, seen, covered), *_precision(case, pair)]
+    return FunctionGradient(
+        case.layout, case.user.theta, case.reported, seen.found, covered, case.scatter, bounds, facts
+    )
+
+
+def _coverage(case: GradientCase, seen: Differenced, covered: np.ndarray) -> list[Fact]:
+    """How much was examined, and what lies outside the domain."""
+    probes, facts = case.fine.probes, []
+    if len(seen.found) < covered.sum():
+        facts.append(note(Kind.GROUPED, alone=len(seen.found), groups=len(seen.groups)))
+    if not covered.all():
+        left, keep = int((~covered).sum()), doubt if covered.mean() < CONCLUSIVE_SHARE else note
+        facts.append(keep(Kind.UNEXAMINED, *_places(case, ~covered), left=left, budget=str(probes.budget)))
+    if probes.raised:
+        facts.append(note(Kind.RAISED_NEARBY, FUN, raised=dict(probes.raised)))
+    return facts
+
+
+def _precision(case: GradientCase, pair: Pair) -> list[Fact]:
+    """Where a low precision hides small errors."""
+    reported, facts = case.reported, []
+    is_in_float32 = reported.precision == "float32" and case.layout.unit_roundoff <= UNIT_ROUNDOFF["float64"]
+    if is_in_float32 and holds_float32(reported.gradient):
+        facts.append(note(Kind.FLOAT32_GRADIENT, FUN))
+    if case.fine.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
+        facts.append(note(Kind.FLOAT32_COST, FUN))
+    return facts
+
+
+def _places(case: GradientCase, mask: np.ndarray) -> Sequence[str]:
+    return [case.layout.label(i) for i in np.flatnonzero(mask)[:PLACES_SHOWN].tolist()]

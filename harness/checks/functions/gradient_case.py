@@ -1,7 +1,7 @@
 """A gradient to be checked: the user's function, what it returned at θ, and what was measured near θ."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from harness.checks.functions.gradient_rounding import (
     bound_rounding,
     digits_lost,
     gradient_near,
-    measure_scatter,
+    shake,
     unit_of_gradient,
 )
-from harness.checks.functions.parameters import TreeLayout
+from harness.checks.functions.parameters import Layout
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, Moved, call_elsewhere, moves_of_halves
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact
@@ -43,13 +43,9 @@ class GradientCase:
     elsewhere: tuple[Moved, ...]  # what the function returned at other points
 
     @property
-    def layout(self) -> TreeLayout:
+    def layout(self) -> Layout:
         """How θ lies in a flat vector."""
         return self.user.layout
-
-    def with_broken_rules(self, facts: tuple[Fact, ...]) -> "GradientCase":
-        """The same with more rules that the function breaks."""
-        return replace(self, reported=replace(self.reported, broken_rules=(*self.reported.broken_rules, *facts)))
 
 
 def measure(
@@ -63,9 +59,9 @@ def measure(
     """Measure the noise of the cost and the rounding of the gradient, and call the function elsewhere in between."""
     near, fine = measure_cost(user, first.cost, budget, progress)
     unit, gradient = max(user.unit, near.probes.unit), gradient_near(user)
-    scatter = measure_scatter(user.theta, gradient, first.gradient, unit)
     own_unit = unit_of_gradient(near, first.gradient, unit)
-    error = bound_rounding(user, gradient, first.gradient, own_unit, first.cost, scatter=scatter)
+    shaken = shake(user.theta, gradient, first.gradient, own_unit)
+    error = bound_rounding(user.layout, shaken, own_unit, first.cost)
     if fine.is_extended:
         error = np.maximum(error, digits_lost(user, first.gradient))
     moves = moves_of_halves(near, user.layout)
@@ -74,7 +70,7 @@ def measure(
     broken_rules = (*first.facts, *facts)
     precision = precision_of(own_unit)
     reported = Answer(FUN, FUN, *numbers, precision, broken_rules=broken_rules, notes=notes, accuracy=accuracy)
-    return GradientCase(user, gradient, near, fine, unit, reported, scatter, elsewhere)
+    return GradientCase(user, gradient, near, fine, unit, reported, shaken.jumps, elsewhere)
 
 
 def precision_of(unit: float) -> str:
@@ -104,7 +100,8 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
             return np.asarray(program(jnp.asarray(flat))[1])
 
         unit = unit_of_gradient(case.near, np.asarray(gradient), case.unit)
-        error = bound_rounding(user, source, np.asarray(gradient), unit, float(cost))
+        shaken = shake(user.theta, source, np.asarray(gradient), unit)
+        error = bound_rounding(user.layout, shaken, unit, float(cost), own=False)
     cost_error = case.fine.noise_at_theta.near + GRADIENT_ROUNDINGS * case.unit * abs(float(cost))
     return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)
 

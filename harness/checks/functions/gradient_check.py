@@ -18,13 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.tolerances import ALL_COORDINATES, CONCLUSIVE_SHARE, ENTRIES_MOVED, GROUPS, SINGLED_OUT
-from harness.checks.functions.cost_differences import (
-    CALLS_OF_LINE,
-    Differences,
-)
+from harness.bounds.tolerances import ALL_COORDINATES, ENTRIES_MOVED, GROUPS, SINGLED_OUT
+from harness.checks.functions.cost_differences import CALLS_OF_LINE, Differences
 from harness.checks.functions.cost_probe import Budget
-from harness.checks.functions.function_subject import PLACES_SHOWN, FunctionGradient
+from harness.checks.functions.function_subject import PLACES_SHOWN, FunctionGradient, gradient_subject
 from harness.checks.functions.gradient_case import GradientCase, ask_reference, measure
 from harness.checks.functions.gradient_comparison import (
     Differenced,
@@ -37,9 +34,10 @@ from harness.checks.functions.gradient_comparison import (
     open_kinks,
     settle,
 )
-from harness.checks.functions.gradient_rounding import gradients_nearby, holds_float32, range_nearby
-from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
+from harness.checks.functions.gradient_rounding import gradients_nearby, range_nearby
+from harness.checks.functions.line_stencil import Obstacle
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice, find_cached_gradient
+from harness.checks.functions.slope_search import LineSlope, found_alone
 from harness.checks.functions.taylor_remainder import check_remainders
 from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments
 from harness.facts.fact import Fact, Severity, doubt, note
@@ -50,7 +48,6 @@ from harness.verdict.comparison import Answer, Pair, compare, require_accuracy
 from harness.verdict.consensus import Consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 PATIENCE = 2.0
 """Seconds until a terminal shows how far the check is."""
@@ -60,8 +57,7 @@ FEWEST_GROUPS = 50.0
 the others of its group."""
 
 MUCH_SMALLER = 1e-3
-"""For a diagnosis, coordinates that seem right have to be known to this share of the smallest error of others. Else a
-factor of 2 in all entries passes for one in the large entries alone."""
+"""For a diagnosis, coordinates that seem right have to be known to this share of the smallest error of others."""
 
 ALL_TOGETHER = "The derivative along a random direction"
 """What is undecided where every coordinate by itself is decided."""
@@ -151,14 +147,11 @@ def check_gradient(
             return _report_not_repeatable(user, first, notes, started)
         with progress_bar(PATIENCE) as progress:
             case = measure(user, first, notes, allowance, progress, accuracy)
-            return check_remainders(case, started) if method == "taylor" else _check(case, cost_of_reference, started)
-
-
-def _check(case: GradientCase, reference: Callable[..., Any] | None, started: float) -> Report:
-    """Difference the cost, compare, and judge."""
-    found = examine(case, reference)
-    consensus = settle(found.answers, found.pairs, found.ends)
-    return judge(found.subject, found.answers, found.pairs, found.ends, consensus, started=started)
+            if method == "taylor":
+                return check_remainders(case, started)
+            found = examine(case, cost_of_reference)
+            consensus = settle(found.answers, found.pairs, found.ends)
+            return judge(found.subject, found.answers, found.pairs, found.ends, consensus, started=started)
 
 
 def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> Evidence:
@@ -180,9 +173,9 @@ def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> 
     # what is wrong at θ needs no look elsewhere
     if not any(pair.disagrees for pair in (*pairs, *ends)):
         cached = find_cached_gradient(case.near, case.gradient, case.reported, case.unit, case.elsewhere)
-        case = case.with_broken_rules(cached)
+        case = replace(case, reported=replace(case.reported, broken_rules=(*case.reported.broken_rules, *cached)))
         doubts = (*doubts, *_compare_across_kinks(case, differences, seen, pairs[0].at_odds))
-    return Evidence(_subject(case, seen, pairs[0], doubts), (case.reported, differenced, *others), pairs, ends)
+    return Evidence(gradient_subject(case, seen, pairs[0], doubts), (case.reported, differenced, *others), pairs, ends)
 
 
 def _report_not_repeatable(user: UserFunction, first: FirstAnswer, notes: tuple[Fact, ...], started: float) -> Report:
@@ -201,20 +194,22 @@ def _difference_all(case: GradientCase, differences: Differences) -> tuple[Diffe
     """Every coordinate differenced, and a doubt, if there is one.
 
     First quickly. Then along one direction in all that this left clear: 1e-9 of each of 300 derivatives is too little
-    for a quick look, and adds up along the gradient. If the direction is wrong, the coordinates are differenced
-    closely. If none of them is wrong then, their sum is, or the cost has no gradient.
+    for a glance, and adds up along the gradient. If the direction is wrong, the coordinates are differenced closely. If
+    none of them is wrong then, their sum is, or the cost has no gradient.
     """
-    seen, together = _difference_each(case, differences), differences.together()
+    lines = _difference_each(case, differences)
+    seen, together = _join(lines), differences.together(_clear_coordinates(lines))
     pair = _compare_quickly(case, seen)
     if pair.disagrees:
-        return replace(seen, found=_sharpen(differences, seen, pair)), ()
-    doubts = (doubt(Kind.ROUGH_COST, ALL_TOGETHER, visible=None),) if differences.jumps_together() else ()
+        return _sharpen(differences, seen, pair), ()
+    jumps = differences.jumps_together(lines)
+    doubts = (doubt(Kind.ROUGH_COST, ALL_TOGETHER, visible=None),) if jumps else ()
     if together is None or not (together.is_wrong or together.found.obstacle == Obstacle.KINK):
         return seen, doubts
-    # closely, as a first look does not see through a small kink
-    seen = _difference_each(case, differences, closely=True)
+    # closely, as a glance does not see through a small kink
+    seen = _join(_difference_each(case, differences, closely=True))
     pair = _compare_quickly(case, seen)
-    if pair.disagrees or not pair.decided[together.indices].all():
+    if pair.disagrees or not pair.decided[together.search.indices].all():
         return seen, ()
     if seen.adds_up_to(together):
         return replace(seen, groups=(*seen.groups, together)), ()
@@ -222,16 +217,29 @@ def _difference_all(case: GradientCase, differences: Differences) -> tuple[Diffe
     return seen, (doubt(Kind.KINK, ALL_TOGETHER, left=None, right=None),)
 
 
+def _join(lines: Sequence[LineSlope]) -> Differenced:
+    """What all lines have shown."""
+    return Differenced(found_alone(lines), tuple(each for each in lines if len(each.search.indices) > 1))
+
+
+def _clear_coordinates(lines: Sequence[LineSlope]) -> np.ndarray:
+    """The coordinates that were left clear by the last line that moves them."""
+    last = {i: each.is_clear for each in lines for i in each.search.indices.tolist()}
+    return np.array(sorted(i for i, is_clear in last.items() if is_clear), dtype=int)
+
+
 @np.errstate(invalid="ignore")
-def _sharpen(differences: Differences, seen: Differenced, pair: Pair) -> dict[int, StencilEstimate]:
-    """The differences; where errors like those of wrong coordinates could hide in the others, all of these closely."""
+def _sharpen(differences: Differences, seen: Differenced, pair: Pair) -> Differenced:
+    """The differences; where errors like those of wrong coordinates could hide in others, the vaguest of these closely.
+
+    Else a factor of 2 in all entries passes for one in the large entries alone.
+    """
     right = ~pair.at_odds & np.isfinite(pair.allowed)
     smallest = np.fmin.reduce(pair.difference[pair.at_odds], initial=np.inf)
-    if not MUCH_SMALLER * smallest < pair.allowed[right].max(initial=0.0):
-        return dict(seen.found)
-    rest = np.array([i for i in np.flatnonzero(right).tolist() if i in seen.found], dtype=int)
-    wrong = {i: found for i, found in seen.found.items() if not right[i]}
-    return differences.one_by_one(rest, wrong, closely=True)
+    vague = [i for i in np.flatnonzero(right & ~(pair.allowed <= MUCH_SMALLER * smallest)).tolist() if i in seen.found]
+    vague = sorted(vague, key=lambda i: -pair.allowed[i])[:SINGLED_OUT]
+    closer = differences.one_by_one(np.array(vague, dtype=int), closely=True)
+    return replace(seen, found={**seen.found, **found_alone(closer)})
 
 
 def _compare_quickly(case: GradientCase, seen: Differenced) -> Pair:
@@ -240,24 +248,27 @@ def _compare_quickly(case: GradientCase, seen: Differenced) -> Pair:
     return compare_with_differences(case, differenced, seen, scale)
 
 
-def _difference_each(case: GradientCase, differences: Differences, *, closely: bool = False) -> Differenced:
+def _difference_each(case: GradientCase, differences: Differences, *, closely: bool = False) -> list[LineSlope]:
     """Every coordinate differenced, by itself or in a group; one by one what contradicts the gradient in a group."""
     size, lines = case.layout.size, differences.probes.budget.calls_left() / CALLS_OF_LINE
     if size <= min(ALL_COORDINATES, lines):
-        return Differenced(differences.one_by_one(np.arange(size), {}, closely=closely))
+        return differences.one_by_one(np.arange(size), closely=closely)
     count = int(max(min(GROUPS, max(ENTRIES_MOVED / size, FEWEST_GROUPS), 0.5 * lines, 0.5 * size), 1.0))
     groups = differences.in_groups(list(differences.parts(count)), closely=closely)
     wrong = [group for group in groups if group.is_wrong]
+    suspects = differences.single_out(wrong) if wrong else []
     # errors have to be small beside the largest derivatives, which are therefore differenced by themselves
-    found = differences.single_out(wrong, {}) if wrong else {}
-    return Differenced(differences.one_by_one(differences.largest_of_blocks()[:count], found), tuple(groups))
+    known = found_alone(suspects)
+    largest = [i for i in differences.largest_of_blocks()[:count].tolist() if i not in known]
+    return [*groups, *suspects, *differences.one_by_one(np.array(largest, dtype=int))]
 
 
 def _examine_rivals(case: GradientCase, differences: Differences, seen: Differenced, other: Answer) -> Differenced:
     """The coordinates in which a reference contradicts the gradient, one by one: there may be a kink."""
     rivals = np.flatnonzero(compare(case.reported, other, case.layout.blocks).at_odds)
-    chosen = np.random.default_rng(0).permutation(rivals)[:SINGLED_OUT]
-    return replace(seen, found=differences.one_by_one(chosen, seen.found))
+    chosen = np.random.default_rng(0).permutation(rivals)[:SINGLED_OUT].tolist()
+    left = np.array([i for i in chosen if i not in seen.found], dtype=int)
+    return replace(seen, found={**seen.found, **found_alone(differences.one_by_one(left))})
 
 
 def _accept_conventions(case: GradientCase, differences: Differences, seen: Differenced) -> Differenced:
@@ -295,54 +306,15 @@ def _compare_across_kinks(
     beyond = [group for group in differences.across_kinks(np.array(kinks)) if group.is_wrong]
     nearby = _gradients_nearby(case)[:, kinks] if beyond else np.empty((0, len(kinks)))
     for group in beyond:
-        slopes = nearby @ group.direction  # those of the sides that a gradient may take together
-        middle, half = group.found.derivative, group.found.error
-        low, high = slopes.min(initial=middle - half), slopes.max(initial=middle + half)
-        room = group.allowed - half + (np.ptp(slopes) if slopes.size else 0.0)
-        if not low - room <= group.slope <= high + room:
-            size = np.max(np.abs(group.direction))
-            data = {"slope": group.slope / size, "low": low / size, "high": high / size}
+        reported, moves, found = group.search.reported, group.search.moves, group.found
+        slopes = nearby @ moves  # those of the sides that a gradient may take together
+        low = slopes.min(initial=found.derivative - found.error)
+        high = slopes.max(initial=found.derivative + found.error)
+        room = reported.error + reported.accepted + (np.ptp(slopes) if slopes.size else 0.0)
+        if not low - room <= reported.derivative <= high + room:
+            size = np.max(np.abs(moves))
+            data = {"slope": reported.derivative / size, "low": low / size, "high": high / size}
             return (
                 doubt(Kind.KINKS_TOGETHER, *map(case.layout.label, kinks[:PLACES_SHOWN]), count=len(kinks), **data),
             )
     return ()
-
-
-# -- what is worth knowing ---------------------------------------------------------------------------------------------
-
-
-def _subject(case: GradientCase, seen: Differenced, pair: Pair, doubts: Sequence[Fact]) -> FunctionGradient:
-    covered = seen.covered(case.layout.size)
-    bounds = np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan)
-    facts = [*case.user.notes(), *doubts, *_coverage(case, seen, covered), *_precision(case, pair)]
-    return FunctionGradient(
-        case.layout, case.user.theta, case.reported, seen.found, covered, case.scatter, bounds, facts
-    )
-
-
-def _coverage(case: GradientCase, seen: Differenced, covered: np.ndarray) -> list[Fact]:
-    """How much was examined, and what lies outside the domain."""
-    probes, facts = case.fine.probes, []
-    if len(seen.found) < covered.sum():
-        facts.append(note(Kind.GROUPED, alone=len(seen.found), groups=len(seen.groups)))
-    if not covered.all():
-        left, keep = int((~covered).sum()), doubt if covered.mean() < CONCLUSIVE_SHARE else note
-        facts.append(keep(Kind.UNEXAMINED, *_places(case, ~covered), left=left, budget=str(probes.budget)))
-    if probes.raised:
-        facts.append(note(Kind.RAISED_NEARBY, FUN, raised=dict(probes.raised)))
-    return facts
-
-
-def _precision(case: GradientCase, pair: Pair) -> list[Fact]:
-    """Where a low precision hides small errors."""
-    reported, facts = case.reported, []
-    is_in_float32 = reported.precision == "float32" and case.layout.unit_roundoff <= UNIT_ROUNDOFF["float64"]
-    if is_in_float32 and holds_float32(reported.gradient):
-        facts.append(note(Kind.FLOAT32_GRADIENT, FUN))
-    if case.fine.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
-        facts.append(note(Kind.FLOAT32_COST, FUN))
-    return facts
-
-
-def _places(case: GradientCase, mask: np.ndarray) -> Sequence[str]:
-    return [case.layout.label(i) for i in np.flatnonzero(mask)[:PLACES_SHOWN].tolist()]

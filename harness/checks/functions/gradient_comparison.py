@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.bounds.tolerances import GROUPED, MEANINGLESS, NEGLIGIBLE
+from harness.bounds.tolerances import GROUPED, MEANINGLESS, MOST_HIDDEN, NEGLIGIBLE
 from harness.checks.functions.gradient_case import REFERENCE, GradientCase, precision_of
-from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
-from harness.checks.functions.slope_search import derivative_size
+from harness.checks.functions.line_stencil import Estimate, Obstacle
+from harness.checks.functions.slope_search import LineSlope, derivative_size
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus
 
@@ -24,67 +24,38 @@ of another. Up to 3.5 times were seen, in a fixed point that stops at 1e-7. More
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
-    """Coordinates differenced together, along one direction: a single one, or many."""
-
-    indices: np.ndarray  # (m,)
-    direction: np.ndarray  # (m,)
-    slope: float  # the reported derivative along the direction
-    error: float  # by how much rounding may have moved it
-    accepted: float  # the error that the accuracy of the gradient accepts
-    found: StencilEstimate
-
-    @property
-    def distance(self) -> float:
-        """|reported - found|."""
-        return abs(self.slope - self.found.derivative)
-
-    @property
-    def allowed(self) -> float:
-        """The sum of both error bounds, and of what is accepted."""
-        return self.error + self.found.error + self.accepted
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether the difference contradicts the reported derivative."""
-        return bool(np.isfinite(self.allowed) and not self.distance <= self.allowed)
-
-
-@dataclass(frozen=True, eq=False)
 class Differenced:
     """What differences have shown of a gradient."""
 
-    found: Mapping[int, StencilEstimate]  # for coordinates that were differenced one by one
-    groups: tuple[Group, ...] = ()  # differenced first; together they hold every coordinate that the budget allowed
+    found: Mapping[int, Estimate]  # for coordinates that were differenced one by one
+    groups: tuple[LineSlope, ...] = ()  # of many coordinates; with `found`, of all that the budget allowed
 
     def covered(self, size: int) -> np.ndarray:
         """Where a coordinate was examined, by itself or in a group."""
         covered = np.zeros(size, bool)
-        for indices in (list(self.found), *(group.indices for group in self.groups)):
+        for indices in (list(self.found), *(group.search.indices for group in self.groups)):
             covered[indices] = True
         return covered
 
     @np.errstate(all="ignore")
-    def adds_up_to(self, group: Group) -> bool:
+    def adds_up_to(self, group: LineSlope) -> bool:
         """Whether the derivative along a group's direction follows from the partial derivatives, as of any gradient.
 
         A median of three ties has partial derivatives of 0, and yet moves with all parameters together. Judged only
         where every coordinate of the group was differenced one by one.
         """
-        indices = group.indices.tolist()
+        indices = group.search.indices.tolist()
         if len(indices) < 2 or not all(i in self.found for i in indices):
             return True
         if group.found.obstacle == Obstacle.KINK:
             return False
         found = [self.found[i] for i in indices]
         partial, errors = (np.array([getattr(each, of) for each in found]) for of in ("derivative", "error"))
-        off = abs(group.found.derivative - group.direction @ partial)
-        return not off > group.found.error + np.abs(group.direction) @ errors
+        off = abs(group.found.derivative - group.search.moves @ partial)
+        return not off > group.found.error + np.abs(group.search.moves) @ errors
 
 
-def hide_beside_jumps(
-    reported: Answer, found: Mapping[int, StencilEstimate], blocks: Sequence[Block]
-) -> dict[int, StencilEstimate]:
+def hide_beside_jumps(reported: Answer, found: Mapping[int, Estimate], blocks: Sequence[Block]) -> dict[int, Estimate]:
     """The differences, without contradictions that are small beside what jumps hide in their block.
 
     A solver that stops at 1e-3 jumps wherever θ moves. A coordinate that moves its cost little may meet no jump on its
@@ -106,8 +77,8 @@ def hide_beside_jumps(
 
 
 def open_kinks(
-    reported: Answer, found: Mapping[int, StencilEstimate], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> dict[int, StencilEstimate]:
+    reported: Answer, found: Mapping[int, Estimate], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> dict[int, Estimate]:
     """The differences, of which some of the chosen are turned into kinks between the slopes nearby.
 
     Moving one of three tied entries does not move their median, so that its partial derivative is 0. Yet PyTorch
@@ -122,11 +93,11 @@ def open_kinks(
         slopes = (slope,) if here.obstacle == Obstacle.KINK else (slope, here.derivative)
         if all(low[i] - error <= each <= high[i] + error for each in slopes):
             middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]) + error)
-            opened[i] = StencilEstimate(middle, half, steepest=here.steepest, obstacle=Obstacle.KINK)
+            opened[i] = Estimate(middle, half, steepest=here.steepest, obstacle=Obstacle.KINK)
     return opened
 
 
-def differenced_answer(case: GradientCase, found: Mapping[int, StencilEstimate]) -> Answer:
+def differenced_answer(case: GradientCase, found: Mapping[int, Estimate]) -> Answer:
     """The differences as an answer, which leaves out coordinates that were not differenced by themselves."""
     derivatives, errors = np.full(case.layout.size, np.nan), np.full(case.layout.size, np.inf)
     for i, each in found.items():
@@ -136,7 +107,7 @@ def differenced_answer(case: GradientCase, found: Mapping[int, StencilEstimate])
     return Answer(DIFFERENCES, DIFFERENCES, *numbers, precision, oracle=True, accuracy=case.reported.accuracy)
 
 
-def measure_scale(case: GradientCase, found: Mapping[int, StencilEstimate]) -> np.ndarray:
+def measure_scale(case: GradientCase, found: Mapping[int, Estimate]) -> np.ndarray:
     """The size beside which errors have to be small, (n,): the largest derivative of a block, at θ or one step away.
 
     A block whose derivatives are all far below the largest elsewhere is compared with `NEGLIGIBLE` of that. Where all
@@ -155,11 +126,15 @@ def measure_scale(case: GradientCase, found: Mapping[int, StencilEstimate]) -> n
 
 def compare_with_differences(case: GradientCase, differenced: Answer, seen: Differenced, scale: np.ndarray) -> Pair:
     """The reported gradient compared with differences of its own cost, one by one or else in groups."""
-    reported = case.reported
-    pair = compare(reported, differenced, case.layout.blocks, case.near.ordinary, scale)
+    reported, enough = case.reported, max(GROUPED, MEANINGLESS[case.reported.precision], case.reported.accuracy)
+    share = max(MEANINGLESS[reported.precision], MEANINGLESS[differenced.precision])
+    noise = case.fine.noise_at_theta.near / np.maximum(np.abs(case.user.theta), 1.0)
+    # no squares, for a cost may be 1e200
+    hidden = np.minimum(np.sqrt(noise) * np.sqrt(scale), MOST_HIDDEN * scale)
+    pair = compare(reported, differenced, case.layout.blocks, scale=scale, absolute=hidden / share)
     # differences have their cost from the function itself
     pair = replace(pair, cost_at_odds=False, cost_decided=bool(np.isfinite(reported.cost)))
-    return _with_groups(pair, seen, scale, max(GROUPED, MEANINGLESS[reported.precision], reported.accuracy))
+    return _with_groups(pair, seen, scale, enough)
 
 
 @np.errstate(all="ignore")
@@ -171,18 +146,20 @@ def _with_groups(pair: Pair, seen: Differenced, scale: np.ndarray, enough: float
     decided, applies = pair.decided.copy(), pair.applies.copy()
     difference, allowed, accepted = pair.difference.copy(), pair.allowed.copy(), pair.accepted * np.ones_like(scale)
     for group in seen.groups:
-        others = np.array([i not in seen.found for i in group.indices.tolist()])
-        if group.is_wrong or not np.isfinite(group.allowed) or not others.any():
+        search, found = group.search, group.found
+        others = np.array([i not in seen.found for i in search.indices.tolist()])
+        total = search.reported.allowed(found)
+        if group.is_wrong or not np.isfinite(total) or not others.any():
             continue
-        i, moves = group.indices[others], np.abs(group.direction[others])
-        difference[i], allowed[i] = group.distance / moves, group.allowed / moves
-        accepted[i] = group.accepted / moves
+        i, moves = search.indices[others], np.abs(search.moves[others])
+        difference[i], allowed[i] = search.reported.distance(found) / moves, total / moves
+        accepted[i] = search.reported.accepted / moves
         decided[i], applies[i] = allowed[i] - accepted[i] <= enough * scale[i], True
     return replace(pair, decided=decided, applies=applies, difference=difference, allowed=allowed, accepted=accepted)
 
 
 def compare_with_reference(
-    case: GradientCase, differenced: Answer, reference: Answer, found: Mapping[int, StencilEstimate], scale: np.ndarray
+    case: GradientCase, differenced: Answer, reference: Answer, found: Mapping[int, Estimate], scale: np.ndarray
 ) -> list[Pair]:
     """The reported gradient and the differences, each compared with a reference."""
     reported = case.reported
@@ -195,7 +172,7 @@ def compare_with_reference(
     return [compare(at_kinks[0], at_kinks[1], blocks, ordinary, scale), beside]
 
 
-def _with_either_side(answer: Answer, found: Mapping[int, StencilEstimate]) -> Answer:
+def _with_either_side(answer: Answer, found: Mapping[int, Estimate]) -> Answer:
     """The answer with error bounds that take in either side of a kink."""
     error = answer.error.copy()
     for i, each in found.items():
@@ -204,12 +181,13 @@ def _with_either_side(answer: Answer, found: Mapping[int, StencilEstimate]) -> A
     return replace(answer, error=error)
 
 
-def compare_directions(case: GradientCase, groups: Sequence[Group], pair: Pair) -> list[Pair]:
+def compare_directions(case: GradientCase, groups: Sequence[LineSlope], pair: Pair) -> list[Pair]:
     """The groups that are wrong although no coordinate in them was found to be."""
-    left = [group for group in groups if group.is_wrong and not pair.at_odds[group.indices].any()]
+    left = [group for group in groups if group.is_wrong and not pair.at_odds[group.search.indices].any()]
     if not left:
         return []
-    reported = np.array([(group.slope, group.error + group.accepted) for group in left]).T
+    reported = [group.search.reported for group in left]
+    reported = np.array([(each.derivative, each.error + each.accepted) for each in reported]).T
     found = np.array([(group.found.derivative, group.found.error) for group in left]).T
     along = replace(case.reported, gradient=reported[0], error=reported[1], accuracy=0.0)
     ends = Answer(DIRECTIONS, DIFFERENCES, case.reported.cost, case.fine.noise_at_theta.near, *found)

@@ -6,12 +6,14 @@ value that is wrong at this θ alone, are errors of the gradient.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS
 from harness.checks.functions.cost_noise import CostNear, fits_float32, random_direction
 from harness.checks.functions.cost_probe import leaves_domain
+from harness.checks.functions.parameters import Layout
 from harness.checks.functions.tree_leaves import like_in_extended
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
@@ -20,12 +22,8 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 Gradient = Callable[[np.ndarray], np.ndarray]
 """θ -> the gradient there, both flat (n,)."""
 
-FEW_ROUNDINGS = 64.0
-"""How far θ is moved, in u, to see the gradient scatter: each entry becomes another number, and a right gradient stays
-what it is."""
-
 SMALL = 1e-30
-"""How far a parameter of zero is moved instead: below any scale at which a cost may bend there."""
+"""How far a parameter of zero is moved to be rounded: below any scale at which a cost may bend there."""
 
 NEIGHBOURS, NEIGHBOURS_EACH, MOST_NEIGHBOURS = 16, 8, 512
 """Random directions in which the gradient is evaluated near a kink: 8 for each parameter, 16 at least and 512 at most.
@@ -62,48 +60,42 @@ def gradient_near(user: UserFunction) -> Gradient:
     return gradient
 
 
+class Shaken(NamedTuple):
+    """A gradient at θ, and what becomes of it close by."""
+
+    gradient: np.ndarray  # (n,)
+    moved: np.ndarray  # (n,), how far it changes when θ moves by a rounding
+    jumps: np.ndarray  # (n,), |g(θ + w) - 2 g(θ) + g(θ - w)|: lost digits, or 2 d where it is off by d at θ alone
+
+
 @np.errstate(all="ignore")
-def bound_rounding(
-    user: UserFunction,
-    source: Gradient,
-    gradient: np.ndarray,
-    unit: float,
-    cost: float,
-    *,
-    scatter: np.ndarray | None = None,
-) -> np.ndarray:
+def shake(theta: np.ndarray, source: Gradient, gradient: np.ndarray, unit: float) -> Shaken:
+    """The gradient at θ and beside it."""
+    # moved by √u and scaled down, for the change over a single rounding would itself be rounded away
+    width = np.where(theta == 0.0, SMALL, np.sqrt(unit) * np.abs(theta)) * random_direction(theta.size)
+    up, down = source(theta + width), source(theta - width)
+    changes = np.sqrt(unit) * np.abs(up - down), np.abs(up - 2.0 * gradient + down)
+    return Shaken(gradient, *(np.nan_to_num(each, nan=0.0, posinf=0.0) for each in changes))
+
+
+@np.errstate(all="ignore")
+def bound_rounding(layout: Layout, shaken: Shaken, unit: float, cost: float, *, own: bool = True) -> np.ndarray:
     """The error bound of a gradient: some roundings of it, and by how much it changes when θ is rounded.
 
     A formula may take exp of numbers as large as the cost, such as exp(log φ - log Φ) for the slope of -log Φ. Where
     the cost is 1e5, that is off by 1e5 roundings.
 
     Roundings of the largest entry in a block would hide entries that are very much smaller, as of (1e10 sin a, sin b).
-    These are given roundings of their own and what they scatter by, where that was measured.
-
-    Parameters
-    ----------
-    source : callable
-        The gradient at any point.
-    gradient : (n,) array
-        The gradient at θ.
-    unit : float
-        u of the precision in which it is computed.
-    cost : float
-        The cost at θ.
-    scatter : (n,) array, optional
+    These are given roundings of their `own` and what they jump by.
     """
-    theta = user.theta
-    # moved by √u and scaled down, for the change over a single rounding would itself be rounded away
-    width = np.sqrt(unit) * np.abs(theta) * random_direction(theta.size)
-    up, down = source(theta + width), source(theta - width)
-    moved = np.nan_to_num(np.abs(up - down), nan=0.0, posinf=0.0) * np.sqrt(unit)
+    gradient = shaken.gradient
     of_exponents = np.fmin(EXPONENT_ROUNDINGS * unit * abs(cost), np.sqrt(unit))
-    rounded = max(GRADIENT_ROUNDINGS * unit, of_exponents) * user.layout.largest_in_block(gradient)
-    if scatter is not None and unit <= UNIT_ROUNDOFF["float64"]:
-        own = GRADIENT_ROUNDINGS * unit * np.abs(gradient) + CONDITION_GAIN * scatter
+    rounded = max(GRADIENT_ROUNDINGS * unit, of_exponents) * layout.largest_in_block(gradient)
+    if own and unit <= UNIT_ROUNDOFF["float64"]:
+        alone = GRADIENT_ROUNDINGS * unit * np.abs(gradient) + CONDITION_GAIN * shaken.jumps
         is_hidden = rounded > MEANINGLESS["float64"] * np.abs(gradient)
-        rounded = np.where(is_hidden, np.minimum(own, rounded), rounded)
-    return rounded + CONDITION_GAIN * moved
+        rounded = np.where(is_hidden, np.minimum(alone, rounded), rounded)
+    return rounded + CONDITION_GAIN * shaken.moved
 
 
 @np.errstate(all="ignore")
@@ -118,17 +110,6 @@ def digits_lost(user: UserFunction, gradient: np.ndarray) -> np.ndarray:
     except Exception:  # noqa: BLE001  whatever it raises, it cannot do with that type
         return np.full(gradient.size, np.inf)
     return np.where(np.isfinite(gradient), 2.0 * np.abs(precise - gradient), 0.0)  # a NaN is no digit lost
-
-
-@np.errstate(all="ignore")
-def measure_scatter(theta: np.ndarray, source: Gradient, gradient: np.ndarray, unit: float) -> np.ndarray:
-    """How far the gradient jumps when θ moves by some roundings: digits lost, or a value that is wrong at θ alone.
-
-    This is |g(θ + w) - 2 g(θ) + g(θ - w)|, (n,). Of a value that is off by d at θ alone, it is 2 d.
-    """
-    width = np.where(theta == 0.0, SMALL, FEW_ROUNDINGS * unit * np.abs(theta)) * random_direction(theta.size)
-    up, down = source(theta + width), source(theta - width)
-    return np.nan_to_num(np.abs(up - 2.0 * gradient + down), nan=0.0, posinf=0.0)
 
 
 @np.errstate(all="ignore")
@@ -173,9 +154,10 @@ def unit_of_gradient(near: CostNear, gradient: np.ndarray, unit: float) -> float
     Its numbers have to be numbers of float32, and float32 has to show in the noise of the cost as well. Beside a cost
     in float64, a gradient that was rounded to float32 has lost digits, and is wrong.
     """
+    if unit > UNIT_ROUNDOFF["float64"] or not holds_float32(gradient):
+        return unit
     is_noisy = near.noise_at_theta.near > OF_FLOAT32 * UNIT_ROUNDOFF["float32"] * near.ordinary
-    is_float32 = unit <= UNIT_ROUNDOFF["float64"] and is_noisy and holds_float32(gradient)
-    return UNIT_ROUNDOFF["float32"] if is_float32 else unit
+    return UNIT_ROUNDOFF["float32"] if is_noisy else unit
 
 
 def holds_float32(values: np.ndarray) -> bool:

@@ -37,32 +37,19 @@ class Leaf(NamedTuple):
     held: str = ""
 
 
-class TreeLayout:
+class Layout:
     """How a user's θ lies in a flat vector.
 
-    Parameters
-    ----------
-    theta : array, number or tree
-    gradient : laid out like θ, optional
-        The gradient at θ. It shows whether the integers of a tree are parameters or counts.
+    The gradient at θ shows whether the integers of a tree are parameters or counts. A TypeError or a ValueError says
+    that θ holds no parameters, or something that is neither a parameter nor held fixed.
 
     Attributes
     ----------
-    size : int
-        The number of parameters.
-    blocks : list of Block
-        The indices of each array in the flat vector, under the name by which it is indexed in Python.
-    shapes : dict
-        The shape of each array, by that name.
-    unit_roundoff : float
-        u of the least precise array.
-    modules : list
-        The modules of PyTorch in θ.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If θ holds no parameters, or something that is neither a parameter nor held fixed.
+    size : the number n of parameters
+    blocks : the indices of each array in the flat vector, under the name by which it is indexed in Python
+    shapes : the shape of each array, by that name
+    unit_roundoff : u of the least precise array
+    modules : the modules of PyTorch in θ
     """
 
     def __init__(self, theta: Any, gradient: Any = None):

@@ -8,15 +8,15 @@ by a matrix times v, as one that keeps something of θ, then v·g' is off by d ~
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
 
 import numpy as np
 
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS
-from harness.checks.functions.cost_noise import CostNear, scatter_near, step_away
+from harness.checks.functions.cost_noise import CostNear, costs_near, step_away
 from harness.checks.functions.cost_probe import leaves_domain
 from harness.checks.functions.gradient_rounding import CONDITION_GAIN, Gradient
-from harness.checks.functions.parameters import TreeLayout, largest
+from harness.checks.functions.line_stencil import scatter_of
+from harness.checks.functions.parameters import Layout, largest
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
@@ -81,7 +81,7 @@ class Moved:
     gradient: np.ndarray  # (n,)
 
 
-def moves_of_halves(near: CostNear, layout: TreeLayout) -> list[np.ndarray]:
+def moves_of_halves(near: CostNear, layout: Layout) -> list[np.ndarray]:
     """A step in one half of the blocks of θ, or of its coordinates, and one in the other half.
 
     Each block, and each coordinate of a single one, stays where it is in one of the moves: a cache may be keyed by it.
@@ -154,14 +154,6 @@ def find_cached_gradient(
     return ()
 
 
-class _Fit(Enum):
-    """What differences of the cost, of several widths, show of a gradient."""
-
-    RIGHT = auto()  # none shows an error
-    WRONG = auto()  # all show the same error
-    UNCLEAR = auto()  # anything else, as beside a kink
-
-
 def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, unit: float) -> bool:
     """Whether a gradient is the same where a number that all of θ determines is, and the slope of the cost is not.
 
@@ -172,19 +164,20 @@ def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, un
     theta = near.probes.theta
     step = step_away(near.probes) - theta
 
-    def fit(at: np.ndarray) -> _Fit:
+    def is_wrong(at: np.ndarray) -> bool | None:
+        """Whether differences of several widths all show the same error; None if only some show one, as near a kink."""
         found = [_defects(near, source, reported, unit, at, scale * step) for scale in SCALES]
         off = np.array([slope / scale for (slope, _, _), scale in zip(found, SCALES)])  # per step
         is_far = [abs(slope) > FAR_ABOVE * bound for slope, _, bound in found]
         if all(is_far) and np.ptp(off) <= ALIKE * abs(off[0]):
-            return _Fit.WRONG
-        return _Fit.UNCLEAR if any(is_far) else _Fit.RIGHT
+            return True
+        return None if any(is_far) else False
 
     for elsewhere in _where_numbers_are_kept(theta):
         if near.probes.budget.is_spent:
             return False
-        if np.array_equal(source(elsewhere), reported.gradient) and fit(elsewhere) == _Fit.WRONG:
-            return fit(theta) == fit(elsewhere + 2.0 * step) == _Fit.RIGHT
+        if np.array_equal(source(elsewhere), reported.gradient) and is_wrong(elsewhere):
+            return is_wrong(theta) is False and is_wrong(elsewhere + 2.0 * step) is False
     return False
 
 
@@ -247,7 +240,7 @@ def _defects(
     gradient = source(elsewhere)
     costs = np.array([probes.cost(elsewhere + k * WIDTH * move) for k in range(-2, 3)])
     wide, narrow = (costs[4] - costs[0]) / (4.0 * WIDTH), (costs[3] - costs[1]) / (2.0 * WIDTH)
-    noise = max(near.noise_at_theta.near, scatter_near(probes, elsewhere), unit * largest(costs))
+    noise = max(near.noise_at_theta.near, scatter_of(costs_near(probes, elsewhere)), unit * largest(costs))
     error = abs(wide - narrow) + noise / WIDTH + np.abs(move) @ reported.error
     accepted = max(MEANINGLESS["float64"], reported.accuracy) * np.abs(move) @ np.abs(gradient)
     change = costs[2] - probes.base - 0.5 * move @ (gradient + reported.gradient)

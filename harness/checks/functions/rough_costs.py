@@ -6,7 +6,7 @@ g(t) the reported derivative, and s(t) = (f(t + h) - f(t - h)) / 2h the slope at
 Jumps
     The cost jumps, as rounding inside it or a solver's tolerance makes it do. In float32(sin t) + t² the narrow slope
     is that of t² alone, for all that the sine climbs lies in its jumps. Over a stretch from a to b these add up to
-    J = f(b) - f(a) - ∫ s dt. The report is right in the mean if ∫ (g - s) dt = J, up to one jump.
+    J = f(b) - f(a) - ∫ s dt. The report is right in the mean if f(b) - f(a) = ∫ g dt, up to one jump.
 Scatter
     Differences differ from step to step without a limit. One example of many whose log(1 - p) is nearly log 0 has jumps
     of all sizes.
@@ -15,14 +15,14 @@ Waves
     the mean of the slopes within its step, and no slope at t = 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from harness.checks.functions.line_stencil import CostNoise, Line, ReportedSlope, StencilEstimate, estimate, scatter_of
+from harness.checks.functions.line_stencil import Estimate, Line, Noise, ReportedSlope, estimate, scatter_of
 from reference.arithmetics.central_differences import richardson
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
@@ -49,8 +49,8 @@ jumps, and none in shorter stretches. From the second on it explains something. 
 everything, as does a wall that a penalty of 1e300 makes."""
 
 IN_THE_MEAN = 0.3
-"""A report is right in the mean over a stretch if it is off by less than a jump, or than this share of g(0) - s(0). A
-factor of 1.5 is off by a third."""
+"""A report is right in the mean over a stretch if ∫ g dt is off by less than a jump, or than this share of g(0) - s(0).
+A factor of 1.5 is off by a third."""
 
 TO_A_TOLERANCE = 0.1
 """A solver leaves errors below this share of a derivative. Larger ones are left undecided only where a wide difference
@@ -93,6 +93,9 @@ VARIES = 0.3
 """The slope of waves leaves its cubic, in standard deviations, by at least this share of what it is off at θ. A sine
 has 0.7 of its amplitude, and a gradient that is wrong at θ alone nearly nothing."""
 
+MUCH_SMOOTHER = 0.1
+"""Few places show so small a share of `VARIES` only if the slopes vary less: a cubic takes half of their freedom."""
+
 SPACINGS, SMOOTH, FEW_PLACES = 2.0 ** -np.arange(2, 40), 0.1, 8
 """Distances, in units of a step, at which neighbouring slopes show whether these vary smoothly: scatter of at most this
 share of what they vary by, at so many places."""
@@ -104,10 +107,10 @@ class Contradiction:
 
     reported: ReportedSlope
     line: Line
-    noise: CostNoise
+    noise: Noise
     step: float  # the wide step
     narrow: float  # h
-    closer: StencilEstimate  # the difference at the narrow step
+    closer: Estimate  # the difference at the narrow step
 
     # -- jumps ---------------------------------------------------------------------------------------------------------
 
@@ -124,32 +127,27 @@ class Contradiction:
 
     @np.errstate(all="ignore")
     def _make_up_for(self, lacking: float) -> bool:
-        """Whether ∫ (g - s) dt = J over some stretch about θ with jumps, up to one of these."""
+        """Whether reported slopes add up to the change of the cost over a stretch about θ, up to one of its jumps."""
         for low, high in self._stretches():
-            ends, width = np.linspace(low, high, PARTS + 1), high - low
-            jumps = np.array([self._sum_jumps(*part) for part in pairwise(ends)]) / width
-            largest = int(np.argmax(np.abs(jumps)))
-            size = abs(jumps[largest])
+            ends, width = np.linspace(low, high, PARTS + 1).tolist(), high - low
+            parts = list(pairwise(ends))
+            missed = [abs(self._missed(self._narrow_slope, *part)) / width for part in parts]
+            size = max(missed)
             if size <= NO_JUMPS * abs(lacking):
                 return False
             noise_of_slopes = self.noise.relative * max(abs(self.line(end)) for end in ends) / self.narrow
             if not (ENOUGH * abs(lacking) < size < TOO_MUCH * abs(lacking) and noise_of_slopes < abs(lacking)):
                 continue
-            jump = self._isolate_jump(ends[largest], ends[largest + 1], size * width)
-            off = abs(self._mean_lacking(ends) - jumps.sum()) if jump else np.inf
-            if off <= max(IN_THE_MEAN * abs(lacking), jump / width):
+            jump = self._isolate_jump(*parts[missed.index(size)], size * width)
+            off = abs(sum(self._missed(self.reported.slope_at, *part) for part in parts)) / width
+            if jump and off <= max(IN_THE_MEAN * abs(lacking), jump / width):
                 return True
         return False
 
-    def _mean_lacking(self, ends: np.ndarray) -> float:
-        """The mean of g - s over a stretch."""
-        off = [self.reported.slope_at(at) - self._narrow_slope(at) for at in _nodes(ends).ravel()]
-        return 0.5 * float(np.mean(np.reshape(off, (PARTS, -1)) @ WEIGHTS))
-
-    def _sum_jumps(self, low: float, high: float) -> float:
-        """J = f(high) - f(low) - ∫ s dt."""
-        slopes = [self._narrow_slope(at) for at in _nodes(np.array([low, high])).ravel()]
-        return self.line(high) - self.line(low) - 0.5 * (high - low) * float(WEIGHTS @ slopes)
+    def _missed(self, slope: Line, low: float, high: float) -> float:
+        """What slopes miss of the change of the cost: f(high) - f(low) - ∫ slope dt. Of s, these are the jumps J."""
+        nodes = 0.5 * (low + high) + 0.5 * (high - low) * NODES
+        return self.line(high) - self.line(low) - 0.5 * (high - low) * float(WEIGHTS @ [slope(at) for at in nodes])
 
     def _isolate_jump(self, low: float, high: float, added: float) -> float:
         """The size of one jump in a stretch whose jumps add up to `added`, by halving; 0 where there is none.
@@ -160,10 +158,12 @@ class Contradiction:
         least = 0.5 * added / (high - low)
         while high - low > BESIDE * self.narrow:
             middle = 0.5 * (low + high)
-            low, high = max((low, middle), (middle, high), key=lambda half: abs(self._sum_jumps(*half)))
-            if low <= 0.0 <= high or abs(self._sum_jumps(low, high)) < least * (high - low):
+            low, high = max(
+                (low, middle), (middle, high), key=lambda half: abs(self._missed(self._narrow_slope, *half))
+            )
+            if low <= 0.0 <= high or abs(self._missed(self._narrow_slope, low, high)) < least * (high - low):
                 return 0.0
-        jump = abs(self._sum_jumps(low, high))
+        jump = abs(self._missed(self._narrow_slope, low, high))
         return jump if jump <= GROWS * added else 0.0
 
     def _stretches(self) -> Iterator[tuple[float, float]]:
@@ -205,7 +205,7 @@ class Contradiction:
 
     # -- scatter and waves ---------------------------------------------------------------------------------------------
 
-    def is_of_scatter(self, found: StencilEstimate, at: float) -> bool:
+    def is_of_scatter(self, found: Estimate, at: float) -> bool:
         """Whether differences at other steps scatter by as much as any of them is off.
 
         The steps lie beside `at`, that of the sharpest difference, and between the wide and the narrow one. `found` is
@@ -221,49 +221,50 @@ class Contradiction:
         return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
 
     @np.errstate(all="ignore")
-    def is_of_waves(self, found: StencilEstimate, step: float) -> bool:
+    def is_of_waves(self, found: Estimate, step: float) -> bool:
         """Whether a difference is the mean of the slopes that are reported within its step, which vary by as much.
 
         The mean of wrong slopes is off, unless they are wrong near θ alone: then those farther away do not vary. The
         mean at θ is the intercept of a regression by a cubic, known to three times its standard error.
         """
         off = self.reported.distance(found)
-        slopes = np.array([self.reported.slope_at(step * at) for at in PLACES_WITHIN]) / off  # no square overflows
+
+        def slopes_at(places: np.ndarray) -> np.ndarray:
+            return np.array([self.reported.slope_at(step * at) for at in places]) / off  # no square overflows
+
+        few = slopes_at(PLACES_WITHIN[:FEW_PLACES])
+        if not np.std(few - CUBIC[:FEW_PLACES] @ np.linalg.pinv(CUBIC[:FEW_PLACES]) @ few) > MUCH_SMOOTHER * VARIES:
+            return False  # NaN is not
+        slopes = slopes_at(PLACES_WITHIN)
         if not np.isfinite(slopes).all():
             return False
         fit = np.linalg.lstsq(CUBIC, slopes)[0]
         varies = float(np.std(slopes - CUBIC @ fit))
         error = varies * float(np.sqrt(np.linalg.inv(CUBIC.T @ CUBIC)[0, 0]))
         is_mean = bool(abs(fit[0] - found.derivative / off) <= 3.0 * error + found.error / off)
-        return varies >= VARIES and is_mean and self._varies_smoothly(step, varies * off)
-
-    def _varies_smoothly(self, step: float, size: float) -> bool:
-        """Whether slopes that vary by `size` within a step are smooth at a finer one, wherever they are looked at.
-
-        Slopes of waves are, and rounded ones, as of a gradient in float32, are not. Rounding of a product changes
-        evenly between its jumps, as a saw does, so that one place may show none of these.
-        """
-        for spacing in step * SPACINGS:
-            varies = 0.0
-            for place in (0.0, *step * PLACES_WITHIN[:FEW_PLACES]):
-                slopes = np.array([self.reported.slope_at(place + k * spacing) for k in range(-4, 4)])
-                if not scatter_of(slopes) <= SMOOTH * size:
-                    break
-                varies = max(varies, float(np.ptp(slopes)))
-            else:
-                if varies >= 0.5 * size:
-                    return True
-        return False
+        waves = lambda places: slopes_at(places) - np.vander(places, 4, increasing=True) @ fit  # noqa: E731
+        return varies >= VARIES and is_mean and _varies_smoothly(waves, varies)
 
 
-def _nodes(ends: np.ndarray) -> np.ndarray:
-    """The nodes of Gauss' rule, (m, 4), in each of m stretches between neighbouring ends."""
-    return np.add.outer(0.5 * (ends[:-1] + ends[1:]), 0.5 * (ends[1] - ends[0]) * NODES)
+def _varies_smoothly(waves: Callable[[np.ndarray], np.ndarray], size: float) -> bool:
+    """Whether waves that vary by `size` within ±1 are smooth at a finer spacing, wherever they are looked at.
+
+    Slopes of waves are, and rounded ones, as of a gradient in float32, are not. Rounding of a product changes evenly
+    between its jumps, as a saw does, so that one place may show none of these.
+    """
+    for spacing in SPACINGS:
+        varies = []
+        for place in (0.0, *PLACES_WITHIN[:FEW_PLACES]):
+            near = waves(place + spacing * np.arange(-4, 4))
+            if not scatter_of(near) <= SMOOTH * size:
+                break
+            varies.append(np.ptp(near))
+        else:  # at a finer spacing they vary less
+            return bool(max(varies) >= 0.5 * size)
+    return False
 
 
-def is_slope_between_jumps(
-    reported: ReportedSlope, line: Line, noise: CostNoise, contradicting: StencilEstimate
-) -> bool:
+def is_slope_between_jumps(reported: ReportedSlope, line: Line, noise: Noise, contradicting: Estimate) -> bool:
     """Whether a contradicted report is the slope between jumps that are larger than rounding.
 
     0 is right for the sum of (round(t, 4))². But its jumps pass for noise, which makes steps wide, and wide steps see

@@ -11,7 +11,6 @@ A wide stencil is blind to kinks, waves and poles within it. A narrow one drowns
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import NamedTuple
 
 import numpy as np
@@ -19,19 +18,19 @@ import numpy as np
 from harness.checks.functions.line_stencil import (
     MOSTLY_NOISE,
     VANISHING,
-    CostNoise,
+    Estimate,
     Line,
+    Noise,
     Obstacle,
     ReportedSlope,
-    StencilEstimate,
     estimate,
 )
 from harness.checks.functions.rough_costs import Contradiction, is_slope_between_jumps
 from reference.arithmetics.central_differences import NOISE_GAIN
 
-WIDER_STEPS = (8.0, 32.0)
+WIDER_STEPS = (2.0, 4.0, 8.0, 16.0, 32.0)
 """In units of the first step, 2⁻⁹ in float64: tried where noise hides the derivative at the first. Noise falls with the
-step, and the truncation of a sine grows as h⁴/30, to 5e-7 at 32."""
+step, and the truncation of a sine grows as h⁴/30, to 5e-7 at 32. Each shares two of its three widths with the last."""
 
 WIDEST = 0.1
 """No wider steps than this, in units of a parameter: a stencil of ±0.4 shows little of the slope at its centre."""
@@ -47,6 +46,9 @@ MOST_TRUNCATION = 4.0
 """The truncation h² f'''/6 of a glance is taken for 4 h² max(|f'|, |f''|). That is a guess, and too small for sin 50 t.
 But what is reported then has to agree by chance to six digits."""
 
+BENT = 1e-3
+"""A glance whose slopes on both sides differ by more than this share may be at a kink, or hide a strong curvature."""
+
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative: errors of a thousandth are to be
 seen even where the cost bends at small scales."""
@@ -57,6 +59,10 @@ HIDDEN = 2.0
 NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
 """The confirming step leaves noise of one part in so many of the contradiction. One-sided slopes need more room: only
 where noise is far below them do they show whether they have a limit, as of t^1.5 at its edge, or none, as of t^0.5."""
+
+LESS_NOISE = 8.0
+"""Jumps are looked for with a step so many times the narrowest, where that shows the contradiction as well. More would
+be truncated."""
 
 BLIND = 0.1
 """A stencil that finds less than this share of the reported derivative may be too wide to see it at all, as one of 2⁻⁹
@@ -71,17 +77,17 @@ SAME_LIMIT = 1e-2
 and those of t log t as log h."""
 
 
-class SearchState(NamedTuple):
+class Seen(NamedTuple):
     """What the steps have shown so far."""
 
-    best: StencilEstimate = StencilEstimate()  # with the smallest error bound of those that contradict nothing
+    best: Estimate = Estimate()  # with the smallest error bound of those that contradict nothing
     step: float = 0.0  # of that
     steepest: float = 0.0  # the largest slope within the first stencil
     met_edge: bool = False  # whether a stencil left the domain
     has_jumps: bool = False  # whether jumps of the cost explain a contradiction
 
     @property
-    def found(self) -> StencilEstimate:
+    def found(self) -> Estimate:
         """The best difference, with what hides the derivative where its error bound is large."""
         found = self.best._replace(steepest=self.steepest)
         if self.met_edge and found.obstacle in (Obstacle.NOISE, Obstacle.ROUGH):
@@ -89,85 +95,79 @@ class SearchState(NamedTuple):
         return found._replace(obstacle=Obstacle.JUMPS) if self.has_jumps else found
 
 
-class Outcome(Enum):
-    """What becomes of a contradiction."""
-
-    STANDS = auto()  # the reported derivative is wrong
-    FALLS = auto()  # a narrower step does not show it, or the cost scatters or waves as much
-    JUMPS = auto()  # jumps of the cost explain it
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Search:
-    """The search for the step that decides about one reported derivative."""
+    """The search for the step that decides about one reported derivative, along a line in θ."""
 
+    indices: np.ndarray  # (m,), of the coordinates that move
+    moves: np.ndarray  # (m,), how far they move for a step of 1
     reported: ReportedSlope
     line: Line
-    noise: CostNoise
+    noise: Noise
     steps: Sequence[float]  # from wide to narrow
     explains: bool = True  # whether a contradiction that stands is tried against what a rough cost explains
 
-    def glance(self, step: float) -> StencilEstimate | None:
-        """The difference at one narrow step if it confirms what is reported to nearly all digits; else None."""
+    def glance(self, step: float) -> Estimate:
+        """The difference of two costs at one narrow step; its truncation is a guess, and it does not see kinks."""
         centre, up, down = self.line(0.0), self.line(step), self.line(-step)
         noise = GLANCE_GAIN * self.noise.at(step, max(abs(up), abs(down))) / step
         slope, steepest = (up - down) / (2.0 * step), max(abs(up - centre), abs(centre - down)) / step
         bend = abs((up - centre) - (centre - down)) / step  # h |f''|; at a kink, the jump of the slope
+        if not np.isfinite(bend):
+            return Estimate()
         truncation = MOST_TRUNCATION * step * max(step * abs(slope), bend)
-        found = StencilEstimate(slope, noise + truncation, noise, steepest, Obstacle.NOISE)
-        is_clear = np.isfinite([up, down]).all() and self._decides(SearchState(best=found), found)
-        return found if is_clear and not self.reported.is_contradicted(found) else None
+        obstacle = Obstacle.ROUGH if bend > BENT * steepest else Obstacle.NOISE
+        return Estimate(slope, noise + truncation, noise, steepest, obstacle)
 
-    def run(self) -> tuple[StencilEstimate, SearchState]:
-        """The difference at the step that decides; if none decides, the one with the smallest error bound."""
-        seen = SearchState(step=self.steps[0])
-        first = None
+    def confirms(self, found: Estimate) -> bool:
+        """Whether a difference shows what is reported, to nearly all digits."""
+        return self._decides(found, found._replace(steepest=0.0)) and not self.reported.is_contradicted(found)
+
+    def run(self) -> tuple[Estimate, float]:
+        """The difference that decides, and its step; if none decides, the one with the smallest error bound.
+
+        It contradicts the report only if that is wrong.
+        """
+        first = estimate(self.line, self.steps[0], self.noise)
+        seen = Seen(step=self.steps[0], steepest=first.steepest if np.isfinite(first.steepest) else 0.0)
         for step in self.steps:
-            if first is not None and self._drowns(seen, step):
+            if step < self.steps[0] and self._drowns(seen, step):
                 break
             found = estimate(self.line, step, self.noise)
-            if first is None:
-                first, seen = found, seen._replace(steepest=found.steepest if np.isfinite(found.steepest) else 0.0)
+            if found.obstacle == Obstacle.EDGE:
+                seen = seen._replace(met_edge=True)
             # jumps that explain what a wider step has shown explain narrower ones, too
-            if self.reported.is_contradicted(found) and not seen.has_jumps:
-                outcome, closer = self._confirm(seen, found, step)
-                if outcome == Outcome.STANDS:
-                    return closer, seen
-                seen = self._explained(seen, outcome, closer)
-            seen = self._keep(seen, found, step)
-            if self._decides(seen, seen.best) and self._leaves_noise_alone(seen.best):
-                return seen.found, seen
-        if first is not None and first.noise > MOSTLY_NOISE * first.error:
+            if self.reported.is_contradicted(found):
+                seen = seen if seen.has_jumps else self._confirm(seen, found, step)
+            elif found.error < seen.best.error and found.obstacle != Obstacle.EDGE:  # one side alone decides nothing
+                seen = seen._replace(best=found, step=step)
+            if self.reported.is_contradicted(seen.best):
+                return seen.best, step
+            if self._decides(seen.best, seen.found) and self._leaves_noise_alone(seen.best):
+                return seen.found, seen.step
+        if first.noise > MOSTLY_NOISE * first.error:
             seen = self._look_wider(seen)
-        return seen.found, seen
+        return seen.found, seen.step
 
-    def hide_behind_jumps(self, found: StencilEstimate) -> StencilEstimate:
+    def hide_behind_jumps(self, found: Estimate) -> Estimate:
         """What was found; undecided if it contradicts a report that is the slope between jumps of the cost."""
         if not (self.explains and self.reported.is_contradicted(found)):
             return found
         is_right = is_slope_between_jumps(self.reported, self.line, self.noise, found)
         return self._undecided_by_jumps(found) if is_right else found
 
-    def _undecided_by_jumps(self, found: StencilEstimate) -> StencilEstimate:
+    def _undecided_by_jumps(self, found: Estimate) -> Estimate:
         return found._replace(error=HIDDEN * self.reported.distance(found), obstacle=Obstacle.JUMPS)
 
     # -- one step ------------------------------------------------------------------------------------------------------
 
-    def _keep(self, seen: SearchState, found: StencilEstimate, step: float) -> SearchState:
-        """What is known after one more step."""
-        if found.obstacle == Obstacle.EDGE:  # one side alone decides nothing
-            return seen._replace(met_edge=True)
-        if self.reported.is_contradicted(found) or not found.error < seen.best.error:
-            return seen
-        return seen._replace(best=found, step=step)
-
-    def _decides(self, seen: SearchState, found: StencilEstimate) -> bool:
-        """Whether an error bound is small beside the derivatives of the block, or beside the report's own rounding."""
-        size = max(self.reported.largest_in_block, derivative_size([seen.found]))
+    def _decides(self, found: Estimate, beside: Estimate) -> bool:
+        """Whether an error bound is small beside a derivative and its block's, or beside the report's own rounding."""
+        size = max(self.reported.largest_in_block, derivative_size([beside]))
         room = self.reported.meaningful * size - self.reported.error
-        return np.isfinite(found.error) and found.error <= max(room, 0.1 * self.reported.error)
+        return bool(np.isfinite(found.error) and found.error <= max(room, 0.1 * self.reported.error))
 
-    def _leaves_noise_alone(self, found: StencilEstimate) -> bool:
+    def _leaves_noise_alone(self, found: Estimate) -> bool:
         """Whether no narrower step would show more: noise explains the distance from the report, or most of the error.
 
         Elsewhere an error of the report may hide in the truncation, as one of 1e-7 in the slope of sin 100 t does at
@@ -176,73 +176,64 @@ class Search:
         off = self.reported.distance(found) - self.reported.error - self.reported.accepted
         return off <= found.noise or found.noise > MOSTLY_NOISE * found.error
 
-    def _drowns(self, seen: SearchState, step: float) -> bool:
+    def _drowns(self, seen: Seen, step: float) -> bool:
         """Whether noise leaves nothing to see at a step."""
         noise = NOISE_GAIN * self.noise.at(step, abs(self.line(0.0))) / step
         size = max(self.reported.largest_in_block, seen.steepest, seen.best.at_least)
         return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(seen.best.error))
 
-    def _wider_steps(self) -> list[float]:
-        return [factor * self.steps[0] for factor in WIDER_STEPS if factor * self.steps[0] <= WIDEST]
-
-    def _look_wider(self, seen: SearchState) -> SearchState:
+    def _look_wider(self, seen: Seen) -> Seen:
         """What wider steps show, as long as each has a smaller error bound than the one before."""
-        for step in self._wider_steps():
+        for step in (factor * self.steps[0] for factor in WIDER_STEPS if factor * self.steps[0] <= WIDEST):
             found = estimate(self.line, step, self.noise)
             if not found.error < seen.best.error or found.obstacle == Obstacle.EDGE:
                 return seen
             if self.reported.is_contradicted(found):
-                outcome, closer = self._confirm(seen, found, step)
-                if outcome == Outcome.STANDS:
-                    return seen._replace(best=closer)
-                return self._explained(seen, outcome, closer)
+                seen = self._confirm(seen, found, step)
+                if seen.has_jumps or self.reported.is_contradicted(seen.best):
+                    return seen
+                continue  # noise may hide it at the narrower step
             seen = seen._replace(best=found, step=step)
-            if self._decides(seen, found):
+            if self._decides(found, seen.found):
                 return seen
         return seen
 
     # -- confirming a contradiction ------------------------------------------------------------------------------------
 
-    def _confirm(self, seen: SearchState, found: StencilEstimate, step: float) -> tuple[Outcome, StencilEstimate]:
-        """What becomes of a contradiction at a step, and the difference that shows it best."""
+    def _confirm(self, seen: Seen, found: Estimate, step: float) -> Seen:
+        """What is known after a contradiction at a step: it is the best difference, if it stands."""
         narrow = self._confirming_step(found, step)
         closer = estimate(self.line, narrow, self.noise)
         if not self._shows_the_same(seen, closer, found):
-            return Outcome.FALLS, closer
+            return seen
         # a third step, since the wide one may be truncated and the narrow one noisy
         middle = float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow
         middle = 2.0 ** np.floor(np.log2(middle))  # so that θ_i ± h is a number
         between = estimate(self.line, middle, self.noise)
         if _is_one_sided(found) and not self._converges(seen, (found, closer, between)):
-            return Outcome.FALLS, closer
-        kept = 2.0 ** np.ceil(np.log2(narrow))  # so that other contradictions on the line need the same costs
-        rough = Contradiction(self.reported, self.line, self.noise, step, kept, closer)
-        if self.explains and rough.is_of_jumps():
-            return Outcome.JUMPS, closer
+            return seen
         looks = [(found, step), *(each for each in ((closer, narrow), (between, middle)) if not _is_one_sided(each[0]))]
         best, at = min(looks, key=lambda each: each[0].error)
-        if (
-            self.explains
-            and not _is_one_sided(best)
-            and (rough.is_of_scatter(found, at) or rough.is_of_waves(best, at))
-        ):
-            return Outcome.FALLS, closer
-        return Outcome.STANDS, best._replace(steepest=max(seen.steepest, best.steepest))
+        if self.explains:
+            # where the middle step shows the contradiction, too, jumps are looked for with less noise
+            is_same = middle > narrow and self._shows_the_same(seen, between, closer)
+            kept = min(LESS_NOISE * narrow, middle) if is_same else narrow
+            kept = 2.0 ** np.ceil(np.log2(kept))  # so that other contradictions on the line need the same costs
+            rough = Contradiction(self.reported, self.line, self.noise, step, kept, between if is_same else closer)
+            if rough.is_of_jumps():
+                return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
+            if not _is_one_sided(best) and (rough.is_of_scatter(found, at) or rough.is_of_waves(best, at)):
+                return seen
+        return seen._replace(best=best._replace(steepest=max(seen.steepest, best.steepest)))
 
-    def _explained(self, seen: SearchState, outcome: Outcome, closer: StencilEstimate) -> SearchState:
-        """What is known after a contradiction that does not stand."""
-        if outcome == Outcome.FALLS:
-            return seen
-        return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
-
-    def _shows_the_same(self, seen: SearchState, closer: StencilEstimate, found: StencilEstimate) -> bool:
+    def _shows_the_same(self, seen: Seen, closer: Estimate, found: Estimate) -> bool:
         """Whether a narrower difference contradicts the report, and agrees with the wider one."""
         # the error bound of a kink is its jump, and not uncertain
-        is_sure = self._decides(seen, closer) or np.isfinite(closer.slopes).all()
+        is_sure = self._decides(closer, seen.found) or np.isfinite(closer.slopes).all()
         is_contradicted = self.reported.is_contradicted(closer, 1.0 if is_sure else UNSURE)
         return is_contradicted and abs(closer.derivative - found.derivative) <= closer.error + found.error
 
-    def _confirming_step(self, found: StencilEstimate, step: float) -> float:
+    def _confirming_step(self, found: Estimate, step: float) -> float:
         """The narrowest step at which noise leaves enough of the contradiction; at most half of the step.
 
         With d the distance from the report, noise of a third of d is left at h = 3 · 6 noise / d.
@@ -256,7 +247,7 @@ class Search:
             narrowest = min(narrowest, BLIND * reported.own_scale)
         return min(max(narrowest, min(self.steps[-1], FINEST * reported.own_scale)), 0.5 * step)
 
-    def _converges(self, seen: SearchState, looks: Sequence[StencilEstimate]) -> bool:
+    def _converges(self, seen: Seen, looks: Sequence[Estimate]) -> bool:
         """Whether one-sided slopes have a limit, up to noise: towards the end of a domain they may grow without one."""
         spread = np.ptp([each.derivative for each in looks])
         size = max(abs(each.derivative) for each in looks)
@@ -264,7 +255,26 @@ class Search:
         return bool(is_small) and all(each.obstacle == looks[0].obstacle for each in looks)
 
 
-def derivative_size(block: Sequence[StencilEstimate]) -> float:
+class LineSlope(NamedTuple):
+    """What was found along a line."""
+
+    search: Search
+    found: Estimate
+    is_clear: bool = False  # whether a glance confirms what is reported, or the cost is flat
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the difference contradicts the reported derivative."""
+        return self.search.reported.is_contradicted(self.found)
+
+
+def found_alone(lines: Sequence[LineSlope]) -> dict[int, Estimate]:
+    """The partial derivatives in coordinates that moved alone."""
+    alone = [each for each in lines if len(each.search.indices) == 1]
+    return {int(each.search.indices[0]): each.found.scaled(1.0 / each.search.moves[0]) for each in alone}
+
+
+def derivative_size(block: Sequence[Estimate]) -> float:
     """The size beside which errors in a block have to be small: that of its largest derivative.
 
     Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
@@ -274,5 +284,5 @@ def derivative_size(block: Sequence[StencilEstimate]) -> float:
     return here if here > VANISHING * nearby else nearby
 
 
-def _is_one_sided(found: StencilEstimate) -> bool:
+def _is_one_sided(found: Estimate) -> bool:
     return found.obstacle in (Obstacle.EDGE, Obstacle.KINK)

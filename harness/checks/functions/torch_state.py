@@ -70,14 +70,7 @@ def tensor_like(model: Any, values: np.ndarray) -> Any:
 
 
 class Kept:
-    """What modules and parameters hold between calls, which is restored after each call.
-
-    Parameters
-    ----------
-    modules : sequence of torch.nn.Module
-    parameters : sequence of torch.nn.Parameter
-        All of them, in modules and by themselves.
-    """
+    """What modules and parameters, those of the modules too, hold between calls; it is restored after each call."""
 
     def __init__(self, modules: Sequence[Any], parameters: Sequence[Any]):
         self._parameters = [(each, each.detach().clone(), each.grad) for each in parameters]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.checks.functions import torch_state
-from harness.checks.functions.parameters import TreeLayout
+from harness.checks.functions.parameters import Layout
 from harness.checks.functions.tree_leaves import like, to_numpy, unit_roundoff, with_integers
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -63,24 +63,7 @@ def jax_in_float64() -> Any:
 class UserFunction:
     """A user's function over flat float64 vectors.
 
-    Parameters
-    ----------
-    fun : callable
-        ``fun(theta, *args)`` -> (cost, gradient); its cost alone, where there is a `gradient` or PyTorch keeps a graph.
-    theta : array, number or tree
-    gradient : callable or None
-        ``gradient(theta, *args)`` -> gradient. Then evaluating the cost never evaluates a gradient.
-    args : tuple
-        More arguments of both.
-    has_aux : bool
-        Whether more is returned: ((cost, aux), gradient) as by JAX, or (cost, gradient, aux); (cost, aux) and
-        (gradient, aux) where they are two functions.
-
-    Attributes
-    ----------
-    layout : TreeLayout
-        How θ lies in a flat vector.
-    theta : (n,) array
+    The arguments are those of `check_gradient`. `layout` is how θ lies in a flat vector, and `theta` that vector, (n,).
     """
 
     def __init__(
@@ -95,12 +78,12 @@ class UserFunction:
             raise TypeError(f"fun must be callable as fun(theta) -> (cost, gradient), not {type(fun).__name__}")
         self._fun, self._gradient, self._args, self._has_aux = fun, gradient, args, flag("has_aux", has_aux)
         self._without_path: dict[str, None] = {}
-        self.layout = TreeLayout(theta)
+        self.layout = Layout(theta)
         self._kept = self.layout.keep()
         self.theta = self.layout.flatten(theta, "theta")
         # [0.3, 2] may be two parameters, or one and a step count: a gradient has no derivative of a count
         if self.layout.may_hold_counts:
-            self.layout = TreeLayout(theta, self._gradient_of_integers())
+            self.layout = Layout(theta, self._gradient_of_integers())
             self.theta = self.layout.flatten(theta, "theta")
         if not np.isfinite(self.theta).all():
             i = int(np.flatnonzero(~np.isfinite(self.theta))[0])

@@ -29,15 +29,9 @@ class Claim(NamedTuple):
 
 
 class VectorFunction:
-    """A function of several values at an array θ, with what is claimed of its Jacobian.
+    """A function of several values at an array θ, with what is claimed of its Jacobian, which is called `name`.
 
-    Attributes
-    ----------
-    theta : array
-    first, size, unit : array, int, float
-        The values at θ, flat; their number; and u of the least precise of θ and these.
-    name : str
-        What the matrix is called.
+    `first` are the values at θ, flat; `size` is their number, and `unit` is u of the least precise of θ and these.
     """
 
     def __init__(self, fun: Callable[..., Any], theta: Any, args: tuple[Any, ...], name: str, called: str = "fun"):

@@ -64,7 +64,7 @@ def test_an_error_in_one_of_thousands_is_found_with_few_calls():
     fun, points = counted(off_at(-1, 1e-6))
     report = check_gradient(fun, theta_of(4_000))
     assert (report.verdict, [finding.where for finding in report.findings]) == ("disagree", ["theta[3999]"])
-    assert len(points) < 6_000
+    assert len(points) < 1_800
 
 
 def test_an_error_in_any_one_of_many_is_caught_and_found(few_one_by_one):
@@ -109,7 +109,7 @@ def test_of_many_wrong_coordinates_a_sample_is_examined_and_each_block_explained
     (finding,) = check_gradient(fun, theta).findings
     assert [(fact.kind, fact.where) for fact in finding.diagnosis] == [(Kind.SIGN, ("a",)), (Kind.FACTOR, ("b",))]
     assert finding.blocks == ("a", "b")
-    assert len(points) < 19_000
+    assert len(points) < 3_500
 
 
 def test_entries_of_a_group_move_about_as_far_as_one_alone_and_in_either_direction(few_one_by_one):
@@ -130,7 +130,7 @@ def test_entries_of_a_group_move_about_as_far_as_one_alone_and_in_either_directi
 
 
 @pytest.mark.parametrize(
-    ("size", "calls"), [(1, 45), (2, 45), (6, 52), (30, 3.5 * 30), (300, 3 * 300), (1000, 2.2 * 1000)]
+    ("size", "calls"), [(1, 38), (2, 42), (6, 46), (30, 3.3 * 30), (300, 2.3 * 300), (1000, 2.2 * 1000)]
 )
 def test_where_the_cost_is_smooth_two_calls_a_parameter_are_enough(size, calls):
     cost, cost_points = counted(lambda t: float(np.sum(np.log1p(t**2))))
@@ -138,6 +138,15 @@ def test_where_the_cost_is_smooth_two_calls_a_parameter_are_enough(size, calls):
     report = check_gradient(cost, theta_of(size), gradient=gradient)
     assert report.verdict == "agree"
     assert len(cost_points) + len(gradient_points) <= calls
+
+
+@pytest.mark.parametrize("size", [6, 30, 300, MANY])
+@pytest.mark.parametrize("change", [lambda g: 2.0 * g, lambda g: np.roll(g, 1), lambda g: g + 0.01 * (g == g.max())])
+def test_a_wrong_gradient_takes_a_few_times_the_calls_of_a_right_one(size, change):
+    fun, points = counted(with_change(change))
+    report = check_gradient(fun, theta_of(size))
+    assert (report.verdict, len(report.findings[0].diagnosis) > 0) == ("disagree", True)
+    assert len(points) < 350 + 2.2 * size
 
 
 @pytest.mark.parametrize("size", [2, 6, 30, 300])

@@ -245,6 +245,8 @@ CASES = {
     "1e11, an error of 1e-3": (beside(1e11, 0.999), THETA, "inconclusive", NOISE),
     "1e11": (beside(1e11), THETA, "inconclusive", NOISE),
     "1e13": (beside(1e13, 0.5), THETA, "inconclusive", NOISE),
+    **{f"{c:g}, right": (beside(c), THETA, "agree") for c in (1e8, 1e9, -3e9)},
+    **{f"{c:g}, an error of 1e-3": (beside(c, 0.999), THETA, "disagree") for c in (1e8, 1e9, -3e9)},
     "1e10, an error of 1e-2": (beside(1e10, 0.99), THETA, "disagree"),
     "1e8, an error of 1e-4": (beside(1e8, 0.9999), THETA, "disagree"),
     "-1e7, beside small sines": (beside(-1e7, 0.9, 0.004), THETA, "disagree"),
@@ -572,14 +574,6 @@ def test_an_error_of_one_in_ten_thousand_is_caught_and_located(function, size):
         assert [finding.where for finding in report.findings] == [f"theta[{i}]"]
 
 
-@each_smooth_function
-def test_a_gradient_that_is_right_at_one_theta_only_is_caught_at_another(function):
-    """A constant instead of the gradient: how a checker that looks in one place is passed."""
-    elsewhere = function[1](theta_of(seed=5))
-    if np.ptp(function[1](theta_of(seed=1)) - elsewhere) > 0.0:  # not for the linear one
-        assert check_gradient(lambda t: (function[0](t), elsewhere), theta_of(seed=1)).verdict == "disagree"
-
-
 @pytest.mark.parametrize("step", STEPS[:2])
 @pytest.mark.parametrize("x", [0.1, 0.4, -0.7])
 def test_a_wave_that_fits_a_stencil_raises_no_alarm(x, step):
@@ -773,10 +767,7 @@ def noisy(size):
 def test_noise_in_the_cost_raises_no_alarm(size, n):
     verdicts = {check_gradient(noisy(size), theta_of(n, seed=seed)).verdict for seed in range(8 if DEEP else 3)}
     assert "disagree" not in verdicts | {check_gradient(noisy(size), np.zeros(n)).verdict}
-    if size <= 1e-12:
-        assert "agree" in verdicts
-    if size >= 1e-8:
-        assert verdicts == {"inconclusive"}
+    assert verdicts == {"agree" if size < 1e-6 else "inconclusive"}
 
 
 def test_a_bound_has_room_for_three_standard_deviations_of_the_noise():

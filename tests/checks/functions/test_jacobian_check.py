@@ -140,7 +140,7 @@ HIDDEN = {
         "agree",
     ),
     "one that is large beside its slope": (
-        lambda x: np.array([1e8 + x[0], x[0] * x[1]]),
+        lambda x: np.array([1e11 + x[0], x[0] * x[1]]),
         np.array([0.3, 0.4]),
         lambda c: {"jac": lambda x: np.array([[c, 0.0], [x[1], x[0]]])},
         "inconclusive",
