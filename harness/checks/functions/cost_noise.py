@@ -72,8 +72,8 @@ class CostNear:
     def ordinary(self) -> float:
         """The size of the cost at θ or one step away, whichever is larger: at a minimum it may be 0."""
         # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
-        beside = [abs(self.probes.cost(step_away(self.probes, sign))) for sign in (1.0, -1.0)]
-        return largest(np.array([self.probes.base, np.fmin(*beside)]))
+        up, down = (abs(self.probes.cost(step_away(self.probes, sign))) for sign in (1.0, -1.0))
+        return largest(np.array([self.probes.base, np.fmin(up, down)]))
 
     @cached_property
     @np.errstate(all="ignore")
