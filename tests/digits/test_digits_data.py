@@ -2,14 +2,11 @@
 
 import bz2
 import dataclasses
-import importlib.util
 import io
 import json
 import os
 import pickle
 import runpy
-import shutil
-import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -21,6 +18,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.io import savemat
 
+from harness.digits import digits_data
 from harness.digits.digits_data import Digits, load_data, load_digits, stratified_split
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,40 +73,24 @@ def test_packing_the_images_again_gives_the_same_bytes():
 
 
 @pytest.fixture
-def copy_of_module(tmp_path, monkeypatch):
-    """A copy of digits_data.py imported from an otherwise empty tree, into which a test puts files."""
-    (tmp_path / "harness" / "digits").mkdir(parents=True)
-    source = shutil.copy(ROOT / "harness" / "digits" / "digits_data.py", tmp_path / "harness" / "digits")
-    spec = importlib.util.spec_from_file_location("digits_elsewhere", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+def places(tmp_path, monkeypatch):
+    """Where the digits are looked for: first within the package, as in a wheel, then beside it, as in a clone."""
+    files = [tmp_path / folder / DIGITS_FILE.name for folder in ("wheel", "clone")]
+    for file in files:
+        file.parent.mkdir()
+    monkeypatch.setattr(digits_data, "_PLACES", files)
+    return files
 
 
-def put(folder, content):
-    folder.mkdir(parents=True)
-    (folder / DIGITS_FILE.name).write_bytes(content)
+@pytest.mark.parametrize("place", [0, 1], ids=["wheel", "clone"])
+def test_digits_load_from_a_wheel_and_from_a_clone(places, digits, place):
+    places[place].write_bytes(DIGITS_FILE.read_bytes())
+    np.testing.assert_array_equal(load_digits().X, digits.X)
 
 
-@pytest.mark.parametrize("home", ["harness/data", "data"], ids=["wheel", "clone"])
-def test_digits_load_from_a_wheel_and_from_a_clone(copy_of_module, tmp_path, digits, home):
-    put(tmp_path / home, DIGITS_FILE.read_bytes())
-    np.testing.assert_array_equal(copy_of_module.load_digits().X, digits.X)
-
-
-def test_the_file_inside_the_package_comes_first(copy_of_module, tmp_path):
-    put(tmp_path / "harness" / "data", b"not the digits")
-    put(tmp_path / "data", DIGITS_FILE.read_bytes())
-    with pytest.raises(ValueError, match=r"harness.data.digits\.bz2 is damaged"):
-        copy_of_module.load_digits()
-
-
-def test_missing_digits(copy_of_module):
+def test_missing_digits(places):
     with pytest.raises(FileNotFoundError, match=r"the digits are in neither .*; install the package again, or run"):
-        copy_of_module.load_digits()
+        load_digits()
 
 
 @pytest.mark.parametrize(
@@ -116,10 +98,12 @@ def test_missing_digits(copy_of_module):
     [lambda good: good[:-1], lambda good: b"", lambda good: good[:999] + bytes([good[999] ^ 1]) + good[1000:]],
     ids=["truncated", "empty", "one bit flipped"],
 )
-def test_damaged_digits(copy_of_module, tmp_path, damage):
-    put(tmp_path / "data", damage(DIGITS_FILE.read_bytes()))
+def test_damaged_digits_within_the_package_are_refused_whatever_lies_beside_it(places, damage):
+    good = DIGITS_FILE.read_bytes()
+    for place, content in zip(places, (damage(good), good)):
+        place.write_bytes(content)
     with pytest.raises(ValueError, match=r"is damaged: its SHA-256 is [0-9a-f]{64}, not d1c5d9ca.*; install"):
-        copy_of_module.load_digits()
+        load_digits()
 
 
 # Somebody's own file
