@@ -17,16 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.abc import FileLoader, SourceLoader
-from importlib.machinery import (
-    BYTECODE_SUFFIXES,
-    EXTENSION_SUFFIXES,
-    SOURCE_SUFFIXES,
-    ExtensionFileLoader,
-    FileFinder,
-    ModuleSpec,
-    SourceFileLoader,
-    SourcelessFileLoader,
-)
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, ModuleType, SimpleNamespace
@@ -112,28 +103,20 @@ def put(holder: ast.AST, field: str, index: int | None, node: ast.AST | None) ->
 # -- loading -----------------------------------------------------------------------------------------------------------
 
 
-class ChangedLoader(FileLoader, SourceLoader):
-    """Loads a module from its file and changes it. It reads and writes no compiled file.
+class Loader(FileLoader, SourceLoader):
+    """Loads a module from its file and changes it, or compiles it once in a process; no compiled file is touched."""
 
-    It is not a `SourceFileLoader`, because pytest replaces those by its own.
-    """
-
-    def __init__(self, name: str, path: str, change: Change):
+    def __init__(self, name: str, path: str, change: Change | None):
         super().__init__(name, path)
         self.change = change
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
+        if self.change is None:
+            return _compiled(path)
         tree = ast.parse(self.get_data(path), path)
         self.change(tree)
         return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
-
-
-class RememberingLoader(FileLoader, SourceLoader):
-    """Loads a module from its file, and compiles it once in a process."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        return _compiled(self.get_filename(fullname))
 
 
 @cache
@@ -148,28 +131,18 @@ def install(module: str, change: Change, remembering: bool = False) -> Callable[
     """
     assert module not in sys.modules, f"{module} is imported already"
 
-    class Finder(FileFinder):
-        def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
-            spec = super().find_spec(fullname, target)
-            if spec and spec.origin and fullname == module:
-                spec.loader = ChangedLoader(fullname, spec.origin, change)
-            elif spec and spec.origin and remembering and fullname.partition(".")[0] in PACKAGES:
-                spec.loader = RememberingLoader(fullname, spec.origin)
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> Any:
+            spec = None
+            if name == module or (remembering and name.partition(".")[0] in PACKAGES):
+                spec = PathFinder.find_spec(name, path, target)
+            if spec and spec.origin:
+                spec.loader = Loader(name, spec.origin, change if name == module else None)
             return spec
 
-    hook = Finder.path_hook(
-        (ExtensionFileLoader, EXTENSION_SUFFIXES),
-        (SourceFileLoader, SOURCE_SUFFIXES),
-        (SourcelessFileLoader, BYTECODE_SUFFIXES),
-    )
-
-    def end() -> None:
-        sys.path_hooks.remove(hook)
-        sys.path_importer_cache.clear()
-
-    sys.path_hooks.insert(0, hook)
-    sys.path_importer_cache.clear()
-    return end
+    sys.meta_path.insert(0, Finder)
+    return lambda: sys.meta_path.remove(Finder)
 
 
 @contextmanager
