@@ -20,8 +20,11 @@ NOT_SHOWN = (__name__, "autodiff_cross_check.pytest_plugin", "contextlib")
 """Modules whose frames lie between a test and the check, and say nothing to the test's author."""
 
 
-_shown = pytest.StashKey[dict[Any, str]]()
-"""For each failure that was explained, where that is shown."""
+NETWORKS = ("random_problem", "network_seed")
+"""Parameters that choose a random network: of a test's own, and of the ready-made suite's tests."""
+
+_shown = pytest.StashKey[dict[Any, tuple[str, str]]]()
+"""For each failure that was explained: the test that shows it, and the line that says so in others."""
 
 
 class GradientsDisagree(pytest.fail.Exception):
@@ -95,8 +98,9 @@ def _explain_network(
 
     shown = item.config.stash.setdefault(_shown, {})
     alike = (*_without_network(item), name_failure(report))
-    if alike in shown:
-        return report, shown[alike]
+    first, line = shown.get(alike, (item.nodeid, ""))
+    if first != item.nodeid:  # a test that runs again is explained again
+        return report, line
     report = _with_diagnosis(report, subject, theta, sources)
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
@@ -105,7 +109,8 @@ def _explain_network(
     found = reproduce(subject, theta, report, sources, file, activations, prefix, could_be_drawn)
     if found.report:
         replayed = f"\nReplay it with: {found.command}" if found.command else ""
-        shown[alike] = f"{item.name} fails alike: it shows what explains it, and the smallest network.{replayed}"
+        line = f"{item.name} fails alike: it shows what explains it, and the smallest network.{replayed}"
+        shown[alike] = item.nodeid, line
     return report, str(found)
 
 
@@ -124,7 +129,7 @@ def _with_diagnosis(report: Any, problem: Any, theta: Any, sources: Any) -> Any:
 def _without_network(item: pytest.Item) -> tuple[str, frozenset[tuple[str, int]]]:
     """A test's function, and the identities of its parameters, its random network aside."""
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    others = frozenset((name, id(value)) for name, value in parameters.items() if name != "random_problem")
+    others = frozenset((name, id(value)) for name, value in parameters.items() if name not in NETWORKS)
     return item.nodeid.removesuffix(item.name) + getattr(item, "originalname", item.name), others
 
 
