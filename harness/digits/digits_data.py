@@ -201,14 +201,17 @@ def _labels(y: ArrayLike, m: int, allowed: range) -> IntArray:
     return y.astype(np.int64)
 
 
-def stratified_split(classes: ArrayLike, held_out: float = 0.2, seed: int = 0) -> tuple[IntArray, IntArray]:
-    """Keep a fraction of every class aside, chosen at random.
+HELD_OUT = 0.2
+"""The share of each class that is kept aside."""
+
+
+def stratified_split(classes: ArrayLike, seed: int = 0) -> tuple[IntArray, IntArray]:
+    """Keep a fifth of every class aside, chosen at random.
 
     Parameters
     ----------
     classes : (m,) integers, the class of each example.
-    held_out : the fraction to keep aside. Of a class with two or more examples at least one is kept aside and at least
-        one is not; a class with only one keeps it for training.
+        Of two or more at least one is kept aside and at least one is not. A single one is kept for training.
 
     Returns
     -------
@@ -217,18 +220,16 @@ def stratified_split(classes: ArrayLike, held_out: float = 0.2, seed: int = 0) -
     Raises
     ------
     ValueError
-        `classes` is not a vector of integers, `held_out` is outside (0, 1), or no class has two examples.
+        `classes` is not a vector of integers, or no class has two examples.
     """
     classes = np.asarray(classes)
     if classes.ndim != 1 or classes.dtype.kind not in "iu":
         raise ValueError(f"classes is {classes.dtype} of shape {classes.shape}; expected a vector (m,) of integers")
-    if not 0 < held_out < 1:
-        raise ValueError(f"held_out is {held_out}; expected a fraction strictly between 0 and 1")
     rng = np.random.default_rng(seed)
     test = np.zeros(len(classes), dtype=bool)
     for c in np.unique(classes):
         members = np.flatnonzero(classes == c)
-        count = min(max(1, round(held_out * len(members))), len(members) - 1)  # 0 of a single member
+        count = min(max(1, round(HELD_OUT * len(members))), len(members) - 1)  # 0 of a single member
         test[rng.choice(members, size=count, replace=False)] = True
     if not test.any():
         raise ValueError(f"no class has two of the {len(classes)} examples; give more, to keep some of a class aside")

@@ -32,13 +32,11 @@ class Settings:
     kind : "networks", "functions" or "activations"
     activations : those that hidden layers of random networks draw from; empty for all that are registered
     sources : names as `cross_check` takes them; empty for the default ones
-    extremes : whether some θ and X of random networks are zero, hold ties, or are large enough to saturate
     """
 
     kind: str = "networks"
     activations: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    extremes: bool = True
 
     def __post_init__(self) -> None:
         if self.kind != "networks" and (self.activations or self.sources):
@@ -135,7 +133,7 @@ def _network(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
     from harness.checks.networks.random_problems import random_problem
 
     activations = [find_activation(name) for name in settings.activations] or None
-    problem, theta = random_problem(seed, activations, extremes=settings.extremes)
+    problem, theta = random_problem(seed, activations)
     return str(problem), lambda: cross_check(problem, theta, settings.sources or None)
 
 

@@ -160,15 +160,15 @@ def _one_unit(hidden: str, output: str, z: float, *, target: float) -> tuple[Pro
     return problem, network.pack([np.array([[0.0, z]]), np.array([[0.0, 1.0]])])
 
 
-def naive_check(problem: Problem, theta: np.ndarray, h: float = H) -> dict[str, Any]:
+def naive_check(problem: Problem, theta: np.ndarray) -> dict[str, Any]:
     """Both derivatives in w, their relative error |numeric - analytic| / max, and whether it raises an alarm."""
     i = 1  # θ = (b1, w1, b2, w2)
     ends = []
-    for step in (h, -h):
+    for step in (H, -H):
         moved = theta.copy()
         moved[i] += step
         ends.append(float(problem.cost(NUMPY, moved)))
-    numeric = (ends[0] - ends[1]) / (2.0 * h)
+    numeric = (ends[0] - ends[1]) / (2.0 * H)
     analytic = float(SOURCES["loop"](problem, theta)[1][i])
     size = max(abs(numeric), abs(analytic))
     error = abs(numeric - analytic) / size if size else 0.0

@@ -17,7 +17,6 @@ from harness.checks.networks.network_check import cross_check
 from harness.digits.digit_networks import COURSE, Fit, Plan, fit
 from harness.digits.digits_data import Digits, load_digits, stratified_split
 from harness.facts import message_table
-from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.sources.source_names import default_sources
 from harness.study.checkers import HARNESS, PEERS, VERDICTS
@@ -69,12 +68,12 @@ def bug_results(name: str, size: Training, peers: Sequence[str]) -> dict[str, An
     }
 
 
-def training_results(bug: Bug, size: Training, progress: Progress = silent) -> dict[str, Any]:
+def training_results(bug: Bug, size: Training) -> dict[str, Any]:
     """Curves, accuracies and misread digits of a training with a bug, or with correct code."""
     learnt, held_out = digits_for(size)
     plan = Plan(bug.name, COURSE.sizes, L2, size.line_searches)
     with np.errstate(all="ignore"):
-        result = fit(plan, learnt, held_out, seed=SEED, source=bug.source, gate=False, progress=progress)
+        result = fit(plan, learnt, held_out, seed=SEED, source=bug.source, gate=False)
     return {
         "cost": [_short(cost) for cost in result.curves.cost],
         "accuracy": [_short(share) for share in result.curves.test_accuracy],

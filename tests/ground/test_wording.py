@@ -13,7 +13,7 @@ from reference.user_input import did_you_mean
     ("words", "expected"),
     [
         (first_few("abc", 3), "a, b, c"),
-        (first_few("abcd", 2, "letters"), "a, b and 2 letters"),
+        (first_few("abcd", 2), "a, b and 2 more"),
         (first_few([1, 2], 2, name=hex), "0x1, 0x2"),
         (first_few("abc", 2, total=64), "a, b and 62 more"),
         (counted(1, "network"), "1 network"),

@@ -151,7 +151,7 @@ def test_a_source_that_misbehaves_has_a_row_that_says_so_and_the_sweep_goes_on(n
     monkeypatch.chdir(tmp_path)
     suffix = ".py" if name == "NaN" else ""  # a file of the current folder, where the processes do not work
     spelled = f"mine_{name.replace(' ', '_')}{suffix}:source"
-    settings = Settings(sources=("vectorized", "finite-difference", spelled), extremes=False)
+    settings = Settings(sources=("vectorized", "finite-difference", spelled))
     seeds = range(4)
     sweep(tmp_path / "rows.sqlite", settings, seeds, this_machine(2), limit=2.0)
     rows = [Row(*row) for row in table(tmp_path / "rows.sqlite")]
@@ -161,7 +161,7 @@ def test_a_source_that_misbehaves_has_a_row_that_says_so_and_the_sweep_goes_on(n
     for row in hit:
         assert (row.verdict, row.reasons[0].kind) == (verdict, kind), row
         assert words in row.facts
-    assert all(row.verdict == "agree" for row in rows if row not in hit), rows
+    assert all(row.verdict in ("agree", "inconclusive") for row in rows if row not in hit), rows
 
 
 class Late(Executor):
