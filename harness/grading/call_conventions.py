@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.grading.parameter_roles import BLOCKS, LISTS, Default, Parameters, Role, named_roles
+from harness.grading.parameter_roles import BLOCKS, OF_THETA, Default, Parameters, Role, named_roles
 from harness.sources.backprop_steps import Order
 from reference.network import Network
 from reference.problem import Problem
@@ -63,14 +63,9 @@ class Blocks:
 
     def names(self, network: Network) -> list[str]:
         """The arrays in their order."""
-        numbers = range(1, len(network.shapes) + 1)
-        weights, biases = [f"W{number}" for number in numbers], [f"b{number}" for number in numbers]
         if self.arrangement == JOINED:
-            return [f"Theta{number}" for number in numbers]
-        if self.arrangement in IN_LISTS:
-            return weights + biases if self.arrangement == WEIGHTS_FIRST else biases + weights
-        pairs = zip(weights, biases) if self.arrangement == IN_TURN else zip(biases, weights)
-        return [name for pair in pairs for name in pair]
+            return [f"Theta{number}" for number in range(1, len(network.shapes) + 1)]
+        return self.arrangement.split(", ")
 
     def split(self, network: Network, matrices: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The Theta_l, with biases in their first columns, as these arrays; none shares memory with them."""
@@ -160,19 +155,20 @@ class Convention:
     def differences(self) -> list[str]:
         """In what it differs from the course's own, by the names that a rubric may use."""
         course = Convention()
-        found = [self.labels] if self.labels != course.labels else []
-        found += ["θ and gradient by rows"] if self.order != course.order else []
-        found += ["X with a column of ones"] if self.ones else []
-        found += ["examples in columns"] if self.transposed else []
-        found += [f"θ as {THETA_AS[self.theta]}"] if self.theta != course.theta else []
-        found += self.blocks.differences()
-        found += ["plain lists for arrays"] if self.plain else []
-        found += ["one example at a time"] if self.single else []
-        found += [f"{self.l2_as} in the place of λ"] if self.l2_as != course.l2_as else []
-        if self.pick:
-            has_cost = self.pick[0] is not None
-            found += [f"more answered than a {'cost and a gradient' if has_cost else 'gradient, and no cost'}"]
-        return found
+        found = {
+            self.labels: self.labels != course.labels,
+            "θ and gradient by rows": self.order != course.order,
+            "X with a column of ones": self.ones,
+            "examples in columns": self.transposed,
+            f"θ as {THETA_AS.get(self.theta)}": self.theta != course.theta,
+            **dict.fromkeys(self.blocks.differences(), True),
+            "plain lists for arrays": self.plain,
+            "one example at a time": self.single,
+            f"{self.l2_as} in the place of λ": self.l2_as != course.l2_as,
+            "more answered than a cost and a gradient": self.pick is not None and self.pick[0] is not None,
+            "more answered than a gradient, and no cost": self.pick is not None and self.pick[0] is None,
+        }
+        return [words for words, differs in found.items() if differs]
 
     @property
     def is_usual(self) -> bool:
@@ -199,21 +195,20 @@ class Convention:
     def fits(self, roles: Sequence[Role]) -> bool:
         """Whether parameters with these roles can take θ in this way.
 
-        Of conventions that give the same arguments to such parameters, one fits.
+        Of conventions that give the same arguments to such parameters, one fits: arrays that are parameters by
+        themselves have no order and no form.
         """
         if self.l2_as != "λ" and "l2" not in roles:
             return False
-        # f(weights, biases, ...), as in Nielsen's network.py: two lists, and biases are columns
-        if set(LISTS) <= named_roles(roles):
-            return self.theta == "list" and self.blocks.arrangement in IN_LISTS and self.blocks.biases == COLUMN
-        if self.single or self.blocks.arrangement == BIASES_THEN_WEIGHTS:
-            return False
-        if "theta" in roles:
-            return True
-        # f(Theta1, Theta2, ...) or f(W1, b1, ...): arrays by themselves have no order or form, so one stands for all
-        takes_joined = "theta1" in roles
-        form = "flat" if self.blocks == COURSE_BLOCKS else "list"
-        return self.order == "F" and self.theta == form and takes_joined == (self.blocks.arrangement == JOINED)
+        arrangement, form = self.blocks.arrangement, (self.order, self.theta)
+        match next(names for names in OF_THETA if set(names) <= named_roles(roles)):
+            case ("theta",):
+                return not self.single and arrangement != BIASES_THEN_WEIGHTS
+            case ("theta1", "theta2"):
+                return arrangement == JOINED and form == ("F", "list" if self.blocks.by_inputs else "flat")
+            case ("weights", "biases"):  # as in Nielsen's network.py, where biases are columns
+                return arrangement in IN_LISTS and self.theta == "list" and self.blocks.biases == COLUMN
+        return form == ("F", "list") and not self.single and arrangement not in (JOINED, BIASES_THEN_WEIGHTS)
 
 
 APART = tuple(Blocks(*options) for options in product(ARRANGEMENTS[1:], BOTH, (VECTOR, COLUMN, ROW)))

@@ -84,8 +84,7 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
         return replace(found, l2=l2)
     if found.is_right or found.is_hopeless:
         return found
-    # of equals the last: code that fails at any sizes is told how it fails at the course's
-    return max((*_at_the_courses_sizes(process, candidates, found), found)[::-1], key=_standing)
+    return max((found, *_at_the_courses_sizes(process, candidates, found)), key=_standing)
 
 
 def _checked_with_few_classes(
@@ -181,12 +180,15 @@ def _at_the_courses_sizes(
             return
 
 
-def _standing(interface: Interface) -> tuple[bool, bool, bool, bool]:
-    """How good an interface is, to be compared: all right, a part right, a bug of the zoo, an answer at all."""
-    attempts = interface.attempts
+def _standing(interface: Interface) -> tuple[bool, ...]:
+    """How good an interface is, to be compared: all right, a part right, a bug of the zoo, an answer at all.
+
+    Of equal answers, that at any sizes is better; of failures, that at the course's, which the student knows.
+    """
+    attempts, failed = interface.attempts, interface.failure is not None
     has_right_part = any(any(attempt.right) for attempt in attempts)
     is_known = any(attempt.is_explained for attempt in attempts)
-    return interface.is_right, has_right_part, is_known, not interface.failure
+    return interface.is_right, has_right_part, is_known, not failed, bool(interface.only_at) == failed
 
 
 # -- one exercise ------------------------------------------------------------------------------------------------------
@@ -262,11 +264,10 @@ def _outcomes(
 
 
 def _read_in_all_ways(
-    call: Call, returned: Returned, submission: Submission, exercise: Exercise
+    call: Call, returned: Sequence[Returned], submission: Submission, exercise: Exercise
 ) -> Iterator[Attempt | CallFailed]:
     """What was returned: each cost and gradient in it, and compared with each network that it may be of."""
-    convention = call.convention
-    value = returned.value[0] if convention.single else returned.value
+    convention, value = call.convention, returned[0].value
     # θ came as matrices, which says nothing of how a gradient was unrolled into a vector
     orders = ORDERS if convention.gives_matrices(call.roles) and _has_vector(value) else (convention.order,)
     for pick, order in product(possible_picks(value, convention, exercise.problem), orders):

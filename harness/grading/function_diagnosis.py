@@ -125,17 +125,59 @@ def diagnose(
         pair = collect_answers(process, interface, interface.exercises[:2])
     finally:
         process.close()
-    replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
-    found = find_bugs(replays) if replays else None
-    diagnosis = _diagnosis(target, interface, given, found, time.perf_counter() - started)
-    if not repeats:
-        unrepeated = wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments")
-        return replace(diagnosis, verdict="disagree", diagnosis=(unrepeated,), bugs=())
+    found = (
+        find_bugs([exercise.replay(answer) for exercise, answer in given.answers.items()]) if given.answers else None
+    )
+    verdict, facts = _judged(interface, given, found)
+    groups = () if found is None else found.of_both or found.of_gradient or found.of_cost
     regularised = judge_parts(interface, pair.answers)["regularised"].outcome == RIGHT
-    if found and not is_understood(interface, found, given, regularised=regularised):
-        unknown = (doubt(Kind.CONVENTION_UNKNOWN),)
-        return replace(diagnosis, verdict="inconclusive", diagnosis=unknown, bugs=(), coordinates=0)
-    return diagnosis
+    if not repeats:
+        verdict, facts, groups = "disagree", (wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),), ()
+    elif found and not is_understood(interface, found, given, regularised=regularised):
+        verdict, facts, groups, found = "inconclusive", (doubt(Kind.CONVENTION_UNKNOWN),), (), None
+    return Diagnosis(
+        target,
+        verdict,
+        len(given.answers) + len(given.failures),
+        len(given.answers),
+        found.coordinates if found else 0,
+        facts,
+        tuple(tuple(bug.name for bug in group) for group in groups),
+        tuple(interface.conventions),
+        _notes(interface, given),
+        time.perf_counter() - started,
+        tuple(ShownAnswer(exercise, answer, interface) for exercise, answer in given.answers.items()),
+    )
+
+
+def _judged(interface: Interface, given: GivenAnswers, found: Explanations | None) -> tuple[str, tuple[Fact, ...]]:
+    """The verdict, and what is wrong or why it is none."""
+    total = len(given.answers) + len(given.failures)
+    is_enough = len(given.answers) >= max(1.0, ENOUGH * total) and found is not None and found.coordinates > 0
+    # a source that answers most problems and raises on some is wrong on these; one that raises on most was not judged
+    is_wrong = is_enough and any(not failure.is_not_applicable for failure in given.failures.values())
+    facts: tuple[Fact, ...] = ()
+    if found and (found.cost_wrong or found.gradient_wrong):
+        is_wrong = True
+        shown = next(exercise for exercise, answer in given.answers.items() if not all(exercise.is_right(answer)))
+        missing = () if interface.of_cost else (wrong(Kind.PART_MISSING, "cost"),)
+        facts = (*missing, *explain_answers(interface, found, shown, given))
+    elif not is_enough:
+        facts = (doubt(Kind.FEW_ANSWERS, answered=len(given.answers), total=total),)
+    if given.change and given.is_spoilt:
+        return "disagree", (*facts, given.change)
+    return "disagree" if is_wrong else "agree" if is_enough else "inconclusive", facts
+
+
+def _notes(interface: Interface, given: GivenAnswers) -> tuple[Fact, ...]:
+    """Why problems were not answered, at which sizes alone the function was called, and which arguments it changed."""
+    failures = given.failures.values()
+    raised = [failure.fact for failure in dict.fromkeys(failures) if not failure.is_not_applicable]
+    skipped = sum(failure.is_not_applicable for failure in failures)
+    notes = [replace(fact, severity=Severity.NOTE, data={**fact.data, "times": len(raised)}) for fact in raised[:1]]
+    notes += [note(Kind.PROBLEMS_SKIPPED, count=skipped)] if skipped else []
+    notes += [note(Kind.COURSE_SIZE_ONLY, interface.only_at)] if interface.only_at else []
+    return (*notes, *([given.change] if given.change and not given.is_spoilt else []))
 
 
 def _start_process(target: str, timeout: float) -> SubmissionProcess:
@@ -219,60 +261,3 @@ def _reported(drawn: Iterator[Exercise], problems: int, progress: Progress) -> I
             progress("diagnosing", number, problems)
     if not is_any:
         raise ValueError(f"of {problems:,} problems, none has a cost that fits into float64; choose a smaller --l2")
-
-
-def _diagnosis(
-    target: str, interface: Interface, given: GivenAnswers, found: Explanations | None, seconds: float
-) -> Diagnosis:
-    answers, change = given.answers, given.change
-    failures = list(given.failures.values())
-    raised = [failure.fact for failure in dict.fromkeys(failures) if not failure.is_not_applicable]
-    total = len(answers) + len(given.failures)
-    is_wrong = bool(found and (found.cost_wrong or found.gradient_wrong))
-    is_enough = len(answers) >= max(1.0, ENOUGH * total) and found is not None and found.coordinates > 0
-    facts: tuple[Fact, ...] = ()
-    if found and is_wrong:
-        facts = _explain(interface, found, given)
-    elif not is_enough:
-        facts = (doubt(Kind.FEW_ANSWERS, answered=len(answers), total=total),)
-    verdict = "agree" if is_enough else "inconclusive"
-    # a source that answers most problems and raises on some is wrong on these; one that raises on most was not judged
-    if is_wrong or (raised and is_enough):
-        verdict = "disagree"
-    notes = _notes(interface, raised, sum(failure.is_not_applicable for failure in failures))
-    if change and given.is_spoilt:
-        verdict, facts = "disagree", (*facts, change)
-    elif change:
-        notes = (*notes, change)
-    groups = () if found is None else found.of_both or found.of_gradient or found.of_cost
-    return Diagnosis(
-        target,
-        verdict,
-        total,
-        len(answers),
-        found.coordinates if found else 0,
-        facts,
-        tuple(tuple(bug.name for bug in group) for group in groups),
-        tuple(interface.conventions),
-        notes,
-        seconds,
-        tuple(ShownAnswer(exercise, answer, interface) for exercise, answer in answers.items()),
-    )
-
-
-def _notes(interface: Interface, raised: Sequence[Fact], not_applicable: int) -> tuple[Fact, ...]:
-    """Why problems were not answered, and at which sizes alone the function was called."""
-    notes = []
-    if raised:
-        notes.append(replace(raised[0], severity=Severity.NOTE, data={**raised[0].data, "times": len(raised)}))
-    if not_applicable:
-        notes.append(note(Kind.PROBLEMS_SKIPPED, count=not_applicable))
-    if interface.only_at:
-        notes.append(note(Kind.COURSE_SIZE_ONLY, interface.only_at))
-    return tuple(notes)
-
-
-def _explain(interface: Interface, found: Explanations, given: GivenAnswers) -> tuple[Fact, ...]:
-    exercise = next(exercise for exercise, answer in given.answers.items() if not all(exercise.is_right(answer)))
-    missing = () if interface.of_cost else (wrong(Kind.PART_MISSING, "cost"),)
-    return (*missing, *explain_answers(interface, found, exercise, given))

@@ -43,46 +43,32 @@ class Call:
         return "problem" in self.roles
 
     def answer(self, process: SubmissionProcess, exercise: Exercise) -> ParsedAnswer:
-        """Cost and gradient for an exercise.
+        """Cost and gradient for an exercise, or `CallFailed`."""
+        return self.read(self.returned(process, exercise), process.submission, exercise)
 
-        Raises
-        ------
-        CallFailed
-        """
-        returned = self.returned(process, exercise)
-        return self.read(returned, process.submission, exercise)
-
-    def returned(self, process: SubmissionProcess, exercise: Exercise) -> Returned:
-        """What the function returns for an exercise; where it takes one example at a time, a list of all."""
+    def returned(self, process: SubmissionProcess, exercise: Exercise) -> list[Returned]:
+        """What the function returns for an exercise, once or for each example by itself; or `CallFailed`."""
         exercises = exercise.examples() if self.convention.single else [exercise]
         given = [arguments(self.roles, self.convention, each.problem, each.theta) for each in exercises]
         try:
-            returned = [process.call(self.function, *each) for each in given]
+            return [process.call(self.function, *each) for each in given]
         except CallFailed as failure:
             # the student sees what the function was called with: the mistake may be in our convention
             raise failure.with_data(given=described(self.function, given[0])) from None
-        if not self.convention.single:
-            return returned[0]
-        return Returned(
-            [each.value for each in returned], tuple(change for each in returned for change in each.changes)
-        )
 
-    def read(self, returned: Returned, submission: Submission, exercise: Exercise) -> ParsedAnswer:
-        """Cost and gradient out of what was returned."""
+    def read(self, returned: Sequence[Returned], submission: Submission, exercise: Exercise) -> ParsedAnswer:
+        """Cost and gradient out of what was returned, the means over all calls; or `CallFailed`."""
         try:
-            parsed = self._parsed(returned.value, exercise)
+            parsed = [parse_answer(each.value, self.convention, exercise.problem) for each in returned]
         except NotAnAnswer as error:
             fact = replace(error.fact, where=(self.function.author_name,))
             raise CallFailed(fact, "answered") from None
-        parsed = replace(parsed, changes_arguments=bool(returned.changes))
-        return exercise.without_allowances(parsed, names_float32=submission.names_float32)
-
-    def _parsed(self, value: Any, exercise: Exercise) -> ParsedAnswer:
-        if not self.convention.single:
-            return parse_answer(value, self.convention, exercise.problem)
-        parsed = [parse_answer(each, self.convention, exercise.problem) for each in value]
         cost, gradient = _mean([each.cost for each in parsed]), _mean([each.gradient for each in parsed])
-        return replace(parsed[0], cost=None if cost is None else float(cost), gradient=gradient)
+        has_changes = any(each.changes for each in returned)
+        answer = replace(
+            parsed[0], cost=None if cost is None else float(cost), gradient=gradient, changes_arguments=has_changes
+        )
+        return exercise.without_allowances(answer, names_float32=submission.names_float32)
 
 
 def _mean(parts: Sequence[Any]) -> Any:
@@ -221,12 +207,7 @@ class Interface:
         return bool(self.of_cost and self.of_gradient and self.of_cost.right[0] and self.of_gradient.right[1])
 
     def answer(self, process: SubmissionProcess, exercise: Exercise) -> ParsedAnswer:
-        """Cost and gradient for an exercise, from the one or two functions that give them.
-
-        Raises
-        ------
-        CallFailed
-        """
+        """Cost and gradient for an exercise, from the one or two functions that give them; or `CallFailed`."""
         answers = {attempt: attempt.call.answer(process, exercise) for attempt in self.attempts}
         cost = answers[self.of_cost] if self.of_cost else ParsedAnswer()
         gradient = answers[self.of_gradient] if self.of_gradient else ParsedAnswer()
@@ -250,10 +231,10 @@ class Interface:
             try:
                 returned = call.returned(process, exercise)
                 first = call.read(returned, process.submission, exercise)
-                for changes in returned.changes[:1]:
+                for changes in returned[0].changes[:1] if len(returned) == 1 else ():
                     harmless = changes.fact()  # before the arrays are changed once more
                     again = process.call(changes.function, *changes.afterwards)
-                    second = call.read(again, process.submission, exercise)
+                    second = call.read([again], process.submission, exercise)
                     pairs = zip(exercise.is_right(first), exercise.is_right(second))
                     return as_spoiling(harmless) if any(a and not b for a, b in pairs) else harmless
             except CallFailed:
