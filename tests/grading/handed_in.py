@@ -230,50 +230,6 @@ flattenedD1D2 = backPropagate(np.random.rand(10285), X.flatten(), y, mylambda=0.
 )
 """Sizes and the number of examples are globals, and X is flattened."""
 
-PLAIN_AND_REGULARISED = """\
-import numpy as np
-import pandas as pd
-import seaborn as sns
-sns.set(context='notebook', style='white')
-def sigmoid(z): return 1 / (1 + np.exp(-z))
-def deserialize(seq): return seq[:25 * 401].reshape(25, 401), seq[25 * 401:].reshape(10, 26)
-def serialize(a, b): return np.concatenate((np.ravel(a), np.ravel(b)))
-def feed_forward(theta, X):
-    t1, t2 = deserialize(theta)
-    z2 = X @ t1.T
-    a2 = np.insert(sigmoid(z2), 0, np.ones(X.shape[0]), axis=1)
-    z3 = a2 @ t2.T
-    return X, z2, a2, z3, sigmoid(z3)
-def cost(theta, X, y):
-    h = feed_forward(theta, X)[-1]
-    return (-np.multiply(y, np.log(h)) - np.multiply(1 - y, np.log(1 - h))).sum() / X.shape[0]
-def regularized_cost(theta, X, y, l=1):
-    t1, t2 = deserialize(theta)
-    m = X.shape[0]
-    return cost(theta, X, y) + l / (2 * m) * (np.power(t1[:, 1:], 2).sum() + np.power(t2[:, 1:], 2).sum())
-def sigmoid_gradient(z): return np.multiply(sigmoid(z), 1 - sigmoid(z))
-def gradient(theta, X, y):
-    t1, t2 = deserialize(theta)
-    m = X.shape[0]
-    delta1, delta2 = np.zeros(t1.shape), np.zeros(t2.shape)
-    a1, z2, a2, z3, h = feed_forward(theta, X)
-    for i in range(m):
-        d3i = h[i, :] - y[i, :]
-        d2i = np.multiply(t2.T @ d3i, sigmoid_gradient(np.insert(z2[i, :], 0, np.ones(1))))
-        delta2 += np.matrix(d3i).T @ np.matrix(a2[i, :])
-        delta1 += np.matrix(d2i[1:]).T @ np.matrix(a1[i, :])
-    return serialize(delta1 / m, delta2 / m)
-def regularized_gradient(theta, X, y, l=1):
-    m = X.shape[0]
-    delta1, delta2 = deserialize(gradient(theta, X, y))
-    t1, t2 = deserialize(theta)
-    t1, t2 = t1.copy(), t2.copy()
-    t1[:, 0] = 0
-    t2[:, 0] = 0
-    return serialize(delta1 + l / m * t1, delta2 + l / m * t2)
-raw = pd.read_csv('grades.csv')
-"""
-
 LAST_IS_ZERO = "((np.arange(num_labels) + 1) % 10 == np.ravel(y)[:, None]).astype(int)"
 
 EXTRA = (
@@ -639,25 +595,6 @@ def backprop(a1, z2, a2, h, y, Theta1, Theta2, lambd):
 """
 )
 
-FORWARD_WITHOUT_NAMES = (
-    IMPORTS
-    + SIGMOID
-    + """\
-def forward(X, W1, b1, W2, b2):
-    a1 = sigmoid(X @ W1.T + b1)
-    return a1, sigmoid(a1 @ W2.T + b2)
-def loss(y_hat, y, W1, W2, lam):
-    Y = np.eye(y_hat.shape[1])[y]
-    J = -np.sum(Y * np.log(y_hat) + (1 - Y) * np.log(1 - y_hat)) / len(y)
-    return J + lam / (2 * len(y)) * (np.sum(W1**2) + np.sum(W2**2))
-def backward(X, y, a1, y_hat, W1, W2, lam):
-    m = len(y)
-    d = (y_hat - np.eye(y_hat.shape[1])[y]) / m
-    e = d @ W2 * a1 * (1 - a1)
-    return e.T @ X + lam / m * W1, e.sum(0), d.T @ a1 + lam / m * W2, d.sum(0)
-"""
-)
-
 GLOBALS = (
     IMPORTS
     + SIGMOID
@@ -716,6 +653,11 @@ OF_10 = edition(
 def plain(cost: str) -> str:
     """A file of one's own with that function."""
     return IMPORTS + SIGMOID + cost
+
+
+def own(*edits: tuple[str, str], **options: str) -> str:
+    """A file of one's own with the course's function in one of its editions."""
+    return plain(edition(*edits, **options))
 
 
 ARRAYS = "np.concatenate([Theta1_grad.ravel(), Theta2_grad.ravel()])"
@@ -777,37 +719,6 @@ class Net:
         g1[:, 1:] += self.lam / m * self.Theta1[:, 1:]
         g2[:, 1:] += self.lam / m * self.Theta2[:, 1:]
         return g1, g2
-"""
-)
-
-ESTIMATOR = (
-    IMPORTS
-    + """\
-class NNClassifier:
-    def __init__(self, hidden=25, lam=1.0, max_iter=50):
-        self.hidden, self.lam, self.max_iter = hidden, lam, max_iter
-    def _sigmoid(self, z): return 1 / (1 + np.exp(-z))
-    def _unpack(self, theta, n, k):
-        cut = self.hidden * (n + 1)
-        return theta[:cut].reshape(self.hidden, n + 1), theta[cut:].reshape(k, self.hidden + 1)
-    def _objective(self, theta, X, Y):
-        m, n = X.shape
-        T1, T2 = self._unpack(theta, n, Y.shape[1])
-        A1 = np.hstack([np.ones((m, 1)), X])
-        A2 = np.hstack([np.ones((m, 1)), self._sigmoid(A1 @ T1.T)])
-        H = self._sigmoid(A2 @ T2.T)
-        J = -np.mean(np.sum(Y * np.log(H) + (1 - Y) * np.log(1 - H), axis=1))
-        J += self.lam / (2 * m) * ((T1[:, 1:] ** 2).sum() + (T2[:, 1:] ** 2).sum())
-        D3 = H - Y
-        D2 = D3 @ T2[:, 1:] * A2[:, 1:] * (1 - A2[:, 1:])
-        G1, G2 = D2.T @ A1 / m, D3.T @ A2 / m
-        G1[:, 1:] += self.lam / m * T1[:, 1:]
-        G2[:, 1:] += self.lam / m * T2[:, 1:]
-        return J, np.concatenate([G1.ravel(), G2.ravel()])
-    def fit(self, X, y):
-        res = optimize.minimize(self._objective, np.random.randn(10285), args=(X, np.eye(10)[y]), jac=True)
-        self.theta_ = res.x
-        return self
 """
 )
 
@@ -879,20 +790,20 @@ def cofiCostFunc(params, Y, R, num_users, num_movies, num_features, lambda_=0.0)
 OTHERS = {"ex2/costFunction.py": IMPORTS + SIGMOID + LOGISTIC, "ex3/lr.py": IMPORTS + SIGMOID + ONE_VS_ALL}
 
 
-PYTHON_2 = plain(edition()).replace("    m = X", "    try: m = len(y)\n    except TypeError, e: pass\n    m = X")
+PYTHON_2 = own().replace("    m = X", "    try: m = len(y)\n    except TypeError, e: pass\n    m = X")
 
 RIGHT: dict[str, str | Files] = {
     "common": common(),
     "common-last-cell-trains": common(WITH_UTILS, "theta = optimize.minimize(nnCostFunction, nn_params).x\n"),
     "common-by-loop.ipynb": notebook("import numpy as np\n", SIGMOID, edition(targets=FROM_0)),
-    "both-kinds": {"ex4.py": plain(edition(order="F")), "ex4.ipynb": notebook(plain(edition(targets=FROM_0)))},
-    "py-is-empty": {"ex4.py": "# see the notebook\n", "ex4.ipynb": notebook(plain(edition()))},
+    "both-kinds": {"ex4.py": own(order="F"), "ex4.ipynb": notebook(own(targets=FROM_0))},
+    "py-is-empty": {"ex4.py": "# see the notebook\n", "ex4.ipynb": notebook(own())},
     "two notebooks": {
         "Part 1.ipynb": notebook("import numpy as np\nprint('hello')\n"),
-        "Part 2 (final).ipynb": notebook(plain(edition())),
+        "Part 2 (final).ipynb": notebook(own()),
     },
     "notebook and checkpoints": {
-        "ex4.ipynb": notebook(plain(edition())),
+        "ex4.ipynb": notebook(own()),
         ".ipynb_checkpoints/ex4-checkpoint.ipynb": notebook("x ="),
     },
     "small-files": SMALL_FILES,
@@ -906,31 +817,26 @@ RIGHT: dict[str, str | Files] = {
         if name != "sigmoid.py"
     },
     "lamb.py": LAMB,
-    "la.py": plain(edition(head=SIX, lam="la")),
-    "a-name-for-lambda-in-the-middle.py": plain(
-        edition(
-            head="def nnCost(nn_params, X, y, strength=0.0, input_layer_size=400, hidden_layer_size=25, num_labels=10):\n",
-            lam="strength",
-        )
+    "la.py": own(head=SIX, lam="la"),
+    "a-name-for-lambda-in-the-middle.py": own(
+        head="def nnCost(nn_params, X, y, strength=0.0, input_layer_size=400, hidden_layer_size=25, num_labels=10):\n",
+        lam="strength",
     ),
-    "none-for-lambda.py": plain(
-        edition(("    m = X", "    c = c or 0\n    m = X"), head=SIX.replace("la=0.", "c=None"), lam="c")
-    ),
+    "none-for-lambda.py": own(("    m = X", "    c = c or 0\n    m = X"), head=SIX.replace("la=0.", "c=None"), lam="c"),
     "flattened.py": FLATTENED,
-    "plain-and-regularised.py": PLAIN_AND_REGULARISED,
     "two-files": {
         "back_prop.py": UNREGULARISED,
-        "back_prop_reg.py": plain(edition()).replace("nnCost", "back_prop_reg"),
+        "back_prop_reg.py": own().replace("nnCost", "back_prop_reg"),
     },
     "two-files-other-way": {
-        "a_reg.py": plain(edition(order="F")),
+        "a_reg.py": own(order="F"),
         "backprop_nn_cost.py": UNREGULARISED,
         "main.py": "from backprop_nn_cost import *\nprint(1)\n",
     },
-    "last-is-zero.py": plain(edition(targets=LAST_IS_ZERO)),
-    "last-is-zero-by-columns.py": plain(edition(targets=LAST_IS_ZERO, order="F")),
-    "zero-is-ten.py": plain(edition(targets="np.eye(num_labels)[np.ravel(y) % 10]")),
-    "ten-comes-first.py": plain(edition(targets="(np.r_[10, 1:num_labels] == np.ravel(y)[:, None]).astype(int)")),
+    "last-is-zero.py": own(targets=LAST_IS_ZERO),
+    "last-is-zero-by-columns.py": own(targets=LAST_IS_ZERO, order="F"),
+    "zero-is-ten.py": own(targets="np.eye(num_labels)[np.ravel(y) % 10]"),
+    "ten-comes-first.py": own(targets="(np.r_[10, 1:num_labels] == np.ravel(y)[:, None]).astype(int)"),
     "extra.py": EXTRA,
     "extra-in-front.py": EXTRA.replace(
         "(theta, X, y, m, n, lmbda, hidden=25, K=10)", "(m, n, hidden, K, theta, X, y, lmbda)"
@@ -957,12 +863,10 @@ RIGHT: dict[str, str | Files] = {
     "micrograd-sigmoid.py": SIGMOID_MICROGRAD,
     "network-2.py": SECOND_NETWORK,
     "made-before.py": MADE_BEFORE,
-    "labels-before-y.py": plain(edition(("num_labels", "labels"))),
-    "reg-strength.py": plain(
-        edition(
-            head="def cost(nn_params, X, y, hidden_layer_size, num_labels, LAM):\n    input_layer_size = X.shape[1]\n",
-            lam="reg_strength",
-        )
+    "labels-before-y.py": own(("num_labels", "labels")),
+    "reg-strength.py": own(
+        head="def cost(nn_params, X, y, hidden_layer_size, num_labels, LAM):\n    input_layer_size = X.shape[1]\n",
+        lam="reg_strength",
     ),
     "named-tuple.py": plain(
         "def cost(params, X, y, LAM):\n    Theta1, Theta2 = params.Theta1, params.Theta2\n    num_labels = len(Theta2)\n"
@@ -977,13 +881,10 @@ RIGHT: dict[str, str | Files] = {
     },
     "forward-first.py": FORWARD_FIRST,
     "remembers.py": REMEMBERS,
-    "forward-without-names.py": FORWARD_WITHOUT_NAMES,
     "private-cost.py": TRAINER.replace("def train", "def fit").replace("computeCost", "_cost_and_gradients"),
-    "gradient-by-flag.py": plain(
-        edition(
-            ("    return J, ", "    if not with_gradient:\n        return J\n    return J, "),
-            head=SEVEN.replace("LAM)", "LAM, with_gradient=False)"),
-        )
+    "gradient-by-flag.py": own(
+        ("    return J, ", "    if not with_gradient:\n        return J\n    return J, "),
+        head=SEVEN.replace("LAM)", "LAM, with_gradient=False)"),
     ),
     "package": {
         "nn/__init__.py": "",
@@ -999,78 +900,63 @@ RIGHT: dict[str, str | Files] = {
         "DATA = loadmat('data/ex4data1.mat')\n"
         + edition(("    m = X", "    assert DATA['X'].shape[1] == 400\n    m = X"))
     ),
-    "prints-of-python-2.py": plain(edition(("    d3 =", "    for i in xrange(3): print 'iteration', i\n    d3 ="))),
+    "prints-of-python-2.py": own(("    d3 =", "    for i in xrange(3): print 'iteration', i\n    d3 =")),
     "exceptions-of-python-2.py": PYTHON_2,
-    "prints-in-loops.py": plain(edition(("    d3 =", "    for i in range(3): print('iteration', i)\n    d3 ="))),
+    "prints-in-loops.py": own(("    d3 =", "    for i in range(3): print('iteration', i)\n    d3 =")),
     "plots-everything.py": "import seaborn as sns\nsns.set()\nsns.set_style('darkgrid')\n"
-    + plain(edition())
+    + own()
     + "fig, ax = plt.subplots()\nsns.heatmap(np.eye(3))\nplt.show()\ninput('press enter')\n",
-    "pandas-at-import.py": "import pandas as pd\n"
-    + plain(edition())
-    + "df = pd.DataFrame({'a': [1]})\nprint(df.head())\n",
+    "pandas-at-import.py": "import pandas as pd\n" + own() + "df = pd.DataFrame({'a': [1]})\nprint(df.head())\n",
     "imports-the-course.py": "from displayData import displayData\nfrom checkNNGradients import *\nimport submit\n"
-    + plain(edition()),
-    "guarded-main.py": plain(edition()) + "if __name__ == '__main__':\n    nnCostFunction(*range(7))\n",
-    "wrapped-for-minimize.py": plain(edition()) + "cost = lambda p, X, y: nnCostFunction(p, 400, 25, 10, X, y, 1)\n",
-    "umlaut-übung.py": plain(edition()) + "# Lösung von Übung 4\n",
-    "args-as-a-tuple.py": plain(edition(head=f"def nnCost(nn_params, args):\n{TAKEN}, X, y, lambda_ = args\n")),
-    "args-with-a-star.py": plain(
-        edition(head=f"def nnCost(nn_params, *args):\n    X, y, lambda_, sizes = args\n{TAKEN} = sizes\n")
+    + own(),
+    "guarded-main.py": own() + "if __name__ == '__main__':\n    nnCostFunction(*range(7))\n",
+    "wrapped-for-minimize.py": own() + "cost = lambda p, X, y: nnCostFunction(p, 400, 25, 10, X, y, 1)\n",
+    "umlaut-übung.py": own() + "# Lösung von Übung 4\n",
+    "args-as-a-tuple.py": own(head=f"def nnCost(nn_params, args):\n{TAKEN}, X, y, lambda_ = args\n"),
+    "args-with-a-star.py": own(
+        head=f"def nnCost(nn_params, *args):\n    X, y, lambda_, sizes = args\n{TAKEN} = sizes\n"
     ),
-    "args-by-place.py": plain(
-        edition(
-            head=f"def nnCost(p, args):\n    X, y = args[0], args[1]\n    lambda_ = args[2]\n{TAKEN} = args[3], args[4], args[5]\n    nn_params = p\n"
-        )
+    "args-by-place.py": own(
+        head=f"def nnCost(p, args):\n    X, y = args[0], args[1]\n    lambda_ = args[2]\n{TAKEN} = args[3], args[4], args[5]\n    nn_params = p\n"
     ),
-    "args-by-name.py": plain(
-        edition(
-            head=f"def cost(nn_params, data):\n    X, y, lambda_ = data['X'], data['y'], data['lambda']\n{TAKEN} = data['sizes']\n"
-        )
+    "args-by-name.py": own(
+        head=f"def cost(nn_params, data):\n    X, y, lambda_ = data['X'], data['y'], data['lambda']\n{TAKEN} = data['sizes']\n"
     ),
-    "options.py": plain(
-        edition(
-            head=f"def nnCost(nn_params, X, y, options):\n    lambda_ = options['lambda']\n{TAKEN} = options['layers']\n"
-        )
+    "options.py": own(
+        head=f"def nnCost(nn_params, X, y, options):\n    lambda_ = options['lambda']\n{TAKEN} = options['layers']\n"
     ),
-    "options-as-attributes.py": plain(
-        edition(
-            head=f"def nnCost(nn_params, X, y, cfg):\n    lambda_ = cfg.lam\n{TAKEN} = cfg.n_in, cfg.n_hidden, cfg.n_out\n"
-        )
+    "options-as-attributes.py": own(
+        head=f"def nnCost(nn_params, X, y, cfg):\n    lambda_ = cfg.lam\n{TAKEN} = cfg.n_in, cfg.n_hidden, cfg.n_out\n"
     ),
-    "everything-in-an-object.py": plain(
-        edition(head=f"def nnCost(p, X, y):\n    nn_params, lambda_ = p.theta, p.lam\n{TAKEN} = p.sizes\n")
+    "everything-in-an-object.py": own(
+        head=f"def nnCost(p, X, y):\n    nn_params, lambda_ = p.theta, p.lam\n{TAKEN} = p.sizes\n"
     ),
-    "options-by-keyword.py": plain(
-        edition(
-            head=f"def nnCost(nn_params, **options):\n    X, y, lambda_ = options['X'], options['y'], options.get('lam', 0)\n{TAKEN} = options['sizes']\n"
-        )
+    "options-by-keyword.py": own(
+        head=f"def nnCost(nn_params, **options):\n    X, y, lambda_ = options['X'], options['y'], options.get('lam', 0)\n{TAKEN} = options['sizes']\n"
     ),
-    "layer-info.py": plain(edition(head=f"def nnCost(nn_params, layer_info, X, y, lambda_):\n{TAKEN} = layer_info\n")),
-    "by-keyword.py": plain(edition(head=f"def nn_cost(*, nn_params, X, y, sizes, lambda_=0.0):\n{TAKEN} = sizes\n")),
+    "layer-info.py": own(head=f"def nnCost(nn_params, layer_info, X, y, lambda_):\n{TAKEN} = layer_info\n"),
+    "by-keyword.py": own(head=f"def nn_cost(*, nn_params, X, y, sizes, lambda_=0.0):\n{TAKEN} = sizes\n"),
     "closure.py": plain(CLOSURE),
     "answer-with-names.py": "from types import SimpleNamespace\n"
-    + plain(edition((RETURNED, f"    return SimpleNamespace(J=J, grad={ARRAYS})\n"))),
+    + own((RETURNED, f"    return SimpleNamespace(J=J, grad={ARRAYS})\n")),
     "answer-in-a-dataclass.py": "from dataclasses import dataclass\n"
     + plain(
         "@dataclass\nclass Gradient:\n    Theta1: np.ndarray\n    Theta2: np.ndarray\n"
         + edition((RETURNED, "    return J, Gradient(Theta1_grad, Theta2_grad)\n"))
     ),
-    "for-numpy-1.py": plain(
-        edition(("    a1 =", "    sizes = np.array([[1, 2], [3]]).shape\n    y = y.astype(np.int)\n    a1 ="))
+    "for-numpy-1.py": own(
+        ("    a1 =", "    sizes = np.array([[1, 2], [3]]).shape\n    y = y.astype(np.int)\n    a1 =")
     ),
-    "answer-in-dictionaries.py": plain(
-        edition((RETURNED, "    return {'cost': J, 'grads': {'Theta1': Theta1_grad, 'Theta2': Theta2_grad}}\n"))
+    "answer-in-dictionaries.py": own(
+        (RETURNED, "    return {'cost': J, 'grads': {'Theta1': Theta1_grad, 'Theta2': Theta2_grad}}\n")
     ),
     "of-any-depth.py": OF_ANY_DEPTH,
     "dataclass.py": DATACLASS,
-    "estimator.py": ESTIMATOR,
-    "mode-by-name.py": plain(
-        edition(
-            (RETURNED, f"    if mode == 'cost':\n        return J\n{RETURNED}"),
-            head=SEVEN.replace("LAM)", "LAM, mode='both')"),
-        )
+    "mode-by-name.py": own(
+        (RETURNED, f"    if mode == 'cost':\n        return J\n{RETURNED}"),
+        head=SEVEN.replace("LAM)", "LAM, mode='both')"),
     ),
-    "whole-course": OTHERS | {"ex4/nnCostFunction.py": plain(edition())},
+    "whole-course": OTHERS | {"ex4/nnCostFunction.py": own()},
 }
 
 SLOPE = " * sigmoidGradient(z2)"
@@ -1096,7 +982,7 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
     "common-no-slope": (_changed("common", (SLOPE, "")), "rwr", "slope-missing"),
     "common-sign": (_changed("common", ("d3 = h - Y", "d3 = Y - h")), "rwr", "wrong-sign"),
     "both-kinds-wrong": (
-        {"ex4.py": plain(edition((SLOPE, ""))), "ex4.ipynb": notebook(plain(edition((SLOPE, ""), order="F")))},
+        {"ex4.py": own((SLOPE, "")), "ex4.ipynb": notebook(own((SLOPE, ""), order="F"))},
         "rwr",
         "slope-missing",
     ),
@@ -1123,11 +1009,6 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         _changed("flattened.py", ("T2.T[1:, :].dot", "T2.T[:-1, :].dot")),
         "rwr",
         "bias-column-not-dropped",
-    ),
-    "plain-and-regularised-slope.py": (
-        _changed("plain-and-regularised.py", ("return np.multiply(sigmoid(z), 1 - sigmoid(z))", "return sigmoid(z)")),
-        "rwr",
-        "slope-halved",
     ),
     "two-files-wrong": (
         _changed("two-files", ("LAM / m".replace("LAM", "lambda_"), "lambda_")),
@@ -1168,7 +1049,7 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
     ),
     "cost-apart-is-right": (
         {
-            "ex4.py": plain(edition((RETURNED, "    return J\n")))
+            "ex4.py": own((RETURNED, "    return J\n"))
             + edition(
                 (PENALTY, ""), ("d2.T.dot(a1) / m", "d2.T.dot(a1)"), ("d3.T.dot(a2) / m", "d3.T.dot(a2)")
             ).replace("nnCostFunction", "backprop"),
@@ -1193,7 +1074,7 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         "wrong-sign",
     ),
     "tanh-with-the-sigmoid-s-slope.py": (
-        plain(edition(("sigmoid(z2)]", "np.tanh(z2)]"))),
+        own(("sigmoid(z2)]", "np.tanh(z2)]")),
         "wwr",
         "tanh-for-hidden-units",
     ),
@@ -1207,7 +1088,6 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
     ),
     "of-any-depth-wrong.py": (_changed("of-any-depth.py", (" * (1 - acts[i])", "")), "rwr", "slope-halved"),
     "dataclass-wrong.py": (_changed("dataclass.py", ("d3 = h -", "d3 = 2 * h - 2 *")), "rwr", "delta-times-2"),
-    "estimator-wrong.py": (_changed("estimator.py", ("self.lam / m *", "self.lam *")), "rrw", "lambda-not-over-m"),
 }
 
 
@@ -1220,7 +1100,7 @@ UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the k
         "not-handed-in",
     ),
     "python-2.py": (PYTHON_2 + "print `m`,\nx = `m`\n", "not-readable"),
-    "mixed-tabs.py": (plain(edition(("    d3 =", "\td3 ="))), "not-readable"),
+    "mixed-tabs.py": (own(("    d3 =", "\td3 =")), "not-readable"),
     "planar.py": (PLANAR + TANH, "other-exercise"),
     "planar.ipynb": (notebook(PLANAR, TANH, "nn_model(*load_planar_dataset(), 4)"), "other-exercise"),
     "logistic-regression.py": (
@@ -1243,7 +1123,7 @@ UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the k
         "cell-left-out",
     ),
     "empty.ipynb": (notebook(), "no-homework-function"),
-    "loops-for-ever.py": (plain(edition(("    d3 =", "    while True: pass\n    d3 ="))), "call-failed"),
+    "loops-for-ever.py": (own(("    d3 =", "    while True: pass\n    d3 =")), "call-failed"),
     "logistic.py": (IMPORTS + SIGMOID + LOGISTIC, "other-exercise"),
     "logistic-by-matrix.py": (IMPORTS + SIGMOID + BY_MATRIX, "other-exercise"),
     "one-vs-all.ipynb": (notebook(IMPORTS + SIGMOID + ONE_VS_ALL), "other-exercise"),
@@ -1252,7 +1132,7 @@ UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the k
     "one-unit.py": (ONE_UNIT, "other-exercise"),
     "recommender.py": (RECOMMENDER, "other-exercise"),
     "whole-course-fails": (
-        OTHERS | {"ex4/nnCostFunction.py": plain(edition(("    d3 =", "    1 / 0\n    d3 =")))},
+        OTHERS | {"ex4/nnCostFunction.py": own(("    d3 =", "    1 / 0\n    d3 ="))},
         "call-failed",
     ),
 }

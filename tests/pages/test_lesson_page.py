@@ -114,6 +114,21 @@ def test_the_opening_shows_a_bug_that_makes_the_gradient_wrong(open_page, lesson
     assert "A change." not in opened.text("choice-answer")
 
 
+def test_the_marked_path_takes_ten_minutes(opened):
+    """At 200 words a minute, and 20 seconds of looking after each click: one choice, three sliders, three bugs."""
+
+    def words(*places):
+        return sum(len(opened.page.locator(place).inner_text().split()) for place in places)
+
+    opened.page.click("#choose-a")
+    read = words(".page-head", "#choice", "#part-1", "#part-3")
+    bugs = opened.page.locator("#bug-which option").evaluate_all("all => all.map((option) => option.value)")
+    for name in bugs[1:3]:
+        opened.set("bug-which", name)
+        read += words("#bug-description", "#bug-said", "#bug-verdict", "#bug-finding", "#bug-diagnosis")
+    assert 7.0 <= read / 200 + (1 + 3 + 3) * 20 / 60 <= 10.0
+
+
 # Part 1
 
 
