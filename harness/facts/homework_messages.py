@@ -17,9 +17,8 @@ FUNCTIONS_SHOWN = 8
 WRONG_SLOPE = "finds {value:.4g} for the slope of {expression} in {name} at {at}, where {expected:.4g} is right"
 
 HELPER_FAULTS: Mapping[str, str] = {
-    "value": "is wrong for {shape}, such as {z:g}",
-    "slope-shape": "returns shape {shape} for a matrix of shape {expected}",
-    "slope-value": "returns {value:.4g} at z = 0, where it should return 0.25",
+    "shape": "returns no numbers of the shape of its argument, {expected}, but shape {shape}",
+    "value": "returns {value:.4g} at z = {z:g} in {of}, where {expected:.4g} is right",
     "start-shape": "returns shape {shape} for {inputs} inputs and {outputs} outputs, where {expected} is right",
     "start-repeats": "returns weights that are not all different, so hidden units stay alike",
     "start-range": "returns weights that are not small numbers of both signs",

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
 from harness.checks.networks.bug_explanations import find_bugs, is_explained
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import Convention
 from harness.grading.exercises import COURSE_MODEL, Exercise
-from harness.grading.parameter_roles import Function, Role
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
@@ -26,18 +24,11 @@ A bug changes part of the cost or the gradient, so that an answer in the right c
 """
 
 
-class Candidate(NamedTuple):
-    """A function that may be the homework's, and the roles of its parameters."""
-
-    function: Function
-    roles: tuple[Role, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Trials:
     """What came of calling one function in many conventions."""
 
-    candidate: Candidate
+    call: Call
     attempts: tuple[Attempt, ...]
     failures: tuple[CallFailed, ...]
 
@@ -122,7 +113,7 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     of_cost, of_gradient = _best_pair(best, [attempt for trials in tried for attempt in trials.attempts])
     refused = ()
     if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
-        silent = [trials.candidate for trials in tried if not trials.attempts]
+        silent = [trials.call for trials in tried if not trials.attempts]
         refused = tuple(_refusals(process, silent, replace(half.call.convention, pick=None), exercises[0]))
     return interface_of(exercises, of_cost, of_gradient, failures=fatal, refused=refused)
 
@@ -182,13 +173,13 @@ def _read_beside(right: Attempt, other: Attempt, attempts: Sequence[Attempt]) ->
 
 
 def _refusals(
-    process: SubmissionProcess, silent: Sequence[Candidate], convention: Convention, exercise: Exercise
+    process: SubmissionProcess, silent: Sequence[Call], convention: Convention, exercise: Exercise
 ) -> Iterator[Fact]:
     """Why functions that answer in no convention do not in the one in which others do."""
-    for function, roles in silent:
-        if convention.fits(roles):
+    for call in silent:
+        if convention.fits(call.roles):
             try:
-                Call(function, roles, convention).answer(process, exercise)
+                replace(call, convention=convention).answer(process, exercise)
             except CallFailed as failure:
                 yield failure.fact
 

@@ -211,6 +211,8 @@ class Convention:
         return form == ("F", "list") and not self.single and arrangement not in (JOINED, BIASES_THEN_WEIGHTS)
 
 
+COURSE_CONVENTION = Convention()
+
 APART = tuple(Blocks(*options) for options in product(ARRANGEMENTS[1:], BOTH, (VECTOR, COLUMN, ROW)))
 
 Row = Mapping[str, Sequence[Any]]

@@ -41,7 +41,9 @@ class RuledOut:
         self._exhausted[convention.theta] += failure.error == "MemoryError"
         if failure.error in OF_TYPES:
             of_types = _of_types(convention)
-            arrangements = self._arrangements[of_types, *failure.signature]
+            # equal for failures at one line, in the same words
+            signature = failure.error, failure.line, str(failure.fact.data.get("event"))
+            arrangements = self._arrangements[of_types, *signature]
             arrangements.add(convention.blocks.arrangement)
             # a list has no .reshape, be it of two matrices or of four arrays; the same failure in two arrangements
             # tells this from a dictionary that lacks the key "b1" only where it holds two matrices

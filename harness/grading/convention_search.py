@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
-from harness.grading.best_attempts import Candidate, Trials, best_interface, explained_places, interface_of
+from harness.grading.best_attempts import Trials, best_interface, explained_places, interface_of
 from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, ORDERS, Convention
 from harness.grading.convention_failures import MOST_FATAL, RuledOut
 from harness.grading.exercises import (
@@ -88,7 +88,7 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
 
 
 def _checked_with_few_classes(
-    process: SubmissionProcess, candidates: Sequence[Candidate], found: Interface, exercises: Sequence[Exercise]
+    process: SubmissionProcess, candidates: Sequence[Call], found: Interface, exercises: Sequence[Exercise]
 ) -> Interface:
     """The interface, unless ten classes were right by chance; without the other exercises where code knows ten alone.
 
@@ -110,20 +110,20 @@ def _checked_with_few_classes(
     return _search(process, candidates, exercises, [each for each in CONVENTIONS if each.labels in LABELS])
 
 
-def find_candidates(submission: Submission, named: str | None) -> list[Candidate]:
+def find_candidates(submission: Submission, named: str | None) -> list[Call]:
     """The functions that may be the homework's, the likeliest first."""
     functions = [function for function in submission.functions if named in (None, function.name, function.author_name)]
     ranked = sorted(functions, key=likelihood, reverse=True)
     found = [function for function in ranked if next(readings(function), None)]
     likely = [function for function in found if named or likelihood(function) >= 0][:MOST_FUNCTIONS]
-    return [Candidate(function, roles) for function in likely for roles in readings(function)]
+    return [Call(function, roles) for function in likely for roles in readings(function)]
 
 
 def source_interface(submission: Submission, named: str | None) -> Interface | None:
     """The interface of a gradient source ``f(problem, theta)``, which needs no trying; None for other functions."""
-    for function, roles in find_candidates(submission, named)[:1]:
-        if "problem" in roles:
-            attempt = Attempt(Call(function, roles, Convention()), ParsedAnswer())
+    for call in find_candidates(submission, named)[:1]:
+        if call.is_source:
+            attempt = Attempt(call, ParsedAnswer())
             return Interface(attempt, attempt)
     return None
 
@@ -140,16 +140,16 @@ def _no_function(submission: Submission, named: str | None) -> Fact:
     )
 
 
-def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Candidate]) -> float | None:
+def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Call]) -> float | None:
     """The λ in the code of a function that takes none, in any usual convention."""
-    for function, roles in candidates:
-        if {"l2", "problem"} & named_roles(roles):
+    for candidate in candidates:
+        if {"l2", "problem"} & named_roles(candidate.roles):
             continue
         failed = RuledOut()
         for convention in CONVENTIONS:
-            if not convention.fits(roles) or convention.blocks.differences() or convention in failed:
+            if not convention.fits(candidate.roles) or convention.blocks.differences() or convention in failed:
                 continue
-            call = Call(function, roles, convention)
+            call = replace(candidate, convention=convention)
             try:
                 l2 = find_fixed_l2(lambda exercise, call=call: call.answer(process, exercise))
             except CallFailed as failure:
@@ -165,7 +165,7 @@ def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Candidate]) -> fl
 
 
 def _at_the_courses_sizes(
-    process: SubmissionProcess, candidates: Sequence[Candidate], found: Interface
+    process: SubmissionProcess, candidates: Sequence[Call], found: Interface
 ) -> Iterator[Interface]:
     """Interfaces at the course's own sizes, where code may have these numbers in it."""
     numbers = {number for file in process.submission.files for number in file.numbers}
@@ -196,7 +196,7 @@ def _standing(interface: Interface) -> tuple[bool, ...]:
 
 def _search(
     process: SubmissionProcess,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[Call],
     exercises: Sequence[Exercise],
     conventions: Sequence[Convention],
 ) -> Interface:
@@ -213,7 +213,7 @@ def _search(
 
 
 def _try_conventions(
-    process: SubmissionProcess, candidate: Candidate, exercise: Exercise, conventions: Sequence[Convention]
+    process: SubmissionProcess, candidate: Call, exercise: Exercise, conventions: Sequence[Convention]
 ) -> Trials:
     """One function called in the conventions; where nothing is all right, the bug zoo says which answers are known."""
     outcomes = list(_outcomes(process, candidate, exercise, conventions))
@@ -226,11 +226,10 @@ def _try_conventions(
 
 
 def _outcomes(
-    process: SubmissionProcess, candidate: Candidate, exercise: Exercise, conventions: Sequence[Convention]
+    process: SubmissionProcess, candidate: Call, exercise: Exercise, conventions: Sequence[Convention]
 ) -> Iterator[Attempt | CallFailed]:
     """The answers and failures of a function, up to the first answer whose parts are right."""
-    function, roles = candidate
-    failed = RuledOut()
+    roles, failed = candidate.roles, RuledOut()
     right_in: Convention | None = None
     for convention in conventions:
         if not convention.fits(roles) or convention in failed:
@@ -241,7 +240,7 @@ def _outcomes(
             continue
         # a function of Theta1 and Theta2 takes θ in one form alone, so that none is reported
         used = convention if "theta" in roles else replace(convention, theta="flat")
-        call = Call(function, roles, used)
+        call = replace(candidate, convention=used)
         try:
             returned = call.returned(process, exercise)
         except CallFailed as failure:

@@ -6,6 +6,7 @@ An exercise knows its right answer, and how far rounding may move a right one.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from harness.checks.networks.bug_replay import NO_BUG, Bugs, KnownAnswers, Repla
 from harness.digits.digits_data import load_digits
 from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_process import COURSE_SIZES
-from harness.sources.backprop_steps import Backprop, Layout, Order
+from harness.sources.backprop_steps import Backprop, Layout
 from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.verdict.comparison import Answer
 from reference.arithmetics.rounded import Rounded, Rounded32
@@ -100,14 +101,18 @@ class Exercise:
 
     def of_model(self, model: Model) -> "Exercise":
         """The same exercise for another course's network."""
-        if model not in self._of_models:
+        if model not in self._kept:
             network = Network(self.problem.network.sizes, model.hidden, model.output)
             problem = Problem(network, self.problem.X, self.problem.Y, self.problem.l2 if model.regularised else 0.0)
-            self._of_models[model] = Exercise(self.name, problem, self.theta, model)
-        return self._of_models[model]
+            self._kept[model] = Exercise(self.name, problem, self.theta, model)
+        return self._kept[model]
 
     @cached_property
-    def _of_models(self) -> dict[Model, "Exercise"]:
+    def _kept(self) -> dict[Any, Any]:
+        """What takes longer than the calls of a submission, and is the same for all.
+
+        By model, the exercise of it; by precision, the rounding bound; by the layout of θ, what each bug answers.
+        """
         return {}
 
     def examples(self) -> list["Exercise"]:
@@ -117,16 +122,12 @@ class Exercise:
         problems = [Problem(problem.network, problem.X[row], problem.Y[row], problem.l2 / problem.m) for row in rows]
         return [Exercise(self.name, each, self.theta, self.model) for each in problems]
 
-    @cached_property
-    def _bounds(self) -> dict[str, Bound]:
-        return {}  # by precision; each takes longer than the calls of a submission
-
     def bound(self, precision: str) -> Bound:
         """The rounding bound of the formulas as stated, in float64 or float32."""
-        if precision not in self._bounds:
+        if precision not in self._kept:
             arithmetics = {"float64": Rounded, "float32": Rounded32}
-            self._bounds[precision] = rounding_bound(self.problem, self.theta, arithmetics[precision])
-        return self._bounds[precision]
+            self._kept[precision] = rounding_bound(self.problem, self.theta, arithmetics[precision])
+        return self._kept[precision]
 
     def tolerances(self, precision: str) -> tuple[float, np.ndarray]:
         """The tolerances of the cost and of each coordinate of the gradient.
@@ -158,12 +159,8 @@ class Exercise:
         gradient = np.full(network.size, np.nan) if answer.gradient is None else answer.gradient
         cost = np.nan if answer.cost is None else answer.cost
         given = Answer("submission", "submission", cost, cost_error, gradient, error)
-        known = self._known_answers.setdefault(answer.order, KnownAnswers({}, {}))
+        known = self._kept.setdefault(answer.order, KnownAnswers({}, {}))
         return Replay(self.problem, self.theta, given, Layout(answer.order), self.model.bugs, known)
-
-    @cached_property
-    def _known_answers(self) -> dict[Order, KnownAnswers]:
-        return {}  # by the layout of θ; all submissions of a class are compared with the same bugs
 
     def is_right(self, answer: ParsedAnswer) -> tuple[bool, bool]:
         """Whether the cost is right, and whether the gradient is; what is missing is not."""

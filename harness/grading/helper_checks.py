@@ -62,55 +62,51 @@ def _sigmoid(z: Any) -> Any:
     return 1.0 / (1.0 + np.exp(-z))
 
 
-def _is_close(answer: Any, expected: Any) -> bool:
-    """Whether the numbers are the same, in any number of axes, up to the digits of their precision."""
+def _wrong_places(answer: Any, expected: Any) -> list[int] | None:
+    """The places at which numbers differ by more than the digits of their precision; None for what is no such number.
+
+    The numbers may have any number of axes.
+    """
     array = np.asarray(answer) if isinstance(answer, (int, float, np.generic, np.ndarray, list)) else np.array("")
     if array.dtype.kind not in "biuf" or array.size != np.size(expected):
-        return False
+        return None
     close = CLOSE_IN_FLOAT32 if array.dtype == np.float32 else CLOSE
-    return bool((np.abs(array.ravel() - np.ravel(expected)) <= close).all())
+    return np.flatnonzero(~(np.abs(array.ravel() - np.ravel(expected)) <= close)).tolist()
+
+
+def _is_close(answer: Any, expected: Any) -> bool:
+    return _wrong_places(answer, expected) == []
 
 
 def _check_sigmoid(call: Calling, _: Interface) -> HelperVerdict:
-    return _in_every_shape(
-        "the sigmoid", call, _sigmoid, lambda z, shape: _fault("value", shape=shape, z=float(np.ravel(z)[0]))
-    )
+    return _check_elementwise("the sigmoid", call, _sigmoid)
 
 
 def _check_sigmoid_gradient(call: Calling, _: Interface) -> HelperVerdict:
-    def fault(z: Any, shape: str) -> HelperVerdict:
-        answer = call(z)
-        if np.shape(answer) != np.shape(z):
-            return _fault("slope-shape", shape=str(np.shape(answer)), expected=str(np.shape(z)))
-        # at z = 0 everybody knows the slope, 0.25, and common mistakes give another number there
-        return _fault("slope-value", value=float(np.asarray(call(np.zeros_like(z))).ravel()[0]))
-
     # a function of a = σ(z) that computes a (1 - a) is right where it is called with a
     if _is_close(call(_sigmoid(Z)), _sigmoid(Z) * _sigmoid(-Z)):
         return HelperVerdict(RIGHT, None, ("the sigmoid's slope from a, not from z",))
-    return _in_every_shape("the sigmoid's slope", call, lambda z: _sigmoid(z) * _sigmoid(-z), fault)
+    return _check_elementwise("the sigmoid's slope", call, lambda z: _sigmoid(z) * _sigmoid(-z))
 
 
-def _in_every_shape(
-    name: str, call: Calling, right: Callable[[Any], Any], fault: Callable[[Any, str], HelperVerdict]
-) -> HelperVerdict:
-    """An elementwise function, judged by its answers: one for matrices may take no vectors and no numbers.
-
-    Parameters
-    ----------
-    fault : what is wrong, of an argument at which the answer is wrong and its shape in words
-    """
+def _check_elementwise(name: str, call: Calling, right: Callable[[Any], Any]) -> HelperVerdict:
+    """An elementwise function, judged by its answers: one for matrices may take no vectors and no numbers."""
     is_of_matrices = False
-    for shape, z in (("a matrix", Z), ("a vector", Z[0]), ("a number", 0.5)):
+    for kind, z in (("a matrix", Z), ("a vector", Z[0]), ("a number", np.array(0.5))):
         try:
-            answer = call(z)
+            answer = call(z if z.ndim else float(z))
         except CallFailed as failure:
-            if failure.is_fatal or shape == "a matrix":
+            if failure.is_fatal or kind == "a matrix":
                 raise
             is_of_matrices = True
-        else:
-            if not _is_close(answer, right(z)):
-                return fault(z, shape)
+            continue
+        places = _wrong_places(answer, right(z))
+        if places is None:
+            return _fault("shape", shape=str(np.shape(answer)), expected=str(z.shape))
+        if places:  # the z nearest to 0: everybody knows the values there
+            place = min(places, key=lambda place: abs(z.flat[place]))
+            value, expected = np.ravel(answer)[place], np.ravel(right(z))[place]
+            return _fault("value", of=kind, z=float(z.flat[place]), value=float(value), expected=float(expected))
     return HelperVerdict(RIGHT, None, (f"{name} for matrices alone",) if is_of_matrices else ())
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
-from harness.grading.best_attempts import Candidate
 from harness.grading.call_conventions import as_array
 from harness.grading.convention_search import find_candidates
 from harness.grading.parameter_roles import Default, named_roles
 from harness.grading.submission_files import Submission
+from harness.grading.submission_interface import Call
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
 THIS_ONE = ("ex4data", "ex4weights")
@@ -46,8 +46,8 @@ OF_REGRESSION = {"theta", "X", "y", "l2", "m", "n_in"}
 def find_other_exercise(process: SubmissionProcess, named: str | None = None) -> Fact | None:
     """That it is another exercise's homework; asked only where nothing of it is right for this one."""
     candidates = find_candidates(process.submission, named)
-    functions = dict.fromkeys(candidate.function for candidate in candidates)
-    takers = {candidate.function for candidate in candidates if _is_regression(process, candidate)}
+    functions = dict.fromkeys(call.function for call in candidates)
+    takers = {call.function for call in candidates if _is_regression(process, call)}
     if functions and takers == functions.keys():
         return doubt(Kind.OTHER_EXERCISE, next(iter(functions)).author_name, exercise=REGRESSION)
     return _named_exercise(process.submission)
@@ -61,19 +61,18 @@ def _named_exercise(submission: Submission) -> Fact | None:
     return doubt(Kind.OTHER_EXERCISE, found[0][0], exercise=found[0][1]) if found else None
 
 
-def _is_regression(process: SubmissionProcess, candidate: Candidate) -> bool:
+def _is_regression(process: SubmissionProcess, call: Call) -> bool:
     """Whether a function answers where θ has as many entries, or rows or columns, as X has columns, or rows.
 
     A network's function cannot: its hidden layer alone has more entries.
     """
-    function, roles = candidate
-    if not named_roles(roles) <= OF_REGRESSION:
+    if not named_roles(call.roles) <= OF_REGRESSION:
         return False
     for given in _regressions():
         # most functions of a network raise here, and one that answers has no hidden layer
-        values = [role.value if isinstance(role, Default) else given[role] for role in roles]
+        values = [role.value if isinstance(role, Default) else given[role] for role in call.roles]
         try:
-            answer = process.call(function, *values).value
+            answer = process.call(call.function, *values).value
         except CallFailed as failure:
             if failure.is_futile:
                 return False

@@ -1,18 +1,19 @@
 """How a submission is called: the function and convention that give its cost, and those that give its gradient."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from harness.facts.fact import Fact, Severity
-from harness.grading.call_conventions import COURSE_BLOCKS, LABELS, Convention, arguments
+from harness.grading.call_conventions import COURSE_BLOCKS, COURSE_CONVENTION, LABELS, Convention, arguments
 from harness.grading.exercises import COURSE_MODEL, Exercise, Model, small_exercises
 from harness.grading.parameter_roles import Function, Role
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
 from harness.grading.submission_files import Submission
-from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess, as_spoiling
+from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess
 from harness.isolation.limits import ENDINGS
 
 REPEATED = 1e-9
@@ -31,11 +32,11 @@ A gradient of zeros is at a distance of 1, and so is any that has nothing to do 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A function, the roles of its parameters, and the convention in which it is called."""
+    """A function that may be the homework's, the roles of its parameters, and the convention in which it is called."""
 
     function: Function
     roles: tuple[Role, ...]
-    convention: Convention
+    convention: Convention = COURSE_CONVENTION
 
     @property
     def is_source(self) -> bool:
@@ -64,7 +65,7 @@ class Call:
             fact = replace(error.fact, where=(self.function.author_name,))
             raise CallFailed(fact, "answered") from None
         cost, gradient = _mean([each.cost for each in parsed]), _mean([each.gradient for each in parsed])
-        has_changes = any(each.changes for each in returned)
+        has_changes = any(each.left for each in returned)
         answer = replace(
             parsed[0], cost=None if cost is None else float(cost), gradient=gradient, changes_arguments=has_changes
         )
@@ -230,13 +231,12 @@ class Interface:
             call = attempt.call
             try:
                 returned = call.returned(process, exercise)
-                first = call.read(returned, process.submission, exercise)
-                for changes in returned[0].changes[:1] if len(returned) == 1 else ():
-                    harmless = changes.fact()  # before the arrays are changed once more
-                    again = process.call(changes.function, *changes.afterwards)
-                    second = call.read([again], process.submission, exercise)
-                    pairs = zip(exercise.is_right(first), exercise.is_right(second))
-                    return as_spoiling(harmless) if any(a and not b for a, b in pairs) else harmless
+                if len(returned) > 1 or not returned[0].left:
+                    continue
+                first = exercise.is_right(call.read(returned, process.submission, exercise))
+                again = process.call(call.function, *deepcopy(returned[0].afterwards))
+                second = exercise.is_right(call.read([again], process.submission, exercise))
+                return returned[0].change(call.function, spoils=any(a and not b for a, b in zip(first, second)))
             except CallFailed:
                 continue
         return None

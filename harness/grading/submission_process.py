@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from weakref import WeakSet
 import numpy as np
 
 from harness.digits.digits_data import load_digits
-from harness.facts.fact import Fact, Severity, doubt, note
+from harness.facts.fact import Fact, doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.files import scratch_folder
 from harness.grading.parameter_roles import Function
@@ -79,11 +79,6 @@ class CallFailed(Exception):
         return self.with_data()
 
     @property
-    def signature(self) -> tuple[str, int, str]:
-        """Equal for failures of one kind, at one line, in the same words."""
-        return self.error, self.line, str(self.fact.data.get("event"))
-
-    @property
     def is_fatal(self) -> bool:
         """Whether it is no use to call again."""
         return self.is_loading or self.outcome in ("timed out", "died", "exited")
@@ -108,36 +103,30 @@ class CallFailed(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class ChangedArguments:
-    """A call that changed arguments in place.
+class Returned:
+    """What a call returned, and what it did to its arguments.
 
     Attributes
     ----------
-    function : the function that was called
     given : the arguments as they were
-    left : by position, the arguments that were changed, as the call left them
+    left : by position, the arguments that were changed in place, as the call left them
     """
 
-    function: Function
-    given: Sequence[Any]
-    left: Mapping[int, Any]
+    value: Any
+    given: Sequence[Any] = ()
+    left: Mapping[int, Any] = field(default_factory=dict)
 
     @property
     def afterwards(self) -> list[Any]:
         """The arguments of a caller who calls again with the same objects."""
         return [self.left.get(place, argument) for place, argument in enumerate(self.given)]
 
-    def fact(self) -> Fact:
-        """Which arguments changed, and by how much, as a note."""
-        function = self.function
+    def change(self, function: Function, *, spoils: bool) -> Fact:
+        """Which arguments of a function changed, and by how much: wrong, if that makes the next answer wrong."""
         names = [function.parameters[i] if i < len(function.parameters) else f"argument {i + 1}" for i in self.left]
         changes = [_describe_change(self.given[i], now) for i, now in self.left.items()]
-        return note(Kind.ARGUMENT_CHANGED, function.author_name, argument=names, changes=changes, spoils=False)
-
-
-def as_spoiling(change: Fact) -> Fact:
-    """The same change as something wrong: it makes the next answer wrong."""
-    return replace(change, severity=Severity.WRONG, data={**change.data, "spoils": True})
+        fact = wrong if spoils else note
+        return fact(Kind.ARGUMENT_CHANGED, function.author_name, argument=names, changes=changes, spoils=spoils)
 
 
 def _describe_change(before: Any, after: Any) -> str:
@@ -151,14 +140,6 @@ def _describe_change(before: Any, after: Any) -> str:
     changed = before != after
     largest = np.abs(after[changed] - before[changed]).max() if changed.any() else 0.0
     return f"by up to {largest:.3g}, in {int(changed.sum())} of {before.size:,} entries"
-
-
-@dataclass(frozen=True, eq=False)
-class Returned:
-    """What a call returned, and the arguments that it changed, if any."""
-
-    value: Any
-    changes: tuple[ChangedArguments, ...] = ()
 
 
 class SubmissionProcess:
@@ -220,13 +201,7 @@ class SubmissionProcess:
             (folder / self._package).symlink_to(folder)
 
     def call(self, function: Function, *arguments: Any) -> Returned:
-        """Call a function.
-
-        Raises
-        ------
-        CallFailed
-            It raised, ended the process or did not answer in time; or its file could not be run.
-        """
+        """Call a function; or `CallFailed`: it raised, ended the process, was too slow, or its file cannot be run."""
         if self._module:
             outcome, own_arguments = self._worker.call(function.name, *arguments), 0
         else:
@@ -238,8 +213,7 @@ class SubmissionProcess:
         if outcome.kind != "answered":
             raise self._failure(function, outcome)
         left = {place - own_arguments: now for place, now in outcome.changed.items()}
-        changes = (ChangedArguments(function, arguments, left),) if left else ()
-        return Returned(outcome.value, changes)
+        return Returned(outcome.value, arguments if left else (), left)
 
     def _load(self, function: Function) -> None:
         """Run the file of a function, unless that was done; what failed is not tried again."""

@@ -16,7 +16,7 @@ from harness.grading.grade import Grade, Rubric
 from harness.grading.submission_code import FAILURES, runnable
 from harness.grading.submission_files import Submission, find_submissions, read_submission
 from harness.grading.submission_grading import TIMEOUT, GradingPlan, grade_all, judge
-from harness.grading.submission_process import CallFailed, ChangedArguments, Returned
+from harness.grading.submission_process import CallFailed, Returned
 from harness.isolation.values import copies, differ
 
 COURSE = """\
@@ -708,7 +708,7 @@ class Here:
             raise CallFailed(fact, error=type(error).__name__) from None
         left = {i: now for i, now in enumerate(arguments) if differ(before[i], now)}
         given = [now if kept is None else kept for kept, now in zip(before, arguments)]
-        return Returned(value, (ChangedArguments(function, given, left),) if left else ())
+        return Returned(value, given, left)
 
 
 def written(folder: Path, name: str, text: str) -> Submission:

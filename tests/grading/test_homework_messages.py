@@ -51,8 +51,8 @@ SAID: list[tuple[Fact, str]] = [
     ),
     (doubt(Kind.GRADING_FAILED, reason="OSError: full"), "Grading this submission failed: OSError: full."),
     (
-        wrong(Kind.HELPER_WRONG, "sigmoid", fault="value", shape="a matrix", z=-3.0),
-        "sigmoid is wrong for a matrix, such as -3.",
+        wrong(Kind.HELPER_WRONG, "sigmoid", fault="value", of="a matrix", z=0.0, value=1.0, expected=0.5),
+        "sigmoid returns 1 at z = 0 in a matrix, where 0.5 is right.",
     ),
     (
         wrong(Kind.HELPER_WRONG, "predict", fault="prediction-value", wrong=2, total=7),
@@ -119,7 +119,7 @@ def test_every_kind_of_homework_is_said_above():
 
 def test_every_fault_of_a_helper_has_words():
     data = {"shape": "(3, 4)", "expected": 5, "z": 0.5, "value": 0.5, "wrong": 1, "total": 7, "reason": "no"}
-    data |= {"expression": "a * b", "name": "a", "at": "a = 1", "inputs": 9, "outputs": 7}
+    data |= {"expression": "a * b", "name": "a", "at": "a = 1", "inputs": 9, "outputs": 7, "of": "a vector"}
     for fault in HELPER_FAULTS:
         assert "{" not in say(wrong(Kind.HELPER_WRONG, "f", fault=fault, **data))
 
