@@ -113,7 +113,9 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     of_cost, of_gradient = _best_pair(best, [attempt for trials in tried for attempt in trials.attempts])
     refused = ()
     if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
-        silent = [trials.call for trials in tried if not trials.attempts]
+        # what answers after a forward pass, or by a stand-in of another kind, refuses nothing
+        answering = {trials.call.function.author_name for trials in tried if trials.attempts}
+        silent = [trials.call for trials in tried if trials.call.function.author_name not in answering]
         refused = tuple(_refusals(process, silent, replace(half.call.convention, pick=None), exercises[0]))
     return interface_of(exercises, of_cost, of_gradient, failures=fatal, refused=refused)
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -20,7 +20,6 @@ from harness.grading.grade import (
     ARGUMENTS,
     DISAGREE,
     ERROR,
-    INCONCLUSIVE,
     NO_PARTS,
     Grade,
     Part,
@@ -183,7 +182,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
             *(wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused),
             *chain(*causes),
             *failures,
-            *(_missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()),
+            *_missing_parts(interface, parts, wrong if verdict == DISAGREE else doubt),
         ),
         links=_links(submission, interface),
         notes=notes,
@@ -233,10 +232,10 @@ def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rub
     )
 
 
-def _missing_parts(interface: Interface, parts: Parts) -> tuple[Fact, ...]:
+def _missing_parts(interface: Interface, parts: Parts, fact: Callable[..., Fact]) -> tuple[Fact, ...]:
     """That a cost or a gradient is missing, and why other functions did not give it."""
     missing = [name for name in ("cost", "gradient") if parts[name].outcome == ABSENT and parts[name].counts]
-    return (doubt(Kind.PART_MISSING, *missing), *interface.refused)
+    return (fact(Kind.PART_MISSING, *missing), *interface.refused) if missing else ()
 
 
 def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswers, *, regularised: bool) -> _Explained:

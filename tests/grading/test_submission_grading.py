@@ -103,6 +103,7 @@ CASES = {
     "two bugs": Case(WRONG["two_at_once.py"][0], DISAGREE, f"{R} {W} {W}", 50.0),
     # a part is missing, or not filled in yet
     "no gradient": Case(returning("J"), INCONCLUSIVE, f"{R} {N} {R}", 60.0, MISSING),
+    "no gradient, and a wrong cost": Case(returning("J / 2"), DISAGREE, f"{W} {N} {W}", 10.0, MISSING),
     "cost as text": Case(returning("'%.4f' % J, grad"), INCONCLUSIVE, f"{N} {R} {R}", 70.0, MISSING),
     "cost in float32": Case(SINGLE_COST, INCONCLUSIVE, f"{R} {N} {R}", 60.0, MISSING),
     "nothing filled in": Case(
