@@ -1,8 +1,10 @@
 """Which of many attempts came in the right convention, and which of a submission's functions gives which part."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from harness.checks.networks.bug_explanations import find_bugs, is_explained
 from harness.facts.fact import Fact, doubt
@@ -46,41 +48,44 @@ def best_of(attempts: Sequence[Attempt]) -> Attempt | None:
     return max(attempts, key=lambda attempt: attempt.rank, default=None)
 
 
-def explained_places(process: SubmissionProcess, attempts: Sequence[Attempt], exercise: Exercise) -> set[int]:
-    """The indices of attempts whose parts are right or explained by the bug zoo.
+def find_explained(process: SubmissionProcess, attempts: Sequence[Attempt], exercise: Exercise) -> set[Attempt]:
+    """The attempts whose parts are right or explained by the bug zoo.
 
     An answer in a wrong convention is garbage, which no bug gives to twelve digits. So an answer that a bug gives tells
     the convention. What is likeliest is compared first, and the rest only where nothing of it is known.
     """
-    places = range(len(attempts))
-    partly = [i for i in places if any(attempts[i].right)]
-    known = {i for i in places if attempts[i].is_right_so_far}
+    partly = {one for one in attempts if any(one.right)}
     # the zoo is of this course's network; of another's, a right part has to do
-    known |= {i for i in partly if attempts[i].model != COURSE_MODEL}
-    usual = [i for i in places if attempts[i].call.convention.is_usual]
-    # one bug in the usual conventions, and in those in which a part is right; equal answers are tried once
-    keys = {i: attempts[i].answer.key for i in {*usual, *partly} - known}
-    first_with = {key: i for i, key in sorted(keys.items(), reverse=True)}
-    explained = {key for key, i in first_with.items() if _is_explained(exercise, attempts[i])}
-    known |= {i for i, key in keys.items() if key in explained}
+    known = {one for one in attempts if one.is_right_so_far or (one in partly and one.model != COURSE_MODEL)}
+    usual = {one for one in attempts if one.call.convention.is_usual}
+    # one bug in the usual conventions, and in those in which a part is right
+    for alike in _by_answer(one for one in attempts if one in usual | partly and one not in known):
+        known |= set(alike) if _is_explained(exercise, alike[0]) else set()
     if known or partly:
         return known
     # one bug in the nearest of the unusual ones
-    unusual = sorted(set(places).difference(usual), key=lambda i: attempts[i].distance)
-    for i in unusual[:NEAREST]:
-        if _is_explained(exercise, attempts[i]):
-            return {i}
+    unusual = sorted((one for one in attempts if one not in usual), key=lambda one: one.distance)
+    for one in unusual[:NEAREST]:
+        if _is_explained(exercise, one):
+            return {one}
     if not Interface(attempts[0], attempts[0]).repeats(process, exercise, attempts[0].answer):
         return set()  # random answers are no work for the zoo
     # Two bugs at once in the usual ones, if there is a gradient: a lone cost is one number, which one of thousands of
     # pairs may give by chance. Then one bug that gives the cost or the gradient, beside something unknown to the zoo.
-    first_usual = {attempts[i].answer.key: i for i in reversed(usual) if not attempts[i].answer.is_empty}
-    different = sorted(first_usual.values())
+    different = _by_answer(one for one in attempts if one in usual and not one.answer.is_empty)
     for is_known in (partial(_is_explained, pairs=True), _is_partly_explained):
-        for i in different:
-            if is_known(exercise, attempts[i]):
-                return {i}
+        for one, *_ in different:
+            if is_known(exercise, one):
+                return {one}
     return set()
+
+
+def _by_answer(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
+    """Attempts with equal answers together, which are compared with the zoo once."""
+    found: dict[Any, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        found[attempt.answer.key].append(attempt)
+    return list(found.values())
 
 
 def _is_partly_explained(exercise: Exercise, attempt: Attempt) -> bool:

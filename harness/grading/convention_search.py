@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
-from harness.grading.best_attempts import Trials, best_interface, explained_places, interface_of
+from harness.grading.best_attempts import Trials, best_interface, find_explained, interface_of
 from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, ORDERS, Convention
 from harness.grading.convention_failures import MOST_FATAL, RuledOut
 from harness.grading.exercises import (
@@ -220,8 +220,8 @@ def _try_conventions(
     attempts = [outcome for outcome in outcomes if isinstance(outcome, Attempt)]
     failures = tuple(outcome for outcome in outcomes if isinstance(outcome, CallFailed))
     if attempts and not any(all(attempt.right) for attempt in attempts):
-        known = explained_places(process, attempts, exercise)
-        attempts = [replace(attempt, is_explained=place in known) for place, attempt in enumerate(attempts)]
+        known = find_explained(process, attempts, exercise)
+        attempts = [replace(attempt, is_explained=attempt in known) for attempt in attempts]
     return Trials(candidate, tuple(attempts), failures)
 
 

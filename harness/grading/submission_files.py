@@ -150,8 +150,7 @@ def find_submissions(folder: str | Path, beside: Path | None = None) -> list[Sub
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; give one that holds submissions (.py or .ipynb files)")
-    read = (_read_or_say_why(path, beside) for path in _entries(folder))
-    found = [submission for submission in read if submission is not None]
+    found = [one for path in _entries(folder) if (one := read_submission(path, beside)) is not None]
     # a module that another submission imports is none itself, unless it holds a homework's function
     helpers = {Path(file.name).stem for one in found for file in one.files[1:] if "/" not in file.name}
     found = [
@@ -164,16 +163,6 @@ def find_submissions(folder: str | Path, beside: Path | None = None) -> list[Sub
     if not found:
         raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file, and no folder with one")
     return found
-
-
-def _read_or_say_why(path: Path, beside: Path | None) -> Submission | None:
-    """The submission; one with the error alone, for what the system does not let us read."""
-    try:
-        return read_submission(path, beside)
-    except OSError as error:
-        return Submission(
-            in_print(path.name), path, (_unreadable(path.name, in_print(path.name), error_in_words(error)),)
-        )
 
 
 def in_print(name: str | Path) -> str:
@@ -205,7 +194,11 @@ def _is_skipped(path: Path) -> bool:
 
 def read_submission(path: Path, beside: Path | None = None) -> Submission | None:
     """The submission in a file or folder; None where there is no code."""
-    files = _code_in(path)
+    shown = in_print(path.name)
+    try:
+        files = _code_in(path)
+    except OSError as error:  # the system does not let us look into the folder
+        return Submission(shown, path, (_unreadable(shown, shown, error_in_words(error)),))
     if not files:
         return None
     home = path if path.is_dir() else path.parent
@@ -220,7 +213,7 @@ def read_submission(path: Path, beside: Path | None = None) -> Submission | None
             if found.resolve() not in own and name not in {file.name for file in read.values()}:
                 read[found] = replace(_read_file(found, name, name), is_own=False)
                 waiting.append(found)
-    return Submission(in_print(path.name), path, tuple(read.values()))
+    return Submission(shown, path, tuple(read.values()))
 
 
 def _names(home: Path, files: Sequence[Path]) -> dict[Path, str]:
