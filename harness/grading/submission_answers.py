@@ -135,11 +135,11 @@ def _gradient(
         flat = np.asarray(array, dtype=np.float64).ravel()
         conventions = () if array.ndim == 1 else (f"gradient as an array of {array.ndim} axes",)
         return network.pack(blocks.roll(network, flat, convention.order)), conventions
-    are_lists = all(isinstance(item, (list, tuple)) for item in nested)
-    for arrays in (nested, [array for item in nested for array in item] if are_lists else []):
-        if (matrices := blocks.join(network, arrays)) is not None:
-            return network.pack(matrices), ("gradient as matrices",) if blocks.arrangement == JOINED else ()
-    return None
+    while (matrices := blocks.join(network, nested)) is None:
+        if not nested or not all(isinstance(item, (list, tuple)) for item in nested):
+            return None
+        nested = [array for item in nested for array in item]  # such as ((dW1, db1), (dW2, db2))
+    return network.pack(matrices), ("gradient as matrices",) if blocks.arrangement == JOINED else ()
 
 
 def _not_a_gradient(value: Any, problem: Problem) -> NotAnAnswer:

@@ -47,7 +47,8 @@ def likelihood(function: Function) -> int:
     """
     name = function.name.lower().replace("_", "")
     likely = [word for word in ("cost", "backprop", "grad", "nn", "loss", "network") if word in name]
-    unlikely = name.startswith("fit") or any(word in name for word in UNLIKELY)
+    own = function.author_name.rpartition(".")[2].lower().replace("_", "")  # a method of a class Trainer trains nothing
+    unlikely = own.startswith("fit") or any(word in own for word in UNLIKELY)
     return 3 * len(likely) + 2 * (len(function.parameters) >= 4) + 4 * (len(function.parameters) == 7) - 20 * unlikely
 
 

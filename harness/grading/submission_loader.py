@@ -29,6 +29,7 @@ PYTHON_2 = {"xrange": range, "unicode": str, "basestring": str, "long": int, "re
 """Names that Python 2 defines."""
 
 NUMPY_1 = {"int": int, "float": float, "bool": bool, "object": object, "str": str, "complex": complex, "long": int}
+NUMPY_1 |= {"mat": np.asmatrix, "float_": np.float64, "Inf": np.inf, "NaN": np.nan, "product": np.prod}
 """Names that NumPy had in its first version, and what they stood for."""
 
 DATA_FOLDER = "data"
@@ -172,6 +173,7 @@ def prepare(folder: str, optional: tuple[str, ...], with_needed: bool, package: 
     for name, value in NUMPY_1.items():
         if name not in vars(np):
             setattr(np, name, value)
+            np.__all__ += [] if hasattr(builtins, name) else [name]  # ``from numpy import *`` shadows no int
     np.array = _of_any_rows(np.array)
     builtins.open = _finding_data(builtins.open)
     # scipy.io and numpy open files by this name

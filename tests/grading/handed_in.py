@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from textwrap import dedent, indent
 
+from tests.grading.submissions import notebook
+
 Files = dict[str, str]
 
 IMPORTS = """\
@@ -30,6 +32,12 @@ def sigmoidGradient(z):
 
 
 """
+
+
+def plain(cost: str) -> str:
+    """A file of one's own with that function."""
+    return IMPORTS + SIGMOID + cost
+
 
 UNROLL = """\
     Theta1 = np.reshape(nn_params[:hidden_layer_size * (input_layer_size + 1)],
@@ -70,12 +78,6 @@ def edition(*edits: tuple[str, str], head: str = SEVEN, targets: str = FROM_1, o
         assert old in text, old
         text = text.replace(old, new)
     return text.replace("LAM", lam)
-
-
-def notebook(*cells: str) -> str:
-    """A notebook with these code cells."""
-    code = [{"cell_type": "code", "source": cell.splitlines(keepends=True), "outputs": []} for cell in cells]
-    return json.dumps({"cells": code, "nbformat": 4, "nbformat_minor": 5, "metadata": {}})
 
 
 # -- the common edition: a notebook, its utils.py, and submission.py one folder up, which nobody hands in --------------
@@ -139,10 +141,8 @@ SAME_VALUE = "import numpy as np\ndef initialize_with_same_value(theta, X, y):\n
 
 # -- styles ------------------------------------------------------------------------------------------------------------
 
-LAMB = (
-    IMPORTS
-    + SIGMOID
-    + """\
+LAMB = plain(
+    """\
 def cost(theta, X, y, lamb=0.):
     T1, T2 = theta[:25 * 401].reshape(25, 401), theta[25 * 401:].reshape(10, 26)
     m = len(X)
@@ -232,10 +232,8 @@ flattenedD1D2 = backPropagate(np.random.rand(10285), X.flatten(), y, mylambda=0.
 
 LAST_IS_ZERO = "((np.arange(num_labels) + 1) % 10 == np.ravel(y)[:, None]).astype(int)"
 
-EXTRA = (
-    IMPORTS
-    + SIGMOID
-    + """\
+EXTRA = plain(
+    """\
 def costFunction(theta, X, y, m, n, lmbda, hidden=25, K=10):
     Theta1 = theta[:hidden * (n + 1)].reshape(hidden, n + 1)
     Theta2 = theta[hidden * (n + 1):].reshape(K, hidden + 1)
@@ -568,10 +566,8 @@ class Net:
             self.forward(X); self.backward(y); self.step(lr)
 """
 
-FORWARD_FIRST = (
-    IMPORTS
-    + SIGMOID
-    + """\
+FORWARD_FIRST = plain(
+    """\
 def forward(X, Theta1, Theta2):
     a1 = np.insert(X, 0, 1, axis=1)
     z2 = a1 @ Theta1.T
@@ -595,10 +591,8 @@ def backprop(a1, z2, a2, h, y, Theta1, Theta2, lambd):
 """
 )
 
-GLOBALS = (
-    IMPORTS
-    + SIGMOID
-    + """\
+GLOBALS = plain(
+    """\
 data = loadmat('../data/ex4data1.mat')
 X = data['X']
 y = data['y']
@@ -650,11 +644,6 @@ OF_10 = edition(
 )
 
 
-def plain(cost: str) -> str:
-    """A file of one's own with that function."""
-    return IMPORTS + SIGMOID + cost
-
-
 def own(*edits: tuple[str, str], **options: str) -> str:
     """A file of one's own with the course's function in one of its editions."""
     return plain(edition(*edits, **options))
@@ -668,10 +657,8 @@ CLOSURE = "def make_cost(input_layer_size, hidden_layer_size, num_labels, X, y, 
     edition(head="def cost(nn_params):\n") + "return cost\n", "    "
 )
 
-OF_ANY_DEPTH = (
-    IMPORTS
-    + SIGMOID
-    + """\
+OF_ANY_DEPTH = plain(
+    """\
 def cost_and_grads(thetas, X, y, lam):
     m = X.shape[0]
     Y = np.eye(thetas[-1].shape[0])[y.ravel().astype(int) - 1]
@@ -945,7 +932,7 @@ RIGHT: dict[str, str | Files] = {
         + edition((RETURNED, "    return J, Gradient(Theta1_grad, Theta2_grad)\n"))
     ),
     "for-numpy-1.py": own(
-        ("    a1 =", "    sizes = np.array([[1, 2], [3]]).shape\n    y = y.astype(np.int)\n    a1 =")
+        ("    a1 =", "    sizes = np.array([[1, 2], [3]]).shape\n    y = np.mat(y).A.astype(np.int)\n    a1 =")
     ),
     "answer-in-dictionaries.py": own(
         (RETURNED, "    return {'cost': J, 'grads': {'Theta1': Theta1_grad, 'Theta2': Theta2_grad}}\n")

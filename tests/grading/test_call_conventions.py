@@ -46,6 +46,7 @@ ANSWERS = {
     "a dictionary": ({"J": 0.5, "grad": GRADIENT}, ()),
     "a column": ((0.5, GRADIENT[:, np.newaxis]), ("gradient as an array of 2 axes",)),
     "matrices in a list": ((0.5, MATRICES), ("gradient as matrices",)),
+    "matrices in lists": ((0.5, [[matrix] for matrix in MATRICES]), ("gradient as matrices",)),
     "matrices beside": ((0.5, *MATRICES), ("gradient as matrices",)),
     "gradient first": ((GRADIENT, 0.5), ("gradient before cost",)),
     "cost in an array": ((np.array([[0.5]]), GRADIENT), ("cost as an array of shape (1, 1)",)),
