@@ -42,36 +42,37 @@ def error_picture(shown: ShownAnswer | None) -> str:
 def _key() -> str:
     """What the shades of a picture mean, from rounding to as much as the gradient itself."""
     squares = "".join(
-        f'<rect x="{KEY_STEP * place}" y="0" width="{CELL - 1}" height="{CELL - 1}" fill="#d55e00" '
-        f'fill-opacity="{_opacity(decade):.2f}"/>'
-        f'<text x="{KEY_STEP * place + CELL + 4}" y="{CELL - 2}" font-size="12" fill="currentColor">{words}</text>'
+        f"{_square(KEY_STEP * place, 0, decade)}{_words(KEY_STEP * place + CELL + 4, CELL - 2, words)}"
         for place, (decade, words) in enumerate(KEY.items())
     )
-    label, width = f"Shades: {', '.join(KEY.values())}", KEY_STEP * len(KEY)
-    return (
-        f'<svg role="img" aria-label="{label}" style="width:{width}px" viewBox="0 -2 {width} {CELL + 4}">'
-        f"<title>{label}</title>{squares}</svg>"
-    )
-
-
-def _opacity(decade: float) -> float:
-    return 0.08 + 0.92 * (1.0 + decade / DECADES)
+    return _svg(f"Shades: {', '.join(KEY.values())}", (0, -2, KEY_STEP * len(KEY), CELL + 4), squares)
 
 
 def _squares(name: str, decades: np.ndarray) -> str:
-    """An SVG with a square for each entry of a matrix."""
+    """A square for each entry of a matrix."""
     rows, columns = decades.shape
     squares = "".join(
-        f'<rect x="{j * CELL}" y="{i * CELL}" width="{CELL - 1}" height="{CELL - 1}" fill="#d55e00" '
-        f'fill-opacity="{_opacity(decades[i, j]):.2f}">'
-        f"<title>{name}[{i}, {j or 'bias'}]: 1e{decades[i, j]:.0f}</title></rect>"
+        _square(j * CELL, i * CELL, decades[i, j], f"{name}[{i}, {j or 'bias'}]: 1e{decades[i, j]:.0f}")
         for i in range(rows)
         for j in range(columns)
     )
     wrong = int((decades > np.log10(OFF)).sum())
-    label, width = f"{name}: {wrong} of {decades.size} entries are wrong", max(60, columns * CELL + 8)  # the name fits
+    box = (0, -16, max(60, columns * CELL + 8), rows * CELL + 18)  # the name fits
+    return _svg(f"{name}: {wrong} of {decades.size} entries are wrong", box, _words(0, -4, name) + squares)
+
+
+def _svg(label: str, box: tuple[int, int, int, int], content: str) -> str:
     return (
-        f'<svg role="img" aria-label="{label}" style="width:{width}px;margin-right:1em" '
-        f'viewBox="0 -16 {width} {rows * CELL + 18}"><title>{label}</title>'
-        f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>{squares}</svg>'
+        f'<svg role="img" aria-label="{label}" style="width:{box[2]}px;margin-right:1em" '
+        f'viewBox="{" ".join(map(str, box))}"><title>{label}</title>{content}</svg>'
     )
+
+
+def _square(x: int, y: int, decade: float, title: str = "") -> str:
+    side, opacity = CELL - 1, 0.08 + 0.92 * (1.0 + decade / DECADES)
+    rect = f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="#d55e00" fill-opacity="{opacity:.2f}"'
+    return f"{rect}><title>{title}</title></rect>" if title else f"{rect}/>"
+
+
+def _words(x: int, y: int, words: str) -> str:
+    return f'<text x="{x}" y="{y}" font-size="12" fill="currentColor">{words}</text>'

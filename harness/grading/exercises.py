@@ -3,7 +3,6 @@
 An exercise knows its right answer, and how far rounding may move a right one.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -33,12 +32,6 @@ EPSILONS = tuple(10.0**-digits for digits in range(4, 17))
 """Numbers that submissions add inside a logarithm to avoid log(0)."""
 
 EPSILON_ADDED, EPSILON_CLIPPED = "a small number added inside the logarithms", "h clipped before the logarithms"
-
-SAME_L2 = 1e-6
-"""Relative difference of λ from two problems that still counts as one, and the smallest λ: far above rounding.
-
-Each λ comes from a difference of costs, which loses a few digits; two wrong costs do not agree by chance in six.
-"""
 
 
 @dataclass(frozen=True)
@@ -306,21 +299,3 @@ def tiny_exercises() -> tuple[Exercise, ...]:
 def with_fixed_l2(exercises: tuple[Exercise, ...], l2: float | None) -> tuple[Exercise, ...]:
     """The exercises with that λ, where a submission takes no other."""
     return exercises if l2 is None else tuple(exercise.with_l2(l2) for exercise in exercises)
-
-
-def find_fixed_l2(answer_to: Callable[[Exercise], ParsedAnswer]) -> float | None:
-    """The λ in the code of a function that takes none; None if there is none above zero.
-
-    The cost is linear in λ: J(λ) = J(0) + λ (J(1) - J(0)). So each cost gives one λ, and two exercises must give the
-    same. A cost that is wrong, or called in a wrong convention, gives two. Their own λ does not matter.
-    """
-    found = []
-    for exercise in (small_exercises()[0], small_exercises()[2]):
-        cost = answer_to(exercise).cost
-        if cost is None:
-            return None
-        zero, one = (exercise.with_l2(l2).right[0] for l2 in (0.0, 1.0))
-        found.append((cost - zero) / (one - zero))
-    first, second = found
-    is_fixed = np.isfinite(found).all() and first > SAME_L2 and abs(first - second) <= SAME_L2 * first
-    return float(f"{first:.6g}") if is_fixed else None

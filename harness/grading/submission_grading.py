@@ -154,7 +154,8 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         helpers = {**helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)}
     elif given.change:
         notes = (*notes, given.change)
-    refused = rubric.refused([*submission.conventions, *interface.conventions])
+    conventions = (*submission.conventions, *interface.conventions)
+    refused = rubric.refused(conventions)
     answered = judge_parts(interface, given.answers)
     parts = {**answered, **judge_helpers(helpers, answered)}
     if refused:
@@ -168,6 +169,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         if not explained.is_understood:
             unknown = find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN)
             return _not_judged(submission, unknown, helpers, rubric, notes)
+    given_by = {"cost": interface.of_cost, "gradient": interface.of_gradient}
     verdict = verdict_of(parts, has_failures=bool(failures))
     is_shown = verdict == DISAGREE and not refused
     # a wrong helper is the likeliest cause of what no bug explains
@@ -184,10 +186,10 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
             *failures,
             *_missing_parts(interface, parts, wrong if verdict == DISAGREE else doubt),
         ),
-        links=_links(submission, interface),
+        links={name: submission.link(one.call.function) for name, one in given_by.items() if one},
         notes=notes,
         bugs=explained.bugs,
-        conventions=_all_conventions(submission, interface, helpers),
+        conventions=(*conventions, *(each for helper in helpers.values() for each in helper.conventions)),
         smallest=_smallest_failure(process, interface, given.answers) if is_shown else None,
         probe=next((ShownAnswer(*pair, interface) for pair in given.answers.items()), None),
     )
@@ -202,18 +204,6 @@ def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Ru
         if refused := rubric.refused(helper.conventions):
             helpers[name] = HelperVerdict(WRONG, wrong(Kind.CONVENTION_REFUSED, *refused))
     return helpers
-
-
-def _links(submission: Submission, interface: Interface) -> dict[str, str]:
-    """The functions that give the cost and the gradient, as "ex4.py:41 nnCostFunction"."""
-    attempts = {"cost": interface.of_cost, "gradient": interface.of_gradient}
-    return {name: submission.link(attempt.call.function) for name, attempt in attempts.items() if attempt}
-
-
-def _all_conventions(submission: Submission, interface: Interface, helpers: Helpers) -> tuple[str, ...]:
-    """In what files, calls and helpers differ from the course's way."""
-    of_helpers = (convention for helper in helpers.values() for convention in helper.conventions)
-    return (*submission.conventions, *interface.conventions, *of_helpers)
 
 
 def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rubric, notes: tuple[Fact, ...]) -> Grade:
