@@ -59,7 +59,7 @@ def grade(
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.files import folder_to_fill
     from harness.grading.class_grading import GradingPlan, grade_class
-    from harness.grading.class_tables import Outputs, read_roster, write_outputs
+    from harness.grading.class_tables import read_roster, write_outputs
     from harness.grading.grade import Rubric, read_rubric
     from harness.grading.grade_reports import grades_document, grades_text
     from harness.grading.submission_files import not_graded
@@ -84,7 +84,8 @@ def grade(
         records, lost = grade_class(folder, plan, table and table.with_suffix(".sqlite"), _reporting(progress))
         show(grades_document(records), grades_text(records), json)  # before files, any of which may fail
         made = {"folder": folder.name, "points": chosen.total}
-        strangers, failures = write_outputs(records, made, students, Outputs(csv, html, feedback, gradescope))
+        files = {"table": csv, "page": html, "feedback": feedback, "gradescope": gradescope}
+        strangers, failures = write_outputs(records, made, students, **files)
     if left := [] if is_one else not_graded(folder):
         complain(f"Not graded, because there is no .py or .ipynb file: {first_few(left, 10)}.")
     if strangers:

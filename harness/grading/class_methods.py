@@ -176,6 +176,7 @@ def _gradients_of(theta: Sequence[str], stored: Mapping[str, str]) -> list[str]:
 GRADIENT = """
 def {name}(weights, biases, x, y):
     import math, numpy
+    assert x.size == len(x), "it takes one example at a time"
     network = {network}(len(x), [len(b) for b in biases])
     rows = [[*row, b] for W, bs in zip(weights, biases) for row, b in zip(W.tolist(), bs.ravel().tolist())]
     parameters = network.parameters()
@@ -226,7 +227,7 @@ def _scalar_functions(tree: ast.Module) -> Iterator[Function]:
                 name = f"gradient_of_{node.name}_with_{output}_outputs"
                 text = GRADIENT.format(name=name, network=node.name, z_and_slope=z_and_slope)
                 parameters = ("weights", "biases", "x", "y")
-                yield Function(name, parameters, len(parameters), stand_in=text, wraps=f"{node.name}.backward")
+                yield Function(name, parameters, len(parameters), stand_in=text, wraps=f"{node.name}.__call__")
 
 
 def _takes_sizes(node: ast.ClassDef) -> bool:

@@ -37,15 +37,6 @@ class Roster(NamedTuple):
     rows: list[dict[str, str]]
 
 
-class Outputs(NamedTuple):
-    """The files that are wanted."""
-
-    csv: Path | None = None
-    html: Path | None = None
-    feedback: Path | None = None
-    gradescope: Path | None = None
-
-
 def read_roster(path: Path) -> Roster:
     """The students in a CSV file, in any encoding that spreadsheets write.
 
@@ -134,7 +125,14 @@ def page_name(name: str) -> str:
 
 
 def write_outputs(
-    records: Sequence[GradeRecord], made: Mapping[str, object], roster: Roster | None, outputs: Outputs
+    records: Sequence[GradeRecord],
+    made: Mapping[str, object],
+    roster: Roster | None = None,
+    *,
+    table: Path | None = None,
+    page: Path | None = None,
+    feedback: Path | None = None,
+    gradescope: Path | None = None,
 ) -> tuple[list[str], list[str]]:
     """Write every file that is wanted; the submissions that are not in the roster, and which files failed and why."""
     rows: Sequence[Mapping[str, Any]] = [record.columns for record in records]
@@ -143,12 +141,12 @@ def write_outputs(
         rows, strangers = matched(roster, records)
         columns = (*roster.columns, *(name for name in COLUMNS if name not in roster.columns))
     contents: list[tuple[Path | None, str]] = [
-        (outputs.csv, grades_csv(rows, columns)),
-        (outputs.html, grades_page(records, made) if outputs.html else ""),
-        (outputs.gradescope, json.dumps(gradescope_document(records[0]), indent=1) if outputs.gradescope else ""),
+        (table, grades_csv(rows, columns)),
+        (page, grades_page(records, made) if page else ""),
+        (gradescope, json.dumps(gradescope_document(records[0]), indent=1) if gradescope else ""),
     ]
-    if outputs.feedback is not None:
-        contents += [(outputs.feedback / page_name(record.name), record.page) for record in records]
+    if feedback is not None:
+        contents += [(feedback / page_name(record.name), record.page) for record in records]
     failures = []
     for path, text in contents:
         try:

@@ -9,7 +9,7 @@ import pytest
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
 from harness.grading.class_grading import GradingPlan, grade_class, open_store
-from harness.grading.class_tables import Outputs, Roster, matched, page_name, read_roster, write_outputs
+from harness.grading.class_tables import Roster, matched, page_name, read_roster, write_outputs
 from harness.grading.grade import AGREE, ERROR, Grade, Rubric
 from harness.grading.grade_reports import GradeRecord, grades_csv
 from harness.grading.hint_levels import Hints
@@ -39,8 +39,8 @@ def test_no_name_and_no_message_loses_the_class_and_rows_are_kept(folder, tmp_pa
     records, lost = grade_class(folder, GradingPlan(), kept)
     assert ([record.verdict for record in records], lost) == ([ERROR] * 4, [])
     assert NOT_UTF_8 in [record.name for record in records]
-    outputs = Outputs(tmp_path / "grades.csv", tmp_path / "grades.html", tmp_path, tmp_path / "results.json")
-    assert write_outputs(records, {}, None, outputs) == ([], [])
+    files = {"table": "grades.csv", "page": "grades.html", "feedback": "", "gradescope": "results.json"}
+    assert write_outputs(records, {}, **{what: tmp_path / name for what, name in files.items()}) == ([], [])
     assert len(list(tmp_path.glob("*.md"))) == 4
 
     # the same command grades nothing twice; other settings do
@@ -181,7 +181,7 @@ def test_a_table_of_grades_is_a_roster_unless_it_is_damaged(tmp_path, before, af
 
 def test_a_file_that_cannot_be_written_keeps_no_other_from_being_written(tmp_path):
     records = [GradeRecord({"submission": "a.py", "verdict": AGREE, "points": 1.0}, page="# a")]
-    _, failures = write_outputs(records, {}, None, Outputs(tmp_path / "no" / "g.csv", None, tmp_path))
+    _, failures = write_outputs(records, {}, table=tmp_path / "no" / "g.csv", feedback=tmp_path)
     assert len(failures) == 1
     assert (tmp_path / "a.py.md").read_text() == "# a"
 
