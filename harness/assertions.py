@@ -100,12 +100,7 @@ def assert_gradients_agree(
 
 
 def assert_jacobian_agrees(fun: Callable[..., Any], theta: Any, *args: Any, **options: Any) -> Report:
-    """`harness.check_jacobian` as an assertion, with the same arguments.
-
-    Returns
-    -------
-    Report
-        The report, whose verdict is "agree".
+    """`harness.check_jacobian` as an assertion, with the same arguments; returns the report, which agrees.
 
     Raises
     ------
@@ -117,12 +112,7 @@ def assert_jacobian_agrees(fun: Callable[..., Any], theta: Any, *args: Any, **op
 
 
 def assert_hessian_agrees(gradient: Callable[..., Any], theta: Any, *args: Any, **options: Any) -> Report:
-    """`harness.check_hessian` as an assertion, with the same arguments.
-
-    Returns
-    -------
-    Report
-        The report, whose verdict is "agree".
+    """`harness.check_hessian` as an assertion, with the same arguments; returns the report, which agrees.
 
     Raises
     ------
@@ -134,12 +124,7 @@ def assert_hessian_agrees(gradient: Callable[..., Any], theta: Any, *args: Any, 
 
 
 def assert_derivatives_agree(f: Callable[..., Any], *args: Any, **options: Any) -> Report:
-    """`harness.check_derivatives` as an assertion, with the same arguments.
-
-    Returns
-    -------
-    Report
-        The report, whose verdict is "agree".
+    """`harness.check_derivatives` as an assertion, with the same arguments; returns the report, which agrees.
 
     Raises
     ------

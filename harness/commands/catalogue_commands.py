@@ -10,7 +10,6 @@ from harness.commands.command_output import complain, output_on_stderr, show
 from harness.commands.process_start import start_jax
 from harness.facts import message_table
 from harness.facts.kinds import Kind
-from harness.facts.row import Row
 from reference.user_input import did_you_mean
 
 KIND = "A kind, as a message has it in brackets, such as kink; without it, all kinds are listed."
@@ -29,7 +28,9 @@ def explain(
         options.write_text(markdown, as_markdown())
     if kind is not None:
         found = _find_kind(kind)
-        show({"kind": found} | _columns(message_table.TABLE[found]), message_table.explain(found), json)
+        row = message_table.TABLE[found]
+        columns = {name: getattr(row, name) for name in ("meaning", "cause", "example", "advice")}
+        show({"kind": found} | columns, message_table.explain(found), json)
     elif markdown is None or json:
         show({"kinds": {kind: row.meaning for kind, row in message_table.TABLE.items()}}, _listing(), json)
 
@@ -47,10 +48,6 @@ def _find_kind(name: str) -> Kind:
         close = did_you_mean(name, map(str, message_table.TABLE))
         raise ValueError(f"there is no kind {name!r}; `harness explain` lists all kinds{close}")
     return Kind(name)
-
-
-def _columns(row: Row) -> dict[str, str]:
-    return {name: getattr(row, name) for name in ("meaning", "cause", "example", "advice")}
 
 
 def _listing() -> str:

@@ -201,8 +201,7 @@ def _labels(y: ArrayLike, m: int, allowed: range) -> IntArray:
     return y.astype(np.int64)
 
 
-HELD_OUT = 0.2
-"""The share of each class that is kept aside."""
+HELD_OUT = 0.2  # of each class
 
 
 def stratified_split(classes: ArrayLike, seed: int = 0) -> tuple[IntArray, IntArray]:
