@@ -58,8 +58,10 @@ def _factor(fact: Fact) -> str:
 
 
 def _factor_by_slice(fact: Fact) -> str:
-    factors = first_few([f"{c:.6g}" for c in fact.data["factors"]], 4)
-    return f"{_place(fact)}: each slice along axis {fact.data['axis']} has its own factor ({factors} times)."
+    factors, wrong = fact.data["factors"], fact.data["wrong"]
+    shown = first_few([f"{times(factors[i])} in slice {i}" for i in wrong], 4)
+    others = "" if len(wrong) == len(factors) else "; the others are right"
+    return f"{_place(fact)}: each slice along axis {fact.data['axis']} has its own factor, {shown}{others}."
 
 
 STRENGTHS = {

@@ -277,7 +277,8 @@ def find_factor_by_slice(part: Part, m: int | None = None) -> Fact | None:
         more = np.expand_dims(factors - 1.0, [k for k in range(part.value.ndim) if k != axis])
         gain = 1.0 + float(np.abs(factors).max())
         if np.isfinite(gain) and part.leaves_little(part.difference - more * part.expected, gain=gain, sharp=SHARP):
-            return note(Kind.FACTOR_BY_SLICE, part.name, axis=axis, factors=factors.tolist())
+            wrong = [i for i, each in enumerate(slices) if each.wrong.any()]
+            return note(Kind.FACTOR_BY_SLICE, part.name, axis=axis, factors=factors.tolist(), wrong=wrong)
     return None
 
 

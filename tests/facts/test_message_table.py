@@ -130,6 +130,9 @@ SAID = {  # parts of messages that few inputs reach
     "2 of 9 coordinates cannot be decided": doubt(Kind.UNITS_AT_JUNCTION, "a", "b", **ANSWER),
     "distinguishes all of them": note(Kind.BUGS_ALIKE, "a", "b", does=["x", "y"], gradient=True, cost=False),
     "No bug of the zoo, alone or with another, explains the gradient": note(Kind.NO_BUG_EXPLAINS, pairs_tried=True),
+    "own factor, 1.001 times in slice 2; the others are right.": note(
+        Kind.FACTOR_BY_SLICE, "J", axis=0, factors=[1.0, 1.0, 1.001], wrong=[2]
+    ),
     "a mean taken twice or instead of a sum": note(Kind.FACTOR, "A", factor=0.5, length=2, axis=0),
     "in 1 of these coordinates is the rule": note(
         Kind.COMPARED_IN_FLOAT64, "x[0]", places=1, of=2, type="bfloat16", reported=1.0
