@@ -34,27 +34,14 @@ from reference.traced.rule_origins import name_of
 
 @dataclass(eq=False)
 class Observations:
-    """What rules report beside numbers.
+    """What rules report beside numbers."""
 
-    Attributes
-    ----------
-    ties : bool
-        Whether equal numbers decided something, so that the slope on the other side may differ.
-    unresolved : str
-        The last reason why some changes are unknown (NaN), such as a jump at this point; empty if there is none.
-    differenced : set of str
-        Primitives without a rule, whose changes were found by differences.
-    taken_as_they_are : set of str
-        Custom rules and primitives that were trusted, and primitives whose derivative is a matter of definition.
-    in_own_precision : set of str
-        Primitives whose values JAX computed, and not in float64.
-    """
-
-    ties: bool = False
-    unresolved: str = ""
-    differenced: set[str] = field(default_factory=set)
+    ties: bool = False  # whether equal numbers decided something, so that the slope on the other side may differ
+    unresolved: str = ""  # the last reason why some changes are unknown (NaN), such as a jump at this point
+    differenced: set[str] = field(default_factory=set)  # primitives without a rule, whose changes are differences
+    # custom rules and primitives that were trusted, and primitives whose derivative is a matter of definition
     taken_as_they_are: set[str] = field(default_factory=set)
-    in_own_precision: set[str] = field(default_factory=set)
+    in_own_precision: set[str] = field(default_factory=set)  # primitives that JAX computed, and not in float64
 
 
 @dataclass(eq=False)

@@ -281,7 +281,10 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
     outputs, changes = push(values, tangents)
     if changes is None:
-        run.observed.unresolved = _reason_not_linear(equation)
+        run.observed.unresolved = (
+            f"the rule of {function_of(equation).name} is not linear in its cotangent, so derivatives through it are "
+            "unknown; check the parts before and after it separately"
+        )
         # unknown along each direction that moves an operand, and zero along the others
         moves = np.array([any(np.any(t[k]) for t in tangents) for k in range(count)])
         unknown = np.where(moves, np.nan, 0.0)
@@ -291,13 +294,6 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
         Increment(y, np.asarray(c).astype(y.dtype) * STEP) if kind(y.dtype) in ("f", "c") else constant(y)
         for y, c in zip(wide, changes)
     ]
-
-
-def _reason_not_linear(equation: Equation) -> str:
-    return (
-        f"the rule of {function_of(equation).name} is not linear in its cotangent, so derivatives through it are "
-        "unknown; check the parts before and after it separately"
-    )
 
 
 @dataclass(frozen=True)

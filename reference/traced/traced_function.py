@@ -189,15 +189,10 @@ def options_for(closed: Any, *, quickly: bool = True) -> dict[str, Any]:
 def _compares_for_equality(jaxpr: Any) -> bool:
     """Whether two computed floats are compared for equality, in the program or in one within; x != x asks for NaN."""
     return any(
-        (eqn.primitive.name in ("eq", "ne") and _are_computed(*eqn.invars))
+        (eqn.primitive.name in ("eq", "ne") and len({v for v in eqn.invars if not _is_literal(v)}) == 2)
         or any(map(_compares_for_equality, _jaxprs_in(eqn)))
         for eqn, _ in _needed(jaxpr.eqns, jaxpr.outvars)
     )
-
-
-def _are_computed(x: Any, y: Any) -> bool:
-    """Whether two atoms are different variables."""
-    return x is not y and not (_is_literal(x) or _is_literal(y))
 
 
 def longest_formula(jaxpr: Any) -> float:

@@ -139,13 +139,8 @@ def _erf_rest(low, high):
     """The derivative of order n + 1 is 2/√π H_n exp(-x²) but for its sign, and |H_n|·exp(-x²/2) <= 1.0865·√(2ⁿ·n!)."""
     n = DEGREE
     cramer = 1.0865 * math.sqrt(2.0**n * math.factorial(n)) / math.factorial(NEXT)
-    return (
-        2.0
-        / math.sqrt(math.pi)
-        * cramer
-        * np.exp(-0.5 * np.square(np.minimum(nearest_zero(low, high), BELL_ENDS)))
-        * WIDENED
-    )
+    tail = np.exp(-0.5 * np.square(np.minimum(nearest_zero(low, high), BELL_ENDS)))
+    return 2.0 / math.sqrt(math.pi) * cramer * tail * WIDENED
 
 
 SIGMOIDS: dict[np.ufunc, Expansion] = {

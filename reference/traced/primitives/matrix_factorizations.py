@@ -317,15 +317,8 @@ def _error_of_cholesky(array: Any, params: Mapping[str, Any]) -> Any:
     return root[..., :, None] * root[..., None, :]
 
 
-def _no_error(array: Any, params: Mapping[str, Any]) -> Any:
-    return 0.0
-
-
-def _entries(array: Any, params: Mapping[str, Any]) -> Any:
-    """A rounding of each, also of those that are exact."""
-    return np.abs(array)
-
-
+_no_error: ErrorSize = lambda array, params: 0.0  # noqa: E731
+_entries: ErrorSize = lambda array, params: np.abs(array)  # noqa: E731  a rounding of each, also of those that are exact
 _of_matrix, _of_columns, _of_list = largest_along(-2, -1), largest_along(-2), largest_along(-1)
 
 
