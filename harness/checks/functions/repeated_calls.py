@@ -154,6 +154,7 @@ def find_cached_gradient(
     return ()
 
 
+@np.errstate(all="ignore")
 def _is_kept_for_a_number(near: CostNear, source: Gradient, reported: Answer, unit: float) -> bool:
     """Whether a gradient is the same where a number that all of θ determines is, and the slope of the cost is not.
 

@@ -1,5 +1,7 @@
 """What a function does from call to call: what changes, what is kept, and what is no fault."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -249,6 +251,13 @@ def test_a_gradient_that_follows_the_slope_elsewhere_is_not_cached(fun):
         report = check_gradient(fun, THETA)
     assert report.verdict in ("agree", "inconclusive")
     assert Kind.CACHED_GRADIENT not in report.kinds
+
+
+def test_numpy_does_not_warn_of_points_that_the_check_chose():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        report = check_gradient(lambda t: (np.sqrt(t).sum(), 0.5 / np.sqrt(t)), np.array([1.0, 2.0, 3.0]))
+    assert (report.verdict, seen) == ("agree", [])
 
 
 def test_settings_that_a_function_changes_are_noted_and_put_back():
