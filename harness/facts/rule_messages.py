@@ -117,11 +117,11 @@ ROWS: dict[Kind, Row] = {
             "its share is too small to show."
             if fact.severity != Severity.NOTE
             else f"{_wrong_rule(fact)} The function does not use what is wrong: the program masks or stops it, or "
-            "holds that argument constant."
+            "moves that argument only where the rule is right, if at all."
         ),
         meaning="A custom rule is wrong by itself, at arguments that the function gives it, and the whole agrees.",
-        cause="Two rules with opposite errors. Or jnp.where, a factor 0 or stop_gradient removes what is wrong: that "
-        "is a note, and the verdict does not change.",
+        cause="Two rules with opposite errors. Or the program removes what is wrong by jnp.where or stop_gradient, or "
+        "hands a rule for symmetric matrices no others: that is a note.",
         example=CHECK + "twice, thrice = jax.custom_vjp(lambda x: 2.0 * x), jax.custom_vjp(lambda x: 3.0 * x)\n"
         "twice.defvjp(lambda x: (2.0 * x, None), lambda _, g: (g,))\n"
         "thrice.defvjp(lambda x: (3.0 * x, None), lambda _, g: (6.0 * g,))\n"

@@ -7,16 +7,19 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from harness.progress import Progress, silent
+from harness.sources.process_state import KeptSettings
 from harness.study.checkers import HARNESS
 from harness.study.libraries import Host
 from harness.study.rule_bugs import wrong_rules
-from harness.study.rule_study import NATIVE, TracedCall, ask_harness, ask_jax
+from harness.study.rule_study import NATIVE, TracedCall, ask_harness, ask_jax, differs
 from harness.study.traced_functions import RuleFunction, named
 from harness.study.trials import RIGHT, WRONG, Case, Study, conduct
+from reference.jax_settings import settings
 
 MODULES: Mapping[str, str] = {
     "Diffrax": "diffrax_functions",
@@ -60,7 +63,8 @@ def library_cases(step: int = 1) -> tuple[list[Case], dict[str, str]]:
     cases, left_out = [], {}
     for library, module in MODULES.items():
         try:
-            found = import_module(f"harness.study.libraries.{module}")
+            with KeptSettings():  # celerite2 sets JAX to 64 bits when it is imported
+                found = import_module(f"harness.study.libraries.{module}")
         except ImportError as error:
             left_out[library] = f"cannot be imported ({error}); install it with {INSTALL}"
             continue
@@ -75,14 +79,26 @@ def library_cases(step: int = 1) -> tuple[list[Case], dict[str, str]]:
 
 
 def planted_cases(library: str, hosts: Mapping[str, tuple[Host, tuple]]) -> Iterator[Case]:
-    """A right rule and wrong ones at each place that takes a function."""
+    """A right rule at each place that takes a function, and the wrong ones that change the gradient there."""
     wrong = wrong_rules(SQUASH)
-    rules = {"": SQUASH.rule} | {bug: wrong[bug] for bug in PLANTED}
     for place, (host, arguments) in hosts.items():
-        for bug, rule in rules.items():
-            call = TracedCall(host(SQUASH.with_rule(rule)), arguments, SQUASH, rule, ("rev",))
-            name = f"{library}: a rule {place}" + (f": {bug}" if bug else "")
-            yield Case(name, WRONG if bug else RIGHT, call, bug, library)
+        name, function = f"{library}: a rule {place}", host(SQUASH.with_rule(SQUASH.rule))
+        right = TracedCall(function, arguments, SQUASH, SQUASH.rule, ("rev",))
+        yield Case(name, RIGHT, right, group=library)
+        gradient = gradient_of(right)
+        for bug in PLANTED:
+            call = right._replace(function=host(SQUASH.with_rule(wrong[bug])), rule=wrong[bug])
+            if differs(gradient_of(call), gradient):
+                yield Case(f"{name}: {bug}", WRONG, call, bug, library)
+
+
+def gradient_of(call: TracedCall) -> np.ndarray:
+    """Jᵀw for weights w from 1 to 2, by JAX in 64 bits."""
+    with settings(x64=True):
+        arguments = jax.tree.map(jnp.asarray, call.arguments)
+        outputs, pull_back = jax.vjp(call.function, *arguments)
+        weights = jax.tree.map(lambda y: jnp.linspace(1.0, 2.0, y.size, dtype=y.dtype).reshape(y.shape), outputs)
+        return np.concatenate([np.ravel(gradient) for gradient in pull_back(weights)])
 
 
 def run_study(progress: Progress = silent, *, step: int = 1, store: Path | None = None) -> Study:

@@ -3,6 +3,7 @@
 A report names the line of the user's code, not the one in JAX's wrapper of it.
 """
 
+import sysconfig
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +15,8 @@ from reference.traced.equations import Equation
 HARNESS_FOLDER = Path(__file__).parents[2] / "harness"
 
 LIBRARY_FOLDER = "site-packages"
+
+STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 
 
 class Place(NamedTuple):
@@ -66,8 +69,8 @@ def is_jax(place: Place) -> bool:
 
 
 def is_of_library(place: Place) -> bool:
-    """Whether a function is one of an installed library."""
-    return LIBRARY_FOLDER in Path(place.file).parts
+    """Whether a function is one of an installed library, of JAX, or of Python's own."""
+    return owner_of_file(place.file) in ("jax", "library")
 
 
 def is_rule_of_jax(equation: Equation) -> bool:
@@ -144,13 +147,13 @@ def frames_of(equation: Equation) -> Sequence[Any]:
 
 
 def owner_of_file(file_name: str) -> str:
-    """Whose code a file holds: "jax", "harness", of another "library", or the user's "own"."""
+    """Whose code a file holds: "jax", "harness", of another "library" (Python's too), or the user's "own"."""
     path = Path(file_name)
     if file_name.startswith(str(jax_internals.JAX_FOLDER)):
         return "jax"
     if path.is_relative_to(HARNESS_FOLDER):
         return "harness"
-    return "library" if LIBRARY_FOLDER in path.parts else "own"
+    return "library" if LIBRARY_FOLDER in path.parts or path.is_relative_to(STANDARD_LIBRARY) else "own"
 
 
 def maps_by_rules(equation: Equation) -> bool:

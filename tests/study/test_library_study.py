@@ -1,5 +1,6 @@
 """The study of libraries that are built on JAX: which are installed, and rules that are planted."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,6 +16,11 @@ PLANTED = list(planted_cases("plain", {"alone": (lambda rule: rule, POINT)}))
 @pytest.mark.parametrize("case", PLANTED, ids=lambda case: case.name)
 def test_planted_rules_are_caught_and_named(case):
     assert ask_harness(case) == ((ALARM, "yes") if case.bug else (PASS, ""))
+
+
+def test_a_bug_is_planted_where_it_changes_the_gradient():
+    of_positive = planted_cases("plain", {"alone": (lambda rule: lambda x: rule(jnp.abs(x)), POINT)})
+    assert {case.bug for case in PLANTED} - {case.bug for case in of_positive} == {"wrong sign on one branch"}
 
 
 def test_a_library_is_shown_or_left_out_with_what_installs_it(monkeypatch):

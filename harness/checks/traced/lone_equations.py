@@ -21,6 +21,7 @@ from harness.checks.traced.derivative_mistakes import find_mistakes
 from harness.checks.traced.function_values import find_unsound_modes, find_values_changed_by_modes
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
+from harness.verdict.comparison import Pair
 from reference.arithmetics.increments import Increment, is_constant
 from reference.jax_settings import compiler_options
 from reference.traced.equations import Equation, Program, bind, is_key, kind, map_programs
@@ -215,16 +216,30 @@ def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) ->
     tangents = [(met[i].change[0] / size).astype(alone.given[i].dtype) for i in alone.moving]
     single = _compare_alone(equation, met, 1, case.accuracy)
     if single and single.point.combinations.each and any(pair.disagrees for pair in single.pairs):
-        # each derivative was compared by itself: a wrong one counts where neither its tangent nor its cotangent is zero
         given, returned = single.case.inputs.vector(tangents), single.case.outputs.vector(cotangents)
-        wrong = np.any([pair.at_odds for pair in single.pairs], axis=0).reshape(len(returned), len(given))
-        return bool((wrong & (returned != 0.0)[:, None] & (given != 0.0)).any())
+        return any(_is_wrong_along(pair, given, returned) for pair in single.pairs if pair.disagrees)
     # of many derivatives, the one number t -> Σ cotangent · equation(operands + t tangent) is checked
     comparison = _compare(
         _along(alone, tangents, [c / largest for c in cotangents]), [np.zeros((), np.real(tangents[0]).dtype)],
         ["t"], ["output"], accuracy=case.accuracy,
     )  # fmt: skip
     return comparison is not None and _convict(equation, comparison) is not None
+
+
+def _is_wrong_along(pair: Pair, tangent: np.ndarray, cotangent: np.ndarray) -> bool:
+    """Whether two Jacobians differ along a tangent by more than their bounds and the rounding of the tangent allow.
+
+    Only outputs count whose cotangent is not zero. A rule that returns the mean of a gradient and its transpose is off
+    in each entry, and in none along the tangent of a symmetric matrix.
+    """
+    shape = cotangent.size, tangent.size
+    difference = np.subtract(*pair.gradients).reshape(shape)
+    known = np.isfinite(difference) & np.isfinite(pair.allowed).reshape(shape)
+    errors, bounds = (np.where(known, x.reshape(shape), 0.0) for x in (difference, pair.allowed))
+    rounding = tangent.size * np.finfo(tangent.dtype).eps * np.abs(errors)
+    off = np.abs(errors @ tangent) > (bounds + rounding) @ np.abs(tangent)
+    is_unbounded = (pair.at_odds.reshape(shape) & ~known & (tangent != 0.0)).any(axis=1)
+    return bool(((off | is_unbounded) & (cotangent != 0.0)).any())
 
 
 def _along(alone: LoneEquation, tangents: Sequence[Any], cotangents: Sequence[Any]) -> Callable[[Any], list[Any]]:

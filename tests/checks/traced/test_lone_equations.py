@@ -37,6 +37,28 @@ def root_of_size(x):
 
 one_sided = rule(root_of_size, lambda x, g: 0.5 * g / root_of_size(x))  # wrong for negative numbers
 
+
+@jax.custom_vjp
+def first_column_of_inverse(q):
+    return jnp.linalg.inv(q)[:, 0]
+
+
+def symmetrised(inverse, g):
+    full = -jnp.outer(inverse.T @ g, inverse[:, 0])
+    return ((full + full.T) / 2,)
+
+
+first_column_of_inverse.defvjp(lambda q: (jnp.linalg.inv(q)[:, 0], jnp.linalg.inv(q)), symmetrised)
+
+A = np.array([[1.0, 0.4, -0.2], [0.1, 1.5, 0.3], [-0.5, 0.2, 2.0]])
+
+
+def test_a_rule_for_symmetric_matrices_is_no_fault_where_it_meets_no_others():
+    report = check_derivatives(lambda a: first_column_of_inverse(a @ a.T), A)
+    assert (report.verdict, [fact.severity for fact in facts(report, Kind.HIDDEN_RULE)]) == ("agree", [Severity.NOTE])
+    assert check_derivatives(first_column_of_inverse, A).verdict == "disagree"
+
+
 HIDDEN = {  # a function that uses a wrong rule, and whether it depends on what is wrong
     "a share below rounding": (lambda x: jnp.sum(jnp.cosh(x)) + 1e-20 * jnp.sum(wrong(x)), True),
     "a minimum": (lambda x: jnp.sum((one_sided(x) - root_of_size(X)) ** 2) + jnp.sum(x), True),
