@@ -24,7 +24,7 @@ UNUSED = -1
 RANDOM_BITS = ("random_bits", "threefry2x32", "rng_bit_generator", "rng_uniform")
 """Primitives that make random numbers of a key."""
 
-PRIMAL_PARAMETERS = ("jaxpr", "call_jaxpr", "fun_jaxpr", "call")
+PRIMAL_PARAMETERS = ("jaxpr", "call_jaxpr", "fun_jaxpr", "call", "callee")
 """The parameter that holds the program of a call, by the primitive and the release of JAX."""
 
 

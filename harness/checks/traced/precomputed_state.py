@@ -9,20 +9,59 @@ If A moves and state is held, x does not move at all, and an increment says that
 move with A: its stop_gradient is taken out of the program. Another rule may take a number that its caller wishes to
 hold, as a detached weight in a loss, whose stop_gradient has to stay. JAX's own derivative of the rule tells the two
 apart: it is close to the increments in which the state moves, or to those in which it is held.
+
+A rule that answers zero whatever it is given is a stop_gradient by another name, as around a callback to the host.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from harness.checks.random_directions import random_directions
+from harness.checks.traced.traced_programs import is_read
 from reference.arithmetics.increments import STEP, Increment, constant, full_change
-from reference.traced.equations import UNUSED, Constant, Equation, Program, equations_in, kind, lifted, map_equations
+from reference.jax_internals import dtype_of, shape_of
+from reference.traced.equations import (
+    UNUSED,
+    Constant,
+    Equation,
+    Program,
+    bind,
+    equations_in,
+    kind,
+    lifted,
+    map_equations,
+)
 from reference.traced.interpreter import Run
 from reference.traced.primitive_differences import by_its_rule
 from reference.traced.primitives import PRIMITIVES
+from reference.traced.rule_origins import is_rule_of_jax
+from reference.traced.traced_function import Traced
+
+
+def _detaches(equation: Equation) -> bool:
+    """Whether the derivative rule of a call answers zero whatever it is given, as a stop_gradient does."""
+    if not equation.primitive.has_own_rule or is_rule_of_jax(equation):
+        return False
+    given, returned = (
+        [jax.ShapeDtypeStruct(shape_of(v), dtype_of(v)) for v in variables if kind(dtype_of(v)) in ("f", "c")]
+        for variables in (equation.raw.invars, equation.raw.outvars)
+    )
+    # with arguments that are no floating numbers, nothing is found out
+    with suppress(Exception):
+        pull = lambda operands, cotangents: jax.vjp(partial(_floating, equation), *operands)[1](cotangents)  # noqa: E731
+        program = Traced(pull, given, returned).program
+        zeros = [constant(np.zeros(x.shape, x.dtype)) for x in (*given, *returned)]
+        return not any(is_read(program)) and not any(np.any(y.value) for y in Run()(program, *zeros))
+    return False
+
+
+def _floating(equation: Equation, *operands: Any) -> list[Any]:
+    return [y for y, t in zip(bind(equation, operands), equation.dtypes) if kind(t) in ("f", "c")]
 
 
 class _Value(NamedTuple):
@@ -71,7 +110,7 @@ class _Flow:
         for inner in equation.programs:  # a loop's body, or a branch, is followed for itself
             self._follow(inner)
         stops = frozenset[Equation]().union(*(x.stops for x in operands))
-        if equation.name == "stop_gradient":
+        if equation.name == "stop_gradient" or (moves and _detaches(equation)):
             moves, stops = False, stops | ({equation} if moves or stops else set())
         elif moves:  # what moves and what is stopped meet here; what is computed from stopped values alone goes on
             if stops and (primitive.has_own_rule or primitive.rule is None):
@@ -129,9 +168,12 @@ def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[
         ignored = {stop for stop, taken in flow.takers.items() if taken <= takers} - flow.elsewhere
 
         def change(equation: Equation) -> dict[str, Any]:
-            primitive = PRIMITIVES["copy"] if equation in ignored else equation.primitive
             operands = flow.operands[equation] if equation in takers else frozenset()
-            return {"primitive": primitive, "precomputed": operands}
+            if equation not in ignored:
+                return {"precomputed": operands}
+            if equation.name == "stop_gradient":
+                return {"primitive": PRIMITIVES["copy"]}
+            return {"precomputed": frozenset(range(len(equation.inputs)))}  # a rule: its primal moves what it returns
 
         return map_equations(program, change)
 
@@ -143,4 +185,4 @@ def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[
     with np.errstate(all="ignore"):
         run(everything, *(Increment(x, STEP * d.reshape(1, *x.shape).astype(x.dtype)) for x, d in zip(values, parts)))
     same = zip(equations_in(everything), equations_in(program))
-    return with_moving_state({equation for copy, equation in same if run.moves_state.get(copy)})
+    return with_moving_state({eq for copy, eq in same if run.moves_state.get(copy) and eq in flow.operands})

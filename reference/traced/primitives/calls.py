@@ -125,6 +125,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
         )
         for name, parameter in CUSTOM_RULES.items()
     ),
+    Primitive("linear_call", _call, _call, EXACT, takes_keys=True),  # with a transpose of its own, which is on trial
     Primitive("random_gamma", _as_jax_has_it, rounding=EXACT, takes_keys=True),
     Primitive("shard_map", widen=_widen_shard_map, replay=_replay_shard_map),
 )  # fmt: skip

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from functions_of_jax import facts, rule, steep_hypot
+from jax.custom_derivatives import linear_call
 
 from harness import assert_derivatives_agree, check_derivatives
 from harness.checks.traced import derivative_check
@@ -78,6 +79,10 @@ CASES = {
     "scan": (lambda x: jax.lax.scan(lambda c, t: (jnp.tanh(c * t + x[0]), c), x[1], x), (X,), AGREE, ()),
     "float32": (lambda x: jnp.sum(jnp.sin(x) ** 2), (X.astype(np.float32),), AGREE, ()),
     "mapped by a rule, in float32": (mapped, (X.astype(np.float32),), AGREE, ()),
+    "a linear function, in float32": (
+        lambda x: linear_call(lambda a, v: a * v, lambda a, g: a * g, X.astype("f"), jnp.sin(x)), (X.astype("f"),),
+        AGREE, (),
+    ),
     "bfloat16": (lambda x: jnp.sin(x) * x, (jnp.asarray(X, BF16),), AGREE, (Kind.FLOAT64_EVALUATION,)),
     "complex": (lambda z: jnp.abs(jnp.fft.fft(z)) ** 2, (X + 1j * X[::-1],), AGREE, (Kind.COMPLEX_CONVENTION,)),
     "a Python number": (lambda x: x * x, (3.0,), AGREE, ()),
@@ -137,6 +142,7 @@ CASES = {
 
 EXCLUSIVE = (
     Kind.UNUSED_ARGUMENT, Kind.NOTHING_CHECKED, Kind.ZERO_DERIVATIVE, Kind.CALLBACK, Kind.NAN_GIVEN, Kind.NO_SLOPE,
+    Kind.BLACK_BOX,
 )  # fmt: skip
 """Kinds that are found where the table says so, and nowhere else."""
 

@@ -16,7 +16,7 @@ A = np.array([[3.0, 0.4, -0.2], [0.1, 2.5, 0.7], [-0.5, 0.3, 2.0]])
 B = np.array([1.0, -0.5, 0.8])
 
 
-def solver(factorise, solve, factor=1.0):
+def solver(factorise, solve, factor=1.0, stop=lax.stop_gradient):
     """x of A x = b by a factorisation of A, which the rule uses and does not differentiate."""
 
     @jax.custom_jvp
@@ -29,12 +29,21 @@ def solver(factorise, solve, factor=1.0):
         x = solved(a, state, b)
         return x, solved(a, state, db - factor * da @ x)
 
-    return lambda a, b: solved(a, jax.tree.map(lax.stop_gradient, factorise(a)), b)
+    return lambda a, b: solved(a, jax.tree.map(stop, factorise(a)), b)
 
 
 by_lu = solver(linalg.lu_factor, linalg.lu_solve)
 by_inverse = solver(jnp.linalg.inv, jnp.matmul)
 wrong = solver(linalg.lu_factor, linalg.lu_solve, 1.01)
+
+
+@jax.custom_vjp
+def inverse_by_host(a):
+    return jax.pure_callback(np.linalg.inv, jax.ShapeDtypeStruct(a.shape, a.dtype), a, vmap_method="sequential")
+
+
+inverse_by_host.defvjp(lambda a: (inverse_by_host(a), a), lambda a, _: (jnp.zeros_like(a),))  # a stop_gradient
+by_host, wrong_by_host = (solver(inverse_by_host, jnp.matmul, factor, lambda x: x) for factor in (1.0, 1.01))
 
 primitive = Primitive("solve_by_inverse")
 primitive.def_impl(lambda a, inverse, b: inverse @ b)
@@ -85,6 +94,9 @@ FUNCTIONS = {
     "twice": (lambda a, b: by_lu(a, by_lu(a, b)), (A, B), "agree"),
     "in a scan": (lambda a, b: lax.scan(lambda c, t: (by_lu(a, c + t), None), b, jnp.ones(2))[0], (A, B), "agree"),
     "a wrong rule": (wrong, (A, B), "disagree"),
+    "a rule that stops": (by_host, (A, B), "agree"),
+    "a wrong rule beside one that stops": (wrong_by_host, (A, B), "disagree"),
+    "a rule that stops where it should not": (lambda a, b: by_host(a, b) + inverse_by_host(a) @ b, (A, B), "disagree"),
     "a wish": (lambda x: scaled(x, lax.stop_gradient(jnp.mean(x))), (B,), "agree"),
     "a wish and a solve": (lambda a, b: scaled(by_lu(a, b), lax.stop_gradient(b[0])), (A, B), "agree"),
 }  # fmt: skip
