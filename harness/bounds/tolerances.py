@@ -99,6 +99,9 @@ ALL_ENTRIES = 4096
 DENSE_COMBINATIONS = 2
 """Random combinations of the outputs. An error of one output shows in each; two guard against chance."""
 
+NO_DIGIT = 0.1
+"""A derivative that is off by more than this share of the true one has no correct decimal digit."""
+
 SOLVERS_FACTOR = 4.0
 """A multiple of the change that a finer tolerance of a solver makes; what remains below that is a thousandth or so."""
 

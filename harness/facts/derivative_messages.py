@@ -136,14 +136,6 @@ ROWS: dict[Kind, Row] = {
         "report = check_derivatives(f, 0.3)",
         advice="Make constants within f, or give float32 arguments.",
     ),
-    Kind.MACHINE_CODE: Row(
-        "The program of {where} mode has the right derivative when NumPy runs it. XLA's machine code does not.",
-        meaning="The compiler computes a number twice, each time with other roundings, and compares the two.",
-        cause="A rule that looks for the entry that equals the maximum, fused with what computes it.",
-        example="# Compiled code that computes x / 3 + 1 twice, with other roundings, for its maximum and to compare "
-        "with it.\n# On a CPU, XLA does so where it leaves out its slow passes. This check then compiles again.",
-        advice="Look at whether your program compiles it in the same way.",
-    ),
     Kind.MODE_MISSING: Row(
         lambda fact: (
             f"{first_few(fact.where, 3)} has no rule for forward mode."

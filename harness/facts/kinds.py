@@ -143,7 +143,6 @@ class Kind(StrEnum):
     INCREMENTS_CONTRADICTED = "increments-contradicted"
     IN_32_BITS = "in-32-bits"
     LOST_DTYPE = "lost-dtype"
-    MACHINE_CODE = "machine-code"
     MANY_INPUTS = "many-inputs"
     MODE_MISSING = "mode-missing"
     NAN_GIVEN = "nan-given"

@@ -1,4 +1,4 @@
-"""How many correct digits a derivative keeps, within a bound that allows for the loss of all.
+"""What agreement by a wide bound is worth: how many correct digits it leaves, and whether twice would agree as well.
 
 The derivative of tanh at 30 is 3e-26, and JAX's rule computes 0 from 1 - tanh(30): within a rounding of the terms, and
 without a correct digit. A note says so, with the error in units in the last place. The verdict does not change if
@@ -6,159 +6,169 @@ rounding has lost the digits; if the rule's formula has, it is a doubt.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from harness.bounds.program_bound import SMALLEST
-from harness.checks.traced.real_coordinates import Coordinates, Estimate
-from harness.facts.fact import Fact, Severity, note
+from harness.bounds.tolerances import MEANINGLESS, MEANT, NO_DIGIT, SOLVERS_FACTOR
+from harness.checks.traced.derivative_answers import Look
+from harness.checks.traced.derivative_case import Point
+from harness.checks.traced.real_coordinates import Estimate, Layout
+from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
-from harness.verdict.comparison import Answer, Pair
-
-NO_DIGIT = 0.1
-"""A report that is off by more than this share of the true derivative has no correct decimal digit."""
+from harness.verdict.comparison import Answer, Pair, compare
 
 PLACES_KEPT = 20
 """A note names so many coordinates at most; it counts all of them."""
 
 
-@dataclass(frozen=True, eq=False)
-class KnownDerivatives:
-    """The best that increments and differences know of each derivative, (n,) arrays."""
-
-    true: np.ndarray  # of the one with the smaller error
-    error: np.ndarray  # its error
-    units: np.ndarray  # u of the type that each derivative is reported in
-    # bool array: whether the first digit is known, and the derivative is a normal number of its type
-    is_known: np.ndarray
-
-    @np.errstate(all="ignore")
-    def ulps(self, answer: Answer) -> np.ndarray:
-        """The true error of each entry in units in the last place, 2u·2^⌊log₂|f′|⌋; NaN where it is not known."""
-        place = 2.0 * self.units * np.exp2(np.floor(np.log2(np.abs(self.true))))
-        off = np.abs(answer.gradient - self.true)
-        return np.where(self.is_known, np.maximum(off - self.error, 0.0) / place, np.nan)
-
-    @np.errstate(all="ignore")
-    def is_lost(self, gradient: np.ndarray) -> np.ndarray:
-        """Where a gradient has no correct digit for all that is known."""
-        off = np.abs(gradient - self.true) - self.error
-        return self.is_known & np.isfinite(gradient) & (off > NO_DIGIT * np.abs(self.true))
+MOST = 0.5
+"""The share of a block's nonzero derivatives that makes a bound too wide for the block: fewer are entries that happen
+to be far smaller than the largest one."""
 
 
 @np.errstate(all="ignore")
-def know_derivatives(estimates: Sequence[Estimate], units: np.ndarray, smallest: np.ndarray) -> KnownDerivatives:
-    """The best of several estimates, whose errors are infinite where they are not used.
+def twice_would_pass(
+    point: Point, look: Look, answers: Sequence[Answer], ordinary: float, scale: np.ndarray
+) -> tuple[list[Fact], np.ndarray]:
+    """A doubt where twice the true derivative would agree as well in most of a block, and in which coordinates.
 
-    `smallest` is the smallest normal number of the type that each derivative is reported in.
+    `ordinary` and `scale` are the sizes that the comparison has used.
     """
+    blocks, examined = look.coordinates.blocks, look.coordinates.examined
+    oracles, judged = ([a for a in answers if a.oracle is is_oracle] for is_oracle in (True, False))
+    true = look.increments.gradient
+    passes, in_doubt, bounds = np.zeros(true.size, bool), np.zeros(true.size, bool), {}
+    for answer in judged:
+        # a coordinate that is decided without any help of f's terms has a bound that is small beside its block
+        twice = replace(answer, gradient=2.0 * true)
+        by_scale, by_itself = (
+            [compare(twice, o, blocks, ordinary, absolute=size) for o in oracles] for size in (scale, 0.0)
+        )
+        decided, decided_by_itself = (np.any([p.decided for p in pairs], axis=0) for pairs in (by_scale, by_itself))
+        passes |= decided & ~decided_by_itself & ~np.any([pair.at_odds for pair in by_scale], axis=0)
+    passes &= np.isfinite(true) & (true != 0.0) & examined
+    if passes.any():  # what is small beside f itself is in no doubt. Its size is measured around, which costs four runs
+        size = point.size_of_function
+        size = size[look.plan.examined] if point.case.is_large else size
+        passes &= np.abs(true) > MEANINGLESS[point.program.precision] * size
+    for block in blocks:
+        own = passes[block.indices]
+        # some entries far below the largest of their block pass anyway: only a block of such ones is in doubt
+        if own.sum() > MOST * np.count_nonzero((true[block.indices] != 0.0) & examined[block.indices]):
+            allowed = np.max([answer.error for answer in judged], axis=0)[block.indices]
+            bounds[block.name] = max(bounds.get(block.name, 0.0), float(allowed[own].max()))
+            in_doubt[block.indices] = own
+    return [doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values()))] if bounds else [], in_doubt
+
+
+class KnownDerivatives(NamedTuple):
+    """The best that increments and differences know of each derivative, (n,) arrays."""
+
+    true: np.ndarray  # of the one with the smaller error
+    error: np.ndarray
+    is_known: np.ndarray  # mask: whether the first digit is known, and the derivative is a normal number of its type
+    last_place: np.ndarray  # the unit in the last place of the type that it is reported in, 2u·2^⌊log₂|f′|⌋
+
+    def off(self, gradient: np.ndarray) -> np.ndarray:
+        """How far a gradient is off for all that is known."""
+        return np.abs(gradient - self.true) - self.error
+
+    def is_lost(self, gradient: np.ndarray) -> np.ndarray:
+        """Where a gradient has no correct digit for all that is known."""
+        return self.is_known & np.isfinite(gradient) & (self.off(gradient) > NO_DIGIT * np.abs(self.true))
+
+
+def _know(estimates: Sequence[Estimate], inputs: Layout) -> KnownDerivatives:
+    """The best of several estimates, whose errors are infinite where they are not used."""
     # of a derivative of zero no digit can be wrong
     errors = np.array([np.where((o.derivative != 0.0) & np.isfinite(o.derivative), o.error, np.inf) for o in estimates])
     best = np.argmin(errors, axis=0)[None]
     error = np.take_along_axis(errors, best, axis=0)[0]
     true = np.take_along_axis(np.array([o.derivative for o in estimates]), best, axis=0)[0]
     sizes = np.abs(np.where(np.isfinite(true), true, 0.0))
+    types, counts = [jax.numpy.finfo(dtype) for dtype in inputs.dtypes], [len(block.indices) for block in inputs.blocks]
+    unit, smallest = (
+        np.tile(np.repeat([float(getattr(t, what)) for t in types], counts), true.size // inputs.size)
+        for what in ("eps", "tiny")
+    )
     # below the smallest normal number of a type digits go one by one, by the type alone
     smallest = np.maximum(smallest, SMALLEST * max(1.0, sizes.max(initial=0.0)))
-    return KnownDerivatives(true, error, units, (error <= NO_DIGIT * np.abs(true)) & (np.abs(true) >= smallest))
+    is_known = (error <= NO_DIGIT * np.abs(true)) & (np.abs(true) >= smallest)
+    return KnownDerivatives(true, error, is_known, unit * np.exp2(np.floor(np.log2(np.abs(true)))))
 
 
+@np.errstate(all="ignore")
 def with_digits(
+    point: Point,
+    look: Look,
     answers: Sequence[Answer],
     pairs: Sequence[Pair],
     alone: Mapping[str, Estimate],
-    coordinates: Coordinates,
-    in_float64: Mapping[str, np.ndarray],
-    roundings: Mapping[str, np.ndarray],
-    small: np.ndarray,
     wrong: Collection[str],
-) -> tuple[list[Answer], np.ndarray]:
-    """The answers; those that have lost digits with notes of it, and with their true errors in ulps.
+    by_solvers: float,
+) -> tuple[tuple[Answer, ...], np.ndarray]:
+    """The answers, with notes of lost digits and their true errors in ulps; and where lost digits are a doubt, a mask.
 
-    What a formula has lost is a doubt, unless it is small beside the function itself. The mask says where.
+    What a formula has lost is a doubt, unless it is small beside the function itself. What is lost in float64 as well
+    is no rounding. Where there is no such evaluation, nor is what is further off than roundings may move it.
 
     Parameters
     ----------
-    answers, pairs : what is reported, and compared
+    answers : with increments and differences, whose errors are infinite where they were outvoted
+    pairs : JAX's own numbers compared with these
     alone : increments and differences, by name, with their own errors alone
-    coordinates : what is differentiated
-    in_float64 : by mode, the same derivatives evaluated in float64, where these are known
-    roundings : by mode, how far rounding may move its numbers, by the program's own bound
-    small : the size of the derivatives that are small beside the function
     wrong : names of answers that are wrong, by no rounding
+    by_solvers : what tolerances of solvers move, as a share: digits below it are not said to be lost
     """
-    errors, inputs = {answer.name: answer.error for answer in answers}, coordinates.inputs
-    # where increments or differences were outvoted, they know nothing
-    counting = [
-        Estimate(o.derivative, np.where(np.isfinite(errors[name]), o.error, np.inf)) for name, o in alone.items()
-    ]
-    types, sizes = [jax.numpy.finfo(dtype) for dtype in inputs.dtypes], [len(block.indices) for block in inputs.blocks]
-    rows = answers[0].gradient.size // inputs.size
-    units, smallest = (
-        np.tile(np.repeat(numbers, sizes), rows)
-        for numbers in ([0.5 * float(t.eps) for t in types], [float(t.tiny) for t in types])
-    )
-    known = know_derivatives(counting, units, smallest)
-    noted, in_doubt = list(answers), np.zeros(answers[0].gradient.shape, bool)
-    for i, answer in enumerate(answers):
+    sizes = np.abs([answer.gradient for answer in look.own])
+    left = SOLVERS_FACTOR * by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
+    errors, counting = {answer.name: answer.error for answer in answers}, []
+    for name, estimate in alone.items():
+        derivative, error = point.combinations.per_output(estimate)
+        counting.append(Estimate(derivative, np.where(np.isfinite(errors[name]), error + left, np.inf)))
+    inputs = look.coordinates.inputs
+    known = _know(counting, inputs)
+    # what a right rule may be off by in float64 (`MEANT`), beside the function's terms, is no doubt about digits
+    small = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel()
+    small = small if inputs.places is None else small[inputs.places]
+    noted, in_doubt = {}, np.zeros(known.true.shape, bool)
+    for answer in look.own:
         beside = [pair for pair in pairs if pair.first == answer.name and pair.second in alone]
-        if beside and not answer.oracle and answer.name not in wrong:
-            noted[i], is_doubtful = _note_digits(
-                answer, beside, known, in_float64.get(answer.name), roundings[answer.name], small, coordinates
-            )
-            in_doubt |= is_doubtful
-    return noted, in_doubt
-
-
-def _note_digits(
-    answer: Answer,
-    beside: Sequence[Pair],
-    known: KnownDerivatives,
-    in_float64: np.ndarray | None,
-    rounding: np.ndarray,
-    small: np.ndarray,
-    coordinates: Coordinates,
-) -> tuple[Answer, np.ndarray]:
-    """An answer with notes of the digits that it has lost, by rounding or by its formula, and where that is a doubt.
-
-    What is lost in float64 as well is no rounding. Where there is no such evaluation, nor is what is further off than
-    the program's own roundings may move it.
-    """
-    # at a kink, or beside a jump, nothing is decided and nothing is lost
-    allowed = np.where(np.any([p.decided for p in beside], axis=0), beside[0].allowed, -np.inf)
-    with np.errstate(all="ignore"):
-        off = np.abs(answer.gradient - known.true)
+        if not beside or answer.name in wrong:
+            continue
+        # at a kink, or beside a jump, nothing is decided and nothing is lost
+        allowed = np.where(np.any([p.decided for p in beside], axis=0), beside[0].allowed, -np.inf)
+        off, evaluated = np.abs(answer.gradient - known.true), look.float64_derivatives.get(answer.name)
         lost = known.is_lost(answer.gradient) & (off <= allowed)
-        is_beyond = off > rounding + known.error if in_float64 is None else known.is_lost(in_float64)
-    by_formula = lost & is_beyond
-    is_doubtful = by_formula & (np.abs(known.true) > small)
-    # one note for each reason and severity, whichever of them there are
-    masks = [
-        ("rounding", Severity.NOTE, lost & ~by_formula),
-        ("formula", Severity.NOTE, by_formula & ~is_doubtful),
-        ("formula", Severity.DOUBT, is_doubtful),
-    ]
-    notes = [
-        replace(_lost(answer, mask, by, allowed, known, coordinates), severity=severity)
-        for by, severity, mask in masks
-        if mask.any()
-    ]
-    if not notes:
-        return answer, is_doubtful
-    ulps = known.ulps(answer)
-    return replace(answer, notes=tuple(notes), ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps)))), is_doubtful
+        is_beyond = off > look.roundings[answer.name] + known.error if evaluated is None else known.is_lost(evaluated)
+        is_doubtful = lost & is_beyond & (np.abs(known.true) > small)
+        # one note for each reason and severity, whichever of them there are
+        masks = (
+            ("rounding", Severity.NOTE, lost & ~is_beyond),
+            ("formula", Severity.NOTE, lost & is_beyond & ~is_doubtful),
+            ("formula", Severity.DOUBT, is_doubtful),
+        )
+        in_doubt |= is_doubtful
+        ulps = np.where(known.is_known, np.maximum(known.off(answer.gradient), 0.0) / known.last_place, np.nan)
+        numbers = {"reported": answer.gradient, "true": known.true, "ulps": ulps, "bound": allowed}
+        notes = [
+            _lost(look, mask, numbers, severity, source=answer.name, by=by)
+            for by, severity, mask in masks
+            if mask.any()
+        ]
+        if notes:
+            noted[answer.name] = {"notes": tuple(notes), "ulps": (float(np.nanmedian(ulps)), float(np.nanmax(ulps)))}
+    return tuple(replace(answer, **noted.get(answer.name, {})) for answer in answers), in_doubt
 
 
-def _lost(
-    answer: Answer, lost: np.ndarray, by: str, allowed: np.ndarray, known: KnownDerivatives, coordinates: Coordinates
-) -> Fact:
+def _lost(look: Look, lost: np.ndarray, numbers: Mapping[str, np.ndarray], severity: Severity, **data: str) -> Fact:
     """What was lost, with the numbers of the worst coordinate."""
-    ulps, places = known.ulps(answer), np.flatnonzero(lost)
-    worst = int(places[np.argmax(ulps[places])])
-    numbers = {"reported": answer.gradient, "true": known.true, "ulps": ulps, "bound": allowed}
-    return note(
-        Kind.NO_CORRECT_DIGIT, coordinates.label(worst), *map(coordinates.label, places[places != worst][:PLACES_KEPT]),
-        source=answer.name, by=by, places=len(places), **{name: float(x[worst]) for name, x in numbers.items()},
-    )  # fmt: skip
+    places, label = np.flatnonzero(lost), look.coordinates.label
+    worst = int(places[np.argmax(numbers["ulps"][places])])
+    others = map(label, places[places != worst][:PLACES_KEPT])
+    of_worst = {name: float(x[worst]) for name, x in numbers.items()}
+    return Fact(Kind.NO_CORRECT_DIGIT, severity, (label(worst), *others), {**data, "places": len(places), **of_worst})

@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.bounds.program_bound import floor_of, largest_in_block
-from harness.bounds.tolerances import MEANT
-from harness.checks.traced.correct_digits import NO_DIGIT
+from harness.bounds.tolerances import MEANT, NO_DIGIT
 from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
 from harness.checks.traced.error_scales import ordinary_size
-from harness.checks.traced.low_precision import Replaced, estimate_in_float64, with_float64
+from harness.checks.traced.low_precision import estimate_in_float64, with_float64
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
 from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors, select_in_blocks
 from harness.checks.traced.reported_derivatives import (
@@ -68,7 +67,7 @@ class Look:
     increments_alone: Estimate  # the increments with their own errors alone, without the allowance of an answer
     roundings: Mapping[str, np.ndarray]  # by mode: how far rounding may move its numbers, without that allowance
     float64_derivatives: Mapping[str, np.ndarray]  # each mode evaluated in float64, where that is possible
-    replaced: Mapping[str, Replaced]
+    replaced: Mapping[str, np.ndarray]  # by mode: a mask of where its evaluation is judged
     is_outside: np.ndarray  # mask of the coordinates outside of the function's domain, where NaN is right
     in_all_inputs: Mapping[str, Answer]  # of many inputs, the answers in all of them
 
@@ -177,8 +176,8 @@ def _answer(
     # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more
     sides = Sides(*point.combinations.per_output(Estimate(*true.sides)))
     taken = {a.name: with_float64(a, *evaluated[a.name], increments, sides) for a in own if a.name in evaluated}
-    judged = tuple(taken[answer.name][0] if answer.name in taken else answer for answer in own)
-    replaced = {answer.name: Replaced(taken[answer.name][1], answer) for answer in own if answer.name in taken}
+    judged = tuple(taken.get(answer.name, (answer,))[0] for answer in own)
+    replaced = {name: mask for name, (_, mask) in taken.items()}
     derivatives = {name: estimate.derivative for name, (estimate, _) in evaluated.items()}
     return Look(
         plan, coordinates, reports, missing, true, own, judged, increments, alone, roundings, derivatives, replaced,

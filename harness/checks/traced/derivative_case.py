@@ -239,7 +239,7 @@ def measure(case: Case) -> Point:
     combinations, program = _without_free_phases(_combinations(case), program)
     # f's value by two programs that share nothing but JAX's trace: if they differ, a slope of one is none of the other
     computed = case.outputs.vector(case.traced(*case.leaves))
-    expected, spread, turned_decisions = program.values_with_error()
+    expected, (spread, turned_decisions) = program.value(), program.error_of_values()
     error = spread + floor_of(expected, case.outputs.blocks, program.coarsest)
     if not (np.abs(computed - expected) <= error).all():  # quickly compiled code accuses nobody
         computed = case.outputs.vector(case.traced(*case.leaves, quickly=False))

@@ -261,16 +261,13 @@ def _judge(
 
 def _subject(comparison: Comparison, facts: Sequence[Fact], blame: Blame) -> TracedDerivatives:
     """What is judged."""
-    look, coordinates = comparison.look, comparison.look.coordinates
     return TracedDerivatives(
-        coordinates,
-        coordinates.examined & bool(comparison.examined.size),
+        comparison.look,
+        comparison.look.coordinates.examined & bool(comparison.examined.size),
         tuple(facts),
         details_of(comparison) | blame.details,
         directions=comparison.directional.names,
         type_name=type_of(comparison),
-        replaced=look.replaced,
-        float64_derivatives=look.float64_derivatives,
         culprits=blame.culprits,
         origins=blame.origins,
         has_solver=comparison.by_solvers > SOLVERS_NOTED,

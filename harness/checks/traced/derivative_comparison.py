@@ -11,17 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import (
-    MEANINGLESS,
-    MEANT,
-    SAMPLED_INPUTS,
-    SOLVERS_FACTOR,
-    TOLERANCES_LEFT,
-)
-from harness.checks.traced.correct_digits import with_digits
+from harness.bounds.tolerances import SAMPLED_INPUTS, TOLERANCES_LEFT
+from harness.checks.traced.correct_digits import twice_would_pass, with_digits
 from harness.checks.traced.derivative_answers import Look, look_at_inputs, look_at_more_inputs, ordinary_derivative
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
-from harness.checks.traced.error_scales import scale_around, twice_would_pass
+from harness.checks.traced.error_scales import scale_around
 from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
 from harness.checks.traced.many_inputs import (
     SAMPLED_BESIDE_WHOLE,
@@ -34,7 +28,7 @@ from harness.checks.traced.many_inputs import (
     sample_inputs,
 )
 from harness.checks.traced.program_at_point import Obstacles
-from harness.checks.traced.real_coordinates import Coordinates, Estimate
+from harness.checks.traced.program_derivatives import Slopes
 from harness.checks.traced.reported_derivatives import Reported, evaluate_modes, report_reference
 from harness.checks.traced.second_opinion import with_differences
 from harness.facts.fact import Fact, doubt
@@ -53,8 +47,6 @@ class Comparison:
     answers: tuple[Answer, ...]  # the modes, the reference gradient, increments and differences
     pairs: tuple[Pair, ...]  # each two of them, compared
     facts: tuple[Fact, ...]  # doubts about the function at this point
-    # increments and differences with their own errors alone, before allowances such as those for conventions at kinks
-    alone: dict[str, Estimate]
     is_contradicted: bool  # whether somewhere JAX and differences agree with each other and not with the increments
     everywhere: Everywhere | None = None  # what is known of the inputs that are not examined one by one, if many
 
@@ -180,36 +172,36 @@ def _compare_many(point: Point, look: Look) -> Comparison:
     return replace(conclude(point, look, directional), everywhere=everywhere)
 
 
-def _scale(point: Point, coordinates: Coordinates) -> np.ndarray:
-    """The size beside which an error is small whatever the derivative is, in the coordinates that are compared."""
-    places = coordinates.inputs.places  # of many inputs those that are examined; there is one combination then
-    return point.scale if places is None else point.scale[places]
-
-
 # -- the conclusion ---------------------------------------------------------------------------------------------------
 
 
 def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> Comparison:
-    """All answers compared, with finite differences as a second opinion, and with notes of the digits they lose."""
-    ordinary, coordinates = ordinary_derivative(point, look.true), look.coordinates
-    along = [directional.slopes] if directional.slopes else []
-    has_black_box = any(slopes.obstacles.differenced for slopes in (look.true.slopes, *along))
+    """All answers compared, with finite differences as a second opinion.
+
+    1. Increments and differences may contradict each other: who of them judges is settled first.
+    2. Each two answers are compared.
+    3. Agreement by a wide bound alone decides nothing: where twice the derivative would agree as well, or where no
+       digit of what is reported is correct.
+    """
+    ordinary, blocks = ordinary_derivative(point, look.true), look.coordinates.blocks
+    slopes = [look.true.slopes, *([directional.slopes] if directional.slopes else [])]
+    has_black_box = any(found.obstacles.differenced for found in slopes)
     answers, differenced, is_contradicted = with_differences(point, look, ordinary, has_black_box=has_black_box)
-    scale, pairs = _compare_answers(point, look, answers, ordinary)
-    facts = [*point.facts, *_unresolved(look, directional)]
+    facts = [*point.facts, *_unresolved(look, slopes)]
     # increments that are wrong in one input may be wrong along a direction, where no differences decide
     if is_contradicted and directional.disagree:
         directional = replace(directional, pairs=())
         facts.append(doubt(Kind.INCREMENTS_CONTRADICTED))
-    examined = look.plan.examined if point.case.is_large else slice(None)
-    sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * point.size_of_function[examined]
-    increments = next(answer for answer in answers if answer.name == INCREMENTS)
-    doubts, would_pass = twice_would_pass(answers, increments, coordinates.blocks, coordinates.examined, *sizes)
-    alone = {INCREMENTS: look.increments_alone, DIFFERENCES: differenced}
+    scale, pairs = _compare_answers(point, look, answers, ordinary)
+    doubts, would_pass = twice_would_pass(point, look, answers, ordinary, scale)
     facts = *facts, *doubts
-    found = Comparison(point, look, directional, tuple(answers), tuple(pairs), facts, alone, is_contradicted)
-    noted, without_digit = _with_digits(found, ordinary, scale)
-    # what twice the derivative would pass, or what has no correct digit, is agreement by a wide bound alone
+    found = Comparison(point, look, directional, tuple(answers), tuple(pairs), facts, is_contradicted)
+    own = [*look.own, *(answer for answer in answers if answer.oracle)]  # JAX's own numbers, not those in float64
+    own_pairs = compare_all(own, blocks, ordinary, scale)
+    disagreeing = [*found.disagreeing, *(pair for pair in own_pairs if pair.disagrees)]
+    wrong = {name for pair in disagreeing for name in (pair.first, pair.second)}
+    alone = {INCREMENTS: look.increments_alone, DIFFERENCES: differenced}
+    noted, without_digit = with_digits(point, look, answers, own_pairs, alone, wrong, found.by_solvers)
     decided = [replace(p, decided=p.decided & ~(would_pass | without_digit) | p.at_odds) for p in pairs]
     return replace(found, answers=noted, pairs=tuple(decided))
 
@@ -218,24 +210,14 @@ def _compare_answers(
     point: Point, look: Look, answers: Sequence[Answer], ordinary: float
 ) -> tuple[np.ndarray, list[Pair]]:
     """The size beside which errors are small whatever the derivatives are, and each two answers compared."""
-    blocks, scale = look.coordinates.blocks, _scale(point, look.coordinates)
+    blocks, places = look.coordinates.blocks, look.coordinates.inputs.places
+    scale = point.scale if places is None else point.scale[places]  # of many inputs those that are examined
     pairs = compare_all(answers, blocks, ordinary, scale)
     if point.case.is_large or all(_is_decided(pairs, name) for name in look.reports):
         return scale, pairs
     # the gradient of det is 0 at the 3x3 zero matrix, and so are all of its terms: derivatives around give a size
     scale = np.maximum(scale, scale_around(point.program, point.combinations.rows))
     return scale, compare_all(answers, blocks, ordinary, scale)
-
-
-def _unresolved(look: Look, directional: DirectionalDerivatives) -> list[Fact]:
-    """Why some derivative is unknown, where one is: the first of the reasons."""
-    slopes = [look.true.slopes, *([directional.slopes] if directional.slopes else [])]
-    if np.isfinite(look.increments_alone.error).all():
-        return []
-    if any(found.has_no_limit for found in slopes):
-        return [doubt(Kind.NO_SLOPE, reason="slopes grow without limit as steps shrink")]
-    reasons = [found.obstacles.unresolved for found in slopes if found.obstacles.unresolved]
-    return [doubt(Kind.NO_SLOPE, reason=reasons[0])] if reasons else []
 
 
 def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
@@ -245,23 +227,11 @@ def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
     return bool(decided[applies].all())
 
 
-@np.errstate(all="ignore")
-def _with_digits(comparison: Comparison, ordinary: float, scale: np.ndarray) -> tuple[tuple[Answer, ...], np.ndarray]:
-    """The answers with a note of the digits that JAX's own numbers have lost, and where that is a doubt."""
-    look, point, combinations = comparison.look, comparison.point, comparison.point.combinations
-    # JAX's own numbers, not their evaluations in float64, which have lost nothing
-    own = [*look.own, *(answer for answer in comparison.answers if answer.oracle)]
-    pairs = compare_all(own, look.coordinates.blocks, ordinary, scale)
-    disagreeing = [*comparison.disagreeing, *(pair for pair in pairs if pair.disagrees)]
-    wrong = {name for pair in disagreeing for name in (pair.first, pair.second)}
-    sizes = np.abs([answer.gradient for answer in look.own])
-    # digits below a solver's tolerance are not known: they are not said to be lost
-    by_solvers = SOLVERS_FACTOR * comparison.by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
-    alone = {name: combinations.per_output(estimate) for name, estimate in comparison.alone.items()}
-    alone = {name: Estimate(derivative, error + by_solvers) for name, (derivative, error) in alone.items()}
-    # what a right rule may be off by in float64 (`MEANT`), beside the function's terms, is no doubt about digits
-    small, places = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel(), look.coordinates.inputs.places
-    small = small if places is None else small[places]
-    evaluated, roundings = look.float64_derivatives, look.roundings
-    noted, in_doubt = with_digits(own, pairs, alone, look.coordinates, evaluated, roundings, small, wrong)
-    return tuple(replace(a, notes=b.notes, ulps=b.ulps) for a, b in zip(comparison.answers, noted)), in_doubt
+def _unresolved(look: Look, slopes: Sequence[Slopes]) -> list[Fact]:
+    """Why some derivative is unknown, where one is: the first of the reasons."""
+    if np.isfinite(look.increments_alone.error).all():
+        return []
+    if any(found.has_no_limit for found in slopes):
+        return [doubt(Kind.NO_SLOPE, reason="slopes grow without limit as steps shrink")]
+    reasons = [found.obstacles.unresolved for found in slopes if found.obstacles.unresolved]
+    return [doubt(Kind.NO_SLOPE, reason=reasons[0])] if reasons else []

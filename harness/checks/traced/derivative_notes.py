@@ -29,7 +29,6 @@ def note_everything(
     case, point, obstacles = comparison.case, comparison.point, comparison.obstacles
     taken = obstacles.taken_as_they_are | case.trusted_rules
     slopes = [found for found in (comparison.look.true.slopes, comparison.directional.slopes) if found]
-    machine_code = sorted({report.name for report in comparison.reports if not report.is_compiled_right})
     places = [f"{name} (line {line} of {file})" for name, file, line in met.constant]
     nan_given = np.flatnonzero(np.isnan(comparison.look.coordinates.point)).tolist()
     solvers = {"moved": comparison.by_solvers, "factor": SOLVERS_FACTOR}
@@ -41,7 +40,6 @@ def note_everything(
         (arguments.left_out, note(Kind.NOT_DIFFERENTIATED, *arguments.left_out)),
         (nan_given, note(Kind.NAN_GIVEN, *map(comparison.look.coordinates.inputs.label, nan_given))),
         (case.traced.has_effects, note(Kind.CALLBACK)),
-        (machine_code, note(Kind.MACHINE_CODE, *machine_code)),
         (obstacles.differenced, note(Kind.BLACK_BOX, *sorted(obstacles.differenced))),
         (taken, note(Kind.TRUSTED_RULE, *sorted(taken))),
         (not point.program.turns_phases, note(Kind.FREE_PHASES)),
@@ -89,7 +87,7 @@ def _product_bits(comparison: Comparison) -> int | None:
 def _in_float64(comparison: Comparison) -> Iterator[Fact]:
     """For which modes the evaluation in float64 is compared; and where there is none, why."""
     look, point, narrow = comparison.look, comparison.point, type_of(comparison)
-    masks = {name: replaced.where for name, replaced in look.replaced.items()} | dict(comparison.directional.replaced)
+    masks = {**look.replaced, **comparison.directional.replaced}
     if compared := [name for name, mask in masks.items() if mask.any()]:
         share = MEANT[point.program.precision]
         yield note(Kind.FLOAT64_EVALUATION, *compared, type=narrow, share=share)

@@ -1,15 +1,15 @@
 """The derivatives of a traced function as a subject to be judged: how they are named and explained, who is wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from harness.checks.traced.derivative_answers import Look
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, JAX
 from harness.checks.traced.derivative_mistakes import find_mistakes
 from harness.checks.traced.jax_modes import MODES
-from harness.checks.traced.low_precision import Replaced
 from harness.checks.traced.real_coordinates import Coordinates
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -29,18 +29,21 @@ back whole, and an error of the formula stays."""
 class TracedDerivatives(Subject):
     """The subject of a verdict."""
 
-    coordinates: Coordinates
+    look: Look
     to_judge: np.ndarray  # mask of the coordinates to decide
     facts: Sequence[Fact] = ()
     details: dict[str, Any] = field(default_factory=dict)
     # which inputs move together along each direction that is compared; empty for random directions
     directions: tuple[str, ...] = ()
     type_name: str = ""  # the coarsest type that the function computes in
-    replaced: Mapping[str, Replaced] = field(default_factory=dict)
-    float64_derivatives: Mapping[str, np.ndarray] = field(default_factory=dict)  # each mode evaluated in float64
     culprits: tuple[Fact, ...] = ()  # the rule that is wrong, and its mistakes
     origins: tuple[Fact, ...] = ()  # where numbers that are not finite begin
     has_solver: bool = False  # whether a solver's tolerance hides digits
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """The derivatives that are compared."""
+        return self.look.coordinates
 
     @property
     def blocks(self) -> Sequence[Block]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -87,17 +90,17 @@ class TracedDerivatives(Subject):
     @np.errstate(all="ignore")
     def _lost_by_type(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         """A fact where the rule is right in float64 wherever its number in the function's own type is wrong."""
-        evaluated = self.float64_derivatives.get(wrong.name, np.full(at_odds.shape, np.nan))
+        evaluated = self.look.float64_derivatives.get(wrong.name, np.full(at_odds.shape, np.nan))
         off, left = np.abs(wrong.gradient - right.gradient), np.abs(evaluated - right.gradient)
         is_right = np.isfinite(evaluated) & ~(left > MOST_LEFT * off)
         return (note(Kind.RIGHT_IN_FLOAT64, type=self.type_name or wrong.precision),) if is_right[at_odds].all() else ()
 
     def _evaluated(self, wrong: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         """A fact where the rule's evaluation in float64 was compared, and not the number that JAX reports."""
-        is_evaluated, own = self.replaced.get(wrong.name, Replaced(np.zeros(at_odds.shape, bool), wrong))
-        places = np.flatnonzero(is_evaluated & at_odds)
+        places = np.flatnonzero(self.look.replaced.get(wrong.name, np.zeros(at_odds.shape, bool)) & at_odds)
         if not len(places):
             return ()
+        own = next(answer for answer in self.look.own if answer.name == wrong.name)
         example, narrow = float(own.gradient[places[0]]), self.type_name or wrong.precision
         counts = {"places": len(places), "of": int(at_odds.sum())}
         return (note(Kind.COMPARED_IN_FLOAT64, self.label(places[0]), type=narrow, reported=example, **counts),)

@@ -7,7 +7,7 @@ of sqrt is infinite, and its cotangent is zero: zero times infinity is NaN.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -125,23 +125,21 @@ def functions_called(equations: Sequence[Equation]) -> Iterator[Place]:
 # -- where NaN begins -------------------------------------------------------------------------------------------------
 
 
-class _Origin(NamedTuple):
-    """An operation, and the user's line that it comes from."""
-
-    name: str
-    line: Place
-
-
 class _OriginRun(Run):
-    """A run that knows, for every number that is not finite, which operation made it of finite numbers."""
+    """A run that knows, for every number that is not finite, which operation made it of finite numbers.
+
+    An origin is the operation and the user's line that it comes from.
+    """
 
     def __init__(self, *, rounds_to_types: bool) -> None:
         super().__init__()
         self._rounds_to_types = rounds_to_types
-        self._of: dict[int, tuple[Increment, _Origin]] = {}  # by id, with the number: ids of freed ones are used again
+        self._of: dict[
+            int, tuple[Increment, tuple[str, Place]]
+        ] = {}  # by id, with the number: ids of freed ones are used again
         self._within: list[Equation] = []
 
-    def of(self, x: Increment) -> _Origin | None:
+    def of(self, x: Increment) -> tuple[str, Place] | None:
         """The origin of a number; None where it is finite, or was given."""
         known = self._of.get(id(x))
         return known[1] if known else None
@@ -158,7 +156,7 @@ class _OriginRun(Run):
             if self.of(y) is None and not (is_key(y.value) or np.isfinite(y.value).all()):
                 # NaN of an operand spreads; without such a one, it begins here
                 known = [origin for x in operands if (origin := self.of(x))] or within
-                self._of[id(y)] = y, known[0] if known else _Origin(equation.name, self._line())
+                self._of[id(y)] = y, known[0] if known else (equation.name, self._line())
         self._within.pop()
         return outputs
 
@@ -180,7 +178,7 @@ def find_nan_origin(program: Program, modes: Sequence[Mode]) -> tuple[Fact, ...]
 
 
 @np.errstate(all="ignore")
-def _origin(mode: Mode) -> _Origin | None:
+def _origin(mode: Mode) -> tuple[str, Place] | None:
     for rounds in (False, True):  # what is finite in float64 may overflow in its own type
         run = _OriginRun(rounds_to_types=rounds)
         for y in mode.results_of_ones(run):

@@ -3,11 +3,8 @@
 A bound decides something if it is small beside the largest derivative of its block. Where a program cannot do better,
 it also decides if it is small beside T/|x|, where T is the size of the terms that make up f: 1 - tanh(x)² at x = 20 has
 terms of size 1 and a derivative of 3e-17, which is less than a rounding of these terms. A program that amplifies its
-roundings seems to have terms without limit, so that its bounds would accept anything: `twice_would_pass` sees to it.
+roundings seems to have terms without limit, so that its bounds would accept anything: `correct_digits` sees to it.
 """
-
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,9 +13,6 @@ from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import combine
-from harness.facts.fact import Fact, doubt
-from harness.facts.kinds import Kind
-from harness.verdict.comparison import Answer, Block, compare
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 """A block of derivatives counts as zero in float64 below 1e-5 of the largest one (`NEGLIGIBLE`), and below so many
@@ -38,10 +32,6 @@ DIRECTIONS_AROUND = 8
 TERMS = 1.0
 """Terms that cancel count up to this size beside f's own. With it, the lost tail of tanh(x) - 1 is small, and in no
 doubt; without a limit, so would be all derivatives of (1e8 + x) - 1e8."""
-
-MOST = 0.5
-"""The share of a block's nonzero derivatives that makes a bound too wide for the block: fewer are entries that happen
-to be far smaller than the largest one."""
 
 
 @np.errstate(all="ignore")
@@ -95,52 +85,3 @@ def ordinary_size(largest: float, precision: str) -> float:
     if precision == "float64":
         return largest or NOTHING[precision]
     return max(ZERO_IS_COARSER[precision] * largest, NOTHING[precision])
-
-
-@np.errstate(all="ignore")
-def twice_would_pass(
-    answers: Sequence[Answer],
-    increments: Answer,
-    blocks: Sequence[Block],
-    examined: np.ndarray,
-    ordinary: float,
-    scale: np.ndarray,
-    small: Callable[[], np.ndarray],
-) -> tuple[tuple[Fact, ...], np.ndarray]:
-    """A doubt where twice the true derivative would agree as well in most of a block, and in which coordinates.
-
-    Parameters
-    ----------
-    answers : all answers, oracles included
-    increments : the one of them that is taken for the true derivative
-    examined : mask of the coordinates that are compared
-    ordinary, scale : sizes that the comparison uses
-    small : called where needed for an (n,) array
-        Below this size a derivative is small beside f itself, and whether it is doubled is no doubt.
-    """
-    oracles, true = [answer for answer in answers if answer.oracle], increments.gradient
-    passes = np.zeros(true.size, bool)
-    judged = [answer for answer in answers if not answer.oracle]
-    for answer in judged:
-        # would an answer of twice the derivative, with the same error bound, agree with all oracles? A coordinate that
-        # is decided without any help of f's terms has a bound that is small beside the largest of its block
-        twice = replace(answer, gradient=2.0 * true)
-        by_scale, by_itself = (
-            [compare(twice, oracle, blocks, ordinary, absolute=absolute) for oracle in oracles]
-            for absolute in (scale, 0.0)
-        )
-        decided, decided_by_itself = (np.any([p.decided for p in pairs], axis=0) for pairs in (by_scale, by_itself))
-        passes |= decided & ~decided_by_itself & ~np.any([pair.at_odds for pair in by_scale], axis=0)
-    passes &= np.isfinite(true) & (true != 0.0) & examined
-    in_doubt, bounds = np.zeros(true.size, bool), {}
-    if passes.any():  # the size of f is measured at points around, which costs four runs
-        passes &= np.abs(true) > small()
-    for block in blocks:
-        own = passes[block.indices]
-        # some entries far below the largest of their block pass anyway: only a block of such ones is in doubt
-        if own.sum() > MOST * np.count_nonzero((true[block.indices] != 0.0) & examined[block.indices]):
-            allowed = np.max([answer.error for answer in judged], axis=0)[block.indices]
-            bounds[block.name] = max(bounds.get(block.name, 0.0), float(allowed[own].max()))
-            in_doubt[block.indices] = own
-    facts = [doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values()))] if bounds else []
-    return tuple(facts), in_doubt

@@ -45,12 +45,8 @@ def find_changes_between_calls(comparison: Comparison) -> list[Fact]:
     if is_alike and not has_rules(again):
         return []  # the rules of JAX are those of the program
     # a rule of the user's may draw a number, or count its calls, each time that JAX traces it
-    another = make_mode(point, "reverse")
-    modes = [
-        mode for mode in comparison.look.plan.modes if mode.name == "reverse" and "reverse" not in comparison.missing
-    ]
-    weights = point.combinations.weights
-    if any(not m.is_same_program(another) and not m.computes_the_same(another, weights) for m in modes):
+    reverse = [m for m in comparison.look.plan.modes if m.name == "reverse" and "reverse" not in comparison.missing]
+    if any(not m.computes_the_same(make_mode(point, "reverse"), point.combinations.weights) for m in reverse):
         return [wrong(Kind.NOT_REPEATABLE, "A derivative rule", how="traced", argument="arguments")]
     return []
 
@@ -107,8 +103,8 @@ def find_unsound_modes(comparison: Comparison) -> list[Fact]:
         return []
     reports = comparison.reports
     return [
-        *(wrong(Kind.NOT_LINEAR, mode=r.name) for r in reports if not r.linearity.is_linear),
-        *(wrong(Kind.CHANGED_BY_VMAP, mode=r.name) for r in reports if not r.linearity.is_same_batched),
+        *(wrong(Kind.NOT_LINEAR, mode=r.name) for r in reports if not r.is_linear),
+        *(wrong(Kind.CHANGED_BY_VMAP, mode=r.name) for r in reports if not r.is_same_batched),
     ]
 
 
@@ -159,7 +155,7 @@ def _another_value(comparison: Comparison, program: Program, how: str) -> list[F
     off = np.abs(another.value() - point.expected)
     is_other = off > point.error
     if is_other.any():  # it may compute the value by another formula
-        is_other &= off > another.values_with_error().error
+        is_other &= off > another.error_of_values()[0]
     if not is_other.any():
         return []
     i = int(np.argmax(np.where(is_other, off, 0.0)))

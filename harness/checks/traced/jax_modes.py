@@ -6,10 +6,10 @@ which is what callers get. The interpreter runs the same program in NumPy: with 
 or in float64, which shows whether an error is rounding or the rule's.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from traceback import FrameSummary, extract_tb
 from typing import Any
 
@@ -78,57 +78,49 @@ def _innermost(reason: BaseException) -> FrameSummary:
     return extract_tb(reason.__traceback__)[-1]
 
 
+@dataclass(frozen=True, eq=False)
 class Mode:
     """JAX's derivatives in one mode: from vectors to their products with the Jacobian.
 
-    Vectors are (count, size) arrays in real coordinates. With weights w of the outputs, which forward mode needs, the
-    products J t become w·J t, (combinations, count).
-
-    Parameters
-    ----------
-    name : "reverse" or "forward"
-        The vectors are cotangents (VJP) or tangents (JVP).
-    function : from leaves to a list of arrays
-    program : Program
-        What JAX traced of it.
-    leaves : where it is differentiated
-    inputs, outputs : Layout
-        Of the function's inputs and outputs.
-    coarsest : float
-        u of the coarsest type in the function. What a rule loses beyond that is no rounding of the function.
-    chunk : int
-        How many vectors fit into one pass.
-    progress : callable
-
-    Raises
-    ------
-    ModeMissing
-        When it is called, and JAX lacks the mode for something in the function.
+    Vectors are (count, size) arrays in real coordinates: cotangents of the outputs in reverse mode (VJP), tangents of
+    the inputs in forward mode (JVP). With weights w of the outputs, which forward mode needs, the products J t become
+    w·J t, (combinations, count). A call raises `ModeMissing` where JAX lacks the mode for something in the function.
     """
 
-    def __init__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        program: Program,
-        leaves: Sequence[Any],
-        inputs: Layout,
-        outputs: Layout,
-        coarsest: float,
-        chunk: int,
-        progress: Progress = silent,
-    ):
-        self.name, self.leaves, self.coarsest, self._chunk = name, list(leaves), coarsest, chunk
-        self.given, self._reported = (outputs, inputs) if name == "reverse" else (inputs, outputs)
-        self._is_reverse, self._program, self._progress = name == "reverse", program, progress
-        self._one = _pull_back(function) if self._is_reverse else _push_forward(function)
-        self._traced: dict[int, Traced] = {}
+    name: str  # "reverse" or "forward"
+    function: Callable[..., Any]  # from leaves to a list of arrays
+    program: Program  # what JAX traced of it
+    leaves: Sequence[Any]  # where it is differentiated
+    inputs: Layout
+    outputs: Layout
+    # u of the coarsest type in the function. What a rule loses beyond that is no rounding of the function
+    coarsest: float
+    chunk: int  # how many vectors fit into one pass
+    progress: Progress = silent
+    # the programs of this mode, by how many vectors they take; they are the same at any point
+    _traced: dict[int, Traced] = field(default_factory=dict)
+
+    @property
+    def _is_reverse(self) -> bool:
+        return self.name == "reverse"
+
+    @property
+    def given(self) -> Layout:
+        """The layout of the vectors."""
+        return self.outputs if self._is_reverse else self.inputs
+
+    def _one(self, leaves: Sequence[Any], vector: Sequence[Any]) -> list[Any]:
+        """The product for one vector, as arrays."""
+        if self._is_reverse:
+            return list(jax.vjp(self.function, *leaves)[1](list(vector)))
+        return list(jax.jvp(self.function, tuple(leaves), tuple(vector))[1])
 
     def _arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
         return self.given.arrays(vectors, conjugate=self._is_reverse)
 
     def _vectors(self, arrays: Sequence[Any]) -> np.ndarray:
-        return self._reported.vector(arrays, lead=1, conjugate=self._is_reverse)
+        reported = self.inputs if self._is_reverse else self.outputs
+        return reported.vector(arrays, lead=1, conjugate=self._is_reverse)
 
     def traced(self, count: int) -> Traced:
         """The program of this mode for so many vectors at once; several only where JAX can batch it."""
@@ -159,7 +151,7 @@ class Mode:
         As many as in a program that was traced before, if that is no more than twice as many: zeros cost less than
         another compilation.
         """
-        passes = -(-count // max(1, self._chunk))
+        passes = -(-count // self.chunk)
         size = -(-count // passes)
         size = min((known for known in self._traced if size <= known <= 2 * size), default=size)
         try:
@@ -178,7 +170,7 @@ class Mode:
         padded[: len(vectors)] = vectors
         parts = []
         for i in range(0, len(padded), size):
-            self._progress(f"{self.name} mode", i, len(padded))
+            self.progress(f"{self.name} mode", i, len(padded))
             part = compute(padded[i : i + size])
             parts.append(part.T if weights is None else combine(weights, part))
         found = np.concatenate(parts, axis=1)[:, : len(vectors)]
@@ -187,19 +179,18 @@ class Mode:
     @np.errstate(all="ignore")
     def products(self, vectors: np.ndarray, weights: np.ndarray | None = None, *, quickly: bool = True) -> np.ndarray:
         """JAX's products, by code that XLA has compiled without its slow passes, or as callers have it do."""
-        return self._in_passes(partial(self._products, quickly=quickly), vectors, weights)
 
-    def _products(self, vectors: np.ndarray, *, quickly: bool) -> np.ndarray:
-        traced = self.traced(len(vectors))
-        with _refuse_missing_modes():
-            return self._vectors(traced(self.leaves, self._arrays(vectors), quickly=quickly))
+        def product(part: np.ndarray) -> np.ndarray:
+            traced = self.traced(len(part))
+            with _refuse_missing_modes():
+                return self._vectors(traced(self.leaves, self._arrays(part), quickly=quickly))
+
+        return self._in_passes(product, vectors, weights)
 
     @np.errstate(all="ignore")
     def at_rounded_arguments(self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """JAX's products where each argument is another number, a rounding away."""
-        other = copy.copy(self)  # with the programs that were traced and compiled: they are the same at any point
-        other.leaves = [_rounded_away(leaf, rng) for leaf in self.leaves]
-        return other.products(vectors, weights)
+        return replace(self, leaves=[_rounded_away(leaf, rng) for leaf in self.leaves]).products(vectors, weights)
 
     def unbatched_product(self, vector: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | None:
         """JAX's product for one vector without `jax.vmap`; None where no function has a rule of its own for vmap."""
@@ -235,7 +226,7 @@ class Mode:
             if not iterates(program):  # a bound grows from step to step, so that in long loops it says nothing
                 bounds = bound_of_values(program, self._numbers(self._arrays(part)), self.coarsest)
             if bounds is None:
-                return np.full((len(part), self._reported.size), np.inf)
+                return np.full((len(part), (self.inputs if self._is_reverse else self.outputs).size), np.inf)
             return np.abs(self._vectors(bounds))
 
         return self._in_passes(bound, vectors, None if weights is None else np.abs(weights))
@@ -279,7 +270,7 @@ class Mode:
         """
         if not any(map(iterates, self.programs)):
             return False
-        return self._is_reverse or solves(self._program)
+        return self._is_reverse or solves(self.program)
 
     @cached_property
     def may_stop_early(self) -> bool:
@@ -293,7 +284,7 @@ class Mode:
         """The largest tolerance of the solvers in its programs and in f's; zero where there is none."""
         if not self.has_solver:
             return 0.0
-        return max(map(largest_tolerance, [*self.programs, self._program]))
+        return max(map(largest_tolerance, [*self.programs, self.program]))
 
     @np.errstate(all="ignore")
     def solvers_error(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, float]:
@@ -325,26 +316,15 @@ class Mode:
 
     # -- another trace of the same mode -------------------------------------------------------------------------------
 
-    def is_same_program(self, other: "Mode") -> bool:
-        """Whether another trace of the same mode is the same program."""
-        count = next(iter(self._traced))
-        return alike(self.traced(count).program, other.traced(count).program)
-
     def computes_the_same(self, other: "Mode", vectors: np.ndarray) -> bool:
-        """Whether another trace of the same mode computes the same products."""
-        found = [mode.by_numpy(vectors[: next(iter(self._traced))]) for mode in (self, other)]
-        return np.array_equal(*found, equal_nan=True)
+        """Whether another trace of the same mode is the same program, or computes the same products."""
+        count = next(iter(self._traced))
+        if alike(self.traced(count).program, other.traced(count).program):
+            return True
+        return np.array_equal(self.by_numpy(vectors[:count]), other.by_numpy(vectors[:count]), equal_nan=True)
 
 
 def _rounded_away(leaf: Any, rng: np.random.Generator) -> Any:
     """An array with each number moved by one or two units in its last place, up or down at random."""
     values, unit = np.asarray(leaf), unit_roundoff(np.asarray(leaf).dtype)
     return (values * (1.0 + 2.0 * unit * rng.choice([-1.0, 1.0], values.shape))).astype(values.dtype)
-
-
-def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda leaves, cotangents: list(jax.vjp(function, *leaves)[1](list(cotangents)))
-
-
-def _push_forward(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda leaves, tangents: list(jax.jvp(function, tuple(leaves), tuple(tangents))[1])

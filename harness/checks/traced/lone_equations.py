@@ -188,8 +188,7 @@ def _convict_of_difference(equation: Equation, comparison: Comparison) -> Culpri
         size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
         off = float(np.max(pair.difference[pair.at_odds]) / size)
     is_directional = pair in comparison.directional.pairs
-    of_inputs = {name: replaced.where for name, replaced in look.replaced.items()}
-    masks = comparison.directional.replaced if is_directional else of_inputs
+    masks = comparison.directional.replaced if is_directional else look.replaced
     in_float64 = bool((masks.get(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
     # along a direction there is one number for all inputs: no factor or transpose shows in it
     mistakes = () if is_directional else find_mistakes(look.coordinates, wrong, right, pair.at_odds)

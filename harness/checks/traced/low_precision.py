@@ -10,7 +10,7 @@ constants and the comparisons show how far that leads.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -35,13 +35,6 @@ ORDERS = (0, 1, -1)
 SHORT = 4
 """Numbers of no more significant bits, and whole ones, are exact constants of a formula: 0.5, 0.75, 3, 1024. With 8
 bits every constant of bfloat16 would count as exact; with 1, 0.75 would not."""
-
-
-class Replaced(NamedTuple):
-    """Where an answer was replaced by its evaluation in float64, a mask, and the answer before."""
-
-    where: np.ndarray
-    own: Answer
 
 
 class PerturbedRun(Run):

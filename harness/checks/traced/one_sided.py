@@ -7,7 +7,7 @@ direction on that side.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,28 @@ class OneSided:
     # by the number of the first direction of a pass: a mask of the slopes that are limits, and these
     limits: Mapping[int, tuple[np.ndarray, np.ndarray]]
     obstacles: Obstacles
+
+    @property
+    def low(self) -> np.ndarray:
+        """The smaller of both derivatives."""
+        return self.mean - self.half_gap
+
+    @property
+    def high(self) -> np.ndarray:
+        """The larger of both derivatives."""
+        return self.mean + self.half_gap
+
+    @np.errstate(invalid="ignore")  # of infinities
+    def distance(self, reported: np.ndarray) -> np.ndarray:
+        """How far what is reported lies beyond both sides: zero between them."""
+        return np.abs(reported - np.clip(reported, self.low, self.high))
+
+    def widened(self, at: np.ndarray, where: np.ndarray, low: np.ndarray, high: np.ndarray) -> "OneSided":
+        """With other sides in the directions of these numbers, where a mask of (combinations, numbers) says so."""
+        mean, half_gap = self.mean.copy(), self.half_gap.copy()
+        mean[:, at] = np.where(where, 0.5 * (low + high), mean[:, at])
+        half_gap[:, at] = np.where(where, 0.5 * (high - low), half_gap[:, at])
+        return replace(self, mean=mean, half_gap=half_gap)
 
 
 @np.errstate(all="ignore")

@@ -43,14 +43,6 @@ PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "fl
 """The precision that tolerances are chosen by, from u. Of a coarser or another unit it is that of bfloat16."""
 
 
-class Values(NamedTuple):
-    """The outputs' values by the interpreter, a bound on what rounding moves, and the decisions that it may turn."""
-
-    expected: np.ndarray
-    error: np.ndarray
-    turned_decisions: TurnedDecisions
-
-
 class Obstacles(NamedTuple):
     """What a run met that keeps its increments from being exact slopes of what JAX differentiates."""
 
@@ -130,8 +122,8 @@ class ProgramAtPoint:
         at = self.point if point is None else point
         return self.outputs.vector([y.value for y in run(self.traced, *map(constant, self.numbers(at)))])
 
-    def values_with_error(self) -> Values:
-        """The outputs, how far rounding in the program's own types may move them, and the decisions it may turn."""
+    def error_of_values(self) -> tuple[np.ndarray, TurnedDecisions]:
+        """How far rounding in the program's own types may move the outputs, and the decisions that it may turn."""
         # the operands of comparisons are kept where rounding may turn one, which is rare in float64
         is_coarse = self.coarsest > UNIT_ROUNDOFF["float64"]
         options = {"watched": is_coarse, "coarsest": self.coarsest}
@@ -148,7 +140,7 @@ class ProgramAtPoint:
             turned_decisions = find_turned_decisions(
                 [run.decisions for run in runs if isinstance(run, RecordingRun)], factor
             )
-        return Values(self.value(), spread(values, self.coarsest), turned_decisions)
+        return spread(values, self.coarsest), turned_decisions
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """The change of each output along each direction over the step: slopes, (directions, outputs)."""

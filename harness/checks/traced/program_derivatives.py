@@ -10,7 +10,6 @@ Source: Clarke, Optimization and Nonsmooth Analysis, 1983, theorem 2.5.1.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 
@@ -61,64 +60,68 @@ class Slopes:
         return self.sides.obstacles
 
 
-class NoSlopes(NamedTuple):
-    """Masks of (combinations, directions) where an increment over its step is no slope."""
-
-    is_second_order: np.ndarray  # a report is next to nothing, and shorter steps leave nothing
-    has_no_limit: np.ndarray  # shorter steps find steeper slopes, as those of √x at 0
-
-
 @np.errstate(all="ignore")
 def measure_slopes(
     point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], scope: Scope
 ) -> Slopes:
-    """The program's derivatives along directions, as precisely as is needed beside what is reported for them."""
+    """The program's derivatives along directions, as precisely as is needed beside what is reported for them.
+
+    1. An increment over its step is a slope, unless it shrinks or grows with the step.
+    2. Rounding may move it, which a bound covers.
+    3. At a kink there are two. Both widen to what JAX may rightly report instead: by comparisons that rounding turns,
+       and by conventions around the point.
+    """
     program, weights = point.program, point.combinations.weights
     sides = one_sided_slopes(program, along, weights)
-    no_slope = _find_no_slopes(program, along, weights, reported, sides)
-    sides = replace(sides, mean=np.where(no_slope.is_second_order, 0.0, sides.mean))
+    is_second_order, has_no_limit = _compare_shorter_steps(program, along, weights, reported, sides)
+    sides = replace(sides, mean=np.where(is_second_order, 0.0, sides.mean))
     bound = bound_of_slopes(program, along, weights, sides, scope.blocks)
-    error = np.select([no_slope.is_second_order, no_slope.has_no_limit], [np.finfo(float).tiny, np.inf], bound.error)
+    error = np.select([is_second_order, has_no_limit], [np.finfo(float).tiny, np.inf], bound.error)
     has_kink = _has_kink(program, along, weights, sides, error)
-    # both sides widen to what JAX may rightly report instead: by turned decisions, and by conventions around the point
-    sides = _with_turned_decisions(point, along, reported, sides, scope)
+    if any(point.turned_decisions):
+        sides = _with_turned_decisions(point, along, reported, sides, scope)
     if not sides.is_smooth:
         sides = _with_slopes_around(point, along, reported, sides, error, scope)
     error = np.where(np.isfinite(error), error, np.inf)
-    return Slopes(sides, error, bound.kinds, has_kink, bool(no_slope.has_no_limit.any()))
+    return Slopes(sides, error, bound.kinds, has_kink, bool(has_no_limit.any()))
+
+
+def _shorter_slopes(program: ProgramAtPoint, along: np.ndarray, weights: np.ndarray) -> OneSided:
+    return one_sided_slopes(replace(program, step_share=SHORTER), along, weights)
 
 
 @np.errstate(all="ignore")
-def _find_no_slopes(
+def _compare_shorter_steps(
     program: ProgramAtPoint,
     along: np.ndarray | UnitVectors,
     weights: np.ndarray,
     reported: Sequence[np.ndarray],
     sides: OneSided,
-) -> NoSlopes:
-    """Where increments are no slopes, by shorter steps where a report contradicts them."""
-    is_zero = np.zeros(sides.mean.shape, bool)
-    steepest, finite = np.abs(sides.mean) + sides.half_gap, [np.where(np.isfinite(x), x, 0.0) for x in reported]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where increments are no slopes, by shorter steps in the directions where a report contradicts them.
+
+    Two masks of (combinations, directions): where a report is next to nothing, and shorter steps leave nothing either,
+    as of x² at 0; and where shorter steps find steeper slopes, as those of √x at 0.
+    """
+    is_zero, is_steep = np.zeros((2, *sides.mean.shape), bool)
+    steepest = np.abs(sides.mean) + sides.half_gap
     # a slope far below the largest report is small, however much a shorter step may find it to grow
-    small = NO_MATTER * np.max([0.0, *(np.abs(x).max(initial=0.0) for x in finite)])
-    is_slope, is_steep = np.isfinite(steepest) & (steepest != 0.0), is_zero.copy()
+    small = NO_MATTER * max((np.abs(x[np.isfinite(x)]).max(initial=0.0) for x in reported), default=0.0)
     for found in reported:
         is_zero |= np.abs(found) <= REMNANT * np.abs(sides.mean)
         # a report between both sides agrees with them, and NaN with nothing
-        off = np.abs(found - np.clip(found, sides.mean - sides.half_gap, sides.mean + sides.half_gap))
-        is_steep |= ~(off <= STEEPER * steepest) & (steepest > small)
+        is_steep |= ~(sides.distance(found) <= STEEPER * steepest) & (steepest > small)
+    is_slope = np.isfinite(steepest) & (steepest != 0.0)
     is_zero, is_steep = is_zero & is_slope & (sides.mean != 0.0), is_steep & is_slope
-    # only directions that a report contradicts are run again
     at = np.flatnonzero((is_zero | is_steep).any(axis=0))
     if at.size:
-        longer = np.abs(sides.mean[:, at]), steepest[:, at]
-        if sides.obstacles.differenced:  # a black box has its own steps, and other noise among other directions
-            again = one_sided_slopes(program, along[at], weights)
-            longer = np.abs(again.mean), np.abs(again.mean) + again.half_gap
-        shorter = one_sided_slopes(replace(program, step_share=SHORTER), along[at], weights)
-        is_zero[:, at] &= np.abs(shorter.mean) <= SHRINKS * longer[0]
-        is_steep[:, at] &= np.abs(shorter.mean) + shorter.half_gap > (1.0 + STEEPER) * longer[1]
-    return NoSlopes(is_zero, is_steep)
+        # a black box has its own steps, and other noise among other directions
+        longer = one_sided_slopes(program, along[at], weights)
+        shorter = _shorter_slopes(program, along[at], weights)
+        is_zero[:, at] &= np.abs(shorter.mean) <= SHRINKS * np.abs(longer.mean)
+        growth = (np.abs(x.mean) + x.half_gap for x in (shorter, longer))
+        is_steep[:, at] &= next(growth) > (1.0 + STEEPER) * next(growth)
+    return is_zero, is_steep
 
 
 @np.errstate(all="ignore")
@@ -130,8 +133,7 @@ def _has_kink(
     at = np.flatnonzero(gap.any(axis=0))
     if not at.size:
         return False
-    shorter = one_sided_slopes(replace(program, step_share=SHORTER), along[at], weights).half_gap
-    return bool((shorter > SHRINKS * gap[:, at])[gap[:, at] > 0.0].any())
+    return bool((_shorter_slopes(program, along[at], weights).half_gap > SHRINKS * gap[:, at])[gap[:, at] > 0.0].any())
 
 
 def slopes_around(point: Point, along: np.ndarray, distance: float, turn: float = 0.0) -> Iterator[np.ndarray]:
@@ -185,25 +187,22 @@ def _with_slopes_around(
     Of the median of three equal numbers each alone moves nothing: both sides are 0. But around, one of them has slope
     1, so that a report of 1/3 lies between.
     """
-    low, high = sides.mean - sides.half_gap, sides.mean + sides.half_gap
     # what rounding moves is no convention; a bound may be as wide as u^(2/3) and still pass for narrow
     floors = [scope.unit**NARROW * largest_in_block(x.ravel(), scope.blocks).reshape(x.shape) for x in reported]
-    off = [(np.abs(x - np.clip(x, low, high)) > 2.0 * error + f) & np.isfinite(x) for x, f in zip(reported, floors)]
-    is_beyond = np.any([np.zeros(low.shape, bool), *off], axis=0) & np.isfinite(error)
+    off = [(sides.distance(x) > 2.0 * error + f) & np.isfinite(x) for x, f in zip(reported, floors)]
+    is_beyond = np.any([np.zeros(error.shape, bool), *off], axis=0) & np.isfinite(error)
     at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:
         return sides
     near, far = (np.array(list(slopes_around(point, along[at], times * NEXT_TO))) for times in (1.0, 2.0))
     found = 2.0 * near - far  # extrapolated to the point
-    least, most = np.fmin(low[:, at], np.min(found, axis=0)), np.fmax(high[:, at], np.max(found, axis=0))
+    low, high = np.fmin(sides.low[:, at], found.min(axis=0)), np.fmax(sides.high[:, at], found.max(axis=0))
     # the slopes around count where they differ from the sides, and where all reports lie between them
-    wide = is_beyond[:, at] & (most - least > 2.0 * (sides.half_gap + error)[:, at])
+    is_convention = is_beyond[:, at] & (high - low > 2.0 * (sides.half_gap + error)[:, at])
+    around = sides.widened(at, is_convention, low, high)
     for x, floor in zip(reported, floors):
-        wide &= ~(np.abs(x[:, at] - np.clip(x[:, at], least, most)) > (error + floor)[:, at])
-    mean, half_gap = sides.mean.copy(), sides.half_gap.copy()
-    mean[:, at] = np.where(wide, 0.5 * (least + most), mean[:, at])
-    half_gap[:, at] = np.where(wide, 0.5 * (most - least), half_gap[:, at])
-    return replace(sides, mean=mean, half_gap=half_gap)
+        is_convention &= ~(around.distance(x) > error + floor)[:, at]
+    return sides.widened(at, is_convention, low, high)
 
 
 def _with_turned_decisions(
@@ -213,17 +212,13 @@ def _with_turned_decisions(
 
     relu(x + y - 1) with x + y = 1 up to a rounding has the slope 0 or 1, as the sum is rounded.
     """
-    if not any(point.turned_decisions):
-        return sides
     is_beyond = np.full(sides.mean.shape, not reported)
     for found in reported:
         floor = floor_of(found.ravel(), scope.blocks, scope.unit).reshape(found.shape)
-        is_beyond |= (np.abs(found - sides.mean) > sides.half_gap + floor) & np.isfinite(found)
+        is_beyond |= (sides.distance(found) > floor) & np.isfinite(found)
     at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:
         return sides
     # only directions in which some report is beyond the sides are run again, once for each way to decide
     turned = one_sided_slopes(point.program, along[at], point.combinations.weights, point.turned_decisions)
-    mean, half_gap = sides.mean.copy(), sides.half_gap.copy()
-    mean[:, at], half_gap[:, at] = turned.mean, turned.half_gap
-    return replace(sides, mean=mean, half_gap=half_gap)
+    return sides.widened(at, np.ones(turned.mean.shape, bool), turned.low, turned.high)

@@ -6,7 +6,7 @@ its cotangent.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +26,6 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.eager_run import InOwnTypes
 from reference.traced.equations import unit_roundoff
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import COARSE
@@ -45,13 +44,6 @@ class Products(NamedTuple):
     sums: np.ndarray  # (sums, size) array: the mode's products for these sums
 
 
-class Linearity(NamedTuple):
-    """Whether a mode is linear in its vectors, and whether it reports the same without `jax.vmap`."""
-
-    is_linear: bool = True
-    is_same_batched: bool = True
-
-
 @dataclass(frozen=True, eq=False)
 class Reported:
     """What a mode, or a reference gradient, reports."""
@@ -62,8 +54,8 @@ class Reported:
     # its evaluations in float64, (runs, combinations, inputs); why there are none; or None where they are not needed
     float64_runs: np.ndarray | Fact | None = None
     by_solvers: float = 0.0  # how far a finer tolerance of its solvers moves it, as a share of the largest derivative
-    linearity: Linearity = field(default_factory=Linearity)
-    is_compiled_right: bool = True  # false where its program is right by the interpreter, and XLA's code for it is not
+    is_linear: bool = True  # in its vectors
+    is_same_batched: bool = True  # whether it reports the same without `jax.vmap`
 
 
 def request_for(point: Point, mode: Mode, along: np.ndarray | None) -> Request:
@@ -169,13 +161,8 @@ def _report_mode(
 ) -> Reported:
     """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
     bound, by_solvers = bound_of_mode(point, mode, request, products.derivative, true, scope, borrows=borrows)
-    unit, is_compiled_right = point.program.coarsest, True
+    unit, runs = point.program.coarsest, None
     floor = point.smallest_error(products.derivative, scope.blocks, unit)
-    if BORROWED not in bound.kinds:
-        products, is_compiled_right = _as_callers_get(
-            point, mode, request, products, Estimate(true.derivative, true.error + bound.error + floor), scope
-        )
-    runs = None
     if unit > UNIT_ROUNDOFF["float64"] and not _decides(point, products.derivative, true, bound, floor, scope):
 
         def is_enough(runs: np.ndarray) -> bool:  # the evaluation is what increments say, within its own error
@@ -183,31 +170,13 @@ def _report_mode(
             return scope.covers(true.error + estimate.error, np.abs(estimate.derivative - true.derivative))
 
         runs = evaluate_in_float64(mode, request, point.program.traced, point.case.seed, is_enough)
-    estimate = Estimate(products.derivative, bound.error)
-    linearity = _find_linearity(point, mode, request, products, estimate, scope.blocks)
-    if isinstance(runs, np.ndarray) and unit > COARSE and len(products.shares) and has_rules(point.case.program):
-        is_linear = linearity.is_linear and _is_linear_in_float64(point, mode, request, runs[0], bound.error, scope)
-        linearity = linearity._replace(is_linear=is_linear)
-    return Reported(mode.name, estimate, bound.kinds, runs, by_solvers, linearity, is_compiled_right)
-
-
-def _as_callers_get(
-    point: Point, mode: Mode, request: Request, products: Products, right: Estimate, scope: Scope
-) -> tuple[Products, bool]:
-    """The products by XLA's default compilation where quickly compiled code alone is wrong; and whether code is right.
-
-    `right` is the true derivative with all that a right rule is allowed. Without its slow passes XLA may compute a
-    number twice, with other roundings, so that what should cancel does not.
-    """
-
-    def is_right(derivative: np.ndarray) -> bool:
-        return scope.covers(right.error, np.abs(derivative - right.derivative))
-
-    # a rule that is wrong in float64, too, is no fault of the compiler
-    if is_right(products.derivative) or not is_right(mode.by_run(Run(), *request)):
-        return products, True
-    products = _products(point, mode, request, quickly=False)
-    return products, is_right(products.derivative) or not is_right(mode.by_run(InOwnTypes(), *request))
+    estimate, is_same_batched = Estimate(products.derivative, bound.error), True
+    is_linear = _is_linear(mode, products, estimate, scope.blocks, unit, point.case.accuracy)
+    if has_rules(point.case.program):  # JAX's own rules are linear, and the same with jax.vmap and without
+        is_same_batched = _is_same_batched(point, mode, request, products, estimate, scope.blocks)
+        if isinstance(runs, np.ndarray) and unit > COARSE and len(products.shares):
+            is_linear &= _is_linear_in_float64(point, mode, request, runs[0], bound.error, scope)
+    return Reported(mode.name, estimate, bound.kinds, runs, by_solvers, is_linear, is_same_batched)
 
 
 def _decides(point: Point, reported: np.ndarray, true: Estimate, bound: Bound, floor: np.ndarray, scope: Scope) -> bool:
@@ -227,21 +196,16 @@ def _decides(point: Point, reported: np.ndarray, true: Estimate, bound: Bound, f
 
 
 @np.errstate(all="ignore")
-def _find_linearity(
+def _is_same_batched(
     point: Point, mode: Mode, request: Request, products: Products, estimate: Estimate, blocks: Sequence[Block]
-) -> Linearity:
-    """Whether a mode is linear, and whether it reports the same without `jax.vmap`."""
-    (vectors, weights), unit = request, point.program.coarsest
-    is_linear = _is_linear(mode, products, estimate, blocks, unit, point.case.accuracy)
-    if not has_rules(point.case.program):  # JAX's own rules are the same with jax.vmap and without
-        return Linearity(is_linear)
-    each, error = _by_vector(mode, estimate, blocks, unit, point.case.accuracy)
-    shares = products.shares
-    # one vector whose product is known by jax.vmap: a sum of all, or the first
+) -> bool:
+    """Whether a mode reports the same without `jax.vmap`, for a sum of all vectors, or for the first one."""
+    (vectors, weights), shares = request, products.shares
+    each, error = _by_vector(mode, estimate, blocks, point.program.coarsest, point.case.accuracy)
     share, batched = (shares[0], products.sums[0]) if len(shares) else (np.eye(1, len(vectors))[0], each[0])
     single = mode.unbatched_product(share @ vectors, weights)
     allowed = 2.0 * (np.abs(share) @ error + error[0])
-    return Linearity(is_linear, single is None or not np.any(np.abs(single - batched) > allowed))
+    return single is None or not np.any(np.abs(single - batched) > allowed)
 
 
 def _by_vector(

@@ -28,10 +28,10 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     DERIVATIVE_ROUNDINGS,
     MEANINGLESS,
+    NO_DIGIT,
     RANDOM_INCREMENTS,
     RANDOM_ROUNDINGS,
 )
-from harness.checks.traced.correct_digits import NO_DIGIT
 from harness.checks.traced.derivative_case import Point
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.one_sided import OneSided, rounded_slopes

@@ -96,14 +96,13 @@ IN_COARSER_TYPES = {
 
 
 @pytest.mark.parametrize("name", IN_COARSER_TYPES)
-def test_what_the_programs_own_types_do_is_not_the_compilers_fault(name):
+def test_what_the_programs_own_types_do_is_wrong(name):
     """Run in float64 the program is right; run in its own types it is as wrong as XLA's code."""
     f, slope, dtype, x = IN_COARSER_TYPES[name]
     ruled = jax.custom_jvp(f)
     ruled.defjvp(lambda x, dx: (f(*x), slope(*x) * dx[0]))
     report = check_derivatives(ruled, np.array([0.3, x], dtype))
     assert report.verdict == "disagree"
-    assert Kind.MACHINE_CODE not in report.kinds
 
 
 SIDE_BY_SIDE = """

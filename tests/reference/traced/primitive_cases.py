@@ -148,7 +148,7 @@ PROGRAMS = {
     "while": (lambda x: lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, jnp.sin(s[1])), (0, x))[1], UNIT),
     "cond": (lambda x: lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), UNIT),
     "custom_linear_solve": (solved, SYMMETRIC, ANY[:3]),
-    "linear_call": (lambda a, x: linear_call(lambda a, x: a * x, lambda a, g: a * g, a, x), ANY, UNIT),
+    "linear_call": (lambda x: linear_call(jnp.multiply, jnp.multiply, jnp.asarray(ANY, x.dtype), x), UNIT),
     "random_gamma": (lambda a: jax.random.gamma(jax.random.key(0), a), UNIT[:3]),
     "cholesky": (jnp.linalg.cholesky, SYMMETRIC), "lu": (lambda a: lax.linalg.lu(a)[0], MATRIX),
     "triangular_solve": (lambda a, b: jax.scipy.linalg.solve_triangular(a, b, lower=True), MATRIX, ANY[:3]),
