@@ -45,6 +45,10 @@ SHIFT = 1e-3
 cotangent 2 (y - target) is zero by chance. A share of 1e-12 would leave it as good as zero; one of 1 could leave f's
 domain."""
 
+CANCELS = 1e-6
+"""Errors of a rule that cancel to this share of themselves along random directions do so for a reason, and not by
+chance."""
+
 
 @dataclass(frozen=True)
 class Culprit:
@@ -226,19 +230,19 @@ def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) ->
 
 
 def _is_wrong_along(pair: Pair, tangent: np.ndarray, cotangent: np.ndarray) -> bool:
-    """Whether two Jacobians differ along a tangent by more than their bounds and the rounding of the tangent allow.
+    """Whether the errors E = J_1 - J_2 of the wrong entries leave more of cᵀ E t than their bounds and `CANCELS` allow.
 
-    Only outputs count whose cotangent is not zero. A rule that returns the mean of a gradient and its transpose is off
-    in each entry, and in none along the tangent of a symmetric matrix.
+    A rule for symmetric matrices may return the mean of a gradient and its transpose: E t = 0 for a symmetric t. One of
+    potentials that are known up to a constant may choose it anew: cᵀ E = 0 for a c that does not depend on it.
     """
     shape = cotangent.size, tangent.size
-    difference = np.subtract(*pair.gradients).reshape(shape)
-    known = np.isfinite(difference) & np.isfinite(pair.allowed).reshape(shape)
-    errors, bounds = (np.where(known, x.reshape(shape), 0.0) for x in (difference, pair.allowed))
-    rounding = tangent.size * np.finfo(tangent.dtype).eps * np.abs(errors)
-    off = np.abs(errors @ tangent) > (bounds + rounding) @ np.abs(tangent)
-    is_unbounded = (pair.at_odds.reshape(shape) & ~known & (tangent != 0.0)).any(axis=1)
-    return bool(((off | is_unbounded) & (cotangent != 0.0)).any())
+    at_odds, allowed = pair.at_odds.reshape(shape), pair.allowed.reshape(shape)
+    error = np.subtract(*pair.gradients).reshape(shape)
+    is_known = np.isfinite(error) & np.isfinite(allowed)
+    error, allowed = (np.where(at_odds & is_known, x, 0.0) for x in (error, allowed))
+    left = abs(cotangent @ error @ tangent)
+    explained = np.abs(cotangent) @ (allowed + CANCELS * np.abs(error)) @ np.abs(tangent)
+    return bool(left > explained or (at_odds & ~is_known)[cotangent != 0.0][:, tangent != 0.0].any())
 
 
 def _along(alone: LoneEquation, tangents: Sequence[Any], cotangents: Sequence[Any]) -> Callable[[Any], list[Any]]:
