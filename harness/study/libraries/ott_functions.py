@@ -83,7 +83,6 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "unbalanced": (_unbalanced, (X, Z)),
     "grid": (_grid, (np.array([0.3, -0.2, 0.8, 0.1]),)),
     "divergence": (_divergence, (X, Z)),
-    "soft sort": (lambda v: soft_sort.sort(v, epsilon=0.1), (V,)),
     "soft ranks": (lambda v: soft_sort.ranks(v, epsilon=0.1), (V,)),
     "soft quantile": (lambda v: soft_sort.quantile(v, q=0.5, epsilon=0.1), (V,)),
     "soft top-k": (lambda v: soft_sort.topk_mask(v, k=2, epsilon=0.1), (V,)),
