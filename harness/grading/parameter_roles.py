@@ -25,17 +25,17 @@ LISTS = ("weights", "biases")
 OF_THETA = (("theta",), ("theta1", "theta2"), BLOCKS, LISTS)
 """The sets of roles that bring θ; a function has one of them."""
 
-DEEPER = "deeper"
-"""The role of a third layer's matrix or biases: a network with one is of no exercise here."""
+OTHER = "other"
+"""The role of what no call here supplies: a third layer's matrix or biases, or a learning rate beside λ."""
 
-PARTS_OF_THETA = frozenset((*(role for roles in OF_THETA for role in roles), DEEPER))
+PARTS_OF_THETA = frozenset((*(role for roles in OF_THETA for role in roles), OTHER))
 
 NAMES = {
     "theta": "nnparams params parameters theta thetas thetavec weights w p nnparam initialnnparams allparams rolled "
     "unrolled thetaunrolled nnparameters nnweights vec thetaall initialtheta wvec thetavector flattheta t model",
     "theta1": "theta1 t1 w1",
     "theta2": "theta2 t2 w2",
-    DEEPER: "theta3 t3 w3 b3 theta4 t4 w4 b4",
+    OTHER: "theta3 t3 w3 b3 theta4 t4 w4 b4",
     "n_in": "inputlayersize inputsize inputs ninput nin inputlayer inputdim s1 nx il nfeatures numinputs insize "
     "ninputs inputunits inputlayernumber inputn numinput din features n",
     "n_hidden": "hiddenlayersize hiddensize hidden nhidden nh hiddenlayer hl s2 hiddendim numhidden hiddenunits nhid "
@@ -176,9 +176,11 @@ def known_roles(function: Function) -> list[str | None]:
         known = [name if name in ("b1", "b2") else apart.get(role or "", role) for name, role in zip(names, known)]
     if set(LISTS) <= set(names):
         known = [name if name in LISTS else role for name, role in zip(names, known)]
-    # alpha is λ in some ports, and beside lambda_ a learning rate
+    # alpha is λ in some ports, and beside lambda_ a learning rate, which may keep a default
     if known.count("l2") > 1 and any(map(is_surely_l2, names)):
-        known = [None if role == "l2" and not is_surely_l2(name) else role for name, role in zip(names, known)]
+        rates = [place for place, name in enumerate(names) if known[place] == "l2" and not is_surely_l2(name)]
+        for place in rates:
+            known[place] = OTHER if place < function.required else None
     usual: dict[str, int] = {}
     for i in sorted(range(len(known)), key=lambda i: _PLACE.get(_plain(function.parameters[i]), len(_PLACE))):
         usual.setdefault(known[i] or "", i)

@@ -20,6 +20,7 @@ ROLES = {
     "problem theta": ("problem", "theta"),
     "X y theta1 theta2 penalty": ("X", "y", "theta1", "theta2", "l2"),  # sizes come together, or not at all
     "W1 b1 W2 b2 W3 b3 X y lam": None,
+    "parameters cache X y K lam learning_rate": None,
     "z": None,
     "a b c d e f g h": None,
     "X theta": None,
