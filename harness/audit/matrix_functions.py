@@ -3,6 +3,7 @@
 A matrix of balls A + t, with t in one entry, goes through the formula; the result holds the derivatives by this entry.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -116,6 +117,7 @@ FUNCTIONS: dict[str, Callable[[Matrix], Series]] = {
     "log |det|": _log_det,
     "inv": lambda A: (WEIGHTS * _inverse(A)).sum(),
     "solve": lambda A: (WEIGHTS[0] * (_inverse(A) @ B)).sum(),
+    "solve, upper triangular": lambda A: (WEIGHTS[0] * (_inverse(A * np.triu(np.ones((3, 3)))) @ B)).sum(),
     "norm": lambda A: (A * A).sum().sqrt(),
     "cholesky": lambda A: (WEIGHTS * _cholesky(_symmetric(A))).sum(),
     "eigvalsh": lambda A: (B * _eigenvalues(_symmetric(A))).sum(),
@@ -134,15 +136,22 @@ SYMMETRIC = ("cholesky", "eigvalsh")
 
 
 def library_functions(
-    linalg: Any, weights: Any, b: Any, bordered: Callable[[Any], Any], exponential: Callable[[Any], Any]
+    linalg: Any,
+    weights: Any,
+    b: Any,
+    *,
+    bordered: Callable[[Any], Any],
+    exponential: Callable[[Any], Any],
+    solve_upper: Callable[[Any, Any], Any],
 ) -> dict[str, Callable[[Any], Any]]:
-    """The same by the linear algebra of JAX or PyTorch."""
+    """The same by the linear algebra of JAX or PyTorch, of which these functions have other names in each."""
     return {
         "det": linalg.det,
         "det of 4 by 4": lambda A: linalg.det(bordered(A)),
         "log |det|": lambda A: linalg.slogdet(A)[1],
         "inv": lambda A: (weights * linalg.inv(A)).sum(),
         "solve": lambda A: weights[0] @ linalg.solve(A, b),
+        "solve, upper triangular": lambda A: weights[0] @ solve_upper(A, b),
         "norm": linalg.norm,
         "cholesky": lambda A: (weights * linalg.cholesky((A + A.T) / 2)).sum(),
         "eigvalsh": lambda A: b @ linalg.eigvalsh((A + A.T) / 2),
@@ -193,11 +202,17 @@ def _moved(entries: Sequence[Sequence[float]], place: tuple[int, ...]) -> Matrix
 def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
     import jax
     import jax.numpy as jnp
-    from jax.scipy.linalg import block_diag, expm
+    from jax.scipy.linalg import block_diag, expm, solve_triangular
 
     with jax.enable_x64(True):
-        given = jnp.linalg, jnp.asarray(WEIGHTS), jnp.asarray(B)
-        function = library_functions(*given, lambda A: block_diag(A, jnp.ones((1, 1))), expm)[name]
+        function = library_functions(
+            jnp.linalg,
+            jnp.asarray(WEIGHTS),
+            jnp.asarray(B),
+            bordered=lambda A: block_diag(A, jnp.ones((1, 1))),
+            exponential=expm,
+            solve_upper=solve_triangular,
+        )[name]
         if order == 1:
             return np.asarray(jax.grad(function)(jnp.asarray(A))).ravel()
         return np.asarray(jax.hessian(function)(jnp.asarray(A))).reshape(9, 9).diagonal()
@@ -205,15 +220,35 @@ def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
 
 def _by_torch(name: str, A: np.ndarray, order: int) -> np.ndarray:
     import torch  # pyright: ignore[reportMissingImports]  only called where it is installed
+    from torch.autograd import forward_ad  # pyright: ignore[reportMissingImports]
 
-    given = torch.linalg, torch.tensor(WEIGHTS), torch.tensor(B)
-    one = torch.ones((1, 1), dtype=torch.float64)
-    function = library_functions(*given, lambda A: torch.block_diag(A, one), torch.linalg.matrix_exp)[name]
-    x = torch.tensor(A, requires_grad=True)
+    function = library_functions(
+        torch.linalg,
+        torch.tensor(WEIGHTS),
+        torch.tensor(B),
+        bordered=lambda A: torch.block_diag(A, torch.ones((1, 1), dtype=torch.float64)),
+        exponential=torch.linalg.matrix_exp,
+        solve_upper=lambda A, b: torch.triangular_solve(b[:, None], A)[0][:, 0],
+    )[name]
+
+    def gradient(x: Any) -> Any:
+        return torch.autograd.grad(function(x), x, create_graph=order == 2)[0]
+
+    def second(place: tuple[int, ...]) -> float:
+        """The derivative by an entry twice: forward mode of the gradient, as JAX's Hessian has it."""
+        direction = torch.zeros((3, 3), dtype=torch.float64)
+        direction[place] = 1.0
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(torch.tensor(A, requires_grad=True), direction)
+            tangent = forward_ad.unpack_dual(gradient(dual)).tangent
+            return 0.0 if tangent is None else float(tangent[place].detach())
+
     try:
-        if order == 1:
-            return torch.autograd.grad(function(x), x)[0].numpy().ravel()
-        return torch.autograd.functional.hessian(function, x).numpy().reshape(9, 9).diagonal()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's own deprecations, such as that of triangular_solve
+            if order == 1:
+                return gradient(torch.tensor(A, requires_grad=True)).numpy().ravel()
+            return np.array([second(place) for place in ENTRIES])
     except RuntimeError:  # PyTorch raises where the matrix is singular to working precision
         return np.full(A.size, np.nan)
 

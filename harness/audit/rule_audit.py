@@ -204,8 +204,8 @@ mapped over the arguments. The true derivative is enclosed by balls of arbitrary
 
 Both tables list the most harmful first. For each derivative and each harm they have one argument, the one nearest to 1
 in size. Of the two losses of digits only the worse is listed, and further out only what is worse than nearby. A
-function of matrices is a weighted sum of its results, differentiated by each entry. Many rows are known limits of a
-formula, for those who happen to need that argument.
+function of matrices is a weighted sum of its results, differentiated by each entry, and twice by forward mode of that.
+Many rows are known limits of a formula, for those who happen to need that argument.
 """
 
 TABLE = """

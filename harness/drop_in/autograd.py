@@ -68,12 +68,12 @@ def check_grads(
             return f(*given, **kwargs)
 
         chosen = args[places[0]] if is_one else tuple(args[place] for place in places)
-        output = f(*args, **kwargs)  # which may warn, as it does when the original calls it
+        f(*args, **kwargs)  # which may warn, as it does when the original calls it
 
         def find() -> Iterator[Result]:
             if not flatten(chosen)[0].size:
                 raise NothingToCheck
-            functions = [_AutogradFunction(*_of_real_arrays(of_chosen, chosen, output))]
+            functions = [_AutogradFunction(*_of_real_arrays(of_chosen, chosen))]
             wanted = [MODES[mode] for mode in modes]
             for _ in range(order):
                 looks = [look(each, wanted) for each in functions]
@@ -89,18 +89,19 @@ def check_grads(
     return check
 
 
-def _of_real_arrays(f: Callable[[Any], Any], chosen: Any, output: Any) -> tuple[Callable[[Any], Any], Any]:
+def _of_real_arrays(f: Callable[[Any], Any], chosen: Any) -> tuple[Callable[[Any], Any], Any]:
     """The function and its arguments with real arrays in place of numbers and of complex arrays.
 
     autograd differentiates f of (2.0, [3j]) too. The function that is checked takes (array(2.), [array([0., 3.])]).
     """
-    complex_out = np.iscomplexobj(flatten(output)[0])
+    return lambda parts: _parted_output(f(_joined(parts, chosen))), jax.tree.map(_parted, chosen)
 
-    def of_parts(parts: tuple) -> Any:
-        output = f(_joined(parts, chosen))
-        return anp.array([anp.real(output), anp.imag(output)]) if complex_out else output
 
-    return of_parts, jax.tree.map(_parted, chosen)
+def _parted_output(output: Any) -> Any:
+    """An output of autograd, a container of boxes perhaps, with complex arrays in two parts."""
+    if builtins.isinstance(output, (list, tuple)):
+        return builtins.tuple([_parted_output(each) for each in output])
+    return anp.array([anp.real(output), anp.imag(output)]) if anp.iscomplexobj(output) else output
 
 
 def _is_of_real_arrays(tree: Any) -> bool:
@@ -151,6 +152,11 @@ def _is_of_library(f: Callable[[Any], Any], x: Any) -> bool:
     return node is None or installed.issuperset(map(id, node.of))
 
 
+def _arrays(tree: Any) -> Arrays:
+    """The leaves of a tree; a derivative that is 0 everywhere comes as a number of Python's."""
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
 class _AutogradFunction(ReportedFunction):
     """A function f of a tree x of real arrays, as autograd differentiates it."""
 
@@ -160,7 +166,7 @@ class _AutogradFunction(ReportedFunction):
         self._here = f(x)
 
     def call(self, x: Sequence[Any]) -> Arrays:
-        return jax.tree.leaves(self._here if x is self.x else self.f(self.tree(x)))
+        return _arrays(self._here if x is self.x else self.f(self.tree(x)))
 
     @cached_property
     def _pull(self) -> Callable[[Any], Any]:
@@ -168,10 +174,10 @@ class _AutogradFunction(ReportedFunction):
 
     def pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> Arrays:
         pull = self._pull if x is self.x else make_vjp(self.f, self.tree(x))[0]
-        return jax.tree.leaves(pull(self.like_output(weights)))
+        return _arrays(pull(self.like_output(weights)))
 
     def push_forward(self, x: Sequence[Any], tangents: Sequence[np.ndarray | None]) -> Arrays:
-        return jax.tree.leaves(make_jvp(self.f, self.tree(x))(self.tree(tangents))[1])
+        return _arrays(make_jvp(self.f, self.tree(x))(self.tree(tangents))[1])
 
     def like_output(self, leaves: Sequence[Any]) -> Any:
         """A tree like what f answers."""

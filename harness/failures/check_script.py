@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from harness.checks.functions import torch_state
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
 from harness.files import write_whole
@@ -143,7 +143,7 @@ def _is_made_of_its_fields(node: Any) -> bool:
 def save(path: Path, theta: Any, seed: int, arrays: Mapping[str, np.ndarray]) -> None:
     """Save the arrays of a script, or without a script those of θ by name, and the seed of the run."""
     if not arrays:
-        layout = Layout(theta)
+        layout = TreeLayout(theta)
         arrays = {name: to_numpy(each) for name, each in zip(layout.shapes, layout.raw(theta, "theta"))}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{**arrays, "seed": np.array(seed)})

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.network_bound import Bound, rounding_bound
-from harness.checks.networks.bug_replay import NO_BUG, Bugs, KnownAnswers, Replay
+from harness.checks.networks.bug_replay import NO_BUG, BugRuns, Bugs, KnownAnswers, Replay
 from harness.digits.digits_data import load_digits
 from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_process import COURSE_SIZES
-from harness.sources.backprop_steps import Backprop, Layout
+from harness.sources.backprop_steps import Backprop, ThetaLayout
 from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.verdict.comparison import Answer
 from reference.arithmetics.rounded import Rounded, Rounded32
@@ -153,7 +153,8 @@ class Exercise:
         cost = np.nan if answer.cost is None else answer.cost
         given = Answer("submission", "submission", cost, cost_error, gradient, error)
         known = self._kept.setdefault(answer.order, KnownAnswers({}, {}))
-        return Replay(self.problem, self.theta, given, Layout(answer.order), self.model.bugs, known)
+        runs = BugRuns(self.problem, self.theta, ThetaLayout(answer.order), self.model.bugs, known)
+        return Replay(runs, given)
 
     def is_right(self, answer: ParsedAnswer) -> tuple[bool, bool]:
         """Whether the cost is right, and whether the gradient is; what is missing is not."""

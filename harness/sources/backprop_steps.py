@@ -25,7 +25,7 @@ Order = Literal["F", "C"]  # by columns, or by rows
 
 
 @dataclass(frozen=True)
-class Layout:
+class ThetaLayout:
     """How the matrices Theta_l lie in a vector: [[b, w], [c, v]] is b, c, w, v by columns and b, w, c, v by rows.
 
     Attributes
@@ -62,7 +62,7 @@ class Layout:
         return turned[::-1] if self.last_first else turned
 
 
-BY_COLUMNS = Layout()
+BY_COLUMNS = ThetaLayout()
 """The course's layout, which is also that of `Network.pack`."""
 
 
@@ -87,7 +87,7 @@ class Backprop:
     given more than they use, such as the number of the layer: a bug may be in one layer alone.
     """
 
-    def __init__(self, layout: Layout = BY_COLUMNS):
+    def __init__(self, layout: ThetaLayout = BY_COLUMNS):
         self.own_layout = layout
 
     def __call__(self, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -141,7 +141,7 @@ class Backprop:
         """X, (m, s_0), and the targets Y, (m, K)."""
         return problem.X, problem.Y
 
-    def layout(self, what: Literal["theta", "gradient"]) -> Layout:
+    def layout(self, what: Literal["theta", "gradient"]) -> ThetaLayout:
         """How the matrices lie in θ, or in the gradient."""
         return self.own_layout
 

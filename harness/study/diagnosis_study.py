@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.bug_explanations import Explanations, find_bugs
-from harness.checks.networks.bug_replay import Bugs, Replay, drop_equivalent, find_distinction
+from harness.checks.networks.bug_replay import BugRuns, Bugs, Replay, drop_equivalent, find_distinction
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.study.checkers import ALARM, HARNESS
@@ -110,7 +110,7 @@ def name_planted(planted: Planted) -> str:
     gradient = gradient + rng.uniform(-1.0, 1.0, gradient.shape) * bound.gradient
     cost = cost + rng.uniform(-1.0, 1.0) * bound.cost
     answer = Answer("planted", "planted", cost, bound.cost, gradient, bound.gradient)
-    named = drop_equivalent(problem, theta, named_sets(find_bugs([Replay(problem, theta, answer)])))
+    named = drop_equivalent(problem, theta, named_sets(find_bugs([Replay(BugRuns(problem, theta), answer)])))
     if not named:
         return VAGUE
     if any(_are_the_same(planted, others) for others in named):

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.checks.functions.error_patterns import explain
 from harness.checks.functions.gradient_check import check_gradient
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.facts.fact import Fact
 from harness.progress import Progress, silent
 from harness.study.checkers import VERDICTS
@@ -255,7 +255,7 @@ def _respond(case: Case) -> Response:
 
 def _flat(case: Case) -> Flat:
     function, theta, _, _ = case.subject
-    layout = Layout(theta)
+    layout = TreeLayout(theta)
 
     def cost(flat: np.ndarray) -> float:
         return float(function(layout.rebuild(np.asarray(flat, dtype=float)))[0])
@@ -306,7 +306,7 @@ def _is_right_beside(subject: GradientAtPoint) -> bool:
 
 def _explain_exactly(subject: GradientAtPoint) -> tuple[Fact, ...]:
     """The diagnosis beside the exact gradient."""
-    layout = Layout(subject.theta)
+    layout = TreeLayout(subject.theta)
     theta, right = layout.flatten(subject.theta, "theta"), layout.flatten(subject.right, "gradient")
     reported = layout.flatten(subject.function(subject.theta)[1], "gradient")
     error = np.full_like(right, EXACT * np.abs(right).max())

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from harness.progress import Progress, silent
-from harness.sweep.rows import Row, Settings, prepare
+from harness.sweep.rows import Settings, SweepRow, prepare
 from harness.sweep.store import LARGEST_SEED, open_to_write
 from harness.sweep.worker_pools import Pool, make_rows
 
@@ -60,7 +60,7 @@ def sweep(
         if damaged := store.drop_damaged():
             report_damage(damaged)
         there, made, stored = store.count(seeds), 0, time.monotonic()
-        waiting: list[Row] = []
+        waiting: list[SweepRow] = []
         progress("sweep", there, len(seeds))
         try:
             for rows in _made(store.missing(seeds, CHUNK[settings.kind]), workers, settings, limit):
@@ -75,9 +75,9 @@ def sweep(
         return made
 
 
-def _made(chunks: Iterator[list[int]], workers: Pool, settings: Settings, limit: float) -> Iterator[list[Row]]:
+def _made(chunks: Iterator[list[int]], workers: Pool, settings: Settings, limit: float) -> Iterator[list[SweepRow]]:
     """The rows of each chunk, as soon as they are made."""
-    running: set[Future[list[Row]]] = set()
+    running: set[Future[list[SweepRow]]] = set()
     while True:
         while len(running) < QUEUED * workers.size and (seeds := next(chunks, None)):
             running.add(workers.executor.submit(make_rows, workers.sweep, settings, seeds, limit))

@@ -64,7 +64,7 @@ ERROR = "error"
 VERDICTS: tuple[str, ...] = ("agree", "disagree", "inconclusive", ERROR)
 
 
-class Row(NamedTuple):
+class SweepRow(NamedTuple):
     """The outcome of one check. The seed, the settings and the code decide all but the last two columns.
 
     Attributes
@@ -92,7 +92,7 @@ class Row(NamedTuple):
         return [from_document(document) for document in json.loads(self.facts)]
 
 
-def make_rows(settings: Settings, seeds: Sequence[int]) -> list[Row]:
+def make_rows(settings: Settings, seeds: Sequence[int]) -> list[SweepRow]:
     """The rows of some seeds."""
     return [make_row(settings, seed) for seed in seeds]
 
@@ -105,7 +105,7 @@ def warm_up(settings: Settings) -> None:
     make_row(replace(settings, sources=own), 0)
 
 
-def make_row(settings: Settings, seed: int) -> Row:
+def make_row(settings: Settings, seed: int) -> SweepRow:
     """Make the check that a seed decides, and its row; what a source raises becomes a row, too."""
     started = time.perf_counter()
     shape, check = prepare(settings, seed)
@@ -117,9 +117,9 @@ def make_row(settings: Settings, seed: int) -> Row:
     return row._replace(seconds=time.perf_counter() - started)
 
 
-def error_row(settings: Settings, seed: int, reason: Fact) -> Row:
+def error_row(settings: Settings, seed: int, reason: Fact) -> SweepRow:
     """The row of a check that did not come to a verdict."""
-    return Row(seed, prepare(settings, seed)[0], ERROR, facts=_as_json([reason]))
+    return SweepRow(seed, prepare(settings, seed)[0], ERROR, facts=_as_json([reason]))
 
 
 def prepare(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
@@ -154,9 +154,9 @@ def _activation(_: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
 _KINDS = {"networks": _network, "functions": _function, "activations": _activation}
 
 
-def _from_report(seed: int, shape: str, report: Report) -> Row:
+def _from_report(seed: int, shape: str, report: Report) -> SweepRow:
     ratios = [pair.ratio for pair in report.pairs if not np.isnan(pair.ratio)]
-    return Row(
+    return SweepRow(
         seed,
         shape,
         report.verdict,

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 from harness.files import exclusive_lock
 from harness.provenance import differences
 from harness.seals import checksum, require_version
-from harness.sweep.rows import VERDICTS, Row
+from harness.sweep.rows import VERDICTS, SweepRow
 
 FILE_SCHEMA = "harness.sweep-file/2"
 """Version 2: checksums. SQLite keeps the number as its `user_version`."""
@@ -23,9 +23,9 @@ LARGEST_SEED = 2**63 - 1  # of SQLite's integers
 BLOCK = 10_000  # seeds looked up at a time, so that memory stays flat
 
 SQL_TYPES = {int: "INTEGER PRIMARY KEY", str: "TEXT NOT NULL", float: "REAL NOT NULL", float | None: "REAL"}
-"""The type of a column, by that of the field of `Row`; the one whole number is the seed."""
+"""The type of a column, by that of the field of `SweepRow`; the one whole number is the seed."""
 
-COLUMNS = ", ".join(f"{name} {SQL_TYPES[kind]}" for name, kind in get_type_hints(Row).items())
+COLUMNS = ", ".join(f"{name} {SQL_TYPES[kind]}" for name, kind in get_type_hints(SweepRow).items())
 
 TABLES = (
     "CREATE TABLE stamp (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -65,10 +65,10 @@ class Store:
         """How many of the seeds have a row."""
         return self.ask("SELECT count(*) FROM rows WHERE seed BETWEEN ? AND ?", seeds.start, seeds.stop - 1)[0][0]
 
-    def row(self, seed: int) -> Row | None:
+    def row(self, seed: int) -> SweepRow | None:
         return next(self.rows("WHERE seed = ?", seed), None) if seed <= LARGEST_SEED else None
 
-    def rows(self, which: str = "", *values: Any) -> Iterator[Row]:
+    def rows(self, which: str = "", *values: Any) -> Iterator[SweepRow]:
         """The rows in the order of their seeds.
 
         Raises
@@ -91,16 +91,16 @@ class Store:
             self.connection.executemany("DELETE FROM rows WHERE seed = ?", [(seed,) for seed in seeds])
         return seeds
 
-    def _records(self, which: str = "", *values: Any) -> Iterator[tuple[Row, bool]]:
+    def _records(self, which: str = "", *values: Any) -> Iterator[tuple[SweepRow, bool]]:
         """The rows, and whether each is as it was written."""
         with said_clearly(self.path):
             for *fields, written in self.connection.execute(f"SELECT * FROM rows {which} ORDER BY seed", values):
-                row = Row(*fields)
+                row = SweepRow(*fields)
                 yield row, written == _checksum_of_row(row)
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[SweepRow]) -> None:
         """All of the rows, or none of them."""
-        marks = ", ".join("?" * (len(Row._fields) + 1))
+        marks = ", ".join("?" * (len(SweepRow._fields) + 1))
         with said_clearly(self.path), self.connection:
             self.connection.executemany(
                 f"INSERT INTO rows VALUES ({marks})", ((*row, _checksum_of_row(row)) for row in rows)

@@ -1,13 +1,15 @@
 """The rows of a sweep, counted: verdicts, outliers, kinds of doubt, and the first rows that are wrong."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.facts import message_table
-from harness.facts.fact import kinds_of
-from harness.sweep.rows import ERROR, VERDICTS, Row
+from harness.facts.fact import doubt, kinds_of
+from harness.facts.kinds import Kind
+from harness.sweep.rows import ERROR, VERDICTS, SweepRow
 from harness.sweep.store import Store
 from harness.verdict.report import json_ready
 from harness.wording import counted
@@ -33,6 +35,7 @@ class SweepSummary:
     examples : the first rows that disagree, or could not be checked, with their facts
     worst : the largest |difference| / bound where all agree
     seconds : that the rows took together, on one core
+    never : the sources of the settings that took part in no row, and so were never checked
     """
 
     stamp: dict[str, str]
@@ -45,6 +48,7 @@ class SweepSummary:
     examples: list[dict[str, Any]]
     worst: float | None
     seconds: float
+    never: list[str]
 
     @property
     def pace(self) -> float:
@@ -53,12 +57,16 @@ class SweepSummary:
 
     @property
     def verdict(self) -> str:
-        """That of a row that disagrees, or else could not be checked. No rows and many doubts are inconclusive."""
+        """That of a row that disagrees, or else could not be checked.
+
+        No rows, many doubts, and a source that was never checked are inconclusive.
+        """
         if self.counts["disagree"]:
             return "disagree"
         if self.counts[ERROR]:
             return ERROR
-        return "agree" if self.counts["agree"] >= max(1, (1 - INCONCLUSIVE_SHARE) * self.rows) else "inconclusive"
+        is_decided = self.counts["agree"] >= max(1, (1 - INCONCLUSIVE_SHARE) * self.rows)
+        return "agree" if is_decided and not self.never else "inconclusive"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
@@ -71,6 +79,7 @@ class SweepSummary:
         lines = [f"{self.verdict.upper()}: {rows} (seeds {self.first} to {self.last}): {counts}"]
         lines += [f"  {name} was named {count:,} times" for name, count in self.outliers.items()]
         lines += [f"  inconclusive, {count:,} times: {reason}" for reason, count in self.reasons.items()]
+        lines += [f"  {message_table.say(doubt(Kind.SOURCE_NEVER_TOOK_PART, name))}" for name in self.never]
         for row in self.examples:
             reasons = " ".join(map(message_table.say, row["facts"]))
             lines.append(f"  seed {row['seed']}, {row['verdict']}: {row['shape']}: {reasons}")
@@ -92,11 +101,14 @@ def summarise(store: Store) -> SweepSummary:
     counts = dict.fromkeys(VERDICTS, 0)
     outliers: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    examples: dict[str, list[Row]] = {"disagree": [], ERROR: []}
+    examples: dict[str, list[SweepRow]] = {"disagree": [], ERROR: []}
     seeds: list[int] = []  # the first and the last: rows come in the order of their seeds
     worst: float | None = None
     seconds = 0.0
+    stamp = store.stamp()
+    sources, took_part = json.loads(stamp["sources"]), set()
     for row in store.rows():
+        took_part.update(json.loads(row.times) if sources else ())
         counts[row.verdict] += 1
         seeds[1:] = [row.seed]
         seconds += row.seconds
@@ -109,7 +121,7 @@ def summarise(store: Store) -> SweepSummary:
         if len(shown := examples.get(row.verdict, [])) < SHOWN:
             shown.append(row)
     return SweepSummary(
-        store.stamp(),
+        stamp,
         sum(counts.values()),
         *((seeds[0], seeds[-1]) if seeds else (0, 0)),
         counts,
@@ -122,4 +134,5 @@ def summarise(store: Store) -> SweepSummary:
         ],
         worst,
         seconds,
+        [name for name in sources if name not in took_part] if seeds else [],
     )

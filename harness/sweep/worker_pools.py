@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
 from harness.isolation import Outcome, Worker
-from harness.sweep.rows import Row, Settings, error_row
+from harness.sweep.rows import Settings, SweepRow, error_row
 
 CONNECT = 10.0
 """Seconds to wait for a Dask scheduler."""
@@ -41,10 +41,10 @@ class _Crew:
         self.workers: list[Worker] = []
         self.dismissed = False
 
-    def make_rows(self, settings: Settings, seeds: Sequence[int], limit: float, deaths: int = 0) -> list[Row]:
+    def make_rows(self, settings: Settings, seeds: Sequence[int], limit: float, deaths: int = 0) -> list[SweepRow]:
         outcome = self._ask(settings, seeds, limit)
         if outcome.kind == "answered":
-            return [Row(*row) for row in outcome.value]
+            return [SweepRow(*row) for row in outcome.value]
         if len(seeds) > 1:  # one of the rows hangs or ends the process: each by itself shows which
             return [row for seed in seeds for row in self.make_rows(settings, [seed], limit)]
         deaths += outcome.kind in ("died", "exited")
@@ -80,7 +80,7 @@ class _Crew:
 _crews: defaultdict[str, _Crew] = defaultdict(_Crew)
 
 
-def make_rows(sweep: str, settings: Settings, seeds: Sequence[int], limit: float) -> list[Row]:
+def make_rows(sweep: str, settings: Settings, seeds: Sequence[int], limit: float) -> list[SweepRow]:
     """The rows of some seeds for a sweep of that name, made in a process of their own.
 
     A row that takes longer than `limit` seconds, or whose process dies, says so.

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from harness.training.line_search import Objective, Point, dot, search_line
+from harness.training.line_search import LinePoint, Objective, dot, search_line
 from reference.user_input import given, of_type, real_number, whole_number
 
 MAX_GROWTH = 100.0
@@ -136,7 +136,7 @@ class Descent:
 
     Attributes
     ----------
-    point : Point
+    point : LinePoint
         x, with the slope gᵀs along the direction.
     direction : (n,) array
         s, along which the next search goes.
@@ -150,7 +150,7 @@ class Descent:
         Searches in a row, up to now, that found no step.
     """
 
-    point: Point
+    point: LinePoint
     direction: np.ndarray
     step: float
     costs: tuple[float, ...] = ()
@@ -189,7 +189,7 @@ def _searched(descent: Descent, objective: Objective) -> Descent:
     return replace(_turned(descent, found), costs=(*descent.costs, found.cost), failures=0)
 
 
-def _turned(descent: Descent, found: Point) -> Descent:
+def _turned(descent: Descent, found: LinePoint) -> Descent:
     """The descent at the point x' that a search has found, with the next direction s' and step t'."""
     before, g, new = descent.point, descent.point.gradient, found.gradient
     beta = (dot(new, new) - dot(g, new)) / dot(g, g)  # g'ᵀ(g' - g) / gᵀg, in the order of 2002
@@ -214,13 +214,13 @@ def _restarted(descent: Descent, objective: Objective) -> Descent:
     return replace(restarted, step=1 / (1 - restarted.point.slope))
 
 
-def _aimed(descent: Descent, point: Point, direction: np.ndarray) -> Descent:
+def _aimed(descent: Descent, point: LinePoint, direction: np.ndarray) -> Descent:
     """The descent at a point, which is step 0 of the next search, with this direction and the slope gᵀs along it."""
     start = point._replace(step=0.0, slope=dot(point.gradient, direction))
     return replace(descent, point=start, direction=direction)
 
 
-def _best(descent: Descent, objective: Objective) -> Point:
+def _best(descent: Descent, objective: Objective) -> LinePoint:
     """The best point seen: the present one, or a trial that no search accepted.
 
     Such a trial must be better, not just as good: where a search ends, the gradient is mostly smaller.
@@ -242,8 +242,8 @@ def _resumed(fun: Callable[[np.ndarray], Any], x0: np.ndarray, state: State) -> 
     """The run whose `_state` was kept."""
     if not _is_state_of(state, x0):
         raise ValueError(f"state must be that of a run with {x0.size} variables: a dict of {', '.join(STATE)}")
-    best = Point(state["best_x"], float(state["best_cost"]), state["best_gradient"])
-    point = Point(state["x"], float(state["cost"]), state["gradient"], slope=float(state["slope"]))
+    best = LinePoint(state["best_x"], float(state["best_cost"]), state["best_gradient"])
+    point = LinePoint(state["x"], float(state["cost"]), state["gradient"], slope=float(state["slope"]))
     descent = Descent(
         point,
         state["direction"],
@@ -295,7 +295,7 @@ def _is_state_of(state: Any, x0: np.ndarray) -> bool:
     return True
 
 
-def _steepness(point: Point) -> float:
+def _steepness(point: LinePoint) -> float:
     """max |g_i|."""
     return float(np.max(np.abs(point.gradient), initial=0.0))
 

@@ -42,7 +42,7 @@ MAX_TRIALS = 20
 """Evaluations in one line search, after the first (its MAX). Halving 20 times leaves a millionth of the first step."""
 
 
-class Point(NamedTuple):
+class LinePoint(NamedTuple):
     """Where the function was evaluated: x, f and g; along a direction s, also the step t and the slope φ'(t) = gᵀs."""
 
     x: np.ndarray
@@ -75,7 +75,7 @@ class Objective:
     """
 
     def __init__(
-        self, fun: Callable[[np.ndarray], Any], x0: np.ndarray, best: Point | None = None, nfev: int = 0
+        self, fun: Callable[[np.ndarray], Any], x0: np.ndarray, best: LinePoint | None = None, nfev: int = 0
     ) -> None:
         self.fun = fun
         self.nfev = nfev
@@ -87,7 +87,7 @@ class Objective:
                 "not finite; choose another x0"
             )
 
-    def __call__(self, x: np.ndarray) -> Point:
+    def __call__(self, x: np.ndarray) -> LinePoint:
         """Evaluate at x. Where anything is not finite, the cost is NaN."""
         point = self.evaluate(x)
         if not (math.isfinite(point.cost) and _is_finite(point.gradient)):
@@ -96,7 +96,7 @@ class Objective:
             self.best = point
         return point
 
-    def evaluate(self, x: np.ndarray) -> Point:
+    def evaluate(self, x: np.ndarray) -> LinePoint:
         """Cost and gradient at x, checked for their types and shapes."""
         self.nfev += 1
         returned = self.fun(x)
@@ -108,7 +108,7 @@ class Objective:
                 "cost alone, give jac as well"
             ) from None
         gradient = _real_array("gradient", gradient, x.shape)
-        return Point(x, float(_real_array("cost", cost, ())), np.array(gradient, dtype=np.float64))
+        return LinePoint(x, float(_real_array("cost", cost, ())), np.array(gradient, dtype=np.float64))
 
 
 def _real_array(what: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -129,9 +129,9 @@ class Bracket(NamedTuple):
 
     Attributes
     ----------
-    trial : Point
+    trial : LinePoint
         The last point evaluated.
-    anchor : Point
+    anchor : LinePoint
         The longest step known to be too short; at first the start.
     to_anchor : float
         The anchor's step minus the trial's: below zero. It is kept, since subtracting the steps would round again.
@@ -139,18 +139,18 @@ class Bracket(NamedTuple):
         The shortest step known to be too long.
     """
 
-    trial: Point
-    anchor: Point
+    trial: LinePoint
+    anchor: LinePoint
     to_anchor: float
     limit: float = math.inf
 
 
-def search_line(objective: Objective, start: Point, direction: np.ndarray, step: float) -> Point | None:
+def search_line(objective: Objective, start: LinePoint, direction: np.ndarray, step: float) -> LinePoint | None:
     """The first trial that satisfies both conditions; None where `MAX_TRIALS` more trials do not find one.
 
     Parameters
     ----------
-    start : Point
+    start : LinePoint
         With its slope along the direction, which is negative.
     step : float
         The first trial's.
@@ -171,7 +171,7 @@ def search_line(objective: Objective, start: Point, direction: np.ndarray, step:
     return None if _is_too_long(start, trial) or _is_too_short(start, trial) else trial
 
 
-def _move(objective: Objective, point: Point, direction: np.ndarray, offset: float) -> Point:
+def _move(objective: Objective, point: LinePoint, direction: np.ndarray, offset: float) -> LinePoint:
     """The point farther along the direction by an offset."""
     with np.errstate(all="ignore"):
         x = point.x + offset * direction
@@ -179,7 +179,7 @@ def _move(objective: Objective, point: Point, direction: np.ndarray, offset: flo
     return moved._replace(step=point.step + offset, slope=dot(moved.gradient, direction))
 
 
-def _is_too_long(start: Point, trial: Point) -> bool:
+def _is_too_long(start: LinePoint, trial: LinePoint) -> bool:
     """Whether Armijo's condition fails, φ(t) > φ(0) + ρ t φ'(0), or the cost rises steeply, φ'(t) > -σ φ'(0).
 
     NaN, as where the cost is not finite, is too long: all comparisons with it are false.
@@ -188,12 +188,12 @@ def _is_too_long(start: Point, trial: Point) -> bool:
     return not (trial.cost <= enough and trial.slope <= -CURVATURE * start.slope)
 
 
-def _is_too_short(start: Point, trial: Point) -> bool:
+def _is_too_short(start: LinePoint, trial: LinePoint) -> bool:
     """Whether the cost still falls steeply: φ'(t) ≤ σ φ'(0)."""
     return trial.slope <= CURVATURE * start.slope
 
 
-def _tighten(start: Point, bracket: Bracket) -> tuple[Bracket, float]:
+def _tighten(start: LinePoint, bracket: Bracket) -> tuple[Bracket, float]:
     """The bracket with the trial as its limit, and the offset to the next trial, between it and the anchor.
 
     The minimum is that of the parabola where the trial is above the start: its slope there says little about a minimum
@@ -228,7 +228,7 @@ def _extrapolate(bracket: Bracket) -> float:
     return max(offset, (limit - step) * (1 - MARGIN)) if is_bounded else offset
 
 
-def _quadratic_minimum(anchor: Point, trial: Point, h: float) -> float:
+def _quadratic_minimum(anchor: LinePoint, trial: LinePoint, h: float) -> float:
     """The minimum of the parabola p(u) with p(0) = f, p(h) = F and p'(h) = F'; u is the offset from the trial.
 
     f is the trial's cost, and F, F' are the cost and slope of the anchor, which is at u = h. So
@@ -237,7 +237,7 @@ def _quadratic_minimum(anchor: Point, trial: Point, h: float) -> float:
     return h - _quotient(0.5 * anchor.slope * h * h, anchor.slope * h + trial.cost - anchor.cost)
 
 
-def _cubic_minimum(anchor: Point, trial: Point, h: float, *, beyond: bool = False) -> float:
+def _cubic_minimum(anchor: LinePoint, trial: LinePoint, h: float, *, beyond: bool = False) -> float:
     """The minimum of the cubic p(u) = f + f'u + b(u/h)² + au³/3h² with both costs and slopes; NaN if it has none.
 
     With f, f' the trial's cost and slope and F, F' those of the anchor, p(h) = F and p'(h) = F' ask for

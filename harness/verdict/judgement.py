@@ -257,7 +257,10 @@ def find_all(
 def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> Finding:
     """The cost if the costs differ; else the coordinate that differs most."""
     if pair.cost_at_odds:
-        causes = (*_why_costs_differ(source, against), *subject.explain_cost(source, against, pair.at_odds))
+        explained = subject.explain_cost(source, against, pair.at_odds)
+        # a bug that makes just this cost has lost no digits
+        is_a_bug = any(fact.data.get("cost") for fact in explained)
+        causes = (*(() if is_a_bug else _why_costs_differ(source, against)), *explained)
         return Finding(
             source.name,
             against.name,

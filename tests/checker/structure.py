@@ -18,6 +18,24 @@ LONGEST_MODULE = 350
 MOST_ATTRIBUTES = 12
 """What a class may keep; what keeps more is several values under one name."""
 
+SHARED_CLASS_NAMES = {
+    "Bound": "on rounding: of a network, of a traced derivative, of a program's values",
+    "Case": "one of a check of f, of a study, and a public one on file",
+    "Comparison": "of derivatives, and of a published number with one measured",
+    "Diagnosis": "of a homework function, and a fact that names a bug",
+    "Differences": "of a cost, and of any function",
+    "Enclosure": "of a study's true gradient, and of a ball",
+    "Finding": "of a report, and of the audit of a library",
+    "Mode": "of JAX, and of an operator in a study",
+    "Model": "of the costs in an exercise, and of those in a study",
+    "Outcome": "of a search, of a drop-in, and of a process",
+    "Part": "of a gradient, and of a homework",
+    "Place": "a line of a file, and where a function is written",
+    "Plan": "of a look at derivatives, and of a training on digits",
+    "Stencil": "of one second opinion, and of differences",
+}
+"""Class names that stand in several rooms, which do not meet in any module, and what they are there."""
+
 RENDERERS = (
     "harness/assertions.py",
     "harness/facts/",
@@ -42,6 +60,7 @@ def breaches() -> Iterator[str]:
     yield from _shared_names(paths)
     yield from _shared_names(sorted((ROOT / "tests").rglob("*.py")))
     yield from _forgotten_tests()
+    yield from _shared_class_names(paths)
     for path in paths:
         source = path.read_text(encoding="utf-8")
         name = path.relative_to(ROOT).as_posix()
@@ -60,6 +79,17 @@ def _shared_names(paths: list[Path]) -> Iterator[str]:
     for found in places.values():
         if len(found) > 1:
             yield f"{found[0]}:1: its name stands in several places: {', '.join(found[1:])}"
+
+
+def _shared_class_names(paths: list[Path]) -> Iterator[str]:
+    places = defaultdict(list)
+    for path in paths:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{path.relative_to(ROOT).as_posix()}:{node.lineno}")
+    for name, found in places.items():
+        if len(found) > 1 and name not in SHARED_CLASS_NAMES:
+            yield f"{found[0]}: the class name {name} stands in several places: {', '.join(found[1:])}"
 
 
 def _forgotten_tests() -> Iterator[str]:

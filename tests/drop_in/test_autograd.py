@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("autograd", reason="autograd is not installed: pip install 'autodiff-cross-check[peers]'")
 
 import autograd.numpy as anp
+from autograd import builtins
 from autograd.extend import defjvp, defvjp, primitive
 from autograd.tracer import getval
 
@@ -40,12 +41,15 @@ RIGHT = {
     "beside the end of a domain": (lambda x: anp.log(x) + x**1.5, 0, (np.array([1e-9, 0.5]),)),
     "nearly as large as a number can be": (lambda x: 1e305 * anp.sin(x), 0, (X,)),
     "a tangent as large as the input would be too large": (lambda x: anp.sqrt(anp.sum(x * x)), 0, (1e153 * X,)),
+    "a second derivative that is 0": (lambda x: 3.0 * -x, 0, (0.3,)),
+    "real outputs beside complex ones": (lambda z: builtins.tuple([z * z, anp.abs(z)]), 0, (X + 1j,)),
     "a number": (lambda x: anp.array([x, x * 2.0, x**2]), 0, (1.5,)),
     "a list of numbers": (anp.append, (0, 1), ([1.0, 2.0], 4.0)),
     "lists of lists": (lambda a, b: anp.append(a, b, axis=0), (0, 1), ([[1.0, 2.0], [4.0, 5.0]], [[7.0, 8.0]])),
 }
 
 
+@pytest.mark.filterwarnings("ignore:Output seems independent:UserWarning")
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_derivatives_pass_without_a_word(name, recwarn):
     f, argnum, args = RIGHT[name]

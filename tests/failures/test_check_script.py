@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.failures import check_script
 from harness.failures.check_script import NotWritable, Script, how_to_repeat, locate, search_path
 
@@ -75,9 +75,9 @@ def test_theta_comes_back_from_its_script(theta, tmp_path, capsys, monkeypatch):
     assert (options["gradient"], options["has_aux"], options["args"][1]) == (np.cos, True, 1.5)
     np.testing.assert_array_equal(options["args"][0], W)
     assert type(arguments[1]) is type(theta)
-    assert Layout(arguments[1]).shapes == Layout(theta).shapes
-    assert Layout(arguments[1]).unit_roundoff == Layout(theta).unit_roundoff
-    np.testing.assert_array_equal(Layout(theta).flatten(arguments[1], "it"), Layout(theta).flatten(theta, "it"))
+    assert TreeLayout(arguments[1]).shapes == TreeLayout(theta).shapes
+    assert TreeLayout(arguments[1]).unit_roundoff == TreeLayout(theta).unit_roundoff
+    np.testing.assert_array_equal(TreeLayout(theta).flatten(arguments[1], "it"), TreeLayout(theta).flatten(theta, "it"))
 
 
 @pytest.mark.parametrize(

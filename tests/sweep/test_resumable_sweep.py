@@ -22,7 +22,7 @@ from harness.facts.kinds import Kind
 from harness.isolation.process import Process
 from harness.sweep import worker_pools
 from harness.sweep.resumable_sweep import CHUNK, QUEUED, sweep
-from harness.sweep.rows import Row, Settings
+from harness.sweep.rows import Settings, SweepRow
 from harness.sweep.store import open_to_write
 from harness.sweep.worker_pools import Pool, this_machine
 
@@ -154,7 +154,7 @@ def test_a_source_that_misbehaves_has_a_row_that_says_so_and_the_sweep_goes_on(n
     settings = Settings(sources=("vectorized", "finite-difference", spelled))
     seeds = range(4)
     sweep(tmp_path / "rows.sqlite", settings, seeds, this_machine(2), limit=2.0)
-    rows = [Row(*row) for row in table(tmp_path / "rows.sqlite")]
+    rows = [SweepRow(*row) for row in table(tmp_path / "rows.sqlite")]
     assert [row.seed for row in rows] == list(seeds)
     hit = [row for row in rows if "m=3," in row.shape]
     assert hit
@@ -176,7 +176,7 @@ class Late(Executor):
 
         def finish(timeout=None):
             self.waiting -= 1
-            return [Row(seed, "", "agree") for seed in seeds]
+            return [SweepRow(seed, "", "agree") for seed in seeds]
 
         future.result = finish  # pyright: ignore[reportAttributeAccessIssue]
         future.set_result(None)
@@ -298,6 +298,15 @@ def test_replay_makes_a_row_again_and_the_summary_counts(undisturbed, tmp_path):
     assert text.startswith("<!doctype html>")
     assert f"{found['counts']['agree']}</td>" in text
     assert all(html.escape(reason) in text for reason in found["reasons"])
+
+
+def test_a_source_that_took_part_in_no_row_was_not_checked(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from harness import NotApplicable\ndef never(problem, theta):\n    raise NotApplicable('not today')\n"
+    )
+    path, sources = tmp_path / "rows.sqlite", f"{tmp_path / 'mine.py'}:never,loop,vectorized,jax"
+    code, out, err = run("sweep", "--networks", 4, "--out", path, "--workers", 1, "--sources", sources)
+    assert (code, "could take none of the networks" in out) == (3, True), err
 
 
 def test_without_dask_a_scheduler_is_refused_in_a_sentence(tmp_path, monkeypatch, run_command):

@@ -11,14 +11,16 @@ from stored import LIGHT
 from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
 from harness.sweep.resumable_sweep import sweep
-from harness.sweep.rows import Row, _as_json
+from harness.sweep.rows import SweepRow, _as_json
 from harness.sweep.store import open_to_read, open_to_write
 from harness.sweep.summary import summarise
 from harness.sweep.worker_pools import Pool
 
 FACTS = _as_json([wrong(Kind.CHECK_FAILED, error="lost")])
 ROWS = [
-    Row(seed, f"network {seed}", "disagree" if seed % 7 == 3 else "agree", seed / 64, "loop" * (seed % 7 == 3), FACTS)
+    SweepRow(
+        seed, f"network {seed}", "disagree" if seed % 7 == 3 else "agree", seed / 64, "loop" * (seed % 7 == 3), FACTS
+    )
     for seed in range(40)
 ]
 
@@ -107,7 +109,7 @@ def test_damaged_rows_are_made_again(file, monkeypatch):
     ("rows", "expected"),
     [
         ([], (0, "inconclusive", 0, 0, 0.0)),  # no rows are no agreement
-        ([Row(0, "", "error")], (1, "error", 0, 0, 0.0)),  # nor does it take any time
+        ([SweepRow(0, "", "error")], (1, "error", 0, 0, 0.0)),  # nor does it take any time
         (ROWS, (40, "disagree", 0, 39, 0.0)),
     ],
     ids=["no rows", "no time", "all"],

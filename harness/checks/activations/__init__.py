@@ -14,7 +14,7 @@ How a verdict comes about:
 6. What is wrong with the record as code is reported: side effects, shapes, NaN. (`record_faults`)
 7. A curvature, derivatives in parameters and a surrogate's slope are checked in the same way. (`other_claims`)
 8. A wrong slope is compared with what likely bugs would make it. Notes say how many digits the record keeps in each
-   number format. (`likely_bugs`; `number_formats`, `largest_errors`)
+   number format. (`likely_bugs`; `number_formats`)
 
 `activation_check` does this in order; `activation_figure` draws it.
 

@@ -184,7 +184,7 @@ def _points_on_grid(
     return GridPoints(f, z, a, slope, tuple(junctions), tuple(jumps))
 
 
-class _Evidence(NamedTuple):
+class _SlopesCompared(NamedTuple):
     """What the oracles compute, the junctions, all slopes compared, and oracles under which the formula is another."""
 
     oracles: OracleSlopes
@@ -193,7 +193,7 @@ class _Evidence(NamedTuple):
     other_values: list[Fact]
 
 
-def _compare(reading: _Reading, bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> _Evidence:
+def _compare(reading: _Reading, bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> _SlopesCompared:
     """The oracles beside the record.
 
     JAX's programs are compiled quickly here, and may round otherwise than a caller's. So before anybody is accused by
@@ -207,7 +207,7 @@ def _compare(reading: _Reading, bound: ActivationBound, oracles: OracleSlopes, n
     accused = in_question(oracles.quick, compared.consensus, compared.pairs)
     if accused or oracles.quick & {fact.where[0] for fact in other_values}:
         return _compare(reading, bound, oracles.as_called(points.f, points.z), notation)
-    return _Evidence(oracles, junctions, compared, other_values)
+    return _SlopesCompared(oracles, junctions, compared, other_values)
 
 
 def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[Junction]) -> list[Fact]:

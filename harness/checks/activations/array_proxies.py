@@ -31,7 +31,7 @@ class _OpenComparison(Exception):
         self.key, self.condition = key, condition
 
 
-class Entry(NDArrayOperatorsMixin):
+class PathEntry(NDArrayOperatorsMixin):
     """An array of some arithmetic as one object, on a path: the truth values chosen so far, by comparison."""
 
     def __init__(self, array: Any, path: dict[Any, bool], key: Any = None):
@@ -42,10 +42,10 @@ class Entry(NDArrayOperatorsMixin):
             return NotImplemented  # an array applies it to each of its entries
         if method != "__call__" or keywords:
             raise NoRule(f"{ufunc.__name__} of single entries is known as a plain call only")
-        arrays = [x.array if isinstance(x, Entry) else x for x in operands]
+        arrays = [x.array if isinstance(x, PathEntry) else x for x in operands]
         # a comparison is known by its operands, so that a repeated one gets the same truth value
         key = (ufunc, *map(_Identity, arrays)) if ufunc in COMPARISONS else None
-        return Entry(ufunc(*arrays), self.path, key)
+        return PathEntry(ufunc(*arrays), self.path, key)
 
     def __getattr__(self, name: str) -> Any:
         if name not in UFUNCS:
@@ -76,7 +76,7 @@ class _Identity:
 
 
 class Entries(np.ndarray):
-    """An array of `Entry` objects and numbers. Functions that NumPy cannot apply to objects go to each entry."""
+    """An array of `PathEntry` objects and numbers. Functions that NumPy cannot apply to objects go to each entry."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, out: Any = None, **keywords: Any) -> Any:
         plain = [np.asarray(x) for x in operands]
@@ -112,7 +112,7 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
 
     def on_path(path: dict[Any, bool]) -> Any:
         try:
-            return _unwrap(formula(*(x if isinstance(x, (int, float)) else _wrap(Entry(x, path)) for x in arrays)))
+            return _unwrap(formula(*(x if isinstance(x, (int, float)) else _wrap(PathEntry(x, path)) for x in arrays)))
         except _OpenComparison as comparison:  # by bool() of a comparison that the path has no answer for
             if len(path) == DEEPEST:
                 raise NoRule(f"it needs more than {DEEPEST} comparisons, one after the other") from None
@@ -123,7 +123,7 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
     return on_path({})
 
 
-def _wrap(entry: Entry) -> Entries:
+def _wrap(entry: PathEntry) -> Entries:
     array = np.empty(1, dtype=object).view(Entries)
     array[0] = entry
     return array
@@ -135,6 +135,6 @@ def _unwrap(result: Any) -> Any:
     if entries.shape not in ((1,), ()):
         raise NoRule(f"for one entry it returns an array of shape {entries.shape}")
     entry = entries.item()
-    if not isinstance(entry, (Entry, int, float)):
+    if not isinstance(entry, (PathEntry, int, float)):
         raise NoRule(f"for one entry it returns a {type(entry).__name__}")
-    return entry.array if isinstance(entry, Entry) else float(entry)
+    return entry.array if isinstance(entry, PathEntry) else float(entry)

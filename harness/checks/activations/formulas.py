@@ -79,11 +79,11 @@ def as_written(f: Activation) -> Activation:
         return f
 
     @wraps(f.value)  # its signature holds the defaults of the parameters
-    def value(xp, z, **parameters):
+    def value(xp, z, /, **parameters):
         return _run(lambda z, *p: f.value(xp, z, **dict(zip(parameters, p))), z, *parameters.values())
 
     @wraps(f.slope)
-    def slope(z, a, **parameters):
+    def slope(z, a, /, **parameters):
         return _run(lambda z, a, *p: f.slope(z, a, **dict(zip(parameters, p))), z, a, *parameters.values())
 
     return replace(f, value=value, slope=slope)
@@ -104,7 +104,7 @@ def _in_float64(f: Activation) -> Activation:
     from reference.jax_settings import fixed_settings
 
     @wraps(f.value)
-    def value(xp, z, **parameters):
+    def value(xp, z, /, **parameters):
         if xp.name == "jax":
             return f.value(xp, z, **parameters)
         if type(z) is not np.ndarray or z.dtype.kind != "f":
@@ -113,7 +113,7 @@ def _in_float64(f: Activation) -> Activation:
             return np.asarray(f.value(xp, z, **parameters))
 
     @wraps(f.slope)
-    def slope(z, a, **parameters):
+    def slope(z, a, /, **parameters):
         with fixed_settings():
             return np.asarray(f.slope(z, a, **parameters))
 
@@ -130,7 +130,7 @@ def _with_float_slope(f: Activation) -> Activation:
         return f
 
     @wraps(f.slope)
-    def as_floats(z, a, **parameters):
+    def as_floats(z, a, /, **parameters):
         return np.where(f.slope(z, a, **parameters), np.ones_like(z), 0.0)
 
     return replace(f, slope=as_floats)
@@ -165,6 +165,13 @@ def _takes_matrices(f: Activation, part: str) -> bool:
     return False
 
 
+def _has_float32_digits(x: np.ndarray) -> bool:
+    """Whether numbers of float64 are numbers of float32 with all its bits; those of a staircase have fewer."""
+    significand, _ = np.frexp(x[np.isfinite(x) & (x != 0.0)])
+    bits = significand * 2.0**24
+    return bool((bits == np.round(bits)).all() and np.mean(bits % 16.0 != 0.0) > 0.5)
+
+
 def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
     """The value or the slope of a record at each z, as float64 of z's shape.
 
@@ -181,9 +188,12 @@ def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.nda
         raise ValueError(f"{refusal}. {OF_VECTORS}" if _takes_matrices(f, part) else refusal) from reason
     kind = type(computed).__name__
     # asarray would make float64 of it, and hide that a network computes with seven digits
-    if str(getattr(computed, "dtype", "")) in ("float32", "float16", "bfloat16"):
+    dtype = str(getattr(computed, "dtype", ""))
+    if part == "value" and dtype == "float64" and _has_float32_digits(computed):
+        dtype = "float32, cast to float64"
+    if dtype.startswith(("float32", "float16", "bfloat16")):
         raise ValueError(
-            f"{name} came back as {computed.dtype} for z of float64: compute it in float64, without a cast and without "
+            f"{name} came back as {dtype}, for z of float64: compute it in float64, without a cast and without "
             "constants of another type"
         )
     shape = () if is_real(computed) else getattr(computed, "shape", None)

@@ -24,7 +24,6 @@ from harness.checks.activations.slope_oracles import (
     choose,
     is_known,
     one_sided_derivatives,
-    slope_with_error,
 )
 from harness.checks.activations.z_grid import BESIDE, NEARBY, GridPoints, distinct, is_near, shortest
 from reference.activations import Activation
@@ -305,12 +304,14 @@ def _sides(f: Activation, places: np.ndarray, slope_at: SlopeFunction | None) ->
     The constants of a formula round, too, which moves its kink away from the declared place.
     """
     left, right = one_sided_derivatives(f, places, slope_at)
-    if slope_at is None:
-        return left, right
     # max(0, 3 z - 5) has its kink at 5/3, which is no float: the float that is declared lies some floats to one side
-    reach = np.where(np.isin(places, f.kinks), NEARBY * np.abs(places), 0.0)
-    below, above = (slope_with_error(f, places + side * reach, slope_at) for side in (-1.0, 1.0))
-    moved = np.isfinite(left[0]) & ~_differ(left, right) & _differ(below, above)
+    is_alike = np.isin(places, f.kinks) & np.isfinite(left[0]) & ~_differ(left, right)
+    reach = np.where(is_alike, NEARBY * np.abs(places), 0.0)
+    if not reach.any():
+        return left, right
+    below, _ = one_sided_derivatives(f, places - reach, slope_at)
+    _, above = one_sided_derivatives(f, places + reach, slope_at)
+    moved = is_alike & _differ(below, above)
     return choose(moved, below, left), choose(moved, above, right)
 
 

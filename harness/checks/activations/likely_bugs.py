@@ -34,7 +34,6 @@ CLOSE_AT_MOST = 1e-3
 """The share of the error s - f' that a hypothesis may leave over at half of the points. Two that do so explain it
 equally well."""
 
-MOST_POINTS = 4_000  # of more points, every second or third is enough to tell formulas apart
 FEWEST_POINTS = 4  # from fewer points nothing can be concluded: one number is fitted, and three have to confirm it
 ALMOST = 1e-2  # a factor as near to 1 as this, such as 0.995, was not forgotten, but has a wrong value
 LARGEST_Z = 30.0  # |z| up to which formulas neither overflow nor vanish
@@ -125,19 +124,20 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
         return (claim.fact(Kind.NOT_FINITE),)
     # far out a wrong slope may be wrong by overflow alone, which says nothing about the formula
     ordinary = finite & (np.abs(claim.z) <= LARGEST_Z)
-    chosen = np.flatnonzero(ordinary if ordinary.sum() >= FEWEST_POINTS else finite)
-    claim = claim.at(chosen[:: 1 + chosen.size // MOST_POINTS])
+    claim = claim.at(np.flatnonzero(ordinary if ordinary.sum() >= FEWEST_POINTS else finite))
     if claim.z.size < FEWEST_POINTS:
         return ()
     if zero := relations.find_zero(claim.part):
         return (zero,)
-    # whether f' is a constant as well, where the slope is wrong
-    varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
-    hypotheses = HYPOTHESES
-    if claim.is_constant:
-        # chain and product rule say nothing about a constant, because many a formula of z and a is one
-        hypotheses = (_another,) if varies else (_multiple, _another, _constant)
     with np.errstate(all="ignore"):
+        if multiple := tuple(_multiple(claim)):
+            return multiple  # anything else that explains the same says no more
+        # whether f' is a constant as well, where the slope is wrong
+        varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
+        hypotheses = HYPOTHESES
+        if claim.is_constant:
+            # chain and product rule say nothing about a constant, because many a formula of z and a is one
+            hypotheses = (_another,) if varies else (_another, _constant)
         bugs = tuple(fact for hypothesis in hypotheses for fact in hypothesis(claim))
     if claim.is_constant and varies and not bugs:
         return (claim.fact(Kind.CONSTANT_SLOPE, constant=_name_beside_one(float(claim.claimed[0]))),)
@@ -260,7 +260,6 @@ def _float32(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
-    _multiple,
     _constant,
     _arguments,
     _product_rule,

@@ -29,10 +29,9 @@ from harness.checks.activations.proof_cells import (
     count_floats,
     cut_at,
     decide_with_balls,
-    is_steep,
     join_cells,
     split_cells,
-    without_places,
+    without_kinks,
 )
 from harness.checks.activations.z_grid import OF_Z, TINY, Notation
 from harness.facts.fact import Fact, note
@@ -58,10 +57,6 @@ WORK, WORK_FAR = 16_384, 4_096
 
 PASSES = 20  # How often cells are split. In 8 parts each time there would be 1e18 of them.
 NEGLIGIBLE = 1e-100  # |z| below which cells are not split any more
-
-HOPELESS, GAINED = 2, 0.5
-"""After so many splits in a row that left more than this share of a cell's error, what remains is rounding. In half a
-cell the rest of a series of degree 7 is 2^-8 of what it was, so that a split that helps at all gains far more."""
 
 SAMPLES = 5  # of each stretch that is wrong, so many z are suspects; and so many stretches have some
 JUST_BESIDE = 1e-9  # half-widths beside a cell, where rounding may still change a comparison on it
@@ -141,10 +136,10 @@ def prove(f: Activation) -> Proof:
 
 
 def _prove(f: Activation) -> Proof:
-    inside = _refine(f, without_places(np.linspace(-INSIDE, INSIDE, STARTING + 1), f.kinks), WORK)
+    inside = _refine(f, without_kinks(np.linspace(-INSIDE, INSIDE, STARTING + 1), f.kinks), WORK)
     # further out formulas flatten, and a few cells on a logarithmic scale are enough
     edges = np.geomspace(INSIDE, FAR, STARTING_FAR + 1)
-    beyond = _refine(f, _concatenate([without_places(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
+    beyond = _refine(f, np.hstack([without_kinks(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
     return Proof(
         left=tuple(inside.left),
         # outwards, up to the first stretch that is left
@@ -166,71 +161,39 @@ class _Refined(NamedTuple):
     places: set[float]
 
 
-def _refine(f: Activation, start: Cells, work: int) -> _Refined:
+def _refine(f: Activation, cells: Cells, work: int) -> _Refined:
     """Prove cells, and split those that are not proved, until none is left, one is wrong, or `work` cells were seen."""
-    low, high = start
-    cells = _Open(low, high, np.full(low.shape, np.inf), np.zeros(low.shape, dtype=int))
-    given_up: list[Cells] = []
-    wrong: list[Cells] = []
+    cells = np.array(cells)  # (2, n): their ends
+    given_up: list[np.ndarray] = []
+    wrong: list[np.ndarray] = []
     places: set[float] = set()
     for _ in range(PASSES):
-        seen = _enclose(f, cells.low, cells.high)
-        work -= cells.low.size
-        wrong.append(cells.ends(seen.wrong))
+        # where they are too many, those nearest to zero are looked at
+        nearest = np.argsort(np.abs(cells).min(axis=0))
+        given_up.append(cells[:, nearest[work:]])
+        cells = cells[:, nearest[:work]]
+        seen = _enclose(f, *cells)
+        work -= seen.proved.size
+        wrong.append(cells[:, seen.wrong])
         places.update(seen.place[~np.isnan(seen.place)].tolist())
-        cells = cells._replace(stale=_count_stale(cells, seen))
         is_open = ~seen.proved & ~seen.wrong
         # single floats and cells beside zero are left to balls, which need no width
-        is_tiny = np.maximum(np.abs(cells.low), np.abs(cells.high)) <= NEGLIGIBLE
-        is_tiny |= count_floats(cells.low, cells.high) <= FLOATS
-        is_done = is_open & (is_tiny | (cells.stale >= HOPELESS))
-        given_up.append(cells.ends(is_done))
-        cells = _split(cells, seen, is_open & ~is_done)
-        is_one_wrong = wrong[-1][0].size > 0  # which is enough for suspects: the rest need not be proved
-        if not cells.low.size or work < cells.low.size or is_one_wrong:
+        is_tiny = (np.abs(cells).max(axis=0) <= NEGLIGIBLE) | (count_floats(*cells) <= FLOATS)
+        given_up.append(cells[:, is_open & is_tiny])
+        # a cell is cut where a comparison changes on it, unless that is in another cell already
+        is_open &= ~is_tiny
+        is_at_place = is_open & (cells[0] <= seen.place) & (seen.place <= cells[1])
+        cut = cut_at(*cells[:, is_at_place], seen.place[is_at_place])
+        cells = np.hstack([cut, split_cells(*cells[:, is_open & ~is_at_place])])
+        is_one_wrong = wrong[-1].size > 0  # which is enough for suspects: the rest need not be proved
+        if not cells.size or not work or is_one_wrong:
             break
-    wrong_low, wrong_high = _concatenate(wrong)
-    low, high, suspects = decide_with_balls(f, *_concatenate([*given_up, (cells.low, cells.high)]))
+    wrong_low, wrong_high = np.hstack(wrong)
+    low, high, suspects = decide_with_balls(f, *np.hstack([*given_up, cells]))
     for first, last in join_cells(wrong_low, wrong_high)[:SAMPLES]:
         suspects += np.linspace(first, last, SAMPLES + 2)[1:-1].tolist()
     left = join_cells(np.concatenate([low, wrong_low]), np.concatenate([high, wrong_high]))
     return _Refined(left, suspects, places)
-
-
-class _Open(NamedTuple):
-    """Cells that are neither proved nor wrong so far, (n,) arrays.
-
-    Attributes
-    ----------
-    low, high : their ends
-    before : the error of the cell that each is a part of
-    stale : how many splits in a row have gained too little
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    before: np.ndarray
-    stale: np.ndarray
-
-    def ends(self, chosen: np.ndarray) -> Cells:
-        """Some of the cells, by their ends."""
-        return self.low[chosen], self.high[chosen]
-
-
-def _count_stale(cells: _Open, seen: "_Enclosed") -> np.ndarray:
-    """How many splits in a row have gained too little, the last one included: it left more than `GAINED` of the error.
-
-    That is a sign of rounding, which no split lowers. It is none where there was no enclosure at all, where a
-    comparison changes on the cell, or where a cell reaches towards zero and is cut by quotients of its ends.
-    """
-    has_gained = (seen.error < GAINED * cells.before) | ~np.isfinite(seen.error)
-    has_gained |= seen.undecided | is_steep(cells.low, cells.high)
-    return np.where(has_gained, 0, cells.stale + 1)
-
-
-def _concatenate(parts: list[Cells]) -> Cells:
-    low, high = (np.concatenate(ends) for ends in zip(*parts))
-    return low, high
 
 
 class _Enclosed(NamedTuple):
@@ -239,15 +202,11 @@ class _Enclosed(NamedTuple):
     Attributes
     ----------
     proved, wrong : whether the slope is right, or wrong, on all of the cell
-    error : the largest |slope - derivative| on it
-    undecided : whether a comparison changes on it
-    place : the z where the first of them does; NaN if none does
+    place : the z where the first comparison changes that does so on it; NaN if none does
     """
 
     proved: np.ndarray
     wrong: np.ndarray
-    error: np.ndarray
-    undecided: np.ndarray
     place: np.ndarray
 
 
@@ -265,8 +224,6 @@ def _enclose(f: Activation, low: np.ndarray, high: np.ndarray) -> _Enclosed:
     return _Enclosed(
         proved=np.broadcast_to(error <= ALLOWED * np.maximum(1.0, smallest), low.shape),
         wrong=np.broadcast_to(least > ALLOWED * np.maximum(1.0, largest), low.shape),
-        error=np.broadcast_to(error, low.shape),
-        undecided=np.any([np.zeros(low.shape, dtype=bool), *(~np.isnan(t) for t in found)], axis=0),
         place=_places(found, low, high),
     )
 
@@ -297,18 +254,3 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
         within = np.abs(t) <= 1.0 + JUST_BESIDE
         place = np.where(np.isnan(place) & within, z, place)
     return place
-
-
-def _split(cells: _Open, seen: _Enclosed, chosen: np.ndarray) -> _Open:
-    """The chosen cells in parts, each with its cell's error and number of splits that gained too little.
-
-    Parts at a place start afresh: with the branch decided, they are another formula than their cell.
-    """
-    # unless the place lies in another part already
-    is_at_place = chosen & (cells.low <= seen.place) & (seen.place <= cells.high)
-    in_parts = chosen & ~is_at_place
-    cut_low, cut_high = cut_at(*cells.ends(is_at_place), seen.place[is_at_place])
-    cut = _Open(cut_low, cut_high, np.full(cut_low.shape, np.inf), np.zeros(cut_low.shape, dtype=int))
-    part_low, part_high, parts = split_cells(*cells.ends(in_parts))
-    split = _Open(part_low, part_high, np.tile(seen.error[in_parts], parts), np.tile(cells.stale[in_parts], parts))
-    return _Open(*(np.concatenate(both) for both in zip(cut, split)))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.z_grid import floats_beside, sides, underflows
+from harness.checks.activations.z_grid import floats_beside, underflows
 from reference.activations import Activation
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
@@ -36,7 +36,8 @@ CELLS_SAMPLED = 24  # larger cells of which the middle is looked at
 BESIDE_ZERO = 1e-9  # |z| of cells that balls decide as a whole, because no slope changes by much on them
 QUOTIENT = 2.0**16  # of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them
 
-Cells = tuple[np.ndarray, np.ndarray]
+Cells = tuple[np.ndarray, np.ndarray] | np.ndarray
+"""Their lower and upper ends, (n,) each."""
 
 _LEAST = np.iinfo(np.int64).min
 
@@ -65,44 +66,37 @@ def floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return float_at(np.arange(number_of(low).item(), number_of(high).item() + 1))
 
 
-def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, *, without: bool = False) -> Cells:
-    """Cells below, around and above one place in each; `without` the place itself."""
+def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, *, is_kink: bool = False) -> Cells:
+    """Cells below, around and above one place in each; none around a kink, which is one float at zero."""
     # in numbers of floats, so that no float lies in two of the pieces, or in none
-    at = number_of(place)
-    first, last = np.maximum(at - AROUND, number_of(low)), np.minimum(at + AROUND, number_of(high))
-    about = [(first, at - 1), (at + 1, last)] if without else [(first, last)]
-    pieces = [(number_of(low), first - 1), *about, (last + 1, number_of(high))]
+    at, reach = number_of(place), np.where(is_kink & (place == 0.0), 0, AROUND)
+    first, last = np.maximum(at - reach, number_of(low)), np.minimum(at + reach, number_of(high))
+    pieces = [(number_of(low), first - 1), *([] if is_kink else [(first, last)]), (last + 1, number_of(high))]
     lows, highs = (np.concatenate(ends) for ends in zip(*pieces))
     return float_at(lows[lows <= highs]), float_at(highs[lows <= highs])
 
 
-def without_places(edges: np.ndarray, places: Sequence[float]) -> Cells:
-    """The cells between sorted edges without some places. Each place has cells of a few floats on either side."""
+def without_kinks(edges: np.ndarray, kinks: Sequence[float]) -> Cells:
+    """The cells between sorted edges without the kinks, and without the floats beside them that rounding makes one."""
     low, high = edges[:-1], edges[1:]
-    for place in places:
-        inside = (low <= place) & (place <= high)
-        cut = cut_at(low[inside], high[inside], np.full(inside.sum(), place), without=True)
+    for kink in kinks:
+        inside = (low <= kink) & (kink <= high)
+        cut = cut_at(low[inside], high[inside], np.full(inside.sum(), kink), is_kink=True)
         low, high = (np.concatenate([ends[~inside], new]) for ends, new in zip((low, high), cut))
     return low, high
 
 
-def is_steep(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Whether the ends of a cell differ by orders of magnitude, so that it reaches towards zero."""
-    nearer, further = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
-    return (np.sign(low) == np.sign(high)) & (further > STEEP * nearer)
-
-
-def split_cells(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Each cell in as many parts as one pass has room for, and their number."""
+def split_cells(low: np.ndarray, high: np.ndarray) -> Cells:
+    """Each cell in as many parts as one pass has room for."""
     parts = int(np.clip(TOGETHER // max(low.size, 1), 2, PARTS))
     counted = np.arange(parts + 1.0)[:, np.newaxis]
     edges = low + (high - low) * (counted / parts)
     # [1e-9, 1] in equal parts would leave [1e-9, 1/8] as it was: it is cut at 1/8, 1/64, ... instead
-    edges = np.where(is_steep(low, high) & (low > 0.0), high * STEEP ** (counted - parts), edges)
-    edges = np.where(is_steep(low, high) & (high < 0.0), low * STEEP**-counted, edges)
+    edges = np.where((low > 0.0) & (high > STEEP * low), high * STEEP ** (counted - parts), edges)
+    edges = np.where((high < 0.0) & (low < STEEP * high), low * STEEP**-counted, edges)
     edges = np.clip(edges, low, high)
     edges[0], edges[-1] = low, high
-    return edges[:-1].ravel(), edges[1:].ravel(), parts
+    return edges[:-1].ravel(), edges[1:].ravel()
 
 
 def join_cells(low: np.ndarray, high: np.ndarray) -> list[tuple[float, float]]:
@@ -150,21 +144,8 @@ def _decide(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     claimed = np.broadcast_to(f.slope(z.copy(), a), z.shape)
     slope, error = _true_slope(f, z)
     allowed, apart = ALLOWED * np.maximum(1.0, np.abs(slope)), np.abs(claimed - slope)
-    known = np.isfinite(slope) & np.isfinite(error) & np.isfinite(a) & ~np.isin(z, f.kinks)
-    right = known & (apart + error <= allowed) | _is_of_either_side(f, z, claimed)
-    return right, known & ~right & ~(apart - error <= allowed)  # NaN is wrong
-
-
-def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.ndarray:
-    """Where a claim is a one-sided derivative at a declared kink that rounding may move past z."""
-    either = np.zeros(z.shape, dtype=bool)
-    for kink in f.kinks:
-        near = (np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND) & (z != kink)
-        if near.any():
-            _, slope, error = _slopes(f, floats_beside(np.full(2, kink), AROUND * np.array([-2.0, 2.0])))
-            apart = np.abs(claimed - slope[:, np.newaxis]) + error[:, np.newaxis]
-            either |= near & np.any(apart <= ALLOWED * np.maximum(1.0, np.abs(slope))[:, np.newaxis], axis=0)
-    return either
+    known = np.isfinite(slope) & np.isfinite(error) & np.isfinite(a)
+    return known & (apart + error <= allowed), known & ~(apart - error <= allowed)  # NaN is wrong
 
 
 def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +154,7 @@ def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     junctions = np.flatnonzero(~(error <= ALLOWED))
     if not junctions.size:
         return slope, error
-    beside = [_slopes(f, side) for side in np.array([sides(x) for x in z[junctions]]).reshape(-1, 2).T]
+    beside = [_slopes(f, floats_beside(z[junctions], count)) for count in (-1, 1)]
     (left_value, left, left_error), (right_value, right, right_error) = beside
     # where a dropped branch has a pole, balls have no value
     middle = np.where(np.isnan(value), f(z.copy()), value)[junctions]

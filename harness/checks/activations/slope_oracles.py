@@ -181,14 +181,10 @@ def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: Slope
         reached = np.flatnonzero(~is_known((slope, error)))
         if not reached.size:
             break
-        slope[reached], error[reached] = slope_with_error(f, floats_beside(z[reached], side * count), slope_at)
+        near = floats_beside(z[reached], side * count)
+        slope[reached] = slope_at(near)
+        error[reached] = np.where(np.isfinite(slope[reached]), activation_bound(f, near).formula, np.inf)
     return slope, error
-
-
-def slope_with_error(f: Activation, z: np.ndarray, slope_at: SlopeFunction) -> OneSided:
-    """The slope from the formula at z itself; its error is infinite where it is not finite."""
-    slope = slope_at(z)
-    return slope, np.where(np.isfinite(slope), activation_bound(f, z).formula, np.inf)
 
 
 def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> OneSided:

@@ -180,9 +180,10 @@ def grid(f: Activation, junctions: Sequence[float] = (), suspects: Sequence[floa
         *(sign * 10.0**power for power in powers for sign in (-1.0, 1.0)),
         *(_spread(rng, kink - 1.0, kink + 1.0, AROUND_A_KINK) for kink in f.kinks[:: 1 + len(f.kinks) // MOST_AROUND]),
     ]
-    places = {*f.kinks, *junctions}
-    at_places = [z for place in places for z in (place, *sides(place), place - BESIDE, place + BESIDE)]
-    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), suspects, at_places, *fill]) + 0.0)  # no negative zero
+    places = np.array([*f.kinks, *junctions])
+    at_places = [places, *(floats_beside(places, count) for count in (-1, 1)), places - BESIDE, places + BESIDE]
+    # no negative zero
+    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), suspects, *at_places, *fill]) + 0.0)
     z.flags.writeable = False  # formulas get copies
     return z
 
@@ -197,14 +198,8 @@ def underflows(z: np.ndarray) -> np.ndarray:
     return (z != 0.0) & (np.abs(z) < TINY**0.25)
 
 
-def sides(place: float) -> tuple[float, float]:
-    """The floats on both sides of a place, subnormal ones left out."""
-    step = max(float(np.spacing(abs(place))), TINY)
-    return place - step, place + step
-
-
 def floats_beside(z: np.ndarray, count: float | np.ndarray) -> np.ndarray:
-    """The z that lie so many floats after each z, or before it for a negative count."""
+    """The z that lie so many floats after each z, or before it for a negative count; subnormal ones are left out."""
     return z + count * np.maximum(np.spacing(np.abs(z)), TINY)
 
 

@@ -19,8 +19,8 @@ from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.cost_probe import Probes
 from harness.checks.functions.gradient_rounding import gradient_near
-from harness.checks.functions.line_stencil import MOSTLY_NOISE, Estimate, Line, Obstacle, ReportedSlope
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.line_stencil import MOSTLY_NOISE, Line, Obstacle, ReportedSlope, StencilEstimate
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.slope_search import LineSlope, Search
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
@@ -70,7 +70,7 @@ CALLS_OF_LINE = 4.0
 class Differences:
     """Differences of a cost, compared with the reported derivatives."""
 
-    layout: Layout
+    layout: TreeLayout
     near: CostNear  # the cost and its noise
     reported: Answer  # the gradient that is checked
 
@@ -192,7 +192,7 @@ class Differences:
                 break
             self.probes.progress(what, number, len(lines))
             search = self._search(*line)
-            first = Estimate() if closely or not self._is_quiet else search.glance(self.probes.glance)
+            first = StencilEstimate() if closely or not self._is_quiet else search.glance(self.probes.glance)
             if search.confirms(first):
                 found[number] = LineSlope(search, first, is_clear=True)
             else:
@@ -250,7 +250,7 @@ class Differences:
         is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
         return LineSlope(search, found, is_flat and not search.reported.is_contradicted(found))
 
-    def _with_own_noise(self, search: Search, found: Estimate, _: float) -> Search | None:
+    def _with_own_noise(self, search: Search, found: StencilEstimate, _: float) -> Search | None:
         """The search with the noise of the line itself, where that may be much smaller than that of all θ.
 
         In sin t₀ + floor(1e6 t₁) the jumps of one coordinate pass for noise of both. They hide the derivative in t₀, or
@@ -265,7 +265,7 @@ class Differences:
         own = noise_along(search.line, self._precise_line(search), size, search.noise, self.probes.unit)
         return replace(search, noise=own) if own.at(self.probes.steps[0]) < QUIETER * noise else None
 
-    def _at_own_scale(self, search: Search, found: Estimate, step: float) -> Search | None:
+    def _at_own_scale(self, search: Search, found: StencilEstimate, step: float) -> Search | None:
         """The search with steps below |θ_i|, where a derivative that seems to vanish may be known better there.
 
         (t / 1e-8)⁴ at 1e-9 has a slope of 4e5 at θ, and of 1e24 at the first step: beside that, any error is small.
@@ -280,7 +280,7 @@ class Differences:
         noise = noise_along(search.line, self._precise_line(search), scale, reached, self.probes.unit)
         return replace(search, noise=noise, steps=steps)
 
-    def _with_rounding(self, search: Search, found: Estimate, _: float) -> Search | None:
+    def _with_rounding(self, search: Search, found: StencilEstimate, _: float) -> Search | None:
         """The search with the noise of a cost that rounds to a constant, where that contradicts the report.
 
         1 - tanh t is 0.0 all about 25. So its scatter is 0, and its differences seem to be exact.
@@ -296,7 +296,7 @@ class Differences:
         return self.near.precise and self.near.precise.line(search.indices, search.moves)
 
 
-def _how_far_off(doubtful: tuple[int, Search, Estimate]) -> float:
+def _how_far_off(doubtful: tuple[int, Search, StencilEstimate]) -> float:
     """How far off a glance finds a report, in error bounds; infinite where it shows nothing."""
     _, search, first = doubtful
     off = search.reported.distance(first) / search.reported.allowed(first)

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.bounds.tolerances import ALL_COORDINATES
 from harness.checks.functions.cost_probe import Budget, Line, Probes
-from harness.checks.functions.line_stencil import Noise, scatter_of
+from harness.checks.functions.line_stencil import CostNoise, scatter_of
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
@@ -59,7 +59,7 @@ class CostNear:
     """The cost near θ, with its noise."""
 
     probes: Probes
-    noise_at_theta: Noise  # the noise at θ, taken for that everywhere
+    noise_at_theta: CostNoise  # the noise at θ, taken for that everywhere
     precise: Probes | None = None  # the cost in more digits, where that can be had; None for one that has them
 
     @property
@@ -77,7 +77,7 @@ class CostNear:
 
     @cached_property
     @np.errstate(all="ignore")
-    def noise(self) -> Noise:
+    def noise(self) -> CostNoise:
         """The noise at θ and one step away. It takes 16 calls, when a first look leaves doubt."""
         up, down = (scatter_of(costs_near(self.probes, step_away(self.probes, sign))) for sign in (1.0, -1.0))
         return self.noise_at_theta._replace(far=float(np.nan_to_num(np.fmin(up, down))))
@@ -124,7 +124,7 @@ def measure_noise(probes: Probes) -> CostNear:
     probes, near = _noise_at_theta(probes)
     step, relative = probes.steps[0], NOISE_ROUNDINGS * probes.unit
     near = max(near, relative * abs(probes.base)) or probes.unit  # a cost of 0 may be that of terms which cancel
-    return CostNear(probes, Noise(near, near, step, relative))
+    return CostNear(probes, CostNoise(near, near, step, relative))
 
 
 def step_away(probes: Probes, sign: float = 1.0) -> np.ndarray:
@@ -183,7 +183,7 @@ def _first_scatter(scatter: Callable[[float], float]) -> float:
 
 
 @np.errstate(all="ignore")
-def noise_along(line: Line, precise: Line | None, size: float, noise: Noise, unit: float) -> Noise:
+def noise_along(line: Line, precise: Line | None, size: float, noise: CostNoise, unit: float) -> CostNoise:
     """The noise of the cost along a line through one coordinate, if that is smaller than that of all coordinates.
 
     Where all are moved together, one in which the cost waves within a few roundings, as sin(1e13 t), passes for noise.
@@ -204,7 +204,7 @@ def noise_along(line: Line, precise: Line | None, size: float, noise: Noise, uni
     return noise._replace(near=float(np.nanmin([here, noise.near])), far=float(np.nanmin([max(far, here), noise.far])))
 
 
-def rounding_along(line: Line, noise: Noise, size: float, unit: float) -> Noise:
+def rounding_along(line: Line, noise: CostNoise, size: float, unit: float) -> CostNoise:
     """The noise of a cost that is constant at θ along a line: its smallest change, where it first changes.
 
     A sum that rounds to 0, as 1 - tanh(25), is constant as far as its terms round to the same numbers. It changes by a

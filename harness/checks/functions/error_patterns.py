@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.checks.functions.gradient_rounding import holds_float32
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict import relations
@@ -45,7 +45,7 @@ one at θ = 1. Where several hold, none is taken for the cause."""
 
 @np.errstate(all="ignore")
 def explain(
-    layout: Layout, theta: np.ndarray, wrong: Answer, right: Answer, at_odds: np.ndarray, scatter: np.ndarray
+    layout: TreeLayout, theta: np.ndarray, wrong: Answer, right: Answer, at_odds: np.ndarray, scatter: np.ndarray
 ) -> tuple[Fact, ...]:
     """The mistakes in the first blocks that are wrong; in all blocks together, where one relation holds for them.
 
@@ -77,7 +77,7 @@ def explain(
     return tuple(facts)
 
 
-def _part(layout: Layout, name: str, indices: np.ndarray, columns: Sequence[np.ndarray], error: np.ndarray) -> Part:
+def _part(layout: TreeLayout, name: str, indices: np.ndarray, columns: Sequence[np.ndarray], error: np.ndarray) -> Part:
     arrays = [column[indices].reshape(layout.shapes[name]) for column in columns]
     known = np.isfinite(arrays[1])
     counts = int(arrays[-1].sum()), int(known.sum() - arrays[-1].sum()) if arrays[0][known].any() else 0
@@ -130,7 +130,7 @@ def _without_cause(fact: Fact) -> dict:
 
 
 def _explain_part(
-    part: Part, layout: Layout, indices: np.ndarray, scatter: np.ndarray, *, is_alone: bool, is_single: bool
+    part: Part, layout: TreeLayout, indices: np.ndarray, scatter: np.ndarray, *, is_alone: bool, is_single: bool
 ) -> tuple[Fact, ...]:
     wrong, known = int(part.wrong.sum()), int(part.known.sum())
     jumps, off = scatter[indices].reshape(part.wrong.shape), np.abs(part.difference)

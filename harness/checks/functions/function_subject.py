@@ -11,8 +11,8 @@ from harness.checks.functions.error_patterns import explain
 from harness.checks.functions.gradient_case import GradientCase
 from harness.checks.functions.gradient_comparison import Differenced
 from harness.checks.functions.gradient_rounding import holds_float32
-from harness.checks.functions.line_stencil import Estimate, Obstacle
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.repeated_calls import FUN
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -49,10 +49,10 @@ class FunctionGradient(Subject):
 
     def __init__(
         self,
-        layout: Layout,
+        layout: TreeLayout,
         theta: np.ndarray,
         reported: Answer,  # what the user's function returned at θ
-        found: Mapping[int, Estimate],  # differences of coordinates that were examined one by one
+        found: Mapping[int, StencilEstimate],  # differences of coordinates that were examined one by one
         examined: np.ndarray,  # (n,) mask of those that were examined, by themselves or in a group
         scatter: np.ndarray,  # (n,), how far the reported gradient jumps when θ moves by a rounding
         bounds: np.ndarray,  # (n,), how far off right coordinates may be, in groups as well; NaN for others
@@ -92,7 +92,7 @@ class FunctionGradient(Subject):
         """What hides the derivatives that were examined, a fact for each reason."""
         if not np.isfinite(self.reported.cost):
             return ()  # which is a doubt of its own
-        in_group = Estimate(obstacle=Obstacle.NOISE)  # what was examined in a group alone
+        in_group = StencilEstimate(obstacle=Obstacle.NOISE)  # what was examined in a group alone
         examined = coordinates[self.examined[coordinates]].tolist()
         found = {i: self.found.get(i, in_group) for i in examined}
         by_reason: dict[str, list[int]] = {}
@@ -102,12 +102,12 @@ class FunctionGradient(Subject):
         reasons = sorted(by_reason, key=lambda reason: reason != ROUNDING)
         return tuple(self._hidden(reason, by_reason[reason], found) for reason in reasons)
 
-    def _obstacle(self, found: Estimate) -> Obstacle:
+    def _obstacle(self, found: StencilEstimate) -> Obstacle:
         """What hides a derivative; where the cost nearly overflows, a wider difference is beyond the largest number."""
         is_overflow = found.obstacle == Obstacle.ROUGH and self._is_nearly_too_large()
         return Obstacle.EDGE if is_overflow else found.obstacle
 
-    def _hidden(self, reason: str, coordinates: Sequence[int], found: Mapping[int, Estimate]) -> Fact:
+    def _hidden(self, reason: str, coordinates: Sequence[int], found: Mapping[int, StencilEstimate]) -> Fact:
         """What hides the derivatives in these coordinates, and the smallest error that would show in all of them."""
         places = tuple(map(self.label, coordinates[:PLACES_SHOWN]))
         if reason == ROUNDING:
@@ -137,7 +137,7 @@ class FunctionGradient(Subject):
         return bool(is_rounding and cost > max(1.0, LARGE * steepest))
 
 
-def _slopes(found: Estimate) -> dict[str, float | None]:
+def _slopes(found: StencilEstimate) -> dict[str, float | None]:
     """The left and the right derivative at a kink, where these are known."""
     left, right = found.slopes
     return {"left": left, "right": right} if np.isfinite(left + right) else {"left": None, "right": None}

@@ -17,7 +17,7 @@ from harness.checks.functions.gradient_rounding import (
     shake,
     unit_of_gradient,
 )
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, Moved, call_elsewhere, moves_of_halves
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact
@@ -43,7 +43,7 @@ class GradientCase:
     elsewhere: tuple[Moved, ...]  # what the function returned at other points
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> TreeLayout:
         """How θ lies in a flat vector."""
         return self.user.layout
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.bounds.tolerances import GROUPED, MEANINGLESS, MOST_HIDDEN, NEGLIGIBLE
 from harness.checks.functions.gradient_case import REFERENCE, GradientCase, precision_of
-from harness.checks.functions.line_stencil import Estimate, Obstacle
+from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
 from harness.checks.functions.slope_search import LineSlope, derivative_size
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus
@@ -27,7 +27,7 @@ of another. Up to 3.5 times were seen, in a fixed point that stops at 1e-7. More
 class Differenced:
     """What differences have shown of a gradient."""
 
-    found: Mapping[int, Estimate]  # for coordinates that were differenced one by one
+    found: Mapping[int, StencilEstimate]  # for coordinates that were differenced one by one
     groups: tuple[LineSlope, ...] = ()  # of many coordinates; with `found`, of all that the budget allowed
 
     def covered(self, size: int) -> np.ndarray:
@@ -55,7 +55,9 @@ class Differenced:
         return not off > group.found.error + np.abs(group.search.moves) @ errors
 
 
-def hide_beside_jumps(reported: Answer, found: Mapping[int, Estimate], blocks: Sequence[Block]) -> dict[int, Estimate]:
+def hide_beside_jumps(
+    reported: Answer, found: Mapping[int, StencilEstimate], blocks: Sequence[Block]
+) -> dict[int, StencilEstimate]:
     """The differences, without contradictions that are small beside what jumps hide in their block.
 
     A solver that stops at 1e-3 jumps wherever θ moves. A coordinate that moves its cost little may meet no jump on its
@@ -77,8 +79,8 @@ def hide_beside_jumps(reported: Answer, found: Mapping[int, Estimate], blocks: S
 
 
 def open_kinks(
-    reported: Answer, found: Mapping[int, Estimate], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> dict[int, Estimate]:
+    reported: Answer, found: Mapping[int, StencilEstimate], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> dict[int, StencilEstimate]:
     """The differences, of which some of the chosen are turned into kinks between the slopes nearby.
 
     Moving one of three tied entries does not move their median, so that its partial derivative is 0. Yet PyTorch
@@ -93,11 +95,11 @@ def open_kinks(
         slopes = (slope,) if here.obstacle == Obstacle.KINK else (slope, here.derivative)
         if all(low[i] - error <= each <= high[i] + error for each in slopes):
             middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]) + error)
-            opened[i] = Estimate(middle, half, steepest=here.steepest, obstacle=Obstacle.KINK)
+            opened[i] = StencilEstimate(middle, half, steepest=here.steepest, obstacle=Obstacle.KINK)
     return opened
 
 
-def differenced_answer(case: GradientCase, found: Mapping[int, Estimate]) -> Answer:
+def differenced_answer(case: GradientCase, found: Mapping[int, StencilEstimate]) -> Answer:
     """The differences as an answer, which leaves out coordinates that were not differenced by themselves."""
     derivatives, errors = np.full(case.layout.size, np.nan), np.full(case.layout.size, np.inf)
     for i, each in found.items():
@@ -107,7 +109,7 @@ def differenced_answer(case: GradientCase, found: Mapping[int, Estimate]) -> Ans
     return Answer(DIFFERENCES, DIFFERENCES, *numbers, precision, oracle=True, accuracy=case.reported.accuracy)
 
 
-def measure_scale(case: GradientCase, found: Mapping[int, Estimate]) -> np.ndarray:
+def measure_scale(case: GradientCase, found: Mapping[int, StencilEstimate]) -> np.ndarray:
     """The size beside which errors have to be small, (n,): the largest derivative of a block, at θ or one step away.
 
     A block whose derivatives are all far below the largest elsewhere is compared with `NEGLIGIBLE` of that. Where all
@@ -159,7 +161,7 @@ def _with_groups(pair: Pair, seen: Differenced, scale: np.ndarray, enough: float
 
 
 def compare_with_reference(
-    case: GradientCase, differenced: Answer, reference: Answer, found: Mapping[int, Estimate], scale: np.ndarray
+    case: GradientCase, differenced: Answer, reference: Answer, found: Mapping[int, StencilEstimate], scale: np.ndarray
 ) -> list[Pair]:
     """The reported gradient and the differences, each compared with a reference."""
     reported = case.reported
@@ -172,7 +174,7 @@ def compare_with_reference(
     return [compare(at_kinks[0], at_kinks[1], blocks, ordinary, scale), beside]
 
 
-def _with_either_side(answer: Answer, found: Mapping[int, Estimate]) -> Answer:
+def _with_either_side(answer: Answer, found: Mapping[int, StencilEstimate]) -> Answer:
     """The answer with error bounds that take in either side of a kink."""
     error = answer.error.copy()
     for i, each in found.items():

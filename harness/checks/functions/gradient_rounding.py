@@ -13,7 +13,7 @@ import numpy as np
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS
 from harness.checks.functions.cost_noise import CostNear, fits_float32, random_direction
 from harness.checks.functions.cost_probe import leaves_domain
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.tree_leaves import like_in_extended
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
@@ -79,7 +79,7 @@ def shake(theta: np.ndarray, source: Gradient, gradient: np.ndarray, unit: float
 
 
 @np.errstate(all="ignore")
-def bound_rounding(layout: Layout, shaken: Shaken, unit: float, cost: float, *, own: bool = True) -> np.ndarray:
+def bound_rounding(layout: TreeLayout, shaken: Shaken, unit: float, cost: float, *, own: bool = True) -> np.ndarray:
     """The error bound of a gradient: some roundings of it, and by how much it changes when θ is rounded.
 
     A formula may take exp of numbers as large as the cost, such as exp(log φ - log Φ) for the slope of -log Φ. Where

@@ -19,7 +19,7 @@ from harness.checks.functions.function_subject import FunctionGradient
 from harness.checks.functions.gradient_case import measure, precision_of
 from harness.checks.functions.gradient_check import Evidence, check_gradient, examine
 from harness.checks.functions.gradient_comparison import settle
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.repeated_calls import call_twice
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.functions.vector_function import EACH_OUTPUT, Claim, Product, VectorFunction
@@ -257,7 +257,7 @@ def _check_outputs(
 # -- one verdict on rows -----------------------------------------------------------------------------------------------
 
 
-class RowLayout(Layout):
+class RowLayout(TreeLayout):
     """Rows of a matrix, as they are called by the numbers that they have in the whole of it."""
 
     def __init__(self, name: str, rows: Sequence[int], columns: int):

@@ -48,7 +48,7 @@ class Obstacle(StrEnum):
     ROUGH = "rough"  # none of these is certain: truncation, a pole, several kinks
 
 
-class Noise(NamedTuple):
+class CostNoise(NamedTuple):
     """How far a computed cost may be from the true one: three standard deviations, all in units of the cost."""
 
     near: float  # at θ
@@ -72,7 +72,7 @@ def scatter_of(costs: np.ndarray) -> float:
     return 3.0 * size * float(np.sqrt(np.mean((scatter / size) ** 2) / 20.0))
 
 
-class Estimate(NamedTuple):
+class StencilEstimate(NamedTuple):
     """An estimate of a derivative; NaN with an infinite error bound where there is none."""
 
     derivative: float = np.nan
@@ -101,7 +101,7 @@ class Estimate(NamedTuple):
         """Whether the derivative is far below the slopes nearby, as at a minimum."""
         return self.at_most <= VANISHING * self.steepest
 
-    def scaled(self, factor: float) -> "Estimate":
+    def scaled(self, factor: float) -> "StencilEstimate":
         """The same in other units, or in the other direction."""
         left, right = self.slopes if factor > 0.0 else self.slopes[::-1]
         return self._replace(
@@ -113,7 +113,7 @@ class Estimate(NamedTuple):
         )
 
 
-def estimate(line: Line, h: float, noise: Noise, at: float = 0.0) -> Estimate:
+def estimate(line: Line, h: float, noise: CostNoise, at: float = 0.0) -> StencilEstimate:
     """The derivative of a cost at a place on a line, by the stencil 0, ±h, ±2h, ±4h about it.
 
     Where the cost is finite on one side alone, it is the derivative on that side.
@@ -124,9 +124,9 @@ def estimate(line: Line, h: float, noise: Noise, at: float = 0.0) -> Estimate:
     finite = np.isfinite(values)
     has_left, has_right = finite[:3].all(), finite[4:].all()
     if not np.isfinite(centre):
-        return Estimate()
+        return StencilEstimate()
     if not (has_left or has_right):
-        return Estimate(obstacle=Obstacle.EDGE)
+        return StencilEstimate(obstacle=Obstacle.EDGE)
     size = noise.at(4.0 * h, float(np.abs(values[finite]).max()))
     up, down = _one_sided(centre, ups, h, size), _one_sided(centre, downs, -h, size)
     if not (has_left and has_right):
@@ -134,7 +134,9 @@ def estimate(line: Line, h: float, noise: Noise, at: float = 0.0) -> Estimate:
     return _two_sided(values, up, down, h, size)
 
 
-def _two_sided(values: np.ndarray, up: Estimate, down: Estimate, h: float, noise: float) -> Estimate:
+def _two_sided(
+    values: np.ndarray, up: StencilEstimate, down: StencilEstimate, h: float, noise: float
+) -> StencilEstimate:
     """The central estimate, or the range of both one-sided ones at a kink; `values` are ordered by t."""
     central = stencil(values[3], values[4:], values[2::-1], h, noise)
     derivative, bend = float(central.derivative), float(central.bend)
@@ -145,23 +147,23 @@ def _two_sided(values: np.ndarray, up: Estimate, down: Estimate, h: float, noise
     steepest = float(np.max((np.abs(np.diff(values)) - 2.0 * noise) / spans, initial=0.0))
     if not central.has_kink:
         obstacle = Obstacle.NOISE if noisy > MOSTLY_NOISE * error else Obstacle.ROUGH
-        return Estimate(derivative, _bound(error), noisy, steepest, obstacle)
+        return StencilEstimate(derivative, _bound(error), noisy, steepest, obstacle)
     jump, unsure = abs(up.derivative - down.derivative), up.error + down.error
     if unsure <= CLEAR * jump:
         middle = 0.5 * (up.derivative + down.derivative)
         slopes = (down.derivative, up.derivative)
-        return Estimate(float(middle), _bound(0.5 * jump + unsure), noisy, steepest, Obstacle.KINK, slopes)
+        return StencilEstimate(float(middle), _bound(0.5 * jump + unsure), noisy, steepest, Obstacle.KINK, slopes)
     # a kink beside θ: R1 is off by at most the jump of the slope there, which is bend / h
     obstacle = Obstacle.KINK if jump > LIKELY * unsure else Obstacle.ROUGH
-    return Estimate(derivative, _bound(error + bend / h), noisy, steepest, obstacle)
+    return StencilEstimate(derivative, _bound(error + bend / h), noisy, steepest, obstacle)
 
 
-def _one_sided(centre: float, values: np.ndarray, h: float, noise: float) -> Estimate:
+def _one_sided(centre: float, values: np.ndarray, h: float, noise: float) -> StencilEstimate:
     """The derivative on one side, from the costs at h, 2h and 4h."""
     derivative, truncation = extrapolated_to_zero(*(values - centre) / (h * np.array(WIDTHS)))
     noisy = ONE_SIDED_GAIN * noise / abs(h)
     # t^p with p = 1.3 is the worst that this covers: its limit is off by four times the truncation
-    return Estimate(float(derivative), _bound(4.0 * truncation + noisy), noisy)
+    return StencilEstimate(float(derivative), _bound(4.0 * truncation + noisy), noisy)
 
 
 def _bound(error: float) -> float:
@@ -180,15 +182,15 @@ class ReportedSlope:
     accepted: float  # errors up to here are accepted, by the accuracy that the caller asked for
     slope_at: Line  # g(t)
 
-    def distance(self, found: Estimate) -> float:
+    def distance(self, found: StencilEstimate) -> float:
         """|g(0) - f'(0)| as far as it is known."""
         return abs(self.derivative - found.derivative)
 
-    def allowed(self, found: Estimate, factor: float = 1.0) -> float:
+    def allowed(self, found: StencilEstimate, factor: float = 1.0) -> float:
         """So many times both error bounds, and what is accepted."""
         return factor * (found.error + self.error) + self.accepted
 
-    def is_contradicted(self, found: Estimate, factor: float = 1.0) -> bool:
+    def is_contradicted(self, found: StencilEstimate, factor: float = 1.0) -> bool:
         """Whether an estimate is farther away than so many times both error bounds."""
         allowed = self.allowed(found, factor)
         return bool(np.isfinite(allowed) and not self.distance(found) <= allowed)  # NaN is contradicted

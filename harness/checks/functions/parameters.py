@@ -37,7 +37,7 @@ class Leaf(NamedTuple):
     held: str = ""
 
 
-class Layout:
+class TreeLayout:
     """How a user's θ lies in a flat vector.
 
     The gradient at θ shows whether the integers of a tree are parameters or counts. A TypeError or a ValueError says

@@ -16,7 +16,7 @@ from harness.checks.functions.cost_noise import CostNear, costs_near, step_away
 from harness.checks.functions.cost_probe import leaves_domain
 from harness.checks.functions.gradient_rounding import CONDITION_GAIN, Gradient
 from harness.checks.functions.line_stencil import scatter_of
-from harness.checks.functions.parameters import Layout, largest
+from harness.checks.functions.parameters import TreeLayout, largest
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
@@ -81,7 +81,7 @@ class Moved:
     gradient: np.ndarray  # (n,)
 
 
-def moves_of_halves(near: CostNear, layout: Layout) -> list[np.ndarray]:
+def moves_of_halves(near: CostNear, layout: TreeLayout) -> list[np.ndarray]:
     """A step in one half of the blocks of θ, or of its coordinates, and one in the other half.
 
     Each block, and each coordinate of a single one, stays where it is in one of the moves: a cache may be keyed by it.

@@ -22,7 +22,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.checks.functions.line_stencil import Estimate, Line, Noise, ReportedSlope, estimate, scatter_of
+from harness.checks.functions.line_stencil import CostNoise, Line, ReportedSlope, StencilEstimate, estimate, scatter_of
 from reference.arithmetics.central_differences import richardson
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
@@ -107,10 +107,10 @@ class Contradiction:
 
     reported: ReportedSlope
     line: Line
-    noise: Noise
+    noise: CostNoise
     step: float  # the wide step
     narrow: float  # h
-    closer: Estimate  # the difference at the narrow step
+    closer: StencilEstimate  # the difference at the narrow step
 
     # -- jumps ---------------------------------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Contradiction:
 
     # -- scatter and waves ---------------------------------------------------------------------------------------------
 
-    def is_of_scatter(self, found: Estimate, at: float) -> bool:
+    def is_of_scatter(self, found: StencilEstimate, at: float) -> bool:
         """Whether differences at other steps scatter by as much as any of them is off.
 
         The steps lie beside `at`, that of the sharpest difference, and between the wide and the narrow one. `found` is
@@ -221,7 +221,7 @@ class Contradiction:
         return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
 
     @np.errstate(all="ignore")
-    def is_of_waves(self, found: Estimate, step: float) -> bool:
+    def is_of_waves(self, found: StencilEstimate, step: float) -> bool:
         """Whether a difference is the mean of the slopes that are reported within its step, which vary by as much.
 
         The mean of wrong slopes is off, unless they are wrong near θ alone: then those farther away do not vary. The
@@ -264,7 +264,9 @@ def _varies_smoothly(waves: Callable[[np.ndarray], np.ndarray], size: float) -> 
     return False
 
 
-def is_slope_between_jumps(reported: ReportedSlope, line: Line, noise: Noise, contradicting: Estimate) -> bool:
+def is_slope_between_jumps(
+    reported: ReportedSlope, line: Line, noise: CostNoise, contradicting: StencilEstimate
+) -> bool:
     """Whether a contradicted report is the slope between jumps that are larger than rounding.
 
     0 is right for the sum of (round(t, 4))². But its jumps pass for noise, which makes steps wide, and wide steps see

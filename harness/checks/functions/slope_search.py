@@ -18,11 +18,11 @@ import numpy as np
 from harness.checks.functions.line_stencil import (
     MOSTLY_NOISE,
     VANISHING,
-    Estimate,
+    CostNoise,
     Line,
-    Noise,
     Obstacle,
     ReportedSlope,
+    StencilEstimate,
     estimate,
 )
 from harness.checks.functions.rough_costs import Contradiction, is_slope_between_jumps
@@ -80,14 +80,14 @@ and those of t log t as log h."""
 class Seen(NamedTuple):
     """What the steps have shown so far."""
 
-    best: Estimate = Estimate()  # with the smallest error bound of those that contradict nothing
+    best: StencilEstimate = StencilEstimate()  # with the smallest error bound of those that contradict nothing
     step: float = 0.0  # of that
     steepest: float = 0.0  # the largest slope within the first stencil
     met_edge: bool = False  # whether a stencil left the domain
     has_jumps: bool = False  # whether jumps of the cost explain a contradiction
 
     @property
-    def found(self) -> Estimate:
+    def found(self) -> StencilEstimate:
         """The best difference, with what hides the derivative where its error bound is large."""
         found = self.best._replace(steepest=self.steepest)
         if self.met_edge and found.obstacle in (Obstacle.NOISE, Obstacle.ROUGH):
@@ -103,27 +103,27 @@ class Search:
     moves: np.ndarray  # (m,), how far they move for a step of 1
     reported: ReportedSlope
     line: Line
-    noise: Noise
+    noise: CostNoise
     steps: Sequence[float]  # from wide to narrow
     explains: bool = True  # whether a contradiction that stands is tried against what a rough cost explains
 
-    def glance(self, step: float) -> Estimate:
+    def glance(self, step: float) -> StencilEstimate:
         """The difference of two costs at one narrow step; its truncation is a guess, and it does not see kinks."""
         centre, up, down = self.line(0.0), self.line(step), self.line(-step)
         noise = GLANCE_GAIN * self.noise.at(step, max(abs(up), abs(down))) / step
         slope, steepest = (up - down) / (2.0 * step), max(abs(up - centre), abs(centre - down)) / step
         bend = abs((up - centre) - (centre - down)) / step  # h |f''|; at a kink, the jump of the slope
         if not np.isfinite(bend):
-            return Estimate()
+            return StencilEstimate()
         truncation = MOST_TRUNCATION * step * max(step * abs(slope), bend)
         obstacle = Obstacle.ROUGH if bend > BENT * steepest else Obstacle.NOISE
-        return Estimate(slope, noise + truncation, noise, steepest, obstacle)
+        return StencilEstimate(slope, noise + truncation, noise, steepest, obstacle)
 
-    def confirms(self, found: Estimate) -> bool:
+    def confirms(self, found: StencilEstimate) -> bool:
         """Whether a difference shows what is reported, to nearly all digits."""
         return self._decides(found, found._replace(steepest=0.0)) and not self.reported.is_contradicted(found)
 
-    def run(self) -> tuple[Estimate, float]:
+    def run(self) -> tuple[StencilEstimate, float]:
         """The difference that decides, and its step; if none decides, the one with the smallest error bound.
 
         It contradicts the report only if that is wrong.
@@ -149,25 +149,25 @@ class Search:
             seen = self._look_wider(seen)
         return seen.found, seen.step
 
-    def hide_behind_jumps(self, found: Estimate) -> Estimate:
+    def hide_behind_jumps(self, found: StencilEstimate) -> StencilEstimate:
         """What was found; undecided if it contradicts a report that is the slope between jumps of the cost."""
         if not (self.explains and self.reported.is_contradicted(found)):
             return found
         is_right = is_slope_between_jumps(self.reported, self.line, self.noise, found)
         return self._undecided_by_jumps(found) if is_right else found
 
-    def _undecided_by_jumps(self, found: Estimate) -> Estimate:
+    def _undecided_by_jumps(self, found: StencilEstimate) -> StencilEstimate:
         return found._replace(error=HIDDEN * self.reported.distance(found), obstacle=Obstacle.JUMPS)
 
     # -- one step ------------------------------------------------------------------------------------------------------
 
-    def _decides(self, found: Estimate, beside: Estimate) -> bool:
+    def _decides(self, found: StencilEstimate, beside: StencilEstimate) -> bool:
         """Whether an error bound is small beside a derivative and its block's, or beside the report's own rounding."""
         size = max(self.reported.largest_in_block, derivative_size([beside]))
         room = self.reported.meaningful * size - self.reported.error
         return bool(np.isfinite(found.error) and found.error <= max(room, 0.1 * self.reported.error))
 
-    def _leaves_noise_alone(self, found: Estimate) -> bool:
+    def _leaves_noise_alone(self, found: StencilEstimate) -> bool:
         """Whether no narrower step would show more: noise explains the distance from the report, or most of the error.
 
         Elsewhere an error of the report may hide in the truncation, as one of 1e-7 in the slope of sin 100 t does at
@@ -200,7 +200,7 @@ class Search:
 
     # -- confirming a contradiction ------------------------------------------------------------------------------------
 
-    def _confirm(self, seen: Seen, found: Estimate, step: float) -> Seen:
+    def _confirm(self, seen: Seen, found: StencilEstimate, step: float) -> Seen:
         """What is known after a contradiction at a step: it is the best difference, if it stands."""
         narrow = self._confirming_step(found, step)
         closer = estimate(self.line, narrow, self.noise)
@@ -226,14 +226,14 @@ class Search:
                 return seen
         return seen._replace(best=best._replace(steepest=max(seen.steepest, best.steepest)))
 
-    def _shows_the_same(self, seen: Seen, closer: Estimate, found: Estimate) -> bool:
+    def _shows_the_same(self, seen: Seen, closer: StencilEstimate, found: StencilEstimate) -> bool:
         """Whether a narrower difference contradicts the report, and agrees with the wider one."""
         # the error bound of a kink is its jump, and not uncertain
         is_sure = self._decides(closer, seen.found) or np.isfinite(closer.slopes).all()
         is_contradicted = self.reported.is_contradicted(closer, 1.0 if is_sure else UNSURE)
         return is_contradicted and abs(closer.derivative - found.derivative) <= closer.error + found.error
 
-    def _confirming_step(self, found: Estimate, step: float) -> float:
+    def _confirming_step(self, found: StencilEstimate, step: float) -> float:
         """The narrowest step at which noise leaves enough of the contradiction; at most half of the step.
 
         With d the distance from the report, noise of a third of d is left at h = 3 · 6 noise / d.
@@ -247,7 +247,7 @@ class Search:
             narrowest = min(narrowest, BLIND * reported.own_scale)
         return min(max(narrowest, min(self.steps[-1], FINEST * reported.own_scale)), 0.5 * step)
 
-    def _converges(self, seen: Seen, looks: Sequence[Estimate]) -> bool:
+    def _converges(self, seen: Seen, looks: Sequence[StencilEstimate]) -> bool:
         """Whether one-sided slopes have a limit, up to noise: towards the end of a domain they may grow without one."""
         spread = np.ptp([each.derivative for each in looks])
         size = max(abs(each.derivative) for each in looks)
@@ -259,7 +259,7 @@ class LineSlope(NamedTuple):
     """What was found along a line."""
 
     search: Search
-    found: Estimate
+    found: StencilEstimate
     is_clear: bool = False  # whether a glance confirms what is reported, or the cost is flat
 
     @property
@@ -268,13 +268,13 @@ class LineSlope(NamedTuple):
         return self.search.reported.is_contradicted(self.found)
 
 
-def found_alone(lines: Sequence[LineSlope]) -> dict[int, Estimate]:
+def found_alone(lines: Sequence[LineSlope]) -> dict[int, StencilEstimate]:
     """The partial derivatives in coordinates that moved alone."""
     alone = [each for each in lines if len(each.search.indices) == 1]
     return {int(each.search.indices[0]): each.found.scaled(1.0 / each.search.moves[0]) for each in alone}
 
 
-def derivative_size(block: Sequence[Estimate]) -> float:
+def derivative_size(block: Sequence[StencilEstimate]) -> float:
     """The size beside which errors in a block have to be small: that of its largest derivative.
 
     Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
@@ -284,5 +284,5 @@ def derivative_size(block: Sequence[Estimate]) -> float:
     return here if here > VANISHING * nearby else nearby
 
 
-def _is_one_sided(found: Estimate) -> bool:
+def _is_one_sided(found: StencilEstimate) -> bool:
     return found.obstacle in (Obstacle.EDGE, Obstacle.KINK)

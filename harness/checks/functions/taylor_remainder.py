@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from harness.checks.functions.gradient_case import GradientCase
+from harness.checks.functions.line_stencil import VANISHING
 from harness.checks.random_directions import random_directions
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -29,6 +30,12 @@ TAYLOR = "taylor-remainder"
 
 STEPS = 2.0 ** -np.arange(2, 20)
 """In units of max(1, |θ_i|), from wide to narrow: 2⁻² to 2⁻¹⁹, below which the noise of a solver leaves nothing."""
+
+NEARBY = 7
+"""The step 2⁻⁹, whose slope is the size of a derivative that vanishes beside it, as at a minimum."""
+
+CLEARLY = 16.0
+"""A remainder of so many times the noise is none of it."""
 
 FEWEST = 7
 """Steps of a fit at least: two numbers are fitted, and five more show the noise."""
@@ -66,6 +73,7 @@ class Remainder(NamedTuple):
     jump: float  # at a kink: half of the difference of both sides' slopes; else 0
     sizes: np.ndarray  # of the remainder at each of `STEPS`
     order: float | None  # of its decay, where it is larger than noise
+    nearby: float  # how steep the remainder is a small step away, beyond noise
 
 
 def check_remainders(case: GradientCase, started: float) -> Report:
@@ -79,7 +87,9 @@ def check_remainders(case: GradientCase, started: float) -> Report:
     true = np.where(np.isfinite(slopes), slopes, 0.0) + off
     fitted = Answer(TAYLOR, TAYLOR, own.cost, 0.0, true, bounds + jumps, COARSE, oracle=True)
     subject = Directions(case, found)
-    pairs = [compare(own, fitted, subject.blocks, ordinary=0.0)]
+    nearby = np.array([each.nearby for each in found])
+    vanishing = np.where(np.abs(true) < VANISHING * nearby, nearby, 0.0)
+    pairs = [compare(own, fitted, subject.blocks, ordinary=0.0, absolute=vanishing)]
     consensus = find_consensus({own.name: own.family, TAYLOR: TAYLOR}, pairs, Policy(judges=(TAYLOR,)))
     return judge(subject, [own, fitted], pairs, [], consensus, started=started)
 
@@ -107,11 +117,13 @@ def _fit(case: GradientCase, name: str, direction: np.ndarray) -> Remainder:
     turn, unsure = _leading(steps, even, 2)
     jump = abs(turn) if abs(turn) > unsure else 0.0
     sizes = np.abs(ups - probes.base - steps * known)
-    order = _order(steps, sizes, bound * steps[-1] + case.fine.noise_at_theta.near)
+    noise = case.fine.noise_at_theta.near
+    order = _order(steps, sizes, bound * steps[-1] + noise)
+    nearby = max(0.0, float(sizes[NEARBY]) - CLEARLY * noise) / steps[NEARBY]
     if np.isfinite(slope) and abs(off) > bound and (order is None or order > FIRST):
         bound = UNCONFIRMED * abs(off)
     error = float(np.abs(direction) @ case.reported.error)
-    return Remainder(name, slope, error, off, bound, jump, sizes, order)
+    return Remainder(name, slope, error, off, bound, jump, sizes, order, nearby)
 
 
 def _leading(steps: np.ndarray, part: np.ndarray, power: int) -> tuple[float, float]:
@@ -138,7 +150,7 @@ def _leading(steps: np.ndarray, part: np.ndarray, power: int) -> tuple[float, fl
 
 def _order(steps: np.ndarray, sizes: np.ndarray, noise: float) -> float | None:
     """The order of the decay over the steps at which the remainder is far above noise."""
-    is_clear = np.isfinite(sizes) & (sizes > 16.0 * noise)
+    is_clear = np.isfinite(sizes) & (sizes > CLEARLY * noise)
     first_lost = int(np.argmin(is_clear)) if not is_clear.all() else len(sizes)
     chosen = slice(max(first_lost - 4, 0), first_lost)
     if first_lost < 3:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.checks.functions import torch_state
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.tree_leaves import like, to_numpy, unit_roundoff, with_integers
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -78,12 +78,12 @@ class UserFunction:
             raise TypeError(f"fun must be callable as fun(theta) -> (cost, gradient), not {type(fun).__name__}")
         self._fun, self._gradient, self._args, self._has_aux = fun, gradient, args, flag("has_aux", has_aux)
         self._without_path: dict[str, None] = {}
-        self.layout = Layout(theta)
+        self.layout = TreeLayout(theta)
         self._kept = self.layout.keep()
         self.theta = self.layout.flatten(theta, "theta")
         # [0.3, 2] may be two parameters, or one and a step count: a gradient has no derivative of a count
         if self.layout.may_hold_counts:
-            self.layout = Layout(theta, self._gradient_of_integers())
+            self.layout = TreeLayout(theta, self._gradient_of_integers())
             self.theta = self.layout.flatten(theta, "theta")
         if not np.isfinite(self.theta).all():
             i = int(np.flatnonzero(~np.isfinite(self.theta))[0])

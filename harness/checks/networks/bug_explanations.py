@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.bug_replay import NO_BUG, Bugs, Replay, drop_equivalent, find_distinction
+from harness.checks.networks.bug_replay import NO_BUG, BugRuns, Bugs, Replay, drop_equivalent, find_distinction
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.sources.bug_zoo import BUGS, Bug
@@ -188,7 +188,7 @@ class _Search:
 
     def changes_cost(self, group: Bugs) -> bool:
         """Whether these bugs show in the cost at all."""
-        return any(replay.cost(group) != replay.cost(NO_BUG) for replay in self.replays)
+        return any(replay.bugs.cost(group) != replay.bugs.cost(NO_BUG) for replay in self.replays)
 
     def changes_gradient(self, group: Bugs) -> bool:
         """Whether these bugs show in the gradient at all."""
@@ -225,7 +225,7 @@ def explain_answer(
     # NaN is no bug's answer, so that there is nothing to search for
     if broken := find_not_finite(layer for layer in layers if layer.wrong.any()):
         return (broken,)
-    found = find_bugs([Replay(problem, theta, wrong)])
+    found = find_bugs([Replay(BugRuns(problem, theta), wrong)])
     # backprop without a bug answers the same, so what is wrong is in what both take from the record: a slope by hand
     if not (found.cost_wrong or found.gradient_wrong):
         return (note(Kind.SLOPE_BY_HAND),) if at_odds.any() else ()

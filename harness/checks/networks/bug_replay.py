@@ -3,22 +3,18 @@
 The answer is that of a set of bugs if it is the same up to rounding, in every coordinate that is known. It excludes
 backprop without a bug if that is not as close.
 
-There are thousands of pairs of bugs, and each would be a whole backprop. But a pair shares most of its steps with
-others: the forward pass with all that change only what comes after it, the output layer's gradient with all that change
-only slopes. So results are kept by the bugs that they depend on, and a pair is left as soon as one layer contradicts
-it.
+There are thousands of pairs of bugs, and each would be a whole backprop. But many pairs share a forward pass, which is
+kept by the bugs that it depends on. And a pair is left as soon as one layer contradicts it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import combinations, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.checks.networks.random_problems import random_problem
-from harness.sources.backprop_steps import BY_COLUMNS, Backprop, Forward, Layout
+from harness.sources.backprop_steps import BY_COLUMNS, Backprop, Forward, ThetaLayout
 from harness.sources.bug_zoo import Bug, pipeline_with
 from harness.verdict.comparison import Answer
 from reference.problem import Problem
@@ -40,10 +36,7 @@ GRADIENT_ALONE = (
 )  # fmt: skip
 """The steps that the cost does not depend on."""
 
-SHARED = ("extended", "prediction", "output_delta", "layer_gradient", "slope", "pull_back", "regularised")
-"""Steps whose results several sets of bugs use."""
-
-REMEMBERED = 2**28  # bytes of such results that are kept at a time, and as many of forward passes
+REMEMBERED = 2**28  # bytes of forward passes that are kept at a time
 LARGEST_OF_PAIRS = 200  # parameters of networks for which the gradients of thousands of pairs are kept, too
 DIFFERENT = 1e-6  # a difference of this share of the largest entry is plain to see in any report
 TRIED = 30  # random problems on which bugs that explain the same answer are compared
@@ -56,18 +49,26 @@ Bugs = tuple[Bug, ...]
 NO_BUG: Bugs = ()
 
 
-class Replay:
-    """A problem on which bugs are run, and the answer that theirs are compared with.
+class KnownAnswers(NamedTuple):
+    """The costs of sets of bugs on one problem, and the layers' gradients, the output's first.
+
+    They do not depend on the answer that they are compared with: a class of submissions answers the same few problems.
+    """
+
+    costs: dict[Bugs, float]
+    gradients: dict[Bugs, tuple[np.ndarray, ...]]
+
+
+class BugRuns:
+    """What sets of bugs answer on a problem.
 
     Parameters
     ----------
     problem : Problem
     theta : (n,) array
-        In the layout of `reference`, as is the gradient of `answer`.
-    answer : Answer
-        With error bounds that hold for right formulas.
-    layout : Layout
-        How the code that answered lays out θ and the gradient.
+        In the layout of `reference`.
+    layout : ThetaLayout
+        How the code that is explained lays out θ and the gradient.
     base : tuple of Bug
         Steps that are replaced in right code as well, such as those of another cost.
     known : KnownAnswers or None
@@ -78,59 +79,31 @@ class Replay:
         self,
         problem: Problem,
         theta: np.ndarray,
-        answer: Answer,
-        layout: Layout = BY_COLUMNS,
+        layout: ThetaLayout = BY_COLUMNS,
         base: Bugs = (),
-        known: "KnownAnswers | None" = None,
+        known: KnownAnswers | None = None,
     ):
         network = problem.network
-        self.problem, self.answer, self.layout, self.base = problem, answer, layout, base
-        self.known = known or KnownAnswers({}, {})
+        self.problem, self.layout, self.base = problem, layout, base
         self.theta = layout.unroll(network.unpack(theta))
-        self.coordinates = int(np.isfinite(answer.error).sum())
-        bytes_of_a_layer = 8 * problem.m * max(network.sizes[1:])
+        self.known = known or KnownAnswers({}, {})
+        self.forwards: dict[Bugs, Forward] = {}
         # a forward pass keeps Z, A and [1, A] of every layer
-        forwards_kept = max(5, REMEMBERED // (3 * len(network.shapes) * bytes_of_a_layer))
-        self.memory = _Memory(bytes_of_a_layer, forwards_kept)
-        right = pipeline_with(*base, layout=layout)
-        self.shared = {step: partial(self.memory.compute, (step,), getattr(right, step)) for step in SHARED}
-        with np.errstate(all="ignore"):
-            self.right = self.gradients(NO_BUG)
-            layers = zip(network.unpack(answer.gradient), network.unpack(2.0 * answer.error), self.right)
-            self.halves = [[_Half.of(where, *layer) for where in HALVES] for layer in layers]
-
-    def pipeline(self, group: Bugs) -> Backprop:
-        """Backprop with these bugs, which looks up the result that a step had for the same arguments before."""
-        # a step with a bug in it keeps results of its own, under its name and the bug's
-        pipeline, shared = pipeline_with(*self.base, *group, layout=self.layout), self.shared
-        for step in {bug.step for bug in group}.intersection(SHARED):
-            key = (step, *[bug for bug in group if bug.step == step])
-            shared = shared | {step: partial(self.memory.compute, key, getattr(pipeline, step))}
-        vars(pipeline).update(shared)
-        return pipeline
-
-    def forward(self, pipeline: Backprop, group: Bugs) -> Forward:
-        """The forward pass; sets of bugs that differ only in what comes after share one."""
-        key, forwards = tuple(bug for bug in group if bug.step in FORWARD), self.memory.forwards
-        if key not in forwards:
-            if len(forwards) >= self.memory.forwards_kept:
-                forwards.clear()
-            forwards[key] = pipeline.forward(self.problem, self.theta)
-        return forwards[key]
+        self.forwards_kept = max(5, REMEMBERED // (24 * len(network.shapes) * problem.m * max(network.sizes[1:])))
 
     def cost(self, group: Bugs) -> float:
         """The cost with these bugs."""
         group, costs = _without(GRADIENT_ALONE, group), self.known.costs
         if group not in costs:
-            pipeline = self.pipeline(group)
-            costs[group] = pipeline.cost(self.problem, self.forward(pipeline, group))
+            pipeline = self._pipeline(group)
+            costs[group] = pipeline.cost(self.problem, self._forward(pipeline, group))
         return costs[group]
 
     def gradients(self, group: Bugs) -> list[np.ndarray]:
         """The gradient of each layer with these bugs."""
-        return list(self._backwards(group))[::-1]
+        return list(self.backwards(group))[::-1]
 
-    def _backwards(self, group: Bugs) -> Iterator[np.ndarray]:
+    def backwards(self, group: Bugs) -> Iterator[np.ndarray]:
         """The layers' gradients, the output's first, in the layout of the answer; most of them are kept."""
         network, known = self.problem.network, self.known.gradients.get(group, ())
         yield from known
@@ -144,27 +117,63 @@ class Replay:
             yield gradient
 
     def _computed(self, group: Bugs) -> Iterator[np.ndarray]:
-        pipeline = self.pipeline(group)
-        layers = pipeline.backward(self.problem, self.forward(pipeline, group))
+        pipeline = self._pipeline(group)
+        layers = pipeline.backward(self.problem, self._forward(pipeline, group))
         if any(bug.step in JOINING for bug in group):
             gradient = pipeline.gradient(self.problem, self.theta.copy(), list(layers))
             layers = reversed(self.layout.roll(self.problem.network, gradient))
         yield from layers
 
+    def _pipeline(self, group: Bugs) -> Backprop:
+        return pipeline_with(*self.base, *group, layout=self.layout)
+
+    def _forward(self, pipeline: Backprop, group: Bugs) -> Forward:
+        """The forward pass; sets of bugs that differ only in what comes after share one."""
+        key = tuple(bug for bug in group if bug.step in FORWARD)
+        if key not in self.forwards:
+            if len(self.forwards) >= self.forwards_kept:
+                self.forwards.clear()
+            self.forwards[key] = pipeline.forward(self.problem, self.theta)
+        return self.forwards[key]
+
+
+class Replay:
+    """An answer beside those that bugs give on the same problem.
+
+    Parameters
+    ----------
+    bugs : BugRuns
+    answer : Answer
+        Its gradient is in the layout of `reference`, and its error bounds hold for right formulas.
+    """
+
+    def __init__(self, bugs: BugRuns, answer: Answer):
+        self.bugs, self.answer, self.problem = bugs, answer, bugs.problem
+        self.coordinates = int(np.isfinite(answer.error).sum())
+        unpack = self.problem.network.unpack
+        with np.errstate(all="ignore"):
+            self.right = bugs.gradients(NO_BUG)
+            layers = list(zip(unpack(answer.gradient), unpack(2.0 * answer.error), self.right))
+        # the output layer's first, as backprop computes them
+        self.halves = [[_Half(where, *(part[where] for part in layer)) for where in HALVES] for layer in layers[::-1]]
+        # the sets of bugs whose gradient differs from the answer's, anywhere or in the output layer already
+        self.off: set[Bugs] = set()
+        self.off_at_output: set[Bugs] = set()
+
     def has_cost(self, group: Bugs) -> bool:
         """Whether the cost is that of these bugs."""
-        return abs(self.answer.cost - self.cost(group)) <= self._allowed_cost(group)
+        return abs(self.answer.cost - self.bugs.cost(group)) <= self._allowed_cost(group)
 
     def excludes_no_bug_in_cost(self, group: Bugs) -> bool:
         """Whether the cost is not that of backprop without a bug, within the tolerance for these bugs."""
-        return abs(self.answer.cost - self.cost(NO_BUG)) > self._allowed_cost(group)
+        return abs(self.answer.cost - self.bugs.cost(NO_BUG)) > self._allowed_cost(group)
 
     def _allowed_cost(self, group: Bugs) -> float:
         """How far rounding can move the source's cost from that of these bugs.
 
         The bound holds for right formulas; that of a cost 1,000 times as large, which a bug makes, is as much larger.
         """
-        cost, right = abs(self.cost(group)), abs(self.cost(NO_BUG))
+        cost, right = abs(self.bugs.cost(group)), abs(self.bugs.cost(NO_BUG))
         grown = max(1.0, cost / right) if right else 1.0
         return 2.0 * self.answer.cost_error * grown + self._own_roundings(cost)  # 2: the source and the replay round
 
@@ -182,103 +191,45 @@ class Replay:
         A set of bugs that fails in the output layer fails with any other bug of slopes or of the way back beside it.
         """
         group, excludes_no_bug = _without(COST_ALONE, group), False
-        at_output, memory = _without(BELOW, group), self.memory
-        if group in memory.off or at_output in memory.off_at_output:
+        at_output = _without(BELOW, group)
+        if group in self.off or at_output in self.off_at_output:
             return False, False
         for number, (half, gradient, allowed) in enumerate(self._compared(group)):
             if half.is_off(gradient, allowed).any():  # the layers below need not be run
-                memory.off.add(group)
+                self.off.add(group)
                 if number < len(HALVES) and not any(bug.step in JOINING for bug in group):
-                    memory.off_at_output.add(at_output)
+                    self.off_at_output.add(at_output)
                 return False, False
-            excludes_no_bug = excludes_no_bug or half.excludes_no_bug(allowed)
+            excludes_no_bug = excludes_no_bug or bool(half.is_off(half.right, allowed).any())
         return True, excludes_no_bug
 
-    def _compared(self, group: Bugs) -> "Iterator[tuple[_Half, np.ndarray, np.ndarray]]":
+    def _compared(self, group: Bugs) -> "Iterator[tuple[_Half, np.ndarray, float | np.ndarray]]":
         """Biases and weights of every layer, the output's first, with their gradient and its tolerance."""
-        for halves, gradient in zip(reversed(self.halves), self._backwards(group)):
+        for halves, gradient in zip(self.halves, self.bugs.backwards(group)):
             for half in halves:
                 part = gradient[half.where]
-                largest = float(np.abs(part).max())
+                largest, ordinary = float(np.abs(part).max()), float(np.abs(half.right).max())
                 # as in `_allowed_cost`
-                grown = max(1.0, largest / half.ordinary) if half.ordinary else 1.0
+                grown = max(1.0, largest / ordinary) if ordinary else 1.0
                 yield half, part, half.error * grown + self._own_roundings(largest)
 
     def changes_gradient(self, group: Bugs) -> bool:
         """Whether these bugs change the gradient at all."""
-        gradients = zip(self.gradients(group), self.right)
+        gradients = zip(self.bugs.gradients(group), self.right)
         return not all(np.array_equal(gradient, right) for gradient, right in gradients)
 
 
-class KnownAnswers(NamedTuple):
-    """The costs of sets of bugs on one problem, and the layers' gradients, the output's first.
-
-    They do not depend on the answer that they are compared with: a class of submissions answers the same few problems.
-    """
-
-    costs: dict[Bugs, float]
-    gradients: dict[Bugs, tuple[np.ndarray, ...]]
-
-
-@dataclass(eq=False)
-class _Memory:
-    """Results that several sets of bugs share. It is apart from `Replay`, which its entries must not keep alive.
-
-    Attributes
-    ----------
-    least : the bytes of one layer's activations: what a step was given takes as much, at least
-    forwards_kept : how many forward passes are kept at a time
-    held : the bytes of the results that are kept, and at least `least` for each
-    results, forwards : what steps returned, and forward passes
-    off, off_at_output : set
-        The sets of bugs whose gradient differs from the answer's, anywhere or in the output layer already.
-    """
-
-    least: int
-    forwards_kept: int
-    held: int = 0
-    results: dict[tuple, tuple] = field(default_factory=dict)
-    forwards: dict[Bugs, Forward] = field(default_factory=dict)
-    off: set[Bugs] = field(default_factory=set)
-    off_at_output: set[Bugs] = field(default_factory=set)
-
-    def compute(self, key: tuple, step: Callable[..., Any], *arguments: Any) -> Any:
-        """What a step returns for these arguments, which are known by their identity."""
-        key = (*key, *map(id, arguments))
-        found = self.results.get(key)
-        if found is None:
-            result = step(*arguments)
-            self.held += max(getattr(result, "nbytes", 0), self.least)
-            if self.held > REMEMBERED:  # X with its column of ones is 16 times as large as what the units answer
-                self.results.clear()
-                self.held = 0
-            # the arguments are kept, so that no other object gets their id
-            found = self.results[key] = result, arguments
-        return found[0]
-
-
 class _Half(NamedTuple):
-    """The biases or the weights of a layer: the answer, and its difference from backprop without a bug."""
+    """The biases or the weights of a layer: the answer with its error bound, and backprop without a bug."""
 
     where: tuple[slice, slice]
     given: np.ndarray
     error: np.ndarray
-    known: np.ndarray  # where the error bound is finite
-    ordinary: float  # the largest entry without a bug
-    from_right: np.ndarray
+    right: np.ndarray
 
-    @classmethod
-    def of(cls, where: tuple[slice, slice], given: np.ndarray, error: np.ndarray, right: np.ndarray) -> "_Half":
-        given, error, right = given[where], error[where], right[where]
-        return cls(where, given, error, np.isfinite(error), float(np.abs(right).max()), np.abs(given - right))
-
-    def is_off(self, gradient: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """Where the answer differs; NaN always does."""
-        return self.known & ~(np.abs(self.given - gradient) <= allowed)
-
-    def excludes_no_bug(self, allowed: np.ndarray) -> bool:
-        """Whether the answer is not that of backprop without a bug."""
-        return bool((self.known & ~(self.from_right <= allowed)).any())
+    def is_off(self, gradient: np.ndarray, allowed: float | np.ndarray) -> np.ndarray:
+        """Where the answer is known, and differs; NaN always does."""
+        return np.isfinite(self.error) & ~(np.abs(self.given - gradient) <= allowed)
 
 
 def _without(steps: tuple[str, ...], group: Bugs) -> Bugs:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, count
@@ -27,7 +27,7 @@ KEPT = 5  # failures that a summary keeps with their reports, and of which the b
 VERDICTS = ("agree", "disagree", "inconclusive")
 
 
-class Outcome(NamedTuple):
+class NetworkOutcome(NamedTuple):
     """What is remembered of each report, so that many networks fit into memory."""
 
     verdict: str
@@ -93,7 +93,7 @@ def check_networks(
     of_type("like", like, Like, "of the type Like")
     # the arguments of `random_problem`, which a report states where they are not the usual ones
     given: dict[str, Any] = {"extremes": extremes} | ({} if like == ANY else {"like": like})
-    outcomes: list[Outcome] = []
+    outcomes: list[NetworkOutcome] = []
     failures: list[Checked] = []
     for index in count():
         if index >= networks and not _needs_more(outcomes, like):
@@ -115,7 +115,7 @@ def check_networks(
     return replace(summary, seed=seed, failures=tuple(failures), seconds=seconds, drawn=drawn, skipped=skipped)
 
 
-def _needs_more(outcomes: Sequence[Outcome], like: Like) -> bool:
+def _needs_more(outcomes: Sequence[NetworkOutcome], like: Like) -> bool:
     """Whether all networks so far hide bugs: none would show a missing regulariser, or a missing 1/m.
 
     With λ = 0 for all every network hides the regulariser, and drawing more would not end.
@@ -123,20 +123,20 @@ def _needs_more(outcomes: Sequence[Outcome], like: Like) -> bool:
     return like.l2 != 0.0 and all(outcome.hides_bugs for outcome in outcomes)
 
 
-def _outcome(report: Report) -> Outcome:
+def _outcome(report: Report) -> NetworkOutcome:
     sources = tuple(row.name for row in report.sources if row.name != ONE_SIDED)  # which is no source
     reasons = report.reasons if report.verdict == "inconclusive" else ()
     parts = report.verdict, sources, report.outliers, report.left_out, report.margin, reasons, bool(report.blind_to)
-    return Outcome(*parts)
+    return NetworkOutcome(*parts)
 
 
-def summarise(outcomes: Sequence[Outcome], asked: Iterable[str] = ()) -> Summary:
+def summarise(outcomes: Sequence[NetworkOutcome], asked: Sequence[str] = ()) -> Summary:
     """The verdict and the counts of some outcomes; a source that was asked and never took part leaves it undecided."""
     verdicts = Counter(outcome.verdict for outcome in outcomes)
     took_part = Counter(chain.from_iterable(outcome.sources for outcome in outcomes))
     # a source that raises NotApplicable for every network was not checked, and must not pass as right
     never = [name for name in asked if name not in took_part]
-    verdict, reasons = _verdict(outcomes, verdicts, never)
+    verdict, reasons = _verdict(outcomes, asked, never)
     return Summary(
         verdict,
         networks=len(outcomes),
@@ -153,22 +153,24 @@ def summarise(outcomes: Sequence[Outcome], asked: Iterable[str] = ()) -> Summary
     )
 
 
-def _verdict(outcomes: Sequence[Outcome], verdicts: Counter[str], never: Sequence[str]) -> tuple[str, tuple[Fact, ...]]:
+def _verdict(
+    outcomes: Sequence[NetworkOutcome], asked: Sequence[str], never: Sequence[str]
+) -> tuple[str, tuple[Fact, ...]]:
     """The verdict on all of them, and why it is "inconclusive" if it is."""
-    if verdicts["disagree"]:
+    if any(outcome.verdict == "disagree" for outcome in outcomes):
         return "disagree", ()
     if never:
         why_left_out = {name: fact for outcome in outcomes for name, fact in outcome.left_out.items()}
         absent = [(doubt(Kind.SOURCE_NEVER_TOOK_PART, name), why_left_out[name]) for name in never]
         return "inconclusive", tuple(chain.from_iterable(absent))
-    if verdicts["inconclusive"] > INCONCLUSIVE_SHARE * len(outcomes):
-        # the first of them that says why stands for the others
-        first = next(((number, outcome.reasons) for number, outcome in enumerate(outcomes) if outcome.reasons), None)
-        if first is None:
-            return "inconclusive", ()
-        number, reasons = first
-        percent = round(100 * INCONCLUSIVE_SHARE)
-        return "inconclusive", (doubt(Kind.INCONCLUSIVE_NETWORK, f"network {number}", percent=percent), *reasons)
+    # of networks that a source does not take, the verdict says nothing about it
+    for taken in [[outcome for outcome in outcomes if name in outcome.sources] for name in asked] or [outcomes]:
+        doubtful = [outcome for outcome in taken if outcome.verdict == "inconclusive"]
+        if len(doubtful) > INCONCLUSIVE_SHARE * len(taken):
+            # the first of them stands for the others
+            number, percent = outcomes.index(doubtful[0]), round(100 * INCONCLUSIVE_SHARE)
+            reason = doubt(Kind.INCONCLUSIVE_NETWORK, f"network {number}", percent=percent)
+            return "inconclusive", (reason, *doubtful[0].reasons)
     return "agree", ()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.bounds.network_bound import Bound, rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
-from harness.checks.networks.network_junctions import Sides, compare_with_sides
+from harness.checks.networks.network_junctions import OneSidedComparison, compare_with_sides
 from harness.checks.networks.network_subject import NetworkGradient
 from harness.checks.networks.source_answers import ask_sources, ask_suspects_again, with_true_errors
 from harness.checks.random_directions import compare_ends, random_directions, slopes_along
@@ -105,7 +105,7 @@ class _Compared(NamedTuple):
 
     pairs: list[Pair]
     ends: list[Pair]
-    sides: Sides
+    sides: OneSidedComparison
     consensus: Consensus
 
     @property

@@ -42,7 +42,7 @@ NOWHERE = np.zeros((), dtype=bool)  # no coordinate, as an array that broadcasts
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
+class OneSidedComparison:
     """The gradient by one-sided derivatives as one more answer, if any, and other answers compared with it.
 
     Attributes
@@ -58,12 +58,12 @@ class Sides:
     at_junctions: np.ndarray = field(default_factory=lambda: NOWHERE)
 
 
-NO_SIDES = Sides()
+NO_SIDES = OneSidedComparison()
 
 
 def compare_with_sides(
     problem: Problem, theta: np.ndarray, answers: Sequence[Answer], pairs: Sequence[Pair], blocks: Sequence[Block]
-) -> Sides:
+) -> OneSidedComparison:
     """The gradient by one-sided derivatives, and each tested answer beside it; nothing without a unit at a junction.
 
     It covers only the coordinates that the pairs leave undecided or in which they differ.
@@ -89,7 +89,7 @@ def compare_with_sides(
     # a coordinate is a convention's where the jumps widen it beyond rounding, and the junction's own elsewhere
     moved, decided = hull.error > 2.0 * midway.error, np.any([pair.decided for pair in beside], axis=0)
     covered = np.isfinite(error)
-    return Sides([sides], beside, covered & moved, covered & ~moved & decided)
+    return OneSidedComparison([sides], beside, covered & moved, covered & ~moved & decided)
 
 
 def _gradients(problem: Problem, theta: np.ndarray) -> tuple[float, Rounded, Rounded, Sequence[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from harness.bounds.network_bound import Bound
 from harness.checks.activations.slope_answers import ONE_SIDED
 from harness.checks.networks.bug_explanations import explain_answer
-from harness.checks.networks.network_junctions import NO_SIDES, Sides
+from harness.checks.networks.network_junctions import NO_SIDES, OneSidedComparison
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block
@@ -36,7 +36,7 @@ class NetworkGradient(Subject):
     theta: np.ndarray
     bound: Bound
     explained: bool = True
-    sides: Sides = NO_SIDES
+    sides: OneSidedComparison = NO_SIDES
 
     @cached_property
     def blocks(self) -> list[Block]:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.sources.backprop_steps import BY_COLUMNS, Backprop, Layout
+from harness.sources.backprop_steps import BY_COLUMNS, Backprop, ThetaLayout
 from harness.sources.source_table import BY_HAND, JAX, SOURCES, Source
 
 
@@ -56,7 +56,7 @@ def make_bug(
     return Bug(name, description, source, replaces, part, step, replacement)
 
 
-def pipeline_with(*bugs: Bug, layout: Layout = BY_COLUMNS) -> Backprop:
+def pipeline_with(*bugs: Bug, layout: ThetaLayout = BY_COLUMNS) -> Backprop:
     """The backprop with bugs in it; of two in one step, the later one calls the earlier as its `right`."""
     pipeline = Backprop(layout)
     for bug in bugs:

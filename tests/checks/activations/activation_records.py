@@ -124,6 +124,11 @@ RIGHT = {
         lambda z, a: np.where((a <= -0.3) | (a >= 0.9), 0.0, 1.0 / 3.0),
         kinks=(-1.2, 2.4),
     ),
+    "a kink at π/2, beside which the formula has no digits": formula(
+        lambda xp, z: xp.arcsin(xp.sin(z)),
+        lambda z, a: np.sign(np.cos(z)),
+        kinks=tuple((k + 0.5) * math.pi for k in range(-10, 10)),
+    ),
     "zero for 5e-143": formula(
         lambda xp, z: xp.exp(-0.5 * z * z), lambda z, a: np.where(np.abs(z) < 25.0, -z * a, 0.0)
     ),

@@ -330,6 +330,10 @@ def test_a_comparison_of_exact_values_hides_nothing(name, low, high):
 # What is given, and what comes back
 
 
+def _tanh_inside_float32(xp, z):
+    return xp.tanh(z.astype("float32")).astype("float64")
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -349,6 +353,7 @@ def test_a_comparison_of_exact_values_hides_nothing(name, low, high):
         (formula(lambda xp, z: z, lambda z, a: z[:1]), "it returned float64 of shape (1,)"),
         (formula(lambda xp, z: z if z > 0.0 else 0.0, lambda z, a: a), "write xp.where(z > 0, ..., ...)"),
         (formula(lambda xp, z: xp.tanh(z).astype("float32"), lambda z, a: 1.0 - a * a), "came back as float32"),
+        (formula(_tanh_inside_float32, lambda z, a: 1.0 - a * a), "came back as float32, cast to float64"),
     ],
 )
 def test_what_is_no_activation_gives_one_clear_sentence(given, sentence):

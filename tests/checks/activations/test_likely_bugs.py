@@ -49,6 +49,11 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         (Kind.CONSTANT_SLOPE,),
         {"constant": "1 + 1e-06"},
     ),
+    "half of it far out": (
+        of("sigmoid", lambda z, a: np.where(z < -12.0, 0.5, 1.0) * a * (1.0 - a)),
+        (Kind.FACTOR,),
+        {"missing": "2"},
+    ),
     "zero for cosh": (formula(_sinh, lambda z, a: np.zeros_like(z)), (Kind.ZERO,), {}),
     "a tail cut off": (tanh_to(lambda z, a: np.where(z < -5.0, 0.0, 1.0 - a * a)), (Kind.ZERO,), {}),
     "sinh for cosh": (
@@ -85,7 +90,7 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         formula(
             lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: np.where(np.abs(z) < 1.0, 0.4, 0.0), kinks=(-1.0, 1.0)
         ),
-        (Kind.FACTOR, Kind.CONSTANT_ERROR),
+        (Kind.FACTOR,),
         {"named": "2/5", "missing": None},
     ),
     "in float32": (tanh_to(lambda z, a: (1.0 - a * a).astype(np.float32).astype(float)), (Kind.FLOAT32_DIGITS,), {}),

@@ -79,6 +79,13 @@ def d_inner(z, a, *, alpha, beta):
     return alpha * np.minimum(z, 0.0) * np.exp(beta * np.minimum(z, 0.0))
 
 
+def snake():
+    """z + sin²(a z)/a, whose parameter is called as the value is in a slope."""
+    d_a = lambda z, y, a: (z * a * np.sin(2.0 * a * z) - np.sin(a * z) ** 2) / a**2  # noqa: E731
+    slope = lambda z, y, a=1.5: 1.0 + np.sin(2.0 * a * z)  # noqa: E731
+    return Activation("snake", lambda xp, z, a=1.5: z + xp.sin(a * z) ** 2 / a, slope, parameters={"a": d_a})
+
+
 def capped(d_top, **kinks):
     return Activation(
         "capped",
@@ -123,6 +130,7 @@ CLAIMS = {  # the record, the outliers, the place of a finding, and the bug with
         {},
     ),
     "β": (swish(parameters={"beta": d_beta}), set(), "", None, {}),
+    "a parameter named a": (snake(), set(), "", None, {}),
     "β, from a": (swish(parameters={"beta": lambda z, a, beta: a * (z - a)}), set(), "", None, {}),
     "β, minus": (swish(parameters={"beta": lambda z, a, beta: -d_beta(z, a, beta)}), BETA, "da/dbeta(", Kind.SIGN, {}),
     "β, zero below -4": (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from harness.checks.activations import proof_cells
+from harness.checks.activations.z_grid import floats_beside
 
 
 def ends(*pairs: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -21,13 +22,13 @@ def test_a_cut_covers_every_float_once(place: float):
     assert proof_cells.count_floats(low, high)[about] <= proof_cells.FLOATS
 
 
-def test_places_that_are_left_out_lie_in_no_cell_and_their_neighbours_do():
-    edges, places = np.linspace(-30.0, 30.0, 5), [0.0, 1.5, -30.0]
-    low, high = proof_cells.without_places(edges, places)
-    for z in places:
-        assert not ((low <= z) & (z <= high)).any()
-        after = np.nextafter(z, np.inf)
-        assert ((low <= after) & (after <= high)).any()
+def test_kinks_lie_in_no_cell_and_only_the_floats_beside_zero_do():
+    edges, kinks = np.linspace(-30.0, 30.0, 5), [0.0, 1.5, -30.0]
+    low, high = proof_cells.without_kinks(edges, kinks)
+    for z in kinks:
+        for number, inside in ((0, False), (1, z == 0.0), (proof_cells.AROUND + 1, True)):
+            place = floats_beside(np.array(z), number) if z else number * 5e-324
+            assert ((low <= place) & (place <= high)).any() == inside
     assert (low <= high).all()
 
 
@@ -35,8 +36,8 @@ def test_places_that_are_left_out_lie_in_no_cell_and_their_neighbours_do():
     "cell", [(0.0, 1.0), (-1.0, 2.0), (1e-300, 1.0), (5e-324, 1.0), (-1.0, -5e-324), (-3.0, -2.9), (-1.0, 0.0)]
 )
 def test_parts_cover_the_cell(cell: tuple[float, float]):
-    low, high, parts = proof_cells.split_cells(*ends(cell))
-    assert len(low) == parts == proof_cells.PARTS
+    low, high = proof_cells.split_cells(*ends(cell))
+    assert len(low) == proof_cells.PARTS
     order = np.argsort(low)
     assert (low[order][0], high[order][-1]) == cell
     assert (high[order][:-1] == low[order][1:]).all()

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from harness.checks.activations.slope_answers import ActivationSlope
-from harness.checks.activations.z_grid import OF_Z, GridPoints, Notation, distance_to_nearest, grid, sides, stretches
+from harness.checks.activations.z_grid import OF_Z, TINY, GridPoints, Notation, distance_to_nearest, grid, stretches
 from reference.activations import ACTIVATIONS, Activation
 
-Z = np.array([-2.0, -1.0, -sides(0.0)[1], 0.0, sides(0.0)[1], 1.0, 2.0, 3.0])
+Z = np.array([-2.0, -1.0, -TINY, 0.0, TINY, 1.0, 2.0, 3.0])
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,9 @@ def test_names_of_stretches_have_as_many_digits_as_it_takes():
 
 
 def test_no_point_of_a_grid_is_named_as_one_beside_it():
-    near = np.array([0.1, sides(0.1)[1], 1.0, sides(1.0)[1], 1.000001, 5.0 / 3.0, sides(5.0 / 3.0)[1]])
+    near = np.array(
+        [0.1, np.nextafter(0.1, 1.0), 1.0, np.nextafter(1.0, 2.0), 1.000001, 5.0 / 3.0, np.nextafter(5.0 / 3.0, 2.0)]
+    )
     names = ["0.1", "0.10000000000000002", "1", "1.0000000000000002", "1.000001"]
     names += ["1.6666666666666667", "1.666666666666667"]
     assert [OF_Z.stretches(near, near == z) for z in near] == [(f"z = {name}",) for name in names]

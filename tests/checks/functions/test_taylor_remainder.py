@@ -57,6 +57,8 @@ CASES = {
     "a kink": (lambda t: (np.abs(t).sum(), np.sign(t)), [0.0, 1.0], "inconclusive"),
     "a minimum": (lambda t: (t @ t, 2.0 * t), [0.0, 0.0], "agree"),
     "a minimum, wrong": (lambda t: (t @ t, 2.0 * t + 0.01), [0.0, 0.0], "disagree"),
+    "an inflection": (lambda t: (np.sum(t**3), 3.0 * t**2), [0.0, 0.0], "agree"),
+    "an inflection, wrong": (lambda t: (np.sum(t**3), 3.0 * t**2 + 1e-6), [0.0, 0.0], "disagree"),
     "linear": (lambda t: (t.sum(), np.ones(2)), [1.0, 2.0], "agree"),
     "the edge of a domain": (lambda t: (np.log(t).sum(), 1.0 / t), [1e-2, 3.0], "agree"),
     "more waves than steps": (lambda t: (np.sin(t).sum(), np.cos(t)), [1e4, 1.0], "inconclusive"),

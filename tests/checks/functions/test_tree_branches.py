@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness import check_gradient
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.tree_branches import take_apart
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
@@ -118,7 +118,7 @@ each_tree = pytest.mark.parametrize(("theta", "labels"), TREES.values(), ids=lis
 
 @each_tree
 def test_every_leaf_is_named_as_people_index_it(theta, labels):
-    layout = Layout(theta)
+    layout = TreeLayout(theta)
     names = [layout.label(i) for i in range(layout.size)]
     assert len(set(names)) == layout.size
     assert all(any(label in name for name in names) for label in labels)
@@ -126,7 +126,7 @@ def test_every_leaf_is_named_as_people_index_it(theta, labels):
 
 @each_tree
 def test_a_tree_is_put_together_as_it_was_with_fresh_arrays(theta, labels):
-    layout = Layout(theta)
+    layout = TreeLayout(theta)
     flat = layout.flatten(theta, "theta")
     moved = layout.rebuild(flat + 1.0)
     assert type(moved) is type(theta)
@@ -135,11 +135,11 @@ def test_a_tree_is_put_together_as_it_was_with_fresh_arrays(theta, labels):
 
 
 def test_what_is_no_leaf_stays():
-    assert Layout(of_default({"W": W})).rebuild(W.ravel()).default_factory is list
-    rebuilt = Layout(Params(W, B, "first", np.sin)).rebuild(np.zeros(8))
+    assert TreeLayout(of_default({"W": W})).rebuild(W.ravel()).default_factory is list
+    rebuilt = TreeLayout(Params(W, B, "first", np.sin)).rebuild(np.zeros(8))
     assert (rebuilt.name, rebuilt.act) == ("first", np.sin)
-    assert Layout(Registered(W, B, axis=1)).rebuild(np.zeros(8)).axis == 1
-    assert Layout(WithOwnInit(2)).rebuild(np.zeros(8)).size == 2
+    assert TreeLayout(Registered(W, B, axis=1)).rebuild(np.zeros(8)).axis == 1
+    assert TreeLayout(WithOwnInit(2)).rebuild(np.zeros(8)).size == 2
 
 
 def sines(arrays):
@@ -217,7 +217,7 @@ def contains_itself():
 )
 def test_a_tree_that_is_none_is_refused(theta, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Layout(theta)
+        TreeLayout(theta)
 
 
 TREE = {"layers": [{"W": W}, Pair(W, B)], "b": B}
@@ -240,4 +240,4 @@ TREE = {"layers": [{"W": W}, Pair(W, B)], "b": B}
 )
 def test_a_gradient_of_another_form_is_refused_with_the_place(gradient, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Layout(TREE).flatten(gradient, "it")
+        TreeLayout(TREE).flatten(gradient, "it")

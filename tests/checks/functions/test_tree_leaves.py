@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 
 from harness import check_gradient
-from harness.checks.functions.parameters import Layout
+from harness.checks.functions.parameters import TreeLayout
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 
@@ -180,19 +180,19 @@ REFUSED = {
 @pytest.mark.parametrize(("theta", "sentence"), REFUSED.values(), ids=list(REFUSED))
 def test_what_only_looks_like_numbers_is_refused_with_what_to_give(theta, sentence):
     with pytest.raises(TypeError, match=f"theta must be real numbers, {sentence}"):
-        Layout(theta)
+        TreeLayout(theta)
     with pytest.raises(TypeError, match=rf"x\['y'\]\[0\] must be real numbers, {sentence}"):
-        Layout({"w": W, "x": {"y": [theta]}})
+        TreeLayout({"w": W, "x": {"y": [theta]}})
 
 
 def test_a_mask_alone_is_refused():
     for mask in (True, np.array([True]), jnp.array([True])):
         with pytest.raises(TypeError, match="theta must be real numbers, not bool"):
-            Layout(mask)
+            TreeLayout(mask)
 
 
 def test_an_array_keeps_its_order_and_its_kind():
-    layout = Layout({"F": np.asfortranarray(W), "matrix": W.view(np.matrix), "view": np.arange(6.0)[::2]})
+    layout = TreeLayout({"F": np.asfortranarray(W), "matrix": W.view(np.matrix), "view": np.arange(6.0)[::2]})
     rebuilt = layout.rebuild(np.arange(15.0))
     assert np.isfortran(rebuilt["F"])
     assert isinstance(rebuilt["matrix"], np.matrix)
@@ -203,5 +203,5 @@ def test_an_array_keeps_its_order_and_its_kind():
 def test_no_library_is_imported_to_look_at_theta(monkeypatch):
     for name in ("jax", "torch"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    Layout({"a": [W, {"b": 1.0}]})
+    TreeLayout({"a": [W, {"b": 1.0}]})
     assert not {"jax", "torch"} & set(sys.modules)

@@ -12,6 +12,7 @@ from harness.checks.networks.bug_replay import (
     FORWARD,
     GRADIENT_ALONE,
     JOINING,
+    BugRuns,
     KnownAnswers,
     Replay,
 )
@@ -38,6 +39,12 @@ def explained(source, problem=PROBLEM, theta=THETA, beside=("vectorized", "finit
     report = cross_check(problem, theta, {"mine": source} | {name: SOURCES[name] for name in beside})
     assert report.outliers == ("mine",)
     return report.findings[0].diagnosis
+
+
+def test_a_bug_that_is_small_in_the_cost_has_lost_no_digits():
+    problem = Problem(Network(NETWORK.sizes, "softplus", "linear"), PROBLEM.X, 1e6 * PROBLEM.X, PROBLEM.l2)
+    facts = explained("cost-with-biases-regularised", problem)
+    assert kinds_of(facts) == (Kind.BUG,)
 
 
 def right():
@@ -70,7 +77,7 @@ def test_answers_to_one_problem_are_compared_with_the_same_runs_of_bugs():
     for name in ("wrong-sign", "slope-missing"):
         cost, gradient = FAULTS[name].source(PROBLEM, THETA)
         answer = Answer("mine", "mine", cost, 1e-10, gradient, errors)
-        shared, alone = (find_bugs([Replay(PROBLEM, THETA, answer, known=kept)]) for kept in (known, None))
+        shared, alone = (find_bugs([Replay(BugRuns(PROBLEM, THETA, known=kept), answer)]) for kept in (known, None))
         assert (vars(shared), [bug.name for group in shared.of_gradient for bug in group]) == (vars(alone), [name])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from harness import ACTIVATIONS, FAULTS, SOURCES, Activation, NotApplicable, check_networks, random_problem
+from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.checks.networks import many_networks as many
 from harness.facts.fact import doubt, kinds_of, note
 from harness.facts.kinds import Kind
@@ -217,6 +218,20 @@ def test_how_many_networks_a_source_could_not_take_is_told():
     assert 0 < taken < 20
     assert summary.left_out == {"mine": 20 - taken}
     assert f"  mine could not take {20 - taken} of them" in str(summary)
+
+
+def only_saturated(problem, theta):
+    if np.abs(theta).max() < 20.0:
+        raise NotApplicable("its units are not saturated")
+    return SOURCES["loop"](problem, theta)
+
+
+def test_a_source_is_checked_on_the_networks_that_it_takes():
+    """Few of all networks are inconclusive, but many of those that the source takes."""
+    sources = {"mine": only_saturated, "vectorized": "vectorized", "jax": "jax"}
+    summary = check_networks(60, activations=["relu"], sources=sources)
+    assert summary.counts["inconclusive"] <= INCONCLUSIVE_SHARE * 60 < summary.left_out["mine"] < 60
+    assert (summary.verdict, summary.reasons[0].kind) == ("inconclusive", Kind.INCONCLUSIVE_NETWORK)
 
 
 def test_a_source_that_takes_none_was_not_checked():
