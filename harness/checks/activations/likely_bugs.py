@@ -130,8 +130,9 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
     if zero := relations.find_zero(claim.part):
         return (zero,)
     with np.errstate(all="ignore"):
-        if multiple := tuple(_multiple(claim)):
-            return multiple  # anything else that explains the same says no more
+        # -z says no more than the sign of an odd slope, and a no more than an offset for z that a never reaches
+        if simple := tuple(_multiple(claim)) or tuple(_constant(claim) if not claim.is_constant else ()):
+            return simple
         # whether f' is a constant as well, where the slope is wrong
         varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
         hypotheses = HYPOTHESES
@@ -159,12 +160,7 @@ def _multiple(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
-    """z and a = f(z) mixed up, in the formula or where it is evaluated, or another argument such as -z.
-
-    -z says no more than the sign of an odd slope, and a no more than an offset on a stretch of z that a never reaches.
-    """
-    if any(_multiple(claim)) or any(_constant(claim)):
-        return
+    """z and a = f(z) mixed up, in the formula or where it is evaluated, or another argument such as -z."""
     z, a, slope, name = claim.z, claim.a, claim.f.slope, claim.notation.variable
     at_kinks = np.isin(a, claim.f.kinks).all()  # as relu(z) = 0 for z < 0 is, where a slope is a convention
     # s = f'(a); or the reported formula with z in the place of a is right, so that its a should be z
@@ -198,10 +194,8 @@ def _value_itself(claim: ClaimedSlope) -> Iterator[Fact]:
 def _chain_rule(claim: ClaimedSlope) -> Iterator[Fact]:
     """f' = c h s, or s = c h f': a factor that is a function is missing, or too much.
 
-    tanh(z²) has the slope (1 - a²) 2z, and 1 - a² lacks 2·z. Where s - f' is a constant, the constant says as much.
+    tanh(z²) has the slope (1 - a²) 2z, and 1 - a² lacks 2·z.
     """
-    if any(_constant(claim)):
-        return
     for name, h in _functions(claim):
         c = claim.find_multiple(claim.true, claim.claimed * h)
         if c is not None:
@@ -260,7 +254,6 @@ def _float32(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
-    _constant,
     _arguments,
     _product_rule,
     _another,
