@@ -136,7 +136,7 @@ ROWS = {
         advice="Check the gradient before it is clipped.",
     ),
     Kind.CONSTANT_ERROR: Row(
-        lambda fact: f"{_place(fact)}: off by the same {fact.data['error']:.6g}{_counted(fact) or ' everywhere'}.",
+        lambda fact: f"{_place(fact)}: off by the same {fact.data['error']:.6g}{_counted(fact)}.",
         meaning="Every wrong entry has the same absolute error.",
         cause="A constant was added to the gradient, or a term of the cost that is linear in θ was left out.",
         example=checked("0.5 * t @ t, t + 0.25"),
