@@ -351,7 +351,7 @@ def function_values(checker):
     assert answered(checker, shifted(NAN)) == "disagree"
     assert answered(checker, lambda t: (NAN, t)) == "inconclusive"
 
-    def noisy(t, size=1e-8):
+    def noisy(t, size=1e-5):
         rounded = t.astype(float)  # more digits would show the noise, too
         return np.sum(np.sin(rounded)) + size * np.modf(1e9 * np.sum(np.cos(1e6 * rounded)))[0], np.cos(t)
 

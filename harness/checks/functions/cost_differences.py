@@ -24,6 +24,7 @@ from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.slope_search import LineSlope, Search
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
+from harness.verdict.wrong_part import SHARP, SHARP_ENOUGH
 from reference.arithmetics.central_differences import NOISE_GAIN
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
@@ -34,12 +35,9 @@ CONVINCING = 2
 """After so many wrong lines of a block the verdict is certain. The others of it are only wanted for the diagnosis, for
 which a glance is good enough; what a rough cost may explain (`rough_costs`) takes many calls and is not asked again."""
 
-FAR_BEYOND = 1e3
-"""A glance is good enough if it contradicts the report even with so many times its error bound, which is a guess. Three
-digits of an error are enough for a diagnosis."""
-
 FEW = 32
-"""Up to so many suspects are differenced one by one without splitting their group further."""
+"""Up to so many suspects are differenced one by one without splitting their group further. After so many close looks at
+a block, a glance need not be as sharp as the closest diagnosis wants it."""
 
 NOISIER = 100.0
 """Noise above so many roundings of the cost is no rounding. It may be the work of one coordinate, whose jumps or waves
@@ -187,28 +185,31 @@ class Differences:
     def _along(self, what: str, lines: Sequence[tuple[np.ndarray, np.ndarray]], *, closely: bool) -> list[LineSlope]:
         """The differences along lines, each of some indices and moves, in this order, as far as the budget goes."""
         budget, found, doubtful = self.probes.budget, {}, []
+        glances, step = self._is_quiet and not closely, self.probes.glance
         for number, line in enumerate(lines):
             if budget.is_spent:
                 break
             self.probes.progress(what, number, len(lines))
             search = self._search(*line)
-            first = StencilEstimate() if closely or not self._is_quiet else search.glance(self.probes.glance)
+            first = search.glance(step) if glances else StencilEstimate()
             if search.confirms(first):
                 found[number] = LineSlope(search, first, is_clear=True)
             else:
                 doubtful.append((number, search, first))
-        wrong = Counter[int]()
-        for number, search, first in sorted(doubtful, key=_how_far_off, reverse=True):
+        wrong, looks = Counter[int](), Counter[int]()
+        for number, search, _ in sorted(doubtful, key=_how_far_off, reverse=True):
             if budget.is_spent:
                 break
             block = int(self._blocks[search.indices[0]])
             is_certain = wrong[block] >= CONVINCING
-            is_far_beyond = search.reported.is_contradicted(first, FAR_BEYOND)
-            if is_certain and is_far_beyond and first.obstacle != Obstacle.ROUGH:
-                found[number] = LineSlope(search, first)
+            cautious = search.glance(step, cautiously=True) if glances and is_certain else StencilEstimate()
+            sharp = SHARP if looks[block] < FEW else SHARP_ENOUGH
+            if search.reported.is_contradicted(cautious, 1.0 / sharp):
+                found[number] = LineSlope(search, cautious)
             else:
                 found[number] = self._look_closely(search, explains=not is_certain)
                 wrong[block] += found[number].is_wrong
+                looks[block] += 1
         return [found[number] for number in sorted(found)]
 
     @cached_property

@@ -16,7 +16,7 @@ Waves
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -109,8 +109,9 @@ class Contradiction:
     line: Line
     noise: CostNoise
     step: float  # the wide step
-    narrow: float  # h
-    closer: StencilEstimate  # the difference at the narrow step
+    finest: float  # the narrowest step at which noise leaves enough of the contradiction
+    narrow: float  # h, where noise leaves all of it
+    closer: StencilEstimate  # the difference at h
 
     # -- jumps ---------------------------------------------------------------------------------------------------------
 
@@ -138,7 +139,8 @@ class Contradiction:
             noise_of_slopes = self.noise.relative * max(abs(self.line(end)) for end in ends) / self.narrow
             if not (ENOUGH * abs(lacking) < size < TOO_MUCH * abs(lacking) and noise_of_slopes < abs(lacking)):
                 continue
-            jump = self._isolate_jump(*parts[missed.index(size)], size * width)
+            # with the finest step, for beside a pole more than one may hide in a wide one
+            jump = replace(self, narrow=self.finest)._isolate_jump(*parts[missed.index(size)], size * width)
             off = abs(sum(self._missed(self.reported.slope_at, *part) for part in parts)) / width
             if jump and off <= max(IN_THE_MEAN * abs(lacking), jump / width):
                 return True
@@ -213,7 +215,7 @@ class Contradiction:
         """
         if found.error <= SURE * self.reported.distance(found):
             return False
-        between = np.geomspace(self.step, self.narrow, STEPS_BETWEEN)
+        between = np.geomspace(self.step, self.finest, STEPS_BETWEEN)
         between = np.exp2(np.round(np.log2(between)))  # so that θ_i ± h is a number
         steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
         looks = [estimate(self.line, each, self.noise) for each in steps]

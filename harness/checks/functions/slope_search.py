@@ -46,8 +46,9 @@ MOST_TRUNCATION = 4.0
 """The truncation h² f'''/6 of a glance is taken for 4 h² max(|f'|, |f''|). That is a guess, and too small for sin 50 t.
 But what is reported then has to agree by chance to six digits."""
 
-BENT = 1e-3
-"""A glance whose slopes on both sides differ by more than this share may be at a kink, or hide a strong curvature."""
+UNSEEN = 1e-5
+"""A cautious glance may be off by this share of the slope: h² ω²/6 for sin ω t at 0 and ω = 1000, which bends nowhere
+near."""
 
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative: errors of a thousandth are to be
@@ -107,8 +108,11 @@ class Search:
     steps: Sequence[float]  # from wide to narrow
     explains: bool = True  # whether a contradiction that stands is tried against what a rough cost explains
 
-    def glance(self, step: float) -> StencilEstimate:
-        """The difference of two costs at one narrow step; its truncation is a guess, and it does not see kinks."""
+    def glance(self, step: float, *, cautiously: bool = False) -> StencilEstimate:
+        """The difference of two costs at one narrow step, whose truncation is a guess.
+
+        Cautiously, it takes in the slopes on both sides, and what a cost hides that bends at a hundredth of the scale.
+        """
         centre, up, down = self.line(0.0), self.line(step), self.line(-step)
         noise = GLANCE_GAIN * self.noise.at(step, max(abs(up), abs(down))) / step
         slope, steepest = (up - down) / (2.0 * step), max(abs(up - centre), abs(centre - down)) / step
@@ -116,8 +120,9 @@ class Search:
         if not np.isfinite(bend):
             return StencilEstimate()
         truncation = MOST_TRUNCATION * step * max(step * abs(slope), bend)
-        obstacle = Obstacle.ROUGH if bend > BENT * steepest else Obstacle.NOISE
-        return StencilEstimate(slope, noise + truncation, noise, steepest, obstacle)
+        if cautiously:
+            truncation += bend + UNSEEN * steepest
+        return StencilEstimate(slope, noise + truncation, noise, steepest, Obstacle.NOISE)
 
     def confirms(self, found: StencilEstimate) -> bool:
         """Whether a difference shows what is reported, to nearly all digits."""
@@ -217,9 +222,10 @@ class Search:
         if self.explains:
             # where the middle step shows the contradiction, too, jumps are looked for with less noise
             is_same = middle > narrow and self._shows_the_same(seen, between, closer)
-            kept = min(LESS_NOISE * narrow, middle) if is_same else narrow
-            kept = 2.0 ** np.ceil(np.log2(kept))  # so that other contradictions on the line need the same costs
-            rough = Contradiction(self.reported, self.line, self.noise, step, kept, between if is_same else closer)
+            # powers of two, so that other contradictions on the line need the same costs
+            finest, quiet = (2.0 ** np.ceil(np.log2(each)) for each in (narrow, min(LESS_NOISE * narrow, middle)))
+            at_h = (quiet, between) if is_same else (finest, closer)
+            rough = Contradiction(self.reported, self.line, self.noise, step, finest, *at_h)
             if rough.is_of_jumps():
                 return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
             if not _is_one_sided(best) and (rough.is_of_scatter(found, at) or rough.is_of_waves(best, at)):
