@@ -149,6 +149,19 @@ def test_a_wrong_gradient_takes_a_few_times_the_calls_of_a_right_one(size, chang
     assert len(points) < 350 + 2.2 * size
 
 
+def huber(t):
+    return np.sum(np.where(np.abs(t) <= 1.0, 0.5 * t * t, np.abs(t) - 0.5)), np.clip(t, -1.0, 1.0)
+
+
+def test_a_glance_blames_no_steep_line_and_no_bend_beside_wrong_ones():
+    wrong = np.where(np.arange(12) < 3, 2.0, 1.0)
+    steep = lambda t: (np.sum(np.sin(100.0 * t)), 100.0 * np.cos(100.0 * t) * wrong)  # noqa: E731
+    (pair,) = check_gradient(steep, np.zeros(12)).pairs
+    assert pair.coordinates_at_odds == 3
+    (finding,) = check_gradient(lambda t: (huber(t)[0], -huber(t)[1]), np.array([-1.0 - 1e-4, 1.0, 30.0])).findings
+    assert kinds_of(finding.diagnosis) == (Kind.SIGN,)
+
+
 @pytest.mark.parametrize("size", [2, 6, 30, 300])
 @pytest.mark.parametrize("error", [1e-9, 3e-8])
 def test_an_error_that_no_first_look_sees_is_seen_along_a_direction(size, error):

@@ -380,6 +380,12 @@ CASES = {
         [0.05, 0.9],
         "disagree",
     ),
+    "near a pole, one forgotten": (
+        changed(off_at(0, factor=0.0), lambda t: (np.sum(special.gammaln(t)), special.digamma(t))),
+        [0.2, 0.7, 1.3, 3.1],
+        "disagree",
+        Kind.ZERO,
+    ),
     "near a pole, wrong": (lambda t: (np.sum(1.0 / t), -1.01 / t**2), [1e-6], "disagree"),
     **{
         f"tiny, and steep farther away, times {k}": (changed(off_at(0, factor=k), steep_beyond), [1e-9, 0.3], verdict)
