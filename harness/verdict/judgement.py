@@ -92,17 +92,23 @@ def _all_facts(subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair
 
 @np.errstate(all="ignore")
 def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) -> list[Fact]:
-    """How large the largest error of an answer is that its accuracy accepts, as a share of its block's largest."""
-    for pair in pairs:
-        if answer.oracle or not pair.other(answer.name) or pair.disagrees:
-            continue
-        difference = np.abs(pair.gradients[0] - pair.gradients[1])
+    """How large the largest error of an answer is that its accuracy accepts, as a share of its block's largest.
+
+    It is seen beside any of the others: forward mode of JAX has the errors that reverse mode has.
+    """
+    beside = [pair for pair in pairs if pair.other(answer.name)]
+    if answer.oracle or not beside or any(pair.disagrees for pair in beside):
+        return []
+    largest, worst, is_needed = -1.0, 0, False
+    for pair in beside:
+        difference = np.where(pair.decided, np.abs(pair.gradients[0] - pair.gradients[1]), 0.0)
         # accepted = accuracy · scale, so that this is difference / scale
         share = np.nan_to_num(answer.accuracy * difference / pair.accepted, nan=0.0, posinf=0.0)
-        worst, is_needed = int(np.argmax(share)), bool((difference > pair.allowed - pair.accepted).any())
-        data = {"accuracy": answer.accuracy, "largest": float(share[worst]), "is_needed": is_needed}
-        return [note(Kind.ACCURACY, subject.label(worst), source=answer.name, **data)]
-    return []
+        is_needed = is_needed or bool((difference > pair.allowed - pair.accepted).any())
+        if share.max(initial=0.0) > largest:
+            largest, worst = float(share.max(initial=0.0)), int(np.argmax(share))
+    data = {"accuracy": answer.accuracy, "largest": largest, "is_needed": is_needed}
+    return [note(Kind.ACCURACY, subject.label(worst), source=answer.name, **data)]
 
 
 def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:

@@ -38,6 +38,9 @@ def find_culprits(
     """
     case, custom = comparison.case, [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED]
     found = _find_wrong(case, met, custom, deadline)
+    if len(found) > 1:
+        # a solver's rule that returns zero for its counts and residuals is off alone, and explains nothing
+        found = [(culprit, eq) for culprit, eq in found if _is_in_use(case, eq, met)] or found
     if found:
         culprit, equation = found[0]
         found[0] = replace(culprit, explains=_explains(comparison, equation)), equation
@@ -60,7 +63,12 @@ def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tup
     # if f is nothing but this rule, the whole has been checked, and so has the rule
     own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}
     found = _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)
-    return [(culprit, any(is_wrong_in_use(case, eq, values) for values in met[eq])) for culprit, eq in found]
+    return [(culprit, _is_in_use(case, eq, met)) for culprit, eq in found]
+
+
+def _is_in_use(case: Case, equation: Equation, met: Operands) -> bool:
+    """Whether f depends on what is wrong in an equation, at any operands that it met."""
+    return any(is_wrong_in_use(case, equation, values) for values in met[equation])
 
 
 def _of_second_order(first: Case, deadline: float) -> list[tuple[Culprit, Equation]]:

@@ -50,6 +50,17 @@ def symmetrised(inverse, g):
 
 first_column_of_inverse.defvjp(lambda q: (jnp.linalg.inv(q)[:, 0], jnp.linalg.inv(q)), symmetrised)
 
+
+def test_a_rule_that_is_wrong_where_f_does_not_use_it_is_not_named():
+    @jax.custom_jvp
+    def solve(x):  # by one step, with the size of the residual
+        return 0.5 * x, jnp.abs(x) + 5.0 * x
+
+    solve.defjvp(lambda p, t: (solve(*p), (0.5 * t[0], jnp.zeros_like(t[0]))))
+    report = check_derivatives(lambda x: jnp.sum(solve(wrong(x))[0]), X)
+    assert [culprit["name"] for culprit in report.details["culprits"]] == [wrong.__name__]
+
+
 A = np.array([[1.0, 0.4, -0.2], [0.1, 1.5, 0.3], [-0.5, 0.2, 2.0]])
 
 
