@@ -21,15 +21,14 @@ from autograd.tracer import Node, trace
 from harness.drop_in.fallback import (
     ACCURACY,
     LIBRARY_ACCURACY,
-    Fallback,
     NothingToCheck,
     Result,
-    drawn_weights,
     fail,
     is_installed,
+    settle,
 )
 from harness.drop_in.line_looks import OutputSum, look
-from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction
+from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction, drawn_weights
 from harness.drop_in.whole_checks import check_unconfirmed
 
 NAME = "autograd.test_util.check_grads"
@@ -84,7 +83,7 @@ def check_grads(
                     yield from check_unconfirmed(each, found, accuracy, rules_of_library=of_library)
                 functions = [derivative for each in functions for derivative in each.derivatives(wanted)]
 
-        return Fallback(NAME, ask, partial(fail, AssertionError)).settle(find)
+        return settle(NAME, ask, find, refuse=partial(fail, AssertionError))
 
     return check
 

@@ -23,16 +23,14 @@ import sysconfig
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from enum import Enum
-from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from harness.exit_codes import InconclusiveGradient
 from harness.facts import message_table
-from harness.facts.fact import Fact, Severity, doubt, note
+from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 from reference.user_input import given, message_of
@@ -89,85 +87,6 @@ def doubts_of(report: Report) -> tuple[Fact, ...]:
     return (*(report.reasons or [doubt(Kind.UNDECIDED)]), *compared)
 
 
-@dataclass(frozen=True)
-class Fallback:
-    """How one drop-in answers a call.
-
-    Attributes
-    ----------
-    name : str
-        The original's.
-    call_original : callable
-        Calls the original with the caller's arguments.
-    refuse : callable
-        Answers or raises for a report that disagrees.
-    """
-
-    name: str
-    call_original: Callable[[], Any]
-    refuse: Callable[[Report], Any]
-
-    def settle(self, check: Callable[[], Iterable[Result]], pass_: Callable[[], Any] = lambda: None) -> Any:
-        """Answer the call by what `check` finds: by the worst of its results.
-
-        Parameters
-        ----------
-        check : callable
-            The results on all derivatives. Whatever it raises is a doubt, and `NothingToCheck` none.
-        pass_ : callable
-            Answers where no error is found.
-        """
-        __tracebackhide__ = True  # pytest shows the caller's line
-        try:
-            results: list[Result] = []
-            with quietly():
-                for result in check():
-                    results.append(result)
-                    if result.outcome is Outcome.WRONG:  # whatever else would be found
-                        break
-        except NothingToCheck:
-            return self.call_original()
-        except Exception as error:  # noqa: BLE001  whatever the caller's function raises, the original need not
-            message = message_of(error).rstrip(".")
-            return self.let_original_decide([doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message)])
-        if results and results[-1].outcome is Outcome.WRONG and results[-1].report:
-            return self.refuse(results[-1].report)
-        doubts = [fact for result in results for fact in result.doubts]
-        if any(result.outcome is Outcome.OPEN for result in results):
-            return self.let_original_decide(doubts)
-        if any(result.outcome is Outcome.COARSE for result in results):
-            _warn(doubt(Kind.NEITHER_DECIDED, self.name), doubts)
-        return pass_()
-
-    def let_original_decide(self, doubts: Sequence[Fact]) -> Any:
-        """Warn of what was not decided, and answer or raise what the original does; its error carries the warning."""
-        warned = _warn(doubt(Kind.ORIGINAL_DECIDED, self.name), doubts)
-        try:
-            return self.call_original()
-        except Exception as error:
-            error.add_note(warned)
-            raise
-
-
-def _warn(decided: Fact, doubts: Sequence[Fact]) -> str:
-    """Warn of these facts, each once, and return the text."""
-    text = " ".join(map(message_table.say, dict.fromkeys((decided, *doubts))))
-    # The stack level of the line that called the drop-in: the first frame outside of this room.
-    frame, level = sys._getframe(), 1
-    while frame.f_back and frame.f_globals["__name__"].startswith(f"{__package__}."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, InconclusiveGradient, level)
-    return text
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without the warnings of a function at points that a check chose, and its caller did not."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        yield
-
-
 def check_within(
     check: Callable[[float], Report],
     accuracy: float,
@@ -215,6 +134,83 @@ def check_within(
     return Result(Outcome.COARSE if is_coarse else in_doubt, doubts_of(report), report)
 
 
+def settle(
+    name: str,
+    call_original: Callable[[], Any],
+    check: Callable[[], Iterable[Result]],
+    *,
+    refuse: Callable[[Report], Any],
+    accept: Callable[[], Any] = lambda: None,
+) -> Any:
+    """Answer a call of a drop-in by the worst of the results that `check` finds.
+
+    Parameters
+    ----------
+    name : str
+        The original's.
+    call_original : callable
+        Calls the original with the caller's arguments.
+    check : callable
+        The results on all derivatives. Whatever it raises is a doubt, and `NothingToCheck` none.
+    refuse : callable
+        Answers or raises for a report that disagrees.
+    accept : callable
+        Answers where no error is found.
+    """
+    __tracebackhide__ = True  # pytest shows the caller's line
+    results: list[Result] = []
+    try:
+        with quietly():
+            for result in check():
+                results.append(result)
+                if result.outcome is Outcome.WRONG:  # whatever else would be found
+                    break
+    except NothingToCheck:
+        return call_original()
+    except Exception as error:  # noqa: BLE001  whatever the caller's function raises, the original need not
+        message = message_of(error).rstrip(".")
+        raised = doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message)
+        return let_original_decide(name, call_original, [raised])
+    if results and results[-1].outcome is Outcome.WRONG and results[-1].report:
+        return refuse(results[-1].report)
+    doubts = [fact for result in results for fact in result.doubts]
+    outcomes = {result.outcome for result in results}
+    if Outcome.OPEN in outcomes:
+        return let_original_decide(name, call_original, doubts)
+    if Outcome.COARSE in outcomes:
+        _warn(doubt(Kind.NEITHER_DECIDED, name), doubts)
+    return accept()
+
+
+def let_original_decide(name: str, call_original: Callable[[], Any], doubts: Sequence[Fact]) -> Any:
+    """Warn of what was not decided, and answer or raise what the original does; its error carries the warning."""
+    warned = _warn(doubt(Kind.ORIGINAL_DECIDED, name), doubts)
+    try:
+        return call_original()
+    except Exception as error:
+        error.add_note(warned)
+        raise
+
+
+def _warn(decided: Fact, doubts: Sequence[Fact]) -> str:
+    """Warn of these facts, each once, and return the text."""
+    text = " ".join(map(message_table.say, dict.fromkeys((decided, *doubts))))
+    # The stack level of the line that called the drop-in: the first frame outside of this room.
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals["__name__"].startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, InconclusiveGradient, level)
+    return text
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the warnings of a function at points that a check chose, and its caller did not."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
 def is_installed(module: str) -> bool:
     """Whether a module is one of an installed library, and not of the caller's own files."""
     file = getattr(sys.modules.get(module), "__file__", None) or ""
@@ -237,24 +233,9 @@ def require_numbers(options: Mapping[str, Any], shape: tuple[int, ...] = ()) -> 
     """
     for name, value in options.items():
         each = value.values() if isinstance(value, dict) and name in ("atol", "rtol") else [value]
-        if not all(one is None or _is_numbers(one, shape) for one in each):
+        arrays = [np.asarray(one) for one in each if one is not None]
+        if not all(one.dtype.kind in "biuf" and one.shape in ((), shape) for one in arrays):
             raise TypeError(f"{name} must be a number, not {given(value)}")
-
-
-def _is_numbers(value: Any, shape: tuple[int, ...]) -> bool:
-    try:
-        numbers = np.asarray(value)
-    except Exception:  # noqa: BLE001  a class of the user may raise anything
-        return False
-    return numbers.dtype.kind in "biuf" and numbers.shape in ((), shape)
-
-
-def disagreeing(report: Report, facts: Sequence[Fact]) -> Report:
-    """The report with facts that are wrong whatever its numbers are; the report itself where there are none."""
-    if not facts:
-        return report
-    outliers = report.outliers or tuple(source.name for source in report.sources[:1])
-    return replace(report, verdict="disagree", outliers=outliers, facts=(*facts, *report.facts))
 
 
 def fail(kind: type[Exception], report: Report) -> NoReturn:
@@ -263,24 +244,6 @@ def fail(kind: type[Exception], report: Report) -> NoReturn:
     error = kind(str(report))
     error.report = report  # pyright: ignore[reportAttributeAccessIssue]
     raise error
-
-
-def compared(derivative: str, outputs: str) -> Fact:
-    """Which derivative was compared, of which outputs added up: reports of one number stand for a Jacobian."""
-    return note(Kind.COMPARED_DERIVATIVE, derivative, outputs=outputs)
-
-
-@lru_cache(maxsize=256)
-def drawn_weights(purpose: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Random numbers of either sign and of sizes from 0.5 to 1.5: none is so small that it hides an entry.
-
-    With signs alone, two errors of one size would cancel half of the time. They are the same in each call, and others
-    for each purpose. The seed is no small number, as a caller's may be: with w = x, Σ w·x/|x| has the gradient 0.
-    """
-    rng = np.random.default_rng([*b"harness", *purpose.encode()])
-    drawn = rng.uniform(0.5, 1.5, size=shape) * rng.choice([-1.0, 1.0], size=shape)
-    drawn.setflags(write=False)
-    return drawn
 
 
 def log_notes(original: str, facts: Sequence[Fact]) -> None:

@@ -13,17 +13,17 @@ from harness.checks.traced.function_arguments import NoNumber, differentiable
 from harness.drop_in.fallback import (
     ACCURACY,
     LIBRARY_TOLERANCE,
-    Fallback,
     NothingToCheck,
     Outcome,
     Result,
     doubts_of,
     fail,
     is_right,
+    settle,
     stated_accuracy,
 )
 from harness.drop_in.line_looks import Looks, look
-from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction
+from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction, drawn_weights
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -73,7 +73,7 @@ def check_grads(
     __tracebackhide__ = True  # pytest shows the caller's line
     args = tuple(args)  # any sequence, as the original takes
     accuracy = stated_accuracy(NAME, {"atol": atol, "rtol": rtol, "eps": eps}, _default_tolerances(args))
-    fallback = Fallback(NAME, partial(original, f, args, order, modes, atol, rtol, eps), partial(fail, AssertionError))
+    ask = partial(original, f, args, order, modes, atol, rtol, eps)
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
     names = [modes] if isinstance(modes, str) else modes
     # The original tests `"fwd" in modes`: "fwd_and_rev" has both modes, and ["forward"] has none and passes.
@@ -88,7 +88,7 @@ def check_grads(
         elif not unknown:
             raise NothingToCheck
 
-    return fallback.settle(check)
+    return settle(NAME, ask, check, refuse=partial(fail, AssertionError))
 
 
 def _result(report: Report) -> Result:
@@ -167,16 +167,15 @@ def _pushed_forward(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _random_like(tree: Any) -> Any:
     """Random tangents, the same each time; those of integers are zero."""
-    rng = np.random.default_rng(0)
+    leaves, structure = jax.tree.flatten(tree)
 
-    def drawn(leaf: Any) -> Any:
-        dtype, numbers = jax.numpy.result_type(leaf), rng.normal(size=(2, *np.shape(leaf)))
-        if not jax.numpy.issubdtype(dtype, jax.numpy.inexact):
+    def drawn(number: int, leaf: Any) -> Any:
+        if not differentiable(leaf):
             return np.zeros(np.shape(leaf), jax.dtypes.float0)
-        complex_ = jax.numpy.issubdtype(dtype, jax.numpy.complexfloating)
-        return jax.numpy.asarray(numbers[0] + 1j * numbers[1] if complex_ else numbers[0], dtype)
+        parts = (2, *np.shape(leaf)) if jax.numpy.iscomplexobj(leaf) else np.shape(leaf)
+        return jax.numpy.asarray(_whole(drawn_weights(f"tangent {number}", parts), leaf), jax.numpy.result_type(leaf))
 
-    return jax.tree.map(drawn, tree)
+    return jax.tree.unflatten(structure, [drawn(number, leaf) for number, leaf in enumerate(leaves)])
 
 
 # -- looks -------------------------------------------------------------------------------------------------------------
@@ -216,12 +215,13 @@ def _is_confirmed(f: Callable[..., Any], args: tuple, modes: Sequence[str], *, i
 def _is_as_in_double(function: "_JaxFunction", looks: Looks) -> bool:
     """Whether every entry that a function's derivatives have in its own precision is what looks saw in float64."""
     found: list[np.ndarray] = []
-    if looks.gradient:
-        found += function.pull_back(function.x, looks.whole.weights)
+    if looks.reported.gradients:
+        found += function.pull_back(function.x, looks.reported.whole.weights)
     if looks.direction:
         found += function.push_forward(function.x, looks.direction)
     return all(
-        np.all(np.abs(a - b) <= AS_IN_DOUBLE * np.abs(b)) for a, b in zip(found, (*looks.gradient, *looks.pushed))
+        np.all(np.abs(a - b) <= AS_IN_DOUBLE * np.abs(b))
+        for a, b in zip(found, (*looks.reported.gradient, *looks.pushed))
     )
 
 

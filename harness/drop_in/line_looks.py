@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.drop_in.fallback import ACCURACY, ORIGINAL_TOLERANCE, drawn_weights
+from harness.drop_in.fallback import ACCURACY, ORIGINAL_TOLERANCE
 from harness.drop_in.line_slopes import (
     FIXED_SLOPE,
     JUMP,
@@ -27,7 +27,7 @@ from harness.drop_in.line_slopes import (
     slope_error,
     slope_of,
 )
-from harness.drop_in.reported_function import Arrays, ReportedFunction, largest_of, relative_difference
+from harness.drop_in.reported_function import Arrays, ReportedFunction, drawn_weights, largest_of, relative_difference
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
 
@@ -83,44 +83,8 @@ class Unconfirmed(NamedTuple):
     largest: float = 0.0
 
 
-class Looks(NamedTuple):
-    """What the looks at one function found.
-
-    Attributes
-    ----------
-    whole : OutputSum
-        All outputs, but for entries that do not change along the line.
-    unconfirmed : list of Unconfirmed
-        What is left to the whole check.
-    faults : list of Fact
-        What is wrong whatever the numbers are, such as a rule that is not linear.
-    scatter : float
-        How far values and gradients differ from call to call, as a share of themselves.
-    error : float
-        The largest distance of an accepted slope from differences.
-    gradient : arrays
-        What reverse mode answers for the whole.
-    direction, pushed : arrays
-        The last direction that forward mode was applied to, and the derivatives that it answered.
-    """
-
-    whole: OutputSum
-    unconfirmed: list[Unconfirmed]
-    faults: list[Fact]
-    scatter: float
-    error: float
-    gradient: Arrays
-    direction: Arrays
-    pushed: Arrays
-
-    @property
-    def largest(self) -> float:
-        """The largest number of the gradient."""
-        return largest_of(self.gradient)
-
-
 @dataclass(frozen=True, eq=False)
-class _Reported:
+class ReportedSums:
     """A function at x: its outputs there, sums of these, and what reverse mode reports for the gradient of each sum."""
 
     function: ReportedFunction
@@ -131,7 +95,7 @@ class _Reported:
 
     @property
     def whole(self) -> OutputSum:
-        """The sum of all outputs, which comes first."""
+        """The sum of all outputs, but for entries that do not change along the line; it comes first."""
         return self.sums[0]
 
     @property
@@ -149,6 +113,33 @@ class _Reported:
         reverse = [Unconfirmed(each, False, largest_of(gradient)) for each, gradient in self.gradients.items()]
         forward = [Unconfirmed(each, True) for each in self.sums if "forward" in modes and each.in_forward]
         return reverse + forward
+
+
+class Looks(NamedTuple):
+    """What the looks at one function found.
+
+    Attributes
+    ----------
+    reported : ReportedSums
+    unconfirmed : list of Unconfirmed
+        What is left to the whole check.
+    faults : list of Fact
+        What is wrong whatever the numbers are, such as a rule that is not linear.
+    error : float
+        The largest distance of an accepted slope from differences.
+    direction, pushed : arrays
+        The last direction that forward mode was applied to, and the derivatives that it answered.
+    scatter : float
+        How far values and gradients differ from call to call, as a share of themselves.
+    """
+
+    reported: ReportedSums
+    unconfirmed: list[Unconfirmed]
+    faults: list[Fact]
+    error: float
+    direction: Arrays
+    pushed: Arrays
+    scatter: float = 0.0
 
 
 def look(
@@ -179,17 +170,17 @@ def look(
     line = _line_through(function, x, here, SCALES[0]) if may_look else None
     sums = _output_sums(function, here, line)
     gradients = {each: function.pull_back(x, each.weights) for each in sums if "reverse" in modes}
-    reported = _Reported(function, x, here, sums, gradients)
+    reported = ReportedSums(function, x, here, sums, gradients)
     looks = _look_along_lines(reported, reported.derivatives(modes), line, accuracy)
     is_linear, scatter = _call_anew(reported) if gradients else (True, 0.0)
     not_linear = [] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")]
     found, pending = [*faults, *looks.faults, *not_linear], looks.unconfirmed
     if (found or scatter > accuracy) and not any(each.outputs is sums[0] for each in pending):
-        pending = [*pending, Unconfirmed(sums[0], not gradients, looks.largest)]
+        pending = [*pending, Unconfirmed(sums[0], not gradients, largest_of(reported.gradient))]
     return looks._replace(unconfirmed=pending, faults=found, scatter=scatter)
 
 
-def _look_along_lines(reported: _Reported, pending: list[Unconfirmed], line: Line | None, accuracy: float) -> Looks:
+def _look_along_lines(reported: ReportedSums, pending: list[Unconfirmed], line: Line | None, accuracy: float) -> Looks:
     """What one line after the other leaves unconfirmed, from the one of the first scale on."""
     function, x = reported.function, reported.x
     direction, pushed, faults, error = (), [], [], 0.0
@@ -211,7 +202,7 @@ def _look_along_lines(reported: _Reported, pending: list[Unconfirmed], line: Lin
         if not pending:
             break
     answered = pushed[0] if pushed else ()
-    return Looks(reported.whole, pending, faults, 0.0, error, reported.gradient, direction, answered)
+    return Looks(reported, pending, faults, error, direction, answered)
 
 
 def _line_through(function: ReportedFunction, x: Arrays, here: Arrays, scale: Scale) -> Line | None:
@@ -298,7 +289,7 @@ def push(function: ReportedFunction, x: Arrays, tangents: Sequence[np.ndarray | 
 
 
 def _error_of(
-    derivative: Unconfirmed, reported: _Reported, line: Line, pushed: Sequence[Arrays], accuracy: float
+    derivative: Unconfirmed, reported: ReportedSums, line: Line, pushed: Sequence[Arrays], accuracy: float
 ) -> float:
     """How far a reported derivative is from differences along a line; infinite where these do not confirm it.
 
@@ -314,7 +305,7 @@ def _error_of(
     return max(slope_error(values, line.step, slope, accuracy, terms_size, rounding_size) for slope in slopes)
 
 
-def _is_cached(reported: _Reported, line: Line) -> bool:
+def _is_cached(reported: ReportedSums, line: Line) -> bool:
     """Whether the gradient at the end of a line is bit for bit that at x, although the slope clearly changes.
 
     A function that keeps x of its first call answers so. Its slope at x itself is right.
@@ -329,7 +320,7 @@ def _is_cached(reported: _Reported, line: Line) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(ends, gradient))
 
 
-def _call_anew(reported: _Reported) -> tuple[bool, float]:
+def _call_anew(reported: ReportedSums) -> tuple[bool, float]:
     """Whether reverse mode is linear in the cotangent after a further call, and how far values and gradients scatter.
 
     Linear rules scale exactly by powers of two. So only where c·w has not exactly c times the gradient of w is that of

@@ -1,6 +1,7 @@
 """The one kind of function that all drop-ins check: of real arrays, with the derivatives that a library reports."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -18,6 +19,19 @@ OUTPUTS = "outputs"
 
 Arrays = Sequence[np.ndarray]
 """Real arrays in float64. A complex array is its real and its imaginary part, along an axis of their own."""
+
+
+@lru_cache(maxsize=256)
+def drawn_weights(purpose: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Random numbers of either sign and of sizes from 0.5 to 1.5: none is so small that it hides an entry.
+
+    With signs alone, two errors of one size would cancel half of the time. They are the same in each call, and others
+    for each purpose. The seed is no small number, as a caller's may be: with w = x, Σ w·x/|x| has the gradient 0.
+    """
+    rng = np.random.default_rng([*b"harness", *purpose.encode()])
+    drawn = rng.uniform(0.5, 1.5, size=shape) * rng.choice([-1.0, 1.0], size=shape)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def largest_of(arrays: Iterable[np.ndarray | None]) -> float:

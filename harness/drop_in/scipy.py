@@ -14,7 +14,6 @@ from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.functions.jacobian_check import check_hessian, check_jacobian
 from harness.drop_in.fallback import (
     ACCURACY,
-    Fallback,
     Outcome,
     Result,
     check_within,
@@ -23,6 +22,7 @@ from harness.drop_in.fallback import (
     log_unused,
     quietly,
     require_numbers,
+    settle,
 )
 from harness.drop_in.line_looks import look
 from harness.drop_in.reported_function import Arrays, ReportedFunction
@@ -96,8 +96,10 @@ def check_grad(
             measured = _largest(result.report)
         yield result
 
-    fallback = Fallback(NAME, call_original, lambda report: np.float64(max(_largest(report), call_original())))
-    return fallback.settle(look_and_check, lambda: np.float64(measured))
+    def refuse(report: Report) -> np.float64:
+        return np.float64(max(_largest(report), call_original()))
+
+    return settle(NAME, call_original, look_and_check, refuse=refuse, accept=lambda: np.float64(measured))
 
 
 def _checked_point(func: Any, grad: Any, x0: Any, epsilon: Any, direction: Any) -> np.ndarray:
@@ -173,7 +175,7 @@ def _distance_at_look(cost: Callable[[Any], Any], gradient: Callable[[Any], Any]
         looks = look(_Cost(cost, gradient, x0), ["reverse"])
     except NotImplementedError:
         return math.inf
-    return math.inf if looks.unconfirmed else looks.error / looks.whole.size([np.ones(())])
+    return math.inf if looks.unconfirmed else looks.error / looks.reported.whole.size([np.ones(())])
 
 
 @quietly()

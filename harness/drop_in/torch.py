@@ -16,13 +16,15 @@ from torch.autograd.gradcheck import GradcheckError
 
 from harness.drop_in.fallback import (
     LIBRARY_ACCURACY,
-    Fallback,
     Result,
     fail,
+    let_original_decide,
     log_notes,
+    settle,
     stated_accuracy,
 )
 from harness.drop_in.line_looks import look
+from harness.drop_in.reported_function import largest_of
 from harness.drop_in.torch_function import TensorFunction, every_output, random_like
 from harness.drop_in.torch_rules import batching_faults, functions_behind, is_of_library, notes_on
 from harness.drop_in.whole_checks import check_unconfirmed
@@ -161,14 +163,13 @@ def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[
         __tracebackhide__ = True  # pytest shows the caller's line
         # With a nondet_tol, "not repeatable" is no mistake: the original measures whether it is within that.
         if allowed_scatter > 0.0 and not report.findings and report.reasons[0].kind == Kind.NOT_REPEATABLE:
-            return fallback.let_original_decide(report.reasons)
+            return let_original_decide(name, ask, report.reasons)
         if ask.keywords["raise_exception"]:
             fail(GradcheckError, report)
         return False
 
     numbers = {key: value for key, value in ask.keywords.items() if key in NUMBERS}
     accuracy = stated_accuracy(name, numbers, TOLERANCES)
-    fallback = Fallback(name, ask, refuse)
     rules: list[type] = []  # behind the outputs, once these are known
 
     def look_and_check() -> Iterator[Result]:
@@ -184,7 +185,7 @@ def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[
         asks_more = rules or any(ask.keywords.get(option) for option in MORE)
         return _apart_from_numbers(ask) if asks_more else True
 
-    return fallback.settle(look_and_check, check_the_rest)
+    return settle(name, ask, look_and_check, refuse=refuse, accept=check_the_rest)
 
 
 def _results(
@@ -202,7 +203,7 @@ def _results(
     looks = look(function, modes, accuracy, faults, may_look=function.may_look)
     # A caller's nondet_tol allows for scatter, as of sums by atomic additions on a GPU: derivatives are compared within
     # it. Scatter beyond it is judged by the whole check, which calls it not repeatable.
-    scattered = looks.scatter * looks.largest if looks.scatter else 0.0
+    scattered = looks.scatter * largest_of(looks.reported.gradient)
     is_allowed = scattered <= allowed_scatter
     accuracy = max(accuracy, SCATTER_FACTOR * looks.scatter if is_allowed else 0.0)
     is_blind = function.is_coarse or (is_allowed and scattered > BLINDING_SCATTER)

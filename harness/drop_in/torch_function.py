@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from harness.drop_in.fallback import drawn_weights
 from harness.drop_in.reported_function import (
     LINEARITY_FACTORS,
     OUTPUTS,
     Arrays,
     ReportedFunction,
+    drawn_weights,
     relative_difference,
 )
 
@@ -74,7 +74,7 @@ class TensorFunction(ReportedFunction):
         self.output_name = OUTPUTS if derivative_of is None else "gradients"
         self.primal_size = sum(float(y.detach().abs().sum()) for y in derivative_of or ())
         # A tensor that is given twice, as in a * b of (x, x), is one input: autograd has one gradient for it.
-        first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if _requires_grad(x)}
+        first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if getattr(x, "requires_grad", False)}
         if not first:
             raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
         self.places = sorted(first.values())
@@ -204,10 +204,8 @@ class TensorFunction(ReportedFunction):
         return self._chosen(self.found if x is self.x else self.func(*given))
 
     def _chosen(self, outputs: Any) -> list[Any]:
-        outputs = every_output(outputs)
-        if len(outputs) <= max(self.output_numbers):
-            raise TypeError("func answers fewer tensors beside these inputs")
-        return [outputs[k] for k in self.output_numbers]
+        every = every_output(outputs)
+        return [every[k] for k in self.output_numbers]
 
     @contextmanager
     def _at(self, x: Sequence[Any]) -> Iterator[list[Any]]:
@@ -226,18 +224,12 @@ class TensorFunction(ReportedFunction):
                 _numbers(self.inputs[i]).copy_(values)
 
     def _moved(self, i: int, values: Any) -> Any:
-        """An input with other values: the input itself, or a new tensor where it cannot hold them.
-
-        It cannot where the values are in a wider type, as increments in float64 of a float32 input are, or where it
-        shares its memory with another input that would move with it.
-        """
+        """An input with other values: the input itself, or a new tensor where another input shares its memory."""
         x = self.inputs[i]
         values = _as_complex(values) if x.is_complex() else values
-        if values.dtype == x.dtype and self._alone[i]:
+        if self._alone[i] or _is_sparse(x):
             _numbers(x).copy_(values)
             return x
-        if _is_sparse(x) or (isinstance(x, torch.nn.Parameter) and values.dtype != x.dtype):
-            raise TypeError(f"a {type(x).__name__} is moved in place, and keeps its precision")
         # A function that closes over x and ignores its argument would not see the new tensor. NaN makes it undecided.
         x.data.fill_(torch.nan)
         fresh = torch.empty_strided(x.size(), x.stride(), dtype=values.dtype, device=x.device)
@@ -251,10 +243,6 @@ def every_output(outputs: Any) -> list[Any]:
 
 def _eps(dtype: Any) -> float:
     return torch.finfo(dtype).eps
-
-
-def _requires_grad(x: Any) -> bool:
-    return isinstance(x, torch.Tensor) and x.requires_grad
 
 
 def _is_sparse(x: Any) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch.autograd import Function
 
-from harness.drop_in.fallback import drawn_weights, is_installed
+from harness.drop_in.fallback import is_installed
+from harness.drop_in.reported_function import drawn_weights
 from harness.drop_in.torch_function import TensorFunction, every_output
 from harness.facts.fact import Fact, note, wrong
 from harness.facts.kinds import Kind

@@ -1,15 +1,18 @@
 """The whole check of the derivatives that looks leave unconfirmed, which alone may refuse."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.fallback import Outcome, Result, check_within, compared, disagreeing, drawn_weights
+from harness.drop_in.fallback import Outcome, Result, check_within
 from harness.drop_in.line_looks import Looks, OutputSum, Unconfirmed, look, push
 from harness.drop_in.line_slopes import SCALES, SHARE_OF_INPUT
-from harness.drop_in.reported_function import Arrays, ReportedFunction
+from harness.drop_in.reported_function import Arrays, ReportedFunction, drawn_weights
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
 FEW_ENTRIES = 30
@@ -35,11 +38,24 @@ def check_unconfirmed(
         check_mode = _check_forward if derivative.is_forward else _check_reverse
 
         def check(accuracy: float, check_mode=check_mode, outputs=derivative.outputs) -> Report:
-            return disagreeing(check_mode(function, outputs, accuracy), looks.faults)
+            return _disagreeing(check_mode(function, outputs, accuracy), looks.faults)
 
         result = check_within(check, accuracy, derivative.largest, rules_of_library=rules_of_library, is_blind=is_blind)
         is_open = result.outcome is Outcome.OPEN and function.is_derivative
         yield Result(Outcome.RIGHT) if is_open and _is_right_beside(function, derivative, accuracy) else result
+
+
+def _disagreeing(report: Report, facts: Sequence[Fact]) -> Report:
+    """The report with facts that are wrong whatever its numbers are; the report itself where there are none."""
+    if not facts:
+        return report
+    outliers = report.outliers or tuple(source.name for source in report.sources[:1])
+    return replace(report, verdict="disagree", outliers=outliers, facts=(*facts, *report.facts))
+
+
+def _compared(derivative: str, outputs: str) -> Fact:
+    """Which derivative was compared, of which outputs added up: reports of one number stand for a Jacobian."""
+    return note(Kind.COMPARED_DERIVATIVE, derivative, outputs=outputs)
 
 
 def _check_reverse(function: ReportedFunction, outputs: OutputSum, accuracy: float) -> Report:
@@ -50,7 +66,7 @@ def _check_reverse(function: ReportedFunction, outputs: OutputSum, accuracy: flo
         gradient=lambda theta: function.gradient(theta, outputs.weights),
         accuracy=accuracy,
     )
-    return report.with_facts(compared("reverse mode", outputs.name))
+    return report.with_facts(_compared("reverse mode", outputs.name))
 
 
 def _check_forward(function: ReportedFunction, outputs: OutputSum, accuracy: float) -> Report:
@@ -75,7 +91,7 @@ def _check_forward(function: ReportedFunction, outputs: OutputSum, accuracy: flo
     def check(theta: Any, at: Callable[[Any], Any], gradient: Callable[[Any], Any]) -> Report:
         cost = lambda given: outputs.total(function.call(function.leaves(at(given))))  # noqa: E731
         report = check_gradient(cost, theta, gradient=gradient, accuracy=accuracy)
-        return report.with_facts(compared("forward mode", outputs.name))
+        return report.with_facts(_compared("forward mode", outputs.name))
 
     def moved(place: Any) -> Any:
         return function.moved(direction, place["direction"])
