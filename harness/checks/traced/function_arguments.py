@@ -6,6 +6,7 @@ Arguments and options that make no sense are refused by name.
 import inspect
 import traceback
 from collections.abc import Callable, Sequence
+from numbers import Number
 from typing import Any
 
 import jax
@@ -26,7 +27,8 @@ class NoNumber(TypeError):
 class Arguments:
     """The floating and complex leaves of a function's arguments, in which it is differentiated.
 
-    Integers, truth values, random keys, `None` and whatever is no array are passed on as they are.
+    Integers, truth values, random keys, `None` and whatever is no array are passed on as they are. So are Python's own
+    numbers beside functions and the like, as in a module of Equinox: there they are settings, and arrays are weights.
 
     Parameters
     ----------
@@ -53,7 +55,13 @@ class Arguments:
         paths, self._tree = flatten("an argument", tuple(args), name_of)
         self._all = [leaf for _, leaf in paths]
         self._paths = [name_of(path) for path, _ in paths]
-        found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
+        modules = {path[0].idx for path, leaf in paths if not (hasattr(leaf, "dtype") or isinstance(leaf, Number))}
+        is_setting = [path[0].idx in modules and _is_number(leaf) for path, leaf in paths]
+        found = [
+            i
+            for i, (path, leaf) in enumerate(paths)
+            if path[0].idx in chosen and differentiable(leaf) and not is_setting[i]
+        ]
         if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
             raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
         if not found:

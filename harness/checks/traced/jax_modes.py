@@ -70,6 +70,9 @@ def _refuse_missing_modes() -> Iterator[None]:
         line = _innermost(reason).line
         if isinstance(reason, AssertionError) and line and not line.startswith(("assert", "raise")):
             raise ModeMissing(note(Kind.ASSERTION_IN_JAX)) from None
+        # forward mode of a custom_vjp that was traced before is JAX's own StoreException
+        if type(reason).__module__.startswith("jax._src"):
+            raise ModeMissing(note(Kind.MODE_MISSING, message=first_line(reason))) from None
         raise
 
 

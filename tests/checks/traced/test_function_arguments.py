@@ -30,6 +30,16 @@ def test_what_breaks_the_trace_is_named_with_its_line(name):
     assert raised.match(words)
 
 
+def test_numbers_beside_a_function_are_settings():
+    def f(layer, x):
+        assert isinstance(layer["slope"], float)  # as a module of Equinox may ask
+        return layer["activation"](layer["w"] * x) + layer["slope"] * x
+
+    layer = {"activation": jnp.tanh, "slope": 0.1, "w": np.array([0.3, -1.2])}
+    report = check_derivatives(f, layer, 0.5)
+    assert (report.verdict, report.subject["inputs"]) == ("agree", 3)
+
+
 def test_what_has_no_line_of_ones_own_is_refused_with_the_reason_alone():
     with pytest.raises(TypeError, match=r"^f cannot be traced by JAX: The numpy.ndarray conversion"):
         check_derivatives(np.sin, X)

@@ -12,7 +12,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from harness import check_derivatives
-from harness.checks.traced.jax_modes import Mode
+from harness.checks.traced.jax_modes import Mode, ModeMissing, _refuse_missing_modes
 from harness.facts.kinds import Kind
 
 X = np.array([0.7, -1.3, 0.2])
@@ -205,6 +205,13 @@ def test_a_rule_on_which_an_assertion_within_jax_fails_is_checked_in_the_other_m
     assert report.verdict == "disagree"
     assert report.left_out["reverse"].kind == Kind.ASSERTION_IN_JAX
     assert report.details["culprits"][0]["name"] == "squared_tangent"
+
+
+def test_an_error_of_jaxs_internals_leaves_its_mode_out():
+    """JAX says "Store empty" of a custom_vjp in forward mode, where compiled loops around it were differentiated."""
+    error = type("StoreException", (Exception,), {"__module__": "jax._src.linear_util"})
+    with pytest.raises(ModeMissing, match="Store empty"), _refuse_missing_modes():
+        raise error("Store empty")
 
 
 def test_an_assertion_of_ones_own_stays_what_it_is():
