@@ -59,7 +59,7 @@ ROWS = {
         meaning="Noise or a low precision hides small errors. In the original's differences, whose steps are smaller, "
         "it hides more.",
         cause="Inputs in float32, float16 or bfloat16, or a large constant part of the value.",
-        example=GRADCHECK + f"gradcheck(lambda x: 1e9 + x.sin(), {POINT})",
+        example=GRADCHECK + f"gradcheck(lambda x: 3e9 + x.sin(), {POINT})",
         advice="Check with inputs in float64, without the constant part.",
     ),
     Kind.ORIGINAL_DECIDED: Row(

@@ -228,7 +228,7 @@ ROWS: dict[Kind, Row] = {
         meaning="Nothing is known about these coordinates.",
         cause="The budget is small beside the number of parameters.",
         example=IMPORTS
-        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), np.linspace(0, 1, 300), budget=10)",
+        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), np.linspace(0, 1, 300), budget=4)",
         advice="Give a larger budget.",
     ),
     # -- θ -------------------------------------------------------------------------------------------------------------

@@ -126,13 +126,14 @@ def measure_scale(case: GradientCase, found: Mapping[int, StencilEstimate]) -> n
     return np.where(reported > 0.0, np.minimum(reported, 1.0), 1.0)
 
 
+@np.errstate(all="ignore")  # the noise of a cost that is not finite
 def compare_with_differences(case: GradientCase, differenced: Answer, seen: Differenced, scale: np.ndarray) -> Pair:
     """The reported gradient compared with differences of its own cost, one by one or else in groups."""
     reported, enough = case.reported, max(GROUPED, MEANINGLESS[case.reported.precision], case.reported.accuracy)
     share = max(MEANINGLESS[reported.precision], MEANINGLESS[differenced.precision])
     noise = case.fine.noise_at_theta.near / np.maximum(np.abs(case.user.theta), 1.0)
     # no squares, for a cost may be 1e200
-    hidden = np.minimum(np.sqrt(noise) * np.sqrt(scale), MOST_HIDDEN * scale)
+    hidden = np.fmin(np.sqrt(noise) * np.sqrt(scale), MOST_HIDDEN * scale)
     pair = compare(reported, differenced, case.layout.blocks, scale=scale, absolute=hidden / share)
     # differences have their cost from the function itself
     pair = replace(pair, cost_at_odds=False, cost_decided=bool(np.isfinite(reported.cost)))

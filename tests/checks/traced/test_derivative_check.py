@@ -188,7 +188,7 @@ def test_leaves_are_named_by_their_paths():
 def test_nobody_is_called_wrong_about_a_function_that_changes_each_time(f, how):
     report = check_derivatives(f, X)
     assert (report.findings, report.outliers) == ((), ()), report
-    (fact,) = report.reasons
+    (fact,) = facts(report, Kind.NOT_REPEATABLE)
     assert fact.data["how"] == how
 
 
