@@ -58,7 +58,8 @@ def test_a_rule_that_is_wrong_where_f_does_not_use_it_is_not_named():
 
     solve.defjvp(lambda p, t: (solve(*p), (0.5 * t[0], jnp.zeros_like(t[0]))))
     report = check_derivatives(lambda x: jnp.sum(solve(wrong(x))[0]), X)
-    assert [culprit["name"] for culprit in report.details["culprits"]] == [wrong.__name__]
+    (culprit,) = report.details["culprits"]
+    assert culprit["name"] != "solve", report
 
 
 A = np.array([[1.0, 0.4, -0.2], [0.1, 1.5, 0.3], [-0.5, 0.2, 2.0]])
