@@ -124,7 +124,9 @@ def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Com
     tolerance = max(mode.tolerance for mode in plan.modes)
     if not tolerance:
         return None
-    accuracy = min(TOLERANCES_LEFT * tolerance, SOLUTION_SHARE)  # which no solver's tolerance exceeds
+    # a step of less than an ulp moves nothing, so that a solver in float32 stops there, whatever its tolerance is
+    reached = max(tolerance, 2.0 * point.program.coarsest)
+    accuracy = min(TOLERANCES_LEFT * reached, SOLUTION_SHARE)  # which no solver's tolerance exceeds
     again = _compare(replace(point, case=replace(point.case, accuracy=accuracy)), plan, reference)
     fact = doubt(Kind.WITHIN_TOLERANCE, tolerance=tolerance, accuracy=accuracy)
     return None if again.disagreeing else replace(again, facts=(*again.facts, fact))

@@ -245,6 +245,11 @@ def square_root(share, tolerance=1e-6):
     return root
 
 
+def test_a_tolerance_below_an_ulp_explains_what_one_of_an_ulp_does():
+    report = check_derivatives(square_root(3.7e-6, tolerance=1e-9), np.float32(9.0))
+    assert (report.verdict, Kind.WITHIN_TOLERANCE in report.kinds) == ("inconclusive", True)
+
+
 def test_what_a_tolerance_explains_is_in_doubt_until_an_accuracy_accepts_it():
     report = check_derivatives(square_root(5e-7), 2.7)
     assert report.verdict == "inconclusive"
