@@ -390,6 +390,14 @@ def function_values(checker):
     assert answered(checker, partly_float32) != "disagree"
     assert answered(checker, slightly_noisy, np.cos(np.arange(20.0))) == "agree"
     assert answered(checker, lambda t: (float(sines(t.astype(np.float32))[0]), np.cos(t))) == "agree"
+    W = np.random.default_rng(1).normal(size=(7, 4)).astype(np.float32)
+
+    def logistic_in_float32(t):  # jumps alone do not explain its roundings
+        cost = np.log1p(np.exp(W @ t.astype(np.float32))).sum(dtype=np.float32)
+        return float(cost), W.T @ (1.0 / (1.0 + np.exp(-W @ t)))
+
+    for size in (1.0, 3.0, 30.0):
+        assert answered(checker, logistic_in_float32, size * np.cos(np.arange(1.0, 5.0))) == "agree"
 
 
 def function_broken_rules(checker):
