@@ -95,7 +95,8 @@ def check_derivatives(
         A function that JAX can trace, of any trees of arrays; returns any tree of arrays.
     *args : trees of arrays
         The point to check at. Floating and complex leaves are differentiated in their own precision; Python's numbers
-        are float64. Integers, truth values, random keys, `None` and whatever is no array are left alone.
+        are float64. Integers, truth values, random keys, `None` and whatever is no array are left alone, and so are
+        Python's numbers in an argument that holds functions, too, where they are settings.
     order : 1 or 2
         2 checks the derivatives of JAX's gradient, forward over reverse and reverse over reverse, and not the gradient.
     modes : some of "reverse" and "forward"
