@@ -7,8 +7,9 @@ there are, and so neither does any bit of a result.
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
@@ -17,17 +18,25 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_blocks(work: Callable[[T], R], blocks: Sequence[T]) -> list[R]:
+def map_blocks(work: Callable[[T], R], blocks: Sequence[T]) -> Iterator[R]:
     """The result for each block, in order, from as many threads as BLAS would take and there are processors for.
 
-    The number of BLAS' threads is the process's. So one call at a time sets it, and gives it back to the caller.
+    The number of BLAS' threads is the process's. So one call at a time sets it, and gives it back to the caller. No
+    more results wait for the caller than there are threads: 48 gradients of a block may take as much memory as X.
     """
     pool = _pool()  # made before the limit, because it is as large as the caller's
     with _lock(), _controller().limit(limits=1, user_api="blas"):
         if len(blocks) == 1:
-            return [work(blocks[0])]
-        # each in a copy of the context, which holds NumPy's error settings
-        return [future.result() for future in [pool.submit(copy_context().run, work, block) for block in blocks]]
+            yield work(blocks[0])
+            return
+        waiting: deque[Future[R]] = deque()
+        for block in blocks:
+            # each in a copy of the context, which holds NumPy's error settings
+            waiting.append(pool.submit(copy_context().run, work, block))
+            if len(waiting) > _threads():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @cache
@@ -46,11 +55,16 @@ def _controller() -> Any:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _threads() -> int:
     is_limited = hasattr(os, "sched_getaffinity")
     processors = len(os.sched_getaffinity(0)) if is_limited else os.cpu_count() or 1
     of_blas = [library["num_threads"] for library in _controller().info() if library["user_api"] == "blas"]
-    return ThreadPoolExecutor(max(1, min([processors, *of_blas])), thread_name_prefix="blocks")
+    return max(1, min([processors, *of_blas]))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_threads(), thread_name_prefix="blocks")
 
 
 def _forget_threads() -> None:

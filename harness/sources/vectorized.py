@@ -16,13 +16,11 @@ which a matrix product is fastest. The examples are taken in blocks: a block of 
 is still in the cache when the gradient's product reads it again. Blocks are worked on side by side.
 """
 
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
 from harness.processors import map_blocks
-from reference.network import Network
 from reference.problem import Problem
 
 BLOCK_ROWS = 1250
@@ -60,13 +58,12 @@ def _half_squared_error(Z, Y):
 _OUTPUT = {"sigmoid": _sigmoid_cross_entropy, "softmax": _softmax_cross_entropy, "linear": _half_squared_error}
 
 
-def _blocks(problem: Problem, dtype: np.dtype) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Inputs Xᵀ of shape (s_0, B) and targets Yᵀ of shape (K, B), for one block of examples after another."""
-    for start in range(0, problem.m, BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        # Xᵀ stays a view, which BLAS reads as fast as a copy. Yᵀ is copied, because elementwise functions are slow on
-        # transposed views.
-        yield problem.X[rows].astype(dtype, copy=False).T, np.ascontiguousarray(problem.Y[rows].T, dtype)
+def _block(problem: Problem, start: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs Xᵀ of shape (s_0, B) and targets Yᵀ of shape (K, B), for the block of examples that begins at `start`."""
+    rows = slice(start, start + BLOCK_ROWS)
+    # Xᵀ stays a view, which BLAS reads as fast as a copy. Yᵀ is copied, because elementwise functions are slow on
+    # transposed views.
+    return problem.X[rows].astype(dtype, copy=False).T, np.ascontiguousarray(problem.Y[rows].T, dtype)
 
 
 def cost_and_gradient(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -77,7 +74,7 @@ def cost_and_gradient(problem: Problem, theta: np.ndarray) -> tuple[float, np.nd
     """
     network, m = problem.network, problem.m
     gradient, cost = np.zeros_like(theta), 0.0
-    for losses, of_block in map_blocks(partial(_sums_of_block, network, theta), list(_blocks(problem, theta.dtype))):
+    for losses, of_block in map_blocks(partial(_sums_of_block, problem, theta), range(0, m, BLOCK_ROWS)):
         cost += losses
         gradient += of_block
     gradient /= m
@@ -88,11 +85,10 @@ def cost_and_gradient(problem: Problem, theta: np.ndarray) -> tuple[float, np.nd
     return float(cost / m), gradient
 
 
-def _sums_of_block(
-    network: Network, theta: np.ndarray, block: tuple[np.ndarray, np.ndarray]
-) -> tuple[float, np.ndarray]:
+def _sums_of_block(problem: Problem, theta: np.ndarray, start: int) -> tuple[float, np.ndarray]:
     """The sum of the losses over a block, and that of their gradients, (n,); neither mean nor regulariser."""
-    X, Y = block  # (s_0, B) and (K, B)
+    network = problem.network
+    X, Y = _block(problem, start, theta.dtype)  # (s_0, B) and (K, B)
     # Index `layer` of these lists is l - 1: weights[0] is W_1, which takes the inputs.
     weights = [Theta[:, 1:] for Theta in network.unpack(theta)]  # W_l, (s_l, s_{l-1})
     biases = [Theta[:, :1] for Theta in network.unpack(theta)]  # b_l as a column, (s_l, 1), to be added to each column
