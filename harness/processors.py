@@ -8,7 +8,7 @@ there are, and so neither does any bit of a result.
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_blocks(work: Callable[[T], R], blocks: Sequence[T]) -> Iterator[R]:
+def map_blocks(work: Callable[[T], R], blocks: Sequence[T]) -> Generator[R, None, None]:
     """The result for each block, in order, from as many threads as BLAS would take and there are processors for.
 
     The number of BLAS' threads is the process's. So one call at a time sets it, and gives it back to the caller. No
