@@ -234,7 +234,7 @@ ROWS: dict[Kind, Row] = {
     # -- θ -------------------------------------------------------------------------------------------------------------
     Kind.HELD_FIXED: Row(
         "Held fixed and not checked: {where}.",
-        meaning="These parts of θ are no parameters, so no derivative in them is expected.",
+        meaning="These parts of θ, or of the arguments of f, are no parameters: no derivative in them is expected.",
         cause="They are integers, masks, or tensors that do not require a gradient.",
         example=IMPORTS + "report = check_gradient(lambda p: (p['w'] @ p['w'], {'w': 2 * p['w'], 'step': None}), "
         "{'w': np.ones(2), 'step': np.array([3, 4]) > 3})",

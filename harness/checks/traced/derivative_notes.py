@@ -38,6 +38,7 @@ def note_everything(
         (comparison.is_contradicted, note(Kind.INCREMENTS_CONTRADICTED)),
         (places, note(Kind.DERIVATIVE_ENDS, *places, functions=[place.name for place in met.constant])),
         (arguments.left_out, note(Kind.NOT_DIFFERENTIATED, *arguments.left_out)),
+        (arguments.settings, note(Kind.HELD_FIXED, *arguments.settings)),
         (nan_given, note(Kind.NAN_GIVEN, *map(comparison.look.coordinates.inputs.label, nan_given))),
         (case.traced.has_effects, note(Kind.CALLBACK)),
         (obstacles.differenced, note(Kind.BLACK_BOX, *sorted(obstacles.differenced))),

@@ -42,6 +42,8 @@ class Arguments:
     leaves : list of arrays
     names : list of str
         Such as ``params['dense']['kernel']``: the argument's name in f, and the path of the leaf.
+    settings : list of str
+        The names of numbers that are held fixed.
     outputs : list of str
         The same for the leaves of f's output that can have a derivative, filled in when f is called.
     left_out : list of str
@@ -56,12 +58,9 @@ class Arguments:
         self._all = [leaf for _, leaf in paths]
         self._paths = [name_of(path) for path, _ in paths]
         modules = {path[0].idx for path, leaf in paths if not (hasattr(leaf, "dtype") or isinstance(leaf, Number))}
-        is_setting = [path[0].idx in modules and _is_number(leaf) for path, leaf in paths]
-        found = [
-            i
-            for i, (path, leaf) in enumerate(paths)
-            if path[0].idx in chosen and differentiable(leaf) and not is_setting[i]
-        ]
+        found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
+        settings = [i for i in found if _is_number(self._all[i]) and paths[i][0][0].idx in modules]
+        found = [i for i in found if i not in settings]
         if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
             raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
         if not found:
@@ -72,6 +71,7 @@ class Arguments:
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
         # f gets these as they are, and might change them; the leaves it gets as tracers
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
+        self.settings = [self._paths[i] for i in settings]
         self.outputs: list[str] = []
         self.left_out: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:

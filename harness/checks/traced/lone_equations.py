@@ -220,7 +220,9 @@ def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) ->
     single = _compare_alone(equation, met, 1, case.accuracy)
     if single and single.point.combinations.each and any(pair.disagrees for pair in single.pairs):
         given, returned = single.case.inputs.vector(tangents), single.case.outputs.vector(cotangents)
-        return any(_is_wrong_along(pair, given, returned) for pair in single.pairs if pair.disagrees)
+        found = [_is_wrong_along(pair, given, returned) for pair in single.pairs if pair.disagrees]
+        known = [is_wrong for is_wrong in found if is_wrong is not None]
+        return any(known) if known else True
     # of many derivatives, the one number t -> Σ cotangent · equation(operands + t tangent) is checked
     comparison = _compare(
         _along(alone, tangents, [c / largest for c in cotangents]), [np.zeros((), np.real(tangents[0]).dtype)],
@@ -229,8 +231,10 @@ def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) ->
     return comparison is not None and _convict(equation, comparison) is not None
 
 
-def _is_wrong_along(pair: Pair, tangent: np.ndarray, cotangent: np.ndarray) -> bool:
+def _is_wrong_along(pair: Pair, tangent: np.ndarray, cotangent: np.ndarray) -> bool | None:
     """Whether the errors E = J_1 - J_2 of the wrong entries leave more of cᵀ E t than their bounds and `CANCELS` allow.
+
+    None where an entry of E is unknown that might cancel the others.
 
     A rule for symmetric matrices may return the mean of a gradient and its transpose: E t = 0 for a symmetric t. One of
     potentials that are known up to a constant may choose it anew: cᵀ E = 0 for a c that does not depend on it.
@@ -238,11 +242,15 @@ def _is_wrong_along(pair: Pair, tangent: np.ndarray, cotangent: np.ndarray) -> b
     shape = cotangent.size, tangent.size
     at_odds, allowed = pair.at_odds.reshape(shape), pair.allowed.reshape(shape)
     error = np.subtract(*pair.gradients).reshape(shape)
-    is_known = np.isfinite(error) & np.isfinite(allowed)
+    is_known, in_sum = np.isfinite(error) & np.isfinite(allowed), np.outer(cotangent, tangent) != 0.0
+    if (at_odds & ~is_known & in_sum).any():
+        return True
+    if (~is_known & in_sum).any():
+        return None
     error, allowed = (np.where(at_odds & is_known, x, 0.0) for x in (error, allowed))
     left = abs(cotangent @ error @ tangent)
     explained = np.abs(cotangent) @ (allowed + CANCELS * np.abs(error)) @ np.abs(tangent)
-    return bool(left > explained or (at_odds & ~is_known)[cotangent != 0.0][:, tangent != 0.0].any())
+    return bool(left > explained)
 
 
 def _along(alone: LoneEquation, tangents: Sequence[Any], cotangents: Sequence[Any]) -> Callable[[Any], list[Any]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from harness import check_derivatives
+from harness.facts.kinds import Kind
 
 X = np.array([0.5, 1.5, 2.5])
 
@@ -38,6 +39,7 @@ def test_numbers_beside_a_function_are_settings():
     layer = {"activation": jnp.tanh, "slope": 0.1, "w": np.array([0.3, -1.2])}
     report = check_derivatives(f, layer, 0.5)
     assert (report.verdict, report.subject["inputs"]) == ("agree", 3)
+    assert [fact.where for fact in report.facts if fact.kind == Kind.HELD_FIXED] == [("layer['slope']",)]
 
 
 def test_what_has_no_line_of_ones_own_is_refused_with_the_reason_alone():

@@ -65,10 +65,31 @@ def test_a_rule_that_is_wrong_where_f_does_not_use_it_is_not_named():
 A = np.array([[1.0, 0.4, -0.2], [0.1, 1.5, 0.3], [-0.5, 0.2, 2.0]])
 
 
-def test_a_rule_for_symmetric_matrices_is_no_fault_where_it_meets_no_others():
-    report = check_derivatives(lambda a: first_column_of_inverse(a @ a.T), A)
+def row_of_square(q):
+    return (q @ q)[0]
+
+
+def antisymmetric_part(q, g):
+    (full,) = jax.vjp(row_of_square, q)[1](g)
+    return (full - full.T) / 2
+
+
+row_for_antisymmetric = rule(row_of_square, antisymmetric_part)
+square_up_to_a_constant = rule(lambda x: x**2, lambda x, g: 2.0 * x * g + jnp.sum(g))
+
+FOR_SOME = {  # a rule that is right along some tangents or for some cotangents alone, and a function that has no others
+    "symmetric": (first_column_of_inverse, lambda a: first_column_of_inverse(a @ a.T)),
+    "antisymmetric": (row_for_antisymmetric, lambda a: row_for_antisymmetric(a - a.T)),
+    "up to a constant": (square_up_to_a_constant, lambda a: jnp.diff(jnp.ravel(square_up_to_a_constant(a)))),
+}
+
+
+@pytest.mark.parametrize("name", FOR_SOME)
+def test_a_rule_is_no_fault_where_it_is_right_for_all_that_it_meets(name):
+    alone, f = FOR_SOME[name]
+    report = check_derivatives(f, A)
     assert (report.verdict, [fact.severity for fact in facts(report, Kind.HIDDEN_RULE)]) == ("agree", [Severity.NOTE])
-    assert check_derivatives(first_column_of_inverse, A).verdict == "disagree"
+    assert check_derivatives(alone, A).verdict == "disagree"
 
 
 HIDDEN = {  # a function that uses a wrong rule, and whether it depends on what is wrong
