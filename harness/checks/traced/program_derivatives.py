@@ -119,8 +119,8 @@ def _compare_shorter_steps(
         longer = one_sided_slopes(program, along[at], weights)
         shorter = _shorter_slopes(program, along[at], weights)
         is_zero[:, at] &= np.abs(shorter.mean) <= SHRINKS * np.abs(longer.mean)
-        growth = (np.abs(x.mean) + x.half_gap for x in (shorter, longer))
-        is_steep[:, at] &= next(growth) > (1.0 + STEEPER) * next(growth)
+        steepest_of_shorter, steepest_of_longer = (np.abs(x.mean) + x.half_gap for x in (shorter, longer))
+        is_steep[:, at] &= steepest_of_shorter > (1.0 + STEEPER) * steepest_of_longer
     return is_zero, is_steep
 
 
