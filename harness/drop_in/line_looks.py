@@ -188,7 +188,7 @@ def _look_along_lines(reported: ReportedSums, pending: list[Unconfirmed], line: 
         line = line if scale is SCALES[0] else _line_through(function, x, reported.here, scale)
         if line is None:  # f raises on this line, and perhaps on no shorter one
             continue
-        if pending[-1].is_forward:
+        if pending and pending[-1].is_forward:
             direction, (pushed, is_linear) = line.direction, _push_along(function, x, line.direction)
             if not is_linear:
                 faults.append(wrong(Kind.NOT_LINEAR, mode="forward"))

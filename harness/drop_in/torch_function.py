@@ -205,6 +205,8 @@ class TensorFunction(ReportedFunction):
 
     def _chosen(self, outputs: Any) -> list[Any]:
         every = every_output(outputs)
+        if len(every) <= max(self.output_numbers):
+            raise TypeError("func answers fewer tensors beside these inputs")
         return [every[k] for k in self.output_numbers]
 
     @contextmanager

@@ -247,8 +247,8 @@ ROWS: dict[Kind, Row] = {
         advice="Nothing, or check the parts with a rule of their own alone, at smaller sizes.",
     ),
     Kind.WITHIN_TOLERANCE: Row(
-        "JAX's derivatives differ from the slopes of the values by no more than a solver's tolerance of "
-        "{tolerance:.1e} may leave. accuracy={accuracy:.0e} accepts such errors.",
+        "JAX's derivatives differ from the slopes of the values by no more than a solver may leave that "
+        "stops at {tolerance:.1e}. accuracy={accuracy:.0e} accepts such errors.",
         meaning="The rule is right up to the solver's tolerance. Smaller mistakes of it would not show.",
         cause="An implicit or adjoint derivative of a solution that an iterative solver approximates.",
         example=CHECK + "@jax.custom_vjp\ndef root(a):\n    is_far = lambda y: jnp.abs(y * y - a) > 1e-6\n"

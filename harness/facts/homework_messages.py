@@ -17,7 +17,7 @@ FUNCTIONS_SHOWN = 8
 WRONG_SLOPE = "finds {value:.4g} for the slope of {expression} in {name} at {at}, where {expected:.4g} is right"
 
 HELPER_FAULTS: Mapping[str, str] = {
-    "shape": "returns no numbers of the shape of its argument, {expected}, but shape {shape}",
+    "shape": "returns an array of {type} and shape {shape}, where real numbers of shape {expected} are right",
     "value": "returns {value:.4g} at z = {z:g} in {of}, where {expected:.4g} is right",
     "start-shape": "returns shape {shape} for {inputs} inputs and {outputs} outputs, where {expected} is right",
     "start-repeats": "returns weights that are not all different, so hidden units stay alike",

@@ -164,8 +164,12 @@ ROWS = {
         advice="Check with λ > 0, at a random θ, and with two examples or more.",
     ),
     Kind.INCONCLUSIVE_NETWORK: Row(
-        "More than {percent}% of the networks are inconclusive. The first is {where}, for these reasons:",
-        meaning="A summary agrees only if nearly all networks do. No error was found.",
+        lambda fact: (
+            f"More than {fact.data['percent']}% of the networks "
+            + (f"that {fact.data['source']} takes " if fact.data["source"] else "")
+            + f"are inconclusive. The first is {fact.where[0]}, for these reasons:"
+        ),
+        meaning="A summary agrees only if nearly all networks do, for each source. No error was found.",
         cause="Kinks, saturation, or an activation whose formula overflows or loses digits for large arguments.",
         example="import numpy as np\nfrom harness import Activation, check_networks\n"
         "softplus = Activation('mine', lambda xp, z: xp.log(1 + xp.exp(z)), lambda z, a: 1 / (1 + np.exp(-z)))\n"

@@ -27,6 +27,9 @@ PARAMETER_ATTRIBUTES = (
 TRAINING = ("rate", "alpha", "epoch", "iter", "batch", "momentum")
 """Parts of names of what decides how a network trains."""
 
+COMPUTING = ("drop", "norm")
+"""Parts of names of what changes the cost as well: the rate of dropout, and normalisation by batches."""
+
 
 def class_functions_in(tree: ast.Module) -> Iterator[Function]:
     """Stand-ins for the methods of each class, and for what engines and networks of scalars do."""
@@ -89,9 +92,13 @@ def _with_training(made: Signature, names: Collection[str]) -> Signature:
     def is_of_training(name: str) -> bool:
         # beside λ, a learning rate is one; alone, many call λ so
         is_other = has_l2 if role_of(name) == "l2" and not is_surely_l2(name.lower()) else role_of(name) is None
-        return is_other and any(part in _plain(name) for part in TRAINING)
+        return is_other and _names_any(name, TRAINING) and not _names_any(name, COMPUTING)
 
     return {name: default or ("1" if is_of_training(name) else None) for name, default in made.items()}
+
+
+def _names_any(name: str, parts: Sequence[str]) -> bool:
+    return any(part in _plain(name) for part in parts)
 
 
 def _theta_attributes(stored: Mapping[str, str], taken: Signature, made: Signature) -> list[str]:

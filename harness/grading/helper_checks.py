@@ -101,8 +101,9 @@ def _check_elementwise(name: str, call: Calling, right: Callable[[Any], Any]) ->
             is_of_matrices = True
             continue
         places = _wrong_places(answer, right(z))
-        if places is None:
-            return _fault("shape", shape=str(np.shape(answer)), expected=str(z.shape))
+        if places is None or (places and _is_close(np.transpose(answer), right(z))):
+            array = np.asarray(answer)
+            return _fault("shape", shape=str(array.shape), type=array.dtype.name, expected=str(z.shape))
         if places:  # the z nearest to 0: everybody knows the values there
             place = min(places, key=lambda place: abs(z.flat[place]))
             value, expected = np.ravel(answer)[place], np.ravel(right(z))[place]

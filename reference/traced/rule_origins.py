@@ -70,7 +70,7 @@ def is_jax(place: Place) -> bool:
 
 def is_of_library(place: Place) -> bool:
     """Whether a function is one of an installed library, of JAX, or of Python's own."""
-    return owner_of_file(place.file) in ("jax", "library")
+    return owner_of_file(place.file) in ("jax", "library", "python")
 
 
 def is_rule_of_jax(equation: Equation) -> bool:
@@ -147,13 +147,15 @@ def frames_of(equation: Equation) -> Sequence[Any]:
 
 
 def owner_of_file(file_name: str) -> str:
-    """Whose code a file holds: "jax", "harness", of another "library" (Python's too), or the user's "own"."""
+    """Whose code a file holds: "jax", "harness", of another "library", of "python" itself, or the user's "own"."""
     path = Path(file_name)
     if file_name.startswith(str(jax_internals.JAX_FOLDER)):
         return "jax"
     if path.is_relative_to(HARNESS_FOLDER):
         return "harness"
-    return "library" if LIBRARY_FOLDER in path.parts or path.is_relative_to(STANDARD_LIBRARY) else "own"
+    if LIBRARY_FOLDER in path.parts:
+        return "library"
+    return "python" if path.is_relative_to(STANDARD_LIBRARY) else "own"
 
 
 def maps_by_rules(equation: Equation) -> bool:

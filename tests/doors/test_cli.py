@@ -220,7 +220,6 @@ MAIN_STUDY, ACTIVATION_STUDY = (
     "harness.study.zoo_study.run_study",
     "harness.study.activation_study.run_study",
 )
-QUICK_STUDY = {"problems": 1}
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,8 @@ def test_a_rule_that_is_right_to_ten_digits_is_right(recwarn):
     defvjp(nearly, lambda ans, x: lambda g: g * anp.cos(x) * (1.0 + 4e-12))
     check_grads(nearly, modes=["rev"], order=1)(X)
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
+def test_without_a_mode_nothing_is_checked(recwarn):
+    assert check_grads(anp.sin, modes=[], order=1)(np.array([1.0, 2.0])) is None
+    assert not recwarn.list

@@ -339,6 +339,14 @@ def test_a_wrong_backward_raises_the_report_or_answers_false(monkeypatch):
     assert gradcheck(Sine.apply, tensor(4), raise_exception=False) is False
 
 
+def test_a_function_that_answers_fewer_tensors_beside_the_inputs_is_told():
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    here = x.detach().clone()
+    fewer = lambda x: (x.sin(), x.cos()) if torch.equal(x.detach(), here) else (x.sin(),)  # noqa: E731
+    with pytest.warns(InconclusiveGradient, match="func answers fewer tensors"), pytest.raises(IndexError):
+        gradcheck(fewer, (x,))
+
+
 def test_where_nothing_is_decided_the_original_is_asked():
     at_the_jump = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     with pytest.warns(InconclusiveGradient), pytest.raises(GradcheckError, match="Jacobian mismatch") as raised:

@@ -566,6 +566,12 @@ class Net:
             self.forward(X); self.backward(y); self.step(lr)
 """
 
+DROPS = (  # units at random: a rate of 1 would leave none
+    REMEMBERS.replace("lam=0.0):", "lam, dropout_rate):")
+    .replace("        self.lam = lam\n", "        self.lam = lam; self.kept = 1.0 - dropout_rate\n")
+    .replace("self.b1)))\n", "self.b1))) * (np.random.rand() < self.kept)\n")
+)
+
 FORWARD_FIRST = plain(
     """\
 def forward(X, Theta1, Theta2):
@@ -1110,6 +1116,7 @@ UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the k
         "cell-left-out",
     ),
     "empty.ipynb": (notebook(), "no-homework-function"),
+    "drops-units.py": (DROPS, "convention-unknown"),
     "loops-for-ever.py": (own(("    d3 =", "    while True: pass\n    d3 =")), "call-failed"),
     "logistic.py": (IMPORTS + SIGMOID + LOGISTIC, "other-exercise"),
     "logistic-by-matrix.py": (IMPORTS + SIGMOID + BY_MATRIX, "other-exercise"),

@@ -38,6 +38,8 @@ HELPERS = {  # the helper, what defines it after the course's functions, its out
     "of matrices": ("sigmoid", SIGMOID.format("[:, :]"), "right", "the sigmoid for matrices alone"),
     "of numbers": ("sigmoid", "from math import exp\ndef sigmoid(z): return 1 / (1 + exp(-z))\n", "right", ""),
     "in float32": ("sigmoid", SIGMOID.format(" + np.zeros(z.shape, 'f')").replace("-z", "-np.float32(z)"), "right", ""),
+    "transposed": ("sigmoid", "def sigmoid(z): return (1 / (1 + np.exp(-z))).T\n", "wrong", "shape"),
+    "complex": ("sigmoid", "def sigmoid(z): return 1 / (1 + np.exp(-z + 0j))\n", "wrong", "shape"),
     "one of two": ("sigmoid_gradient", "def sigmoid_prime(z): return 1 + sigmoid(z)\n", "wrong", "value"),
 }
 

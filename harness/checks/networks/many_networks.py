@@ -164,12 +164,14 @@ def _verdict(
         absent = [(doubt(Kind.SOURCE_NEVER_TOOK_PART, name), why_left_out[name]) for name in never]
         return "inconclusive", tuple(chain.from_iterable(absent))
     # of networks that a source does not take, the verdict says nothing about it
-    for taken in [[outcome for outcome in outcomes if name in outcome.sources] for name in asked] or [outcomes]:
+    for name in asked or [""]:
+        taken = [outcome for outcome in outcomes if not name or name in outcome.sources]
         doubtful = [outcome for outcome in taken if outcome.verdict == "inconclusive"]
         if len(doubtful) > INCONCLUSIVE_SHARE * len(taken):
             # the first of them stands for the others
             number, percent = outcomes.index(doubtful[0]), round(100 * INCONCLUSIVE_SHARE)
-            reason = doubt(Kind.INCONCLUSIVE_NETWORK, f"network {number}", percent=percent)
+            source = name if len(taken) < len(outcomes) else ""
+            reason = doubt(Kind.INCONCLUSIVE_NETWORK, f"network {number}", percent=percent, source=source)
             return "inconclusive", (reason, *doubtful[0].reasons)
     return "agree", ()
 

@@ -128,7 +128,7 @@ def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Com
     reached = max(tolerance, 2.0 * point.program.coarsest)
     accuracy = min(TOLERANCES_LEFT * reached, SOLUTION_SHARE)  # which no solver's tolerance exceeds
     again = _compare(replace(point, case=replace(point.case, accuracy=accuracy)), plan, reference)
-    fact = doubt(Kind.WITHIN_TOLERANCE, tolerance=tolerance, accuracy=accuracy)
+    fact = doubt(Kind.WITHIN_TOLERANCE, tolerance=reached, accuracy=accuracy)
     return None if again.disagreeing else replace(again, facts=(*again.facts, fact))
 
 

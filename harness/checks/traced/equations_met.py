@@ -113,6 +113,8 @@ def functions_called(equations: Sequence[Equation]) -> Iterator[Place]:
         called = called or str(equation.raw.params.get("name", equation.name))
         for frame in frames_of(equation):
             owner = owner_of_file(frame.file_name)
+            if owner == "python":  # functools or contextlib, around what the user has called
+                continue
             if owner != "jax":
                 if owner == "own":
                     yield Place(called, frame.file_name, frame.line_num)

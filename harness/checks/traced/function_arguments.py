@@ -6,7 +6,6 @@ Arguments and options that make no sense are refused by name.
 import inspect
 import traceback
 from collections.abc import Callable, Sequence
-from numbers import Number
 from typing import Any
 
 import jax
@@ -28,7 +27,7 @@ class Arguments:
     """The floating and complex leaves of a function's arguments, in which it is differentiated.
 
     Integers, truth values, random keys, `None` and whatever is no array are passed on as they are. So are Python's own
-    numbers beside functions and the like, as in a module of Equinox: there they are settings, and arrays are weights.
+    numbers beside functions, as in a module of Equinox: there they are settings, and arrays are weights.
 
     Parameters
     ----------
@@ -57,12 +56,15 @@ class Arguments:
         paths, self._tree = flatten("an argument", tuple(args), name_of)
         self._all = [leaf for _, leaf in paths]
         self._paths = [name_of(path) for path, _ in paths]
-        modules = {path[0].idx for path, leaf in paths if not (hasattr(leaf, "dtype") or isinstance(leaf, Number))}
+        modules = {path[0].idx for path, leaf in paths if callable(leaf)}
         found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
         settings = [i for i in found if _is_number(self._all[i]) and paths[i][0][0].idx in modules]
         found = [i for i in found if i not in settings]
         if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
             raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
+        if settings and not found:
+            names = first_few([self._paths[i] for i in settings], 3)
+            raise TypeError(f"{names}: beside a function, numbers are settings; give them as arrays, or by themselves")
         if not found:
             raise TypeError(_nothing_to_differentiate([leaf for path, leaf in paths if path[0].idx in chosen]))
         self.f, self._places = f, found

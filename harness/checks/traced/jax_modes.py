@@ -76,8 +76,9 @@ def _refuse_missing_modes() -> Iterator[None]:
 
 
 def _innermost(reason: BaseException) -> FrameSummary:
-    """The line where an error was raised that was caught."""
-    return extract_tb(reason.__traceback__)[-1]
+    """The line where an error was raised that was caught, or that called what raised it in Python's own library."""
+    frames = extract_tb(reason.__traceback__)
+    return next(frame for frame in reversed(frames) if owner_of_file(frame.filename) != "python")
 
 
 @dataclass(frozen=True, eq=False)

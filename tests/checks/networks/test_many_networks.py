@@ -232,6 +232,7 @@ def test_a_source_is_checked_on_the_networks_that_it_takes():
     summary = check_networks(60, activations=["relu"], sources=sources)
     assert summary.counts["inconclusive"] <= INCONCLUSIVE_SHARE * 60 < summary.left_out["mine"] < 60
     assert (summary.verdict, summary.reasons[0].kind) == ("inconclusive", Kind.INCONCLUSIVE_NETWORK)
+    assert summary.reasons[0].data["source"] == "mine"
 
 
 def test_a_source_that_takes_none_was_not_checked():

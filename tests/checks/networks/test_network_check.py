@@ -187,9 +187,6 @@ def test_bias_free_first_layers_and_all_zeros_never_disagree(hidden):
     assert cross_check(problem, np.zeros(problem.network.size), RIGHT).verdict != "disagree"
 
 
-BIASES_ALONE = PROBLEM.network.pack([np.eye(1, 4)[[0] * 5], np.eye(1, 6)[[0] * 3]])
-
-
 @pytest.mark.parametrize(
     ("problem", "theta", "hidden"),
     [

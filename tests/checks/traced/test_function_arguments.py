@@ -42,6 +42,11 @@ def test_numbers_beside_a_function_are_settings():
     assert [fact.where for fact in report.facts if fact.kind == Kind.HELD_FIXED] == [("layer['slope']",)]
 
 
+def test_numbers_beside_a_name_are_differentiated():
+    report = check_derivatives(lambda p, x: p["slope"] * x, {"name": "leaky", "slope": 0.1}, 0.5)
+    assert (report.verdict, report.subject["inputs"]) == ("agree", 2)
+
+
 def test_what_has_no_line_of_ones_own_is_refused_with_the_reason_alone():
     with pytest.raises(TypeError, match=r"^f cannot be traced by JAX: The numpy.ndarray conversion"):
         check_derivatives(np.sin, X)
@@ -80,6 +85,9 @@ BAD = {
     "PyTorch's": (lambda x: x, (Foreign(),), "x is PyTorch's; for its functions use"),
     "a column": (lambda x: x, (Series(),), r"x is a Series of pandas; give NumPy arrays: x.to_numpy\(\)"),
     "a column in a tree": (lambda x: x["a"], ({"a": Series()},), r"arrays: x\['a'\].to_numpy\(\)"),
+    "settings alone": (
+        lambda layer: layer["f"](layer["a"]), ({"f": jnp.tanh, "a": 0.1},), r"layer\['a'\]: beside a function"
+    ),
     "a traced array that was kept": (leaking, (X,), "kept from another call"),
     "a type that JAX lacks": (
         lambda x: x["w"], ({"w": X.astype(np.longdouble)},), r"x\['w'\] is .*, which JAX does not have; give float64",

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import checkify
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -213,17 +214,30 @@ def test_a_mode_that_jax_forgets_it_lacks_is_left_out():
         raise Exception("Store empty")
 
 
-def test_an_assertion_of_ones_own_stays_what_it_is():
+def in_rows(x):
+    assert x.ndim == 2, "rows, please"
+
+
+def of_a_kind(x):
+    return Kind("no such kind")  # raised in Python's enum
+
+
+def by_a_check(x):
+    raise checkify.JaxRuntimeError("not by me")
+
+
+@pytest.mark.parametrize(("fails", "words"), [(in_rows, "rows"), (of_a_kind, "no such kind"), (by_a_check, "by me")])
+def test_what_ones_own_rule_raises_stays_what_it_is(fails, words):
     @jax.custom_jvp
     def f(x):
         return x**2
 
     @f.defjvp
     def rule(x, t):
-        assert x[0].ndim == 2, "rows, please"
+        fails(*x)
         return f(*x), 2.0 * x[0] * t[0]
 
-    with pytest.raises(AssertionError, match="rows, please"):
+    with pytest.raises(Exception, match=words):
         check_derivatives(f, X)
 
 
