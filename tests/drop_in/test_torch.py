@@ -343,7 +343,7 @@ def test_a_function_that_answers_fewer_tensors_beside_the_inputs_is_told():
     x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
     here = x.detach().clone()
     fewer = lambda x: (x.sin(), x.cos()) if torch.equal(x.detach(), here) else (x.sin(),)  # noqa: E731
-    with pytest.warns(InconclusiveGradient, match="func answers fewer tensors"), pytest.raises(IndexError):
+    with pytest.warns(InconclusiveGradient, match="(?s)original-decided.*cannot-run"), pytest.raises(IndexError):
         gradcheck(fewer, (x,))
 
 
