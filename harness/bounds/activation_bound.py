@@ -15,7 +15,7 @@ from reference.activations import Activation
 from reference.arithmetics import companion
 from reference.arithmetics.companion import first_line, require_same
 from reference.arithmetics.rounded import Rounded, RoundedConstants
-from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS
+from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, infinite_where_nan
 from reference.arithmetics.tangent import Magnitude, Tangent
 from reference.measured import NotApplicable
 from reference.namespaces import NUMPY
@@ -59,7 +59,8 @@ def activation_bound(f: Activation, z: np.ndarray, arithmetic: type[Rounded] = R
             by_hand = arithmetic(by_hand.value, by_hand.error + moved_with_a(f, z, a, A.error))
         by_formula = arithmetic(by_formula.value, by_formula.error + arithmetic.unit * _sums(f, z))
     notes = tuple(note(Kind.SAMPLED_ROUNDING, part, reason=reason) for part, reason in sampled.items())
-    return ActivationBound(*(_errors(result, z.shape) for result in (A, by_hand, by_formula)), notes=notes)
+    errors = (np.broadcast_to(result.error, z.shape) for result in (A, by_hand, by_formula))
+    return ActivationBound(*map(infinite_where_nan, errors), notes=notes)
 
 
 def moved_with_a(f: Activation, z: np.ndarray, a: np.ndarray, error: Any) -> np.ndarray:
@@ -67,11 +68,6 @@ def moved_with_a(f: Activation, z: np.ndarray, a: np.ndarray, error: Any) -> np.
     slope, rounding = f.slope(z.copy(), a.copy()), error + np.spacing(np.abs(a))
     moved = [np.abs(f.slope(z.copy(), a + side * rounding) - slope) for side in (-1.0, 1.0)]
     return np.broadcast_to(np.nan_to_num(np.fmax(*moved), nan=0.0, posinf=0.0), z.shape)
-
-
-def _errors(result: Rounded, shape: tuple[int, ...]) -> np.ndarray:
-    error = np.broadcast_to(result.error, shape)
-    return np.where(np.isnan(error), np.inf, error)
 
 
 def evaluate(

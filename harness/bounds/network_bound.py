@@ -17,7 +17,7 @@ An activation that calls a function without a rule is sampled instead, and a not
 differences of its values. The slope by hand is used only where these confirm it, since it may be wrong itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded
-from reference.arithmetics.roundoff import ELEMENTARY
+from reference.arithmetics.roundoff import ELEMENTARY, infinite_where_nan
 from reference.arithmetics.tangent import Tangent
 from reference.namespaces import NUMPY
 from reference.problem import Problem
@@ -123,44 +123,53 @@ def shadow_pass(
     problem: Problem,
     theta: np.ndarray,
     arithmetic: type[Rounded],
-    activate: Callable[[Activation, Rounded], tuple[Rounded, Rounded]],
+    value_and_slope: Callable[[Activation, Rounded], tuple[Rounded, Rounded]],
 ) -> tuple[Rounded, Rounded]:
     """Cost and gradient, (n,), with bounds on their rounding, which are infinite where they are unknown.
 
-    `activate(f, Z)` returns f(Z) and f'(Z).
+    `value_and_slope(f, Z)` returns f(Z) and f'(Z) of a hidden layer.
     """
-    with np.errstate(all="ignore"):  # an overflow makes a bound infinite, as it should be
-        lift = arithmetic.lift
-        network, m = problem.network, problem.m
-        weights = [lift(Theta[:, 1:]) for Theta in network.unpack(theta)]
-        biases = [lift(Theta[:, 0]) for Theta in network.unpack(theta)]
-        As, slopes = [lift(problem.X)], []
-        for W, b, f in zip(weights, biases, network.hidden):
-            A, slope = activate(f, As[-1] @ W.T + b)
-            As.append(A)
-            slopes.append(slope)
-        Z = As[-1] @ weights[-1].T + biases[-1]
-        squares = sum(np.square(W).sum() for W in weights)
-        l2 = lift(problem.l2)  # so that λ/m is rounded, too
-        known_to = 0.0 if network.output.name == "linear" else FROM_ONE  # of predictions in [0, 1]
-        cost = _no_better(network.output.loss(NUMPY, Z, lift(problem.Y)), known_to * network.sizes[-1]).sum() / m
-        cost = cost + _in_any_order(l2 / (2 * m) * squares, l2 * squares)
+    network, lift = problem.network, arithmetic.lift
+    slopes: list[Rounded] = []
 
-        # δ = ∂cost/∂Z · m, from the output down: δ_l = (δ_{l+1} W) f'(Z_l)
-        delta = _no_better(network.output.predict(NUMPY, Z), known_to) - lift(problem.Y)
-        parts = []
-        for layer in reversed(range(len(weights))):
-            of_weights = delta.T @ As[layer] / m
-            of_weights = of_weights + _in_any_order(l2 / m * weights[layer], l2 * weights[layer])
-            of_biases = delta.sum(axis=0) / m
-            parts.append((of_biases, of_weights))
-            if layer:
-                delta = delta @ weights[layer] * slopes[layer - 1]
-        values, errors = (
-            network.pack([np.column_stack([getattr(part, of) for part in both]) for both in reversed(parts)])
-            for of in ("value", "error")
-        )
-    return arithmetic(cost.value, _finite_or_inf(cost.error)), arithmetic(values, _finite_or_inf(errors))
+    def activate_and_keep_slope(f: Activation, Z: Rounded) -> Rounded:
+        A, slope = value_and_slope(f, Z)
+        slopes.append(slope)
+        return A
+
+    with np.errstate(all="ignore"):  # an overflow makes a bound infinite, as it should be
+        thetas = network.unpack(lift(theta))
+        As, Zs = network.forward(thetas, lift(problem.X), activate_and_keep_slope)
+        Y, l2 = lift(problem.Y), lift(problem.l2)  # so that λ/m is rounded, too
+        known_to = 0.0 if network.output.name == "linear" else FROM_ONE  # of predictions in [0, 1]
+
+        losses = _no_better(network.output.loss(NUMPY, Zs[-1], Y), known_to * network.sizes[-1])
+        squares = network.squared_weights(NUMPY, lift(theta))
+        penalty = _in_any_order(l2 / (2 * problem.m) * squares, l2 * squares)
+        cost = losses.sum() / problem.m + penalty
+
+        delta = _no_better(network.output.predict(NUMPY, Zs[-1]), known_to) - Y
+        gradients = _layer_gradients(thetas, As, slopes, delta, l2, problem.m)
+        values = network.pack([np.column_stack([b.value, W.value]) for b, W in gradients])
+        errors = network.pack([np.column_stack([b.error, W.error]) for b, W in gradients])
+    return arithmetic(cost.value, infinite_where_nan(cost.error)), arithmetic(values, infinite_where_nan(errors))
+
+
+def _layer_gradients(
+    thetas: Sequence[Any], As: Sequence[Rounded], slopes: Sequence[Rounded], delta: Any, l2: Rounded, m: int
+) -> list[tuple[Rounded, Rounded]]:
+    """dJ/db_l and dJ/dW_l of each layer, from A_{l-1}, the hidden layers' slopes, and δ of the output.
+
+    δ = m ∂cost/∂Z goes from the output down: δ_l = (δ_{l+1} W_{l+1}) f'(Z_l).
+    """
+    gradients = []
+    for layer in reversed(range(len(thetas))):
+        weights = thetas[layer][:, 1:]
+        decay = _in_any_order(l2 / m * weights, l2 * weights)
+        gradients.append((delta.sum(axis=0) / m, delta.T @ As[layer] / m + decay))
+        if layer:
+            delta = delta @ weights * slopes[layer - 1]
+    return gradients[::-1]
 
 
 def _in_any_order(x: Rounded, undivided: Rounded) -> Rounded:
@@ -171,10 +180,11 @@ def _in_any_order(x: Rounded, undivided: Rounded) -> Rounded:
 def activate(f: Activation, Z: Rounded, sampled: dict[str, str]) -> tuple[Rounded, Rounded]:
     """f(Z) and f'(Z) with their errors; `sampled` gets the name of an activation that has to be sampled, and why."""
     A = _nearby(f, Z, evaluate(f.name, lambda: f.value(NUMPY, Z), f, Z, sampled))
-    slope, value = _bounds_of(f)
+    steepest, is_bounded = _steepest_and_is_bounded(f)
     # an unbounded value may be a product with z, as z σ(z) is; beyond ±40 σ is 0 or 1
-    times = np.minimum(value, np.clip(np.abs(Z.value), 1.0, 40.0))
-    return _no_better(A, FROM_ONE * slope * times), _no_better(_slope(f, Z, A, sampled), FROM_ONE * slope)
+    factor = 1.0 if is_bounded else np.clip(np.abs(Z.value), 1.0, 40.0)
+    slope = _slope(f, Z, A, sampled)
+    return _no_better(A, FROM_ONE * steepest * factor), _no_better(slope, FROM_ONE * steepest)
 
 
 def _no_better(x: Rounded, roundings: Any) -> Rounded:
@@ -183,15 +193,16 @@ def _no_better(x: Rounded, roundings: Any) -> Rounded:
 
 
 @lru_cache(maxsize=256)
-def _bounds_of(f: Activation) -> tuple[float, float]:
-    """The bound of a slope, or 0 where there is none, as of exp; and 1 for a bounded value, else infinity."""
+def _steepest_and_is_bounded(f: Activation) -> tuple[float, bool]:
+    """The largest |f'|, or 0 where slopes have no bound, as those of exp; and whether values have one."""
+    both = REACHED, 50.0 * REACHED
     try:
         with np.errstate(all="ignore"):
-            near, far = (np.abs(f(z + STEP) - f(z - STEP)).max() / (2.0 * STEP) for z in (REACHED, 50.0 * REACHED))
-            a, farther = (np.abs(f(z.copy())).max() for z in (REACHED, 50.0 * REACHED))
+            slope, slope_far_out = (np.abs(f(z + STEP) - f(z - STEP)).max() / (2.0 * STEP) for z in both)
+            value, value_far_out = (np.abs(f(z.copy())).max() for z in both)
     except FORMULA_ERRORS:
-        return 0.0, 1.0
-    return float(near) if far <= 2.0 * near else 0.0, 1.0 if farther <= 2.0 * a else np.inf
+        return 0.0, True
+    return float(slope) if slope_far_out <= 2.0 * slope else 0.0, bool(value_far_out <= 2.0 * value)
 
 
 def _nearby(f: Activation, Z: Rounded, A: Rounded) -> Rounded:
@@ -253,7 +264,3 @@ def _confirmed(by_hand: Rounded, slope: np.ndarray, error: np.ndarray) -> Rounde
     confirmed = np.abs(by_hand.value - slope) <= error
     error = np.where(error <= SETTLED * np.maximum(1.0, np.abs(slope)), np.where(confirmed, 0.0, error), np.inf)
     return type(by_hand)(np.where(confirmed, by_hand.value, slope), np.maximum(by_hand.error, error))
-
-
-def _finite_or_inf(error: Any) -> Any:
-    return np.where(np.isnan(error), np.inf, error)[()]

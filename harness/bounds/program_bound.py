@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS, NARROW, NEGLIGIBLE, SPREAD_FACTOR
 from reference.arithmetics.increments import Increment, constant
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF, infinite_where_nan
 from reference.traced.bounded_run import BoundedRun, Unbounded, parts
 from reference.traced.equations import Program
 from reference.traced.random_rounding import COARSE
@@ -88,7 +88,7 @@ def bound_of_values(program: Program, arguments: Sequence[Any], coarsest: float)
         results = run(program, *map(constant, arguments))
     except Unbounded:
         return None
-    return [_finite_or_inf(parts(y, 0).error) for y in results]
+    return [infinite_where_nan(parts(y, 0).error) for y in results]
 
 
 def bound_of_changes(
@@ -111,11 +111,7 @@ def bound_of_changes(
         results = BoundedRun(count=count, widest=UNIT_ROUNDOFF["float64"] ** NARROW, trusted=trusted)(program, *lifted)
     except Unbounded:
         return None
-    return [_finite_or_inf(parts(y, count).change_error) for y in results]
-
-
-def _finite_or_inf(error: Any) -> Any:
-    return np.where(np.isnan(error), np.inf, error)
+    return [infinite_where_nan(parts(y, count).change_error) for y in results]
 
 
 def few_roundings(answer: np.ndarray, unit: float) -> np.ndarray:

@@ -148,7 +148,7 @@ def require_accuracy(accuracy: Any) -> float:
     return share
 
 
-def _at_odds(difference: Any, allowed: Any) -> Any:
+def _exceeds(difference: Any, allowed: Any) -> Any:
     # written so that NaN is a failure: only a difference known to be within a finite bound passes
     return np.isfinite(allowed) & np.logical_not(difference <= allowed)
 
@@ -165,18 +165,18 @@ def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np
     return scale
 
 
-def _confirmed(difference: Any, errors: Sequence[Any], share: Any) -> Any:
-    """Where an oracle's small error bound shows that an answer is right, however wide the answer's own bound is.
+def _is_settled(difference: Any, error: Any, errors_of_oracles: Sequence[Any], small: Any) -> Any:
+    """Where agreement means something: both error bounds together are small, or an oracle shows an answer to be right.
 
     In a saturated network B may be as large as the derivative, for rounding could do much. If balls know the derivative
-    and the answer has it to ten digits, rounding did not.
+    and the answer is as near to it as `CONFIRMED` says, rounding did not.
     """
-    near = np.maximum(CONFIRMED * share, EXACT)
-    with np.errstate(all="ignore"):
-        known = [difference + error <= near for error in errors]  # NaN is not
-    return np.any([np.zeros(np.shape(difference), bool), *known], axis=0)
+    near = np.maximum(CONFIRMED * small, EXACT)
+    is_confirmed = [difference + error_of_oracle <= near for error_of_oracle in errors_of_oracles]  # NaN is not
+    return np.any([np.isfinite(error) & (error <= small), *is_confirmed], axis=0)
 
 
+@np.errstate(all="ignore")
 def compare(
     a: Answer,
     b: Answer,
@@ -199,30 +199,32 @@ def compare(
     absolute : (n,) array or float
         A size beside which errors may be small instead.
     """
-    with np.errstate(all="ignore"):
-        difference, error = np.abs(a.gradient - b.gradient), a.error + b.error
-        cost_difference, cost_error = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
     if scale is None:
         # the smaller of both, so that a wrong answer of 1e6 does not make its own error small
         scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
     accuracy = max(a.accuracy, b.accuracy)
-    accepted, cost_accepted = (accuracy * scale, accuracy * cost_scale) if accuracy else (0.0, 0.0)
-    allowed, cost_allowed = error + accepted, cost_error + cost_accepted
-    at_odds, scale = _at_odds(difference, allowed), np.maximum(scale, absolute)
     meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision], accuracy)
     oracles = [answer for answer in (a, b) if answer.oracle]
-    confirmed = _confirmed(difference, [oracle.error for oracle in oracles], meaningless * scale)
+
+    cost_difference, cost_error = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
+    cost_allowed = cost_error + (accuracy * cost_scale if accuracy else 0.0)
+    errors = [oracle.cost_error for oracle in oracles]
+    cost_decided = _is_settled(cost_difference, cost_error, errors, meaningless * cost_scale)
+
+    difference, error = np.abs(a.gradient - b.gradient), a.error + b.error
+    accepted = accuracy * scale if accuracy else 0.0
+    allowed = error + accepted
+    at_odds = _exceeds(difference, allowed)
+    errors = [oracle.error for oracle in oracles]
+    decided = at_odds | _is_settled(difference, error, errors, meaningless * np.maximum(scale, absolute))
     return Pair(
         a.name,
         b.name,
-        cost_at_odds=bool(_at_odds(cost_difference, cost_allowed)),
-        cost_decided=bool(
-            (np.isfinite(cost_error) and cost_error <= meaningless * cost_scale)
-            or _confirmed(cost_difference, [oracle.cost_error for oracle in oracles], meaningless * cost_scale)
-        ),
+        cost_at_odds=bool(_exceeds(cost_difference, cost_allowed)),
+        cost_decided=bool(cost_decided),
         at_odds=at_odds,
-        decided=at_odds | (np.isfinite(error) & (error <= meaningless * scale)) | confirmed,
+        decided=decided,
         applies=a.applies & b.applies,
         difference=difference,
         allowed=allowed,

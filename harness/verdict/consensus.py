@@ -59,22 +59,22 @@ def find_consensus(families: Mapping[str, str], pairs: Sequence[Pair], policy: P
     """
     disagreeing = [pair for pair in pairs if pair.disagrees]
     # judges come first: whoever contradicts one is refuted, and has no vote among those that still stand
-    rivals = {pair.other(judge) for pair in disagreeing for judge in policy.judges} - {"", *policy.judges}
-    refuted = [name for name in families if name in rivals]
-    standing = {name: family for name, family in families.items() if name not in rivals}
+    contradict_judge = {pair.other(judge) for pair in disagreeing for judge in policy.judges} - {"", *policy.judges}
+    refuted = [name for name in families if name in contradict_judge]
+    standing = {name: family for name, family in families.items() if name not in contradict_judge}
     compared = {name for pair in pairs for name in (pair.first, pair.second)}
-    silent = [judge for judge in policy.judges if judge in compared and judge not in families]
+    judges_without_vote = [judge for judge in policy.judges if judge in compared and judge not in families]
     if refuted and policy.vote != Vote.ALWAYS:
-        return Consensus((*standing, *silent), tuple(refuted), tie=False)
-    among = [pair for pair in disagreeing if pair.first in standing and pair.second in standing]
+        return Consensus((*standing, *judges_without_vote), tuple(refuted), tie=False)
+    disputes = [pair for pair in disagreeing if pair.first in standing and pair.second in standing]
     if policy.vote == Vote.NEVER:
-        return Consensus((), (), tie=True) if among else Consensus((*standing, *silent), (), tie=False)
-    found = _majority(standing, among)
+        return Consensus((), (), tie=True) if disputes else Consensus((*standing, *judges_without_vote), (), tie=False)
+    found = _majority(standing, disputes)
     # two against two: what is being checked has to be right by more than its own word
-    if found.tie and any(pair.other(policy.blamed_in_tie) for pair in among):
+    if found.tie and any(pair.other(policy.blamed_in_tie) for pair in disputes):
         blamed = policy.blamed_in_tie
         found = Consensus(tuple(name for name in standing if name != blamed), (blamed,), tie=False)
-    return Consensus((*found.members, *silent), (*found.outliers, *refuted), found.tie)
+    return Consensus((*found.members, *judges_without_vote), (*found.outliers, *refuted), found.tie)
 
 
 def in_question(names: Set[str], consensus: Consensus, pairs: Sequence[Pair]) -> set[str]:

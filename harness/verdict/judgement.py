@@ -50,7 +50,7 @@ def judge(
         When the check began, by `time.perf_counter`.
     """
     evidence = _Evidence(subject, answers, pairs)
-    findings = find_all(subject, answers, pairs, ends, consensus)
+    findings = _find_disagreements(subject, answers, pairs, ends, consensus)
     facts = _all_facts(subject, answers, pairs)
     if findings:  # a difference outweighs whatever else is in doubt
         facts = [fact for fact in facts if fact.severity != Severity.DOUBT]
@@ -236,16 +236,10 @@ class _Evidence:
 # -- where answers differ ----------------------------------------------------------------------------------------------
 
 
-def find_all(
+def _find_disagreements(
     subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair], consensus: Consensus
 ) -> list[Finding]:
-    """One finding for each source that differs from the consensus, or in a tie from any other, worst first.
-
-    Parameters
-    ----------
-    pairs, ends : sequences of Pair
-        Sources compared with each other, and along directions with the computation as a whole.
-    """
+    """One finding for each source that differs from the consensus, or in a tie from any other, worst first."""
     by_name = {answer.name: answer for answer in answers}
     trusted = consensus.members or by_name  # in a tie, each is compared with each
     findings = []
@@ -302,14 +296,14 @@ def _why_costs_differ(source: Answer, against: Answer) -> tuple[Fact, ...]:
 
 
 def _pin_down_end(subject: Subject, name: str, pair: Pair) -> Finding:
-    """The direction that differs most."""
+    """The cost if the costs differ; else the direction that differs most."""
     worst = _worst(pair)
-    answered = pair.costs if pair.cost_at_odds else [slopes[worst] for slopes in pair.gradients]
-    value, expected = answered if pair.first == name else answered[::-1]
-    where, diagnosis = ("cost", ()) if pair.cost_at_odds else (subject.along(worst), subject.explain_along())
-    bound = pair.cost_allowed if pair.cost_at_odds else float(pair.allowed[worst])
-    ends = where, float(value), float(expected), bound
-    return Finding(name, pair.other(name), "end to end", *ends, diagnosis=tuple(diagnosis))
+    where, of_both, bound, diagnosis = "cost", pair.costs, pair.cost_allowed, ()
+    if not pair.cost_at_odds:
+        where, bound, diagnosis = subject.along(worst), float(pair.allowed[worst]), tuple(subject.explain_along())
+        of_both = tuple(slopes[worst] for slopes in pair.gradients)
+    value, expected = map(float, of_both if pair.first == name else of_both[::-1])
+    return Finding(name, pair.other(name), "end to end", where, value, expected, bound, diagnosis=diagnosis)
 
 
 def _worst(pair: Pair) -> int:

@@ -258,16 +258,19 @@ def headline(report: Report) -> str:
 
 def share_lines(findings: Sequence[Finding]) -> list[Finding]:
     """The findings, where sources that answer the same, up to rounding, share one."""
-    shared: list[Finding] = []
+    alike: list[list[Finding]] = []
     for finding in findings:
-        for i, other in enumerate(shared):
-            alike = replace(finding, source=other.source, value=other.value) == other
-            if alike and math.isclose(finding.value, other.value, rel_tol=SAME):
-                shared[i] = replace(other, source=f"{other.source}, {finding.source}")
-                break
+        group = next((group for group in alike if _are_alike(finding, group[0])), None)
+        if group is None:
+            alike.append([finding])
         else:
-            shared.append(finding)
-    return shared
+            group.append(finding)
+    return [replace(group[0], source=", ".join(finding.source for finding in group)) for group in alike]
+
+
+def _are_alike(finding: Finding, other: Finding) -> bool:
+    is_close = math.isclose(finding.value, other.value, rel_tol=SAME)
+    return is_close and replace(finding, source=other.source, value=other.value) == other
 
 
 def _sensitivity(report: Report) -> str:

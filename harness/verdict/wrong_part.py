@@ -135,7 +135,7 @@ class Part:
 
 
 def join(name: str, parts: Sequence[Part]) -> Part:
-    """Several parts as one flat part; with error bounds if the first has some."""
+    """Several parts as one flat part; either all have error bounds, or none has."""
     columns = [np.concatenate([array.ravel() for array in arrays]) for arrays in zip(*(part.arrays for part in parts))]
     errors = [part.error.ravel() for part in parts if part.error is not None]
     wrong, right = (sum(part.entries[i] for part in parts) for i in (0, 1))

@@ -35,6 +35,11 @@ def gamma(terms: int, unit: float) -> float:
     return nu / (1.0 - nu) if nu < 1.0 else np.inf
 
 
+def infinite_where_nan(error: Any) -> Any:
+    """An error bound, infinite where it is NaN: there nothing is known."""
+    return np.where(np.isnan(error), np.inf, error)[()]
+
+
 def lost_in_sum(x: Any, y: Any) -> Any:
     """The rounding error of x + y, exactly: 1e20 + 4 is 1e20 in float64, and has lost 4.
 
