@@ -120,6 +120,7 @@ def test_every_kind_of_homework_is_said_above():
 def test_every_fault_of_a_helper_has_words():
     data = {"shape": "(3, 4)", "expected": 5, "z": 0.5, "value": 0.5, "wrong": 1, "total": 7, "reason": "no"}
     data |= {"expression": "a * b", "name": "a", "at": "a = 1", "inputs": 9, "outputs": 7, "of": "a vector"}
+    data["type"] = "float64"
     for fault in HELPER_FAULTS:
         assert "{" not in say(wrong(Kind.HELPER_WRONG, "f", fault=fault, **data))
 
