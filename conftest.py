@@ -16,7 +16,14 @@ PLUGIN = [] if INSTALLED else ["-p", "autodiff_cross_check.pytest_plugin"]
 
 
 @pytest.fixture
-def run_pytest(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+def at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No continuous integration, where pytest's short summary repeats whole messages."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def run_pytest(pytester: pytest.Pytester, at_a_desk: None) -> Callable[..., pytest.RunResult]:
     """``run_pytest(*arguments)``: in this process, with the plugin, in a folder of its own."""
 
     def run(*arguments: object) -> pytest.RunResult:
@@ -28,7 +35,9 @@ def run_pytest(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
 
 
 @pytest.fixture
-def run_pytest_apart(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
+def run_pytest_apart(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, at_a_desk: None
+) -> Callable[..., pytest.RunResult]:
     """The same in a process of its own, as people run it."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     return lambda *arguments: pytester.runpytest_subprocess(*PLUGIN, *QUIET, *map(str, arguments))
