@@ -201,7 +201,7 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
     def assert_agree(subject: Any, theta: Any, sources: Any = None, reference: Any = None, **options: Any) -> Any:
         __tracebackhide__ = True
         with WithoutOwnFrames(pytestconfig.option.fulltrace), _hint_at_networks(subject):
-            report = check(subject, theta, sources, reference, explained=False, **options)
+            report = check(subject, theta, sources, reference, options, explained=False)
         absent = own_sources_left_out(report, sources)
         _record(pytestconfig, report, describe_absence(absent))  # before the skip: the summary has to know of it
         if report.verdict == "disagree":

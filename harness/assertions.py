@@ -1,6 +1,7 @@
 """The checks as assertions, for tests."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from harness.checks.functions.gradient_check import check_gradient
@@ -22,13 +23,14 @@ def check(
     theta: Any,
     sources: Sources | Reference | None = None,
     reference: Reference | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
     *,
     explained: bool = True,
-    **options: Any,
 ) -> Report:
     """`cross_check` of a problem, or `check_gradient` of a function: the report, whatever the verdict.
 
-    Without ``explained``, no bugs are looked for that explain a problem's wrong answer.
+    `options` are those of `check_gradient`. Without ``explained``, no bugs are looked for that explain a problem's
+    wrong answer.
     """
     if isinstance(subject, Problem):
         if reference is not None:
@@ -92,7 +94,7 @@ def assert_gradients_agree(
         problem.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    report = check(subject, theta, sources, reference, **options)
+    report = check(subject, theta, sources, reference, options)
     _agreed(report, "gradients do not agree")
     if absent := own_sources_left_out(report, sources):
         raise AssertionError(f"not all gradients were checked: {describe_absence(absent)}\n{report}")

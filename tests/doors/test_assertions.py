@@ -75,6 +75,13 @@ def test_what_does_not_go_together_is_a_type_error_and_no_failure(arguments, sen
         assert_gradients_agree(*arguments)
 
 
+@pytest.mark.parametrize("option", ["explained", "options"])
+@pytest.mark.parametrize("arguments", [(PROBLEM, THETA), (squares, np.ones(3))], ids=["problem", "function"])
+def test_an_option_that_there_is_not_is_a_type_error(arguments, option):
+    with pytest.raises(TypeError, match=option):
+        assert_gradients_agree(*arguments, **{option: False})
+
+
 def test_others_who_agree_are_no_agreement_of_a_source_that_takes_no_part():
     def absent(problem, theta):
         raise NotApplicable("never")
