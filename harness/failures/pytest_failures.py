@@ -13,6 +13,8 @@ from zlib import crc32
 
 import pytest
 
+from harness.facts.kinds import Kind
+
 CASES = Path(".gradient-cases")
 """The folder below the root directory in which failing checks are saved."""
 
@@ -23,8 +25,18 @@ NOT_SHOWN = (__name__, "autodiff_cross_check.pytest_plugin", "contextlib")
 NETWORKS = ("random_problem", "network_seed")
 """Parameters that choose a random network: of a test's own, and of the ready-made suite's tests."""
 
-_shown = pytest.StashKey[dict[Any, tuple[str, str]]]()
-"""For each failure that was explained: the test that shows it, and the line that says so in others."""
+ALIKE = "fails alike: it shows the smallest network."
+PERHAPS_ALIKE = (
+    "fails in the same sources, and no bug explains all of it: it shows the smallest network. The cause may be another "
+    "here. Run this test alone to see."
+)
+"""What a failure says of an earlier one, after its name."""
+
+Causes = dict[tuple[str, bool, bool], set[str]]
+"""The sets of bugs that explain a source's answer, its cost, its gradient or both."""
+
+_shown = pytest.StashKey[dict[Any, dict[str, tuple[Causes, str]]]]()
+"""For each way in which a test fails: by the test that shows a smallest network, the causes and the line for others."""
 
 
 class GradientsDisagree(pytest.fail.Exception):
@@ -88,20 +100,24 @@ def _explain_network(
 ) -> tuple[Any, str]:
     """Look for bugs that explain it; shrink and save it. The printed command finds sources' and activations' modules.
 
-    All of this takes longer than the check. So of the networks on which a test fails alike, only the first is
-    explained, and a line points from the others to it.
+    All of this takes longer than the check. So of a test's networks on which the same bugs explain all that is wrong,
+    or nothing does, only the first one is shrunk, and a line points from the others to it.
     """
     from harness.checks.networks.smallest_failure import name_failure, reproduce
     from harness.failures.check_script import search_path
     from harness.sources.source_names import named_sources
     from harness.sources.source_table import SOURCES
 
-    shown = item.config.stash.setdefault(_shown, {})
-    alike = (*_without_network(item), name_failure(report))
-    first, line = shown.get(alike, (item.nodeid, ""))
-    if first != item.nodeid:  # a test that runs again is explained again
-        return report, line
-    report = _with_diagnosis(report, subject, theta, sources)
+    shown = item.config.stash.setdefault(_shown, {}).setdefault((*_without_network(item), name_failure(report)), {})
+    # a test that runs again is shrunk again
+    earlier = [known for first, known in shown.items() if first != item.nodeid]
+    # where nothing is found, the search takes longest
+    if not earlier or any(causes for causes, _ in earlier):
+        report = _with_diagnosis(report, subject, theta, sources)
+    causes = _causes_of(report)
+    for known, line in earlier:
+        if bool(known) == bool(causes) and all(bugs <= causes.get(part, set()) for part, bugs in known.items()):
+            return report, line
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
     prefix = search_path(modules, item.config.invocation_params.dir)
@@ -109,9 +125,21 @@ def _explain_network(
     found = reproduce(subject, theta, report, sources, file, activations, prefix, could_be_drawn)
     if found.report:
         replayed = f"\nReplay it with: {found.command}" if found.command else ""
-        line = f"{item.name} fails alike: it shows what explains it, and the smallest network.{replayed}"
-        shown[alike] = item.nodeid, line
+        shown[item.nodeid] = causes, f"{item.nodeid} {ALIKE if causes else PERHAPS_ALIKE}{replayed}"
     return report, str(found)
+
+
+def _causes_of(report: Any) -> Causes:
+    """The causes of a failure; none where any of what is wrong is not explained."""
+    causes: Causes = {}
+    for finding in report.findings:
+        for fact in finding.diagnosis:
+            if fact.kind not in (Kind.BUG, Kind.BUGS_ALIKE, Kind.PART_RIGHT):
+                return {}
+            if fact.kind != Kind.PART_RIGHT:
+                sets = fact.where if fact.kind == Kind.BUGS_ALIKE else (" and ".join(fact.where),)
+                causes[finding.source, fact.data["cost"], fact.data["gradient"]] = set(sets)
+    return causes if {source for source, _, _ in causes} == set(report.outliers) else {}
 
 
 def _with_diagnosis(report: Any, problem: Any, theta: Any, sources: Any) -> Any:

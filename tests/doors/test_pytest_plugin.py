@@ -119,7 +119,7 @@ def test_wrong_code_fails_with_its_shrunk_case_and_the_replay_command(project, r
     result.stdout.no_fnmatch_line("*pytest_failures.py:*")
     assert counts(result, "networks, 3 sources") == (0, 6, 0)
     alike = [line.partition(" fails alike")[0] for line in result.outlines if " fails alike: " in line]
-    assert alike == [f"test_mine[5-0-{name}]" for name in ("x/z", "y/z", "y-z")]
+    assert alike == [f"test_project.py::test_mine[5-0-{name}]" for name in ("x/z", "y/z", "y-z")]
 
     cases = {line for line in result.outlines if line.startswith("Replay it with: harness ")}
     assert len(cases) == len(list((pytester.path / ".gradient-cases").iterdir())) == 3
@@ -135,7 +135,50 @@ def test_wrong_code_fails_with_its_shrunk_case_and_the_replay_command(project, r
         (finding,) = check["report"]["findings"]
         assert (check["report"]["verdict"], check["report"]["outliers"]) == ("disagree", ["mine"])
         assert "bias" in finding["where"]
-        assert bool(finding["diagnosis"]) == ("[5-0-" in check["test"])
+        assert [fact["where"] for fact in finding["diagnosis"][:1]] == [["bias-times-4"]]
+
+
+TWO_FAULTS = """
+    import numpy as np
+    from harness import FAULTS, SOURCES
+
+    def known(problem, theta):
+        return FAULTS["wrong-sign" if problem.l2 else "bias-times-4"].source(problem, theta)
+
+    def unknown(problem, theta):
+        cost, gradient = FAULTS["bias-times-4"].source(problem, theta)
+        return cost, gradient + (problem.l2 > 0.0) * 0.01 * np.sin(np.arange(len(theta)))
+
+    def partly_known(problem, theta):
+        cost, gradient = known(problem, theta)
+        return 1.01 * cost, gradient
+
+    class TestKnown:
+        source = staticmethod(known)
+
+        def test_mine(self, random_problem, cross_check):
+            others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
+            cross_check(*random_problem, {"mine": self.source} | others)
+
+    class TestUnknown(TestKnown):
+        source = staticmethod(unknown)
+
+    class TestPartlyKnown(TestKnown):
+        source = staticmethod(partly_known)
+"""
+
+
+def test_a_failure_is_alike_only_where_the_same_bugs_explain_all_of_it(project, run_pytest):
+    project(TWO_FAULTS)
+    result = run_pytest("--gradient-networks", 4)
+    result.assert_outcomes(failed=12)
+    # of the first four networks, the first one alone has λ = 0
+    pointers = [line.split(" ", 3)[:3] for line in result.outlines if "it shows the smallest" in line]
+    assert pointers == [
+        *[["test_project.py::TestKnown::test_mine[0-1]", "fails", "alike:"]] * 2,
+        *[["test_project.py::TestUnknown::test_mine[0-1]", "fails", "in"]] * 2,
+        *[["test_project.py::TestPartlyKnown::test_mine[0-0]", "fails", "in"]] * 3,
+    ]
 
 
 IN_A_FOLDER = """
