@@ -41,7 +41,7 @@ def _zero(fact: Fact) -> str:
 ROWS: dict[Kind, Row] = {
     Kind.ASSERTION_IN_JAX: Row(
         "An assertion within JAX fails in this mode.",
-        meaning="JAX cannot transpose the rule, so that the mode is left out.",
+        meaning="JAX's own code fails while it differentiates the rule, so that the mode is left out.",
         cause="A JVP rule that is not linear in its tangent, such as one that squares it.",
         example=CHECK + "f = jax.custom_jvp(lambda x: jnp.sum(x**2))\n"
         "f.defjvp(lambda x, t: (f(*x), jnp.sum(2.0 * x[0] * t[0] * t[0])))\n"
@@ -79,7 +79,8 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.NO_CORRECT_DIGIT: Row(
         _digits_lost,
-        meaning="The error is small beside the function's terms, so that it changes no verdict. No digit is right.",
+        meaning="No digit is right, though the error is within its bound. It is a doubt where the formula loses the "
+        "digits of a derivative that counts beside the function's terms, and a note elsewhere.",
         cause="Nearly equal numbers are subtracted, or a tail is rounded to zero, as 1 - tanh(x)² is at x = 30.",
         example=CHECK + "report = check_derivatives(jax.nn.sigmoid, np.array([40.0]))",
         advice="Write the rule so that nothing cancels, if such digits matter.",
@@ -140,9 +141,9 @@ ROWS: dict[Kind, Row] = {
         lambda fact: (
             f"{first_few(fact.where, 3)} has no rule for forward mode."
             if fact.where
-            else f"JAX lacks this mode here: {fact.data['message']}"
+            else f"This mode cannot be computed here: {fact.data['message']}"
         ),
-        meaning="The mode could not be checked. The others were.",
+        meaning="The mode could not be checked.",
         cause="A custom_vjp, or a torch.autograd.Function without jvp, has no forward mode, and a while_loop no "
         "reverse mode.",
         example=with_rule("g * jnp.cos(x)"),
@@ -184,7 +185,8 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.NO_SLOPE: Row(
         "There is no derivative to compare: {reason}.",
-        meaning="The function jumps, or has a cusp or a vertical tangent at this point, as √x has at 0.",
+        meaning="The function jumps, or has a cusp or a vertical tangent at this point, as √x has at 0. Or a rule "
+        "hides its slopes.",
         cause="sign, floor or round at one of their jumps, equal eigenvalues, a branch that changes here, or a root.",
         example=CHECK + "report = check_derivatives(jnp.floor, np.array([1.0, 0.5]))",
         advice="Check at another point, or guard the argument there.",
@@ -269,7 +271,7 @@ ROWS: dict[Kind, Row] = {
     Kind.TWICE_WOULD_PASS: Row(
         "The error bounds exceed the derivatives in most of {where} (up to {bound:.1e}): even a factor of 2 would go "
         "unnoticed.",
-        meaning="The function amplifies its rounding errors so much that nothing about its derivative can be decided.",
+        meaning="The function amplifies its rounding errors so much that nothing about these derivatives is decided.",
         cause="Huge terms that cancel, or an ill-conditioned recurrence.",
         example=CHECK + "def f(x):\n    return jnp.sum(1e20 * (jnp.sin(x) ** 2 + jnp.cos(x) ** 2) - 1e20 + x)\n"
         "report = check_derivatives(f, np.array([0.7, 1.3]))",
@@ -299,8 +301,8 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.ZERO_DERIVATIVE: Row(
         _zero,
-        meaning="Nothing that f returns depends on its arguments here.",
-        cause="A detached loss, or a point where everything saturates.",
+        meaning="To first order, nothing that f returns changes with its arguments here.",
+        cause="A detached loss, a minimum, or a point where everything saturates.",
         example=CHECK + "report = check_derivatives(lambda x: jnp.sum(0.0 * x), np.ones(2))",
         advice="Check at another point, or look for stop_gradient.",
     ),

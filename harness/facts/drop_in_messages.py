@@ -36,7 +36,7 @@ ROWS = {
         lambda fact: (
             f"The library's own rule of {fact.where[0]} is off by {fact.data['off']:.1e} here."
             if fact.where
-            else f"A derivative is off by less than {fact.data['limit']:.0e}, and all rules are a library's own."
+            else f"A derivative is off by less than {fact.data['limit']:.0e} of the largest, by a library's own rules."
         ),
         meaning="The library approximates this derivative; the error is not the caller's.",
         cause="A series or a fit of limited precision.",

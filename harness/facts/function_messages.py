@@ -56,7 +56,7 @@ def _cached(fact: Fact) -> str:
 
 def _stale(fact: Fact) -> str:
     causes = {
-        "last-cost": "The gradient belongs to the θ at which the cost was called last",
+        "last-cost": "The gradient function returns something else at the same θ after the cost was called at another",
         "last-call": "After a call at another θ, the gradient is that of the call before",
         "unknown": "The answer changes at the same θ after a call at another θ",
     }
@@ -65,7 +65,7 @@ def _stale(fact: Fact) -> str:
 
 def _domain_edge(fact: Fact) -> str:
     if fact.data["overflows"]:
-        return f"{_undecided(fact)}. The cost overflows near θ ({_visible(fact)})."
+        return f"{_undecided(fact)}. The cost or its derivative overflows near θ ({_visible(fact)})."
     return (
         f"{_undecided(fact)}. θ is at the edge of the domain: nearby, the cost is not finite or fun raises "
         f"({_visible(fact)})."
@@ -140,7 +140,7 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.DOMAIN_EDGE: Row(
         _domain_edge,
-        meaning="Points on one side of θ lie outside the domain, so that no central difference exists.",
+        meaning="Points next to θ lie outside the domain, or overflow, so that no central difference exists.",
         cause="θ is on or next to a bound, such as 0 for a logarithm. Or the cost is nearly too large for its type.",
         example=checked("np.sum(t * np.log(t)), np.log(t) + 1", "np.array([1e-12, 0.5])"),
         advice="Check at a θ farther inside.",
@@ -180,9 +180,9 @@ ROWS: dict[Kind, Row] = {
     ),
     # -- how a gradient was examined -----------------------------------------------------------------------------------
     Kind.FLOAT32_COST: Row(
-        "{where} computes its cost in float32, whose differences show little. Let it compute in float64.",
-        meaning="Noise of float32 hides errors below a thousandth or so of the derivative.",
-        cause="θ is float32, and the function cannot run with a θ in float64, or casts it.",
+        "{where} computes its cost in float32 or less, whose differences show little. Let it compute in float64.",
+        meaning="Noise of float32 hides errors below a thousandth or so of the derivative; that of float16 hides more.",
+        cause="θ is float32 or less, and the function cannot run with a θ in float64, or casts it.",
         example=IMPORTS + "def fun(t):\n    t = t.astype(np.float32)\n"
         "    return np.float32(1e3) + np.sin(t).sum(), np.cos(t)\n"
         "report = check_gradient(fun, np.array([0.3, -0.7], np.float32))",
@@ -190,7 +190,7 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.FLOAT32_GRADIENT: Row(
         "The gradient of {where} holds float32 numbers. Errors below a few of their roundings do not show.",
-        meaning="All numbers are numbers of float32, though the type is float64.",
+        meaning="All numbers are numbers of float32, though θ is float64.",
         cause="A part of the gradient is computed in float32, as JAX does without enable_x64.",
         example=checked("np.sin(t).sum(), np.cos(t).astype(np.float32)", "np.array([0.3, -0.7])"),
         advice="Nothing, if float32 is meant. Else look where the precision is lost.",
@@ -206,8 +206,8 @@ ROWS: dict[Kind, Row] = {
         advice="Look at the picture, `report.plot()`.",
     ),
     Kind.GROUPED: Row(
-        "Differenced one by one: {alone:coordinate}. The others were differenced in {groups:group}.",
-        meaning="Every coordinate was examined, many of them along a random direction together with others.",
+        "Differenced one by one: {alone:coordinate}. Others were differenced in {groups:group}.",
+        meaning="Many coordinates were examined along a random direction, together with others.",
         cause="There are more parameters than are differenced one by one.",
         example=checked("np.sin(t).sum(), np.cos(t)", "np.linspace(0, 1, 1500)"),
         advice="Nothing. The report says how small an error would show.",
@@ -283,15 +283,15 @@ ROWS: dict[Kind, Row] = {
         advice="Rewrite the formula so that nothing cancels, or use a series where it does.",
     ),
     Kind.FLAT_COST: Row(
-        "The cost does not change at all near θ, so the right gradient is 0.",
-        meaning="Every difference of the cost is exactly zero, and the reported gradient is not.",
-        cause="The cost is rounded, thresholded or a count, and the gradient is a straight-through estimate.",
+        "Near θ the cost does not change with {where}, so the right gradient is 0 there.",
+        meaning="Every difference of the cost in these parameters is exactly zero, and the reported gradient is not.",
+        cause="The cost does not use them. Or it is rounded, and the gradient is a straight-through estimate.",
         example=checked("np.sum(np.round(t) ** 2), 2 * t", "np.array([0.3, -0.7, 1.1])"),
         advice="Check the cost without its rounding.",
     ),
     Kind.SMALL_ERROR: Row(
         "The errors are at most {share:.1g} of the largest derivative. If the function stops a solver at a tolerance, "
-        "that explains them: then check again with accuracy={accuracy:.0e}.",
+        "that may explain them: then check again with accuracy={accuracy:.0e}.",
         meaning="All wrong entries are nearly right, and no entry of their arrays is right to many more digits.",
         cause="A solver stops at a tolerance or after some steps, or the gradient is itself an approximation.",
         example=checked("np.sin(t).sum(), np.cos(t) + 1e-9 * np.array([1, 2, -1])", "np.array([0.3, -0.7, 1.1])"),

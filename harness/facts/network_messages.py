@@ -99,7 +99,7 @@ def _no_bug(fact: Fact) -> str:
         return f"No bug of the zoo, {alone}, explains the gradient."
     return (
         f"No bug of the zoo, {alone}, explains the whole gradient. The nearest, {fact.where[0]}, leaves "
-        f"{data['left']:,} of {data['coordinates']:,} coordinates unexplained; no bug leaves {data['unexplained']:,}."
+        f"{data['left']:,} of {data['coordinates']:,} coordinates unexplained; right code, {data['unexplained']:,}."
     )
 
 
@@ -128,7 +128,7 @@ ROWS = {
     ),
     Kind.BUG: Row(
         _bug,
-        meaning="With this bug, backprop gives just this answer on this problem, up to rounding.",
+        meaning="With this bug, backprop gives just this cost, gradient or both on this problem, up to rounding.",
         cause="The code has this bug, or one with the same effect.",
         example=BUG.format(bug="wrong-sign"),
         advice="Look for it, mend it, and check again.",
@@ -138,7 +138,7 @@ ROWS = {
         meaning="On this problem several bugs have the same effect, so it cannot say which is there.",
         cause="The problem is small, or special, such as λ = 0.",
         example=BUG.format(bug="mean-missing").replace("l2=1.0", "l2=0.0"),
-        advice="Check on the problem that the message names.",
+        advice="Check on the problem that the message names, or on another one if it names none.",
     ),
     Kind.COST_IN_ARRAY: Row(
         "The cost of {where} is an array of shape {shape} and not a number.",
@@ -264,8 +264,8 @@ ROWS = {
         lambda fact: (
             f"Errors below {fact.data['visible']:.1e} in {', '.join(fact.where)}: the derivatives are no larger."
         ),
-        meaning="These derivatives are smaller than what a correct gradient may be off by, so not even a wrong sign "
-        "would show.",
+        meaning="These derivatives are smaller than what a correct gradient may be off by, so zeros in their place "
+        "would not show.",
         cause="The network is saturated: its predictions or activations have rounded to 0 or 1. Or a parameter moves "
         "the cost far less than others of its array do.",
         example=EXAMPLE + "sure = Network([2, 2], output='softmax')\n"
@@ -281,9 +281,9 @@ ROWS = {
         advice="Run `harness replay FILE --seed N` to see it alone, or allow more time with --timeout.",
     ),
     Kind.SOURCE_NEVER_TOOK_PART: Row(
-        "{where} could take none of the networks.",
+        "{where} took part in none of the networks.",
         meaning="A source that was named was never compared, so nothing is known about it.",
-        cause="It supports only some outputs, activations or sizes.",
+        cause="It supports only some outputs, activations or sizes, or it failed each time.",
         example='from harness import check_networks\nreport = check_networks(2, sources=["loop", "complex-step"], '
         'activations=["relu"])',
         advice="Draw networks that it can take, or leave it out.",

@@ -159,7 +159,7 @@ ROWS = {
     ),
     Kind.FLOAT32_DIGITS: Row(
         _float32_digits,
-        meaning="All digits that float32 has are right, and the others are noise.",
+        meaning="Most entries are wrong, by errors as small as those of float32 numbers or of finite differences.",
         cause="A part of the computation runs in float32, or the gradient is itself a finite difference.",
         example=NETWORK + "def mine(problem, theta):\n    cost, gradient = SOURCES['loop'](problem, theta)\n"
         "    return cost, gradient.astype(np.float32).astype(float)\n"
@@ -203,7 +203,7 @@ ROWS = {
     ),
     Kind.SINGLE_ENTRY: Row(
         _single_entry,
-        meaning="The other entries agree, so one index is treated differently.",
+        meaning="No other entry was found wrong, so the code may treat one index differently.",
         cause="A loop ends one too early, an index is off by one, or an entry is overwritten.",
         example=checked("0.5 * t @ t, t + [0, 0, 1e-3]"),
         advice="Look for code that treats this index by itself.",
@@ -216,7 +216,12 @@ ROWS = {
         advice="Look for a product in which both sides are the same array.",
     ),
     Kind.WHOLE_NUMBERS: Row(
-        lambda fact: f"{_place(fact)}: whole numbers in the place of the derivatives. Compute it in floating point.",
+        lambda fact: (
+            f"{_place(fact)} returns the same whole numbers at another θ, where the cost has another slope. They are "
+            "rounded or cached."
+            if fact.data.get("is_same")
+            else f"{_place(fact)}: whole numbers in the place of the derivatives. Compute it in floating point."
+        ),
         meaning="The right derivatives were cut off or rounded to whole numbers.",
         cause="The gradient is written into an array of integers, as np.zeros_like of integers is, or divided by `//`.",
         example=checked("t @ t, (2 * t).astype(int)", "np.array([1.3, -2.7, 3.1])"),

@@ -106,7 +106,7 @@ ROWS: dict[Kind, Row] = {
             if fact.data["power"]
             else "The rule ignores its cotangent: it returns the same whatever it is given."
         ),
-        meaning="A backward pass returns the derivative times the cotangent, once. This is right for one of 1 alone.",
+        meaning="A backward pass returns the derivative times the cotangent, once. The rule is right for 1 alone.",
         cause="`return (jnp.cos(x),)` stands where `return (g * jnp.cos(x),)` belongs, or a helper multiplies as well.",
         example=with_rule("jnp.cos(x)"),
         advice="Multiply by the cotangent once.",
@@ -163,7 +163,7 @@ ROWS: dict[Kind, Row] = {
     Kind.NOT_LINEAR: Row(
         lambda fact: (
             f"The {'VJP' if fact.data['mode'] == 'reverse' else 'JVP'} is not linear: {fact.data['mode']} mode "
-            f"of -v is not minus that of v, or large or small parts of v are cut off.{_by(fact)}"
+            f"does not keep sums and multiples of vectors.{_by(fact)}"
         ),
         meaning="A derivative is a linear map. This one is right for some vectors only.",
         cause="The rule takes an absolute value, a maximum or a clip of its cotangent or tangent, drops small ones, or "
@@ -193,7 +193,8 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.WRONG_RULE: Row(
         _wrong_rule,
-        meaning="The derivative of this function or primitive is wrong by itself, at the values that it met.",
+        meaning="The derivative of this function or primitive is wrong at the values that it met: by itself, or since "
+        "all agrees without it.",
         cause="A mistake in a custom_vjp or custom_jvp rule; another line of the report says which, if known.",
         example=with_rule("2.0 * g * jnp.cos(x)"),
         advice="The line that is named is where the rule begins. Compare it term by term with the function.",

@@ -49,8 +49,8 @@ ROWS = {
     ),
     Kind.DROPPED_BRANCH: Row(
         not_finite,
-        meaning="The record is right there, but jax.grad of the formula is NaN: it multiplies infinity by zero.",
-        cause="Reverse mode differentiates both branches of where(z > 0, z, exp(z) - 1), and exp(z) overflows.",
+        meaning="jax.grad of the formula is NaN or infinite where the derivative is a number. Others decide there.",
+        cause="Reverse mode differentiates both branches of where(z > 0, z, exp(z) - 1): infinity times zero is NaN.",
         example=FORMULA.format(value="xp.where(z > 0.0, z, xp.exp(z) - 1.0)", slope="np.where(z > 0.0, 1.0, a + 1.0)"),
         advice="Guard the argument as well: where(z > 0, z, exp(where(z > 0, 0, z)) - 1).",
     ),

@@ -179,8 +179,8 @@ ROWS = {
     ),
     Kind.COST_OF_ANOTHER: Row(
         "The costs differ, so one of them is not the function that the gradient should belong to.",
-        meaning="Most sources compute another cost than the one that is named, and nothing explains it. The majority "
-        "may be wrong.",
+        meaning="The named source computes another cost than the one beside it, and nothing explains it. Either may be "
+        "wrong.",
         cause="Sources share a mistake: labels are mapped to other units, an array is broadcast, or a term is missing.",
         example=NETWORK + "loop = SOURCES['loop']\n"
         "wrong = lambda: lambda problem, theta: (loop(problem, theta)[0] + 0.1, loop(problem, theta)[1])\n"
@@ -189,8 +189,8 @@ ROWS = {
     ),
     Kind.COST_DIGITS_LOST: Row(
         lambda fact: (
-            f"The cost{f' of {fact.where[0]}' if fact.where else ''} is nearly right but has lost digits. Look for "
-            "cancellation, such as log(1 - σ(z)), or low precision."
+            f"The cost{f' of {fact.where[0]}' if fact.where else ''} is nearly right, as one with lost digits is. Look "
+            "for cancellation, such as log(1 - σ(z)), or low precision."
         ),
         meaning="The costs differ by less than a millionth of their size and by more than rounding explains. Or, as a "
         "note, by what computing log(1 - p) from p explains, where p is nearly 1.",

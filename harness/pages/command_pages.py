@@ -63,7 +63,7 @@ def _networks(summary: Summary, title: str) -> str:
         wide(
             table(("verdict", "networks"), counts, "Verdicts"),
             _reasons("networks", summary.doubts),
-            table(("source", "odd one out", "could not take it"), rows, "The sources, in numbers of networks"),
+            table(("source", "odd one out", "left out"), rows, "The sources, in numbers of networks"),
         ),
     )
 

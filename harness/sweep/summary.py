@@ -98,19 +98,15 @@ def summarise(store: Store) -> SweepSummary:
     ValueError
         When one of them is damaged.
     """
-    counts = dict.fromkeys(VERDICTS, 0)
-    outliers: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    examples: dict[str, list[SweepRow]] = {"disagree": [], ERROR: []}
-    seeds: list[int] = []  # the first and the last: rows come in the order of their seeds
-    worst: float | None = None
-    seconds = 0.0
     stamp = store.stamp()
-    sources, took_part = json.loads(stamp["sources"]), set()
-    for row in store.rows():
-        took_part.update(json.loads(row.times) if sources else ())
+    sources: list[str] = json.loads(stamp["sources"])
+    counts, outliers, reasons, took_part = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    shown: dict[str, list[SweepRow]] = {"disagree": [], ERROR: []}
+    first, last = 0, 0
+    worst, seconds = None, 0.0
+    for row in store.rows():  # in the order of their seeds
+        first, last = (first if counts else row.seed), row.seed
         counts[row.verdict] += 1
-        seeds[1:] = [row.seed]
         seconds += row.seconds
         if row.outliers:
             outliers[row.outliers] += 1
@@ -118,21 +114,26 @@ def summarise(store: Store) -> SweepSummary:
             reasons.update(set(map(str, kinds_of(row.reasons))))
         if row.verdict == "agree" and row.worst is not None:  # elsewhere, it says how wrong the sources are
             worst = max(row.worst, worst or 0.0)
-        if len(shown := examples.get(row.verdict, [])) < SHOWN:
-            shown.append(row)
+        if len(shown.get(row.verdict, range(SHOWN))) < SHOWN:
+            shown[row.verdict].append(row)
+        if sources:
+            took_part.update(json.loads(row.times))
+    is_any_decided = counts.total() > counts[ERROR]  # a row that fails names no source that took part
+    examples = [
+        {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}
+        for rows in shown.values()
+        for row in rows
+    ]
     return SweepSummary(
-        stamp,
-        sum(counts.values()),
-        *((seeds[0], seeds[-1]) if seeds else (0, 0)),
-        counts,
-        dict(outliers.most_common()),
-        dict(reasons.most_common()),
-        [
-            {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}
-            for rows in examples.values()
-            for row in rows
-        ],
-        worst,
-        seconds,
-        [name for name in sources if name not in took_part] if seeds else [],
+        stamp=stamp,
+        rows=counts.total(),
+        first=first,
+        last=last,
+        counts={verdict: counts[verdict] for verdict in VERDICTS},
+        outliers=dict(outliers.most_common()),
+        reasons=dict(reasons.most_common()),
+        examples=examples,
+        worst=worst,
+        seconds=seconds,
+        never=[name for name in sources if is_any_decided and name not in took_part],
     )

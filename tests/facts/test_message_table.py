@@ -125,7 +125,9 @@ SAID = {  # parts of messages that few inputs reach
     "The second derivative is not known": note(Kind.SECOND_DERIVATIVE),
     "only JAX can run g": note(Kind.OWN_PRECISION_ONLY, "g", because="jax-alone", source="reverse", type="float32"),
     "f cannot be decided. The cost bends": doubt(Kind.ROUGH_COST, "f", visible=None),
-    "The cost overflows near θ": doubt(Kind.DOMAIN_EDGE, "t[0]", undecided=1, total=2, overflows=True, visible=0.5),
+    "The cost or its derivative overflows near θ": doubt(
+        Kind.DOMAIN_EDGE, "t[0]", undecided=1, total=2, overflows=True, visible=0.5
+    ),
     "The cost rounds to 3 near θ": doubt(Kind.NOISY_COST, "t[0]", **NOISY),
     "2 of 9 coordinates cannot be decided": doubt(Kind.UNITS_AT_JUNCTION, "a", "b", **ANSWER),
     "distinguishes all of them": note(Kind.BUGS_ALIKE, "a", "b", does=["x", "y"], gradient=True, cost=False),
@@ -148,6 +150,7 @@ SAID = {  # parts of messages that few inputs reach
     ),
     "all together cannot be decided. As far": doubt(Kind.KINK, "all together", left=None, right=None),
     "Too few coordinates could be decided": doubt(Kind.UNDECIDED),
+    "They are rounded or cached": wrong(Kind.WHOLE_NUMBERS, "fun", is_same=True),
 }
 
 

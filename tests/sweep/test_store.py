@@ -108,9 +108,9 @@ def test_damaged_rows_are_made_again(file, monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ([], (0, "inconclusive", 0, 0, 0.0)),  # no rows are no agreement
-        ([SweepRow(0, "", "error")], (1, "error", 0, 0, 0.0)),  # nor does it take any time
-        (ROWS, (40, "disagree", 0, 39, 0.0)),
+        ([], (0, "inconclusive", 0, 0, 0.0, [])),  # no rows are no agreement
+        ([SweepRow(0, "", "error")], (1, "error", 0, 0, 0.0, [])),  # nor does it take any time, or say who took part
+        (ROWS, (40, "disagree", 0, 39, 0.0, list(LIGHT.sources))),
     ],
     ids=["no rows", "no time", "all"],
 )
@@ -118,4 +118,4 @@ def test_the_summary_of_a_file_has_its_verdict_and_its_first_and_last_seed(rows,
     with open_to_write(tmp_path / "rows.sqlite", LIGHT.in_full()) as store:
         store.add(rows)
         found = summarise(store)
-    assert (found.rows, found.verdict, found.first, found.last, found.pace) == expected
+    assert (found.rows, found.verdict, found.first, found.last, found.pace, found.never) == expected

@@ -199,10 +199,10 @@ def _where_numbers_are_kept(theta: np.ndarray) -> Iterator[np.ndarray]:
 def _cached(gradient: np.ndarray, *, is_same: bool) -> Fact:
     """The gradient at θ is returned elsewhere, to the last bit or in part.
 
-    One of whole numbers is rather rounded to these, and so the same at many places.
+    One of whole numbers may also be rounded to these, and so be the same at many places.
     """
     if is_same and gradient.any() and np.array_equal(gradient, np.round(gradient)):
-        return wrong(Kind.WHOLE_NUMBERS, FUN)
+        return wrong(Kind.WHOLE_NUMBERS, FUN, is_same=True)
     return wrong(Kind.CACHED_GRADIENT, FUN, is_same=is_same)
 
 

@@ -276,4 +276,5 @@ def test_what_groups_show_to_be_right_was_examined():
 
 def test_whole_numbers_that_are_right_at_theta_are_no_cache():
     report = check_gradient(lambda t: (np.sum(t**2), (2 * t).astype(int)), np.array([1.0, 2.0, 3.0]))
-    assert (report.verdict, [fact.kind for fact in report.reasons]) == ("disagree", [Kind.WHOLE_NUMBERS])
+    (fact,) = report.reasons
+    assert (report.verdict, fact.kind, dict(fact.data)) == ("disagree", Kind.WHOLE_NUMBERS, {"is_same": True})
