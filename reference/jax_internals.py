@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -114,10 +114,14 @@ def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
 
 # -- functions with a derivative rule ---------------------------------------------------------------------------------
 
-Lines = tuple[str, str, int]
-"""The name of a function, and the file and the line where its source begins."""
 
-UNKNOWN_LINES: Lines = ("", "", 0)
+class Lines(NamedTuple):
+    """The name of a function, and the file and the line where its source begins; empty where that is unknown."""
+
+    name: str = ""
+    file: str = ""
+    line: int = 0
+
 
 RULE_MAKERS = ("custom_jvp.defjvps.<locals>.jvp", "custom_gradient.<locals>.fwd")
 """Functions of JAX that make a rule out of functions which they close over, and which users wrote."""
@@ -131,7 +135,7 @@ def source_of(holder: Any) -> Lines:
     info = getattr(getattr(holder, "jaxpr", holder), "debug_info", None)
     name, _, where = str(getattr(info, "func_src_info", "") or "").partition(" at ")
     file, _, line = where.rpartition(":")
-    return name, file, int(line) if line.isdigit() else 0
+    return Lines(name, file, int(line) if line.isdigit() else 0)
 
 
 def source_of_function(function: Any) -> Lines:
@@ -140,7 +144,7 @@ def source_of_function(function: Any) -> Lines:
         function = function.func
     function = inspect.unwrap(function)
     code = getattr(function, "__code__", None)
-    return UNKNOWN_LINES if code is None else (function.__name__, code.co_filename, code.co_firstlineno)
+    return Lines() if code is None else Lines(function.__name__, code.co_filename, code.co_firstlineno)
 
 
 def argument_names(holder: Any) -> list[str]:
@@ -151,31 +155,31 @@ def argument_names(holder: Any) -> list[str]:
 
 def functions_handed_to_jax(params: Any) -> list[Callable[..., Any]]:
     """The user's functions out of which JAX made the rule of a call, in their order."""
-    # from wrapper to wrapped, as far as to the function that JAX made of the user's
-    level: list[Any] = [params.get(key) for key in ("jvp_jaxpr_fun", "fwd_jaxpr_thunk")]
-    for _ in range(MOST_WRAPPERS):
-        for value in level:
-            if getattr(value, "__qualname__", "") in RULE_MAKERS:
-                return [f for part in _closed_over(value) for f in _flat(part) if inspect.isfunction(f)]
-        level = [part for value in level for part in _flat(_wrapped(value))]
+    for value in _unwrapped([params.get(key) for key in ("jvp_jaxpr_fun", "fwd_jaxpr_thunk")]):
+        if getattr(value, "__qualname__", "") in RULE_MAKERS:
+            return [f for part in _closed_over(value) for f in _flat(part) if inspect.isfunction(f)]
     return []
 
 
 def functions_carried(params: Any) -> list[Lines]:
     """Where the functions that are not JAX's are written which an equation of a jaxpr carries, traced or wrapped."""
-    level, found = _flat(list(params.values())), []
+    values = _unwrapped(_flat(list(params.values())), is_end=_source_beyond_jax)
+    return list(dict.fromkeys(filter(None, map(_source_beyond_jax, values))))
+
+
+def _source_beyond_jax(value: Any) -> Lines | None:
+    """Where a traced or wrapped function is written, unless that is unknown or in JAX."""
+    lines = source_of(value)
+    if not lines.line and (inspect.isfunction(value) or hasattr(value, "__wrapped__")):
+        lines = source_of_function(value)
+    return lines if lines.line and not lines.file.startswith(str(JAX_FOLDER)) else None
+
+
+def _unwrapped(values: Sequence[Any], is_end: Callable[[Any], Any] = lambda _: False) -> Iterator[Any]:
+    """The values, then all that these wrap, and so on; a value that is an end is not looked into."""
     for _ in range(MOST_WRAPPERS):
-        within = []
-        for value in level:
-            lines = source_of(value)
-            if not lines[2] and (inspect.isfunction(value) or hasattr(value, "__wrapped__")):
-                lines = source_of_function(value)
-            if lines[2] and not lines[1].startswith(str(JAX_FOLDER)):
-                found.append(lines)
-            else:
-                within += _flat(_wrapped(value))
-        level = within
-    return list(dict.fromkeys(found))
+        yield from values
+        values = [part for value in values if not is_end(value) for part in _flat(_wrapped(value))]
 
 
 def functions_behind(rule: Any) -> list[Callable[..., Any]]:

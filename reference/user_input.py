@@ -22,7 +22,7 @@ def printable(text: str, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c in keep or not _moves(c) else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c in keep or not _is_escaped(c) else c.encode("unicode_escape").decode() for c in text)
 
 
 def given(value: Any, longest: int = 80) -> str:
@@ -50,9 +50,8 @@ def seed_of_generator(value: Any) -> Any:
 
     if value is None or isinstance(value, (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)):
         return value
-    for number in (
-        np.ravel(value) if isinstance(value, np.ndarray) else value if type(value) in (tuple, list) else [value]
-    ):
+    some = value if type(value) in (tuple, list) else [value]
+    for number in np.ravel(value) if isinstance(value, np.ndarray) else some:
         whole_number("seed", number)
     return value
 
@@ -71,7 +70,7 @@ def error_in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def _moves(c: str) -> bool:
+def _is_escaped(c: str) -> bool:
     """Whether a character moves the cursor, turns the direction of writing, or cannot be encoded."""
     return ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or c in _TURNING
 

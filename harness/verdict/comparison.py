@@ -31,7 +31,7 @@ class Answer:
         Both zero where the subject has no cost.
     gradient, error : (n,) arrays
         The error bound is infinite where the source knows nothing.
-    precision : "float64" or "float32"
+    precision : "float64", "float32", "float16" or "bfloat16"
     oracle : bool
         An oracle is there to judge the others. A coordinate that it cannot decide is no doubt about them.
     seconds : float or None

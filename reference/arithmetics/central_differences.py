@@ -73,20 +73,18 @@ def extrapolated(near: Any, middle: Any, far: Any) -> tuple[Any, Any]:
     return richardson(near, middle), richardson(middle, far)
 
 
-def twice_extrapolated(near: Any, middle: Any, far: Any) -> Differences:
-    """The derivative without its errors of order h² and h⁴, and |R1 - R2|, which is far more than its truncation."""
-    first, second = extrapolated(near, middle, far)
-    return Differences((16.0 * first - second) / 15.0, np.abs(first - second))
-
-
 POINTS = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
 """Where `slopes_from` wants values: at three distances on both sides, in steps."""
 
 
 def slopes_from(values: np.ndarray, step: Any) -> Differences:
-    """The derivative, and its truncation, from the values at `POINTS` along the first axis."""
+    """The derivative without its errors of order h² and h⁴, from the values at `POINTS` along the first axis.
+
+    |R1 - R2|, which is far more than its truncation, is the error.
+    """
     far, middle, near = ((values[i] - values[i + 1]) / (2.0 * POINTS[i] * step) for i in (0, 2, 4))
-    return twice_extrapolated(near, middle, far)
+    first, second = extrapolated(near, middle, far)
+    return Differences((16.0 * first - second) / 15.0, np.abs(first - second))
 
 
 def extrapolated_to_zero(near: Any, middle: Any, far: Any) -> Differences:

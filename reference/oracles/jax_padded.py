@@ -11,7 +11,7 @@ None of this changes a rounding in the entries that are kept beyond the order of
 plain programs of `reference.oracles.jax_gradient`. An activation may be undefined where the missing units and rows are,
 though: zero times NaN spreads, so an answer that is not finite is asked for again from the plain program. All
 registered activations are in the program, except for those that JAX cannot trace: one of these must not spoil the
-others. One that is not registered costs a program of its own, which pays from its third network on.
+others. One that is not registered costs a program of its own, which is made after `KNOWN` networks have met it.
 """
 
 from functools import lru_cache, partial

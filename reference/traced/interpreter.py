@@ -11,6 +11,7 @@ derivative along it, good to some roundings. A run of a program is a call:
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -143,25 +144,24 @@ class Run:
     def _rounded(
         self, equation: Equation, operands: Sequence[Increment], outputs: Sequence[Increment], how: EquationRounding
     ) -> Sequence[Increment]:
-        """Outputs rounded at random, and their partial sums."""
+        """Outputs rounded at random; of a sum, its partial sums as well."""
         values = [np.asarray(x.value) for x in operands]
+        is_inexact = _is_inexact(equation, values)
         rule, unit = equation.primitive.rule, how.partial_sums
-        is_inexact, sizes = _is_inexact(equation, values), None
-        if unit and rule:
-            # Σ |x_i|, or |x| · |y|, which bounds every partial sum in any order: the rule itself on the sizes
-            sizes = value_by(rule, equation, [np.abs(x) if is_floating(x) else x for x in values])
-            # in float64, few sums have so few bits by chance
-            if "c" not in equation.kinds and unit > UNIT_ROUNDOFF["float64"]:
-                terms = [x for x in values if is_floating(x)]
-                is_inexact = lambda: is_rounded_in_some_order(terms, sizes, unit)  # noqa: E731  costs time
-        found = [rounded(x, h, self.noise, is_inexact) for x, h in zip(outputs, how.results)]
-        if sizes is None:
-            return found
-        (output,) = found
-        value = round_partial_sums(output.value, sizes, unit, self.noise)
-        if is_inexact and is_short(output.value, unit).any():  # the partial sums of an exact sum are exact as well
-            value = np.where(is_inexact(), value, output.value)
-        return [Increment(value, output.change)]
+        if not (unit and rule):
+            return [rounded(x, h, self.noise, is_inexact) for x, h in zip(outputs, how.results)]
+        # Σ |x_i|, or |x| · |y|, which bounds every partial sum in any order: the rule itself on the sizes
+        sizes = value_by(rule, equation, [np.abs(x) if is_floating(x) else x for x in values])
+        # in float64, few sums have so few bits by chance
+        if "c" not in equation.kinds and unit > UNIT_ROUNDOFF["float64"]:
+            terms = [x for x in values if is_floating(x)]
+            is_inexact = partial(is_rounded_in_some_order, terms, sizes, unit)
+        (output,), (of_result,) = outputs, how.results
+        total = rounded(output, of_result, self.noise, is_inexact)
+        value = round_partial_sums(total.value, sizes, unit, self.noise)
+        if is_inexact and is_short(total.value, unit).any():  # the partial sums of an exact sum are exact as well
+            value = np.where(is_inexact(), value, total.value)
+        return [Increment(value, total.change)]
 
 
 def _is_inexact(equation: Equation, values: Sequence[np.ndarray]) -> Callable[[], Any] | None:

@@ -19,7 +19,7 @@ import numpy as np
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, moved_with_a
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations.slope_oracles import (
-    OneSided,
+    SideSlopes,
     SlopeFunction,
     choose,
     is_known,
@@ -166,17 +166,22 @@ def find_switches(formula: Callable[[Watched], object], z: np.ndarray) -> list[f
         signs = _signs(formula, z)
         # z == 3.7 is true at one point of the grid, which is the place; z > 3.7 changes between two points
         alone = np.array([_is_isolated_zero(row) for row in signs], dtype=bool).reshape(signs.shape)
-        at_points = [float(place) for place in z[alone.any(axis=0)]]
         settled = ~alone & ~np.isnan(signs)
-        rows, places = np.nonzero(settled[:, :-1] & settled[:, 1:] & (signs[:, :-1] != signs[:, 1:]))
-        low, high, before = z[places], z[places + 1], signs[rows, places]
-        # bisection of all changes at once, each by the sign of its own comparison
-        for _ in range(HALVINGS if rows.size else 0):
-            middle = low + 0.5 * (high - low)
-            same = _signs(formula, middle)[rows, np.arange(rows.size)] == before
-            low, high = np.where(same, middle, low), np.where(same, high, middle)
-        return [*at_points, *(shortest(float(a), float(b)) for a, b in zip(low, high))]
+        changes = settled[:, :-1] & settled[:, 1:] & (signs[:, :-1] != signs[:, 1:])
+        return [*z[alone.any(axis=0)].tolist(), *_bisect_changes(formula, z, signs, *np.nonzero(changes))]
     return []
+
+
+def _bisect_changes(
+    formula: Callable[[Watched], object], z: np.ndarray, signs: np.ndarray, rows: np.ndarray, intervals: np.ndarray
+) -> list[float]:
+    """Where the comparisons of some rows change their sign within some intervals of the grid, all bisected at once."""
+    low, high, before = z[intervals], z[intervals + 1], signs[rows, intervals]
+    for _ in range(HALVINGS if rows.size else 0):
+        middle = low + 0.5 * (high - low)
+        is_before = _signs(formula, middle)[rows, np.arange(rows.size)] == before
+        low, high = np.where(is_before, middle, low), np.where(is_before, high, middle)
+    return [shortest(float(a), float(b)) for a, b in zip(low, high)]
 
 
 def _signs(formula: Callable[[Watched], object], z: np.ndarray) -> np.ndarray:
@@ -276,19 +281,22 @@ def measure_junctions(
         return []
     # the floats beside a declared kink stand for it and share its one-sided derivatives, which are computed once
     places, where = np.unique(points.declared_kinks(z)[0], return_inverse=True)
-    left, right = ((slope[where], off[where]) for slope, off in _sides(points.f, places, slope_at))
-    known = is_known(left) & is_known(right)
-    error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
+    sides = [SideSlopes(side.slope[where], side.error[where]) for side in _sides(points.f, places, slope_at)]
+    known = is_known(sides[0]) & is_known(sides[1])
+    error = sides[0].error + sides[1].error + _rounding_nearby(points, bound)[at]
+    error = np.where(known & np.isfinite(error), error, 0.0)
     # a one-sided derivative that may be zero is zero: 1e-17 and 0 are no kink
-    left, right = (np.where(np.abs(slope) <= off, 0.0, slope) for slope, off in (left, right))
+    zeroed = (np.where(np.abs(side.slope) <= side.error, 0.0, side.slope) for side in sides)
+    left, right = (np.where(known, slope, np.nan) for slope in zeroed)
     junctions = [
         Junction(
             float(place),
-            *(float(slope[i]) if known[i] else math.nan for slope in (left, right)),
+            float(left[i]),
+            float(right[i]),
             claimed=float(points.slope[at[i]]),
             jax=float(by_jax.slope[at[i]]) if by_jax else math.nan,
             declared=is_near(place, points.f.kinks),
-            error=float(error[i]) if known[i] and math.isfinite(error[i]) else 0.0,
+            error=float(error[i]),
             value_jumps=is_near(place, points.jumps),
         )
         for i, place in enumerate(z)
@@ -298,14 +306,14 @@ def measure_junctions(
     return [other if one.is_allowed and not other.is_allowed else one for one, other in pairs]
 
 
-def _sides(f: Activation, places: np.ndarray, slope_at: SlopeFunction | None) -> tuple[OneSided, OneSided]:
+def _sides(f: Activation, places: np.ndarray, slope_at: SlopeFunction | None) -> tuple[SideSlopes, SideSlopes]:
     """The one-sided derivatives; where they are equal at a declared kink, those on both sides of all that is near it.
 
     The constants of a formula round, too, which moves its kink away from the declared place.
     """
     left, right = one_sided_derivatives(f, places, slope_at)
     # max(0, 3 z - 5) has its kink at 5/3, which is no float: the float that is declared lies some floats to one side
-    is_alike = np.isin(places, f.kinks) & np.isfinite(left[0]) & ~_differ(left, right)
+    is_alike = np.isin(places, f.kinks) & np.isfinite(left.slope) & ~_differ(left, right)
     reach = np.where(is_alike, NEARBY * np.abs(places), 0.0)
     if not reach.any():
         return left, right
@@ -315,8 +323,8 @@ def _sides(f: Activation, places: np.ndarray, slope_at: SlopeFunction | None) ->
     return choose(moved, below, left), choose(moved, above, right)
 
 
-def _differ(x: OneSided, y: OneSided) -> np.ndarray:
-    return np.abs(x[0] - y[0]) > x[1] + y[1]  # NaN does not
+def _differ(x: SideSlopes, y: SideSlopes) -> np.ndarray:
+    return np.abs(x.slope - y.slope) > x.error + y.error  # NaN does not
 
 
 def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:

@@ -20,8 +20,9 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics.companion import require_same
+from reference.arithmetics.roundoff import infinite_where_nan
 from reference.arithmetics.tangent import Tangent
-from reference.measured import MeasuredSlope
+from reference.measured import MeasuredSlope, known
 from reference.namespaces import NUMPY
 from reference.oracles import finite_difference
 
@@ -104,8 +105,21 @@ def slope_function(f: Activation, z: np.ndarray) -> SlopeFunction | None:
 
 # -- one-sided derivatives ---------------------------------------------------------------------------------------------
 
-OneSided = tuple[np.ndarray, np.ndarray]
-"""Derivatives on one side of each z, and how far off they may be; infinite where nothing is known."""
+
+class SideSlopes(NamedTuple):
+    """Derivatives on one side of each z, and how far off they may be, infinite where nothing is known; (n,) each."""
+
+    slope: np.ndarray
+    error: np.ndarray
+
+    def split(self, count: int) -> "list[SideSlopes]":
+        """As many parts of equal length."""
+        return [SideSlopes(*both) for both in zip(*(np.split(each, count) for each in self))]
+
+
+def _unknown(z: np.ndarray) -> SideSlopes:
+    return SideSlopes(np.full(z.shape, np.nan), np.full(z.shape, np.inf))
+
 
 EXPONENTS = (-60, -120, -180)
 """Balls give the slope at these distances, powers of 2 relative to z. No scale in a float64 formula is as small: two
@@ -121,7 +135,9 @@ DIFFERENCE_STEP = 1e-4
 truncation, 11/6 h² f⁽³⁾, and rounding, 8 u/h, are 2e-10 and 1e-10."""
 
 
-def one_sided_derivatives(f: Activation, z: np.ndarray, slope_at: SlopeFunction | None) -> tuple[OneSided, OneSided]:
+def one_sided_derivatives(
+    f: Activation, z: np.ndarray, slope_at: SlopeFunction | None
+) -> tuple[SideSlopes, SideSlopes]:
     """The limits of f' from the left and from the right of each z, by the sharpest method that knows them."""
     # balls come first, because they stand nearer to z than any float, and know how far off they are
     left, right = (_limit_by_balls(f, z, side) for side in (-1.0, 1.0))
@@ -133,61 +149,61 @@ def one_sided_derivatives(f: Activation, z: np.ndarray, slope_at: SlopeFunction 
     left, right = choose(~only_nearby, left, near[0]), choose(~only_nearby, right, near[1])
     # where a method is vague, the next one counts if its error is smaller
     for others in (near, plain):
-        left, right = (choose(is_known(x) | ~(y[1] < x[1]), x, y) for x, y in zip((left, right), others))
+        left, right = (choose(is_known(x) | ~(y.error < x.error), x, y) for x, y in zip((left, right), others))
     return left, right
 
 
-def is_known(sided: OneSided) -> np.ndarray:
+def is_known(side: SideSlopes) -> np.ndarray:
     """Where a slope is known well enough to distinguish it from others."""
-    slope, error = sided
-    return np.isfinite(error) & (error <= MEANINGLESS["float64"] * np.maximum(1.0, np.abs(slope)))
+    return np.isfinite(side.error) & (side.error <= MEANINGLESS["float64"] * np.maximum(1.0, np.abs(side.slope)))
 
 
-def _is_equal(x: OneSided, y: OneSided) -> np.ndarray:
+def _is_equal(x: SideSlopes, y: SideSlopes) -> np.ndarray:
     """Where two slopes are the same, within their errors and what `MEANINGLESS` overlooks; two infinities may be."""
-    difference, largest = np.abs(x[0] - y[0]), np.maximum(1.0, np.maximum(np.abs(x[0]), np.abs(y[0])))
-    within = difference <= MEANINGLESS["float64"] * largest + x[1] + y[1]
-    return (x[0] == y[0]) | (np.isfinite(difference) & within)
+    difference = np.abs(x.slope - y.slope)
+    largest = np.maximum(1.0, np.maximum(np.abs(x.slope), np.abs(y.slope)))
+    within = difference <= MEANINGLESS["float64"] * largest + x.error + y.error
+    return (x.slope == y.slope) | (np.isfinite(difference) & within)
 
 
-def choose(first: np.ndarray, x: OneSided, y: OneSided) -> OneSided:
+def choose(first: np.ndarray, x: SideSlopes, y: SideSlopes) -> SideSlopes:
     """The first of two where `first` is true, else the second."""
-    return np.where(first, x[0], y[0]), np.where(first, x[1], y[1])
+    return SideSlopes(np.where(first, x.slope, y.slope), np.where(first, x.error, y.error))
 
 
-def _limit_by_balls(f: Activation, z: np.ndarray, side: float) -> OneSided:
+def _limit_by_balls(f: Activation, z: np.ndarray, side: float) -> SideSlopes:
     """The limit of the slopes, infinity included; its error is infinite where they do not converge."""
     from reference.oracles.ball_arithmetic import slopes_beside  # here, because flint takes a while to load
 
     try:
         (far, _), (middle, _), (near, radius) = (slopes_beside(f, z, side, exponent) for exponent in EXPONENTS)
     except FORMULA_ERRORS:
-        return np.full(z.shape, np.nan), np.full(z.shape, np.inf)
+        return _unknown(z)
     # Each distance is 2^60 times nearer than the one before, so that a slope with a limit has reached it: relu² has
     # slopes 2^-59, 2^-119 and 2^-179 on the right of 0. The last step is the error of the limit.
     step, last_step = middle - far, near - middle
     # A logarithm grows by the same step each time, and a power of z by ever larger ones, away from zero: a pole.
     endless = (np.abs(last_step) >= 0.5 * np.abs(step)) & (np.abs(last_step) > 1.0) & (near * last_step > 0.0)
     error = np.where(endless, 0.0, np.abs(last_step) + radius)
-    return np.where(endless, np.copysign(np.inf, near), near), np.where(np.isnan(error), np.inf, error)
+    return SideSlopes(np.where(endless, np.copysign(np.inf, near), near), infinite_where_nan(error))
 
 
-def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: SlopeFunction | None) -> OneSided:
+def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: SlopeFunction | None) -> SideSlopes:
     """The slope from the formula at the nearest of the distances `FLOATS_AWAY` at which it is known."""
+    found = _unknown(z)
     if slope_at is None:
-        return np.full(z.shape, np.nan), np.full(z.shape, np.inf)
-    slope, error = np.full(z.shape, np.nan), np.full(z.shape, np.inf)
+        return found
     for count in FLOATS_AWAY:
-        reached = np.flatnonzero(~is_known((slope, error)))
-        if not reached.size:
+        left = np.flatnonzero(~is_known(found))
+        if not left.size:
             break
-        near = floats_beside(z[reached], side * count)
-        slope[reached] = slope_at(near)
-        error[reached] = np.where(np.isfinite(slope[reached]), activation_bound(f, near).formula, np.inf)
-    return slope, error
+        near = floats_beside(z[left], side * count)
+        found.slope[left] = slope = slope_at(near)
+        found.error[left] = np.where(np.isfinite(slope), activation_bound(f, near).formula, np.inf)
+    return found
 
 
-def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> OneSided:
+def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> SideSlopes:
     """(-5 f(z+h) + 8 f(z+2h) - 3 f(z+3h))/2h = f'(z) - 11/6 h² f⁽³⁾(z) + ..., for formulas that allow nothing else.
 
     It needs no f(z), which at a junction may belong to the other side. Two step sizes show the error: that of the wider
@@ -200,4 +216,4 @@ def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> OneSided
         slopes.append(side * (-5.0 * first + 8.0 * second - 3.0 * third) / (2.0 * h))
         noise = 16.0 * 2.0**-53 * np.abs(first) / h  # (5 + 8 + 3) u |f| over 2h, twice
     error = 4.0 * np.abs(slopes[0] - slopes[1]) + noise
-    return slopes[1], np.where(np.isfinite(error), error, np.inf)
+    return SideSlopes(slopes[1], known(slopes[1], error))

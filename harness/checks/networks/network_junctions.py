@@ -74,42 +74,55 @@ def compare_with_sides(
     doubtful = ~np.all([_is_confirmed(answer, pairs) for answer in tested], axis=0)
     if not doubtful.any():
         return NO_SIDES
-    cost, hull, midway, places = _gradients(problem, theta)
-    if not places:
+    found = _gradients(problem, theta)
+    if not found.places:
         return NO_SIDES
-    error, facts = np.where(doubtful, hull.error, np.inf), (note(Kind.UNITS_AT_JUNCTION, *places),)
-    sides = Answer(ONE_SIDED, ONE_SIDED, cost, np.inf, hull.value, error, oracle=True, notes=facts)
+    error = np.where(doubtful, found.between.error, np.inf)
+    facts = (note(Kind.UNITS_AT_JUNCTION, *found.places),)
+    sides = Answer(ONE_SIDED, ONE_SIDED, found.cost, np.inf, found.between.value, error, oracle=True, notes=facts)
     # JAX differentiates each piece by its rules, and a float32 unit may lie on either side: these may be confirmed with
     # their own bounds, and are not accused. The bound of any other answer is as wide as the jump of the slope by hand,
     # which would excuse whatever slope it took; rounding alone takes its place.
     beside = [
-        compare(answer if _has_conventions(answer) else replace(answer, error=midway.error), sides, blocks)
+        compare(answer if _has_conventions(answer) else replace(answer, error=found.midway.error), sides, blocks)
         for answer in tested
     ]
     # a coordinate is a convention's where the jumps widen it beyond rounding, and the junction's own elsewhere
-    moved, decided = hull.error > 2.0 * midway.error, np.any([pair.decided for pair in beside], axis=0)
+    is_moved = found.between.error > 2.0 * found.midway.error
+    is_decided = np.any([pair.decided for pair in beside], axis=0)
     covered = np.isfinite(error)
-    return OneSidedComparison([sides], beside, covered & moved, covered & ~moved & decided)
+    return OneSidedComparison([sides], beside, covered & is_moved, covered & ~is_moved & is_decided)
 
 
-def _gradients(problem: Problem, theta: np.ndarray) -> tuple[float, Rounded, Rounded, Sequence[str]]:
-    """The cost; the gradient with all slopes between the one-sided derivatives; the one midway; and the junctions.
+class _Gradients(NamedTuple):
+    """The gradients that slopes at junctions make.
 
-    The error of the former is that of rounding and of any convention, and the error of the latter that of rounding.
+    Attributes
+    ----------
+    cost : float
+    between : with slopes anywhere between the one-sided derivatives; its error is that of rounding and any convention
+    midway : with slopes midway; its error is that of rounding
+    places : the junctions, as "relu at z = 0"
     """
+
+    cost: float
+    between: Rounded
+    midway: Rounded
+    places: Sequence[str]
+
+
+def _gradients(problem: Problem, theta: np.ndarray) -> _Gradients:
     layers: list[_Layer] = []
 
     def between_sides(f: Activation, Z: Rounded) -> tuple[Rounded, Rounded]:
         layers.append(layer := _layer_at(f, Z))
         return layer.A, Rounded(layer.slope.value, layer.slope.error + layer.half_jump)
 
-    cost, hull = shadow_pass(problem, theta, Rounded, between_sides)
+    cost, between = shadow_pass(problem, theta, Rounded, between_sides)
     places = tuple(dict.fromkeys(place for layer in layers for place in layer.places))
-    if not places:
-        return float(cost.value), hull, hull, places
     slopes = iter([(layer.A, layer.slope) for layer in layers])  # the second pass meets the layers in the same order
-    _, midway = shadow_pass(problem, theta, Rounded, lambda f, Z: next(slopes))
-    return float(cost.value), hull, midway, places
+    midway = shadow_pass(problem, theta, Rounded, lambda f, Z: next(slopes))[1] if places else between
+    return _Gradients(float(cost.value), between, midway, places)
 
 
 def _is_confirmed(answer: Answer, pairs: Sequence[Pair]) -> np.ndarray:
@@ -157,13 +170,14 @@ def _layer_at(f: Activation, Z: Rounded) -> _Layer:
     reaches = np.zeros(places.shape)
     np.maximum.at(reaches, each, reach[wide])
     between = _between_sides(f, places, reaches)
-    middle, off = between.middle[each], between.error[each]
-    known = np.isfinite(off)
-    # f is as smooth as on either side there, so its value is no worse than its change within the error of z
-    a_error[wide] = np.fmin(a_error[wide], between.value_moves[each])
-    slope[wide], error[wide] = np.where(known, middle, slope[wide]), np.where(known, off, error[wide])
-    half_jump[wide] = between.half_jump[each]
     names = tuple(f"{f.name} at z = {place:.6g}" for place in places[np.isfinite(between.error)].tolist())
+    of_unit = _Between(*(at_place[each] for at_place in between))
+    known = np.isfinite(of_unit.error)
+    # f is as smooth as on either side there, so its value is no worse than its change within the error of z
+    a_error[wide] = np.fmin(a_error[wide], of_unit.value_moves)
+    slope[wide] = np.where(known, of_unit.middle, slope[wide])
+    error[wide] = np.where(known, of_unit.error, error[wide])
+    half_jump[wide] = of_unit.half_jump
     return _Layer(Rounded(A.value, a_error), Rounded(slope, error), half_jump, names)
 
 
@@ -182,16 +196,16 @@ class _Between(NamedTuple):
 def _between_sides(f: Activation, z: np.ndarray, reach: np.ndarray) -> _Between:
     """The slopes between both sides of [z - reach, z + reach], wherever in this interval the true z lies."""
     # left of the interval and right of it no rounding of z matters; twice as far out shows whether the slope is flat
-    far = np.concatenate([z - 2.0 * reach, z - reach, z + reach, z + 2.0 * reach])
-    on_the_left, on_the_right = one_sided_derivatives(f, far, slope_function(f, far))
-    (farther_left, left, _, _), (_, left_error, _, _) = (np.split(part, 4) for part in on_the_left)
-    (_, _, right, farther_right), (_, _, right_error, _) = (np.split(part, 4) for part in on_the_right)
-    size = np.maximum(1.0, np.maximum(np.abs(left), np.abs(right)))
+    outside = np.concatenate([z - 2.0 * reach, z - reach, z + reach, z + 2.0 * reach])
+    from_the_left, from_the_right = one_sided_derivatives(f, outside, slope_function(f, outside))
+    farther_left, left, _, _ = from_the_left.split(4)
+    _, _, right, farther_right = from_the_right.split(4)
+    size = np.maximum(1.0, np.maximum(np.abs(left.slope), np.abs(right.slope)))
     # where a slope varies on a scale of `reach`, its values at both ends say nothing about those between
-    turns = np.maximum(np.abs(farther_left - left), np.abs(farther_right - right))
+    turns = np.maximum(np.abs(farther_left.slope - left.slope), np.abs(farther_right.slope - right.slope))
     value_moves = moves_beside(f, z, reach)
-    known = is_known((left, left_error)) & is_known((right, right_error)) & (turns <= WIDE_SLOPE * size)
+    known = is_known(left) & is_known(right) & (turns <= WIDE_SLOPE * size)
     known &= value_moves <= WIDE_SLOPE * np.maximum(1.0, np.abs(f(z.copy())))  # else f itself may jump
-    error = np.where(known, left_error + right_error + turns + LIMIT_TOLERANCE * size, np.inf)
-    half_jump = np.where(known, 0.5 * np.abs(right - left), 0.0)
-    return _Between(0.5 * (left + right), error, half_jump, value_moves)
+    error = np.where(known, left.error + right.error + turns + LIMIT_TOLERANCE * size, np.inf)
+    half_jump = np.where(known, 0.5 * np.abs(right.slope - left.slope), 0.0)
+    return _Between(0.5 * (left.slope + right.slope), error, half_jump, value_moves)

@@ -8,7 +8,7 @@ direction on that side.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,14 +89,15 @@ def one_sided_slopes(
     parts, limits, is_smooth, sizes, obstacles = [], {}, True, np.abs(weights), Obstacles()
     for i, along in program.passes(directions):
         run = program.run()
-        left = right = program.changes(along, run)
-        error = np.zeros(right.shape)
+        right = program.changes(along, run)
+        sides = _Sides(right, right, np.zeros(right.shape))
         if run.observed.ties or run.observed.unresolved:  # else the function is smooth here, and one side is both
-            left = -program.changes(-along, run)
-            unknown = np.isnan(right) | np.isnan(left)
+            sides = sides._replace(left=-program.changes(-along, run))
+            unknown = np.isnan(sides.right) | np.isnan(sides.left)
             if unknown.any():
-                right, left, error = _fill_in(program, right, left, unknown, along)
-                limits[i] = unknown, right
+                sides = _find_unknown(program, sides, unknown, along)
+                limits[i] = unknown, sides.right
+        right, left, error = sides
         after = right  # bounds on rounding are those of the run itself, whatever the sides are widened by
         if turned_decisions is not None:
             left, right = _sides_of_all_ways(program, turned_decisions, left, right, along)
@@ -138,30 +139,39 @@ def _sides_of_all_ways(
     return np.fmin.reduce(slopes), np.fmax.reduce(slopes)
 
 
-def _fill_in(
-    program: ProgramAtPoint, right: np.ndarray, left: np.ndarray, unknown: np.ndarray, along: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both sides with their unknown slopes filled in, and the errors of these.
+class _Sides(NamedTuple):
+    """Slopes just after and just before the point, and the errors of those that are limits; (directions, outputs)."""
+
+    right: np.ndarray
+    left: np.ndarray
+    error: np.ndarray
+
+    def filled_in(self, where: np.ndarray, right: np.ndarray, left: np.ndarray, error: np.ndarray) -> "_Sides":
+        """With other slopes, and their errors, where a mask says so."""
+        return _Sides(*(np.where(where, new, old) for new, old in zip((right, left, error), self)))
+
+
+def _find_unknown(program: ProgramAtPoint, sides: _Sides, unknown: np.ndarray, along: np.ndarray) -> _Sides:
+    """Both sides with their unknown slopes filled in.
 
     Through a singular matrix they are slopes with a small number in the place of its zero pivot, if that does not
     matter; else limits of the slopes in places around; else, where these differ, limits along the direction.
     """
     slopes, error = _by_small_pivots(program, along)
-    found = unknown & np.isfinite(error)
-    right, left = np.where(found, slopes, right), np.where(found, slopes, left)
-    errors, unknown = np.where(found, error, 0.0), unknown & ~found
+    is_found = unknown & np.isfinite(error)
+    sides, unknown = sides.filled_in(is_found, slopes, slopes, error), unknown & ~is_found
     if not unknown.any():
-        return right, left, errors
-    limit, error, is_same = limits_around(program, along)
-    right, left = np.where(unknown, limit, right), np.where(unknown, limit, left)
-    errors = errors + np.where(unknown, error, 0.0)
-    apart = unknown & ~is_same
-    for k in np.flatnonzero(apart.any(axis=1)):  # no limit holds in all places: each side may have its own
-        (after, error_after), (before, error_before) = (_limit_along(program, along[k : k + 1], s) for s in (1.0, -1.0))
-        found = apart[k] & ~np.isnan(after) & ~np.isnan(before)
-        right[k], left[k] = np.where(found, after, right[k]), np.where(found, before, left[k])
-        errors[k] = np.where(found, error_after + error_before, errors[k])
-    return right, left, errors
+        return sides
+    limits, error, is_same = limits_around(program, along)
+    sides = sides.filled_in(unknown, limits, limits, error)
+    # where no limit holds in all places, each side may have its own
+    for k in np.flatnonzero((unknown & ~is_same).any(axis=1)):
+        right, error_right = _limit_along(program, along[k : k + 1], 1.0)
+        left, error_left = _limit_along(program, along[k : k + 1], -1.0)
+        is_found = np.zeros(unknown.shape, bool)
+        is_found[k] = unknown[k] & ~is_same[k] & ~np.isnan(right) & ~np.isnan(left)
+        sides = sides.filled_in(is_found, right, left, error_right + error_left)
+    return sides
 
 
 def _by_small_pivots(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -155,7 +155,14 @@ def bound_of_mode(
     if point.case.is_large:
         error = no_less_than_typical(error, reported, scope.blocks)
     if mode.coarsest > UNIT_ROUNDOFF["float64"] and has_rules(point.case.program):
-        error = _without_underflow(point, mode, request, rngs, by_solvers, Estimate(off, error), true, scope)
+
+        def error_in_range() -> np.ndarray:
+            # where rounding turns a branch of f itself, a rule may take either
+            keeps_branches = not any(point.turned_decisions)
+            runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in rngs)
+            return spread(runs, mode.coarsest) + by_solvers
+
+        error = _without_underflow(point, off, error, true, scope, error_in_range)
     return Bound(error, found.kinds), share
 
 
@@ -192,33 +199,26 @@ def _left_by_solvers(
 
 def _without_underflow(
     point: Point,
-    mode: Mode,
-    request: Request,
-    rngs: Iterable[Any],
-    by_solvers: np.ndarray,
-    found: Estimate,
+    off: np.ndarray,
+    error: np.ndarray,
     true: Estimate,
     scope: Scope,
+    error_in_range: Callable[[], np.ndarray],
 ) -> np.ndarray:
-    """The bound of a custom rule without what underflow adds to it, where a number is far off: `found` is (off, error).
+    """The bound `error` of a custom rule, without what underflow adds to it where a number is far off.
 
     A bound may be wide for two reasons. Rounding may be amplified: then the same program without underflow, and with
     the branches of its run in float64, has as wide a bound, and that stands. Or a number underflows, or a branch of the
     rule turns, as in ``jnp.where(s > 0, e / s, 0)`` with s = 1e-50 in float32. That excuses no number which is far off:
     callers get it. It does where f itself loses its value in this way, and it does not concern JAX's own derivative of
-    a formula, whose tail may underflow.
+    a formula, whose tail may underflow. `error_in_range` evaluates that program: it is called only where it matters.
     """
-    off, error = found
     is_small = partial(scope.is_small, true=true, precision=point.program.precision)
     # NaN and infinities are judged by themselves, whatever the bound is
     is_excused = is_small(error) | is_small(off - true.error) | ~np.isfinite(off) | ~point.keeps_value[:, None]
     if not (scope.judged & ~is_excused).any():
         return error
-    keeps_branches = not any(
-        point.turned_decisions
-    )  # where rounding turns a branch of f itself, a rule may take either
-    runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in rngs)
-    in_range = spread(runs, mode.coarsest) + by_solvers
+    in_range = error_in_range()
     return np.where(~is_excused & is_small(in_range), in_range, error)
 
 
