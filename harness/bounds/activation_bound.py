@@ -42,23 +42,27 @@ class ActivationBound(NamedTuple):
 
 def activation_bound(f: Activation, z: np.ndarray, arithmetic: type[Rounded] = Rounded) -> ActivationBound:
     """The bounds at each z, taken as the exact number that its float64 value is."""
-    sampled: dict[str, str] = {}
 
     def claimed(z: np.ndarray) -> Any:
         return f.slope(z, f(z))
 
     with np.errstate(all="ignore"):
         Z, a = arithmetic(z, np.zeros_like(z)), f(z.copy())  # Z has no error: z is exact
-        A = evaluate("the value", lambda: f.value(NUMPY, Z), f, Z, sampled, a)
+        A, no_rule_for_value = evaluate(lambda: f.value(NUMPY, Z), f, Z, a)
         slope = f.slope(z.copy(), a.copy())
-        by_hand = evaluate("the slope", lambda: f.slope(Z, arithmetic(a, A.error)), claimed, Z, sampled, slope)
-        by_formula = evaluate("the formula's derivative", lambda: _derivative(f, Z, a), claimed, Z, sampled)
+        by_hand, no_rule_for_slope = evaluate(lambda: f.slope(Z, arithmetic(a, A.error)), claimed, Z, slope)
+        by_formula, no_rule_for_formula = evaluate(lambda: _derivative(f, Z, a), claimed, Z)
         # a constant such as 0.044715 may be written with other last digits
         by_hand = arithmetic(by_hand.value, by_hand.error + arithmetic.unit / RoundedConstants.unit * _constants(f, z))
-        if "the slope" in sampled:  # which takes a for exact
+        if no_rule_for_slope:  # then it was sampled, which takes a for exact
             by_hand = arithmetic(by_hand.value, by_hand.error + moved_with_a(f, z, a, A.error))
         by_formula = arithmetic(by_formula.value, by_formula.error + arithmetic.unit * _sums(f, z))
-    notes = tuple(note(Kind.SAMPLED_ROUNDING, part, reason=reason) for part, reason in sampled.items())
+    reasons = {
+        "the value": no_rule_for_value,
+        "the slope": no_rule_for_slope,
+        "the formula's derivative": no_rule_for_formula,
+    }
+    notes = tuple(note(Kind.SAMPLED_ROUNDING, part, reason=reason) for part, reason in reasons.items() if reason)
     errors = (np.broadcast_to(result.error, z.shape) for result in (A, by_hand, by_formula))
     return ActivationBound(*map(infinite_where_nan, errors), notes=notes)
 
@@ -71,21 +75,14 @@ def moved_with_a(f: Activation, z: np.ndarray, a: np.ndarray, error: Any) -> np.
 
 
 def evaluate(
-    name: str,
-    formula: Callable[[], Any],
-    plain: Callable[[np.ndarray], Any],
-    Z: Rounded,
-    sampled: dict[str, str],
-    expected: Any = None,
-) -> Rounded:
-    """A formula at Z with its rounding error.
+    formula: Callable[[], Any], plain: Callable[[np.ndarray], Any], Z: Rounded, expected: Any = None
+) -> tuple[Rounded, str]:
+    """A formula at Z with its rounding error; and why that was sampled, where the arithmetic has no rule for it.
 
     Parameters
     ----------
-    name : the formula's name in `sampled`, if it must be sampled
     formula : evaluates it in the arithmetic of Z
     plain : evaluates it at an array of z
-    sampled : gets the name of a formula that has no rule in the arithmetic, and the reason
     expected : its plain value, if given: the arithmetic must take the same branches
     """
     try:
@@ -93,10 +90,9 @@ def evaluate(
         result = result if isinstance(result, Rounded) else type(Z).lift(result)
         if expected is not None:
             require_same(result.value, expected)
-        return result
+        return result, ""
     except FORMULA_ERRORS as reason:
-        sampled.setdefault(name, first_line(reason))
-        return _sampled(plain, Z)
+        return _sampled(plain, Z), first_line(reason)
 
 
 def _derivative(f: Activation, Z: Rounded, a: np.ndarray) -> Any:

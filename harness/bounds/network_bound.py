@@ -87,9 +87,16 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
     follows from δᵀA/m + λ/m · W. `arithmetic` is `Rounded` for float64 and `Rounded32` for float32. The notes name the
     activations whose rounding is sampled, not bounded.
     """
-    sampled: dict[str, str] = {}
-    cost, gradient = shadow_pass(problem, theta, arithmetic, lambda f, Z: activate(f, Z, sampled))
-    notes = tuple(note(Kind.SAMPLED_ROUNDING, name, reason=reason) for name, reason in sampled.items())
+    reasons: dict[str, str] = {}  # by the names of activations
+
+    def value_and_slope(f: Activation, Z: Rounded) -> tuple[Rounded, Rounded]:
+        A, slope, reason = activate(f, Z)
+        if reason:
+            reasons.setdefault(f.name, reason)
+        return A, slope
+
+    cost, gradient = shadow_pass(problem, theta, arithmetic, value_and_slope)
+    notes = tuple(note(Kind.SAMPLED_ROUNDING, name, reason=reason) for name, reason in reasons.items())
     return Bound(
         cost.error,
         gradient.error,
@@ -177,14 +184,16 @@ def _in_any_order(x: Rounded, undivided: Rounded) -> Rounded:
     return type(x)(x.value, np.where(np.isfinite(undivided.value), x.error, np.inf))
 
 
-def activate(f: Activation, Z: Rounded, sampled: dict[str, str]) -> tuple[Rounded, Rounded]:
-    """f(Z) and f'(Z) with their errors; `sampled` gets the name of an activation that has to be sampled, and why."""
-    A = _nearby(f, Z, evaluate(f.name, lambda: f.value(NUMPY, Z), f, Z, sampled))
+def activate(f: Activation, Z: Rounded) -> tuple[Rounded, Rounded, str]:
+    """f(Z) and f'(Z) with their errors; and why f was sampled, if it was."""
+    A, no_rule_for_value = evaluate(lambda: f.value(NUMPY, Z), f, Z)
+    A = _nearby(f, Z, A)
     steepest, is_bounded = _steepest_and_is_bounded(f)
     # an unbounded value may be a product with z, as z σ(z) is; beyond ±40 σ is 0 or 1
     factor = 1.0 if is_bounded else np.clip(np.abs(Z.value), 1.0, 40.0)
-    slope = _slope(f, Z, A, sampled)
-    return _no_better(A, FROM_ONE * steepest * factor), _no_better(slope, FROM_ONE * steepest)
+    slope, no_rule_for_slope = _slope(f, Z, A)
+    reason = no_rule_for_value or no_rule_for_slope
+    return _no_better(A, FROM_ONE * steepest * factor), _no_better(slope, FROM_ONE * steepest), reason
 
 
 def _no_better(x: Rounded, roundings: Any) -> Rounded:
@@ -229,17 +238,19 @@ def moves_beside(f: Activation, z: np.ndarray, reach: np.ndarray, arithmetic: ty
     return np.maximum(*ends)
 
 
-def _slope(f: Activation, Z: Rounded, A: Rounded, sampled: dict[str, str]) -> Rounded:
-    """f'(Z), its value from the formula (the slope by hand may be wrong) and its error the larger of both ways."""
-    by_hand = evaluate(f.name, lambda: f.slope(Z, A), lambda z: f.slope(z, f(z)), Z, sampled)
+def _slope(f: Activation, Z: Rounded, A: Rounded) -> tuple[Rounded, str]:
+    """f'(Z), its value from the formula (the slope by hand may be wrong) and its error the larger of both ways.
+
+    And why it was sampled, if it was.
+    """
+    by_hand, no_rule = evaluate(lambda: f.slope(Z, A), lambda z: f.slope(z, f(z)), Z)
     try:
         tangent = f.value(NUMPY, Tangent(Z, 1.0))
     except FORMULA_ERRORS as reason:
-        sampled.setdefault(f.name, first_line(reason))
-        return _confirmed(by_hand, *_differenced(f, Z.value))
+        return _confirmed(by_hand, *_differenced(f, Z.value)), no_rule or first_line(reason)
     slope = tangent.slope if isinstance(tangent, Tangent) else 0.0
     by_formula = slope if isinstance(slope, Rounded) else type(Z).lift(slope)
-    return type(Z)(by_formula.value, np.maximum(by_formula.error, by_hand.error))
+    return type(Z)(by_formula.value, np.maximum(by_formula.error, by_hand.error)), no_rule
 
 
 def _differenced(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -44,19 +44,23 @@ def _put_back_environment(environment: dict[str, str]) -> None:
     os.environ.update(environment)
 
 
-def _streams() -> tuple[Any, ...]:
-    return sys.stdout, sys.stderr, *(stream is not None and stream.closed for stream in (sys.stdout, sys.stderr))
+def _streams() -> list[tuple[Any, bool]]:
+    """stdout and stderr, each with whether it can be written to."""
+    return [(stream, stream is not None and not stream.closed) for stream in (sys.stdout, sys.stderr)]
 
 
-def _put_back_streams(streams: tuple[Any, ...]) -> None:
+def _put_back_streams(streams: list[tuple[Any, bool]]) -> None:
     """Put stdout and stderr back. One that was closed is opened anew, because Python leaves its descriptor open."""
-    opened = {}
-    for stream, was_closed in zip(streams[:2], streams[2:]):
-        if stream is not None and stream.closed and not was_closed:
-            with suppress(OSError, ValueError, AttributeError):  # it was no file
-                fd = 2 if stream is sys.__stderr__ else 1
-                opened[stream] = open(fd, "w", encoding=stream.encoding, errors=stream.errors, closefd=False)  # noqa: SIM115
-    sys.stdout, sys.stderr = (opened.get(stream, stream) for stream in streams[:2])
+    sys.stdout, sys.stderr = (
+        _opened_anew(stream) if was_open and stream.closed else stream for stream, was_open in streams
+    )
+
+
+def _opened_anew(stream: Any) -> Any:
+    with suppress(OSError, ValueError, AttributeError):  # it was no file
+        fd = 2 if stream is sys.__stderr__ else 1
+        return open(fd, "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
+    return stream
 
 
 def _current_folder() -> str | None:

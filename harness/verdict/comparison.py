@@ -63,9 +63,7 @@ class Answer:
     @property
     def applies(self) -> np.ndarray:
         """Where the source has a derivative: an oracle may know that it has none."""
-        return (
-            np.isfinite(self.gradient) & np.isfinite(self.error) if self.oracle else np.ones(self.gradient.shape, bool)
-        )
+        return np.isfinite(self.gradient) & np.isfinite(self.error) | (not self.oracle)
 
 
 class Block(NamedTuple):
@@ -115,7 +113,7 @@ class Pair:
 
     def other(self, name: str) -> str:
         """The pair's other source; empty when `name` is not in it."""
-        return self.second if self.first == name else self.first if self.second == name else ""
+        return {self.second: self.first, self.first: self.second}.get(name, "")
 
     @property
     def disagrees(self) -> bool:

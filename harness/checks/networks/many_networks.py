@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import chain, count
 from typing import Any, NamedTuple
@@ -108,11 +107,15 @@ def check_networks(
         progress(step, min(index + 1, networks), networks)
         if failures and until_wrong:
             break
-    summary = summarise(outcomes, () if sources is None else tuple(named_sources(sources)))
-    drawn = "".join(f", {name}={value}" for name, value in given.items() if value is not True)
-    seconds = time.perf_counter() - started
-    skipped = max(0, networks - len(outcomes))
-    return replace(summary, seed=seed, failures=tuple(failures), seconds=seconds, drawn=drawn, skipped=skipped)
+    return _summarise(
+        outcomes,
+        () if sources is None else tuple(named_sources(sources)),
+        seed=seed,
+        failures=tuple(failures),
+        seconds=time.perf_counter() - started,
+        drawn="".join(f", {name}={value}" for name, value in given.items() if value is not True),
+        skipped=max(0, networks - len(outcomes)),
+    )
 
 
 def _needs_more(outcomes: Sequence[NetworkOutcome], like: Like) -> bool:
@@ -124,13 +127,18 @@ def _needs_more(outcomes: Sequence[NetworkOutcome], like: Like) -> bool:
 
 
 def _outcome(report: Report) -> NetworkOutcome:
-    sources = tuple(row.name for row in report.sources if row.name != ONE_SIDED)  # which is no source
-    reasons = report.reasons if report.verdict == "inconclusive" else ()
-    parts = report.verdict, sources, report.outliers, report.left_out, report.margin, reasons, bool(report.blind_to)
-    return NetworkOutcome(*parts)
+    return NetworkOutcome(
+        report.verdict,
+        sources=tuple(row.name for row in report.sources if row.name != ONE_SIDED),  # which is no source
+        outliers=report.outliers,
+        left_out=report.left_out,
+        margin=report.margin,
+        reasons=report.reasons if report.verdict == "inconclusive" else (),
+        hides_bugs=bool(report.blind_to),
+    )
 
 
-def summarise(outcomes: Sequence[NetworkOutcome], asked: Sequence[str] = ()) -> Summary:
+def _summarise(outcomes: Sequence[NetworkOutcome], asked: Sequence[str], **others: Any) -> Summary:
     """The verdict and the counts of some outcomes; a source that was asked and never took part leaves it undecided."""
     verdicts = Counter(outcome.verdict for outcome in outcomes)
     took_part = Counter(chain.from_iterable(outcome.sources for outcome in outcomes))
@@ -140,16 +148,14 @@ def summarise(outcomes: Sequence[NetworkOutcome], asked: Sequence[str] = ()) -> 
     return Summary(
         verdict,
         networks=len(outcomes),
-        seed=0,
         sources=tuple(took_part),
         left_out=dict(Counter(chain.from_iterable(outcome.left_out for outcome in outcomes))),
         counts={name: verdicts[name] for name in VERDICTS},
         outliers=dict(Counter(chain.from_iterable(outcome.outliers for outcome in outcomes))),
         reasons=reasons,
-        failures=(),
         margin=max((outcome.margin for outcome in outcomes), default=0.0),
-        seconds=0.0,
         doubts=dict(Counter(kind for outcome in outcomes for kind in kinds_of(outcome.reasons)).most_common()),
+        **others,
     )
 
 

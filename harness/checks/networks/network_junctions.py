@@ -155,7 +155,7 @@ class _Layer(NamedTuple):
 
 def _layer_at(f: Activation, Z: Rounded) -> _Layer:
     """Value and slope of a layer at Z; with one-sided derivatives where the slope is not known by rounding alone."""
-    A, S = activate(f, Z, {})
+    A, S, _ = activate(f, Z)
     z, reach, a_error, slope, error = (
         np.array(np.broadcast_to(part, np.shape(Z.value)), dtype=float)
         for part in (Z.value, Z.error, A.error, S.value, S.error)

@@ -171,24 +171,28 @@ def _with_fewer_examples(problem: Problem, theta: np.ndarray) -> Iterator[Proble
 
 
 def _without_a_unit(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
-    network = problem.network
-    for layer, size in enumerate(network.sizes):
+    for layer, size in enumerate(problem.network.sizes):
         for unit in range(size if size > 1 else 0):
-            thetas = list(network.unpack(theta))
-            X, Y = problem.X, problem.Y
-            if layer == 0:
-                X = np.delete(X, unit, axis=1)
-            else:
-                thetas[layer - 1] = np.delete(thetas[layer - 1], unit, axis=0)
-            if layer == len(network.sizes) - 1:
-                Y = np.delete(Y, unit, axis=1)
-                if network.output.name == "softmax":  # whose targets have to sum to 1 without that unit, too
-                    Y = np.eye(size - 1)[Y.argmax(axis=1)]
-            else:
-                thetas[layer] = np.delete(thetas[layer], 1 + unit, axis=1)
-            sizes = [n - (k == layer) for k, n in enumerate(network.sizes)]
-            smaller = Network(sizes, network.hidden, network.output.name)
-            yield Problem(smaller, X, Y, problem.l2), smaller.pack(thetas)
+            yield _without_unit(problem, theta, layer, unit)
+
+
+def _without_unit(problem: Problem, theta: np.ndarray, layer: int, unit: int) -> ProblemAtTheta:
+    """Without one unit of a layer, where layer 0 is the inputs."""
+    network, X, Y = problem.network, problem.X, problem.Y
+    thetas = network.unpack(theta)
+    if layer == 0:
+        X = np.delete(X, unit, axis=1)
+    else:
+        thetas[layer - 1] = np.delete(thetas[layer - 1], unit, axis=0)
+    if layer < len(thetas):
+        thetas[layer] = np.delete(thetas[layer], 1 + unit, axis=1)
+    else:
+        Y = np.delete(Y, unit, axis=1)
+        if network.output.name == "softmax":  # whose targets have to sum to 1 without that unit, too
+            Y = np.eye(Y.shape[1])[Y.argmax(axis=1)]
+    sizes = [n - (k == layer) for k, n in enumerate(network.sizes)]
+    smaller = Network(sizes, network.hidden, network.output.name)
+    return Problem(smaller, X, Y, problem.l2), smaller.pack(thetas)
 
 
 def _with_simpler_activations(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
