@@ -67,17 +67,18 @@ def floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, *, is_kink: bool = False) -> Cells:
-    """Cells below, around and above one place in each; none around a kink, which is one float at zero."""
+    """Cells below, around and above one place in each; of a kink, on both sides of it, and at zero it is one float."""
     # in numbers of floats, so that no float lies in two of the pieces, or in none
     at, reach = number_of(place), np.where(is_kink & (place == 0.0), 0, AROUND)
     first, last = np.maximum(at - reach, number_of(low)), np.minimum(at + reach, number_of(high))
-    pieces = [(number_of(low), first - 1), *([] if is_kink else [(first, last)]), (last + 1, number_of(high))]
+    about = [(first, at - 1), (at + 1, last)] if is_kink else [(first, last)]
+    pieces = [(number_of(low), first - 1), *about, (last + 1, number_of(high))]
     lows, highs = (np.concatenate(ends) for ends in zip(*pieces))
     return float_at(lows[lows <= highs]), float_at(highs[lows <= highs])
 
 
 def without_kinks(edges: np.ndarray, kinks: Sequence[float]) -> Cells:
-    """The cells between sorted edges without the kinks, and without the floats beside them that rounding makes one."""
+    """The cells between sorted edges without the kinks, beside which are cells of a few floats."""
     low, high = edges[:-1], edges[1:]
     for kink in kinks:
         inside = (low <= kink) & (kink <= high)
@@ -145,7 +146,20 @@ def _decide(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     slope, error = _true_slope(f, z)
     allowed, apart = ALLOWED * np.maximum(1.0, np.abs(slope)), np.abs(claimed - slope)
     known = np.isfinite(slope) & np.isfinite(error) & np.isfinite(a)
-    return known & (apart + error <= allowed), known & ~(apart - error <= allowed)  # NaN is wrong
+    right = known & (apart + error <= allowed) | _is_of_either_side(f, z, claimed)
+    return right, known & ~right & ~(apart - error <= allowed)  # NaN is wrong
+
+
+def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.ndarray:
+    """Where a claim is the slope on one side of a declared kink that rounding may move past z; none moves past zero."""
+    either = np.zeros(z.shape, dtype=bool)
+    for kink in f.kinks:
+        near = np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND
+        if near.any() and kink != 0.0:
+            _, slope, error = _slopes(f, floats_beside(np.full(2, kink), AROUND * np.array([-2.0, 2.0])))
+            apart = np.abs(claimed[:, np.newaxis] - slope) + error
+            either |= near & np.any(apart <= ALLOWED * np.maximum(1.0, np.abs(slope)), axis=1)
+    return either
 
 
 def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

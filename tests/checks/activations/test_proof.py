@@ -94,6 +94,12 @@ def narrow(z: float):
     return z, of("gelu", lambda d, x, a: np.where(within(x, z, z + 0.01), d + 1e-6, d))
 
 
+def tanh_beside(kink: float, low: float, high: float) -> Activation:
+    """tanh with a declared kink, beside which a slope is wrong."""
+    slope = lambda z, a: np.where(within(z, kink + low, kink + high), 100.0, 1.0 - a * a)  # noqa: E731
+    return Activation("tanh", ACTIVATIONS["tanh"].value, slope, kinks=(kink,))
+
+
 WRONG = {
     "a narrow stretch near zero": narrow(0.123),
     "a narrow stretch at -5": narrow(-5.0625),
@@ -102,6 +108,8 @@ WRONG = {
     "a stretch of four floats": (3.0, of("tanh", lambda d, z, a: d + 1e-3 * within(z, 3.0, 3.0 + 2.0**-49))),
     "a smooth bump": (7.77, of("silu", lambda d, z, a: d + 1e-7 * np.exp(-np.square((z - 7.77) / 0.002)))),
     "a stretch in a": (0.8, of("tanh", lambda d, z, a: d * np.where(within(a, 0.665, 0.667), 1.0 + 1e-7, 1.0))),
+    "floats beside a declared kink": (0.7, tanh_beside(0.7, 5e-16, 9e-16)),
+    "the float after a declared kink": (3.0, tanh_beside(3.0, 0.0, 8e-16)),
     "one z": (3.7, of("sin", lambda d, z, a: np.where(z == 3.7, 0.0, d))),
     "NaN at one z": (-2.25, of("sin", lambda d, z, a: np.where(z == -2.25, np.nan, d))),
     "NaN by 0/0": (0.0, of("softsign", lambda d, z, a: d * z / z)),
