@@ -75,6 +75,14 @@ def stairs(count, **keywords):
     return formula(value, slope, **keywords)
 
 
+def float32_heights(xp, z):
+    """Another height from every quarter on."""
+    a = 0.0 * z
+    for k in range(-24, 24):
+        a = xp.where(z > k / 4.0, float(np.float32(math.sin(k))), a)
+    return a
+
+
 RIGHT = {
     "leaky without a leak": leaky_relu(1.0, "none"),
     "exp": formula(lambda xp, z: xp.exp(z), lambda z, a: a),
@@ -128,6 +136,12 @@ RIGHT = {
         lambda xp, z: xp.arcsin(xp.sin(z)),
         lambda z, a: np.sign(np.cos(z)),
         kinks=tuple((k + 0.5) * math.pi for k in range(-10, 10)),
+    ),
+    "a step whose height has all bits of float32": formula(
+        lambda xp, z: xp.where(z > 0.0, 16777215.0, 0.0), lambda z, a: np.zeros_like(z), kinks=(0.0,)
+    ),
+    "steps whose heights are numbers of float32": formula(
+        float32_heights, lambda z, a: np.zeros_like(z), kinks=tuple(k / 4.0 for k in range(-24, 24))
     ),
     "zero for 5e-143": formula(
         lambda xp, z: xp.exp(-0.5 * z * z), lambda z, a: np.where(np.abs(z) < 25.0, -z * a, 0.0)

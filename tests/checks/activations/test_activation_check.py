@@ -99,6 +99,14 @@ SLIGHTLY_WRONG = {
         lambda z, a: np.where(z == 0.0, 0.0, np.cos(z) / np.where(z == 0.0, 1.0, z)),
     ),
     "the wrong truth value": of("relu", lambda z, a: z > 1.0, kinks=(0.0,)),
+    "some floats beside a kink": formula(
+        lambda xp, z: xp.clip(z, 0.0, 6.0),
+        lambda z, a: np.where((z > 6.0 + 1.1e-15) & (z < 6.0 + 6e-15), 100.0, (z > 0.0) & (z < 6.0)),
+        kinks=(0.0, 6.0),
+    ),
+    "two floats that are near a kink": tanh_to(
+        lambda z, a: np.where((z > 0.7 + 5e-16) & (z < 0.7 + 9e-16), 100.0, 1.0 - a * a), kinks=(0.7,)
+    ),
 }
 
 
@@ -330,8 +338,14 @@ def test_a_comparison_of_exact_values_hides_nothing(name, low, high):
 # What is given, and what comes back
 
 
-def _tanh_inside_float32(xp, z):
-    return xp.tanh(z.astype("float32")).astype("float64")
+def inside_float32(name):
+    """A registered formula whose value is computed in float32 and cast to float64."""
+    f = ACTIVATIONS[name]
+    return replace(f, value=lambda xp, z: f.value(xp, z.astype("float32")).astype("float64"))
+
+
+def tanh_partly_in_float32(xp, z):
+    return xp.where(z > 0.0, xp.tanh(z.astype("float32")), xp.tanh(z))
 
 
 @pytest.mark.parametrize(
@@ -353,7 +367,9 @@ def _tanh_inside_float32(xp, z):
         (formula(lambda xp, z: z, lambda z, a: z[:1]), "it returned float64 of shape (1,)"),
         (formula(lambda xp, z: z if z > 0.0 else 0.0, lambda z, a: a), "write xp.where(z > 0, ..., ...)"),
         (formula(lambda xp, z: xp.tanh(z).astype("float32"), lambda z, a: 1.0 - a * a), "came back as float32"),
-        (formula(_tanh_inside_float32, lambda z, a: 1.0 - a * a), "came back as float32, cast to float64"),
+        (inside_float32("tanh"), "came back as float32, cast to float64"),
+        (inside_float32("hard_tanh"), "came back as float32, cast to float64"),
+        (formula(tanh_partly_in_float32, lambda z, a: 1.0 - a * a), "came back as float32, cast to float64"),
     ],
 )
 def test_what_is_no_activation_gives_one_clear_sentence(given, sentence):
