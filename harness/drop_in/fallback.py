@@ -126,10 +126,12 @@ def check_within(
         return Result(Outcome.WRONG, report=report)
     if is_right(report):
         return Result(Outcome.RIGHT, report=report)
-    # Noise may hide an error of 1e-10 and not one of 1e-3, which is all that the original would see. Where it is known
-    # to hide that, too, a second check would be in vain.
+    # Noise may hide an error of 1e-10 and not one of 1e-3, which is all that the original would see. A second check is
+    # in vain where noise is known to hide that, too, and where numbers are not finite.
     hidden = max((fact.data.get("visible") or 0.0 for fact in report.reasons), default=0.0)
-    is_in_vain = accuracy >= ORIGINAL_TOLERANCE or (size > 0.0 and hidden > ORIGINAL_TOLERANCE * size)
+    is_hidden = size > 0.0 and hidden > ORIGINAL_TOLERANCE * size
+    is_finite = report.kinds.isdisjoint({Kind.NOT_FINITE, Kind.COST_NOT_FINITE})
+    is_in_vain = accuracy >= ORIGINAL_TOLERANCE or is_hidden or not is_finite
     is_coarse = not is_in_vain and check(ORIGINAL_TOLERANCE).verdict == "agree"
     return Result(Outcome.COARSE if is_coarse else in_doubt, doubts_of(report), report)
 

@@ -7,10 +7,10 @@ scaled, is left to the whole check.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import chain, combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,6 @@ from harness.drop_in.line_slopes import (
     POINTS,
     SCALES,
     ZERO_VALUE,
-    Scale,
     row_units,
     slope_error,
     slope_of,
@@ -148,7 +147,6 @@ def look(
     accuracy: float = ACCURACY,
     faults: Sequence[Fact] = (),
     x: Arrays | None = None,
-    may_look: bool = True,
 ) -> Looks:
     """Look at a function's derivatives in these modes, at its x or elsewhere.
 
@@ -162,16 +160,15 @@ def look(
     faults : sequence of Fact
         Faults that are known already: with any, the whole is unconfirmed.
     x : arrays, optional
-    may_look : bool
-        False where values are too coarse for differences: then everything is unconfirmed.
     """
     x = function.x if x is None else x
     here = function.call(x)
-    line = _line_through(function, x, here, SCALES[0]) if may_look else None
-    sums = _output_sums(function, here, line)
+    lines = lines_through(function, x, here)
+    first = next(lines, None)
+    sums = _output_sums(function, here, first)
     gradients = {each: function.pull_back(x, each.weights) for each in sums if "reverse" in modes}
     reported = ReportedSums(function, x, here, sums, gradients)
-    looks = _look_along_lines(reported, reported.derivatives(modes), line, accuracy)
+    looks = look_along_lines(reported, reported.derivatives(modes), chain([first], lines), accuracy)
     is_linear, scatter = _call_anew(reported) if gradients else (True, 0.0)
     not_linear = [] if is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")]
     found, pending = [*faults, *looks.faults, *not_linear], looks.unconfirmed
@@ -180,13 +177,14 @@ def look(
     return looks._replace(unconfirmed=pending, faults=found, scatter=scatter)
 
 
-def _look_along_lines(reported: ReportedSums, pending: list[Unconfirmed], line: Line | None, accuracy: float) -> Looks:
-    """What one line after the other leaves unconfirmed, from the one of the first scale on."""
+def look_along_lines(
+    reported: ReportedSums, pending: list[Unconfirmed], lines: Iterable[Line | None], accuracy: float
+) -> Looks:
+    """What one line after the other leaves unconfirmed; a line is None where f raises on it."""
     function, x = reported.function, reported.x
     direction, pushed, faults, error = (), [], [], 0.0
-    for scale in SCALES:
-        line = line if scale is SCALES[0] else _line_through(function, x, reported.here, scale)
-        if line is None:  # f raises on this line, and perhaps on no shorter one
+    for line in lines:
+        if line is None:  # and perhaps f raises on no shorter one
             continue
         if pending and pending[-1].is_forward:
             direction, (pushed, is_linear) = line.direction, _push_along(function, x, line.direction)
@@ -205,18 +203,26 @@ def _look_along_lines(reported: ReportedSums, pending: list[Unconfirmed], line: 
     return Looks(reported, pending, faults, error, direction, answered)
 
 
-def _line_through(function: ReportedFunction, x: Arrays, here: Arrays, scale: Scale) -> Line | None:
-    """A line through x, where the outputs are `here`; None where f raises on it, outside of its domain perhaps."""
-    drawn = [drawn_weights(f"line {k}", leaf.shape) for k, leaf in enumerate(x)]
-    # x + h·v rounds, for x near 1e9 and v near 1 by 2e-6 of h·v. The direction is what x really moves by, over h.
-    ends = [leaf + scale.step * v * scale.units(np.abs(leaf)) for leaf, v in zip(x, drawn)]
-    direction = [(end - leaf) / scale.step for end, leaf in zip(ends, x)]
-    try:
-        outputs = [function.call(_along(x, direction, t * scale.step)) if t else here for t in POINTS]
-    except Exception:  # noqa: BLE001  whatever it raises there
-        return None
-    same = all(len(each) == len(here) and all(a.shape == b.shape for a, b in zip(each, here)) for each in outputs)
-    return Line(direction, scale.step, outputs) if same else None
+def lines_through(
+    function: ReportedFunction, x: Arrays, here: Arrays, moving: Sequence[int] | None = None
+) -> Iterator[Line | None]:
+    """A line through x for each scale, where the outputs are `here`; None where f raises, outside its domain perhaps.
+
+    Only the inputs of the numbers `moving` differ along them, or all. Where values are too coarse, there is no line.
+    """
+    for scale in SCALES if function.may_look else ():
+        drawn = [drawn_weights(f"line {k}", leaf.shape) for k, leaf in enumerate(x)]
+        units = [scale.units(np.abs(leaf)) * float(moving is None or k in moving) for k, leaf in enumerate(x)]
+        # x + h·v rounds, for x near 1e9 and v near 1 by 2e-6 of h·v. The direction is what x really moves by, over h.
+        ends = [leaf + scale.step * v * unit for leaf, v, unit in zip(x, drawn, units)]
+        direction = [(end - leaf) / scale.step for end, leaf in zip(ends, x)]
+        try:
+            outputs = [function.call(_along(x, direction, t * scale.step)) if t else here for t in POINTS]
+        except Exception:  # noqa: BLE001  whatever it raises there
+            yield None
+            continue
+        same = all(len(each) == len(here) and all(a.shape == b.shape for a, b in zip(each, here)) for each in outputs)
+        yield Line(direction, scale.step, outputs) if same else None
 
 
 def _along(x: Arrays, direction: Arrays, step: float) -> Arrays:

@@ -74,6 +74,10 @@ class ReportedFunction:
         for something else than zeros. Empty where all outputs are always there.
     is_pure : bool
         Whether a call cannot leave anything behind for a later one.
+    may_look : bool
+        Whether values are fine enough for differences that show ten digits.
+    can_hold_inputs : bool
+        Whether there is an `of_inputs`.
     """
 
     x: Arrays
@@ -82,6 +86,8 @@ class ReportedFunction:
     primal_size = 0.0
     output_numbers: Sequence[int] = ()
     is_pure = True
+    may_look = True
+    can_hold_inputs = False
 
     @property
     def is_derivative(self) -> bool:
@@ -108,6 +114,10 @@ class ReportedFunction:
     def called_anew(self) -> "ReportedFunction":
         """The function after a fresh call at x, without what the last one kept for its derivatives."""
         return self
+
+    def of_inputs(self, numbers: Sequence[int]) -> "ReportedFunction":
+        """The function of some inputs alone, by their numbers in `x`. The others are held where they are."""
+        raise NotImplementedError
 
     def leaves(self, theta: Any) -> Sequence[Any]:
         """The inputs in a tree like θ."""

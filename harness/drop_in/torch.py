@@ -25,7 +25,7 @@ from harness.drop_in.fallback import (
 )
 from harness.drop_in.line_looks import look
 from harness.drop_in.reported_function import largest_of
-from harness.drop_in.torch_function import TensorFunction, every_output, random_like
+from harness.drop_in.torch_function import TensorFunction, every_output, input_names, random_like
 from harness.drop_in.torch_rules import batching_faults, functions_behind, is_of_library, notes_on
 from harness.drop_in.whole_checks import check_unconfirmed
 from harness.facts.kinds import Kind
@@ -101,7 +101,8 @@ def gradcheck(
     if not any(modes) or _is_refused_or_empty(inputs):
         return ask()
     masked = bool(options.get("masked"))
-    return _settled(NAME, lambda: TensorFunction(func, inputs, masked), modes, ask)
+    names = input_names(func, len(inputs))
+    return _settled(NAME, lambda: TensorFunction(func, inputs, names, masked=masked), modes, ask)
 
 
 def gradgradcheck(
@@ -128,13 +129,19 @@ def gradgradcheck(
         cotangents = tuple(drawn) if grad_outputs is None else _as_tuple(grad_outputs)
         gradients = _gradients(func, inputs)
         places = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
-        every_input, masked = (*inputs, *cotangents), every.arguments["masked"]
 
         def chosen(*given: Any) -> list[Any]:
             found = gradients(*given)
             return [found[k] for k in places]
 
-        return TensorFunction(chosen, every_input, masked, [v * y for v, y in zip(cotangents, outputs)])
+        return TensorFunction(
+            chosen,
+            (*inputs, *cotangents),
+            [*input_names(func, len(inputs)), *(f"grad_outputs_{k}" for k in range(len(cotangents)))],
+            masked=every.arguments["masked"],
+            output_name="gradients",
+            primal_size=sum(float((v * y).detach().abs().sum()) for v, y in zip(cotangents, outputs)),
+        )
 
     return _settled(NAME_OF_SECOND, of_gradients, modes, ask)
 
@@ -174,7 +181,7 @@ def _settled(name: str, function_of: Callable[[], TensorFunction], modes: tuple[
 
     def look_and_check() -> Iterator[Result]:
         function = function_of()
-        rules.extend(functions_behind(function.found))
+        rules.extend(functions_behind(function.outputs))
         notes = notes_on(function, rules)  # from the rules alone, whatever the derivatives are
         log_notes(name, notes)
         chosen = [mode for mode, is_asked in zip(("reverse", "forward"), modes) if is_asked]
@@ -200,7 +207,7 @@ def _results(
     accuracy = max(accuracy, LIBRARY_ACCURACY) if of_library else accuracy
     if function.is_coarse and (wide := function.in_double(modes)):
         function, accuracy = wide, max(accuracy, function.nearness)
-    looks = look(function, modes, accuracy, faults, may_look=function.may_look)
+    looks = look(function, modes, accuracy, faults)
     # A caller's nondet_tol allows for scatter, as of sums by atomic additions on a GPU: derivatives are compared within
     # it. Scatter beyond it is judged by the whole check, which calls it not repeatable.
     scattered = looks.scatter * largest_of(looks.reported.gradient)

@@ -39,121 +39,85 @@ LINEARITY_FACTORS_OF_COARSE = (-4.0,)
 
 
 class TensorFunction(ReportedFunction):
-    """A function of tensors with autograd's derivatives.
+    """A function of tensors, with autograd's derivatives in those that require a gradient.
+
+    A call at other numbers writes them into the caller's own tensors, and writes the old ones back. So a function that
+    closes over a tensor sees the change, and strides, views and parameters are what they are. At `x` itself nothing is
+    written, and outputs and graph are those of one call.
 
     Parameters
     ----------
     func : callable
     inputs : sequence
-        Tensors that require a gradient get other numbers in place for a call, and their own back after it. So a
-        function that closes over one of them sees the change, and strides, views and parameters are what they are.
+        Its arguments.
+    names : sequence of str
+        What reports call the inputs.
     masked : bool
         Whether only the entries that a sparse input specifies are differentiated, as the original's `masked` says.
-    derivative_of : sequence of tensors, optional
-        Where the function answers gradients: the outputs that these are of, times their cotangents.
+    output_name, primal_size
+        As the attributes of `ReportedFunction`.
 
     Attributes
     ----------
-    found : list of tensors
-        The outputs at the inputs.
+    places : list of int
+        Which inputs are differentiated. One that is given twice, as in a * b of (x, x), is there once: autograd has one
+        gradient for it.
+    outputs : list of tensors
+        All that func answers at the inputs. `output_numbers` has those whose derivatives are checked.
     theta : dict of tensors
         The inputs as real tensors by their names. A complex one has its two parts along a last axis, a sparse one the
         entries that it specifies.
     """
 
     is_pure = False
+    can_hold_inputs = True
 
     def __init__(
         self,
         func: Callable[..., Any],
         inputs: Sequence[Any],
+        names: Sequence[str],
+        *,
         masked: bool = False,
-        derivative_of: Sequence[Any] | None = None,
+        output_name: str = OUTPUTS,
+        primal_size: float = 0.0,
     ) -> None:
-        self.func, self.inputs, self._more = func, inputs, (masked, derivative_of)
-        self.output_name = OUTPUTS if derivative_of is None else "gradients"
-        self.primal_size = sum(float(y.detach().abs().sum()) for y in derivative_of or ())
-        # A tensor that is given twice, as in a * b of (x, x), is one input: autograd has one gradient for it.
+        self.func, self.inputs, self.names, self.masked = func, tuple(inputs), names, masked
+        self.output_name, self.primal_size = output_name, primal_size
         first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if getattr(x, "requires_grad", False)}
         if not first:
             raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
         self.places = sorted(first.values())
         if not masked and any(_is_sparse(inputs[i]) for i in self.places):
             raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
-        # Inputs in one memory, as x and x.t(), would move together, where each is to move alone.
-        memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places}
-        self._alone = {i: not inputs[i].numel() or Counter(memory.values())[memory[i]] == 1 for i in self.places}
-        names = _names(func, len(inputs))
         self.theta = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
         self.x = [_array(leaf) for leaf in self.theta.values()]
-        self.found = every_output(func(*inputs))
+        # Inputs in one memory, as x and x.t(), would move together, where each is to move alone.
+        memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places if inputs[i].numel()}
+        self._overlapping = {i for i, start in memory.items() if Counter(memory.values())[start] > 1}
+        self.outputs = every_output(func(*inputs))
         # A gradient without a graph is kept: its derivative is then reported as 0, and is mostly something else.
-        self.output_numbers = [k for k, y in enumerate(self.found) if y.requires_grad or self.is_derivative]
+        self.output_numbers = [k for k, y in enumerate(self.outputs) if y.requires_grad or self.is_derivative]
         if not self.output_numbers:
             raise ValueError("no output depends on an input that requires a gradient")
 
-    @property
-    def _eps_in(self) -> float:
-        """The rounding unit of the coarsest input."""
-        return max(_eps(x.dtype) for x in self.theta.values())
-
-    @property
-    def is_coarse(self) -> bool:
-        """Whether an input is in less than double precision."""
-        return self._eps_in > _eps(torch.float64)
-
-    @property
-    def may_look(self) -> bool:
-        """Whether differences of values show ten digits: dense double precision, and no two inputs in one memory."""
-        outputs = self._outputs_at(self.x)
-        is_dense = not any(map(_is_sparse, (*(self.inputs[i] for i in self.places), *outputs)))
-        is_double = not self.is_coarse and all(_eps(y.dtype) == _eps(torch.float64) for y in outputs)
-        return all(self._alone.values()) and is_dense and is_double
-
-    @property
-    def linearity_factors(self) -> Sequence[float]:
-        return LINEARITY_FACTORS_OF_COARSE if self.is_coarse else LINEARITY_FACTORS
-
-    @property
-    def nearness(self) -> float:
-        """The share of itself by which a derivative in the inputs' types may differ from that in double precision."""
-        return self._eps_in * (ROUNDINGS if self._eps_in <= _eps(torch.float32) else ROUNDINGS_OF_HALVES)
-
-    def in_double(self, modes: Sequence[str]) -> "TensorFunction | None":
-        """The function of inputs in double precision; None if it takes none, or answers something else there."""
-        # By identity, so that a tensor that is given twice stays one.
-        wide = {
-            id(x): x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_(x.requires_grad)
-            for x in self.inputs
-            if isinstance(x, torch.Tensor)
-        }
-        try:
-            found = TensorFunction(self.func, [wide.get(id(x), x) for x in self.inputs], *self._more)
-            is_same = all(map(self._is_near, self._answers(modes), found._answers(modes)))
-        except Exception:  # noqa: BLE001  a function need not take other types than it is given
-            return None
-        return found if found.may_look and is_same else None
-
-    def _answers(self, modes: Sequence[str]) -> list[Arrays]:
-        """The outputs, and what each mode answers to the same random numbers."""
-        answers = [self.call(self.x)]
-        weights = [drawn_weights(f"weights {k}", y.shape) for k, y in enumerate(answers[0])]
-        tangents = [drawn_weights(f"tangent {k}", leaf.shape) for k, leaf in enumerate(self.x)]
-        answers += [self.pull_back(self.x, weights)] if "reverse" in modes else []
-        return [*answers, self.push_forward(self.x, tangents)] if "forward" in modes else answers
-
-    def _is_near(self, found: Arrays, of: Arrays) -> bool:
-        return relative_difference(found, of) <= self.nearness
+    def of_inputs(self, numbers: Sequence[int]) -> "TensorFunction":
+        fewer, named = copy.copy(self), list(self.theta.items())
+        fewer.places, fewer.x = [self.places[k] for k in numbers], [self.x[k] for k in numbers]
+        fewer.theta = dict(named[k] for k in numbers)
+        return fewer
 
     def called_anew(self) -> "TensorFunction":
         # A new graph: what the rule has kept of the first call, or changed in it, is not in this one.
         again = copy.copy(self)
-        again.found = every_output(self.func(*self.inputs))
+        again.outputs = every_output(self.func(*self.inputs))
         return again
 
+    # -- derivatives -------------------------------------------------------------------------------------------------
+
     def call(self, x: Sequence[Any]) -> Arrays:
-        with self._at(x) as given:
-            return [_array(_as_real(y)) for y in self._outputs_at(x, given)]
+        with self._inputs_at(x) as given:
+            return [_array(_as_real(y)) for y in self._checked_outputs(given)]
 
     def pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> Arrays:
         found = self._pull_back(x, weights)
@@ -164,31 +128,40 @@ class TensorFunction(ReportedFunction):
 
     def _pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> list[Any]:
         """The gradient in its own types; None where there is no path."""
-        with self._at(x) as given:
-            outputs = self._outputs_at(x, given)
+        with self._inputs_at(x) as given:
+            outputs = self._checked_outputs(given)
             # An output is left out where its cotangent is missing, and where autograd has no graph of it.
             pairs = [(y, _like(w, y)) for y, w in zip(outputs, weights) if w is not None and y.requires_grad]
             if not pairs:
                 return [None] * len(self.places)
             leaves = [given[i] for i in self.places]
             tracked, cotangents = zip(*pairs)
-            # The graph is kept for the next weights: at x it is that of one call, `found`.
+            # The graph is kept for the next weights: at x it is that of one call.
             found = torch.autograd.grad(tracked, leaves, cotangents, retain_graph=True, allow_unused=True)
             return [None if g is None else _as_real(_at_numbers(x, g)) for x, g in zip(leaves, found)]
 
     def push_forward(self, x: Sequence[Any], tangents: Sequence[np.ndarray | None]) -> Arrays:
         if any(_is_sparse(self.inputs[i]) for i in self.places):
             raise TypeError("forward mode is not checked here in sparse inputs")
-        with self._at(x) as given, forward_ad.dual_level():
+        with self._inputs_at(x) as given, forward_ad.dual_level():
             duals = {}
             for i, tangent in zip(self.places, tangents):
                 leaf = given[i].detach()
                 dual = leaf if tangent is None else forward_ad.make_dual(leaf, _like(tangent, leaf))
                 duals[id(self.inputs[i])] = dual
-            outputs = self._chosen(self.func(*[duals.get(id(x), y) for x, y in zip(self.inputs, given)]))
+            outputs = self._checked_outputs([duals.get(id(x), y) for x, y in zip(self.inputs, given)])
             found = [forward_ad.unpack_dual(y) for y in outputs]
             # An output that depends on no dual number has the tangent None, which is 0.
             return [_array(_as_real(torch.zeros_like(y) if t is None else t)) for y, t in found]
+
+    def _checked_outputs(self, given: Sequence[Any]) -> list[Any]:
+        """Of func's outputs for these arguments those whose derivatives are checked; for `inputs` without a call."""
+        every = self.outputs if given is self.inputs else every_output(self.func(*given))
+        if len(every) <= max(self.output_numbers):
+            raise TypeError("func answers fewer tensors beside these inputs")
+        return [every[k] for k in self.output_numbers]
+
+    # -- inputs that move --------------------------------------------------------------------------------------------
 
     def leaves(self, theta: Any) -> Sequence[Any]:
         return [*theta.values()]
@@ -200,42 +173,92 @@ class TensorFunction(ReportedFunction):
         moves = self.tree([step * v for v in direction])
         return {name: x + moves[name] for name, x in self.theta.items()}
 
-    def _outputs_at(self, x: Sequence[Any], given: Sequence[Any] = ()) -> list[Any]:
-        return self._chosen(self.found if x is self.x else self.func(*given))
-
-    def _chosen(self, outputs: Any) -> list[Any]:
-        every = every_output(outputs)
-        if len(every) <= max(self.output_numbers):
-            raise TypeError("func answers fewer tensors beside these inputs")
-        return [every[k] for k in self.output_numbers]
-
     @contextmanager
-    def _at(self, x: Sequence[Any]) -> Iterator[list[Any]]:
-        """The arguments of func with other numbers in them, for the time of a call."""
-        if x is self.x:  # nothing is moved, so that the graph of `found` stays valid
-            yield list(self.inputs)
+    def _inputs_at(self, x: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """The arguments of func with other numbers in them, for the time of a call; `inputs` itself at `self.x`."""
+        if x is self.x:
+            yield self.inputs
             return
-        given, kept = list(self.inputs), {i: _numbers(self.inputs[i]).clone() for i in self.places}
+        kept = {i: _numbers(self.inputs[i]).clone() for i in self.places}
         try:
-            for i, values in zip(self.places, x):
-                new = self._moved(i, torch.as_tensor(values))
-                given = [new if x is self.inputs[i] else x for x in given]
-            yield given
+            # By identity, so that a tensor that is given twice stays one.
+            moved = {id(self.inputs[i]): self._move(i, torch.as_tensor(values)) for i, values in zip(self.places, x)}
+            yield [moved.get(id(given), given) for given in self.inputs]
         finally:
             for i, values in kept.items():
                 _numbers(self.inputs[i]).copy_(values)
 
-    def _moved(self, i: int, values: Any) -> Any:
+    def _move(self, i: int, values: Any) -> Any:
         """An input with other values: the input itself, or a new tensor where another input shares its memory."""
         x = self.inputs[i]
         values = _as_complex(values) if x.is_complex() else values
-        if self._alone[i] or _is_sparse(x):
+        if i not in self._overlapping or _is_sparse(x):
             _numbers(x).copy_(values)
             return x
         # A function that closes over x and ignores its argument would not see the new tensor. NaN makes it undecided.
         x.data.fill_(torch.nan)
         fresh = torch.empty_strided(x.size(), x.stride(), dtype=values.dtype, device=x.device)
         return fresh.copy_(values).requires_grad_()
+
+    # -- precision ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _eps_of_inputs(self) -> float:
+        """The rounding unit of the coarsest input."""
+        return max(_eps(x.dtype) for x in self.theta.values())
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether an input is in less than double precision."""
+        return self._eps_of_inputs > _eps(torch.float64)
+
+    @property
+    def may_look(self) -> bool:
+        """Whether differences of values show ten digits: dense double precision, and no two inputs in one memory."""
+        outputs = self._checked_outputs(self.inputs)
+        is_dense = not any(map(_is_sparse, (*(self.inputs[i] for i in self.places), *outputs)))
+        is_double = not self.is_coarse and all(_eps(y.dtype) == _eps(torch.float64) for y in outputs)
+        return is_dense and is_double and not self._overlapping
+
+    @property
+    def linearity_factors(self) -> Sequence[float]:
+        return LINEARITY_FACTORS_OF_COARSE if self.is_coarse else LINEARITY_FACTORS
+
+    @property
+    def nearness(self) -> float:
+        """The share of itself by which a derivative in the inputs' types may differ from that in double precision."""
+        is_half = self._eps_of_inputs > _eps(torch.float32)
+        return self._eps_of_inputs * (ROUNDINGS_OF_HALVES if is_half else ROUNDINGS)
+
+    def in_double(self, modes: Sequence[str]) -> "TensorFunction | None":
+        """The function of inputs in double precision; None if it takes none, or answers something else there."""
+        wide = {
+            id(x): x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_(x.requires_grad)
+            for x in self.inputs
+            if isinstance(x, torch.Tensor)
+        }
+        try:
+            found = TensorFunction(
+                self.func,
+                [wide.get(id(x), x) for x in self.inputs],
+                self.names,
+                masked=self.masked,
+                output_name=self.output_name,
+                primal_size=self.primal_size,
+            )
+            pairs = zip(self._answers(modes), found._answers(modes))
+            is_same = all(relative_difference(coarse, fine) <= self.nearness for coarse, fine in pairs)
+        except Exception:  # noqa: BLE001  a function need not take other types than it is given
+            return None
+        return found if found.may_look and is_same else None
+
+    def _answers(self, modes: Sequence[str]) -> list[Arrays]:
+        """The outputs, and what each mode answers to the same random numbers."""
+        answers = [self.call(self.x)]
+        weights = [drawn_weights(f"weights {k}", y.shape) for k, y in enumerate(answers[0])]
+        tangents = [drawn_weights(f"tangent {k}", leaf.shape) for k, leaf in enumerate(self.x)]
+        answers += [self.pull_back(self.x, weights)] if "reverse" in modes else []
+        return [*answers, self.push_forward(self.x, tangents)] if "forward" in modes else answers
 
 
 def every_output(outputs: Any) -> list[Any]:
@@ -262,17 +285,10 @@ def _numbers(x: Any) -> Any:
 
 def _at_numbers(x: Any, gradient: Any) -> Any:
     """A gradient, of whatever layout, at the entries that x specifies, in the order in which x keeps them."""
-    dense = gradient if not _is_sparse(gradient) else gradient.to_dense()
-    if not _is_sparse(x):
-        return torch.empty_like(dense).copy_(dense)  # a gradient of zeros may be a tensor without memory
-    # Numbering x's entries 1, 2, ... and making that dense shows where each of them is. All other places are 0.
-    order = x.detach().to(torch.complex128 if x.is_complex() else torch.float64).clone()
-    places = _numbers(order)
-    places.copy_(torch.arange(1, places.numel() + 1).view(places.shape))
-    order = order.to_dense()
-    order = (order.real if order.is_complex() else order).flatten()
-    where = torch.argsort(order)[-places.numel() :]
-    return dense.flatten()[where].view(places.shape)
+    dense = gradient.to_dense()
+    if _is_sparse(x):
+        return _numbers(dense.sparse_mask(x.detach()))
+    return torch.empty_like(dense).copy_(dense)  # a gradient of zeros may be a tensor without memory
 
 
 def _array(x: Any) -> np.ndarray:
@@ -302,7 +318,7 @@ def _like(weights: np.ndarray, y: Any) -> Any:
     return (_as_complex(given) if y.is_complex() else given).to(y.dtype)
 
 
-def _names(func: Any, count: int) -> list[str]:
+def input_names(func: Any, count: int) -> list[str]:
     """What a function calls its inputs; "input_0" and so on where that cannot be told."""
     owner, skipped = getattr(func, "__self__", None), 0
     if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):

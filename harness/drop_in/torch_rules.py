@@ -46,7 +46,7 @@ def notes_on(function: TensorFunction, rules: Sequence[type]) -> list[Fact]:
     own = [rule for rule in rules if not rule.__module__.startswith("torch.")]
     lacking = [rule.__name__ for rule in own if rule.jvp is Function.jvp and not rule.generate_vmap_rule]
     facts = [note(Kind.MODE_MISSING, *lacking)] if lacking else []
-    unmarked = [k for k, y in enumerate(function.found) if y.is_floating_point() and not y.requires_grad]
+    unmarked = [k for k, y in enumerate(function.outputs) if y.is_floating_point() and not y.requires_grad]
     if rules and unmarked and (moved := [f"output {k}" for k in _moved(function, unmarked)]):
         facts.append(note(Kind.MOVES_WITHOUT_GRADIENT, *moved))
     return facts
@@ -105,4 +105,4 @@ def _moved(function: TensorFunction, outputs: Sequence[int]) -> list[int]:
     with torch.no_grad():
         given = [_nearby(x, 1) if i in function.places else x for i, x in enumerate(function.inputs)]
         found = every_output(function.func(*given))
-    return [k for k in outputs if k < len(found) and not torch.equal(found[k], function.found[k])]
+    return [k for k in outputs if k < len(found) and not torch.equal(found[k], function.outputs[k])]

@@ -8,7 +8,16 @@ import numpy as np
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.fallback import Outcome, Result, check_within
-from harness.drop_in.line_looks import Looks, OutputSum, Unconfirmed, look, push
+from harness.drop_in.line_looks import (
+    Looks,
+    OutputSum,
+    ReportedSums,
+    Unconfirmed,
+    lines_through,
+    look,
+    look_along_lines,
+    push,
+)
 from harness.drop_in.line_slopes import SCALES, SHARE_OF_INPUT
 from harness.drop_in.reported_function import Arrays, ReportedFunction, drawn_weights
 from harness.facts.fact import Fact, note
@@ -35,14 +44,34 @@ def check_unconfirmed(
 ) -> Iterator[Result]:
     """The result of the whole check on each unconfirmed derivative. Options are those of `fallback.check_within`."""
     for derivative in looks.unconfirmed:
-        check_mode = _check_forward if derivative.is_forward else _check_reverse
+        part, check_mode = function, _check_forward if derivative.is_forward else _check_reverse
+        if function.can_hold_inputs and len(function.x) > 1:
+            part = function.of_inputs(_inputs_in_doubt(looks.reported, derivative, accuracy))
 
-        def check(accuracy: float, check_mode=check_mode, outputs=derivative.outputs) -> Report:
-            return _disagreeing(check_mode(function, outputs, accuracy), looks.faults)
+        def check(accuracy: float, part=part, check_mode=check_mode, outputs=derivative.outputs) -> Report:
+            return _disagreeing(check_mode(part, outputs, accuracy), looks.faults)
 
         result = check_within(check, accuracy, derivative.largest, rules_of_library=rules_of_library, is_blind=is_blind)
         is_open = result.outcome is Outcome.OPEN and function.is_derivative
-        yield Result(Outcome.RIGHT) if is_open and _is_right_beside(function, derivative, accuracy) else result
+        yield Result(Outcome.RIGHT) if is_open and _is_right_beside(part, derivative, accuracy) else result
+
+
+def _inputs_in_doubt(reported: ReportedSums, derivative: Unconfirmed, accuracy: float) -> list[int]:
+    """The inputs, by number, in which a derivative is unconfirmed, where looks that hold these confirm all others.
+
+    Labels that require a gradient are an example: the function jumps wherever they move.
+    """
+
+    def is_confirmed(moving: Sequence[int]) -> bool:
+        lines = lines_through(reported.function, reported.x, reported.here, moving)
+        return not look_along_lines(reported, [derivative], lines, accuracy).unconfirmed
+
+    every = range(len(reported.x))
+    in_doubt = [k for k in every if not is_confirmed([k])]
+    others = [k for k in every if k not in in_doubt]
+    # sqrt(|a·b|) at 0 is smooth in a and in b, and not in both together.
+    is_apart = in_doubt and others and (len(others) == 1 or is_confirmed(others))
+    return in_doubt if is_apart else list(every)
 
 
 def _disagreeing(report: Report, facts: Sequence[Fact]) -> Report:

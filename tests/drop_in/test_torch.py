@@ -575,6 +575,28 @@ def test_a_second_derivative_that_is_none_of_those_beside_a_kink_is_left_to_the_
         )
 
 
+@pytest.mark.parametrize("wrong", [0.0, 1e-3])
+def test_only_inputs_in_doubt_are_checked_entry_by_entry(wrong, monkeypatch):
+    """Labels jump wherever they move, and the other inputs need no more than a look."""
+    checked, check_gradient = set(), whole_checks.check_gradient
+    monkeypatch.setattr(
+        whole_checks,
+        "check_gradient",
+        lambda f, theta, **more: checked.update(theta) or check_gradient(f, theta, **more),
+    )
+    sine = by_rule(torch.sin, lambda x, g: (1.0 + wrong) * g * x.cos())
+    labels = torch.ones(3, dtype=torch.float64, requires_grad=True)
+
+    def loss(a, b, label):
+        return torch.where(label == 1.0, sine(a) * b, 0.0 * label)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconclusiveGradient)
+        assert gradcheck(loss, (tensor(3), tensor(3, seed=1), labels), raise_exception=False) is not bool(wrong)
+        assert gradgradcheck(loss, (tensor(3), tensor(3, seed=1), labels), raise_exception=False) is not bool(wrong)
+    assert checked == ({"label"} if not wrong else {"a", "label"})
+
+
 FAR = {
     "sqrt beside 0": (torch.sqrt, 1e-12),
     "log beside 0": (torch.log, 1e-30),
@@ -614,6 +636,21 @@ def test_where_both_are_blind_it_is_told_and_passes():
     x, narrow = tensor(4, dtype=torch.bfloat16), lambda x: x.to(torch.bfloat16).tanh()
     with pytest.warns(InconclusiveGradient, match="neither-decided"):
         assert gradcheck(narrow, (x,)) is True
+
+
+def test_nan_is_no_number_at_a_coarser_accuracy_either(monkeypatch):
+    accuracies, check_gradient = [], whole_checks.check_gradient
+    monkeypatch.setattr(
+        whole_checks,
+        "check_gradient",
+        lambda *given, accuracy, **more: (
+            accuracies.append(accuracy) or check_gradient(*given, accuracy=accuracy, **more)
+        ),
+    )
+    outside = torch.tensor([-1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    with pytest.warns(InconclusiveGradient, match="not-finite"), pytest.raises(GradcheckError, match="mismatch"):
+        gradcheck(torch.log, (outside,))
+    assert len(accuracies) == 1
 
 
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
