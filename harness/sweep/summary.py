@@ -100,7 +100,8 @@ def summarise(store: Store) -> SweepSummary:
     """
     stamp = store.stamp()
     sources: list[str] = json.loads(stamp["sources"])
-    counts, outliers, reasons, took_part = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    counts, outliers, reasons = Counter[str](), Counter[str](), Counter[str]()
+    took_part: set[str] = set()
     shown: dict[str, list[SweepRow]] = {"disagree": [], ERROR: []}
     first, last = 0, 0
     worst, seconds = None, 0.0
