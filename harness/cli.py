@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
-    """The exit code: 0, a command's own, 2 for bad usage and for errors, 130 for Ctrl-C."""
+    """The exit code: 0, a command's or a closed gate's own, 2 for bad usage and for errors, 130 for Ctrl-C."""
     try:
         _command_line()(_with_new_names(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:  # before a command has begun

@@ -12,8 +12,8 @@ INTERRUPTED, TERMINATED = 130, 143
 """Ctrl-C and SIGTERM: 128 and the signal's number, as shells have it."""
 
 MEANINGS = (
-    "Exit codes: 0 the sources agree, or done; 1 they disagree, or the gate is closed; 2 bad input, bad usage, "
-    "or a source or program that fails; 3 inconclusive; 130 interrupted; 143 terminated."
+    "Exit codes: 0 the sources agree, or done; 1 they disagree; 2 bad input, bad usage, or a source or program that "
+    "fails; 3 inconclusive; 130 interrupted; 143 terminated. A closed gate exits with its verdict's code."
 )
 """The exit codes in the words of ``harness --help``."""
 

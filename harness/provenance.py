@@ -47,7 +47,7 @@ def differences(here: dict[str, str], there: dict[str, str]) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Date, command line, versions, BLAS and machine. It names no person, host or folder."""
+    """Date, command line, versions, BLAS and machine. Only the command's own arguments may name a person or folder."""
     found = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": command_line(),

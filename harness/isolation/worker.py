@@ -29,7 +29,7 @@ class Worker:
     timeout : float
         Seconds of CPU time for each call, and for running the file itself.
     memory : int
-        Bytes of address space (`harness.isolation.child_process`).
+        Bytes of address space (`harness.isolation.limits`).
     prepare : sequence of (str, tuple)
         What to call there before the target is imported: functions as ``module:function``, with arguments that can be
         pickled.

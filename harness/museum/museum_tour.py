@@ -15,7 +15,7 @@ from harness.checks.functions.gradient_check import check_gradient
 from harness.museum.exhibits import EXHIBITS, Exhibit
 from harness.pages.html_page import table
 from harness.pages.report_page import listing, page, preformatted, section, wide
-from harness.study.checkers import ALARM, installed_peers
+from harness.study.checkers import ALARM, FlatCase, installed_peers
 from harness.study.trials import quiet_numerics
 from harness.verdict.report import Report
 
@@ -98,7 +98,7 @@ def visit(name: str, peers: Iterable[str] | None = None) -> Visit:
         seconds = time.perf_counter() - started
         rng = np.random.default_rng(0)
         others = {
-            peer: checker.compare(cost, exhibit.shipped, theta, rng)
+            peer: checker.compare(FlatCase(cost, exhibit.shipped, theta), rng)
             for peer, checker in installed_peers(peers)[0].items()
         }
     error = float(np.abs(shipped - right).max() / np.abs(right).max())

@@ -12,10 +12,10 @@ from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.formulas import as_written
 from harness.checks.activations.proof import prove
 from harness.progress import Progress, silent
-from harness.study.checkers import VERDICTS
+from harness.study.checkers import VERDICTS, FlatCase
 from harness.study.right_activations import RIGHT as RIGHT_RECORDS
 from harness.study.study_tables import bug_table, trial_table
-from harness.study.trials import RIGHT, WRONG, Case, Flat, Rate, Response, Study, beside_peers, conduct
+from harness.study.trials import RIGHT, WRONG, Case, Rate, Response, Study, beside_peers, conduct
 from harness.study.wrong_activations import EACH, SLOPE_BUGS, wrong_records
 from harness.study.wrong_activations import WRONG as WRONG_RECORDS
 from reference.activations import ACTIVATIONS, Activation
@@ -87,7 +87,7 @@ def _respond(case: Case) -> Response:
     return Response(VERDICTS[check_activation(case.subject.record).verdict])
 
 
-def _flat(case: Case) -> Flat:
+def _flat(case: Case) -> FlatCase:
     f, z, rng = case.subject
 
     def cost(z: np.ndarray) -> float:
@@ -97,7 +97,7 @@ def _flat(case: Case) -> Flat:
         z = np.array(z)
         return np.array(np.broadcast_to(f.slope(z, np.array(f(z))), z.shape), dtype=float)
 
-    return Flat(cost, gradient, z.copy(), rng)
+    return FlatCase(cost, gradient, z.copy(), rng)
 
 
 def table_of(study: Study) -> str:

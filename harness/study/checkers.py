@@ -1,8 +1,7 @@
 """The checkers that are compared: this harness, and its peers as their users call them.
 
-All return "pass", "alarm" or "inconclusive". A peer checks one function with its gradient: it takes the source's cost
-and the source's gradient, and compares them by its own rule at its own defaults. Libraries are called themselves; the
-rules of courses are written out here.
+All return "pass", "alarm" or "inconclusive". A peer takes a source's cost and the same source's gradient, and compares
+them by its own rule at its own defaults. Libraries are called themselves; the rules of courses are written out here.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,11 +20,22 @@ HARNESS = "harness"
 VERDICTS = {"agree": PASS, "disagree": ALARM, "inconclusive": INCONCLUSIVE}
 
 Cost = Callable[[np.ndarray], float]
-Gradient = Callable[[np.ndarray], np.ndarray]
-Comparison = Callable[[Cost, Gradient, np.ndarray, np.random.Generator], str]
-"""``compare(cost, gradient, theta, rng)``: a peer's outcome; `rng` serves the rules that draw coordinates."""
 
-Number = Callable[[Cost, Gradient, np.ndarray, np.random.Generator], float]
+
+class FlatCase(NamedTuple):
+    """A case as peers take it: the cost and the gradient as functions of a vector, and the vector.
+
+    `rng` is what rules draw from that draw coordinates; by default each peer has one for all cases.
+    """
+
+    cost: Cost
+    gradient: Callable[[np.ndarray], np.ndarray]
+    theta: np.ndarray
+    rng: np.random.Generator | None = None
+
+
+Comparison = Callable[[FlatCase, np.random.Generator], str]
+Number = Callable[[FlatCase, np.random.Generator], float]
 
 
 class Peer(NamedTuple):
@@ -60,26 +70,26 @@ def harness_verdict(
 # -- libraries ---------------------------------------------------------------------------------------------------------
 
 
-def _torch(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any, fast_mode: bool) -> str:
+def _torch(case: FlatCase, _: Any, fast_mode: bool) -> str:
     torch: Any = import_module("torch")
 
     class Function(torch.autograd.Function):
         @staticmethod
         def forward(ctx, t):
             ctx.save_for_backward(t)
-            return t.new_tensor(cost(t.detach().numpy()))
+            return t.new_tensor(case.cost(t.detach().numpy()))
 
         @staticmethod
         def backward(ctx, g):
             (t,) = ctx.saved_tensors
-            return g * torch.from_numpy(gradient(t.detach().numpy()))
+            return g * torch.from_numpy(case.gradient(t.detach().numpy()))
 
-    t = torch.tensor(theta, requires_grad=True)
+    t = torch.tensor(case.theta, requires_grad=True)
     right = torch.autograd.gradcheck(Function.apply, (t,), fast_mode=fast_mode, raise_exception=False)
     return PASS if right else ALARM
 
 
-def _jax(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> str:
+def _jax(case: FlatCase, _: Any) -> str:
     import jax
     import jax.numpy as jnp
     from jax.test_util import check_grads
@@ -87,11 +97,11 @@ def _jax(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> str:
     from reference.jax_settings import fixed_settings
 
     # outside of jit, JAX calls a custom rule with numbers, not tracers, so it may call NumPy
-    function = jax.custom_vjp(lambda t: jnp.asarray(cost(np.asarray(t))))
-    function.defvjp(lambda t: (function(t), t), lambda t, g: (g * jnp.asarray(gradient(np.asarray(t))),))
+    function = jax.custom_vjp(lambda t: jnp.asarray(case.cost(np.asarray(t))))
+    function.defvjp(lambda t: (function(t), t), lambda t, g: (g * jnp.asarray(case.gradient(np.asarray(t))),))
     try:
         with fixed_settings():
-            check_grads(function, (jnp.asarray(theta),), order=1, modes=("rev",))
+            check_grads(function, (jnp.asarray(case.theta),), order=1, modes=("rev",))
     except AssertionError:
         return ALARM
     except ValueError as error:
@@ -101,15 +111,15 @@ def _jax(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> str:
     return PASS
 
 
-def _autograd(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> str:
+def _autograd(case: FlatCase, rng: np.random.Generator) -> str:
     extend: Any = import_module("autograd.extend")
     test_util: Any = import_module("autograd.test_util")
-    function = extend.primitive(cost)
-    extend.defvjp(function, lambda _, t: lambda g: g * gradient(t))
+    function = extend.primitive(case.cost)
+    extend.defvjp(function, lambda _, t: lambda g: g * case.gradient(t))
     state = np.random.get_state()  # noqa: NPY002  autograd draws from NumPy's global generator
     np.random.seed(int(rng.integers(2**32)))  # noqa: NPY002
     try:
-        test_util.check_grads(function, modes=["rev"], order=1)(theta)
+        test_util.check_grads(function, modes=["rev"], order=1)(case.theta)
     except AssertionError:
         return ALARM
     finally:
@@ -117,35 +127,35 @@ def _autograd(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.
     return PASS
 
 
-def _scipy_norm(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> float:
+def _scipy_norm(case: FlatCase, _: Any) -> float:
     from scipy.optimize import check_grad
 
-    return float(check_grad(cost, gradient, theta))
+    return float(check_grad(case.cost, case.gradient, case.theta))
 
 
 # -- rules of courses --------------------------------------------------------------------------------------------------
 
 
-def _central(cost: Cost, theta: np.ndarray, i: int, h: float) -> float:
-    up, down = theta.copy(), theta.copy()
+def _central(case: FlatCase, i: int, h: float) -> float:
+    up, down = case.theta.copy(), case.theta.copy()
     up[i] += h
     down[i] -= h
-    return (cost(up) - cost(down)) / (2.0 * h)
+    return (case.cost(up) - case.cost(down)) / (2.0 * h)
 
 
-def _course_ratio(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> float:
+def _course_ratio(case: FlatCase, _: Any) -> float:
     """‖numeric - analytic‖ / ‖numeric + analytic‖, numeric by central differences with a step of 1e-4."""
-    numeric = np.array([_central(cost, theta, i, 1e-4) for i in range(theta.size)])
-    analytic = gradient(theta)
+    numeric = np.array([_central(case, i, 1e-4) for i in range(case.theta.size)])
+    analytic = case.gradient(case.theta)
     return float(np.linalg.norm(numeric - analytic) / np.linalg.norm(numeric + analytic))
 
 
-def _cs231n_worst(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> float:
+def _cs231n_worst(case: FlatCase, rng: np.random.Generator) -> float:
     """The largest relative error of ten random entries; NaN if any is."""
-    analytic = gradient(theta)
+    analytic = case.gradient(case.theta)
     errors = []
-    for i in rng.integers(theta.size, size=10):
-        a, b = _central(cost, theta, i, 1e-5), analytic[i]
+    for i in rng.integers(case.theta.size, size=10):
+        a, b = _central(case, i, 1e-5), analytic[i]
         errors.append(0.0 if a == b == 0.0 else abs(a - b) / (abs(a) + abs(b)))
     return float(np.max(errors))
 
@@ -155,8 +165,8 @@ def peer_by_number(
 ) -> Peer:
     """A rule that requires a number below `bound`; from `doubtful` on up to it the outcome is inconclusive."""
 
-    def compare(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> str:
-        found = number(cost, gradient, theta, rng)
+    def compare(case: FlatCase, rng: np.random.Generator) -> str:
+        found = number(case, rng)
         if found < (bound if doubtful is None else doubtful):
             return PASS
         if np.isnan(found):

@@ -13,10 +13,10 @@ from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.functions.parameters import TreeLayout
 from harness.facts.fact import Fact
 from harness.progress import Progress, silent
-from harness.study.checkers import VERDICTS
+from harness.study.checkers import VERDICTS, FlatCase
 from harness.study.model_costs import EXAMPLES, MODELS, Function, Model, Parameters
 from harness.study.scalar_costs import FORMULAS, SHIPPED
-from harness.study.trials import RIGHT, WRONG, Case, Flat, Response, Study, beside_peers, conduct
+from harness.study.trials import RIGHT, WRONG, Case, Response, Study, beside_peers, conduct
 from harness.verdict.comparison import Answer
 from harness.verdict.report import Report
 
@@ -31,8 +31,8 @@ VAGUE = frozenset({"wrong-entries", "single-entry", "constant-error", "regularis
 AT_POINT = "wrong-at-point"
 """The kind of fact by which a gradient is wrong at θ alone."""
 
-NEXT = 1e-7
-"""The distance from θ at which a gradient is compared with the right one at θ."""
+BESIDE = 1e-7
+"""The distance from θ at which a gradient is compared with the right one at θ, as a share of 1 + |θ|."""
 
 STEP = 5
 """Of the functions with a bug, every so many are shown."""
@@ -238,13 +238,9 @@ def _differs(reported: Parameters, right: Parameters) -> bool:
 def run_study(progress: Progress = silent, step: int = STEP, peers: tuple[str, ...] | None = None) -> Study:
     """Show this harness and its peers all functions that are right, and every `step`-th with a bug planted."""
     checkers, left_out = beside_peers(_respond, _flat, peers)
-    return conduct(SCHEMA, {"functions": _chosen(step)}, checkers, progress, left_out=left_out, naming="diagnosis")
-
-
-def _chosen(step: int) -> Iterator[Case]:
     cases = list(gradient_cases())
-    yield from (case for case in cases if case.kind != WRONG)
-    yield from [case for case in cases if case.kind == WRONG][::step]
+    chosen = [case for case in cases if case.kind != WRONG] + [case for case in cases if case.kind == WRONG][::step]
+    return conduct(SCHEMA, {"functions": chosen}, checkers, progress, left_out=left_out, naming="diagnosis")
 
 
 def _respond(case: Case) -> Response:
@@ -253,7 +249,7 @@ def _respond(case: Case) -> Response:
     return Response(VERDICTS[report.verdict], named)
 
 
-def _flat(case: Case) -> Flat:
+def _flat(case: Case) -> FlatCase:
     function, theta, _, _ = case.subject
     layout = TreeLayout(theta)
 
@@ -263,7 +259,7 @@ def _flat(case: Case) -> Flat:
     def gradient(flat: np.ndarray) -> np.ndarray:
         return layout.flatten(function(layout.rebuild(np.asarray(flat, dtype=float)))[1], "gradient")
 
-    return Flat(cost, gradient, layout.flatten(theta, "theta"))
+    return FlatCase(cost, gradient, layout.flatten(theta, "theta"))
 
 
 # -- diagnoses ---------------------------------------------------------------------------------------------------------
@@ -299,7 +295,7 @@ def _rounded(fact: Fact) -> tuple[str, tuple[str, ...], str]:
 
 def _is_right_beside(subject: GradientAtPoint) -> bool:
     """Whether the gradient next to θ is what is right at θ."""
-    beside = {name: part + NEXT * (1.0 + np.abs(part)) for name, part in subject.theta.items()}
+    beside = {name: part + BESIDE * (1.0 + np.abs(part)) for name, part in subject.theta.items()}
     reported = subject.function(beside)[1]
     return all(np.allclose(reported[name], right, rtol=1e-3, atol=1e-3) for name, right in subject.right.items())
 

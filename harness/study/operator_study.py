@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from importlib import import_module
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,11 +82,11 @@ def operator_cases(step: int = 1) -> Iterator[Case]:
     torch, every = import_module("torch"), list(_operators().items())
     chosen = sorted(np.random.default_rng(0).permutation(len(every))[: math.ceil(len(every) / step)].tolist())
     for name, operator in (every[k] for k in chosen):
-        for dtype in DTYPES:
-            if operator.supports_autograd and getattr(torch, dtype) in operator.supported_backward_dtypes("cpu"):
-                for mode, wanted in MODES.items():
-                    if getattr(operator, wanted.supported):
-                        yield Case(f"{name}, {dtype}, {mode}", RIGHT, Operator(name, dtype, mode))
+        supported = operator.supported_backward_dtypes("cpu") if operator.supports_autograd else ()
+        dtypes = [dtype for dtype in DTYPES if getattr(torch, dtype) in supported]
+        modes = [mode for mode, needs in MODES.items() if getattr(operator, needs.supported)]
+        for dtype, mode in product(dtypes, modes):
+            yield Case(f"{name}, {dtype}, {mode}", RIGHT, Operator(name, dtype, mode))
 
 
 @cache
@@ -129,7 +129,7 @@ FELL_BACK = "asked the original"
 
 
 class OperatorChecker(NamedTuple):
-    """A `gradcheck` and its `gradgradcheck`."""
+    """A checker of first derivatives, such as `gradcheck`, and its own of second ones."""
 
     first: Callable[..., bool]
     second: Callable[..., bool]

@@ -10,19 +10,10 @@ import numpy as np
 
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.progress import Progress, silent
-from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS
+from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, FlatCase
 from harness.study.rule_bugs import OF_THE_COTANGENT, PLACES, UNREPEATABLE, fits, wrong_rules
 from harness.study.traced_functions import PLAIN, RULE_FUNCTIONS, Function, RuleFunction
-from harness.study.trials import (
-    RIGHT,
-    WRONG,
-    Case,
-    Flat,
-    Response,
-    Study,
-    beside_peers,
-    conduct,
-)
+from harness.study.trials import RIGHT, WRONG, Case, Response, Study, beside_peers, conduct
 from harness.verdict.report import Report
 from reference.jax_settings import settings
 
@@ -140,7 +131,7 @@ def ask_jax(case: Case) -> Response:
     return Response(PASS)
 
 
-def _flat(case: Case) -> Flat | None:
+def _flat(case: Case) -> FlatCase | None:
     """None for functions of other numbers than float64, which is all that these peers know."""
     arguments = case.subject.arguments
     if any(np.asarray(leaf).dtype != np.float64 for leaf in jax.tree.leaves(arguments)):
@@ -154,7 +145,7 @@ def _flat(case: Case) -> Flat | None:
             return both(theta)
 
     theta = vector_of(arguments)
-    return Flat(lambda t: float(parts(t)[0]), lambda t: np.concatenate(parts(t)[1:]), theta)
+    return FlatCase(lambda t: float(parts(t)[0]), lambda t: np.concatenate(parts(t)[1:]), theta)
 
 
 def vector_of(arguments: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ from harness.files import write_whole
 from harness.progress import Progress, silent
 from harness.provenance import code_and_libraries, differences
 from harness.seals import sealed, unsealed
-from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS, Cost, Gradient, Peer, installed_peers
+from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS, FlatCase, Peer, installed_peers
 from reference.measured import GradientSource
 from reference.problem import Problem
 
@@ -56,7 +56,7 @@ MISNAMED = ("false", "misleading", "no", "another")
 
 
 class Response(NamedTuple):
-    """The outcome of a check: "pass", "alarm", "inconclusive" or "not applicable".
+    """The outcome of a check: "pass", "alarm", "inconclusive", "not applicable", or "raised" and the type of an error.
 
     `naming` says how well an alarm names the culprit, in the words of the study; empty where nobody asks.
     """
@@ -250,16 +250,21 @@ def conduct(
     """
     started, trials = time.perf_counter(), []
     known = {(trial.case, trial.checker): trial for trial in _stored(store, {**size, "study": schema})} if store else {}
+
+    def make_trial(case: Case, checker: str) -> Trial:
+        if (case.name, checker) in known:
+            return known[case.name, checker]
+        trial = _try(case, checker, checkers[checker])
+        if store:
+            with store.open("ab") as file:
+                file.write(sealed(STORE, trial._asdict()) + b"\n")
+        return trial
+
     for step, part in parts.items():
         with quiet_numerics():
             cases = list(part)
         for done, case in enumerate(cases, start=1):
-            for checker, respond in checkers.items():
-                trial = known.get((case.name, checker)) or _try(case, checker, respond)
-                if store and (case.name, checker) not in known:
-                    with store.open("ab") as file:
-                        file.write(sealed(STORE, trial._asdict()) + b"\n")
-                trials.append(trial)
+            trials += [make_trial(case, checker) for checker in checkers]
             progress(step, done, len(cases))
     return Study(schema, tuple(trials), seconds=time.perf_counter() - started, **rest)
 
@@ -297,25 +302,13 @@ def _stored(path: Path, size: Mapping[str, object]) -> list[Trial]:
 # -- peers -------------------------------------------------------------------------------------------------------------
 
 
-class Flat(NamedTuple):
-    """A case as peers take it: the cost and the gradient as functions of a vector, and the vector.
-
-    `rng` is what rules draw from that draw coordinates; by default each peer has one for all cases.
-    """
-
-    cost: Cost
-    gradient: Gradient
-    theta: np.ndarray
-    rng: np.random.Generator | None = None
-
-
-def flat_source(source: GradientSource, problem: Problem, theta: np.ndarray) -> Flat:
+def flat_source(source: GradientSource, problem: Problem, theta: np.ndarray) -> FlatCase:
     """A source's answers on a problem, as peers take them."""
-    return Flat(lambda t: source(problem, t)[0], lambda t: source(problem, t)[1], theta.copy())
+    return FlatCase(lambda t: source(problem, t)[0], lambda t: source(problem, t)[1], theta.copy())
 
 
 def beside_peers(
-    ours: Respond, flat: Callable[[Case], Flat | None], names: Iterable[str] | None = None
+    ours: Respond, flat: Callable[[Case], FlatCase | None], names: Iterable[str] | None = None
 ) -> tuple[dict[str, Respond], dict[str, str]]:
     """Our checker and the peers of these names (by default all), and why peers are left out.
 
@@ -326,9 +319,9 @@ def beside_peers(
     return {HARNESS: ours} | others, left_out
 
 
-def _ask(peer: Peer, rng: np.random.Generator, flat: Callable[[Case], Flat | None], case: Case) -> Response:
+def _ask(peer: Peer, rng: np.random.Generator, flat: Callable[[Case], FlatCase | None], case: Case) -> Response:
     given = flat(case)
-    return Response(peer.compare(*given[:3], given.rng or rng) if given else NOT_APPLICABLE)
+    return Response(peer.compare(given, given.rng or rng) if given else NOT_APPLICABLE)
 
 
 @contextmanager

@@ -9,16 +9,9 @@ from typing import Any
 from harness.checks.networks.many_networks import check_networks
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
-from harness.study.checkers import (
-    ALARM,
-    HARNESS,
-    INCONCLUSIVE,
-    OUR_RULE,
-    PEERS,
-    harness_verdict,
-)
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, FlatCase, harness_verdict
 from harness.study.study_tables import bug_table, out_of, trial_table
-from harness.study.trials import Case, Flat, Rate, Response, Study, Trial, beside_peers, conduct, flat_source
+from harness.study.trials import Case, Rate, Response, Study, Trial, beside_peers, conduct, flat_source
 from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
 from reference.user_input import did_you_mean
 
@@ -78,7 +71,7 @@ def _respond(case: Case) -> Response:
     return Response(*harness_verdict(bug.sources, bug.replaces, problem, theta.copy()))
 
 
-def _flat(case: Case) -> Flat:
+def _flat(case: Case) -> FlatCase:
     bug, problem, theta = case.subject
     return flat_source(bug.source, problem, theta)
 

@@ -1,5 +1,5 @@
 """Sweeps: very many random checks, a row of a SQLite file each, resumable, on this machine or a Dask cluster.
 
-The data's way: `settings` (what is swept) -> `store` (which seeds have no row yet) -> `workers` (processes that make
-`rows`) -> `store` -> `summary`. The commands import this room, and it imports all kinds of check.
+`resumable_sweep` asks the `store` which seeds have no row yet, has `worker_pools` make these `rows`, and stores them;
+`summary` counts them. The commands import this room, and it imports all kinds of check.
 """

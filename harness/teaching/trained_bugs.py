@@ -35,7 +35,7 @@ MISREAD = 10
 """Misread digits that are shown for each training."""
 
 LOWEST, PER_DECADE, LEVELS = -4.0, 12, 254
-"""A ratio as a byte: 1 + 12 log10(ratio / 1e-4), up to 254 at 1e17; 0 below 1e-4; 255 for NaN."""
+"""A ratio as a byte: the floor of 1 + 12 log10(ratio / 1e-4), 254 at most; 0 below 1e-4; 255 for NaN."""
 
 
 class Training(NamedTuple):
@@ -158,10 +158,10 @@ def checker_verdicts(bug: Bug, peers: Iterable[str]) -> list[dict[str, Any]]:
         worst = float(np.nanmax(report.picture.ratio))
         rows = [{"checker": HARNESS, "says": VERDICTS[report.verdict], "number": _short(worst), "bound": 1.0}]
         for name in peers:
-            peer, (cost, gradient, at, _) = PEERS[name], flat_source(bug.source, problem, theta)
+            peer = PEERS[name]
             # both draw from the same numbers, so that they look at the same entries
-            number = peer.number and peer.number(cost, gradient, at.copy(), np.random.default_rng(0))
-            says = peer.compare(cost, gradient, at.copy(), np.random.default_rng(0))
+            number = peer.number and peer.number(flat_source(bug.source, problem, theta), np.random.default_rng(0))
+            says = peer.compare(flat_source(bug.source, problem, theta), np.random.default_rng(0))
             rows.append({"checker": name, "says": says, "number": number and _short(number), "bound": peer.bound})
     return rows
 

@@ -1,4 +1,4 @@
 """Training behind the gate: `fmincg` runs only where the gradient sources agree.
 
-This room imports the network check; the digits, the study and the commands are built on it.
+This room imports the network check; the digits, the lesson and the commands are built on it.
 """

@@ -66,15 +66,9 @@ def _bisect(p):
 
 
 def _root(p):
-    @jaxopt.implicit_diff.custom_root(lambda y, q: q[0] * y**3 + y - q[1])
-    def find(start, q):
-        return (
-            jaxopt.Bisection(lambda y, q: q[0] * y**3 + y - q[1], 0.0, 2.0, tol=1e-12, check_bracket=False)
-            .run(None, q)
-            .params
-        )
-
-    return find(None, p)
+    cubic = lambda y, q: q[0] * y**3 + y - q[1]  # noqa: E731
+    solver = jaxopt.Bisection(cubic, 0.0, 2.0, tol=1e-12, check_bracket=False)
+    return jaxopt.implicit_diff.custom_root(cubic)(lambda start, q: solver.run(None, q).params)(None, p)
 
 
 def _linear(solve):

@@ -17,16 +17,12 @@ WIDE = TALL.T.copy()
 DIAGONAL = np.array([2.0, -1.5, 0.7])
 
 
-def _solve(solver, *tags, make=lx.MatrixLinearOperator):
-    return lambda a, b: lx.linear_solve(make(a, *tags), b, solver).value
+def _solve(solver, *tags):
+    return lambda a, b: lx.linear_solve(lx.MatrixLinearOperator(a, *tags), b, solver).value
 
 
-def _symmetric(solver, *tags, shift=3.0):
-    def solve(a, b):
-        matrix = a @ a.T + shift * jnp.eye(len(a), dtype=a.dtype)
-        return lx.linear_solve(lx.MatrixLinearOperator(matrix, *tags), b, solver).value
-
-    return solve
+def _symmetric(solver, *tags):
+    return lambda a, b: _solve(solver, *tags)(a @ a.T + 3.0 * jnp.eye(len(a), dtype=a.dtype), b)
 
 
 def _tridiagonal(a, b):

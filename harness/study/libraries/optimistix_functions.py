@@ -42,8 +42,8 @@ def _root(solver: Any, function: Function = _cubic, start: Any = 0.2, **options:
     return lambda p: optx.root_find(function, solver, jnp.asarray(start, p.dtype), p, **options).value
 
 
-def _minimum(solver, start=(0.5, 0.5), **options):
-    return lambda p: optx.minimise(_bowl, solver, jnp.asarray(start, p.dtype), p, **options).value
+def _minimum(solver, **options):
+    return lambda p: optx.minimise(_bowl, solver, jnp.full(2, 0.5, p.dtype), p, **options).value
 
 
 def _fit(solver, **options):

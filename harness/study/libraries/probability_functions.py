@@ -38,7 +38,7 @@ def _distrax_sample(make):
     return lambda *parameters: make(*parameters).sample(seed=KEY, sample_shape=(3,))
 
 
-def _model(x, y=None):
+def _model(x, y):
     w = numpyro.sample("w", dist.Normal(0.0, 1.0).expand([2]).to_event(1))
     scale = numpyro.sample("scale", dist.HalfNormal(1.0))
     numpyro.sample("y", dist.Normal(x @ w, scale), obs=y)
