@@ -20,7 +20,7 @@ from harness.drop_in.line_looks import (
 )
 from harness.drop_in.line_slopes import SCALES, SHARE_OF_INPUT
 from harness.drop_in.reported_function import Arrays, ReportedFunction, drawn_weights
-from harness.facts.fact import Fact, note
+from harness.facts.fact import Fact, Severity, note
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
@@ -44,12 +44,18 @@ def check_unconfirmed(
 ) -> Iterator[Result]:
     """The result of the whole check on each unconfirmed derivative. Options are those of `fallback.check_within`."""
     for derivative in looks.unconfirmed:
-        part, check_mode = function, _check_forward if derivative.is_forward else _check_reverse
+        part, mode, confirmed = function, "forward mode" if derivative.is_forward else "reverse mode", []
         if function.can_hold_inputs and len(function.x) > 1:
             part = function.of_inputs(_inputs_in_doubt(looks.reported, derivative, accuracy))
+            confirmed = [name for name in function.theta if name not in part.theta]
+        facts = [
+            *looks.faults,
+            note(Kind.COMPARED_DERIVATIVE, mode, outputs=derivative.outputs.name, confirmed=confirmed),
+        ]
 
-        def check(accuracy: float, part=part, check_mode=check_mode, outputs=derivative.outputs) -> Report:
-            return _disagreeing(check_mode(part, outputs, accuracy), looks.faults)
+        def check(accuracy: float, part=part, derivative=derivative, facts=facts) -> Report:
+            check_mode = _check_forward if derivative.is_forward else _check_reverse
+            return _with_facts(check_mode(part, derivative.outputs, accuracy), facts)
 
         result = check_within(check, accuracy, derivative.largest, rules_of_library=rules_of_library, is_blind=is_blind)
         is_open = result.outcome is Outcome.OPEN and function.is_derivative
@@ -74,28 +80,23 @@ def _inputs_in_doubt(reported: ReportedSums, derivative: Unconfirmed, accuracy: 
     return in_doubt if is_apart else list(every)
 
 
-def _disagreeing(report: Report, facts: Sequence[Fact]) -> Report:
-    """The report with facts that are wrong whatever its numbers are; the report itself where there are none."""
-    if not facts:
+def _with_facts(report: Report, facts: Sequence[Fact]) -> Report:
+    """The report with more facts. It disagrees where one of them is wrong, whatever its numbers are."""
+    report = report.with_facts(*facts)
+    if not any(fact.severity == Severity.WRONG for fact in facts):
         return report
     outliers = report.outliers or tuple(source.name for source in report.sources[:1])
-    return replace(report, verdict="disagree", outliers=outliers, facts=(*facts, *report.facts))
-
-
-def _compared(derivative: str, outputs: str) -> Fact:
-    """Which derivative was compared, of which outputs added up: reports of one number stand for a Jacobian."""
-    return note(Kind.COMPARED_DERIVATIVE, derivative, outputs=outputs)
+    return replace(report, verdict="disagree", outliers=outliers)
 
 
 def _check_reverse(function: ReportedFunction, outputs: OutputSum, accuracy: float) -> Report:
     """The gradient of Σ w·f against differences of it, coordinate by coordinate."""
-    report = check_gradient(
+    return check_gradient(
         lambda theta: outputs.total(function.call(function.leaves(theta))),
         function.theta,
         gradient=lambda theta: function.gradient(theta, outputs.weights),
         accuracy=accuracy,
     )
-    return report.with_facts(_compared("reverse mode", outputs.name))
 
 
 def _check_forward(function: ReportedFunction, outputs: OutputSum, accuracy: float) -> Report:
@@ -119,8 +120,7 @@ def _check_forward(function: ReportedFunction, outputs: OutputSum, accuracy: flo
 
     def check(theta: Any, at: Callable[[Any], Any], gradient: Callable[[Any], Any]) -> Report:
         cost = lambda given: outputs.total(function.call(function.leaves(at(given))))  # noqa: E731
-        report = check_gradient(cost, theta, gradient=gradient, accuracy=accuracy)
-        return report.with_facts(_compared("forward mode", outputs.name))
+        return check_gradient(cost, theta, gradient=gradient, accuracy=accuracy)
 
     def moved(place: Any) -> Any:
         return function.moved(direction, place["direction"])

@@ -12,7 +12,9 @@ POINT = "(torch.tensor([[0.7, -1.3]], dtype=torch.float64, requires_grad=True),)
 def _compared(fact: Fact) -> str:
     outputs = fact.data["outputs"]
     summed = f", on the {outputs} added up with random weights" if outputs else ""
-    return f"Compared: {fact.where[0]}{summed}."
+    confirmed = fact.data.get("confirmed")
+    others = f" The derivatives in {', '.join(confirmed)} were confirmed along random lines." if confirmed else ""
+    return f"Compared: {fact.where[0]}{summed}.{others}"
 
 
 ROWS = {

@@ -575,8 +575,8 @@ def test_a_second_derivative_that_is_none_of_those_beside_a_kink_is_left_to_the_
         )
 
 
-@pytest.mark.parametrize("wrong", [0.0, 1e-3])
-def test_only_inputs_in_doubt_are_checked_entry_by_entry(wrong, monkeypatch):
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
+def test_only_inputs_in_doubt_are_checked_entry_by_entry(check, monkeypatch):
     """Labels jump wherever they move, and the other inputs need no more than a look."""
     checked, check_gradient = set(), whole_checks.check_gradient
     monkeypatch.setattr(
@@ -584,17 +584,21 @@ def test_only_inputs_in_doubt_are_checked_entry_by_entry(wrong, monkeypatch):
         "check_gradient",
         lambda f, theta, **more: checked.update(theta) or check_gradient(f, theta, **more),
     )
-    sine = by_rule(torch.sin, lambda x, g: (1.0 + wrong) * g * x.cos())
-    labels = torch.ones(3, dtype=torch.float64, requires_grad=True)
 
-    def loss(a, b, label):
-        return torch.where(label == 1.0, sine(a) * b, 0.0 * label)
+    def loss_by(slope):
+        sine = by_rule(torch.sin, lambda x, g: slope * g * x.cos())
+        return lambda a, b, label: torch.where(label == 1.0, sine(a) * b, 0.0 * label)
 
+    inputs = tensor(3), tensor(3, seed=1), torch.ones(3, dtype=torch.float64, requires_grad=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconclusiveGradient)
-        assert gradcheck(loss, (tensor(3), tensor(3, seed=1), labels), raise_exception=False) is not bool(wrong)
-        assert gradgradcheck(loss, (tensor(3), tensor(3, seed=1), labels), raise_exception=False) is not bool(wrong)
-    assert checked == ({"label"} if not wrong else {"a", "label"})
+        assert check(loss_by(1.0), inputs) is True
+        assert checked == {"label"}
+        with pytest.raises(GradcheckError) as raised:
+            check(loss_by(1.001), inputs)
+    assert checked == {"a", "label"}
+    (compared,) = [fact for fact in raised.value.report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
+    assert compared.data["confirmed"][0] == "b"
 
 
 FAR = {

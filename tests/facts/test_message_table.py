@@ -99,7 +99,8 @@ def test_a_template_shows_numbers_lists_and_counts():
 ANOTHER_VALUE = {"how": "batched", "value": 1.0, "otherwise": 2.0}
 OPTIONAL = {  # what is said where data are there, and nowhere else
     "does it: a.py:3": (Kind.VALUE_DEPENDS_ON_RUN, ANOTHER_VALUE, {"rule": "f_bwd", "place": "a.py:3"}),
-    "on the outputs added up": (Kind.COMPARED_DERIVATIVE, {"outputs": "", "beside": ""}, {"outputs": "outputs"}),
+    "on the outputs added up": (Kind.COMPARED_DERIVATIVE, {"outputs": ""}, {"outputs": "outputs"}),
+    "in a, b were confirmed": (Kind.COMPARED_DERIVATIVE, {"outputs": ""}, {"confirmed": ["a", "b"]}),
 }
 
 
