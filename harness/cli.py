@@ -83,12 +83,13 @@ for command in COMMANDS:
 def _command_line() -> Any:
     """The command line with all commands, made on first use: that takes longer than a failing command."""
     program: Any = get_command(app)
-    for command in (program, *program.commands.values()):
-        for option in (*command.params, command.get_help_option(typer.Context(command, **HELP))):
-            if getattr(option, "is_flag", False):
-                option.metavar = ""  # the help would show <bool>
-            elif option.param_type_name == "argument":
-                option.display_type_rich = lambda ctx: ""  # the help would show <str> beside the argument's own name
+    commands = (program, *program.commands.values())
+    helps = [command.get_help_option(typer.Context(command, **HELP)) for command in commands]
+    for option in [*helps, *(option for command in commands for option in command.params)]:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""  # the help would show <bool>
+        elif option.param_type_name == "argument":
+            option.display_type_rich = lambda ctx: ""  # the help would show <str> beside the argument's own name
     return program
 
 

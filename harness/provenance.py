@@ -59,13 +59,11 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def command_line(arguments: list[str] | None = None) -> str:
+def command_line() -> str:
     """The command that runs, without the folder of its program. Empty if it is not a command of the harness."""
-    arguments = sys.argv if arguments is None else arguments
-    program = Path(arguments[0]).name if arguments else ""
-    if program == "__main__.py":  # python -m harness
-        program = "harness"
-    return shlex.join([program, *arguments[1:]]) if program == "harness" else ""
+    program, *arguments = sys.argv or [""]
+    is_ours = Path(program).name == "harness" or Path(program).parts[-2:] == ("harness", "__main__.py")
+    return shlex.join(["harness", *arguments]) if is_ours else ""
 
 
 def _version_of(package: str) -> str:

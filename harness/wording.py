@@ -11,7 +11,7 @@ from typing import Any
 def first_few(items: Sequence[Any], shown: int, name: Callable[[Any], str] = str, total: int = 0) -> str:
     """The items as "a, b, c", or as "a, b and 7 more" if there are more than `shown`, here or in `total`."""
     rest = max(total, len(items)) - shown
-    return ", ".join(map(name, items[:shown])) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(map(name, items[:shown])) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def distinct_digits(x: float, y: float) -> tuple[str, str]:

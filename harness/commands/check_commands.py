@@ -12,7 +12,7 @@ from harness.commands.command_output import complain, describe_error, output_on_
 from harness.commands.process_start import start_jax
 from harness.commands.sweep_commands import replay_row
 from harness.exit_codes import BAD_INPUT, EXIT_CODES, worst_verdict
-from harness.files import MAX_SIZE, is_sqlite
+from harness.files import MAX_SIZE, is_sqlite, write_whole
 from harness.progress import progress_bar
 from harness.sources.source_table import SPELLINGS, Source
 from harness.wording import counted
@@ -156,8 +156,6 @@ def _check_in_networks(activations: list[Any], reports: list[Any], **how: Any) -
 
 def _show_activations(reports: list[Any], figure: Path | None, json: bool) -> None:
     """Print the reports on activations at once, unless one JSON document is asked for, and draw the picture."""
-    from harness.files import write_whole
-
     if not json:
         for report in reports:
             typer.echo(f"{report}\n")

@@ -11,8 +11,10 @@ from harness.commands import command_options as options
 from harness.commands.command_output import complain, show
 from harness.commands.process_start import start_jax
 from harness.exit_codes import BAD_INPUT, EXIT_CODES
+from harness.files import folder_to_fill
 from harness.grading.hint_levels import Hints
 from harness.progress import Progress, progress_bar
+from harness.wording import first_few
 
 FOLDER = "The submissions: .py and .ipynb files, and folders of files. A file is one submission."
 CSV = "A table with one line for each submission."
@@ -57,14 +59,12 @@ def grade(
     json: options.Json = False,
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
-    from harness.files import folder_to_fill
     from harness.grading.class_grading import GradingPlan, grade_class
     from harness.grading.class_tables import read_roster, write_outputs
     from harness.grading.grade import Rubric, read_rubric
     from harness.grading.grade_reports import grades_document, grades_text
     from harness.grading.submission_files import not_graded
     from harness.isolation.sandbox import require_sandbox
-    from harness.wording import first_few
 
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from reference.user_input import given
+from harness.files import file_to_fill, write_whole
+from reference.user_input import did_you_mean, given
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -43,8 +44,6 @@ def file_to_write(text: str) -> Any:
 @contextmanager
 def places_to_fill(command: Callable[..., None], arguments: Mapping[str, Any]) -> Iterator[None]:
     """Keep the files that a command is to write for itself. A place that cannot be written to is refused."""
-    from harness.files import file_to_fill
-
     with ExitStack() as stack:
         for name, parameter in signature(command).parameters.items():
             (option,) = parameter.annotation.__metadata__
@@ -112,7 +111,6 @@ def problems_like(sizes: str | None, output: str | None, l2: float | None) -> An
     """
     from harness.checks.networks.random_problems import Like
     from reference.network import OUTPUTS
-    from reference.user_input import did_you_mean
 
     if output is not None and output not in OUTPUTS:
         there_are = ", ".join(OUTPUTS)
@@ -135,6 +133,4 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a page or table whole."""
-    from harness.files import write_whole
-
     write_whole(path, text.encode())

@@ -9,6 +9,7 @@ import typer
 from harness.commands import command_options as options
 from harness.commands.command_output import show
 from harness.commands.process_start import start_jax
+from harness.files import write_whole
 from harness.progress import progress_bar
 
 NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
@@ -67,7 +68,6 @@ def study(
         raise ValueError(f"{which} takes {usual} and --json, but not {', '.join(unused)}")
     start_jax()
     from harness.figure_style import png
-    from harness.files import write_whole
     from harness.study.detection_figure import detection_power
     from harness.study.study_tables import trial_table
     from harness.study.trials import trial_document

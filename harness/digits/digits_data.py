@@ -46,6 +46,10 @@ class Digits:
         """(m,) output units 0..9 in the course's order: unit k stands for digit (k + 1) % 10, so digit 0 comes last."""
         return (self.y - 1) % 10
 
+    def at(self, rows: IntArray | slice) -> "Digits":
+        """The images of some rows."""
+        return Digits(self.X[rows], self.y[rows])
+
 
 def load_digits() -> Digits:
     """Load the course's data set: 500 images of each digit, in the order 0, 1, ..., 9.
@@ -233,3 +237,9 @@ def stratified_split(classes: ArrayLike, seed: int = 0) -> tuple[IntArray, IntAr
     if not test.any():
         raise ValueError(f"no class has two of the {len(classes)} examples; give more, to keep some of a class aside")
     return np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def split_digits(digits: Digits, seed: int = 0) -> tuple[Digits, Digits]:
+    """Digits to learn from, and a fifth of each kind that is held out."""
+    learnt, held_out = map(digits.at, stratified_split(digits.classes, seed))
+    return learnt, held_out

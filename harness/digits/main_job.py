@@ -28,7 +28,7 @@ from harness.checks.networks.many_networks import check_networks
 from harness.checks.networks.network_summary import Summary
 from harness.digits import digit_figures
 from harness.digits.digit_networks import Fit, Plan, Published, fit
-from harness.digits.digits_data import Digits, load_digits, stratified_split
+from harness.digits.digits_data import Digits, load_digits, split_digits
 from harness.digits.mat_files import mat_bytes, npz_bytes
 from harness.figure_style import png
 from harness.files import folder_to_fill, write_whole
@@ -169,7 +169,7 @@ def run(
     """
     with _folder_for(out) as directory:
         digits = digits or load_digits()
-        split = _split(digits, seed)
+        split = split_digits(digits, seed)
         summary = check_networks(networks, seed, progress=progress)
         result = RunResult(summary, plans, seconds={"cross-check": summary.seconds})
         if summary.verdict == "agree":
@@ -199,7 +199,13 @@ def train_once(
         digits = digits or load_digits()
         plan = Plan("training", (digits.X.shape[1], *hidden, 10), l2, max_iter)
         trained = fit(
-            plan, *_split(digits, seed), seed=seed, source=source, gate=gate, progress=progress, checkpoint=checkpoint
+            plan,
+            *split_digits(digits, seed),
+            seed=seed,
+            source=source,
+            gate=gate,
+            progress=progress,
+            checkpoint=checkpoint,
         )
         return trained, () if directory is None else _write(directory, trained, digit_figures.reading(trained))
 
@@ -207,11 +213,6 @@ def train_once(
 def _folder_for(out: str | Path | None) -> AbstractContextManager[Path | None]:
     """The folder for the files, if any are written."""
     return nullcontext() if out is None else folder_to_fill(out)
-
-
-def _split(digits: Digits, seed: int) -> tuple[Digits, Digits]:
-    training, test = (Digits(digits.X[rows], digits.y[rows]) for rows in stratified_split(digits.classes, seed=seed))
-    return training, test
 
 
 def _with_trainings(

@@ -4,7 +4,7 @@ from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.relation_messages import times
 from harness.facts.row import IMPORTS, Row, checked
-from harness.wording import counted
+from harness.wording import counted, first_few
 
 
 def _undecided(fact: Fact) -> str:
@@ -22,8 +22,7 @@ def _undecided(fact: Fact) -> str:
 
 def _places(fact: Fact, count: int) -> str:
     """The places that are named, and how many more there are."""
-    rest = count - len(fact.where)
-    return ", ".join(fact.where) + (f" and {rest:,} more" if rest > 0 else "")
+    return first_few(fact.where, len(fact.where), total=count)
 
 
 def _kinks_together(fact: Fact) -> str:

@@ -1,7 +1,5 @@
 """Messages about networks: gradient sources, bugs of the zoo that explain an answer, and what cannot be decided."""
 
-from collections.abc import Iterable
-
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
@@ -65,12 +63,7 @@ def _explained(fact: Fact) -> str:
 
 def _bug(fact: Fact) -> str:
     explain = "explains" if len(fact.where) == 1 else "together explain"
-    return f"{_joined(fact.where)} {explain} {_explained(fact)}: {fact.data['does'][0]}."
-
-
-def _joined(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+    return f"{' and '.join(fact.where)} {explain} {_explained(fact)}: {fact.data['does'][0]}."
 
 
 def _bugs_alike(fact: Fact) -> str:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import traceback
+from functools import cache, partial
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -45,19 +46,11 @@ def main(requests: int, answers: int, trace: int) -> None:
     setting = received.get()
     limit_this_process(setting.memory, MOST_PROCESSES if setting.is_sandboxed else None)
     _send(answers, encode({"kind": "answered", "value": None, "changed": []}))
-    module: ModuleType | None = None
-    own_process = os.getpid()
+    load, own_process = cache(partial(_load, setting)), os.getpid()
     while True:
         name, arguments = received.get()
         try:
-            if module is None:
-                for function, its_arguments in setting.prepare:
-                    import_attribute(function)(*its_arguments)
-                module = import_file_or_module(setting.target)
-            before = copies(arguments)
-            value = _defined_in(module) if name is None else attrgetter(name)(module)(*arguments)
-            changed = [[i, argument] for i, argument in enumerate(arguments) if differ(before[i], argument)]
-            message = encode({"kind": "answered", "value": value, "changed": changed})
+            message = _call(load(), name, arguments)
         except BaseException as error:  # noqa: BLE001  whatever it is, the parent reports it
             message = encode(_failure(error, setting.home or _file_of(setting.target)))
         # the user's code has forked, and this is not the process that is to answer
@@ -82,6 +75,21 @@ def _send(answers: int, message: bytes) -> None:
     rest = memoryview(message)
     while rest:
         rest = rest[os.write(answers, rest) :]
+
+
+def _load(setting: Setting) -> ModuleType:
+    """The user's module, after the calls that prepare for it."""
+    for function, arguments in setting.prepare:
+        import_attribute(function)(*arguments)
+    return import_file_or_module(setting.target)
+
+
+def _call(module: ModuleType, name: str | None, arguments: Any) -> bytes:
+    """The message with what a function of the module returns, or else defines, and the arguments that it changed."""
+    before = copies(arguments)
+    value = _defined_in(module) if name is None else attrgetter(name)(module)(*arguments)
+    changed = [[i, argument] for i, argument in enumerate(arguments) if differ(before[i], argument)]
+    return encode({"kind": "answered", "value": value, "changed": changed})
 
 
 def _defined_in(module: ModuleType) -> list[str]:

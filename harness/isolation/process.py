@@ -194,23 +194,20 @@ class Process:
                 selector.register(fd, selectors.EVENT_READ)
             if request:
                 selector.register(self._requests, selectors.EVENT_WRITE)
-            while missing := _missing(answer):
+            while _missing(answer) and self._answers in self._open:
                 left = clock.left()
                 if left <= 0.0:
                     return False
-                for key, _ in selector.select(min(left, LONGEST_WAIT)):
-                    if key.fd == self._requests:
+                for fd in [key.fd for key, _ in selector.select(min(left, LONGEST_WAIT))]:
+                    if fd == self._requests:
                         request = self._write(request)
-                        if not request:
-                            selector.unregister(key.fd)
-                    elif not self._read(key.fd, answer, missing):
-                        selector.unregister(key.fd)
-                        self._open.remove(key.fd)
-                        if key.fd == self._answers:
-                            return True
-                    missing = _missing(answer)
+                        is_done = not request
+                    else:
+                        is_done = not self._read(fd, answer)
+                    if is_done:
+                        selector.unregister(fd)
         # the child flushes before it answers, so what it printed is all in the pipes by now
-        while any(self._read(fd, answer, 0) for fd in self._open if fd != self._answers):
+        while not _missing(answer) and any(self._read(fd, answer) for fd in self._open if fd != self._answers):
             pass
         return True
 
@@ -222,12 +219,14 @@ class Process:
         except BlockingIOError:
             return request
 
-    def _read(self, fd: int, answer: bytearray, missing: int) -> int:
-        """How many bytes came; of what is printed, the first are kept."""
+    def _read(self, fd: int, answer: bytearray) -> int:
+        """How many bytes came, none once a pipe is closed; of what is printed, the first are kept."""
         try:
-            data = os.read(fd, min(missing, 2**20) if fd == self._answers else 2**16)
+            data = os.read(fd, min(_missing(answer), 2**20) if fd == self._answers else 2**16)
         except BlockingIOError:
             return 0
+        if not data:
+            self._open = [each for each in self._open if each != fd]
         if fd == self._answers:
             answer += data
         else:

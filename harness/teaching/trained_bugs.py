@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.checks.networks.network_check import cross_check
 from harness.digits.digit_networks import COURSE, Fit, Plan, fit
-from harness.digits.digits_data import Digits, load_digits, stratified_split
+from harness.digits.digits_data import Digits, load_digits, split_digits
 from harness.facts import message_table
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.sources.source_names import default_sources
@@ -49,13 +49,13 @@ class Training(NamedTuple):
 @cache
 def digits_for(size: Training) -> tuple[Digits, Digits]:
     """The digits to learn and those held out, as many of each kind, from one split for every size."""
-    digits = load_digits()
-    parts = stratified_split(digits.classes, seed=SEED)
-    # Every k-th row: the digits come sorted by kind, and so as many of each are taken.
-    return tuple(
-        Digits(digits.X[rows], digits.y[rows])
-        for rows in (part[:: max(1, len(part) // count)] for part, count in zip(parts, size[:2]))
-    )  # pyright: ignore[reportReturnType]
+    learnt, held_out = split_digits(load_digits(), SEED)
+    return _some(learnt, size.examples), _some(held_out, size.held_out)
+
+
+def _some(digits: Digits, count: int) -> Digits:
+    """Every k-th image, so that about `count` are left: digits come sorted by kind, and so as many of each."""
+    return digits.at(slice(None, None, max(1, len(digits.y) // count)))
 
 
 def bug_results(name: str, size: Training, peers: Sequence[str]) -> dict[str, Any]:
@@ -114,9 +114,8 @@ def check_results(bug: Bug, size: Training) -> dict[str, Any]:
 
 def problem_on_digits(size: Training) -> Problem:
     """The problem of the check at 400-25-10: `CHECKED` digits of those to learn from, or all if there are fewer."""
-    learnt, _ = digits_for(size)
-    rows = slice(None, None, max(1, len(learnt.y) // CHECKED))
-    return Problem(COURSE, learnt.X[rows], learnt.classes[rows], L2)
+    checked = _some(digits_for(size)[0], CHECKED)
+    return Problem(COURSE, checked.X, checked.classes, L2)
 
 
 def _beside(bug: Bug, problem: Problem) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import pytest
 
@@ -59,8 +60,10 @@ def test_the_environment_names_versions_and_blas():
         (["/some/where/harness", "check", "--seed", "1 2"], "harness check --seed '1 2'"),
         (["/some/where/harness/__main__.py", "run"], "harness run"),
         (["/usr/bin/pytest", "-q"], ""),
+        (["/usr/lib/pytest/__main__.py"], ""),
         ([], ""),
     ],
 )
-def test_the_command_line_has_no_folders_and_is_empty_for_other_programs(arguments, line):
-    assert command_line(arguments) == line
+def test_the_command_line_has_no_folders_and_is_empty_for_other_programs(arguments, line, monkeypatch):
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert command_line() == line
