@@ -232,7 +232,7 @@ def _along(x: Arrays, direction: Arrays, step: float) -> Arrays:
 def _output_sums(function: ReportedFunction, here: Arrays, line: Line | None) -> list[OutputSum]:
     """The sum of all outputs first, then those of subsets, then that of the entries that stay the same on the line."""
     weights = [drawn_weights(f"{function.output_name} {k}", y.shape) for k, y in enumerate(here)]
-    if line is None or function.is_derivative:
+    if line is None or function.is_derivative or sum(y.size for y in here) == 1:
         return _sums_of_subsets(function, weights, [np.ones(y.shape) for y in here])
     # Entries that are the same at all points are apart from the others, where there are both.
     fixed = [np.logical_and.reduce([y == other for other in others]) for y, *others in zip(here, *line.outputs)]
