@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Isolated:
             sys.path.insert(0, str(Path.cwd()))  # modules of the current folder are found, too
         prepare = [("harness.named_objects:import_attribute", (spelled,)) for spelled in activations]
         self._worker = Worker(target, timeout=timeout, prepare=prepare)
-        self._own = [(f, _Spelled.of(f, spelled)) for spelled, f in activations.items()]
+        self._own = [(f, _Spelled(**vars(f), spelled=spelled)) for spelled, f in activations.items()]
         self._endings = 0
         self._last = Outcome("answered")
 
@@ -75,19 +75,14 @@ class Isolated:
         return Problem(sent, problem.X, problem.Y, problem.l2)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class _Spelled(Activation):
     """An activation that is pickled by how the command line spells it, whether or not it is registered here.
 
     A record of one's own cannot be pickled otherwise: its functions are mostly lambdas.
     """
 
-    spelled = ""
-
-    @classmethod
-    def of(cls, f: Activation, spelled: str) -> "_Spelled":
-        copy = cls(**{field.name: getattr(f, field.name) for field in fields(f)})
-        object.__setattr__(copy, "spelled", spelled)
-        return copy
+    spelled: str = field(kw_only=True)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return imported_as, (self.spelled, self.name)

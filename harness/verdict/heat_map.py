@@ -55,7 +55,7 @@ class HeatMap:
 
         shown = sorted(self.matrices, key=lambda name: -_worst(self.matrices[name]))[:MATRICES]
         shown = [name for name in self.matrices if name in shown]
-        heights = [_inches(self.matrices[name]) for name in shown]
+        heights = [float(np.clip(0.09 * len(self.matrices[name]), 0.3, 2.6)) for name in shown]  # in inches
         title = f"{report.verdict}: {self.source} beside {self.against}"
         figure = new_figure(title, 1.3 + sum(heights) + 0.55 * len(shown))
         axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[height + 0.3 for height in heights])[:, 0]
@@ -123,10 +123,6 @@ def heat_map(subject: Subject, pairs: Sequence[Pair], findings: Sequence[Finding
 def _worst(ratios: np.ndarray) -> float:
     finite = ratios[~np.isnan(ratios)]
     return float(min(finite.max(initial=0.0), 10.0**HIGHEST))
-
-
-def _inches(matrix: np.ndarray) -> float:
-    return float(np.clip(0.09 * matrix.shape[0], 0.3, 2.6))
 
 
 def _colours() -> "Colormap":

@@ -29,24 +29,19 @@ Relation = Callable[[Part, int | None], Fact | None]
 """``relation(part, m)`` with the number of examples m, or None where there are no examples to average over."""
 
 
-def find_relation(candidates: Iterable[Part], m: int | None = None, output: str = "") -> tuple[Fact | None, bool]:
-    """The first relation that holds in one of the parts, and whether an error in δ can leave this relation.
+def find_relation(candidates: Iterable[Part], m: int | None = None) -> Fact | None:
+    """The first relation that holds in one of the parts, of which the first is tried first.
 
-    An error in δ is carried down from layer to layer. The first part is tried first. `m` is the number of examples, for
-    the factors that bugs tend to have; `output` names the one of several outputs that the parts belong to.
+    `m` is the number of examples, for the factors that bugs tend to have.
     """
-    for part in candidates:
-        for relation in RELATIONS:
-            if fact := relation(part, m):
-                of_output = {"output": output} if output else {}
-                return replace(fact, data={**fact.data, **of_output}), relation in LEFT_BY_DELTA
-    return None, False
+    return next((fact for part in candidates for relation in RELATIONS if (fact := relation(part, m))), None)
 
 
 def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> tuple[Fact, ...]:
     """The likeliest mistake in parts of which nothing else is known; empty where no relation holds.
 
-    First all wrong parts together are tried, then the last of them alone.
+    First all wrong parts together are tried, then the last of them alone. `output` names the one of several outputs
+    that the parts belong to.
     """
     wrong = [part for part in parts if part.wrong.any()]
     if broken := find_not_finite(wrong):
@@ -54,7 +49,9 @@ def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> t
     if not wrong:
         return ()
     whole = join("the gradient" if len(wrong) == len(parts) else named(wrong), wrong)
-    relation, _ = find_relation([whole, wrong[-1]] if len(wrong) > 1 else wrong, m, output)
+    relation = find_relation([whole, wrong[-1]] if len(wrong) > 1 else wrong, m)
+    if relation and output:
+        relation = replace(relation, data={**relation.data, "output": output})
     found = relation or find_single_entry(whole)
     return (found,) if found else ()
 
@@ -295,5 +292,5 @@ RELATIONS: tuple[Relation, ...] = (
 )
 """What `find_relation` tries, in this order."""
 
-LEFT_BY_DELTA = frozenset({find_zero, find_sign, find_factor})
-"""Relations that an error in δ leaves: then layers nearer to the output are right."""
+LEFT_BY_DELTA = frozenset({Kind.ZERO, Kind.SIGN, Kind.FACTOR})
+"""Relations that an error in δ leaves, which is carried down: layers nearer to the output are right."""

@@ -112,10 +112,6 @@ def _logaddexp(x, y):
     return Increment(np.logaddexp(x.value, y.value), np.log1p(grown))
 
 
-def _truth_after(x):
-    return np.asarray(x.after, dtype=bool)
-
-
 def _stepwise(old, new):
     """Truth values before and after, which change as the numbers 0 and 1 do: by -1, 0 or 1."""
     return Increment(old, new.view(np.int8) - old.view(np.int8))
@@ -132,7 +128,11 @@ def _comparison(ufunc):
 
 
 def _logic(ufunc):
-    return lambda *operands: _stepwise(ufunc(*(x.value for x in operands)), ufunc(*map(_truth_after, operands)))
+    def rule(*operands):
+        after = (np.asarray(x.after, dtype=bool) for x in operands)
+        return _stepwise(ufunc(*(x.value for x in operands)), ufunc(*after))
+
+    return rule
 
 
 def _where(condition, x, y):

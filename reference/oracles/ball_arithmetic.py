@@ -117,7 +117,7 @@ def enclose(problem: Problem, theta: np.ndarray, bits: int = BITS) -> Enclosure:
 
 def along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """dJ(θ + tv)/dt at t = 0 from the cost's formula alone for each row v of `directions`, and its error."""
-    enclosure = _sharp(partial(_forward, problem, theta, directions))
+    enclosure = _sharp(partial(forward, problem, theta, directions=directions))
     return enclosure.midpoint, distance(enclosure.midpoint, enclosure)
 
 
@@ -130,12 +130,12 @@ def _sharp(enclosure_with: Callable[[int], Enclosure], bits: int = BITS) -> Encl
     return enclosure
 
 
-def forward(problem: Problem, theta: np.ndarray, bits: int = BITS) -> Enclosure:
-    """Cost and gradient from the cost's formula alone, with θ_i + t in the place of θ_i, for one i after the other."""
-    return _forward(problem, theta, np.eye(theta.size), bits)
+def forward(problem: Problem, theta: np.ndarray, bits: int = BITS, directions: np.ndarray | None = None) -> Enclosure:
+    """Cost and derivatives from the cost's formula alone, with θ + tv in the place of θ for one v after the other.
 
-
-def _forward(problem: Problem, theta: np.ndarray, directions: np.ndarray, bits: int) -> Enclosure:
+    The v are the rows of `directions`; by default those of the identity, for the gradient.
+    """
+    directions = np.eye(theta.size) if directions is None else directions
     with precision(bits):
         X, Y, point, l2 = exact(problem.X), exact(problem.Y), exact(theta), arb(problem.l2)
         costs = []

@@ -17,7 +17,7 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.verdict.comparison import Answer
-from harness.verdict.relations import Part, find_not_finite, find_relation, find_single_entry, join
+from harness.verdict.relations import LEFT_BY_DELTA, Part, find_not_finite, find_relation, find_single_entry, join
 from reference.problem import Problem
 
 LARGEST = 2 * 10**7
@@ -318,11 +318,12 @@ def _relate(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
     # from the whole gradient to its parts: what holds for all of it says more
     candidates = [whole] if len(affected) > 1 else []
     candidates += halves if len(halves) == 1 else [nearest, *halves]
-    relation, of_delta = find_relation(candidates, m)
+    relation = find_relation(candidates, m)
     if relation is None:
         single = find_single_entry(whole)
         return (single,) if single else _where_it_starts(layers, nearest)
-    return (relation, *(_where_it_starts(layers, nearest) if of_delta and nearest is not layers[-1] else ()))
+    is_of_delta = relation.kind in LEFT_BY_DELTA and nearest is not layers[-1]
+    return (relation, *(_where_it_starts(layers, nearest) if is_of_delta else ()))
 
 
 def _extent(layers: Sequence[Part]) -> str:

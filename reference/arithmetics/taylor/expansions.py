@@ -103,10 +103,6 @@ def nearest_zero(low, high):
     return np.where((low <= 0.0) & (high >= 0.0), 0.0, np.minimum(np.abs(low), np.abs(high)))
 
 
-def stacked(rows):
-    return np.stack(list(rows))
-
-
 # exp, sinh and cosh
 
 
@@ -167,10 +163,6 @@ def _unless_zero(image, low, high):
     return np.where(has_pole, np.nan, low), np.where(has_pole, np.nan, high)
 
 
-def _reciprocal(x):
-    return 1.0 / x
-
-
 def logarithm(base_log: float, function: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> Expansion:
     """log(shift + x)/log b."""
     orders = ORDERS[1:].astype(float)
@@ -192,7 +184,7 @@ def logarithm(base_log: float, function: Callable[[np.ndarray], np.ndarray], shi
 
 
 def _circular(*quarter_turns):
-    return lambda c: stacked(quarter_turns[k % 4](c) for k in range(NEXT)) / FACTORIALS
+    return lambda c: np.stack([quarter_turns[k % 4](c) for k in range(NEXT)]) / FACTORIALS
 
 
 def _circular_rest(low, high):
@@ -216,7 +208,7 @@ def _integrated(function, derivative):
 def _arctan_derivative(c):
     """1/(1 + x²) is the imaginary part of 1/(x - i)."""
     pole = 1.0 / (c - 1j)
-    return stacked(((-1.0) ** k * pole ** (k + 1)).imag for k in range(NEXT))
+    return np.stack([((-1.0) ** k * pole ** (k + 1)).imag for k in range(NEXT)])
 
 
 def _root_noise(c):
@@ -241,7 +233,7 @@ def _root_derivative(square):
         for k in range(DEGREE):
             before = k * rows[k - 1] if k else 0.0
             rows.append(-square * ((2 * k + 1) * c * rows[k] + before) / ((k + 1) * size))
-        return stacked(rows)
+        return np.stack(rows)
 
     return derivative
 
@@ -262,7 +254,7 @@ def _arctanh_derivative(c):
     rows = [np.zeros_like(c), 1.0 / size]
     for _ in range(DEGREE):
         rows.append((2.0 * c * rows[-1] + rows[-2]) / size)
-    return stacked(rows[1:])
+    return np.stack(rows[1:])
 
 
 def _arctanh_rest(low, high):
@@ -282,7 +274,7 @@ EXPANSIONS: dict[np.ufunc, Expansion] = {
     np.log1p: logarithm(1.0, np.log1p, shift=1.0),
     np.sqrt: power(0.5, np.sqrt),
     np.cbrt: power(1.0 / 3.0, np.cbrt, odd=True),
-    np.reciprocal: power(-1.0, _reciprocal, odd=True),
+    np.reciprocal: power(-1.0, np.reciprocal, odd=True),
     np.sin: Expansion(
         _circular(np.sin, np.cos, lambda c: -np.sin(c), lambda c: -np.cos(c)), _circular_rest, _circular_image
     ),

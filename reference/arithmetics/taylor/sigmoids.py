@@ -23,7 +23,6 @@ from reference.arithmetics.taylor.expansions import (
     increasing,
     nearest_zero,
     outward,
-    stacked,
 )
 
 SATURATED = 22.0
@@ -57,7 +56,7 @@ def _tanh_coefficients(c):
     for k in range(DEGREE):
         y.append(w[k] / (k + 1))
         w.append(-2.0 * sum(w[i] * y[k - i] for i in range(k + 1)) / (k + 1))
-    return stacked(y)
+    return np.stack(y)
 
 
 def _tanh_bound(order, low, high):
@@ -116,7 +115,7 @@ def _bell_coefficients(c):
         hermite.append(2.0 * c * hermite[n] - 2.0 * n * hermite[n - 1])
     c = np.clip(c, -BELL_ENDS, BELL_ENDS)
     bell = 2.0 / math.sqrt(math.pi) * np.exp(-c * c)
-    rows = stacked(hermite) * np.where(ORDERS % 2 == 0, 1.0, -1.0) / FACTORIALS
+    rows = np.stack(hermite) * np.where(ORDERS % 2 == 0, 1.0, -1.0) / FACTORIALS
     return np.where(bell > 0.0, bell * rows, 0.0)
 
 
