@@ -36,20 +36,6 @@ def isolated(name: str) -> str:
     return ISOLATES[0] + name + ISOLATES[1] if runs_left else name
 
 
-def display_width(text: str) -> int:
-    """The columns of a terminal that a text takes: two for wide letters, none for accents that are combined."""
-    widths = {"W": 2, "F": 2}
-    return sum(
-        0 if unicodedata.category(letter) in ("Mn", "Me", "Cf") else widths.get(unicodedata.east_asian_width(letter), 1)
-        for letter in text
-    )
-
-
-def padded(text: str, width: int) -> str:
-    """The text with blanks to a width, as a terminal shows it."""
-    return text + " " * (width - display_width(text))
-
-
 LONGEST_WORD = 200
 """Characters; longer words, such as the path of a file, are cut in the middle."""
 

@@ -72,7 +72,9 @@ def measure_errors(function: AuditedFunction, library: str, order: int) -> list[
     """
     exact = [(z, true_derivative(function.series, z, order)) for z in function.points]
     known = [(z, true) for z, true in exact if is_float64(true)]
-    answers = library_derivatives(library, function.libraries[library], order, np.array([z for z, _ in known]))
+    of_library, points = find_function(library, function.libraries[library]), np.array([z for z, _ in known])
+    with np.errstate(all="ignore"):
+        answers = DIFFERENTIATE[library](of_library, order, points)
     return [error_of(z, true, float(answer), decades(z)) for (z, true), answer in zip(known, answers)]
 
 
@@ -102,12 +104,6 @@ def error_of(z: float, true: arb, answered: float, far: float) -> Error:
 
 
 # -- the libraries' derivatives ----------------------------------------------------------------------------------------
-
-
-def library_derivatives(library: str, function: Any, order: int, z: np.ndarray) -> np.ndarray:
-    """What a library returns, in float64, at each argument."""
-    with np.errstate(all="ignore"):
-        return DIFFERENTIATE[library](find_function(library, function), order, z)
 
 
 def find_function(library: str, function: Any) -> Callable[[Any], Any]:

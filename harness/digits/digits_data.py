@@ -148,10 +148,6 @@ def _read_mat(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
     return X.array("X", max_size), y.array("y", max_size)
 
 
-def _read_npz(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
-    return _X_and_y(npz_arrays(raw, max_size))
-
-
 def _X_and_y(arrays: Mapping[str, Any]) -> tuple[Any, Any]:
     if missing := [name for name in ("X", "y") if name not in arrays]:
         present = ", ".join(name for name in arrays if not name.startswith("__")) or "no variables"
@@ -172,7 +168,11 @@ def _read_csv(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
 
 _FORMATS: dict[str, tuple[Callable[[bytes, int], tuple[ArrayLike, ArrayLike]], range, str]] = {
     ".mat": (_read_mat, range(1, 11), "X (m, n) and y of labels 1..10 (10 is digit 0), saved by MATLAB's save -v7"),
-    ".npz": (_read_npz, range(10), "numeric arrays X (m, n) and y of digits 0..9, saved by numpy.savez"),
+    ".npz": (
+        lambda *file: _X_and_y(npz_arrays(*file)),
+        range(10),
+        "numeric arrays X (m, n) and y of digits 0..9, saved by numpy.savez",
+    ),
     ".csv": (_read_csv, range(10), "rows of comma-separated numbers, no header, the last number a digit 0..9"),
 }
 

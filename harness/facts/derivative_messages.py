@@ -34,10 +34,6 @@ def _own_precision_only(fact: Fact) -> str:
     return f"{fact.data['source']} was compared in {fact.data['type']} and not evaluated in float64: {because}."
 
 
-def _zero(fact: Fact) -> str:
-    return f"Every derivative is zero{' at this point' if fact.data['is_local'] else ''}."
-
-
 ROWS: dict[Kind, Row] = {
     Kind.ASSERTION_IN_JAX: Row(
         "An assertion within JAX fails in this mode.",
@@ -300,7 +296,7 @@ ROWS: dict[Kind, Row] = {
         advice="Check at another point.",
     ),
     Kind.ZERO_DERIVATIVE: Row(
-        _zero,
+        lambda fact: f"Every derivative is zero{' at this point' if fact.data['is_local'] else ''}.",
         meaning="To first order, nothing that f returns changes with its arguments here.",
         cause="A detached loss, a minimum, or a point where everything saturates.",
         example=CHECK + "report = check_derivatives(lambda x: jnp.sum(0.0 * x), np.ones(2))",

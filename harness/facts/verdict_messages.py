@@ -39,13 +39,10 @@ def _difference(fact: Fact) -> str:
     if data["coordinates"] == 1:
         return f"{differs} ({beyond})."
     blocks = fact.where[1:]
-    place = first_few(blocks, BLOCKS_SHOWN) if len(blocks) <= BLOCKS_SHOWN else _span(blocks)
+    is_long = len(blocks) > BLOCKS_SHOWN
+    place = f"{len(blocks)} blocks from {blocks[0]} to {blocks[-1]}" if is_long else ", ".join(blocks)
     count = f"{'At least ' if data['perhaps_more'] else ''}{data['coordinates']} coordinates"
     return f"{differs} ({beyond}). {count} differ, in {place}."
-
-
-def _span(blocks: tuple[str, ...]) -> str:
-    return f"{len(blocks)} blocks from {blocks[0]} to {blocks[-1]}"
 
 
 def _argument_changed(fact: Fact) -> str:

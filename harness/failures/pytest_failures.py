@@ -32,8 +32,8 @@ PERHAPS_ALIKE = (
 )
 """What a failure says of an earlier one, after its name."""
 
-Causes = dict[tuple[str, bool, bool], set[str]]
-"""The sets of bugs that explain a source's answer, its cost, its gradient or both."""
+Causes = frozenset[tuple[str, bool, bool, str]]
+"""Sources, whether their cost and whether their gradient is explained, and each set of bugs that explains it."""
 
 _shown = pytest.StashKey[dict[Any, dict[str, tuple[Causes, str]]]]()
 """For each way in which a test fails: by the test that shows a smallest network, the causes and the line for others."""
@@ -116,7 +116,7 @@ def _explain_network(
         report = _with_diagnosis(report, subject, theta, sources)
     causes = _causes_of(report)
     for known, line in earlier:
-        if bool(known) == bool(causes) and all(bugs <= causes.get(part, set()) for part, bugs in known.items()):
+        if bool(known) == bool(causes) and known <= causes:
             return report, line
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
@@ -131,15 +131,15 @@ def _explain_network(
 
 def _causes_of(report: Any) -> Causes:
     """The causes of a failure; none where any of what is wrong is not explained."""
-    causes: Causes = {}
-    for finding in report.findings:
-        for fact in finding.diagnosis:
-            if fact.kind not in (Kind.BUG, Kind.BUGS_ALIKE, Kind.PART_RIGHT):
-                return {}
-            if fact.kind != Kind.PART_RIGHT:
-                sets = fact.where if fact.kind == Kind.BUGS_ALIKE else (" and ".join(fact.where),)
-                causes[finding.source, fact.data["cost"], fact.data["gradient"]] = set(sets)
-    return causes if {source for source, _, _ in causes} == set(report.outliers) else {}
+    facts = [(finding.source, fact) for finding in report.findings for fact in finding.diagnosis]
+    causes = frozenset(
+        (source, fact.data["cost"], fact.data["gradient"], bugs)
+        for source, fact in facts
+        if fact.kind in (Kind.BUG, Kind.BUGS_ALIKE)
+        for bugs in (fact.where if fact.kind == Kind.BUGS_ALIKE else (" and ".join(fact.where),))
+    )
+    is_whole = all(fact.kind in (Kind.BUG, Kind.BUGS_ALIKE, Kind.PART_RIGHT) for _, fact in facts)
+    return causes if is_whole and {source for source, *_ in causes} == set(report.outliers) else frozenset()
 
 
 def _with_diagnosis(report: Any, problem: Any, theta: Any, sources: Any) -> Any:

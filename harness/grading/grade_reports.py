@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rich.cells import cell_len
 
 from harness.checks.networks.bug_replay import NO_BUG
 from harness.facts import message_table
@@ -25,7 +26,7 @@ from harness.pages.report_page import listing, page, section, wide
 from harness.seals import checksum
 from harness.sources.bug_zoo import BUGS
 from harness.verdict.report import json_ready
-from harness.wording import counted, display_width, first_few, isolated, padded
+from harness.wording import counted, first_few, isolated
 from reference.user_input import printable
 
 SCHEMA = "harness.grades/4"
@@ -151,12 +152,13 @@ def gradescope_document(record: GradeRecord) -> dict[str, Any]:
 def grades_text(records: Sequence[GradeRecord]) -> str:
     """The grades for a person: a line each, what is wrong below it, and a count of the verdicts."""
     names = [isolated(printable(record.name)) for record in records]
-    longest = min(LONGEST_NAME, max(map(display_width, names)))
+    widths = [cell_len(name) for name in names]  # columns of a terminal: two for a wide letter, none for an accent
+    longest = min(LONGEST_NAME, max(widths))
     lines = []
-    for name, record in zip(names, records):
+    for name, width, record in zip(names, widths, records):
         row = record.columns
         parts = ", ".join(f"{PART_NAMES[name]} {row[name]}" for name in ANSWERED)
-        lines.append(f"{padded(name, longest)}  {record.verdict:12}  {row['points']:6.1f}  {parts}")
+        lines.append(f"{name}{' ' * (longest - width)}  {record.verdict:12}  {row['points']:6.1f}  {parts}")
         lines += [f"    {line}" for line in record.lines]
     return "\n".join([*lines, f"{counted(len(records), 'submission')}: {verdict_counts(records)}"])
 

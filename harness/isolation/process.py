@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import linecache
 import os
 import re
 import selectors
@@ -262,7 +263,7 @@ class Process:
         if found is None:
             return None
         file, line = Path(home, found[1]) if found[1] else Path(home), int(found[2])
-        return Place(found[1] or file.name, line, found[3], _line_of(file, line))
+        return Place(found[1] or file.name, line, found[3], linecache.getline(str(file), line).strip())
 
     def kill(self) -> None:
         """End the child and what it started, and nothing else; any thread may ask for it."""
@@ -338,10 +339,3 @@ def _place(document: Any) -> Place | None:
 def _in_print(text: str) -> str:
     """Text that can be written as UTF-8: a lone surrogate becomes backslashes and digits."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _line_of(file: Path, line: int) -> str:
-    try:
-        return file.read_text(errors="replace").splitlines()[line - 1].strip()
-    except (OSError, IndexError):
-        return ""

@@ -6,7 +6,6 @@ the two sets; *right among several* where more sets fit; *vague* where nothing i
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.study.checkers import ALARM, HARNESS
 from harness.study.trials import Case, Response, Study, conduct
-from harness.study.zoo_cases import Drawn, draw
+from harness.study.zoo_cases import draw
 from harness.verdict.comparison import Answer
 from reference.problem import Problem
 
@@ -85,17 +84,13 @@ def _respond(case: Case) -> Response:
 def plant(bugs: Bugs, seed: int, number: int) -> Planted | None:
     """Bugs on the first problem on which their answer is neither right nor that of fewer of them; None without one."""
     fewer = [(), *((bug,) for bug in bugs if len(bugs) > 1)]
-    for _, (problem, theta) in zip(range(TRIES), _problems(seed, number)):
+    for attempt in range(TRIES):
+        problem, theta = draw(DRAWN_FROM[attempt % len(DRAWN_FROM)], seed, TRIES * number + attempt)
         with np.errstate(all="ignore"):
             answer, *others = (np.hstack(pipeline_with(*some)(problem, theta.copy())) for some in (bugs, *fewer))
             if all(np.abs(answer - other).max() > SHOWS * np.abs(answer).max() for other in others):
                 return Planted(bugs, problem, theta, (seed, number))
     return None
-
-
-def _problems(seed: int, number: int) -> Iterator[Drawn]:
-    for attempt in count():
-        yield draw(DRAWN_FROM[attempt % len(DRAWN_FROM)], seed, TRIES * number + attempt)
 
 
 # -- how it is named ---------------------------------------------------------------------------------------------------
@@ -113,7 +108,7 @@ def name_planted(planted: Planted) -> str:
     named = drop_equivalent(problem, theta, named_sets(find_bugs([Replay(BugRuns(problem, theta), answer)])))
     if not named:
         return VAGUE
-    if any(_are_the_same(planted, others) for others in named):
+    if any(set(bugs) == set(others) or find_distinction(problem, theta, [bugs, others]) is None for others in named):
         return NAMED if len(named) == 1 else AMONG
     return MISLEADING
 
@@ -121,8 +116,3 @@ def name_planted(planted: Planted) -> str:
 def named_sets(found: Explanations) -> Sequence[Bugs]:
     """The sets of bugs that a replay names."""
     return found.of_both or found.of_cost or found.of_gradient
-
-
-def _are_the_same(planted: Planted, others: Bugs) -> bool:
-    bugs, problem, theta, _ = planted
-    return set(bugs) == set(others) or find_distinction(problem, theta, [bugs, others]) is None

@@ -18,7 +18,7 @@ def _add(name, value, slope, *kinks):
     RIGHT[name] = Activation(name, value, slope, kinks=kinks)
 
 
-def _sig(z):
+def sigmoid(z):
     return 0.5 + 0.5 * np.tanh(0.5 * z)
 
 
@@ -52,18 +52,18 @@ _add("sigmoid by branches",
      lambda xp, z: xp.where(z >= 0.0, 1.0 / (1.0 + xp.exp(-xp.abs(z))),
                             xp.exp(-xp.abs(z)) / (1.0 + xp.exp(-xp.abs(z)))),
      lambda z, a: a * (1.0 - a))
-_add("log sigmoid", lambda xp, z: -xp.logaddexp(0.0, -z), lambda z, a: _sig(-z))
+_add("log sigmoid", lambda xp, z: -xp.logaddexp(0.0, -z), lambda z, a: sigmoid(-z))
 _add("log sigmoid by min", lambda xp, z: xp.minimum(z, 0.0) - xp.log1p(xp.exp(-xp.abs(z))),
      lambda z, a: 1.0 - np.exp(a))
 _add("tanhshrink", lambda xp, z: z - xp.tanh(z), lambda z, a: np.tanh(z) ** 2)
 _add("lecun tanh", lambda xp, z: 1.7159 * xp.tanh(2.0 / 3.0 * z), lambda z, a: 2.0 / 3.0 * (1.7159 - a * a / 1.7159))
 _add("swish β = 1.5", lambda xp, z: z * (0.5 + 0.5 * xp.tanh(0.75 * z)),
-     lambda z, a: 1.5 * a + _sig(1.5 * z) * (1 - 1.5 * a))
-_add("silu", lambda xp, z: z * (0.5 + 0.5 * xp.tanh(0.5 * z)), lambda z, a: _sig(z) * (1.0 + z * (1.0 - _sig(z))))
-_add("softplus β = 2", lambda xp, z: xp.logaddexp(2.0 * z, 0.0) / 2.0, lambda z, a: _sig(2.0 * z))
+     lambda z, a: 1.5 * a + sigmoid(1.5 * z) * (1 - 1.5 * a))
+_add("silu", lambda xp, z: z * (0.5 + 0.5 * xp.tanh(0.5 * z)), lambda z, a: sigmoid(z) * (1.0 + z * (1.0 - sigmoid(z))))
+_add("softplus β = 2", lambda xp, z: xp.logaddexp(2.0 * z, 0.0) / 2.0, lambda z, a: sigmoid(2.0 * z))
 _add("softplus by max", lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z))), lambda z, a: 1.0 - np.exp(-a))
-_add("softplus by abs", lambda xp, z: 0.5 * (z + xp.abs(z)) + xp.log1p(xp.exp(-xp.abs(z))), lambda z, a: _sig(z))
-_add("softplus base 2", lambda xp, z: xp.logaddexp2(z, 0.0), lambda z, a: _sig(math.log(2.0) * z))
+_add("softplus by abs", lambda xp, z: 0.5 * (z + xp.abs(z)) + xp.log1p(xp.exp(-xp.abs(z))), lambda z, a: sigmoid(z))
+_add("softplus base 2", lambda xp, z: xp.logaddexp2(z, 0.0), lambda z, a: sigmoid(math.log(2.0) * z))
 _add("gauss", lambda xp, z: xp.exp(-z * z), lambda z, a: -2.0 * z * a)
 _add("morlet", lambda xp, z: xp.cos(1.75 * z) * xp.exp(-0.5 * z * z),
      lambda z, a: -1.75 * np.sin(1.75 * z) * np.exp(-0.5 * z * z) - z * a)
@@ -79,11 +79,11 @@ _add("gelu", lambda xp, z: z * (1.0 + xp.erf(z / math.sqrt(2.0))) / 2.0,
 _add("erf", lambda xp, z: xp.erf(z), lambda z, a: 2.0 / math.sqrt(math.pi) * np.exp(-z * z))
 _add("Φ", lambda xp, z: 0.5 * (1.0 + xp.erf(z / math.sqrt(2.0))), lambda z, a: _bell(z))
 _add("quick gelu", lambda xp, z: z * (0.5 + 0.5 * xp.tanh(0.851 * z)),
-     lambda z, a: _sig(1.702 * z) + 1.702 * a * (1.0 - _sig(1.702 * z)))
+     lambda z, a: sigmoid(1.702 * z) + 1.702 * a * (1.0 - sigmoid(1.702 * z)))
 _add("mish", lambda xp, z: z * xp.tanh(xp.logaddexp(z, 0.0)), lambda z, a: _mish(z))
 _add("tanhexp", lambda xp, z: z * xp.tanh(xp.exp(xp.minimum(z, 20.0))), lambda z, a: _tanhexp(z))
 _add("logish", lambda xp, z: z * xp.log1p(0.5 + 0.5 * xp.tanh(0.5 * z)),
-     lambda z, a: np.log1p(_sig(z)) + z * _sig(z) * (1.0 - _sig(z)) / (1.0 + _sig(z)))
+     lambda z, a: np.log1p(sigmoid(z)) + z * sigmoid(z) * (1.0 - sigmoid(z)) / (1.0 + sigmoid(z)))
 _add("symlog", lambda xp, z: xp.where(z < 0.0, -xp.log1p(-xp.minimum(z, 0.0)), xp.log1p(xp.maximum(z, 0.0))),
      lambda z, a: 1.0 / (1.0 + np.abs(z)))
 _add("z log|z|, guarded", lambda xp, z: z * xp.log(xp.abs(z) + 1e-12),
@@ -158,7 +158,7 @@ def _gelu_tanh(z):
 
 def _mish(z):
     t = np.tanh(np.logaddexp(z, 0.0))
-    return t + z * (1.0 - t * t) * _sig(z)
+    return t + z * (1.0 - t * t) * sigmoid(z)
 
 
 def _tanhexp(z):
@@ -168,4 +168,4 @@ def _tanhexp(z):
 
 def _serf(z):
     s = np.logaddexp(z, 0.0)
-    return erf(s) + z * _sig(z) * 2.0 / math.sqrt(math.pi) * np.exp(-s * s)
+    return erf(s) + z * sigmoid(z) * 2.0 / math.sqrt(math.pi) * np.exp(-s * s)

@@ -22,17 +22,13 @@ class Formula(NamedTuple):
     awkward: tuple[float, ...] = (-12.0, -1e-5, 1e-5, 11.0)
 
 
-def _sigmoid(x):
-    return special.expit(x)
-
-
 def _normal(x):
     return np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
 
 
 def _mish_slope(x):
     t = np.tanh(special.log1p(np.exp(x)))
-    return t + x * (1.0 - t**2) * _sigmoid(x)
+    return t + x * (1.0 - t**2) * special.expit(x)
 
 
 POSITIVE = {"ordinary": (0.2, 0.7, 1.3, 3.1), "awkward": (1e-3, 40.0)}
@@ -48,9 +44,9 @@ FORMULAS: dict[str, Formula] = {
     "cube root of 1 + x²": Formula(lambda x: np.cbrt(1.0 + x**2), lambda x: 2.0 * x / (3.0 * np.cbrt(1.0 + x**2) ** 2)),
     "reciprocal": Formula(lambda x: 1.0 / x, lambda x: -1.0 / x**2, **POSITIVE),
     "x to the 2.5": Formula(lambda x: x**2.5, lambda x: 2.5 * x**1.5, **POSITIVE),
-    "sigmoid": Formula(_sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x), awkward=(-4.0, 0.0, 5.0)),
-    "log sigmoid": Formula(lambda x: -np.logaddexp(0.0, -x), lambda x: _sigmoid(-x)),
-    "softplus": Formula(lambda x: np.logaddexp(0.0, x), _sigmoid),
+    "sigmoid": Formula(special.expit, lambda x: special.expit(x) * special.expit(-x), awkward=(-4.0, 0.0, 5.0)),
+    "log sigmoid": Formula(lambda x: -np.logaddexp(0.0, -x), lambda x: special.expit(-x)),
+    "softplus": Formula(lambda x: np.logaddexp(0.0, x), special.expit),
     "tanh": Formula(np.tanh, lambda x: 1.0 - np.tanh(x) ** 2, awkward=(-4.0, 0.0, 3.0)),
     "tanh shrink": Formula(lambda x: x - np.tanh(x), lambda x: np.tanh(x) ** 2, awkward=(-5.0, 0.2, 8.0)),
     "softsign": Formula(lambda x: x / (1.0 + np.abs(x)), lambda x: 1.0 / (1.0 + np.abs(x)) ** 2, awkward=(-40.0, 0.0)),
@@ -61,7 +57,7 @@ FORMULAS: dict[str, Formula] = {
     "arctanh": Formula(np.arctanh, lambda x: 1.0 / (1.0 - x**2), ordinary=(-0.7, 0.1, 0.5), awkward=(-0.99, 0.999)),
     "logit": Formula(special.logit, lambda x: 1.0 / (x * (1.0 - x)), **INSIDE),
     "entropy": Formula(special.entr, lambda x: -np.log(x) - 1.0, **INSIDE),
-    "SiLU": Formula(lambda x: x * _sigmoid(x), lambda x: _sigmoid(x) * (1.0 + x * _sigmoid(-x))),
+    "SiLU": Formula(lambda x: x * special.expit(x), lambda x: special.expit(x) * (1.0 + x * special.expit(-x))),
     "GELU": Formula(lambda x: x * special.ndtr(x), lambda x: special.ndtr(x) + x * _normal(x),
         awkward=(-6.0, 0.0, 7.0)),
     "Mish": Formula(lambda x: x * np.tanh(np.logaddexp(0.0, x)), _mish_slope, awkward=(-9.0, 0.0, 9.0)),
@@ -159,8 +155,7 @@ SHIPPED: dict[str, Shipped] = {
         lambda t: np.exp(t) / np.expm1(t), (-1e-9,)),
     "tanh where it is flat": Shipped(_sum(np.tanh), np.zeros_like, lambda t: 1.0 / np.cosh(t) ** 2, (14.0,)),
     "power 0 of 0": Shipped(_sum(lambda t: t**2), _at(0.0, np.nan, lambda t: 2 * t), lambda t: 2 * t, (0.0, 1.0)),
-    "exponent of base 0": Shipped(lambda t: 0.0 ** float(t[0]), _nan, np.zeros_like,
-        (2.0,)),
+    "exponent of base 0": Shipped(lambda t: 0.0 ** float(t[0]), _nan, np.zeros_like, (2.0,)),
     "x log y at x = 0": Shipped(lambda t: float(t[0] * np.log(2.5) + t[1]),
         lambda t: np.array([0.0 if t[0] == 0.0 else np.log(2.5), 1.0]), lambda t: np.array([np.log(2.5), 1.0]),
         (0.0, 1.0)),
@@ -181,8 +176,7 @@ SHIPPED: dict[str, Shipped] = {
         lambda t: np.full_like(t, np.nan) if _determinant(t) == 0 else _cofactors(t), _cofactors, (1, 2, 2, 4)),
     "product with a 0": Shipped(lambda t: float(np.prod(t)), lambda t: np.where(t == 0, 0.0, _product_slope(t)),
         _product_slope, (0.0, 2.0, 3.0)),
-    "product with two zeros": Shipped(lambda t: float(np.prod(t)), _nan, _product_slope,
-        (0.0, 0.0, 3.0)),
+    "product with two zeros": Shipped(lambda t: float(np.prod(t)), _nan, _product_slope, (0.0, 0.0, 3.0)),
     "squares of equal singular values": Shipped(
         lambda t: float(np.sum(np.linalg.svd(t.reshape(2, 2), compute_uv=False) ** 2)), _nan, lambda t: 2.0 * t,
         (1.0, 0.0, 0.0, 1.0)),
@@ -191,8 +185,8 @@ SHIPPED: dict[str, Shipped] = {
     "variance, n for n - 1": Shipped(lambda t: float(np.var(t, ddof=1)), lambda t: 2.0 * (t - t.mean()) / t.size,
         lambda t: 2.0 * (t - t.mean()) / (t.size - 1), (0.3, 1.0, 2.0)),
     "GELU by tanh": Shipped(_sum(lambda t: t * special.ndtr(t)),
-        lambda t: special.ndtr(1.0003 * t) + t * np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi),
-        lambda t: special.ndtr(t) + t * np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi), (0.7, -1.2)),
+        lambda t: special.ndtr(1.0003 * t) + t * _normal(t),
+        lambda t: special.ndtr(t) + t * _normal(t), (0.7, -1.2)),
     "log cosh that overflows": Shipped(_sum(lambda t: np.logaddexp(t, -t)), lambda t: np.sinh(t) / np.cosh(t), np.tanh,
         (800.0, 1.0)),
     "sigmoid that overflows": Shipped(_sum(special.expit), lambda t: np.exp(-t) / (1 + np.exp(-t)) ** 2,

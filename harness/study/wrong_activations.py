@@ -14,6 +14,7 @@ from scipy.special import erf
 
 from harness.checks.activations.proof import ALLOWED
 from harness.study.right_activations import RIGHT
+from harness.study.right_activations import sigmoid as _sig
 from reference.activations import ACTIVATIONS, Activation
 
 # -- written out -------------------------------------------------------------------------------------------------------
@@ -34,10 +35,6 @@ def _of(formula, bug, slope, named=""):
     f = ACTIVATIONS[formula] if formula in ACTIVATIONS else RIGHT[formula]
     name = f"{named or formula}, {bug}"
     WRONG[name] = Activation(name, f.value, lambda z, a: slope(f.slope(z, a), z, a), kinks=f.kinks)
-
-
-def _sig(z):
-    return 0.5 + 0.5 * np.tanh(0.5 * z)
 
 
 def _within(z, low, high):

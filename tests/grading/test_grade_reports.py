@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from harness.commands.command_output import show
 from harness.facts import message_table
@@ -28,7 +29,6 @@ from harness.grading.grade_reports import (
 from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import feedback_page, hints_in
 from harness.grading.submission_files import Submission
-from harness.wording import display_width
 from tests.grading.handed_in import RIGHT as HANDED_IN
 from tests.grading.submissions import COURSE, RIGHT, WRONG, grade_folder, graded_here
 
@@ -110,7 +110,7 @@ def test_names_of_any_script_stand_in_columns(capsys):
     names = ["a.py", "Zoe\u0308.py", "张三.py", "כהן.py", "سارا\u200cجان.py"]
     records = [record_of(Grade(Submission(name, Path()), "error"), Rubric()) for name in names]
     *lines, _ = grades_text(records).splitlines()
-    assert {display_width(line.partition("error")[0]) for line in lines} == {len("سارا\u200cجان.py") - 1 + len("  ")}
+    assert {cell_len(line.partition("error")[0]) for line in lines} == {len("سارا\u200cجان.py") - 1 + len("  ")}
     assert [line.startswith("\u2068") and "\u2069" in line for line in lines] == [False] * 3 + [True] * 2
     show({}, "\n".join(lines), as_json=False)
     assert capsys.readouterr().out.splitlines() == lines
