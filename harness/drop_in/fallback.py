@@ -235,7 +235,10 @@ def require_numbers(options: Mapping[str, Any], shape: tuple[int, ...] = ()) -> 
     """
     for name, value in options.items():
         each = value.values() if isinstance(value, dict) and name in ("atol", "rtol") else [value]
-        arrays = [np.asarray(one) for one in each if one is not None]
+        try:
+            arrays = [np.asarray(one) for one in each if one is not None]
+        except ValueError:  # lists of several lengths
+            arrays = [np.asarray(None)]
         if not all(one.dtype.kind in "biuf" and one.shape in ((), shape) for one in arrays):
             raise TypeError(f"{name} must be a number, not {given(value)}")
 

@@ -1,6 +1,6 @@
 """Messages about functions of one's own: what their calls do, what hides a derivative, and how it was differenced."""
 
-from harness.facts.fact import Fact
+from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.facts.relation_messages import times
 from harness.facts.row import IMPORTS, Row, checked
@@ -45,6 +45,11 @@ def _visible(fact: Fact) -> str:
 
 def _cached(fact: Fact) -> str:
     name = fact.where[0]
+    if fact.severity == Severity.DOUBT:
+        return (
+            f"{name} returns the same gradient at another θ, and the cost bends on the way. Whether the gradient is "
+            "cached, noise of the cost hides: subtract its constant part."
+        )
     if fact.data["is_same"]:
         return f"{name} returns the same gradient at another θ, where the cost has another slope. It looks cached."
     return (
@@ -296,6 +301,14 @@ ROWS: dict[Kind, Row] = {
         example=checked("np.sin(t).sum(), np.cos(t) + 1e-9 * np.array([1, 2, -1])", "np.array([0.3, -0.7, 1.1])"),
         advice="Tighten the tolerance: a solver's errors shrink with it, a mistake stays. Or state what it leaves, as "
         "accuracy=1e-6. Without a solver, look for a small term that is wrong.",
+    ),
+    Kind.NOT_SYMMETRIC: Row(
+        "{where} is the derivative of `gradient`, and is not symmetric: `gradient` is the gradient of no cost.",
+        meaning="Second derivatives can be taken in either order, so that v·H w is w·H v. Here they differ.",
+        cause="`gradient` and Hessian have the same mistake, such as A x and A for the cost ½ xᵀA x.",
+        example="import numpy as np\nfrom harness import check_hessian\nA = np.array([[1.0, 2.0], [0.0, 3.0]])\n"
+        "report = check_hessian(lambda x: A @ x, np.array([0.3, 0.7]), lambda x: A)",
+        advice="Check `gradient` against its cost by check_gradient. For what has no cost, use check_jacobian.",
     ),
     Kind.WRONG_AT_POINT: Row(
         "Next to this θ the gradient of {where} is right. Only its value at this very θ is wrong.",

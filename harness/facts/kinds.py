@@ -86,6 +86,7 @@ class Kind(StrEnum):
     HELD_FIXED = "held-fixed"
     KINKS_TOGETHER = "kinks-together"
     NOISY_COST = "noisy-cost"
+    NOT_SYMMETRIC = "not-symmetric"
     NO_PATH = "no-path"
     ON_DEVICE = "on-device"
     RAISED_NEARBY = "raised-nearby"

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from harness.bounds.tolerances import CONCLUSIVE_SHARE
+from harness.bounds.tolerances import CONCLUSIVE_SHARE, MEANINGLESS
 from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair
@@ -104,7 +104,10 @@ def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) ->
         difference = np.where(pair.decided, np.abs(pair.gradients[0] - pair.gradients[1]), 0.0)
         # accepted = accuracy · scale, so that this is difference / scale
         share = np.nan_to_num(answer.accuracy * difference / pair.accepted, nan=0.0, posinf=0.0)
-        is_needed = is_needed or bool((difference > pair.allowed - pair.accepted).any())
+        error, scale = pair.allowed - pair.accepted, pair.accepted / answer.accuracy
+        # wider bounds may decide only because the accuracy asks for no more
+        is_vague = pair.decided & (error > MEANINGLESS[answer.precision] * scale)
+        is_needed = is_needed or bool((is_vague | (difference > error)).any())
         if share.max(initial=0.0) > largest:
             largest, worst = float(share.max(initial=0.0)), int(np.argmax(share))
     data = {"accuracy": answer.accuracy, "largest": largest, "is_needed": is_needed}

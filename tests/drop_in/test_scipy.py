@@ -76,6 +76,11 @@ def square(x):
     return x @ x
 
 
+def test_a_ragged_step_is_refused_in_words_of_this_project():
+    with pytest.raises(TypeError, match="epsilon must be a number"):
+        check_grad(square, lambda x: 2.0 * x, X0, epsilon=[[1.0], [1.0, 2.0]])
+
+
 LEFT_TO_THE_ORIGINAL = {
     "a jump": (lambda x: float(np.sign(x - 1.3).sum()), lambda x: 0.0 * x, "noisy-cost"),
     "a complex cost": (lambda x: square(x) * (1.0 + 0.0j), lambda x: 2.0 * x, "cannot-run"),

@@ -2,7 +2,8 @@
 
 A glance at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is right.
 Where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`). The lines that seem
-farthest off come first. Once some of a block are wrong for certain, a glance is enough for the others of it.
+farthest off come first. Once some of a block are wrong for certain, a glance is enough for the others of it, if a
+close look along all of them together bears out what it shows.
 
 Few parameters are differenced one by one. Many are differenced in groups, each along a random direction of its own, so
 that every coordinate is seen. The coordinates of a group that contradicts the gradient are differenced one by one.
@@ -33,7 +34,10 @@ PARTS = 8
 
 CONVINCING = 2
 """After so many wrong lines of a block the verdict is certain. The others of it are only wanted for the diagnosis, for
-which a glance is good enough; what a rough cost may explain (`rough_costs`) takes many calls and is not asked again."""
+which a glance is good enough where a close look bears it out."""
+
+DECEIVED = 2.0
+"""A line is wrong if what a glance finds it off is so many times what may have deceived glances of all lines."""
 
 FEW = 32
 """Up to so many suspects are differenced one by one without splitting their group further. After so many close looks at
@@ -196,21 +200,45 @@ class Differences:
                 found[number] = LineSlope(search, first, is_clear=True)
             else:
                 doubtful.append((number, search, first))
-        wrong, looks = Counter[int](), Counter[int]()
-        for number, search, _ in sorted(doubtful, key=_how_far_off, reverse=True):
+        doubtful.sort(key=_how_far_off, reverse=True)
+        blocks = [int(self._blocks[search.indices[0]]) for _, search, _ in doubtful]
+        wrong, looks, blamed = Counter[int](), Counter[int](), dict[int, dict[Search, StencilEstimate]]()
+        for place, (block, (number, search, _)) in enumerate(zip(blocks, doubtful)):
             if budget.is_spent:
                 break
-            block = int(self._blocks[search.indices[0]])
-            is_certain = wrong[block] >= CONVINCING
-            cautious = search.glance(step, cautiously=True) if glances and is_certain else StencilEstimate()
+            if glances and block not in blamed and wrong[block] >= CONVINCING:
+                left = [each for other, (_, each, _) in zip(blocks[place:], doubtful[place:]) if other == block]
+                blamed[block] = self._blame_together(left)
+            cautious = blamed.get(block, {}).get(search)
             sharp = SHARP if looks[block] < FEW else SHARP_ENOUGH
-            if search.reported.is_contradicted(cautious, 1.0 / sharp):
+            if cautious and search.reported.is_contradicted(cautious, 1.0 / sharp):
                 found[number] = LineSlope(search, cautious)
             else:
-                found[number] = self._look_closely(search, explains=not is_certain)
+                found[number] = self._look_closely(search, explains=not cautious)
                 wrong[block] += found[number].is_wrong
                 looks[block] += 1
         return [found[number] for number in sorted(found)]
+
+    def _blame_together(self, searches: Sequence[Search]) -> dict[Search, StencilEstimate]:
+        """The cautious glances that show that lines are wrong, as far as a close look along all of these agrees.
+
+        A glance is deceived by jumps, and by a cost that is odd about θ, as sin 10⁵ t is at 0. It then finds right
+        lines off. All move so that what glances find off adds up, and so does what they are deceived by.
+        """
+        glances = {each: each.glance(self.probes.glance, cautiously=True) for each in searches}
+        blamed = [each for each in searches if each.reported.is_contradicted(glances[each], 1.0 / SHARP_ENOUGH)]
+        if not blamed:
+            return {}
+        slopes = np.array([glances[each].derivative for each in blamed])
+        off = np.array([each.reported.derivative for each in blamed]) - slopes
+        weights = np.copysign(_random_direction(np.arange(len(blamed))), off)
+        indices = np.concatenate([each.indices for each in blamed])
+        moves = np.concatenate([weight * each.moves for weight, each in zip(weights, blamed)])
+        together = self._look_closely(self._search(indices, moves))
+        if not together.is_wrong:
+            return {}
+        deceived = abs(together.found.derivative - weights @ slopes) + together.found.error
+        return {each: glances[each] for each, most in zip(blamed, np.abs(weights * off)) if most > DECEIVED * deceived}
 
     @cached_property
     def _is_quiet(self) -> bool:

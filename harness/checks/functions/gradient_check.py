@@ -4,8 +4,8 @@ No error bound can be derived for formulas that nobody shows, so the bounds are 
 (`harness.checks.functions.cost_noise`), and the truncation of a difference from differences at other widths. What looks
 wrong at one step is tried again with smaller ones (`harness.checks.functions.slope_search`), so that neither a kink nor
 a strong curvature within one stencil raises a false alarm. An error has to be small compared with the largest
-derivative in its block, at θ or one step away, and never with the cost: nothing is decided that a large constant in it
-hides.
+derivative in its block, at θ or one step away. The rounding of a large cost may hide errors up to `MOST_HIDDEN` of
+that, and nothing is decided where it hides larger ones.
 
 The steps: `call_twice` whether the answer at θ repeats, `measure` noise and rounding, difference each coordinate or
 groups of them, `compare`, settle who is wrong, and `judge`.
@@ -173,8 +173,11 @@ def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> 
     # what is wrong at θ needs no look elsewhere
     if not any(pair.disagrees for pair in (*pairs, *ends)):
         cached = find_cached_gradient(case.near, case.gradient, case.reported, case.unit, case.elsewhere)
-        case = replace(case, reported=replace(case.reported, broken_rules=(*case.reported.broken_rules, *cached)))
-        doubts = (*doubts, *_compare_across_kinks(case, differences, seen, pairs[0].at_odds))
+        broken, unsure = (
+            [fact for fact in cached if fact.severity == each] for each in (Severity.WRONG, Severity.DOUBT)
+        )
+        case = replace(case, reported=replace(case.reported, broken_rules=(*case.reported.broken_rules, *broken)))
+        doubts = (*doubts, *unsure, *_compare_across_kinks(case, differences, seen, pairs[0].at_odds))
     return Evidence(gradient_subject(case, seen, pairs[0], doubts), (case.reported, differenced, *others), pairs, ends)
 
 

@@ -130,7 +130,7 @@ def measure_scale(case: GradientCase, found: Mapping[int, StencilEstimate]) -> n
 def compare_with_differences(case: GradientCase, differenced: Answer, seen: Differenced, scale: np.ndarray) -> Pair:
     """The reported gradient compared with differences of its own cost, one by one or else in groups."""
     reported, enough = case.reported, max(GROUPED, MEANINGLESS[case.reported.precision], case.reported.accuracy)
-    share = max(MEANINGLESS[reported.precision], MEANINGLESS[differenced.precision])
+    share = max(MEANINGLESS[reported.precision], MEANINGLESS[differenced.precision], reported.accuracy)
     noise = case.fine.noise_at_theta.near / np.maximum(np.abs(case.user.theta), 1.0)
     # no squares, for a cost may be 1e200
     hidden = np.fmin(np.sqrt(noise) * np.sqrt(scale), MOST_HIDDEN * scale)

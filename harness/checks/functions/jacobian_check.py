@@ -24,7 +24,7 @@ from harness.checks.functions.repeated_calls import call_twice
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.functions.vector_function import EACH_OUTPUT, Claim, Product, VectorFunction
 from harness.checks.random_directions import ADDED_UP, farthest_off, random_directions
-from harness.facts.fact import doubt, note
+from harness.facts.fact import doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.progress import silent
 from harness.sources.process_state import settings_kept
@@ -39,6 +39,9 @@ by itself."""
 EACH_ENTRY = 4000
 """More outputs than `EACH_OUTPUT` that the sum does not show are examined one by one if they have so few entries in
 all: each entry takes some calls of the matrix."""
+
+PAIRS = 3
+"""So many pairs of random directions show whether a matrix is symmetric."""
 
 COLUMNS = 300
 """From products J v alone, the matrix is made of so many columns; more inputs are moved along one direction."""
@@ -118,7 +121,8 @@ def check_hessian(
     Returns
     -------
     Report
-        As of `check_jacobian`. The entries are called ``H[row, column]``.
+        As of `check_jacobian`. The entries are called ``H[row, column]``. A matrix that is right and not symmetric is
+        wrong, too: `gradient` is then the gradient of no cost.
 
     Raises
     ------
@@ -130,7 +134,23 @@ def check_hessian(
     if function.size != function.theta.size:
         raise ValueError(f"gradient must answer {function.theta.size} numbers, as theta has, not {function.size}")
     claims = function.claims({"hess": hess}, {}, {"hessp": hessp})  # a Hessian is symmetric: H v is Hᵀv
-    return _check_claims(function, claims, budget, accuracy)
+    report = _check_claims(function, claims, budget, accuracy)
+    off = _asymmetry(function, next(iter(claims.values()))) if report.verdict == "agree" else 0.0
+    if off <= max(MEANINGLESS[precision_of(function.unit)], ADDED_UP * accuracy):
+        return report
+    return replace(report, verdict="disagree").with_facts(wrong(Kind.NOT_SYMMETRIC, function.name, off=off))
+
+
+def _asymmetry(function: VectorFunction, claim: Claim) -> float:
+    """By how much v·H w and w·H v differ, as a share of their size, at most along some random directions."""
+    size, shares = function.theta.size, [0.0]
+    multiply = claim.push or claim.pull
+    for seed in range(PAIRS):
+        v, w = random_directions(2, size, seed=seed).astype(function.theta.dtype)
+        each = [np.ravel(multiply(function.theta.copy(), u.reshape(function.theta.shape))) for u in (v, w)]
+        largest = np.linalg.norm(v) * np.linalg.norm(each[1]) + np.linalg.norm(w) * np.linalg.norm(each[0])
+        shares.append(abs(w @ each[0] - v @ each[1]) / largest if largest else 0.0)
+    return float(max(shares))
 
 
 # -- the check ---------------------------------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from harness.checks.functions.cost_probe import leaves_domain
 from harness.checks.functions.gradient_rounding import CONDITION_GAIN, Gradient
 from harness.checks.functions.line_stencil import scatter_of
 from harness.checks.functions.parameters import TreeLayout, largest
+from harness.checks.functions.slope_search import WIDEST
 from harness.checks.functions.user_function import UserFunction
-from harness.facts.fact import Fact, wrong
+from harness.facts.fact import Fact, doubt, wrong
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer
 
@@ -32,6 +33,10 @@ off by h f'''/(12 f''), which is 8e-5 for sin t at 1.1. A stale g' = g has no ch
 SCALES, FARTHER = (1.0, 2.0**-4, 2.0**-8), 4.0
 """Moves that are tried, in steps of 2⁻⁹; and how much longer the second move is, on which d has to be 16 times as
 large."""
+
+LONGER = 8.0
+"""Such a move is tried last, for noise may hide the others, as beside 1e8 in the cost. The second move is then 32 steps
+long, as the widest difference is."""
 
 SWAPPED = (1, 8)
 """How far two coordinates are apart that are swapped. NumPy adds up eight sums, of every eighth number, so that a sum
@@ -139,15 +144,25 @@ def find_cached_gradient(
     """Whether a gradient that is right at θ is less and less so away from θ, as one that keeps something of θ is.
 
     The trapezoidal rule costs nothing, for these calls were made before. It also fails at a kink or a jump, and where a
-    cost bends strongly. So a move along which it fails is looked at closely.
+    cost bends strongly. So a move along which it fails is looked at closely. Noise may hide that it fails, and then a
+    longer move is made. A doubt is left where the rule fails along that, and no derivative in its coordinates changes.
     """
+    theta, is_doubtful = near.probes.theta, False
+    is_short = near.probes.steps[0] * LONGER * FARTHER <= WIDEST
+    scales = (*SCALES, LONGER) if is_short else SCALES
     for moved in elsewhere:
-        if near.probes.budget.is_spent or not _is_suspect(near, reported, moved):
+        if near.probes.budget.is_spent:
+            break
+        far = _longer(near, source, moved) if is_short and _is_hidden(near, moved) else moved
+        if not any(_is_suspect(near, reported, each) for each in (moved, far)):
             continue
-        for move in (scale * moved.move for scale in SCALES):
+        for move in (scale * moved.move for scale in scales):
             if _drifts(near, source, reported, unit, move):
-                is_same = np.array_equal(source(near.probes.theta + move), reported.gradient)
+                is_same = np.array_equal(source(theta + move), reported.gradient)
                 return (_cached(reported.gradient, is_same=is_same),)
+        is_doubtful |= far is not moved and _stays_on_a_bend(near, reported, far)
+    if is_doubtful:
+        return (doubt(Kind.CACHED_GRADIENT, FUN, is_same=True),)
     is_constant = all(np.array_equal(moved.gradient, reported.gradient) for moved in elsewhere)
     if not is_constant and _is_kept_for_a_number(near, source, reported, unit):
         return (_cached(reported.gradient, is_same=True),)
@@ -211,6 +226,34 @@ def _is_suspect(near: CostNear, reported: Answer, moved: Moved) -> bool:
     change = moved.cost - near.probes.base - 0.5 * moved.move @ (moved.gradient + reported.gradient)
     allowed = SUSPECT * abs(moved.move @ (moved.gradient - reported.gradient)) + np.abs(moved.move) @ reported.error
     return bool(abs(change) > allowed + CONDITION_GAIN * near.noise_at_theta.near)
+
+
+@np.errstate(all="ignore")
+def _is_hidden(near: CostNear, moved: Moved) -> bool:
+    """Whether rounding of the cost may hide that a gradient drifts along a move: a share of v·g', as in `SUSPECT`."""
+    noise = near.noise_at_theta
+    hidden = FAR_ABOVE * CONDITION_GAIN * noise.near / WIDTH
+    is_rounding = noise.near <= FAR_ABOVE * noise.relative * abs(near.probes.base)
+    return bool(is_rounding and hidden > SUSPECT * np.abs(moved.move) @ np.abs(moved.gradient))
+
+
+@np.errstate(all="ignore")
+def _stays_on_a_bend(near: CostNear, reported: Answer, far: Moved) -> bool:
+    """Whether no derivative in the coordinates of a move changes, and the cost bends on the way.
+
+    Halfway it is then a quarter as far off the line, which jumps are not.
+    """
+    slope, halfway = far.move @ reported.gradient, near.probes.cost(near.probes.theta + 0.5 * far.move)
+    off, less = far.cost - near.probes.base - slope, halfway - near.probes.base - 0.5 * slope
+    stays = (far.gradient == reported.gradient)[far.move != 0.0].all()
+    return bool(stays and _is_suspect(near, reported, far) and abs(off - 4.0 * less) <= ALIKE * abs(off))
+
+
+def _longer(near: CostNear, source: Gradient, moved: Moved) -> Moved:
+    """What the function returns after the longest move, and after a call at θ: what is kept of that alone is found."""
+    theta, move = near.probes.theta, LONGER * FARTHER * moved.move
+    source(theta)
+    return Moved(move, near.probes.cost(theta + move), source(theta + move))
 
 
 def _drifts(near: CostNear, source: Gradient, reported: Answer, unit: float, move: np.ndarray) -> bool:

@@ -1008,6 +1008,21 @@ def test_what_stops_at_a_tolerance_may_differ_from_call_to_call_within_its_accur
     assert [check_gradient(fun, 0.3, accuracy=a).verdict for a in (1e-6, 0.0)] == ["agree", "disagree"]
 
 
+@pytest.mark.parametrize(("constant", "accuracy", "factor"), [(1e12, 1e-3, 0.95), (1e13, 1e-2, 0.5), (1e13, 0.1, 0.5)])
+def test_beside_a_large_constant_an_accuracy_hides_no_larger_error(constant, accuracy, factor):
+    report = check_gradient(lambda t: (constant + np.sin(t).sum(), factor * np.cos(t)), THETA, accuracy=accuracy)
+    assert report.verdict in ("disagree", "inconclusive")
+
+
+def test_an_accuracy_that_decides_what_a_constant_hides_is_not_called_needless():
+    fun = lambda t: (1e11 + np.sin(t).sum(), np.cos(t))  # noqa: E731
+    assert check_gradient(fun, THETA).verdict == "inconclusive"
+    for each, is_needed in ((fun, True), (sines, False)):
+        report = check_gradient(each, THETA, accuracy=1e-2)
+        (note,) = (fact for fact in report.facts if fact.kind == Kind.ACCURACY)
+        assert (report.verdict, note.data["is_needed"]) == ("agree", is_needed)
+
+
 def test_a_relation_holds_to_within_the_accuracy():
     report = check_gradient(changed(lambda g: 2.0 * g + 1e-7 * THETA), THETA, accuracy=1e-6)
     assert Kind.FACTOR in kinds_of(report.findings[0].diagnosis)

@@ -243,6 +243,16 @@ def test_a_right_hessian_agrees_in_every_form(claim):
     assert_hessian_agrees(cubic, X[:3], **claim)
 
 
+@pytest.mark.parametrize("name", ["hess", "operator"])
+@pytest.mark.parametrize("size", [2, 6, 60])
+def test_a_matrix_that_is_not_symmetric_is_no_hessian(name, size):
+    matrix = np.random.default_rng(size).standard_normal((size, size))
+    wrap = {"hess": lambda m: m, "operator": aslinearoperator}[name]
+    for each, verdict in ((matrix, "disagree"), (matrix + matrix.T, "agree")):
+        report = check_hessian(lambda x, m=each: m @ x, np.ones(size), lambda x, m=each: wrap(m))
+        assert (report.verdict, Kind.NOT_SYMMETRIC in report.kinds) == (verdict, verdict == "disagree")
+
+
 def test_half_of_a_hessian_is_named():
     report = check_hessian(cubic, X[:3], lambda x: np.triu(hessian(x)))
     assert (report.verdict, report.findings[0].where) == ("disagree", "H[1, 0]")

@@ -147,6 +147,21 @@ def test_a_cache_keyed_by_one_block_is_named(block):
     assert (report.verdict, kinds_of(report.reasons)) == ("disagree", (Kind.CACHED_GRADIENT,))
 
 
+@pytest.mark.parametrize("constant", [1e7, 1e8, 3e8])
+def test_a_cache_is_found_beside_a_large_constant(constant):
+    for fun in (lambda t: (constant + np.sin(t).sum(), np.cos(t)), lambda t: (constant + t @ t, 2.0 * t)):
+        assert check_gradient(fun, THETA).verdict == "agree"
+        report = check_gradient(lambda t, fun=fun: (fun(t)[0], fun(THETA)[1]), THETA)
+        assert (report.verdict, kinds_of(report.reasons)) == ("disagree", (Kind.CACHED_GRADIENT,))
+
+
+def test_a_cache_that_noise_hides_is_a_doubt():
+    fun = lambda t: (1e9 + np.sin(t).sum(), np.cos(THETA))  # noqa: E731
+    report = check_gradient(fun, THETA)
+    assert (report.verdict, kinds_of(report.reasons)) == ("inconclusive", (Kind.CACHED_GRADIENT,))
+    assert check_gradient(lambda t: (1e9 + t.sum(), np.ones(3)), THETA).verdict == "agree"
+
+
 @pytest.mark.parametrize("size", [2, 8, 13, 16, 40, 300])
 @pytest.mark.parametrize("key", [np.sum, np.linalg.norm, sum, np.mean, lambda t: hash(tuple(sorted(t)))])
 def test_a_cache_keyed_by_a_number_of_all_is_found(key, size):
