@@ -60,7 +60,7 @@ def _cached(fact: Fact) -> str:
 
 def _stale(fact: Fact) -> str:
     causes = {
-        "last-cost": "The gradient function returns something else at the same θ after the cost was called at another",
+        "last-cost": "The gradient function gives something else at the same θ after the cost was computed at another",
         "last-call": "After a call at another θ, the gradient is that of the call before",
         "unknown": "The answer changes at the same θ after a call at another θ",
     }

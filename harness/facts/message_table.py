@@ -3,6 +3,7 @@
 `say` is for what prints, draws or writes. Nothing that decides reads what it returns.
 """
 
+import re
 import textwrap
 from collections.abc import Mapping
 
@@ -38,6 +39,13 @@ TABLE: Mapping[Kind, Row] = {kind: row for rows in ROOMS.values() for kind, row 
 """One row for each kind."""
 
 
+OF_A_MATRIX = {
+    "Jacobian": {"gradient": "Jacobian", "cost": "value"},
+    "Hessian": {"gradient": "Hessian", "cost": "gradient"},
+}
+"""What stands in the place of a gradient and of a cost where a matrix is checked, by the `matrix` of a fact's data."""
+
+
 def say(fact: Fact) -> str:
     """The fact as at most two sentences, and its kind in brackets, which `explain` expands."""
     return f"{say_plainly(fact)} [{fact.kind}]"
@@ -47,6 +55,8 @@ def say_plainly(fact: Fact) -> str:
     """The same without its kind, for students, who look nothing up."""
     message = TABLE[fact.kind].message
     text = in_words(message, fact) if isinstance(message, str) else message(fact)
+    if names := OF_A_MATRIX.get(fact.data.get("matrix", "")):
+        text = re.sub(r"\b(gradient|cost)\b", lambda found: names[found[0]], text)
     return text if text.endswith((".", "!", "?", ":")) else f"{text}."  # some end in the message of an error
 
 

@@ -154,6 +154,15 @@ class Report:
         """The same report with more facts, which change no verdict."""
         return replace(self, facts=(*self.facts, *facts))
 
+    def with_data(self, **data: Any) -> "Report":
+        """The same report, whose facts hold more data, as what it is that was checked."""
+
+        def more(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+            return tuple(replace(fact, data={**fact.data, **data}) for fact in facts)
+
+        findings = tuple(replace(each, diagnosis=more(each.diagnosis)) for each in self.findings)
+        return replace(self, findings=findings, facts=more(self.facts), blind_to=more(self.blind_to))
+
     def every_fact(self) -> Iterator[Fact]:
         """All facts of the report: disagreements with what explains them, all others, and why sources were left out."""
         for finding in self.findings:

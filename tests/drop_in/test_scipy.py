@@ -78,7 +78,7 @@ def square(x):
 
 def test_a_ragged_step_is_refused_in_words_of_this_project():
     with pytest.raises(TypeError, match="epsilon must be a number"):
-        check_grad(square, lambda x: 2.0 * x, X0, epsilon=[[1.0], [1.0, 2.0]])
+        check_grad(square, lambda x: 2.0 * x, X0, epsilon=[[1.0], [1.0, 2.0]])  # pyright: ignore[reportArgumentType]
 
 
 LEFT_TO_THE_ORIGINAL = {

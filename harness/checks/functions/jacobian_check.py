@@ -165,6 +165,7 @@ def _check_claims(
     name = min(reports, key=lambda name: rank.index(reports[name].verdict))
     named = f"{function.name} by {' and '.join(claims) if reports[name].verdict == 'agree' else name}"
     report = replace(reports[name], subject={"outputs": function.size, **reports[name].subject})
+    report = report.with_data(matrix={"J": "Jacobian", "H": "Hessian"}[function.name])
     return report.with_facts(note(Kind.COMPARED_DERIVATIVE, named, outputs=""))
 
 

@@ -253,6 +253,15 @@ def test_a_matrix_that_is_not_symmetric_is_no_hessian(name, size):
         assert (report.verdict, Kind.NOT_SYMMETRIC in report.kinds) == (verdict, verdict == "disagree")
 
 
+def test_the_words_are_those_of_a_matrix():
+    noisy = str(check_jacobian(lambda x: 1e12 + sines(x), X, right))
+    assert "Rounding of the value, which is 1e+12" in noisy
+    kept = str(check_jacobian(sines, X, lambda x: right(X)))
+    assert "the same Jacobian at another θ, where the value has another slope" in kept
+    bent = str(check_hessian(cubic, X[:3], lambda x: hessian(X[:3])))
+    assert "the same Hessian at another θ, where the gradient has another slope" in bent
+
+
 def test_half_of_a_hessian_is_named():
     report = check_hessian(cubic, X[:3], lambda x: np.triu(hessian(x)))
     assert (report.verdict, report.findings[0].where) == ("disagree", "H[1, 0]")
