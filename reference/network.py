@@ -169,7 +169,10 @@ class Network:
             For other shapes, and for what holds no real numbers: complex, masked or text.
         """
         thetas = listed("the matrices", thetas, "a sequence of arrays")
-        thetas = [_real_matrix(f"Theta{layer}", Theta) for layer, Theta in enumerate(thetas, start=1)]
+        thetas = [
+            real_array(f"the matrix Theta{layer}", Theta, (2,), "of 2 dimensions", may_be_infinite=True)
+            for layer, Theta in enumerate(thetas, start=1)
+        ]
         shapes = [Theta.shape for Theta in thetas]
         if shapes != self.shapes:
             raise ValueError(f"sizes {self.sizes} need matrices of shapes {self.shapes}, but {shapes} were given")
@@ -242,12 +245,23 @@ class Network:
         return f"Network({sizes}, {', '.join(f.name for f in self.hidden) or 'no hidden layer'}, {self.output.name})"
 
 
-def _real_matrix(what: str, values: Any) -> np.ndarray:
+def real_array(
+    what: str, values: Any, ndim: tuple[int, ...], expected: str, *, may_be_infinite: bool = False
+) -> np.ndarray:
+    """`values` as a float64 array in C order, or an error that names `what` and the `expected` array."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{what} must not be a masked array: fill in what is masked, or leave it out")
     try:
         array = np.asarray(values)
-    except Exception:  # noqa: BLE001  rows of unlike lengths, or a class of the user
-        raise ValueError(f"{what} must be a matrix of real numbers, not {given(values)}") from None
-    if array.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
-        kind = "masked" if isinstance(values, np.ma.MaskedArray) else array.dtype
-        raise TypeError(f"{what} must be a matrix of real numbers, but it is {kind}")
-    return np.asarray(array, dtype=np.float64)
+        if array.dtype.kind not in "biuf":  # complex numbers would lose their imaginary part, and texts become numbers
+            raise TypeError
+        array = np.asarray(array, dtype=np.float64, order="C")
+    except Exception:  # noqa: BLE001  a class of the user may raise anything
+        kind = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise TypeError(f"{what} must be an array of real numbers ({expected}), not {kind}") from None
+    if array.ndim not in ndim:
+        raise ValueError(f"{what} must be {expected}, but has shape {array.shape}")
+    if not may_be_infinite and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{what} must be finite, but {what}{list(where)} is {array[where]}")
+    return array

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.network import Network
+from reference.network import Network, real_array
 from reference.user_input import real_number
 
 
@@ -13,26 +13,6 @@ def regularised_cost(network: Network, xp: Any, theta: Any, X: Any, Y: Any, l2: 
     """J(θ) = 1/m Σ losses + λ/(2m) Σ weights². All numbers are arguments, so that a compiler makes one program."""
     m = X.shape[0]
     return xp.sum(network.losses(xp, theta, X, Y)) / m + l2 / (2 * m) * network.squared_weights(xp, theta)
-
-
-def real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) -> np.ndarray:
-    """`values` as a finite float64 array in C order, or an error that names `what` and the `expected` array."""
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{what} must not be a masked array: fill in what is masked, or leave it out")
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biuf":  # complex numbers would lose their imaginary part, and texts become numbers
-            raise TypeError
-        array = np.asarray(array, dtype=np.float64, order="C")
-    except Exception:  # noqa: BLE001  a class of the user may raise anything
-        kind = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
-        raise TypeError(f"{what} must be an array of real numbers ({expected}), not {kind}") from None
-    if array.ndim not in ndim:
-        raise ValueError(f"{what} must be {expected}, but has shape {array.shape}")
-    if not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{what} must be finite, but {what}{list(where)} is {array[where]}")
-    return array
 
 
 def _one_hot(y: np.ndarray, K: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import pickle
 import random
 import sys
 import warnings
@@ -23,15 +24,13 @@ class _Setting(NamedTuple):
     put_back: Callable[[Any], object]
 
 
-def _numpy_random_state() -> tuple[Any, ...]:
-    # the key is an array, and == of two arrays is no truth value: its bytes compare as one
-    kind, key, *rest = np.random.get_state()  # noqa: NPY002  it is the caller's
-    return kind, np.asarray(key).tobytes(), *rest
+def _numpy_random_state() -> bytes:
+    # it holds an array, and == of two arrays is no truth value: bytes compare as one
+    return pickle.dumps(np.random.get_state())  # noqa: NPY002  it is the caller's
 
 
-def _put_back_numpy_random_state(state: tuple[Any, ...]) -> None:
-    kind, key, *rest = state
-    np.random.set_state((kind, np.frombuffer(key, np.uint32), *rest))  # noqa: NPY002  it is the caller's
+def _put_back_numpy_random_state(state: bytes) -> None:
+    np.random.set_state(pickle.loads(state))  # noqa: NPY002  it is the caller's
 
 
 def _put_back_filters(filters: list[Any]) -> None:

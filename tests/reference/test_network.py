@@ -142,8 +142,8 @@ REFUSED = [
     (lambda: anything((3, 1), output="relu"), ValueError, "unknown output 'relu'; there are sigmoid, softmax, linear"),
     (lambda: anything({2, 1}), TypeError, "sizes must be a sequence of integers"),
     (lambda: anything((2, 3, 3, 1), {"relu", "tanh"}), ValueError, "unknown activation"),
-    (lambda: NETWORK.pack([1j * SQUARE[0]]), TypeError, "Theta1 must be a matrix of real numbers, .* complex128"),
-    (lambda: NETWORK.pack([np.ma.ones((5, 4))]), TypeError, "Theta1 must be a matrix of real numbers, .* masked"),
+    (lambda: NETWORK.pack([1j * SQUARE[0]]), TypeError, "matrix Theta1 must be an array of real .* complex128"),
+    (lambda: NETWORK.pack([np.ma.ones((5, 4))]), TypeError, "the matrix Theta1 must not be a masked array"),
     (
         lambda: NETWORK.pack(SQUARE),
         ValueError,
