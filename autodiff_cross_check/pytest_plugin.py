@@ -193,23 +193,14 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """``cross_check(subject, theta, ...)``, as `harness.assert_gradients_agree`; returns the report."""
     _require_own_packages()
     from harness.assertions import check, describe_absence, own_sources_left_out
-    from harness.failures.pytest_failures import GradientsDisagree
     from harness.named_objects import WithoutOwnFrames
-
-    on_inconclusive = _on_inconclusive(pytestconfig)
 
     def assert_agree(subject: Any, theta: Any, sources: Any = None, reference: Any = None, **options: Any) -> Any:
         __tracebackhide__ = True
         with WithoutOwnFrames(pytestconfig.option.fulltrace), _hint_at_networks(subject):
             report = check(subject, theta, sources, reference, options, explained=False)
-        absent = own_sources_left_out(report, sources)
-        _record(pytestconfig, report, describe_absence(absent))  # before the skip: the summary has to know of it
-        if report.verdict == "disagree":
-            call = {"subject": subject, "theta": theta, "sources": sources, "reference": reference, **options}
-            raise GradientsDisagree(report, call)
-        if absent:
-            _leave_out(describe_absence(absent), pytestconfig.stash[_running])
-        return _decided(report, on_inconclusive)
+        call = {"subject": subject, "theta": theta, "sources": sources, "reference": reference, **options}
+        return _judged(pytestconfig, report, call, describe_absence(own_sources_left_out(report, sources)))
 
     assert_agree.__qualname__ = "cross_check"  # as errors call it
     return assert_agree
@@ -219,10 +210,7 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
 def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """``check_derivatives(f, *args, ...)``, as `harness.assert_derivatives_agree`; returns the report."""
     _require_own_packages()
-    from harness.failures.pytest_failures import GradientsDisagree
     from harness.named_objects import WithoutOwnFrames
-
-    on_inconclusive = _on_inconclusive(pytestconfig)
 
     def assert_agree(f: Callable[..., Any], *args: Any, **options: Any) -> Any:
         __tracebackhide__ = True
@@ -230,11 +218,8 @@ def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
 
         with WithoutOwnFrames(pytestconfig.option.fulltrace):
             report = check_derivatives(f, *args, **options)
-        _record(pytestconfig, report)
-        if report.verdict == "disagree":
-            call = {"subject": f, "theta": args, "sources": None, "reference": None, "check": "check_derivatives"}
-            raise GradientsDisagree(report, {**call, **options})
-        return _decided(report, on_inconclusive)
+        call = {"subject": f, "theta": args, "sources": None, "reference": None, "check": "check_derivatives"}
+        return _judged(pytestconfig, report, call | options)
 
     assert_agree.__qualname__ = "check_derivatives"  # as errors call it
     return assert_agree
@@ -273,15 +258,20 @@ def _is_hypothesis_test(item: pytest.Item) -> bool:
     return getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
 
 
-def _decided(report: Any, on_inconclusive: str) -> Any:
-    """The report, unless it is inconclusive and that is a failure. A warning points at the test's line."""
+def _judged(config: pytest.Config, report: Any, call: dict[str, Any], absence: str = "") -> Any:
+    """The report of a call, unless it fails or skips the test. A warning points at the test's line."""
     __tracebackhide__ = True
     from harness.exit_codes import InconclusiveGradient
-    from harness.failures.pytest_failures import lines_to_check
+    from harness.failures.pytest_failures import GradientsDisagree, lines_to_check
 
-    if report.verdict == "inconclusive" and on_inconclusive == "fail":
+    _record(config, report, absence)  # before the skip: the summary has to know of it
+    if report.verdict == "disagree":
+        raise GradientsDisagree(report, call)
+    if absence:
+        _leave_out(absence, config.stash[_running])
+    if report.verdict == "inconclusive" and _on_inconclusive(config) == "fail":
         pytest.fail(f"{report}\n\n{lines_to_check()}\n{HOW_TO_PASS}", pytrace=False)
-    if report.verdict == "inconclusive" and on_inconclusive == "warn":
+    if report.verdict == "inconclusive" and _on_inconclusive(config) == "warn":
         warnings.warn(str(report), InconclusiveGradient, stacklevel=3)
     return report
 

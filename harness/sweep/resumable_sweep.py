@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from harness.progress import Progress, silent
@@ -56,22 +56,20 @@ def sweep(
     if seeds.stop - 1 > LARGEST_SEED:
         raise ValueError(f"seeds must be at most {LARGEST_SEED}, not {seeds.stop - 1}; choose a smaller first one")
     prepare(settings, seeds.start)  # fails here, and not in a worker, where there is no such activation
-    with pool as workers, open_to_write(path, settings.in_full()) as store:
+    with pool as workers, open_to_write(path, settings.in_full()) as store, ExitStack() as at_the_end:
         if damaged := store.drop_damaged():
             report_damage(damaged)
         there, made, stored = store.count(seeds), 0, time.monotonic()
         waiting: list[SweepRow] = []
+        at_the_end.callback(lambda: store.add(waiting))
         progress("sweep", there, len(seeds))
-        try:
-            for rows in _made(store.missing(seeds, CHUNK[settings.kind]), workers, settings, limit):
-                waiting += rows
-                made += len(rows)
-                if time.monotonic() - stored > STORE_EVERY:
-                    batch, waiting, stored = waiting, [], time.monotonic()
-                    store.add(batch)
-                progress("sweep", there + made, len(seeds))
-        finally:
-            store.add(waiting)
+        for rows in _made(store.missing(seeds, CHUNK[settings.kind]), workers, settings, limit):
+            waiting += rows
+            made += len(rows)
+            if time.monotonic() - stored > STORE_EVERY:
+                batch, waiting, stored = waiting, [], time.monotonic()
+                store.add(batch)
+            progress("sweep", there + made, len(seeds))
         return made
 
 
