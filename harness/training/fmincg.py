@@ -50,9 +50,8 @@ State = Mapping[str, np.ndarray]
 """Where a descent stands, as arrays, so that it can be kept in a file."""
 
 VECTORS = ("x", "gradient", "direction", "best_x", "best_gradient")
-STATE = ("x", "cost", "gradient", "slope", "direction", "step", "best_x", "best_cost", "best_gradient", "costs", "nit")
-STATE += ("nfev", "failures")
 COUNTS = ("nit", "nfev", "failures")
+STATE = (*VECTORS, "cost", "slope", "step", "best_cost", "costs", *COUNTS)
 
 
 def fmincg(
@@ -230,12 +229,11 @@ def _best(descent: Descent, objective: Objective) -> LinePoint:
 
 def _state(descent: Descent, objective: Objective) -> State:
     """Everything that decides how the run continues."""
-    point, best = descent.point, objective.best
-    values = (
-        *(point.x, point.cost, point.gradient, point.slope, descent.direction, descent.step),
-        *(best.x, best.cost, best.gradient, descent.costs, descent.nit, objective.nfev, descent.failures),
-    )
-    return {name: np.array(value) for name, value in zip(STATE, values, strict=True)}
+    point, best, nfev = descent.point, objective.best, objective.nfev
+    state = {"x": point.x, "cost": point.cost, "gradient": point.gradient, "slope": point.slope}
+    state |= {"best_x": best.x, "best_cost": best.cost, "best_gradient": best.gradient, "nfev": nfev}
+    state |= {name: getattr(descent, name) for name in ("direction", "step", "costs", "nit", "failures")}
+    return {name: np.array(value) for name, value in state.items()}
 
 
 def _resumed(fun: Callable[[np.ndarray], Any], x0: np.ndarray, state: State) -> tuple[Objective, Descent]:

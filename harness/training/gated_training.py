@@ -22,7 +22,7 @@ from reference.measured import GradientSource
 from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem, real_array
-from reference.user_input import flag, given, of_type
+from reference.user_input import flag, of_type
 
 ADVICE = {  # by verdict; {who} is filled in
     "disagree": "fix the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
@@ -186,13 +186,11 @@ def train(
         Ctrl-C at the gate, before anything was trained. After that, Ctrl-C ends the training and not the program: the
         best θ so far is returned, which the gate has not checked.
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
+    of_type("problem", problem, Problem, "a Problem")
     of_type("callback", callback, Callable | None, "a function")
+    of_type("checkpoint", checkpoint, Checkpoint | None, "a Checkpoint")
     training = _Training(problem, theta, source, gate=flag("gate", gate))
     stamp, state = stamp_of(problem, training.latest.x, training.name), None
-    if not isinstance(checkpoint, Checkpoint | None):
-        raise TypeError(f"checkpoint must be a Checkpoint, not {given(checkpoint)}")
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.load(stamp)
         training.latest.x = state["best_x"]
@@ -272,9 +270,7 @@ def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
     ValueError, TypeError
         A single unit is not a sigmoid, θ or X has the wrong shape or is not finite, or outputs overflow.
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
-    K = network.sizes[-1]
+    K = of_type("network", network, Network, "a Network").sizes[-1]
     if K == 1 and network.output.name != "sigmoid":
         raise ValueError(
             f"one {network.output.name} output cannot separate classes; use two or more outputs, or one sigmoid"
