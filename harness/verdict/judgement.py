@@ -96,7 +96,7 @@ def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) ->
 
     It is seen beside any of the others: forward mode of JAX has the errors that reverse mode has.
     """
-    beside = [pair for pair in pairs if pair.other(answer.name)]
+    beside = [pair for pair in pairs if pair.other(answer.name) and pair.decided.any()]
     if answer.oracle or not beside or any(pair.disagrees for pair in beside):
         return []
     largest, worst, is_needed = -1.0, 0, False

@@ -996,6 +996,12 @@ def test_errors_below_an_accuracy_are_accepted_and_told(size, error, accuracy, v
     assert told == ([pytest.approx(error, rel=0.1)] if verdict == "agree" else [])
 
 
+@pytest.mark.parametrize("cost", [np.nan, 1e30])
+def test_where_nothing_is_decided_no_accepted_error_is_reported(cost):
+    report = check_gradient(lambda t: (cost + np.sin(t).sum(), np.cos(t)), THETA, accuracy=1e-6)
+    assert (report.verdict, Kind.ACCURACY in report.kinds) == ("inconclusive", False)
+
+
 def test_at_a_minimum_the_accuracy_is_a_share_of_the_derivatives_one_step_away():
     at_minimum = {off: lambda t, off=off: (t @ t, 2.0 * t + off) for off in (1e-9, 1e-5)}
     verdicts = [check_gradient(fun, np.zeros(3), accuracy=1e-6).verdict for fun in at_minimum.values()]
