@@ -121,18 +121,6 @@ class ReportedFunction:
         """The function of some inputs alone, by their numbers in `x`. The others are held where they are."""
         raise NotImplementedError
 
-    def leaves(self, theta: Any) -> Sequence[Any]:
-        """The inputs in a tree like θ."""
-        return jax.tree.leaves(theta)
-
     def tree(self, leaves: Sequence[Any]) -> Any:
         """A tree like θ."""
         return jax.tree.unflatten(jax.tree.structure(self.theta), leaves)
-
-    def gradient(self, theta: Any, weights: Sequence[np.ndarray | None]) -> Any:
-        """The gradient of `pull_back` as a tree like θ, in the same types."""
-        return self.tree(self.pull_back(self.leaves(theta), weights))
-
-    def moved(self, direction: Arrays, step: Any) -> Any:
-        """θ + step · direction."""
-        return self.tree([leaf + step * v for leaf, v in zip(self.leaves(self.theta), direction)])

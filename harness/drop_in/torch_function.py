@@ -5,7 +5,7 @@
 
 import copy
 import inspect
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -90,7 +90,8 @@ class TensorFunction(ReportedFunction):
         self.places = sorted(first.values())
         if not masked and any(_is_sparse(inputs[i]) for i in self.places):
             raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
-        self.theta = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
+        # jax.tree would sort the names of a dict.
+        self.theta = OrderedDict((names[i], _as_real(_numbers(inputs[i])).clone()) for i in self.places)
         self.x = [_array(leaf) for leaf in self.theta.values()]
         # Inputs in one memory, as x and x.t(), would move together, where each is to move alone.
         memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places if inputs[i].numel()}
@@ -104,7 +105,7 @@ class TensorFunction(ReportedFunction):
     def of_inputs(self, numbers: Sequence[int]) -> "TensorFunction":
         fewer, named = copy.copy(self), list(self.theta.items())
         fewer.places, fewer.x = [self.places[k] for k in numbers], [self.x[k] for k in numbers]
-        fewer.theta = dict(named[k] for k in numbers)
+        fewer.theta = OrderedDict(named[k] for k in numbers)
         return fewer
 
     def called_anew(self) -> "TensorFunction":
@@ -120,25 +121,19 @@ class TensorFunction(ReportedFunction):
             return [_array(_as_real(y)) for y in self._checked_outputs(given)]
 
     def pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> Arrays:
-        found = self._pull_back(x, weights)
-        return [np.zeros(leaf.shape) if g is None else _array(g) for g, leaf in zip(found, self.x)]
-
-    def gradient(self, theta: Any, weights: Sequence[np.ndarray | None]) -> Any:
-        return dict(zip(theta, self._pull_back([*theta.values()], weights)))
-
-    def _pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> list[Any]:
-        """The gradient in its own types; None where there is no path."""
         with self._inputs_at(x) as given:
-            outputs = self._checked_outputs(given)
+            outputs, leaves = self._checked_outputs(given), [given[i] for i in self.places]
             # An output is left out where its cotangent is missing, and where autograd has no graph of it.
             pairs = [(y, _like(w, y)) for y, w in zip(outputs, weights) if w is not None and y.requires_grad]
-            if not pairs:
-                return [None] * len(self.places)
-            leaves = [given[i] for i in self.places]
-            tracked, cotangents = zip(*pairs)
-            # The graph is kept for the next weights: at x it is that of one call.
-            found = torch.autograd.grad(tracked, leaves, cotangents, retain_graph=True, allow_unused=True)
-            return [None if g is None else _as_real(_at_numbers(x, g)) for x, g in zip(leaves, found)]
+            found = [None] * len(leaves)  # without a path from the outputs
+            if pairs:
+                tracked, cotangents = zip(*pairs)
+                # The graph is kept for the next weights: at x it is that of one call.
+                found = torch.autograd.grad(tracked, leaves, cotangents, retain_graph=True, allow_unused=True)
+            return [
+                np.zeros(known.shape) if g is None else _array(_as_real(_at_numbers(leaf, g)))
+                for leaf, g, known in zip(leaves, found, self.x)
+            ]
 
     def push_forward(self, x: Sequence[Any], tangents: Sequence[np.ndarray | None]) -> Arrays:
         if any(_is_sparse(self.inputs[i]) for i in self.places):
@@ -163,15 +158,10 @@ class TensorFunction(ReportedFunction):
 
     # -- inputs that move --------------------------------------------------------------------------------------------
 
-    def leaves(self, theta: Any) -> Sequence[Any]:
-        return [*theta.values()]
-
     def tree(self, leaves: Sequence[Any]) -> Any:
-        return {name: torch.as_tensor(leaf).to(x) for leaf, (name, x) in zip(leaves, self.theta.items())}
-
-    def moved(self, direction: Arrays, step: Any) -> Any:
-        moves = self.tree([step * v for v in direction])
-        return {name: x + moves[name] for name, x in self.theta.items()}
+        return OrderedDict(
+            (name, torch.as_tensor(leaf).to(x)) for leaf, (name, x) in zip(leaves, self.theta.items(), strict=True)
+        )
 
     @contextmanager
     def _inputs_at(self, x: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from harness.checks.functions.gradient_check import check_gradient
@@ -92,9 +93,9 @@ def _with_facts(report: Report, facts: Sequence[Fact]) -> Report:
 def _check_reverse(function: ReportedFunction, outputs: OutputSum, accuracy: float) -> Report:
     """The gradient of Σ w·f against differences of it, coordinate by coordinate."""
     return check_gradient(
-        lambda theta: outputs.total(function.call(function.leaves(theta))),
+        lambda theta: outputs.total(function.call(jax.tree.leaves(theta))),
         function.theta,
-        gradient=lambda theta: function.gradient(theta, outputs.weights),
+        gradient=lambda theta: function.tree(function.pull_back(jax.tree.leaves(theta), outputs.weights)),
         accuracy=accuracy,
     )
 
@@ -110,7 +111,7 @@ def _check_forward(function: ReportedFunction, outputs: OutputSum, accuracy: flo
     direction = [v * SCALES[0].units(np.abs(leaf)) for v, leaf in zip(drawn, function.x)]
 
     def slope(theta: Any, tangents: Arrays) -> float:
-        return outputs.total(push(function, function.leaves(theta), tangents))
+        return outputs.total(push(function, jax.tree.leaves(theta), tangents))
 
     def split(numbers: np.ndarray) -> Arrays:
         return [part.reshape(shape) for part, shape in zip(np.split(numbers, np.cumsum(sizes)[:-1]), shapes)]
@@ -119,11 +120,11 @@ def _check_forward(function: ReportedFunction, outputs: OutputSum, accuracy: flo
         return function.tree(split(np.array([slope(theta, split(unit)) for unit in np.eye(sum(sizes))])))
 
     def check(theta: Any, at: Callable[[Any], Any], gradient: Callable[[Any], Any]) -> Report:
-        cost = lambda given: outputs.total(function.call(function.leaves(at(given))))  # noqa: E731
+        cost = lambda given: outputs.total(function.call(jax.tree.leaves(at(given))))  # noqa: E731
         return check_gradient(cost, theta, gradient=gradient, accuracy=accuracy)
 
-    def moved(place: Any) -> Any:
-        return function.moved(direction, place["direction"])
+    def moved(place: Any) -> Arrays:
+        return [leaf + place["direction"] * v for leaf, v in zip(function.x, direction)]
 
     along = check(
         {"direction": np.array(0.0)}, moved, lambda place: {"direction": np.array(slope(moved(place), direction))}
