@@ -144,10 +144,11 @@ def check_hessian(
 def _asymmetry(function: VectorFunction, claim: Claim) -> float:
     """By how much v·H w and w·H v differ, as a share of their size, at most along some random directions."""
     size, shares = function.theta.size, [0.0]
-    multiply = claim.push or claim.pull
+    # J v takes v in the shape of θ, and Jᵀw a flat w
+    multiply, shape = (claim.push, function.theta.shape) if claim.push else (claim.pull, (size,))
     for seed in range(PAIRS):
         v, w = random_directions(2, size, seed=seed).astype(function.theta.dtype)
-        each = [np.ravel(multiply(function.theta.copy(), u.reshape(function.theta.shape))) for u in (v, w)]
+        each = [np.ravel(multiply(function.theta.copy(), u.reshape(shape))) for u in (v, w)]
         largest = np.linalg.norm(v) * np.linalg.norm(each[1]) + np.linalg.norm(w) * np.linalg.norm(each[0])
         shares.append(abs(w @ each[0] - v @ each[1]) / largest if largest else 0.0)
     return float(max(shares))

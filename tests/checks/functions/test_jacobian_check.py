@@ -253,6 +253,14 @@ def test_a_matrix_that_is_not_symmetric_is_no_hessian(name, size):
         assert (report.verdict, Kind.NOT_SYMMETRIC in report.kinds) == (verdict, verdict == "disagree")
 
 
+@pytest.mark.parametrize("theta", [0.3, np.array([0.3]), X.reshape(2, -1)])
+def test_a_hessian_of_any_shape_of_theta_is_symmetric(theta):
+    diagonal = lambda x: np.diag(np.ravel(3.0 * x**2))  # noqa: E731
+    assert_hessian_agrees(lambda x: x**3, theta, diagonal)
+    assert_hessian_agrees(lambda x: x**3, theta, lambda x: aslinearoperator(diagonal(x)))
+    assert_hessian_agrees(lambda x: x**3, theta, hessp=lambda x, v: np.ravel(3.0 * x**2) * np.ravel(v))
+
+
 def test_the_words_are_those_of_a_matrix():
     noisy = str(check_jacobian(lambda x: 1e12 + sines(x), X, right))
     assert "Rounding of the value, which is 1e+12" in noisy
