@@ -46,7 +46,7 @@ def test_a_descent_continues_from_any_line_search_as_if_it_had_never_stopped(nam
 @pytest.mark.parametrize("state", [None, {"x": np.zeros(3)}])
 def test_a_state_of_another_problem_is_refused(state):
     state = state or fmincg(rosenbrock, np.array([-1.2, 1.0]), 3).state
-    with pytest.raises(ValueError, match="state must be that of a run with 3 variables: a dict of x, cost"):
+    with pytest.raises(ValueError, match="state must be that of a run with 3 variables: a dict of x, gradient"):
         fmincg(rosenbrock, np.zeros(3), 5, state=state)
 
 
