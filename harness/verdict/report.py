@@ -267,14 +267,11 @@ def headline(report: Report) -> str:
 
 def share_lines(findings: Sequence[Finding]) -> list[Finding]:
     """The findings, where sources that answer the same, up to rounding, share one."""
-    alike: list[list[Finding]] = []
+    sources: dict[Finding, list[str]] = {}  # by the first finding of those that are alike
     for finding in findings:
-        group = next((group for group in alike if _are_alike(finding, group[0])), None)
-        if group is None:
-            alike.append([finding])
-        else:
-            group.append(finding)
-    return [replace(group[0], source=", ".join(finding.source for finding in group)) for group in alike]
+        first = next((other for other in sources if _are_alike(finding, other)), finding)
+        sources.setdefault(first, []).append(finding.source)
+    return [replace(finding, source=", ".join(names)) for finding, names in sources.items()]
 
 
 def _are_alike(finding: Finding, other: Finding) -> bool:

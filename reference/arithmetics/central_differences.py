@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.arithmetics import roundoff
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
-UNIT_ROUNDOFF = roundoff.UNIT_ROUNDOFF["float64"]
+UNIT = UNIT_ROUNDOFF["float64"]
 
 WIDTHS = (1.0, 2.0, 4.0)
 """Of the central differences, in steps."""
@@ -152,7 +152,7 @@ def sharpest(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, noise: np.nda
     def at_width(share: float) -> Differences:
         h = STEP * np.maximum(1.0, np.abs(x)) * share
         derivative, error = difference(lambda t: f(x + t), h, noise)
-        moved = UNIT_ROUNDOFF * (np.abs(x) + 4.0 * h) * np.abs(derivative)  # x + t is rounded, however exact f may be
+        moved = UNIT * (np.abs(x) + 4.0 * h) * np.abs(derivative)  # x + t is rounded, however exact f may be
         return Differences(derivative, error + NOISE_GAIN * moved / h)
 
     found = list(map(at_width, SHARES_OF_STEP))
@@ -166,7 +166,7 @@ def sharpest(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, noise: np.nda
 
 def noise_of(value: np.ndarray | float) -> float:
     """The rounding noise to expect in a cost, given as a number or as the terms whose sum it is."""
-    return NOISE_ROUNDINGS * UNIT_ROUNDOFF * float(np.sum(np.abs(value)))
+    return NOISE_ROUNDINGS * UNIT * float(np.sum(np.abs(value)))
 
 
 def gradient(fun: Callable[[np.ndarray], np.ndarray | float], theta: np.ndarray, step: float = STEP) -> Differences:

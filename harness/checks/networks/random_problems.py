@@ -110,9 +110,7 @@ def draw_network(
     if sizes is None:
         depth = choose.integer(0, MAX_HIDDEN_LAYERS) if layers is None else layers - 1
         sizes = [choose.integer(1, MAX_UNITS) for _ in range(depth + 2)]
-    else:
-        depth = max(0, len(sizes) - 2)
-    hidden = [choose.element(activations) for _ in range(depth)]
+    hidden = [choose.element(activations) for _ in sizes[2:]]  # all layers but inputs and outputs
     return Network(sizes, hidden, choose.element(outputs))
 
 

@@ -134,24 +134,21 @@ def narrowed(poly: Any, rest: Any, low: Any, high: Any) -> Taylor:
     is useless, and the middle of the ends takes its place.
     """
     rest = rest * RELAXED + TINY
-    known = np.abs(poly).sum(axis=0) + rest < LARGEST  # not so if NaN
-    model = Taylor(poly, np.where(known, rest, np.inf), low, high)
-    reach = np.where(known, spread(model), np.nan)
-    slack = 2.0 * UNIT * np.abs(poly[0])
+    is_known = np.abs(poly).sum(axis=0) + rest < LARGEST  # not so if NaN
+    rest = np.where(is_known, rest, np.inf)
     # the polynomial narrows the ends; of NaN and a number, fmax and fmin take the number
-    low = np.fmax(low, poly[0] - reach - slack)
-    high = np.fmin(high, poly[0] + reach + slack)
-    unknown = np.isnan(low) | np.isnan(high)
-    low, high = np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
+    reach, slack = np.where(is_known, spread(Taylor(poly, rest, low, high)), np.nan), 2.0 * UNIT * np.abs(poly[0])
+    low, high = np.fmax(low, poly[0] - reach - slack), np.fmin(high, poly[0] + reach + slack)
+    low, high = (np.where(np.isnan(low) | np.isnan(high), np.nan, end) for end in (low, high))
     # the ends replace a polynomial whose rest is wider than the distance between them
-    wide = ~(model.rest <= 0.5 * (high - low))
-    if wide.any():
+    is_wide = ~(rest <= 0.5 * (high - low))
+    if is_wide.any():
         middle = 0.5 * low + 0.5 * high
         half = np.where(np.isfinite(middle), np.maximum(high - middle, middle - low) * RELAXED + TINY, np.inf)
-        poly = np.where(wide, 0.0, poly)
-        poly[0] = np.where(wide & np.isfinite(middle), middle, poly[0])
-        model = Taylor(poly, np.where(wide, half, model.rest), low, high)
-    return Taylor(model.poly, model.rest, low, high)
+        poly = np.where(is_wide, 0.0, poly)
+        poly[0] = np.where(is_wide & np.isfinite(middle), middle, poly[0])
+        rest = np.where(is_wide, half, rest)
+    return Taylor(poly, rest, low, high)
 
 
 # Sums and products
