@@ -13,7 +13,7 @@ were rounding errors: what comes out is a gradient and, in each coordinate, how 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +41,7 @@ zero or at ties share one z. More of them are wide where digits are lost, which 
 NOWHERE = np.zeros((), dtype=bool)  # no coordinate, as an array that broadcasts
 
 
-@dataclass(frozen=True, eq=False)
-class OneSidedComparison:
+class OneSidedComparison(NamedTuple):
     """The gradient by one-sided derivatives as one more answer, if any, and other answers compared with it.
 
     Attributes
@@ -54,8 +53,8 @@ class OneSidedComparison:
 
     answers: Sequence[Answer] = ()
     pairs: Sequence[Pair] = ()
-    at_kinks: np.ndarray = field(default_factory=lambda: NOWHERE)
-    at_junctions: np.ndarray = field(default_factory=lambda: NOWHERE)
+    at_kinks: np.ndarray = NOWHERE
+    at_junctions: np.ndarray = NOWHERE
 
 
 NO_SIDES = OneSidedComparison()
@@ -69,9 +68,7 @@ def compare_with_sides(
     It covers only the coordinates that the pairs leave undecided or in which they differ.
     """
     tested = [answer for answer in answers if not answer.oracle]
-    if not tested:
-        return NO_SIDES
-    doubtful = ~np.all([_is_confirmed(answer, pairs) for answer in tested], axis=0)
+    doubtful = ~np.all([np.ones(theta.shape, bool), *(_is_confirmed(answer, pairs) for answer in tested)], axis=0)
     if not doubtful.any():
         return NO_SIDES
     found = _gradients(problem, theta)
@@ -95,20 +92,15 @@ def compare_with_sides(
 
 
 class _Gradients(NamedTuple):
-    """The gradients that slopes at junctions make.
+    """The cost, and the gradients with the slopes at junctions `between` the one-sided derivatives and `midway`.
 
-    Attributes
-    ----------
-    cost : float
-    between : with slopes anywhere between the one-sided derivatives; its error is that of rounding and any convention
-    midway : with slopes midway; its error is that of rounding
-    places : the junctions, as "relu at z = 0"
+    The error of `between` is that of rounding and of any convention; that of `midway` is that of rounding alone.
     """
 
     cost: float
     between: Rounded
     midway: Rounded
-    places: Sequence[str]
+    places: Sequence[str]  # the junctions, as "relu at z = 0"
 
 
 def _gradients(problem: Problem, theta: np.ndarray) -> _Gradients:
