@@ -72,21 +72,21 @@ def study(
     from harness.study.study_tables import trial_table
     from harness.study.trials import trial_document
 
-    of = import_module(f"harness.study.{module}")
-    size = dict(of.QUICK) if quick else {}
+    chosen_study = import_module(f"harness.study.{module}")
+    size = dict(chosen_study.QUICK) if quick else {}
     size |= {option[2:]: value for option, value in given.items() if option not in ("--figure", "--html")}
     if operators:
         size["checkers"] = _operator_checkers()
     with progress_bar() as progress:
-        found = of.run_study(progress=progress, **size)
-    document = getattr(of, "document_of", trial_document)(found)
+        found = chosen_study.run_study(progress=progress, **size)
+    document = getattr(chosen_study, "document_of", trial_document)(found)
     if figure is not None:
         write_whole(figure, png(detection_power(document)))
     if html is not None:
         from harness.pages.command_pages import study_page
 
         options.write_text(html, study_page(found, size))
-    show(document, getattr(of, "table_of", trial_table)(found), json)
+    show(document, getattr(chosen_study, "table_of", trial_table)(found), json)
 
 
 def _operator_checkers() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
@@ -15,8 +15,6 @@ EXAMPLE = (
 )
 TANH = EXAMPLE + "report = check_activation(Activation('mine', tanh.value, lambda z, a: {slope}))"
 FORMULA = EXAMPLE + "report = check_activation(Activation('mine', lambda xp, z: {value}, lambda z, a: {slope}))"
-
-EXACT = "is exact"
 
 OF_VECTORS = "check_jacobian and check_derivatives take functions of whole vectors, such as softmax"
 
@@ -67,49 +65,54 @@ def _number_format(fact: Fact) -> str:
     parts = {name: found for name, found in fact.data.items() if isinstance(found, Mapping)}
     dtypes = {name: found.get("dtype", "float32") for name, found in parts.items()}
     clauses = [f"the {name} comes out as {dtype}" for name, dtype in dtypes.items() if dtype != "float32"]
-    words = {part: _digits(found) for part, found in parts.items()}
-    if len(words) > 1 and len(set(words.values())) == 1:
-        clauses += [f"{' and '.join(words)} {_of_several(said)}" for said in {*words.values()} if said]
+    if len(parts) > 1 and len({_digits(found) for found in parts.values()}) == 1:
+        said = {" and ".join(parts): _digits(next(iter(parts.values())), of_several=True)}
     else:
-        clauses += [f"the {part} {said}" for part, said in words.items() if said]
+        said = {f"the {part}": _digits(found) for part, found in parts.items()}
+    clauses += [f"{which} {digits}" for which, digits in said.items() if digits]
     for part, found in parts.items():
         if found.get("overflows"):
             clauses.append(f"the {part} overflows for {first_few(found['overflows'], STRETCHES)}")
     return f"{fact.where[0]}: {'; '.join(clauses) or 'nothing is known'}."
 
 
-def _of_several(words: str) -> str:
-    return words.replace("is", "are", 1) if words == EXACT else words.replace("keeps", "keep", 1)
+class _Stretch(NamedTuple):
+    """A stretch of z, and the digits that are left in all of it."""
+
+    low: float
+    high: float
+    digits: int
 
 
-def _digits(found: Mapping[str, Any]) -> str:
+def _digits(found: Mapping[str, Any], *, of_several: bool = False) -> str:
     """The digits that are left at least, the stretch about zero first; empty where nothing is known."""
     rows = found["errors"]
     if not rows:
         return ""
     if not any(row["largest"] for row in rows):
-        return EXACT
+        return "are exact" if of_several else "is exact"
     below = _stretches_outwards([row for row in reversed(rows) if row["to"] <= 0.0])
     above = _stretches_outwards([row for row in rows if row["from"] >= 0.0])
-    if below and above and below[0][2] == above[0][2]:
-        below[0] = (below[0][0], above.pop(0)[1], below[0][2])
-    (low, high, digits), *others = sorted([*below, *above], key=lambda stretch: min(map(abs, stretch[:2])))
-    first = f"keeps at least {digits} of {found['of']} digits for {low:g} <= z <= {high:g}"
-    return ", ".join([first, *(f"{count} for {a:g} <= z <= {b:g}" for a, b, count in others)])
+    if below and above and below[0].digits == above[0].digits:
+        below[0] = below[0]._replace(high=above.pop(0).high)
+    first, *others = sorted([*below, *above], key=lambda stretch: min(abs(stretch.low), abs(stretch.high)))
+    kept = f"{'keep' if of_several else 'keeps'} at least {first.digits} of {found['of']} digits"
+    about_zero = f"{kept} for {first.low:g} <= z <= {first.high:g}"
+    return ", ".join([about_zero, *(f"{each.digits} for {each.low:g} <= z <= {each.high:g}" for each in others)])
 
 
-def _stretches_outwards(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, int]]:
+def _stretches_outwards(rows: Sequence[Mapping[str, Any]]) -> list[_Stretch]:
     """Stretches of one side with fewer and fewer digits, from zero outwards.
 
     Where digits come back further out, as 15, 9, 12, the message promises the fewest so far: 15, then 9.
     """
-    joined: list[tuple[float, float, int]] = []
+    joined: list[_Stretch] = []
     for row in rows:
-        if joined and joined[-1][2] <= row["digits"]:
-            low, high, digits = joined[-1]
-            joined[-1] = (min(low, row["from"]), max(high, row["to"]), digits)
-        else:
-            joined.append((row["from"], row["to"], row["digits"]))
+        stretch = _Stretch(row["from"], row["to"], row["digits"])
+        if joined and joined[-1].digits <= stretch.digits:
+            low, high, digits = joined.pop()
+            stretch = _Stretch(min(low, stretch.low), max(high, stretch.high), digits)
+        joined.append(stretch)
     return joined
 
 

@@ -121,10 +121,10 @@ def curves_of(exhibit: Exhibit) -> dict[str, Any]:
         at = float(theta[entry])
         x = np.unique([at, *np.linspace(theta.min() - 1.0, theta.max() + 1.0, CURVE_POINTS)])
         places = [np.where(np.arange(len(theta)) == entry, each, theta) for each in x]
-        right, shipped = ([float(f(place)[entry]) for place in places] for f in (exhibit.right, exhibit.shipped))
-    rows = [row for row in zip(x.tolist(), right, shipped) if np.isfinite(row[1])]
-    x, right, shipped = zip(*((at, y, wrong if np.isfinite(wrong) else None) for at, y, wrong in rows))
-    return {"at": at, "x": x, "right": right, "shipped": shipped}
+        right, shipped = (np.array([f(place)[entry] for place in places]) for f in (exhibit.right, exhibit.shipped))
+    known = np.isfinite(right)
+    finite_or_none = [y if np.isfinite(y) else None for y in shipped[known].tolist()]
+    return {"at": at, "x": x[known].tolist(), "right": right[known].tolist(), "shipped": finite_or_none}
 
 
 def gallery(peers: Iterable[str] | None = None) -> list[dict[str, Any]]:

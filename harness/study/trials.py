@@ -83,7 +83,7 @@ class Trial(NamedTuple):
     number: int = 0
 
     def has(self, where: Mapping[str, Any]) -> bool:
-        """Whether the fields of these names have these values."""
+        """Whether its fields of these names have these values."""
         return all(getattr(self, name) == value for name, value in where.items())
 
 

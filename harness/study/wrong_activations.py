@@ -168,12 +168,14 @@ def _everywhere(change: Callable[..., np.ndarray]) -> Planter:
     return lambda f, rng: (lambda z, a: change(f.slope(z, a), z, a, f), ())
 
 
-def _between(low: float, high: float, error: float, width: float = np.inf) -> Planter:
+def _between(low: float, high: float, error: float, width: float | None = None) -> Planter:
     """An error added in [low, high], or in a stretch of that width somewhere there."""
 
     def plant(f: Activation, rng: np.random.Generator) -> tuple[Slope, Sequence[float]]:
-        start = low if np.isinf(width) else float(rng.uniform(low, high - width))
-        end = high if np.isinf(width) else start + width
+        start, end = low, high
+        if width is not None:
+            start = float(rng.uniform(low, high - width))
+            end = start + width
 
         def slope(z: np.ndarray, a: np.ndarray) -> np.ndarray:
             right = f.slope(z, a)
