@@ -100,6 +100,14 @@ def _cost_pattern(fact: Fact) -> str:
     return f"The cost is wrong: {' and '.join(filter(None, parts))}."
 
 
+def _wrong_somewhere(fact: Fact) -> str:
+    data, are = fact.data, "are" if fact.where[1:] else "is"
+    return (
+        f"The {' and the '.join(fact.where)} {are} wrong on {data['wrong']} of {counted(data['total'], 'problem')}, "
+        f"and right on the others. The first that shows it: {data['first']}."
+    )
+
+
 ROWS: dict[Kind, Row] = {
     Kind.CALL_FAILED: Row(
         _call_failed,
@@ -264,5 +272,12 @@ ROWS: dict[Kind, Row] = {
         cause="A function reads data that the file loads when it is run.",
         example="# DATA = loadmat('ex4data1.mat'), which the cost function reads.",
         advice="Pass the data as an argument.",
+    ),
+    Kind.WRONG_SOMEWHERE: Row(
+        _wrong_somewhere,
+        meaning="Problems differ in sizes, number of examples, λ and data, and one of these is handled wrongly.",
+        cause="A special case for one example or a large λ, or a loop that ends at a fixed number.",
+        example="# def cost(theta, X, y, lam): lam = min(lam, 5); ...",
+        advice="Call the function on the problem that is named, and on one beside it where it is right.",
     ),
 }

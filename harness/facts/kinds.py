@@ -205,3 +205,4 @@ class Kind(StrEnum):
     PROBLEMS_SKIPPED = "problems-skipped"
     SAME_CODE = "same-code"
     WHOLE_FILE_RUN = "whole-file-run"
+    WRONG_SOMEWHERE = "wrong-somewhere"

@@ -1,6 +1,6 @@
 """Patterns in wrong answers, and whether they show that a submission was called in its own convention."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -29,6 +29,9 @@ MEANS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "first-term-sign": lambda ones, zeros: zeros - ones,
 }
 """Summands of the cost's mean, out of -y log h and -(1 - y) log(1 - h), right and with a mistake."""
+
+OF_PARTS = (Kind.PART_RIGHT, Kind.PART_UNEXPLAINED)
+"""What is said of a part as a whole, and not of one that is wrong on some problems alone."""
 
 SHARES: Mapping[str, Callable[[int], float]] = {
     "": lambda m: 1.0,
@@ -68,13 +71,18 @@ def is_understood(interface: Interface, found: Explanations, given: GivenAnswers
 
 
 def explain_answers(
-    interface: Interface, found: Explanations, exercise: Exercise, given: GivenAnswers
+    interface: Interface,
+    found: Explanations,
+    exercise: Exercise,
+    given: GivenAnswers,
+    somewhere: Collection[str] = (),
 ) -> tuple[Fact, ...]:
     """The bugs of the zoo that explain wrong answers, and patterns in what they leave unexplained.
 
     Parameters
     ----------
     exercise : the one in whose answer patterns are looked for
+    somewhere : the parts that are wrong on some problems alone, which is said in the place of what is not known
     """
     facts = describe_bugs(found, exercise.problem, exercise.theta, given.costs_are_finite)
     if not interface.of_cost:  # nothing is said of a cost that is not there
@@ -82,11 +90,38 @@ def explain_answers(
     unexplained = note(Kind.PART_UNEXPLAINED, "cost")
     if unexplained in facts and (pattern := find_cost_pattern(given.answers)):
         facts = [pattern if fact == unexplained else fact for fact in facts]
+    facts = [fact for fact in facts if fact.kind not in OF_PARTS or fact.where[0] not in somewhere]
     if found.gradient_wrong and not found.of_gradient and not found.of_both:
-        facts = [*facts, *find_relations(exercise, given.answers[exercise]), describe_nearest_bug(found)]
+        nearest = () if "gradient" in somewhere else (describe_nearest_bug(found),)
+        facts = [*facts, *find_relations(exercise, given.answers[exercise]), *nearest]
     if interface.of_cost and not given.costs_are_finite:
         facts = [wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts]
     return tuple(_for_homework(fact) for fact in facts)
+
+
+def first_wrong(answers: Answers) -> Exercise:
+    """The first exercise with a wrong gradient, or else with a wrong cost; the first of all where there is none."""
+    right = {exercise: exercise.is_right(answer) for exercise, answer in answers.items()}
+    return min(right, key=lambda exercise: (right[exercise][1], right[exercise][0]))
+
+
+def find_wrong_somewhere(answers: Answers) -> Mapping[str, Sequence[Exercise]]:
+    """By part that is right on the first problem, those on which it is wrong."""
+    right = {exercise: exercise.is_right(answer) for exercise, answer in answers.items()}
+    first = next(iter(right.values()))
+    found = {
+        part: [exercise for exercise in right if not right[exercise][place]]
+        for place, part in enumerate(("cost", "gradient"))
+        if first[place]
+    }
+    return {part: exercises for part, exercises in found.items() if exercises}
+
+
+def describe_wrong_somewhere(somewhere: Mapping[str, Sequence[Exercise]], total: int) -> Iterator[Fact]:
+    """One fact for parts that are wrong on the same problems."""
+    for wrong_on in {tuple(exercises): None for exercises in somewhere.values()}:
+        parts = [part for part, exercises in somewhere.items() if tuple(exercises) == wrong_on]
+        yield wrong(Kind.WRONG_SOMEWHERE, *parts, wrong=len(wrong_on), total=total, first=wrong_on[0].name)
 
 
 def _for_homework(fact: Fact) -> Fact:

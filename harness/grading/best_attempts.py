@@ -15,9 +15,9 @@ from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
-MOST_PARAMETERS = 1000
-"""Of an exercise for code that takes one example at a time: a network of scalars, as micrograd's, makes a Python object
-of each product."""
+MOST_PRODUCTS = 2000
+"""Examples times parameters of an exercise for code that takes one example at a time: a network of scalars, as
+micrograd's, makes a Python object of each product."""
 
 NEAREST = 8
 """So many answers in unusual conventions, the nearest to the right one, are compared with the bug zoo.
@@ -194,7 +194,8 @@ def _refusals(
 def interface_of(exercises: Sequence[Exercise], cost: Attempt | None, gradient: Attempt | None, **options) -> Interface:
     found = next(attempt for attempt in (cost, gradient) if attempt)
     model, is_slow = found.model, found.call.convention.single
-    exercises = [exercise for exercise in exercises if not is_slow or exercise.theta.size <= MOST_PARAMETERS]
+    if is_slow:
+        exercises = [each for each in exercises if each.problem.m * each.theta.size <= MOST_PRODUCTS]
     return Interface(cost, gradient, exercises=tuple(exercise.of_model(model) for exercise in exercises), **options)
 
 

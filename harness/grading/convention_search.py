@@ -35,7 +35,7 @@ from harness.grading.parameter_roles import named_roles, readings
 from harness.grading.submission_answers import ParsedAnswer, possible_picks
 from harness.grading.submission_files import Submission
 from harness.grading.submission_functions import likelihood
-from harness.grading.submission_interface import Attempt, Call, Interface
+from harness.grading.submission_interface import Attempt, Call, Interface, collect_answers
 from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess
 from reference.user_input import did_you_mean
 
@@ -100,14 +100,17 @@ def _checked_with_few_classes(
     Of ten classes, ``Y[i, y - 1]`` is right for labels 1 to 10, and for 1 to 9 with 0 for the tenth: Python takes the
     place -1 for the last. Of three classes, labels from 0 would be right in the same way, and only one of them is.
     """
-    few = [exercise for exercise in found.exercises if exercise.has_few_classes]
+    few = [exercise for exercise in found.exercises if exercise.has_few_classes and not exercise.is_degenerate]
     of_ten = [attempt.right for attempt in found.attempts]
     expected = any(cost for cost, _ in of_ten), any(gradient for _, gradient in of_ten)
-    try:
-        of_few = [exercise.is_right(found.answer(process, exercise)) for exercise in few]
-    except CallFailed:
+    given = collect_answers(process, found, few)
+    if given.failures:  # what calls with ten classes left behind may not fit here
+        process.restart()
+        given = collect_answers(process, found, few)
+    if not given.answers:
         rest = tuple(exercise for exercise in found.exercises if not exercise.has_few_classes)
         return replace(found, exercises=rest, only_at="ten classes")
+    of_few = [exercise.is_right(answer) for exercise, answer in given.answers.items()]
     is_right_too = all(here >= there for rights in of_few for here, there in zip(rights, expected))
     has_ten_labels = found.of_cost and found.of_cost.call.convention.labels not in LABELS
     if is_right_too or not has_ten_labels:
@@ -237,51 +240,64 @@ def _search(
 def _try_conventions(
     process: SubmissionProcess, candidate: Call, exercise: Exercise, conventions: Sequence[Convention]
 ) -> Trials:
-    """One function called in the conventions; where nothing is all right, the bug zoo says which answers are known."""
-    outcomes = list(_outcomes(process, candidate, exercise, conventions))
-    attempts = [outcome for outcome in outcomes if isinstance(outcome, Attempt)]
-    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, CallFailed))
-    if attempts and not any(all(attempt.right) for attempt in attempts):
-        known = find_explained(process, attempts, exercise)
-        attempts = [replace(attempt, is_explained=attempt in known) for attempt in attempts]
-    return Trials(candidate, tuple(attempts), failures)
+    """One function called in the conventions, up to the first answer whose parts are right.
 
-
-def _outcomes(
-    process: SubmissionProcess, candidate: Call, exercise: Exercise, conventions: Sequence[Convention]
-) -> Iterator[Attempt | CallFailed]:
-    """The answers and failures of a function, up to the first answer whose parts are right."""
-    roles, failed = candidate.roles, RuledOut()
-    right_in: Convention | None = None
+    Where none is all right, the bug zoo says which answers are known.
+    """
+    attempts: list[Attempt] = []
+    failures: list[CallFailed] = []
+    ruled_out, partly_right = RuledOut(), None
     for convention in conventions:
-        if not convention.fits(roles) or convention in failed:
+        if not convention.fits(candidate.roles) or convention in ruled_out:
             continue
         # A cost that is right to twelve digits came in the right convention, so a wrong gradient beside it is wrong.
         # Only the shape of y may still matter: h - y of (m, K) and (m,) broadcasts where a loop over y does not.
-        if right_in and replace(convention, column=right_in.column) != right_in:
+        if partly_right and replace(convention, column=partly_right.column) != partly_right:
             continue
-        # a function of Theta1 and Theta2 takes θ in one form alone, so that none is reported
-        used = convention if "theta" in roles else replace(convention, theta="flat")
-        call = replace(candidate, convention=used)
-        try:
-            returned = call.returned(process, exercise)
-        except CallFailed as failure:
-            yield failure.detached()
-            if failure.is_futile:
-                return
-            failed.add(convention, failure)
-            continue
-        # W1, b1, W2, b2 may be of a sigmoid network, or of the tanh and softmax of other courses. Two of these may have
-        # the same cost or gradient, so that one right part does not yet show which network it is.
-        is_of_one_network = used.blocks.arrangement == JOINED or used.theta == "flat"
-        for outcome in _read_in_all_ways(call, returned, process.submission, exercise):
-            yield outcome
-            if not isinstance(outcome, Attempt):
-                continue
-            if all(outcome.right) or call.is_source or (is_of_one_network and outcome.is_right_so_far):
-                return
-            if is_of_one_network and any(outcome.right):
-                right_in = convention
+        outcomes = _outcomes_in(convention, process, candidate, exercise)
+        found = [outcome for outcome in outcomes if isinstance(outcome, Attempt)]
+        failed = [outcome for outcome in outcomes if isinstance(outcome, CallFailed)]
+        attempts += found
+        failures += failed
+        if _ends_search(outcomes[-1]):
+            break
+        # an answer that cannot be read says nothing of the calls in other conventions
+        for failure in failed:
+            if failure.outcome == "raised":
+                ruled_out.add(convention, failure)
+        if any(any(attempt.right) and attempt.call.is_of_one_network for attempt in found):
+            partly_right = convention
+    if attempts and not any(all(attempt.right) for attempt in attempts):
+        known = find_explained(process, attempts, exercise)
+        attempts = [replace(attempt, is_explained=attempt in known) for attempt in attempts]
+    return Trials(candidate, tuple(attempts), tuple(failures))
+
+
+def _outcomes_in(
+    convention: Convention, process: SubmissionProcess, candidate: Call, exercise: Exercise
+) -> list[Attempt | CallFailed]:
+    """The failure of a call in this convention; or what its answer may be, up to a reading that ends the search."""
+    # a function of Theta1 and Theta2 takes θ in one form alone, so that none is reported
+    used = convention if "theta" in candidate.roles else replace(convention, theta="flat")
+    call = replace(candidate, convention=used)
+    try:
+        returned = call.returned(process, exercise)
+    except CallFailed as failure:
+        return [failure.detached()]
+    outcomes = []
+    for outcome in _read_in_all_ways(call, returned, process.submission, exercise):
+        outcomes.append(outcome)
+        if _ends_search(outcome):
+            break
+    return outcomes
+
+
+def _ends_search(outcome: Attempt | CallFailed) -> bool:
+    """Whether no other convention needs to be tried after this outcome."""
+    if isinstance(outcome, CallFailed):
+        return outcome.is_futile
+    has_one_reading = outcome.call.is_source or (outcome.call.is_of_one_network and outcome.is_right_so_far)
+    return has_one_reading or all(outcome.right)
 
 
 def _read_in_all_ways(

@@ -17,6 +17,7 @@ from harness.grading.submission_process import COURSE_SIZES
 from harness.sources.backprop_steps import Backprop, ThetaLayout
 from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.verdict.comparison import Answer
+from harness.wording import counted
 from reference.arithmetics.rounded import Rounded, Rounded32
 from reference.network import Network
 from reference.problem import Problem
@@ -30,6 +31,9 @@ OF_LARGEST = 1e-12
 
 EPSILONS = tuple(10.0**-digits for digits in range(4, 17))
 """Numbers that submissions add inside a logarithm to avoid log(0)."""
+
+LARGE_L2, SMALL_L2 = 1000.0, 0.001
+"""Beyond what anybody trains with: code that limits λ, or takes a small one for none, is wrong."""
 
 EPSILON_ADDED, EPSILON_CLIPPED = "a small number added inside the logarithms", "h clipped before the logarithms"
 
@@ -142,6 +146,15 @@ class Exercise:
         return self.problem.Y.shape[1] < COURSE_SIZES[-1]
 
     @property
+    def is_degenerate(self) -> bool:
+        """Whether there is a layer of one unit, or a class without an example, as with fewer examples than classes.
+
+        Code that is right for all homework may not run there: ``squeeze`` drops the axis of one example, and fewer
+        classes may be in y than there are outputs. But what it returns there has to be right.
+        """
+        return min(self.problem.network.sizes) == 1 or not self.problem.Y.any(axis=0).all()
+
+    @property
     def is_bounded(self) -> bool:
         """Whether the cost of right code is finite, in any order of its multiplications."""
         return bool(np.isfinite([self.right[0], self.tolerances("float64")[0]]).all())
@@ -239,6 +252,12 @@ class Exercise:
         name = f"{self.name.partition(', λ')[0]}, λ = {l2:g}"
         return Exercise(name, Problem(problem.network, problem.X, problem.Y, l2), self.theta, self.model)
 
+    def differs_in_l2_alone(self, other: "Exercise") -> bool:
+        """Whether another exercise has the same θ, X and y."""
+        mine, theirs = self.problem, other.problem
+        pairs = ((mine.X, theirs.X), (mine.Y, theirs.Y), (self.theta, other.theta))
+        return self is not other and all(np.array_equal(a, b) for a, b in pairs)
+
 
 def _length(vector: np.ndarray) -> float:
     """‖v‖, by one thread: those of BLAS, which norm calls, wait for each other longer than they compute."""
@@ -248,15 +267,20 @@ def _length(vector: np.ndarray) -> float:
 def draw_exercise(
     sizes: tuple[int, int, int], m: int, l2: float, seed: int | tuple[int, ...], decimals: int = 3
 ) -> Exercise:
-    """Random X and θ, and every class at least once where there are as many examples."""
+    """Random X and θ, and every class at least once where there are as many examples; else any of the classes."""
     # rounded, so that a student can type the numbers
     rng = np.random.default_rng(seed)
-    network = Network(sizes)
-    y = rng.permutation(np.arange(m) % sizes[-1])
+    network, K = Network(sizes), sizes[-1]
+    y = rng.permutation(np.arange(m) % K) if m >= K else rng.permutation(K)[:m]
     X = np.round(rng.normal(size=(m, sizes[0])), decimals)
     theta = np.round(rng.uniform(-1.0, 1.0, network.size), decimals) + 0.0  # no negative zeros
-    examples = f"{m} example{'s' * (m != 1)}"
-    return Exercise(f"{'-'.join(map(str, sizes))}, {examples}, λ = {l2:g}", Problem(network, X, y, l2), theta)
+    problem = Problem(network, X, y, l2)
+    return Exercise(_name(problem), problem, theta)
+
+
+def _name(problem: Problem) -> str:
+    """The sizes, the number of examples and λ: "4-5-10, 13 examples, λ = 1.5"."""
+    return f"{'-'.join(map(str, problem.network.sizes))}, {counted(problem.m, 'example')}, λ = {problem.l2:g}"
 
 
 @cache
@@ -264,22 +288,50 @@ def small_exercises() -> tuple[Exercise, ...]:
     """The first is the one that conventions are tried on, and the second the same without a regulariser.
 
     The first has ten classes, so that every way to label the digits shows, and no two sizes are alike, so that what is
-    transposed does not fit. One has fewer classes; 3-3-10 has a square layer, where Wᵀ and W have one shape; the last
-    is the course's, for code that is right at small sizes alone.
+    transposed does not fit. The others differ in all that right code accepts: the sizes, the number of examples, λ, and
+    other data in the same shapes. 3-3-10 has a square layer, where Wᵀ and W have one shape. The last are degenerate.
     """
+    first = draw_exercise((4, 5, 10), 13, 1.5, 0)
     return (
-        draw_exercise((4, 5, 10), 13, 1.5, 0),
-        draw_exercise((4, 5, 10), 13, 0.0, 0),
+        first,
+        first.with_l2(0.0),
         draw_exercise((3, 3, 10), 11, 0.75, 1),
         draw_exercise((4, 5, 3), 13, 3.0, 2),
+        draw_exercise((2, 7, 2), 130, 0.3, 3),
         course_exercise(1.0, 250),
+        *changed_step_by_step(first),
+        draw_exercise((4, 5, 10), 1, 1.5, 4),
+        draw_exercise((4, 5, 10), 7, 1.5, 5),
+        draw_exercise((1, 1, 3), 9, 2.0, 6),
+    )
+
+
+def changed_step_by_step(exercise: Exercise) -> tuple[Exercise, ...]:
+    """The exercise with a large and a small λ; then with another θ, another X and other labels as well, in its shapes.
+
+    Two in a row differ in one quantity, so that what code keeps of a call, by the shapes of its arguments or the values
+    of some, is stale in the next.
+    """
+    network, X, Y = exercise.problem.network, exercise.problem.X, exercise.problem.Y
+    theta, name = exercise.theta[::-1].copy(), exercise.name.partition(", λ")[0]
+    steps = (
+        ("another θ", Problem(network, X, Y, SMALL_L2)),
+        ("another θ and X", Problem(network, X[::-1, ::-1], Y, SMALL_L2)),
+        ("another θ, X and y", Problem(network, X[::-1, ::-1], Y[::-1], SMALL_L2)),
+    )
+    return (
+        exercise.with_l2(LARGE_L2),
+        exercise.with_l2(SMALL_L2),
+        *(Exercise(f"{name}, {change}, λ = {SMALL_L2:g}", problem, theta) for change, problem in steps),
     )
 
 
 @cache
-def course_exercises(every: int) -> tuple[Exercise, Exercise]:
-    """The course's own network, with its λ and without, on every so-many-th of its digits."""
-    return course_exercise(1.0, every), course_exercise(0.0, every)
+def course_exercises(every: int) -> tuple[Exercise, ...]:
+    """The course's own network, with its λ and without, on every so-many-th of its digits; and with other data."""
+    first = course_exercise(1.0, every)
+    one_digit = () if every == 1 else (course_exercise(1.0, 5000),)
+    return first, first.with_l2(0.0), *changed_step_by_step(first), *one_digit
 
 
 @cache
@@ -287,7 +339,7 @@ def course_exercise(l2: float, every: int) -> Exercise:
     """400-25-10 on every so-many-th of the course's digits."""
     digits, network = load_digits(), Network(COURSE_SIZES)
     problem = Problem(network, digits.X[::every], digits.classes[::every], l2)
-    return Exercise(f"400-25-10, {problem.m:,} examples, λ = {l2:g}", problem, network.init(0))
+    return Exercise(_name(problem), problem, network.init(0))
 
 
 @cache

@@ -130,7 +130,7 @@ def diagnose(
     )
     verdict, facts = _judged(interface, given, found)
     groups = () if found is None else found.of_both or found.of_gradient or found.of_cost
-    regularised = judge_parts(interface, pair.answers)["regularised"].outcome == RIGHT
+    regularised = judge_parts(interface, pair)["regularised"].outcome == RIGHT
     if not repeats:
         verdict, facts, groups = "disagree", (wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),), ()
     elif found and not is_understood(interface, found, given, regularised=regularised):

@@ -28,12 +28,12 @@ import numpy as np
 
 from harness.facts.fact import Fact
 from harness.files import read_file
-from harness.grading.answer_evidence import Answers, are_regularised
+from harness.grading.answer_evidence import are_regularised
 from harness.grading.call_conventions import CONVENTIONS, OF_THE_COURSE
 from harness.grading.exercises import EPSILON_ADDED, EPSILON_CLIPPED, MODELS
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict
 from harness.grading.submission_files import Submission
-from harness.grading.submission_interface import Interface, ShownAnswer
+from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer
 from reference.user_input import did_you_mean
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
@@ -121,16 +121,19 @@ def verdict_of(parts: Parts, *, has_failures: bool) -> str:
     return AGREE if all(part.share == 1.0 for part in parts.values() if part.counts) else INCONCLUSIVE
 
 
-def judge_parts(interface: Interface, answers: Answers) -> Parts:
+def judge_parts(interface: Interface, given: GivenAnswers) -> Parts:
     """Each part judged by itself: where the regulariser is wrong, the others are judged at λ = 0 alone.
 
-    Else one forgotten λ/m would cost the points of the cost or the gradient as well.
+    Else one forgotten λ/m would cost the points of the cost or the gradient as well. A problem that was not answered
+    takes its share of the points of both.
     """
-    with_l2, without = interface.exercises[:2]
-    first, second = answers.get(with_l2), answers.get(without)
+    answers = given.answers
+    without = interface.exercises[1]
     halves: list[bool] = []  # of the cost, of the gradient
-    if first is not None and second is not None and "regularised" in interface.expected:
-        halves = are_regularised(with_l2, without, first, second)
+    if without in answers and "regularised" in interface.expected:
+        alike = [exercise for exercise in answers if exercise.differs_in_l2_alone(without)]
+        shares = [are_regularised(each, without, answers[each], answers[without]) for each in alike]
+        halves = [all(of_part) for of_part in zip(*shares)]
     regularised = ABSENT
     if halves:
         regularised = RIGHT if all(halves) else WRONG
@@ -139,18 +142,19 @@ def judge_parts(interface: Interface, answers: Answers) -> Parts:
         for exercise, answer in answers.items()
         if regularised != WRONG or not exercise.problem.l2
     ]
+    answered = len(answers) / (len(answers) + len(given.faults))
     found = {
-        "cost": _part([cost for cost, _ in judged], is_there=interface.of_cost is not None),
-        "gradient": _part([gradient for _, gradient in judged], is_there=interface.of_gradient is not None),
+        "cost": _part([cost for cost, _ in judged], answered, is_there=interface.of_cost is not None),
+        "gradient": _part([gradient for _, gradient in judged], answered, is_there=interface.of_gradient is not None),
         "regularised": Part(regularised, float(np.mean(halves)) if halves else 0.0),
     }
     return {name: part._replace(counts=name in interface.expected) for name, part in found.items()}
 
 
-def _part(right: list[bool], *, is_there: bool) -> Part:
+def _part(right: list[bool], share: float, *, is_there: bool) -> Part:
     """A part that is right if it is so on every exercise that it is judged on, of which there must be one."""
     is_right = is_there and bool(right) and all(right)
-    return Part(RIGHT if is_right else WRONG if is_there else ABSENT, float(is_right))
+    return Part(RIGHT if is_right else WRONG if is_there else ABSENT, share if is_right else 0.0)
 
 
 def judge_helpers(helpers: Mapping[str, HelperVerdict], answered: Parts = NO_PARTS) -> Parts:

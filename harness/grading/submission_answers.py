@@ -115,11 +115,14 @@ def _look_through(
         value = convention.blocks.sort_values(problem.network, value)
     is_one = not isinstance(value, (list, tuple)) or _gradient([value], convention, problem) is not None
     items = [item for item in ([value] if is_one else value) if item is not None]
-    costs = [at for at, item in enumerate(items) if _is_cost(item)]
     lengths = sorted({1, 2, len(convention.blocks.names(problem.network))})
     places = [(first, first + length) for length in lengths for first in range(len(items) - length + 1)]
-    found = [(first, end, _gradient(items[first:end], convention, problem)) for first, end in places]
-    return items, costs, [FoundGradient(first, end, *gradient) for first, end, gradient in found if gradient]
+    read = [(first, end, _gradient(items[first:end], convention, problem)) for first, end in places]
+    gradients = [FoundGradient(first, end, *gradient) for first, end, gradient in read if gradient]
+    # the bias of a layer of one unit is one number as well, and no cost
+    in_gradients = {at for first, end, *_ in gradients for at in range(first, end)}
+    costs = [at for at, item in enumerate(items) if _is_cost(item) and at not in in_gradients]
+    return items, costs, gradients
 
 
 def _gradient(

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.checks.networks.bug_explanations import find_bugs, join_names
-from harness.facts.fact import Fact, Severity, doubt, note, wrong
+from harness.facts.fact import Fact, Severity, doubt, kinds_of, note, wrong
 from harness.facts.kinds import Kind
-from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
+from harness.grading.answer_evidence import (
+    Answers,
+    describe_wrong_somewhere,
+    explain_answers,
+    find_constant_cost,
+    find_wrong_somewhere,
+    first_wrong,
+    is_understood,
+)
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import COURSE_MODEL, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.grade import (
@@ -145,9 +154,10 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         return _not_judged(submission, interface.failure, helpers, rubric, notes)
     given = collect_answers(process, interface, interface.exercises)
     # that a call failed was no fault of the function while conventions were tried; now it is
-    failures = [replace(failure.fact, severity=Severity.WRONG) for failure in given.failures.values()]
+    failures = [replace(fact, severity=Severity.WRONG) for fact in _told_once(given.faults)]
     if not given.answers:
         return _not_judged(submission, failures[0], helpers, rubric, notes)
+    notes = (*notes, *(replace(fact, severity=Severity.NOTE) for fact in _told_once(given.excused)))
     if interface.only_at:
         notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
     if given.is_spoilt:
@@ -156,7 +166,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         notes = (*notes, given.change)
     conventions = (*submission.conventions, *interface.conventions)
     refused = rubric.refused(conventions)
-    answered = judge_parts(interface, given.answers)
+    answered = judge_parts(interface, given)
     parts = {**answered, **judge_helpers(helpers, answered)}
     if refused:
         parts |= dict.fromkeys(("cost", "gradient"), Part(WRONG))
@@ -164,14 +174,18 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     # a wrong engine of scalars explains every wrong gradient that it computes
     is_engine_wrong = WRONG in helpers.get("operations", ())
     is_wrong = any(parts[name].outcome == WRONG for name in ANSWERED)
-    if is_wrong and not refused and not is_engine_wrong:
+    has_reason = bool(refused) or is_engine_wrong
+    if (failures or (is_wrong and not has_reason)) and not _repeats_afresh(process, interface, given):
+        explained = _Explained((wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),))
+    elif is_wrong and not has_reason:
         explained = _explain(process, interface, given, regularised=parts["regularised"].outcome == RIGHT)
         if not explained.is_understood:
             unknown = find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN)
             return _not_judged(submission, unknown, helpers, rubric, notes)
     given_by = {"cost": interface.of_cost, "gradient": interface.of_gradient}
     verdict = verdict_of(parts, has_failures=bool(failures))
-    is_shown = verdict == DISAGREE and not refused
+    # what one call alone returns is no example of what depends on earlier ones
+    is_shown = verdict == DISAGREE and not refused and Kind.NOT_REPEATABLE not in kinds_of(explained.facts)
     # a wrong helper is the likeliest cause of what no bug explains
     causes = (explained.facts, wrong_helpers(helpers)) if explained.bugs else (wrong_helpers(helpers), explained.facts)
     return Grade(
@@ -191,7 +205,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         bugs=explained.bugs,
         conventions=(*conventions, *(each for helper in helpers.values() for each in helper.conventions)),
         smallest=_smallest_failure(process, interface, given.answers) if is_shown else None,
-        probe=next((ShownAnswer(*pair, interface) for pair in given.answers.items()), None),
+        probe=ShownAnswer(first := first_wrong(given.answers), given.answers[first], interface),
     )
 
 
@@ -222,6 +236,31 @@ def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rub
     )
 
 
+def _repeats_afresh(process: SubmissionProcess, interface: Interface, given: GivenAnswers) -> bool:
+    """Whether a wrong answer, and a failure, are the same in a new process.
+
+    There, random numbers are others, and what code kept of its earlier calls is gone.
+    """
+    process.restart()
+    for exercise, failure in given.failures.items():
+        if not exercise.is_degenerate and not failure.is_fatal:
+            try:
+                interface.answer(process, exercise)
+            except CallFailed:
+                break
+            return False
+    shown = first_wrong(given.answers)
+    return interface.repeats(process, shown, given.answers[shown])
+
+
+def _told_once(failures: Sequence[CallFailed]) -> list[Fact]:
+    """The failures, each once, with the number of times where that is more than one."""
+    alike: dict[tuple[str, int], list[CallFailed]] = defaultdict(list)
+    for failure in failures:
+        alike[failure.error, failure.line].append(failure)
+    return [first.with_data(times=1 + len(rest)).fact for first, *rest in alike.values()]
+
+
 def _missing_parts(interface: Interface, parts: Parts, fact: Callable[..., Fact]) -> tuple[Fact, ...]:
     """That a cost or a gradient is missing, and why other functions did not give it."""
     missing = [name for name in ("cost", "gradient") if parts[name].outcome == ABSENT and parts[name].counts]
@@ -229,11 +268,14 @@ def _missing_parts(interface: Interface, parts: Parts, fact: Callable[..., Fact]
 
 
 def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswers, *, regularised: bool) -> _Explained:
-    """The bugs of the zoo that explain every answer, or else what can be seen in the first."""
+    """The bugs of the zoo that explain every answer, or else what can be seen in the first wrong one."""
+    shown = first_wrong(given.answers)
+    somewhere, total = find_wrong_somewhere(given.answers), len(given.answers)
+    # on a degenerate problem, a bug and the code that has it may divide by zero each in its own way
+    ordinary = {exercise: answer for exercise, answer in given.answers.items() if not exercise.is_degenerate}
+    if any(exercise.has_wrong_part(answer) for exercise, answer in ordinary.items()):
+        given = replace(given, answers=ordinary)
     answers = given.answers
-    first = next(iter(answers))
-    if not interface.repeats(process, first, answers[first]):
-        return _Explained((wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),))
     # an exercise as it was handed out: J = 0 and zeros for the gradient, which no bug needs to explain
     is_empty = all(answer.is_empty for answer in answers.values())
     zero = (wrong(Kind.ZERO, "the gradient"),) if is_empty and interface.of_gradient else ()
@@ -241,11 +283,13 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
         return _Explained((constant, *zero))
     found = find_bugs([exercise.replay(answer) for exercise, answer in answers.items()])
     found = replace(found, gradient_wrong=False) if is_empty else found
-    facts = explain_answers(interface, found, first, given)
+    known = {"cost": found.of_both or found.of_cost, "gradient": found.of_both or found.of_gradient}
+    unknown = {part: exercises for part, exercises in somewhere.items() if not known[part]}
+    facts = explain_answers(interface, found, shown, given, unknown)
     if is_empty:  # a gradient of zeros is not judged
         facts = tuple(fact for fact in facts if fact != note(Kind.PART_RIGHT, "gradient"))
     return _Explained(
-        (*facts, *zero),
+        (*describe_wrong_somewhere(unknown, total), *facts, *zero),
         tuple(map(join_names, found.of_both or (*found.of_cost, *found.of_gradient))),
         is_empty or is_understood(interface, found, given, regularised=regularised),
     )

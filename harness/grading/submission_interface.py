@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness.facts.fact import Fact, Severity
-from harness.grading.call_conventions import COURSE_BLOCKS, COURSE_CONVENTION, LABELS, Convention, arguments
+from harness.grading.call_conventions import COURSE_BLOCKS, COURSE_CONVENTION, JOINED, LABELS, Convention, arguments
 from harness.grading.exercises import COURSE_MODEL, Exercise, Model, small_exercises
 from harness.grading.parameter_roles import Function, Role
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
@@ -42,6 +42,15 @@ class Call:
     def is_source(self) -> bool:
         """Whether it is a gradient source f(problem, theta), which has no convention to be found."""
         return "problem" in self.roles
+
+    @property
+    def is_of_one_network(self) -> bool:
+        """Whether a right part shows which network it is.
+
+        W1, b1, W2, b2 may be of a sigmoid network, or of the tanh and softmax of other courses, and two of these may
+        have the same cost or gradient.
+        """
+        return self.convention.blocks.arrangement == JOINED or self.convention.theta == "flat"
 
     def answer(self, process: SubmissionProcess, exercise: Exercise) -> ParsedAnswer:
         """Cost and gradient for an exercise, or `CallFailed`."""
@@ -294,6 +303,16 @@ class GivenAnswers:
     answers: Mapping[Exercise, ParsedAnswer]
     failures: Mapping[Exercise, CallFailed]
     change: Fact | None = None
+
+    @property
+    def faults(self) -> list[CallFailed]:
+        """The failures on problems that right code runs on."""
+        return [failure for exercise, failure in self.failures.items() if not exercise.is_degenerate]
+
+    @property
+    def excused(self) -> list[CallFailed]:
+        """The failures on degenerate problems."""
+        return [failure for exercise, failure in self.failures.items() if exercise.is_degenerate]
 
     @property
     def is_spoilt(self) -> bool:

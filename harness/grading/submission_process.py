@@ -243,6 +243,11 @@ class SubmissionProcess:
         line = outcome.place.line if outcome.place else 0
         return CallFailed(fact, outcome.kind, outcome.error, is_loading=is_loading, line=line)
 
+    def restart(self) -> None:
+        """End the process: the next call starts another one, in which nothing is left of earlier calls."""
+        self._worker.close()
+        self._loaded.clear()
+
     def close(self) -> None:
         """End the process and remove its folder."""
         self._worker.close()

@@ -454,6 +454,10 @@ RIGHT |= {  # with weights and biases apart, and without NumPy
     "by_inputs.py": (apart(turned=".T"), ["labels from 0", TURN]),
     "by_columns.py": (apart(order=", order='F'"), ["labels from 0", TURN]),
     "blocks.py": (apart(parameters=FROM_W, answer="g1, c1, g2, c2"), ["labels from 0", TURN]),
+    "blocks_first.py": (
+        apart(parameters=FROM_W, answer="c2").replace("return J, c2", "return g1, c1, g2, c2, J"),
+        ["labels from 0", TURN, "gradient before cost"],
+    ),
     "blocks_by_name.py": (
         apart(parameters="p, X, y, lam: " + OF_P, answer="{'dW2': g2, 'db2': c2, 'dW1': g1, 'db1': c1}"),
         ["labels from 0", "θ as a dictionary of matrices", TURN],
@@ -692,8 +696,11 @@ class Here:
 
     def __init__(self, submission: Submission):
         self.submission = submission
+        self.restart()
+
+    def restart(self):
         self.names: dict[str, Any] = {}
-        for file in submission.files:
+        for file in self.submission.files:
             self.names[FAILURES] = []
             exec(compile(runnable(ast.parse(file.text)), file.name, "exec"), self.names)
 

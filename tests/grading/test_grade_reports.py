@@ -197,4 +197,4 @@ def test_the_script_calls_what_is_wrong_as_it_wants_to_be_called(name, edit, tmp
     script = feedback_page(grade).partition("```python\n")[2].partition("```")[0]
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert grade.smallest is not None
-    assert f"{grade.smallest.answer.cost:.8}" in done.stdout
+    assert str(grade.smallest.answer.cost)[:10] in done.stdout  # the last digits depend on the form

@@ -102,6 +102,13 @@ SAID: list[tuple[Fact, str]] = [
     (doubt(Kind.PART_MISSING, "gradient"), "No gradient was returned. What was returned is right."),
     (wrong(Kind.PART_MISSING, "cost"), "No cost was returned."),
     (
+        wrong(Kind.WRONG_SOMEWHERE, "cost", "gradient", wrong=2, total=14, first="4-5-10, 1 example, λ = 1.5"),
+        (
+            "The cost and the gradient are wrong on 2 of 14 problems, and right on the others. "
+            "The first that shows it: 4-5-10, 1 example, λ = 1.5."
+        ),
+    ),
+    (
         note(Kind.WHOLE_FILE_RUN),
         "More of the file was run: what sets names that its functions read.",
     ),

@@ -71,6 +71,11 @@ def test_a_wrong_submission_gets_its_bug(name, tmp_path):
     assert all(fact.severity == Severity.WRONG for fact in grade.diagnosis)
 
 
+def keeping(value, key):
+    """The course's function, which computes a value in its text once for each key."""
+    return course(("def sigmoid(z)", "KEPT = {}\ndef sigmoid(z)"), (value, f"KEPT.setdefault({key}, {value})"))
+
+
 class Case(NamedTuple):
     """A submission; its verdict, its parts, its points, and the kinds of what is wrong or missing."""
 
@@ -92,6 +97,11 @@ WRONG_REGULARISER = (DISAGREE, f"{R} {R} {W}", 90.0, (Kind.COST_PATTERN,))
 WRONG_MEAN = (DISAGREE, f"{W} {W} {R}", 30.0, (Kind.COST_PATTERN,))
 WRONG_MEAN_ALONE = (DISAGREE, f"{W} {R} {R}", 70.0, (Kind.COST_PATTERN,))
 MISSING = (Kind.PART_MISSING,)
+WRONG_GRADIENT = (DISAGREE, f"{R} {W} {R}", 60.0)
+WRONG_SUMS = (DISAGREE, f"{W} {W} {R}", 30.0)
+WRONG_PENALTY = (DISAGREE, f"{R} {R} {W}", 80.0, (Kind.WRONG_SOMEWHERE, Kind.REGULARISER))
+SOMEWHERE, KEPT = (Kind.WRONG_SOMEWHERE,), (Kind.NOT_REPEATABLE,)
+EACH_DIGIT = "np.eye(num_labels)[np.ravel(y) - 1]"
 CHANGED = (Kind.ARGUMENT_CHANGED,)
 
 CASES = {
@@ -155,6 +165,37 @@ CASES = {
     "unknown layout": Case(apart("b2 W2 W1 b1"), *UNKNOWN),
     "unknown layout, wrong": Case(apart("b2 W2 W1 b1").replace(" * A * (1 - A)", ""), *UNKNOWN),
     "unknown layout, constant": Case(apart("b2 W2 W1 b1", answer="np.zeros(theta.size) + J"), *UNKNOWN),
+    # wrong on some problems alone
+    "for one example": Case(at_start("X = X if len(X) > 1 else X / 2"), *WRONG_SUMS, SOMEWHERE),
+    "after 100 examples": Case(at_start("X, y = X[:100], y[:100]"), *WRONG_SUMS, SOMEWHERE),
+    "of two classes": Case(
+        course(("d3 = h - Y", "d3 = (h - Y) / (2 if num_labels == 2 else 1)")),
+        *WRONG_GRADIENT,
+        (Kind.WRONG_SOMEWHERE, Kind.FACTOR),
+    ),
+    "without a class": Case(
+        course((EACH_DIGIT, "np.zeros((m, num_labels)); k = np.unique(y); Y[:, :len(k)] = y[:, None] == k")),
+        *WRONG_SUMS,
+        SOMEWHERE,
+    ),
+    "a large λ": Case(at_start("lambda_ = min(lambda_, 5)"), *WRONG_PENALTY),
+    "a small λ": Case(at_start("lambda_ = round(lambda_, 2)"), *WRONG_PENALTY),
+    "without λ": Case(
+        course(("d3 = h - Y", "d3 = (h - Y) * (1 if lambda_ else h)")), DISAGREE, f"{R} {W} {W}", 50.0, SOMEWHERE
+    ),
+    # what is kept of an earlier call, and is right for some other arguments alone
+    "δ by shape": Case(keeping("h - Y", "h.shape"), *WRONG_GRADIENT, KEPT),
+    "X by shape": Case(keeping("np.column_stack([np.ones(m), X])", "X.shape"), *WRONG_SUMS, KEPT),
+    "z by X": Case(keeping("a1 @ Theta1.T", "X.tobytes()"), *WRONG_SUMS, KEPT),
+    "h by θ": Case(keeping("sigmoid(a2 @ Theta2.T)", "nn_params.tobytes()"), *WRONG_SUMS, KEPT),
+    "labels by X": Case(keeping(EACH_DIGIT, "X.tobytes()"), *WRONG_SUMS, KEPT),
+    "labels by number": Case(
+        keeping(EACH_DIGIT, "m"), DISAGREE, f"{R} {R} {N}", 45.0, (Kind.NOT_REPEATABLE, Kind.CALL_FAILED)
+    ),
+    "X by value": Case(keeping("np.column_stack([np.ones(m), X])", "(X.shape, X.tobytes())"), AGREE, ALL_RIGHT, 100.0),
+    # where right code need not run
+    "fails with one example": Case(at_start("X.squeeze().shape[1]; y.squeeze()[0]"), AGREE, ALL_RIGHT, 100.0),
+    "fails without a class": Case(at_start("assert len(np.unique(y)) == num_labels"), AGREE, ALL_RIGHT, 100.0),
     # arguments changed in place: a part of their own where that makes the next answer wrong
     "θ changed": Case(course(BIASES_ZEROED), DISAGREE, ALL_RIGHT, 97.5, CHANGED),
     "labels changed": Case(course(LABELS_SHIFTED, FROM_0), DISAGREE, ALL_RIGHT, 97.5, CHANGED),
@@ -169,7 +210,10 @@ CASES = {
         course(SLOPE_BY_HAND, ("return g * (1 - g)", "return g")), DISAGREE, ALL_RIGHT, 95.0, (Kind.HELPER_WRONG,)
     ),
     "random": Case(returning("J + np.random.rand(), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.NOT_REPEATABLE,)),
-    "fails on one exercise": Case(at_start("assert X.shape[0] != 11"), DISAGREE, ALL_RIGHT, 100.0, (Kind.CALL_FAILED,)),
+    "fails on one exercise": Case(at_start("assert X.shape[0] != 11"), DISAGREE, ALL_RIGHT, 95.0, (Kind.CALL_FAILED,)),
+    "fails on two of fourteen": Case(
+        at_start("assert X.shape[0] not in (11, 130)"), DISAGREE, ALL_RIGHT, 90.0, (Kind.CALL_FAILED,)
+    ),
     "returns nothing": Case(
         course(("np.eye(num_labels)[np.ravel(y) - 1]", "0 * y[:, :1] + y"), (RETURN, "")),
         ERROR,
