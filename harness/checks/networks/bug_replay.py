@@ -36,7 +36,7 @@ GRADIENT_ALONE = (
 )  # fmt: skip
 """The steps that the cost does not depend on."""
 
-REMEMBERED = 2**28  # bytes of forward passes that are kept at a time
+REMEMBERED = 2**26  # bytes of forward passes that are kept at a time, for each problem
 LARGEST_OF_PAIRS = 200  # parameters of networks for which the gradients of thousands of pairs are kept, too
 DIFFERENT = 1e-6  # a difference of this share of the largest entry is plain to see in any report
 TRIED = 30  # random problems on which bugs that explain the same answer are compared
@@ -87,9 +87,7 @@ class BugRuns:
         self.problem, self.layout, self.base = problem, layout, base
         self.theta = layout.unroll(network.unpack(theta))
         self.known = known or KnownAnswers({}, {})
-        self.forwards: dict[Bugs, Forward] = {}
-        # a forward pass keeps Z, A and [1, A] of every layer
-        self.forwards_kept = max(5, REMEMBERED // (24 * len(network.shapes) * problem.m * max(network.sizes[1:])))
+        self.forwards: dict[Bugs, Forward] = {}  # those used last come last
 
     def cost(self, group: Bugs) -> float:
         """The cost with these bugs."""
@@ -130,11 +128,12 @@ class BugRuns:
     def _forward(self, pipeline: Backprop, group: Bugs) -> Forward:
         """The forward pass; sets of bugs that differ only in what comes after share one."""
         key = tuple(bug for bug in group if bug.step in FORWARD)
-        if key not in self.forwards:
-            if len(self.forwards) >= self.forwards_kept:
-                self.forwards.clear()
-            self.forwards[key] = pipeline.forward(self.problem, self.theta)
-        return self.forwards[key]
+        forward = self.forwards.pop(key, None) or pipeline.forward(self.problem, self.theta)
+        arrays = (*forward.Zs, *forward.As[1:], *forward.inputs)  # the first A is X itself
+        self.forwards[key] = forward
+        if len(self.forwards) > 1 and len(self.forwards) * sum(array.nbytes for array in arrays) > REMEMBERED:
+            del self.forwards[next(iter(self.forwards))]
+        return forward
 
 
 class Replay:

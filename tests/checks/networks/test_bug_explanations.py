@@ -5,6 +5,7 @@ import pytest
 
 from harness import FAULTS, SOURCES, Activation, Network, Problem, cross_check
 from harness.bounds.network_bound import rounding_bound
+from harness.checks.networks import bug_replay
 from harness.checks.networks.bug_explanations import explain_answer, find_bugs
 from harness.checks.networks.bug_replay import (
     BELOW,
@@ -45,6 +46,16 @@ def test_a_bug_that_is_small_in_the_cost_has_lost_no_digits():
     problem = Problem(Network(NETWORK.sizes, "softplus", "linear"), PROBLEM.X, 1e6 * PROBLEM.X, PROBLEM.l2)
     facts = explained("cost-with-biases-regularised", problem)
     assert kinds_of(facts) == (Kind.BUG,)
+
+
+def test_few_forward_passes_of_a_large_problem_are_kept(monkeypatch):
+    bugs = [(bug,) for bug in FAULTS.values() if bug.step in FORWARD]
+    runs, unlimited = BugRuns(PROBLEM, THETA), BugRuns(PROBLEM, THETA)
+    costs = [unlimited.cost(group) for group in bugs]
+    assert len(unlimited.forwards) > 10
+    monkeypatch.setattr(bug_replay, "REMEMBERED", 3000)  # bytes, of two passes
+    assert [runs.cost(group) for group in bugs] == costs
+    assert len(runs.forwards) <= 2
 
 
 def right():
