@@ -264,17 +264,15 @@ def _length(vector: np.ndarray) -> float:
     return float(np.sqrt(np.square(vector).sum()))
 
 
-def draw_exercise(
-    sizes: tuple[int, int, int], m: int, l2: float, seed: int | tuple[int, ...], decimals: int = 3
-) -> Exercise:
+def draw_exercise(sizes: tuple[int, int, int], m: int, l2: float, seed: Any, decimals: int = 3) -> Exercise:
     """Random X and θ, and every class at least once where there are as many examples; else any of the classes."""
     # rounded, so that a student can type the numbers
     rng = np.random.default_rng(seed)
-    network, K = Network(sizes), sizes[-1]
+    K = sizes[-1]
     y = rng.permutation(np.arange(m) % K) if m >= K else rng.permutation(K)[:m]
     X = np.round(rng.normal(size=(m, sizes[0])), decimals)
-    theta = np.round(rng.uniform(-1.0, 1.0, network.size), decimals) + 0.0  # no negative zeros
-    problem = Problem(network, X, y, l2)
+    problem = Problem(Network(sizes), X, y, l2)
+    theta = np.round(rng.uniform(-1.0, 1.0, problem.network.size), decimals) + 0.0  # no negative zeros
     return Exercise(_name(problem), problem, theta)
 
 
@@ -319,19 +317,17 @@ def changed_step_by_step(exercise: Exercise) -> tuple[Exercise, ...]:
         ("another θ and X", Problem(network, X[::-1, ::-1], Y, SMALL_L2)),
         ("another θ, X and y", Problem(network, X[::-1, ::-1], Y[::-1], SMALL_L2)),
     )
-    return (
-        exercise.with_l2(LARGE_L2),
-        exercise.with_l2(SMALL_L2),
-        *(Exercise(f"{name}, {change}, λ = {SMALL_L2:g}", problem, theta) for change, problem in steps),
-    )
+    others = (Exercise(f"{name}, {change}, λ = {SMALL_L2:g}", problem, theta) for change, problem in steps)
+    return exercise.with_l2(LARGE_L2), exercise.with_l2(SMALL_L2), *others
 
 
 @cache
 def course_exercises(every: int) -> tuple[Exercise, ...]:
     """The course's own network, with its λ and without, on every so-many-th of its digits; and with other data."""
     first = course_exercise(1.0, every)
-    one_digit = () if every == 1 else (course_exercise(1.0, 5000),)
-    return first, first.with_l2(0.0), *changed_step_by_step(first), *one_digit
+    changed = changed_step_by_step(first)
+    # all digits take a hundred times as long
+    return first, first.with_l2(0.0), *(changed[-1:] if every == 1 else (*changed, course_exercise(1.0, 5000)))
 
 
 @cache

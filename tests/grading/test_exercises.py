@@ -1,0 +1,32 @@
+"""The problems that submissions are called on differ in all that right code accepts."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from harness.grading.exercises import changed_step_by_step, draw_exercise, small_exercises
+
+
+def test_problems_of_one_shape_differ_in_one_quantity_from_the_one_before():
+    first = draw_exercise((2, 3, 4), 5, 1.0, 0)
+    for before, after in pairwise([first, *changed_step_by_step(first)]):
+        quantities = [(each.problem.l2, each.problem.X, each.problem.Y, each.theta) for each in (before, after)]
+        assert sum(not np.array_equal(*pair) for pair in zip(*quantities)) == 1
+        assert before.name != after.name
+
+
+def test_problems_have_every_number_of_examples_and_lambda_and_size():
+    problems = [exercise.problem for exercise in small_exercises()]
+    assert {1, 130} <= {problem.m for problem in problems}
+    assert {0.0, 0.001, 1000.0} <= {problem.l2 for problem in problems}
+    sizes = zip(*(problem.network.sizes for problem in problems))  # of inputs, hidden units and classes
+    assert [set(each) for each in sizes] == [{1, 2, 3, 4, 400}, {1, 3, 5, 7, 25}, {2, 3, 10}]
+
+
+def test_right_code_need_not_run_where_a_class_or_an_axis_may_be_missing():
+    degenerate = [exercise.name for exercise in small_exercises() if exercise.is_degenerate]
+    assert [name.rpartition(", λ")[0] for name in degenerate] == [
+        "4-5-10, 1 example",
+        "4-5-10, 7 examples",
+        "1-1-3, 9 examples",
+    ]
