@@ -72,7 +72,7 @@ class Clock:
         self._started, self._used = time.monotonic(), cpu_seconds(pid)
 
     def left(self) -> float:
-        """Seconds until it is worth to look again; zero or less when time is up."""
+        """Seconds until it is worth looking again; zero or less when time is up."""
         passed = time.monotonic() - self._started
         # one busy thread cannot have used more CPU time than has passed, so nothing needs to be looked up
         if passed < self._seconds:

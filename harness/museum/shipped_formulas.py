@@ -67,13 +67,13 @@ def mish_slope(x: Vector, inner: Callable[[Vector], Vector] = np.tanh) -> Vector
 # -- libraries themselves ----------------------------------------------------------------------------------------------
 
 
-def in_jax(ask: Callable[[Any, Any, Any], Any]) -> Callable[[Vector], Any]:
-    """``ask(jax, jax.scipy.special, θ)``, compiled, in float64."""
+def in_jax(wanted: Callable[[Any, Any, Any], Any]) -> Callable[[Vector], Any]:
+    """``wanted(jax, jax.scipy.special, θ)``, compiled, in float64."""
 
     @cache
     def compiled() -> Callable[[Any], Any]:
         jax, functions = import_module("jax"), import_module("jax.scipy.special")
-        return jax.jit(lambda theta: ask(jax, functions, theta))
+        return jax.jit(lambda theta: wanted(jax, functions, theta))
 
     def answer(theta: Vector) -> Any:
         from reference.jax_settings import fixed_settings
@@ -135,12 +135,12 @@ def carried(jax: Any, functions: Any, theta: Any) -> Any:
 def in_torch(wanted: Callable[[Any, Any], Any]) -> Callable[[Vector], Any]:
     """``wanted(torch, θ)``, in float64."""
 
-    def ask(theta: Vector) -> Any:
+    def compute(theta: Vector) -> Any:
         torch: Any = import_module("torch")
-        with torch.enable_grad():  # a checker may ask within a function of torch
+        with torch.enable_grad():  # a checker may call this within a function of torch
             return wanted(torch, torch.tensor(theta, dtype=torch.float64)).detach().numpy()
 
-    return ask
+    return compute
 
 
 def hard_sigmoid_slope(torch: Any, theta: Any) -> Any:

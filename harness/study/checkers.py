@@ -25,7 +25,7 @@ Cost = Callable[[np.ndarray], float]
 class FlatCase(NamedTuple):
     """A case as peers take it: the cost and the gradient as functions of a vector, and the vector.
 
-    `rng` is what rules draw from that draw coordinates; by default each peer has one for all cases.
+    `rng` serves the rules that draw coordinates; by default each peer has one for all cases.
     """
 
     cost: Cost

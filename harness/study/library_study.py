@@ -16,7 +16,7 @@ from harness.sources.process_state import KeptSettings
 from harness.study.checkers import HARNESS
 from harness.study.libraries import Host
 from harness.study.rule_bugs import wrong_rules
-from harness.study.rule_study import NATIVE, TracedCall, ask_harness, ask_jax, differs
+from harness.study.rule_study import NATIVE, TracedCall, differs, harness_response, jax_response
 from harness.study.traced_functions import RuleFunction, named
 from harness.study.trials import RIGHT, WRONG, Case, Study, conduct
 from reference.jax_settings import settings
@@ -106,6 +106,6 @@ def run_study(progress: Progress = silent, *, step: int = 1, store: Path | None 
     cases, left_out = library_cases(step)
     if not cases:
         raise ValueError(f"none of these libraries is installed: {', '.join(left_out)}; {INSTALL}")
-    checkers = {HARNESS: ask_harness, NATIVE: ask_jax}
+    checkers = {HARNESS: harness_response, NATIVE: jax_response}
     parts = {"functions of libraries": cases}
     return conduct(SCHEMA, parts, checkers, progress, store=store, left_out=left_out)

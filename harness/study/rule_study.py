@@ -94,14 +94,14 @@ def differs(found: np.ndarray, right: np.ndarray) -> bool:
 
 def run_study(progress: Progress = silent, step: int = 1, peers: Sequence[str] | None = None) -> Study:
     """Show this harness and its peers every `step`-th case."""
-    checkers, left_out = beside_peers(ask_harness, _flat, FLAT_PEERS if peers is None else peers)
+    checkers, left_out = beside_peers(harness_response, _flat, FLAT_PEERS if peers is None else peers)
     if peers is None:
-        checkers = {HARNESS: checkers.pop(HARNESS), NATIVE: ask_jax, **checkers}
+        checkers = {HARNESS: checkers.pop(HARNESS), NATIVE: jax_response, **checkers}
     parts = {"functions": chain(right_cases()[::step], wrong_cases(step))}
     return conduct("harness.study.functions/1", parts, checkers, progress, left_out=left_out)
 
 
-def ask_harness(case: Case) -> Response:
+def harness_response(case: Case) -> Response:
     """The harness's outcome, and how it names a wrong rule."""
     report = check_derivatives(case.subject.function, *case.subject.arguments)
     named = names_the_rule(report, case.subject) if case.bug and report.verdict == "disagree" else ""
@@ -119,7 +119,7 @@ def names_the_rule(report: Report, call: TracedCall) -> str:
     return "yes" if (first["name"], first["where"]) == (call.record.name, place) else "another"
 
 
-def ask_jax(case: Case) -> Response:
+def jax_response(case: Case) -> Response:
     """The outcome of JAX's own checker."""
     from jax.test_util import check_grads
 

@@ -145,7 +145,7 @@ class Study:
     trials : in the order in which they were made
     left_out : checkers that did not take part, and why
     seconds : that the whole run took
-    naming : what the document calls the trials' field of this name
+    naming : the name of the trials' field `naming` in the document
     further : results of other measurements and the run's sizes, JSON-ready, by their names in the document
     """
 
@@ -315,11 +315,11 @@ def beside_peers(
     `flat` makes of a case what peers take, or None where they cannot.
     """
     peers, left_out = installed_peers(names)
-    others = {name: partial(_ask, peer, np.random.default_rng(0), flat) for name, peer in peers.items()}
+    others = {name: partial(_compare, peer, np.random.default_rng(0), flat) for name, peer in peers.items()}
     return {HARNESS: ours} | others, left_out
 
 
-def _ask(peer: Peer, rng: np.random.Generator, flat: Callable[[Case], FlatCase | None], case: Case) -> Response:
+def _compare(peer: Peer, rng: np.random.Generator, flat: Callable[[Case], FlatCase | None], case: Case) -> Response:
     given = flat(case)
     return Response(peer.compare(given, given.rng or rng) if given else NOT_APPLICABLE)
 

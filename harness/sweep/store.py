@@ -47,7 +47,7 @@ class Store:
         ValueError
             When they are damaged.
         """
-        found = dict(self.ask("SELECT name, value FROM stamp"))
+        found = dict(self.query("SELECT name, value FROM stamp"))
         if found.pop("checksum", "") != _checksum_of_stamp(found):
             raise self.damaged("its settings have another checksum; choose another file")
         return found
@@ -57,13 +57,13 @@ class Store:
         for start in range(seeds.start, seeds.stop, BLOCK):
             block = range(start, min(start + BLOCK, seeds.stop))
             between = "SELECT seed FROM rows WHERE seed BETWEEN ? AND ?"
-            there = {seed for (seed,) in self.ask(between, block[0], block[-1])}
+            there = {seed for (seed,) in self.query(between, block[0], block[-1])}
             left = [seed for seed in block if seed not in there]
             yield from (left[i : i + size] for i in range(0, len(left), size))
 
     def count(self, seeds: range) -> int:
         """How many of the seeds have a row."""
-        return self.ask("SELECT count(*) FROM rows WHERE seed BETWEEN ? AND ?", seeds.start, seeds.stop - 1)[0][0]
+        return self.query("SELECT count(*) FROM rows WHERE seed BETWEEN ? AND ?", seeds.start, seeds.stop - 1)[0][0]
 
     def row(self, seed: int) -> SweepRow | None:
         return next(self.rows("WHERE seed = ?", seed), None) if seed <= LARGEST_SEED else None
@@ -87,13 +87,13 @@ class Store:
     def drop_damaged(self) -> list[int]:
         """Remove the rows that are damaged, and return their seeds."""
         seeds = [row.seed for row, is_intact in self._records() if not is_intact]
-        with said_clearly(self.path), self.connection:
+        with errors_in_words(self.path), self.connection:
             self.connection.executemany("DELETE FROM rows WHERE seed = ?", [(seed,) for seed in seeds])
         return seeds
 
     def _records(self, which: str = "", *values: Any) -> Iterator[tuple[SweepRow, bool]]:
         """The rows, and whether each is as it was written."""
-        with said_clearly(self.path):
+        with errors_in_words(self.path):
             for *fields, written in self.connection.execute(f"SELECT * FROM rows {which} ORDER BY seed", values):
                 row = SweepRow(*fields)
                 yield row, written == _checksum_of_row(row)
@@ -101,14 +101,14 @@ class Store:
     def add(self, rows: Iterable[SweepRow]) -> None:
         """All of the rows, or none of them."""
         marks = ", ".join("?" * (len(SweepRow._fields) + 1))
-        with said_clearly(self.path), self.connection:
+        with errors_in_words(self.path), self.connection:
             self.connection.executemany(
                 f"INSERT INTO rows VALUES ({marks})", ((*row, _checksum_of_row(row)) for row in rows)
             )
 
-    def ask(self, query: str, *values: Any) -> list[Any]:
-        with said_clearly(self.path):
-            return self.connection.execute(query, values).fetchall()
+    def query(self, statement: str, *values: Any) -> list[Any]:
+        with errors_in_words(self.path):
+            return self.connection.execute(statement, values).fetchall()
 
     def damaged(self, what: str) -> ValueError:
         return ValueError(f"{self.path} is damaged: {what}")
@@ -123,7 +123,7 @@ def _checksum_of_stamp(stamp: dict[str, str]) -> str:
 
 
 @contextmanager
-def said_clearly(path: Path) -> Iterator[None]:
+def errors_in_words(path: Path) -> Iterator[None]:
     """SQLite's errors as an OSError or ValueError that says what became of the file."""
     try:
         yield
@@ -151,7 +151,7 @@ def open_to_write(path: str | Path, stamp: dict[str, str]) -> Iterator[Store]:
         raise OSError(f"cannot write {path} (it is no file); choose another place")
     with exclusive_lock(path), _connected(path, "rwc") as store:
         # The query comes first: with it SQLite takes back what a crash left half written, and the file is empty again.
-        if not store.ask("SELECT 1 FROM sqlite_master") and path.stat().st_size == 0:
+        if not store.query("SELECT 1 FROM sqlite_master") and path.stat().st_size == 0:
             _make_tables(store, stamp)
         _require_intact(store)
         if apart := differences(stamp, store.stamp()):
@@ -165,7 +165,7 @@ def open_to_write(path: str | Path, stamp: dict[str, str]) -> Iterator[Store]:
 def _make_tables(store: Store, stamp: dict[str, str]) -> None:
     number = FILE_SCHEMA.rpartition("/")[2]
     pragmas = (f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {number}")
-    with said_clearly(store.path), store.connection:
+    with errors_in_words(store.path), store.connection:
         store.connection.execute("BEGIN")
         for statement in (*TABLES, *pragmas):
             store.connection.execute(statement)
@@ -194,7 +194,7 @@ def open_to_read(path: str | Path) -> Iterator[Store]:
 
 @contextmanager
 def _connected(path: Path, mode: str) -> Iterator[Store]:
-    with said_clearly(path):
+    with errors_in_words(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=10.0)
     connection.text_factory = lambda raw: raw.decode(errors="replace")  # damaged text has another checksum
     with closing(connection):
@@ -203,15 +203,15 @@ def _connected(path: Path, mode: str) -> Iterator[Store]:
 
 def _require_intact(store: Store) -> None:
     """Raise a ValueError unless the file is a sweep's, of this version, and whole. The rows are not read."""
-    (identity,), (number,) = store.ask("PRAGMA application_id")[0], store.ask("PRAGMA user_version")[0]
+    (identity,), (number,) = store.query("PRAGMA application_id")[0], store.query("PRAGMA user_version")[0]
     if identity != APPLICATION_ID:
         raise ValueError(f"{store.path} is a SQLite file, but not of a sweep; choose another file")
     kind = FILE_SCHEMA.rpartition("/")[0]
     require_version(store.path, f"{kind}/{number}", FILE_SCHEMA)
-    store.ask("PRAGMA ignore_check_constraints = ON")  # the checksum finds such rows, and names them
-    (state,) = store.ask("PRAGMA integrity_check(1)")[0]
-    store.ask("PRAGMA ignore_check_constraints = OFF")
+    store.query("PRAGMA ignore_check_constraints = ON")  # the checksum finds such rows, and names them
+    (state,) = store.query("PRAGMA integrity_check(1)")[0]
+    store.query("PRAGMA ignore_check_constraints = OFF")
     if state != "ok":
         raise store.damaged(f"{' '.join(state.split())}; choose another file")
-    if {sql for (sql,) in store.ask("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")} != set(TABLES):
+    if {sql for (sql,) in store.query("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")} != set(TABLES):
         raise store.damaged("it has other tables than a sweep; choose another file")

@@ -7,7 +7,7 @@ import pytest
 from harness.study import library_study
 from harness.study.checkers import ALARM, PASS
 from harness.study.library_study import library_cases, planted_cases
-from harness.study.rule_study import ask_harness
+from harness.study.rule_study import harness_response
 
 POINT = (np.array([[0.3, -1.2], [0.8, 0.1]]),)
 PLANTED = list(planted_cases("plain", {"alone": (lambda rule: rule, POINT)}))
@@ -15,7 +15,7 @@ PLANTED = list(planted_cases("plain", {"alone": (lambda rule: rule, POINT)}))
 
 @pytest.mark.parametrize("case", PLANTED, ids=lambda case: case.name)
 def test_planted_rules_are_caught_and_named(case):
-    assert ask_harness(case) == ((ALARM, "yes") if case.bug else (PASS, ""))
+    assert harness_response(case) == ((ALARM, "yes") if case.bug else (PASS, ""))
 
 
 def test_a_bug_is_planted_where_it_changes_the_gradient():

@@ -12,9 +12,9 @@ from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS
 from harness.study.rule_bugs import PLACES, UNREPEATABLE, fits, wrong_rules
 from harness.study.rule_study import (
     answer_of,
-    ask_jax,
     differs,
     flat_gradient,
+    jax_response,
     names_the_rule,
     placed,
     right_cases,
@@ -45,8 +45,8 @@ def test_right_functions_agree_and_wrong_ones_are_caught_and_named():
 
 def test_jaxs_own_checker_takes_the_same_cases():
     f = RULE_FUNCTIONS[0]
-    assert ask_jax(placed(f, f.rule, "in jit")).outcome == PASS
-    assert ask_jax(placed(f, wrong_rules(f)["the sign"], "in jit")).outcome == ALARM
+    assert jax_response(placed(f, f.rule, "in jit")).outcome == PASS
+    assert jax_response(placed(f, wrong_rules(f)["the sign"], "in jit")).outcome == ALARM
 
 
 @pytest.mark.parametrize("f", RULE_FUNCTIONS[::9], ids=lambda f: f.name)
