@@ -144,7 +144,8 @@ def source_of_function(function: Any) -> Lines:
         function = function.func
     function = inspect.unwrap(function)
     code = getattr(function, "__code__", None)
-    return Lines() if code is None else Lines(function.__name__, code.co_filename, code.co_firstlineno)
+    name = getattr(function, "__name__", type(function).__name__)  # of a callable object that of its class
+    return Lines(name) if code is None else Lines(name, code.co_filename, code.co_firstlineno)
 
 
 def argument_names(holder: Any) -> list[str]:
@@ -263,24 +264,23 @@ def without_rules_at(lines: Collection[tuple[str, int]]) -> Iterator[None]:
 
 
 @contextmanager
-def batched_in_loops(only: Collection[Lines] | None = None) -> Iterator[dict[Lines, Lines]]:
-    """Batch functions of `jax.custom_batching` by loops over single calls for a while, and not by their own rules.
+def batched_in_loops(of: Collection[tuple[Lines, Lines]]) -> Iterator[list[tuple[Lines, Lines]]]:
+    """Batch some functions of `jax.custom_batching` by loops over single calls for a while, and not by their own rules.
 
-    All of them, or those that are written at these lines. Yielded is where each function that was called so far is
-    written, and where its rule is.
+    A function is given by where it is written, and where its rule is. Yielded are all that were called so far.
     """
-    kind, met = jax.custom_batching.custom_vmap, {}
+    kind, met = jax.custom_batching.custom_vmap, []
     call: Any = kind.__call__
 
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        lines = source_of_function(self.fun)
-        met.setdefault(lines, source_of_function(self.vmap_rule))
-        loops = only is None or lines in only
-        return call(jax.custom_batching.sequential_vmap(self.fun) if loops else self, *args, **kwargs)
+        lines = source_of_function(self.fun), source_of_function(self.vmap_rule)
+        if lines not in met:
+            met.append(lines)
+        return call(jax.custom_batching.sequential_vmap(self.fun) if lines in of else self, *args, **kwargs)
 
     kind.__call__ = called
     try:
-        with _TRACED_ANEW(("in loops", None if only is None else frozenset(only))):
+        with _TRACED_ANEW(("in loops", frozenset(of))):
             yield met
     finally:
         kind.__call__ = call

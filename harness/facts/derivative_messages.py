@@ -118,11 +118,16 @@ ROWS: dict[Kind, Row] = {
     Kind.INCREMENTS_CONTRADICTED: Row(
         "The exact increments disagreed with both JAX and finite differences in some entries. Finite differences were "
         "used there, and no mode is called wrong by the increments alone.",
-        meaning="The interpreter of this check goes wrong on something in the function.",
-        cause="A primitive whose exact rule does not fit, such as a black box with state beside it.",
-        example="# The rule of a solver that takes a matrix and, from a pure_callback, its factorisation.\n"
-        "# It differentiates by the matrix alone.",
-        advice="Report it. The verdict does not depend on the increments alone.",
+        meaning="The increments are not the slopes by which f's values climb.",
+        cause="A solver that bisects climbs by steps, each of slope 0. Or the interpreter of this check has a "
+        "primitive wrong, such as a black box with state beside it.",
+        example=CHECK + "@jax.custom_vjp\ndef root(p):  # of y³ + y = p, by bisection\n"
+        "    def halved(_, ab):\n        m = ab.mean()\n"
+        "        return jnp.where(m**3 + m < p, ab.at[0].set(m), ab.at[1].set(m))\n"
+        "    return jax.lax.fori_loop(0, 40, halved, jnp.array([-10.0, 10.0])).mean()\n"
+        "root.defvjp(lambda p: (root(p), root(p)), lambda y, g: (g / (3 * y**2 + 1),))\n"
+        "report = check_derivatives(root, 0.3)",
+        advice="Nothing where a solver bisects, else report it. The verdict does not depend on the increments alone.",
     ),
     Kind.IN_32_BITS: Row(
         "f was checked in 32 bits, as JAX is set. It does not run in 64: {message}.",

@@ -5,7 +5,7 @@ differentiates it. A `fwd` that returns another value than its function makes a 
 validation does.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from harness.bounds.program_bound import largest_in_block
+from harness.bounds.tolerances import TOLERANCES_LEFT
 from harness.checks.traced.derivative_case import make_mode
 from harness.checks.traced.derivative_comparison import Comparison
 from harness.checks.traced.jax_modes import RULE_OF_MAPS
@@ -24,6 +26,7 @@ from reference.jax_internals import batched_in_loops
 from reference.traced.eager_run import eagerly, values_of
 from reference.traced.equations import Program, equations_in
 from reference.traced.rule_origins import NOWHERE, Place, carried_by, maps_by_rules
+from reference.traced.solver_tolerances import SOLUTION_SHARE, largest_tolerance
 from reference.traced.traced_function import Traced
 
 EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
@@ -76,9 +79,9 @@ def find_values_by_way_of_running(comparison: Comparison) -> list[Fact]:
 
 
 def _batching_rule(program: Program) -> dict[str, Any]:
-    """The first function with a rule of its own for `jax.vmap`, and where this is written."""
-    found = (carried_by(eq) for eq in equations_in(program) if eq.name == RULE_OF_MAPS)
-    function, *places = next(found, [NOWHERE])
+    """The only function with a rule of its own for `jax.vmap`, and where this is written; of several, any may be it."""
+    found = {tuple(carried_by(eq)) for eq in equations_in(program) if eq.name == RULE_OF_MAPS}
+    function, *places = found.pop() if len(found) == 1 else [NOWHERE]
     return {"rule": function.name, "place": ", ".join(map(str, places))} if places else {}
 
 
@@ -133,18 +136,23 @@ def find_wrong_batching_rules(comparison: Comparison) -> list[Fact]:
     if not any(map(maps_by_rules, equations_in(case.program))):
         return []
 
-    def by_loops(only: Collection[Any] | None = None) -> tuple[dict[Any, Any], list[Fact]]:
-        with batched_in_loops(only) as met:
+    def by_loops(of: Sequence[tuple[Any, Any]]) -> list[Fact] | None:
+        with suppress(Exception), batched_in_loops(of):  # a function may use the axis that it is batched along
             program = Traced(lambda *x: case.function(*x), *case.leaves).program
-        return met, _another_value(comparison, program, "run with a loop in the place of jax.vmap")
+            return _another_value(comparison, program, "run with a loop in the place of jax.vmap")
+        return None
 
-    met, found = by_loops()
+    with batched_in_loops([]) as met:
+        Traced(lambda *x: case.function(*x), *case.leaves)
+    together = by_loops(met)
+    if together == []:
+        return []
     # each by itself; where it takes several, they are all named
-    alone = [(function, facts) for function in met if found and (facts := by_loops([function])[1])]
+    found = {lines: by_loops([lines]) for lines in met}
     return [
-        replace(fact, data={**fact.data, "rule": function[0], "place": str(Place(*met[function]))})
-        for function, facts in alone or [(function, found) for function in met if found]
-        for fact in facts
+        replace(fact, data={**fact.data, "rule": function[0], "place": str(Place(*rule))})
+        for (function, rule), alone in found.items()
+        for fact in (alone if any(found.values()) else together) or []
     ]
 
 
@@ -153,7 +161,10 @@ def _another_value(comparison: Comparison, program: Program, how: str) -> list[F
     case, point = comparison.case, comparison.point
     another = replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
     off = np.abs(another.value() - point.expected)
-    is_other = off > point.error
+    # a rule may solve all members until the last one is near enough; a tolerance leaves as much as of a derivative
+    tolerance = max(map(largest_tolerance, [case.program, program]))
+    left = max(case.accuracy, min(TOLERANCES_LEFT * tolerance, SOLUTION_SHARE))
+    is_other = off > point.error + left * largest_in_block(point.expected, case.outputs.blocks)
     if is_other.any():  # it may compute the value by another formula
         is_other &= off > another.error_of_values()[0]
     if not is_other.any():

@@ -3,7 +3,7 @@
 In float64 the values are JAX's own, so that neither the interpreter's rules nor JAX's derivative rules take part.
 Increments have the last word, since they are far more precise and see no kink beside the point. They have it no longer
 where differences and JAX agree with each other, and not with them; nor where f climbs by jumps, as a root does that is
-found by bisection: the increments are the slopes of its steps, and say nothing of the climb.
+found by bisection: the increments are the slopes of its steps, the same on all of them, and say nothing of the climb.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -69,7 +69,8 @@ def with_differences(
         differenced = point.answer(DIFFERENCES, estimate, blocks)
         own = look.increments_alone.derivative
         mask = np.zeros(own.shape, bool)
-        mask[:, axes] = found.leaves(weights, estimate.derivative[:, axes], own[:, axes])
+        slopes = estimate.derivative[:, axes], own[:, axes]
+        mask[:, axes] = found.leaves(weights, *slopes) & found.keeps(point.program, weights, *slopes)
         climbs = mask.ravel()
     increments, differenced, is_contradicted = arbitrate(look.judged, look.increments, differenced, climbs, at_odds)
     return [*look.judged, increments, differenced], estimate, is_contradicted
@@ -198,6 +199,23 @@ class Stencil:
             np.abs(moved - distances * slopes[:, :, None, None]) for slopes in (differenced, increments)
         )
         return (off < by_increments).all(axis=-1).any(axis=-1)
+
+    @np.errstate(all="ignore")
+    def keeps(
+        self, program: ProgramAtPoint, weights: np.ndarray, differenced: np.ndarray, increments: np.ndarray
+    ) -> np.ndarray:
+        """Where the increments beside the point are off like those at it, as the slopes of steps are: of that shape.
+
+        Waves and bends that are finer than the differences' steps have other slopes there.
+        """
+        mask, rng = np.zeros(differenced.shape, bool), np.random.default_rng(program.seed)
+        for k, h in enumerate(self.steps[:, -1]):
+            along = self.directions[k][None]
+            places = self.point + h * rng.uniform(-1.0, 1.0, (len(POINTS), 1)) * along  # on no step's edge
+            beside = [program.changes(along, program.run(), place) for place in places]
+            moved = np.abs([combine(weights, x)[:, 0] - increments[:, k] for x in beside])
+            mask[:, k] = (2.0 * moved < np.abs(differenced - increments)[:, k]).all(axis=0)
+        return mask
 
 
 def _values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from functions_of_jax import facts
+from jax import lax
 from jax.interpreters import ad, batching, mlir
 
 from harness import check_derivatives
@@ -208,3 +209,111 @@ def test_a_wrong_rule_for_vmap_is_named_though_f_is_made_of_it(f, is_right, dtyp
     assert report.verdict == ("agree" if is_right else "disagree"), report
     expected = set() if is_right else {("product", True)}
     assert {(data["rule"], "product_of_many (" in data["place"]) for data in named} == expected
+
+
+def product(rule):
+    """x sin x with a rule for vmap; all of them are written in the same lines."""
+
+    @jax.custom_batching.custom_vmap
+    def product(x):
+        return x * jnp.sin(x)
+
+    product.def_vmap(rule)
+    return product
+
+
+def right_rule(size, in_batched, x):
+    return x * jnp.sin(x), True
+
+
+def wrong_rule(size, in_batched, x):
+    return 1.5 * x * jnp.sin(x), True
+
+
+class Product:
+    def __call__(self, x):
+        return x * jnp.sin(x)
+
+
+def of_an_object(rule):
+    mapped = jax.custom_batching.custom_vmap(Product())
+    mapped.def_vmap(rule)
+    return mapped
+
+
+@jax.custom_batching.custom_vmap
+def centred(x):
+    return x - lax.pmean(x, "batch")
+
+
+@centred.def_vmap
+def _(size, in_batched, x):
+    return x - jnp.mean(x, axis=0), True
+
+
+def by_both(first, second):
+    return lambda x: jax.vmap(lambda y: first(y) + second(y), axis_name="batch")(x)
+
+
+@pytest.mark.parametrize(
+    ("f", "name"),
+    [
+        (by_both(product(right_rule), product(wrong_rule)), "product"),
+        (by_both(product(wrong_rule), product(right_rule)), "product"),
+        (by_both(of_an_object(right_rule), of_an_object(wrong_rule)), "Product"),
+        (by_both(centred, product(wrong_rule)), "product"),  # of an axis that is not there in a loop
+        (by_both(centred, product(right_rule)), None),
+    ],
+)
+def test_the_wrong_rule_for_vmap_is_named_beside_a_right_one(f, name):
+    named = [fact.data for fact in facts(check_derivatives(f, X), Kind.VALUE_DEPENDS_ON_RUN)]
+    assert {(data["rule"], data["place"].partition(" ")[0]) for data in named} == (
+        {(name, "wrong_rule")} if name else set()
+    )
+
+
+def test_no_rule_for_vmap_is_named_where_each_of_several_may_be_wrong():
+    with_rule = jax.custom_jvp(lambda x: product(right_rule)(x) + product(wrong_rule)(x))
+    with_rule.defjvp(lambda x, t: (with_rule(*x), (x[0] * jnp.cos(x[0]) + jnp.sin(x[0])) * 2.0 * t[0]))
+    (fact,) = facts(check_derivatives(with_rule, X), Kind.VALUE_DEPENDS_ON_RUN)
+    assert (fact.data["how"], "rule" in fact.data) == (BATCHED, False)
+
+
+def roots(factor, tolerance=1e-6):
+    """√a by Newton's steps, whose rule for vmap goes on until all are near enough, and is off by a factor."""
+
+    def solved(a):
+        far = lambda y: jnp.any(jnp.abs(y * y - a) > tolerance)  # noqa: E731
+        return lax.while_loop(far, lambda y: 0.5 * (y + a / y), a + 1.0)
+
+    @jax.custom_batching.custom_vmap
+    def root(a):
+        return solved(a)
+
+    @root.def_vmap
+    def _(size, in_batched, a):
+        return factor * solved(a), True
+
+    with_rule = jax.custom_vjp(lambda a: root(a))
+    with_rule.defvjp(lambda a: (root(a), root(a)), lambda y, g: (g / (2.0 * y),))
+    return lambda a: jax.vmap(with_rule)(a)
+
+
+@pytest.mark.parametrize(
+    ("f", "accuracy", "is_right"),
+    [
+        (roots(1.0), 0.0, True),
+        (roots(1.0), 1e-12, True),
+        (roots(1.0 + 1e-3), 0.0, False),
+        (roots(1.0 + 1e-3), 1e-2, True),
+    ],
+)
+def test_what_a_tolerance_or_an_accuracy_leaves_of_a_value_is_no_other_value(f, accuracy, is_right):
+    report = check_derivatives(f, np.array([2.7, 30.0, 1e4]), accuracy=accuracy)
+    assert (Kind.VALUE_DEPENDS_ON_RUN not in report.kinds) == is_right, report
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 1e-8])
+def test_an_accuracy_accepts_the_other_value_of_a_forward_half(accuracy):
+    report = check_derivatives(other_when_pulled_back, X, accuracy=accuracy)
+    assert report.verdict == ("agree" if accuracy else "disagree")

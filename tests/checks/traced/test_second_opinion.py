@@ -1,8 +1,12 @@
 """Who counts where increments and finite differences contradict each other."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.custom_derivatives import linear_call
 
+from harness import check_derivatives
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS
 from harness.checks.traced.second_opinion import arbitrate
 from harness.verdict.comparison import Answer, Block, compare
@@ -43,3 +47,45 @@ def test_who_is_right_of_increments_and_differences(jax, increments, differences
     )  # fmt: skip
     assert [oracle.name for oracle in found[:2] if np.isfinite(oracle.error).all()] == counting
     assert found[2] is is_contradicted
+
+
+def with_slopes(f, forward, reverse):
+    """A function with a linear rule, which multiplies by another factor in each mode."""
+    with_rule = jax.custom_jvp(f)
+
+    @with_rule.defjvp
+    def _(primals, tangents):
+        (x,), (t,) = primals, tangents
+        product = linear_call(lambda x, t: forward(x) * t, lambda x, g: reverse(x) * g, x, t)
+        return f(x), product
+
+    return with_rule
+
+
+RATE, AT_ZERO = 1e6, np.array([0.0])
+
+FINER_THAN_A_STEP = {  # f, where, its slope there, and the rule's in both modes
+    "a wave": (
+        lambda t: jnp.sin(RATE * t), np.array([0.30000013]), RATE * np.cos(RATE * 0.30000013),
+        *[lambda t: 2.0 * RATE * jnp.cos(RATE * t)] * 2,
+    ),
+    "a ripple": (lambda x: x + 1e-9 * jnp.sin(1e9 * x), AT_ZERO, 2.0, *[lambda x: 3.0] * 2),
+    "a ramp": (lambda x: jnp.clip(x, -1e-7, 1e-7) + 2.0 * x, AT_ZERO, 3.0, lambda x: 3.0, lambda x: 5.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FINER_THAN_A_STEP)
+def test_what_is_smooth_and_finer_than_a_step_is_no_staircase(name):
+    f, x, slope, forward, reverse = FINER_THAN_A_STEP[name]
+    report = check_derivatives(with_slopes(f, forward, reverse), x)
+    wrong = ["reverse"] if name == "a ramp" else ["forward", "reverse"]
+    assert sorted(report.outliers) == wrong, report
+    assert [finding.expected for finding in report.findings] == pytest.approx([slope] * len(wrong), rel=1e-6)
+
+
+def test_steps_that_climb_beside_a_line_are_judged_by_their_climb():
+    steps = with_slopes(lambda x: jnp.floor(x * 1e12) / 1e12, *[lambda x: 3.0] * 2)
+    report = check_derivatives(lambda x: steps(x) + x, np.array(0.31))
+    assert [(finding.expected, finding.against) for finding in report.findings] == [
+        (pytest.approx(2.0), DIFFERENCES)
+    ] * 2
