@@ -165,11 +165,12 @@ def _find_unknown(program: ProgramAtPoint, sides: _Sides, unknown: np.ndarray, a
     limits, error, is_same = limits_around(program, along)
     sides = sides.filled_in(unknown, limits, limits, error)
     # where no limit holds in all places, each side may have its own
-    for k in np.flatnonzero((unknown & ~is_same).any(axis=1)):
+    is_apart = unknown & ~is_same & ~np.isinf(error)
+    for k in np.flatnonzero(is_apart.any(axis=1)):
         right, error_right = _limit_along(program, along[k : k + 1], 1.0)
         left, error_left = _limit_along(program, along[k : k + 1], -1.0)
         is_found = np.zeros(unknown.shape, bool)
-        is_found[k] = unknown[k] & ~is_same[k] & ~np.isnan(right) & ~np.isnan(left)
+        is_found[k] = is_apart[k] & ~np.isnan(right) & ~np.isnan(left)
         sides = sides.filled_in(is_found, right, left, error_right + error_left)
     return sides
 
@@ -189,6 +190,8 @@ def _by_small_pivots(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.nda
 def limits_around(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Limits of slopes from points in random places around this one, their errors, and where all places agree.
 
+    The error is infinite where f jumps: an output that does not jump along some axis has no derivative either.
+
     A function that is smooth here may be computed by steps that are not. A determinant is computed by the factors of
     the matrix, which is singular at all points along an axis from the zero matrix, and regular in random places.
     """
@@ -204,20 +207,22 @@ def limits_around(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarra
     if not program.may_jump:
         jumps = _jumps_around(program, places)
         limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+        error = np.where(_jumps_around(program, places, of_mean=1.5), np.inf, error)
     return limit, error, is_same
 
 
-def _jumps_around(program: ProgramAtPoint, places: Sequence[np.ndarray]) -> np.ndarray:
+def _jumps_around(program: ProgramAtPoint, places: Sequence[np.ndarray], of_mean: float = 2.5) -> np.ndarray:
     """Which outputs jump at the point, (outputs,), by their values at opposite points around it.
 
     At distances t and 2t, the mean of the changes on both sides grows with t², by 4, for a function with a slope, and
-    half of their difference with t, by 2. Those of a step do not grow.
+    half of their difference with t, by 2. Those of a step do not grow. At a kink the mean grows with t, too: it
+    counts as well unless `of_mean`, the least by which the mean has to grow, is below 2.
     """
     here, jumps = program.value(), np.zeros(program.outputs.size, bool)
     for forth, back in (places[:2], places[2:]):
         ahead, behind = ([program.value(program.point + step) for step in place[:2]] for place in (forth, back))
         noise = SPREAD_FACTOR * np.abs(program.value(program.point + forth[0], np.random.default_rng(0)) - ahead[0])
-        jumps |= _is_jump([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
+        jumps |= _is_jump([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise, of_mean)
         jumps |= _is_jump([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
     return jumps
 

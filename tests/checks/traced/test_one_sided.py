@@ -30,6 +30,12 @@ def mixed(x):
     return jnp.where(square == 0.0, 0.0, x[0] ** 2 * x[1] / jnp.where(square == 0.0, 1.0, square))
 
 
+def steep(x):
+    """xy/(x² + y²): 0 along the axes, and 1/2 between them."""
+    square = jnp.sum(x * x)
+    return jnp.where(square == 0.0, 0.0, x[0] * x[1] / jnp.where(square == 0.0, 1.0, square))
+
+
 def smooth(x):
     """(x⁴ - y⁴)/(x² + y²) + 3x, which is x² - y² + 3x."""
     square = jnp.sum(x * x)
@@ -67,6 +73,8 @@ APART = {
     "a jump at the point": (at_zero(2.0, lambda x: x), np.zeros(1), [np.nan], [np.nan]),
     "a step": (at_zero(0.0, lambda x: jnp.sign(x) + x), np.zeros(1), [np.nan], [np.nan]),
     "a unit vector": (at_zero(0.0, lambda x: x / jnp.sqrt(x * x)), np.zeros(1), [np.nan], [np.nan]),
+    "a jump but along the axes": (steep, np.zeros(2), [np.nan] * 2, [np.nan] * 2),
+    "a vector of equal eigenvalues": (lambda x: jnp.linalg.eigh(x)[1][0, 1], np.eye(3), [np.nan] * 9, [np.nan] * 9),
     "a slope without a limit": (at_zero(0.0, lambda x: x * jnp.log(jnp.abs(x))), np.zeros(1), [np.nan], [np.nan]),
 }
 
