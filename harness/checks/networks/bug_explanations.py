@@ -178,13 +178,8 @@ class _Search:
 
     def explains_gradient(self, group: Bugs) -> bool:
         """The same of the gradient."""
-        is_needed = False
-        for replay in self.replays:
-            fits, excludes_no_bug = replay.fits_gradient(group)
-            if not fits:  # one problem is enough, and the others need not be run
-                return False
-            is_needed |= excludes_no_bug
-        return is_needed
+        has_gradient = all(replay.has_gradient(group) for replay in self.replays)  # one problem is enough to refute it
+        return has_gradient and any(replay.excludes_no_bug_in_gradient(group) for replay in self.replays)
 
     def changes_cost(self, group: Bugs) -> bool:
         """Whether these bugs show in the cost at all."""

@@ -184,23 +184,27 @@ class Replay:
         """In how many coordinates the gradient differs from that of these bugs."""
         return sum(int(half.is_off(gradient, allowed).sum()) for half, gradient, allowed in self._compared(group))
 
-    def fits_gradient(self, group: Bugs) -> tuple[bool, bool]:
-        """Whether the gradient is that of these bugs; and whether, within the same tolerance, not that of no bug.
+    def has_gradient(self, group: Bugs) -> bool:
+        """Whether the gradient is that of these bugs.
 
         A set of bugs that fails in the output layer fails with any other bug of slopes or of the way back beside it.
         """
-        group, excludes_no_bug = _without(COST_ALONE, group), False
+        group = _without(COST_ALONE, group)
         at_output = _without(BELOW, group)
         if group in self.off or at_output in self.off_at_output:
-            return False, False
+            return False
         for number, (half, gradient, allowed) in enumerate(self._compared(group)):
             if half.is_off(gradient, allowed).any():  # the layers below need not be run
                 self.off.add(group)
                 if number < len(HALVES) and not any(bug.step in JOINING for bug in group):
                     self.off_at_output.add(at_output)
-                return False, False
-            excludes_no_bug = excludes_no_bug or bool(half.is_off(half.right, allowed).any())
-        return True, excludes_no_bug
+                return False
+        return True
+
+    def excludes_no_bug_in_gradient(self, group: Bugs) -> bool:
+        """Whether the gradient is not that of backprop without a bug, within the tolerance for these bugs."""
+        compared = self._compared(_without(COST_ALONE, group))
+        return any(half.is_off(half.right, allowed).any() for half, _, allowed in compared)
 
     def _compared(self, group: Bugs) -> "Iterator[tuple[_Half, np.ndarray, float | np.ndarray]]":
         """Biases and weights of every layer, the output's first, with their gradient and its tolerance."""

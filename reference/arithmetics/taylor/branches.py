@@ -75,10 +75,6 @@ def _either(x: Taylor, y: Taylor) -> Taylor:
     return _truth(x.certain | y.certain, x.excluded & y.excluded)
 
 
-def _exclusive(x: Taylor, y: Taylor) -> Taylor:
-    return _either(_both(x, _not(y)), _both(_not(x), y))
-
-
 def _where(condition: Taylor, x: Taylor, y: Taylor) -> Taylor:
     yes, no = condition.certain, condition.excluded
     # where undecided: the mean of both polynomials, and half of what is between them as a part of the rest
@@ -148,8 +144,6 @@ BRANCHES = {
     np.isfinite: _finite,
     **dict.fromkeys(NEGATIONS, _not),
     **{f: _both if f in (np.bitwise_and, np.logical_and) else _either for f in CONNECTIVES},
-    np.bitwise_xor: _exclusive,
-    np.logical_xor: _exclusive,
     np.where: _where,
     np.absolute: _absolute,
     np.maximum: _maximum,
