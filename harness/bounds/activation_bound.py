@@ -57,12 +57,9 @@ def activation_bound(f: Activation, z: np.ndarray, arithmetic: type[Rounded] = R
         if no_rule_for_slope:  # then it was sampled, which takes a for exact
             by_hand = arithmetic(by_hand.value, by_hand.error + moved_with_a(f, z, a, A.error))
         by_formula = arithmetic(by_formula.value, by_formula.error + arithmetic.unit * _sums(f, z))
-    reasons = {
-        "the value": no_rule_for_value,
-        "the slope": no_rule_for_slope,
-        "the formula's derivative": no_rule_for_formula,
-    }
-    notes = tuple(note(Kind.SAMPLED_ROUNDING, part, reason=reason) for part, reason in reasons.items() if reason)
+    parts = "the value", "the slope", "the formula's derivative"
+    reasons = zip(parts, (no_rule_for_value, no_rule_for_slope, no_rule_for_formula))
+    notes = tuple(note(Kind.SAMPLED_ROUNDING, part, reason=reason) for part, reason in reasons if reason)
     errors = (np.broadcast_to(result.error, z.shape) for result in (A, by_hand, by_formula))
     return ActivationBound(*map(infinite_where_nan, errors), notes=notes)
 

@@ -101,9 +101,9 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
         cost.error,
         gradient.error,
         notes,
-        gradient.value,
-        cost.value,
-        cost.error + _lost_from_one(problem, theta, arithmetic.unit),
+        value=gradient.value,
+        cost_value=cost.value,
+        cost_from_one=cost.error + _lost_from_one(problem, theta, arithmetic.unit),
     )
 
 

@@ -68,11 +68,6 @@ def _current_folder() -> str | None:
     return None
 
 
-def _change_folder(folder: str | None) -> None:
-    if folder is not None:
-        os.chdir(folder)
-
-
 def _jax_settings() -> dict[str, Any]:
     jax: Any = sys.modules.get("jax")
     return dict(jax.config.values) if hasattr(jax, "config") else {}
@@ -92,7 +87,7 @@ _SETTINGS = (
     _Setting("the filters of warnings", lambda: list(warnings.filters), _put_back_filters),
     _Setting("the environment", lambda: dict(os.environ), _put_back_environment),
     _Setting("stdout or stderr", _streams, _put_back_streams),
-    _Setting("the current folder", _current_folder, _change_folder),
+    _Setting("the current folder", _current_folder, lambda folder: os.chdir(folder) if folder else None),
     _Setting("Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     _Setting("JAX's settings", _jax_settings, _put_back_jax_settings),
 )

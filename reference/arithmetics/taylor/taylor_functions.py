@@ -4,7 +4,7 @@ An elementary function is expanded about the middle of each cell and composed wi
 """
 
 import math
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,13 +78,7 @@ def _powers_of_step(g_k: Any, step: Any, shape: tuple[int, ...]) -> tuple[Any, A
     return poly, cut_off
 
 
-def _elementary(g: Expansion) -> Callable[[Taylor], Taylor]:
-    return lambda x: _compose(g, x)
-
-
-_reciprocal = _elementary(EXPANSIONS[np.reciprocal])
-
-_exp, _log, _sqrt = (_elementary(EXPANSIONS[f]) for f in (np.exp, np.log, np.sqrt))
+_exp, _log, _sqrt, _reciprocal = (partial(_compose, EXPANSIONS[f]) for f in (np.exp, np.log, np.sqrt, np.reciprocal))
 
 
 def _divide(x: Taylor, y: Taylor) -> Taylor:
@@ -139,7 +133,7 @@ Taylor.rules = {
     np.square: square,
     np.divide: _divide,
     np.power: _power,
-    **{f: _elementary(g) for f, g in (EXPANSIONS | SIGMOIDS).items()},
+    **{f: partial(_compose, g) for f, g in (EXPANSIONS | SIGMOIDS).items()},
     np.arccos: lambda x: 0.5 * np.pi - np.arcsin(x),
     np.logaddexp: _logaddexp,
     special.log_expit: lambda x: -_compose(SOFTPLUS, -x),
