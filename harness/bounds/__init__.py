@@ -1,4 +1,4 @@
 """How far rounding can move a right gradient, and every number that was chosen and not derived (`tolerances`).
 
-This room imports `reference` alone; verdicts and checks compare differences with what it answers.
+This room imports `reference` and `harness.facts`; verdicts and checks compare differences with what it answers.
 """

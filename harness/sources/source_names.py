@@ -23,7 +23,7 @@ Sources = Iterable[str | Source] | Mapping[str, GradientSource] | Mapping[str, s
 
 
 def default_sources(problem: Problem) -> dict[str, Source]:
-    """What `cross_check` runs by default: every source that is affordable at the problem's size."""
+    """What `cross_check` runs by default: those that decide most, and forward mode for up to `SMALL` parameters."""
     names = ["loop", "vectorized", "jax", "finite-difference"]
     if problem.network.size <= SMALL:
         names.insert(3, "jax-forward")

@@ -14,7 +14,7 @@ What a number carries, and how far that may be trusted:
 - `branch_log`: a list of all comparisons, in plain float64.
 - `central_differences` needs values alone, and carries nothing. Its errors are estimated, not bounded.
 
-`companion` is the base of the first three. `elementary` has one record for each elementary function, of the type in
-`elementary_record` and by the formulas in `elementary_formulas`. `composed` states other functions in terms of these,
-and `roundoff` is the size of a rounding.
+`companion` is the base of the first three and of `taylor`. `elementary` has one record for each elementary function,
+of the type in `elementary_record` and by the formulas in `elementary_formulas`. `composed` states other functions in
+terms of these, and `roundoff` is the size of a rounding.
 """

@@ -10,6 +10,6 @@ Each has a use that the others cannot serve:
   below rounding for analytic formulas, and it refuses others.
 - `ball_arithmetic`: the exact gradient, enclosed with proof, where rounding hides it from all others.
 
-Built on `reference` and its arithmetics. `harness.sources` names them; nothing here depends on a gradient written by
-hand.
+Built on `reference`, its arithmetics and its traced programs. `harness.sources` names them; nothing here depends on a
+gradient written by hand.
 """

@@ -15,5 +15,5 @@ How a verdict comes about:
 Around this: many random networks and their summary (`random_problems`, `many_networks`, `network_summary`), the
 smallest network that still fails (`smallest_failure`), and cases on file (`case_files`).
 
-Training, the digits, the study and the doors import this room; it imports no other kind of check.
+It imports the check of activations, for the slopes at junctions, and no other kind of check.
 """

@@ -48,9 +48,9 @@ def cross_check(problem: Problem, theta: np.ndarray, sources: Sources | None = N
     problem : Problem
     theta : (n,) array
     sources : names, or mapping from name to source, optional
-        Names are those of `SOURCES`, ``bug:NAME`` or ``module:function``; by default all that are affordable, and ball
-        arithmetic where these cannot decide. A source is called as ``source(problem, theta)`` with a copy of θ, and
-        answers (cost, gradient).
+        Names are those of `SOURCES`, ``bug:NAME`` or ``module:function``. By default these are the backprops by hand,
+        JAX and finite differences, and ball arithmetic where they cannot decide. A source is called as
+        ``source(problem, theta)`` with a copy of θ, and answers (cost, gradient).
 
     Returns
     -------
