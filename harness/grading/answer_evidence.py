@@ -1,6 +1,6 @@
 """Patterns in wrong answers, and whether they show that a submission was called in its own convention."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -12,6 +12,7 @@ from harness.facts.kinds import Kind
 from harness.grading.exercises import EPSILON_ADDED, EPSILON_CLIPPED, Exercise
 from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_interface import GivenAnswers, Interface
+from harness.grading.submission_process import CallFailed, SubmissionProcess
 
 Answers = Mapping[Exercise, ParsedAnswer]
 
@@ -40,6 +41,23 @@ SHARES: Mapping[str, Callable[[int], float]] = {
     "missing": lambda m: 0.0,
 }
 """Factors of the regulariser in the cost, for m examples, right and with a mistake."""
+
+
+def repeats_afresh(process: SubmissionProcess, interface: Interface, given: GivenAnswers) -> bool:
+    """Whether a wrong answer, and a failure, are the same in a new process.
+
+    There, random numbers are others, and what code kept of its earlier calls is gone.
+    """
+    process.restart()
+    for exercise, failure in given.failures.items():
+        if not exercise.is_degenerate and not failure.is_fatal:
+            try:
+                interface.answer(process, exercise)
+            except CallFailed:
+                break
+            return False
+    shown = first_wrong(given.answers)
+    return interface.repeats(process, shown, given.answers[shown])
 
 
 def is_understood(interface: Interface, found: Explanations, given: GivenAnswers, *, regularised: bool) -> bool:
@@ -71,19 +89,18 @@ def is_understood(interface: Interface, found: Explanations, given: GivenAnswers
 
 
 def explain_answers(
-    interface: Interface,
-    found: Explanations,
-    exercise: Exercise,
-    given: GivenAnswers,
-    somewhere: Collection[str] = (),
+    interface: Interface, found: Explanations, given: GivenAnswers, everywhere: Answers
 ) -> tuple[Fact, ...]:
     """The bugs of the zoo that explain wrong answers, and patterns in what they leave unexplained.
 
     Parameters
     ----------
-    exercise : the one in whose answer patterns are looked for
-    somewhere : the parts that are wrong on some problems alone, which is said in the place of what is not known
+    given : the answers in which bugs were looked for
+    everywhere : those, and the answers to other problems
     """
+    exercise = first_wrong(given.answers)
+    known = {"cost": found.of_both or found.of_cost, "gradient": found.of_both or found.of_gradient}
+    somewhere = {part: on for part, on in _wrong_somewhere(everywhere).items() if not known[part]}
     facts = describe_bugs(found, exercise.problem, exercise.theta, given.costs_are_finite)
     if not interface.of_cost:  # nothing is said of a cost that is not there
         facts = [fact for fact in facts if fact != note(Kind.PART_UNEXPLAINED, "gradient")]
@@ -96,7 +113,7 @@ def explain_answers(
         facts = [*facts, *find_relations(exercise, given.answers[exercise]), *nearest]
     if interface.of_cost and not given.costs_are_finite:
         facts = [wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts]
-    return tuple(_for_homework(fact) for fact in facts)
+    return (*_describe_wrong_somewhere(somewhere, len(everywhere)), *map(_for_homework, facts))
 
 
 def first_wrong(answers: Answers) -> Exercise:
@@ -105,7 +122,7 @@ def first_wrong(answers: Answers) -> Exercise:
     return min(right, key=lambda exercise: (right[exercise][1], right[exercise][0]))
 
 
-def find_wrong_somewhere(answers: Answers) -> Mapping[str, Sequence[Exercise]]:
+def _wrong_somewhere(answers: Answers) -> Mapping[str, Sequence[Exercise]]:
     """By part that is right on the first problem, those on which it is wrong."""
     right = {exercise: exercise.is_right(answer) for exercise, answer in answers.items()}
     first = next(iter(right.values()))
@@ -117,7 +134,7 @@ def find_wrong_somewhere(answers: Answers) -> Mapping[str, Sequence[Exercise]]:
     return {part: exercises for part, exercises in found.items() if exercises}
 
 
-def describe_wrong_somewhere(somewhere: Mapping[str, Sequence[Exercise]], total: int) -> Iterator[Fact]:
+def _describe_wrong_somewhere(somewhere: Mapping[str, Sequence[Exercise]], total: int) -> Iterator[Fact]:
     """One fact for parts that are wrong on the same problems."""
     for wrong_on in {tuple(exercises): None for exercises in somewhere.values()}:
         parts = [part for part, exercises in somewhere.items() if tuple(exercises) == wrong_on]

@@ -15,7 +15,7 @@ from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.facts import message_table
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
-from harness.grading.answer_evidence import explain_answers, is_understood
+from harness.grading.answer_evidence import explain_answers, is_understood, repeats_afresh
 from harness.grading.convention_search import find_interface, source_interface
 from harness.grading.exercises import Exercise, draw_exercise
 from harness.grading.grade import judge_parts
@@ -120,9 +120,13 @@ def diagnose(
                 raise message_table.FactError(interface.failure, f"{target} cannot be called. ")
             drawn = _course_like_exercises(problems, seed, _require_course_like(like, activations), interface)
         given = collect_answers(process, interface, _reported(drawn, problems, progress))
-        repeats = not given.answers or interface.repeats(process, *next(iter(given.answers.items())))
         # the regulariser's share is known from one exercise with and without λ
-        pair = collect_answers(process, interface, interface.exercises[:2])
+        graded = collect_answers(process, interface, interface.exercises[: 2 if interface.is_source else None])
+        if like == ANY and not interface.is_source and not (given.wrong or given.faults):
+            answers, failures = {**given.answers, **graded.wrong}, {**given.failures, **graded.failures}
+            given = replace(given, answers=answers, failures=failures)
+        is_right = not (given.wrong or given.faults)
+        repeats = not given.answers or is_right or repeats_afresh(process, interface, given)
     finally:
         process.close()
     found = (
@@ -130,7 +134,7 @@ def diagnose(
     )
     verdict, facts = _judged(interface, given, found)
     groups = () if found is None else found.of_both or found.of_gradient or found.of_cost
-    regularised = judge_parts(interface, pair)["regularised"].outcome == RIGHT
+    regularised = judge_parts(interface, graded)["regularised"].outcome == RIGHT
     if not repeats:
         verdict, facts, groups = "disagree", (wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),), ()
     elif found and not is_understood(interface, found, given, regularised=regularised):
@@ -155,13 +159,12 @@ def _judged(interface: Interface, given: GivenAnswers, found: Explanations | Non
     total = len(given.answers) + len(given.failures)
     is_enough = len(given.answers) >= max(1.0, ENOUGH * total) and found is not None and found.coordinates > 0
     # a source that answers most problems and raises on some is wrong on these; one that raises on most was not judged
-    is_wrong = is_enough and any(not failure.is_not_applicable for failure in given.failures.values())
+    is_wrong = is_enough and any(not failure.is_not_applicable for failure in given.faults)
     facts: tuple[Fact, ...] = ()
     if found and (found.cost_wrong or found.gradient_wrong):
         is_wrong = True
-        shown = next(exercise for exercise, answer in given.answers.items() if not all(exercise.is_right(answer)))
         missing = () if interface.of_cost else (wrong(Kind.PART_MISSING, "cost"),)
-        facts = (*missing, *explain_answers(interface, found, shown, given))
+        facts = (*missing, *explain_answers(interface, found, given, given.answers))
     elif not is_enough:
         facts = (doubt(Kind.FEW_ANSWERS, answered=len(given.answers), total=total),)
     if given.change and given.is_spoilt:
@@ -233,7 +236,7 @@ def _course_like_exercises(problems: int, seed: int, like: Like, interface: Inte
     Code that runs at the course's sizes alone is called on the exercises of these sizes.
     """
     if interface.only_at:
-        yield from interface.exercises
+        yield from (exercise for exercise in interface.exercises if not exercise.is_degenerate)
         return
     rng = np.random.default_rng(seed)
     for index in range(problems):

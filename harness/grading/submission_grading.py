@@ -15,12 +15,11 @@ from harness.facts.fact import Fact, Severity, doubt, kinds_of, note, wrong
 from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import (
     Answers,
-    describe_wrong_somewhere,
     explain_answers,
     find_constant_cost,
-    find_wrong_somewhere,
     first_wrong,
     is_understood,
+    repeats_afresh,
 )
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import COURSE_MODEL, small_exercises, tiny_exercises, with_fixed_l2
@@ -157,7 +156,8 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     failures = [replace(fact, severity=Severity.WRONG) for fact in _told_once(given.faults)]
     if not given.answers:
         return _not_judged(submission, failures[0], helpers, rubric, notes)
-    notes = (*notes, *(replace(fact, severity=Severity.NOTE) for fact in _told_once(given.excused)))
+    excused = [failure for failure in given.failures.values() if failure not in given.faults]
+    notes = (*notes, *(replace(fact, severity=Severity.NOTE) for fact in _told_once(excused)))
     if interface.only_at:
         notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
     if given.is_spoilt:
@@ -175,7 +175,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     is_engine_wrong = WRONG in helpers.get("operations", ())
     is_wrong = any(parts[name].outcome == WRONG for name in ANSWERED)
     has_reason = bool(refused) or is_engine_wrong
-    if (failures or (is_wrong and not has_reason)) and not _repeats_afresh(process, interface, given):
+    if (failures or (is_wrong and not has_reason)) and not repeats_afresh(process, interface, given):
         explained = _Explained((wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),))
     elif is_wrong and not has_reason:
         explained = _explain(process, interface, given, regularised=parts["regularised"].outcome == RIGHT)
@@ -236,23 +236,6 @@ def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rub
     )
 
 
-def _repeats_afresh(process: SubmissionProcess, interface: Interface, given: GivenAnswers) -> bool:
-    """Whether a wrong answer, and a failure, are the same in a new process.
-
-    There, random numbers are others, and what code kept of its earlier calls is gone.
-    """
-    process.restart()
-    for exercise, failure in given.failures.items():
-        if not exercise.is_degenerate and not failure.is_fatal:
-            try:
-                interface.answer(process, exercise)
-            except CallFailed:
-                break
-            return False
-    shown = first_wrong(given.answers)
-    return interface.repeats(process, shown, given.answers[shown])
-
-
 def _told_once(failures: Sequence[CallFailed]) -> list[Fact]:
     """The failures, each once, with the number of times where that is more than one."""
     alike: dict[tuple[str, int], list[CallFailed]] = defaultdict(list)
@@ -269,8 +252,7 @@ def _missing_parts(interface: Interface, parts: Parts, fact: Callable[..., Fact]
 
 def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswers, *, regularised: bool) -> _Explained:
     """The bugs of the zoo that explain every answer, or else what can be seen in the first wrong one."""
-    shown = first_wrong(given.answers)
-    somewhere, total = find_wrong_somewhere(given.answers), len(given.answers)
+    everywhere = given.answers
     # on a degenerate problem, a bug and the code that has it may divide by zero each in its own way
     ordinary = {exercise: answer for exercise, answer in given.answers.items() if not exercise.is_degenerate}
     if any(exercise.has_wrong_part(answer) for exercise, answer in ordinary.items()):
@@ -283,13 +265,11 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
         return _Explained((constant, *zero))
     found = find_bugs([exercise.replay(answer) for exercise, answer in answers.items()])
     found = replace(found, gradient_wrong=False) if is_empty else found
-    known = {"cost": found.of_both or found.of_cost, "gradient": found.of_both or found.of_gradient}
-    unknown = {part: exercises for part, exercises in somewhere.items() if not known[part]}
-    facts = explain_answers(interface, found, shown, given, unknown)
+    facts = explain_answers(interface, found, given, everywhere)
     if is_empty:  # a gradient of zeros is not judged
         facts = tuple(fact for fact in facts if fact != note(Kind.PART_RIGHT, "gradient"))
     return _Explained(
-        (*describe_wrong_somewhere(unknown, total), *facts, *zero),
+        (*facts, *zero),
         tuple(map(join_names, found.of_both or (*found.of_cost, *found.of_gradient))),
         is_empty or is_understood(interface, found, given, regularised=regularised),
     )

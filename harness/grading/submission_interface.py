@@ -310,9 +310,9 @@ class GivenAnswers:
         return [failure for exercise, failure in self.failures.items() if not exercise.is_degenerate]
 
     @property
-    def excused(self) -> list[CallFailed]:
-        """The failures on degenerate problems."""
-        return [failure for exercise, failure in self.failures.items() if exercise.is_degenerate]
+    def wrong(self) -> Mapping[Exercise, ParsedAnswer]:
+        """The answers with a wrong part."""
+        return {exercise: answer for exercise, answer in self.answers.items() if exercise.has_wrong_part(answer)}
 
     @property
     def is_spoilt(self) -> bool:

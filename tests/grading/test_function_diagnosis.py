@@ -10,7 +10,7 @@ from harness.facts import message_table
 from harness.facts.kinds import Kind
 from harness.grading.function_diagnosis import diagnose as diagnose_function
 from harness.isolation.limits import ENDINGS
-from tests.grading.submissions import COURSE, RIGHT, WRONG, apart, at_start, kinds, returning
+from tests.grading.submissions import COURSE, RIGHT, WRONG, apart, at_start, keeping, kinds, returning
 
 SOURCES = """\
 import numpy as np
@@ -38,6 +38,9 @@ def folder(tmp_path, monkeypatch):
         "costless.py": returning("J * float('nan'), grad"),
         "in_float32.py": returning("J, np.float32(1.0001) * grad.astype(np.float32)"),
         "raises.py": at_start("assert X.shape[0] % 2"),
+        "one_example.py": at_start("X = X if len(X) > 1 else X / 2"),
+        "kept.py": keeping("a1 @ Theta1.T", "X.tobytes()"),
+        "squeezes.py": at_start("X.squeeze().shape[1]"),
         "unknown.py": apart("b2 W2 W1 b1"),
         "my_sources.py": SOURCES,
     }
@@ -68,14 +71,21 @@ FOUND = {  # the verdict; the bugs, and the kinds of what homework itself finds
     "my_sources.py:noisy": ("disagree", (), [Kind.NOT_REPEATABLE]),
     "my_sources.py:choosy": ("inconclusive", (), [Kind.FEW_ANSWERS]),
     "raises.py": ("disagree", (), []),
+    "one_example.py": ("disagree", (), [Kind.WRONG_SOMEWHERE]),
+    "kept.py": ("disagree", (), [Kind.NOT_REPEATABLE]),
+    "squeezes.py": ("agree", (), []),
     "unknown.py": ("inconclusive", (), [Kind.CONVENTION_UNKNOWN]),
     "harness.sources.loop:cost_and_gradient": ("agree", (), []),
 }
 
 
-UNANSWERED = {  # how many of four problems are answered, and why others are not
-    "my_sources.py:choosy": (0, [Kind.PROBLEMS_SKIPPED]),
-    "raises.py": (1, [Kind.CALL_FAILED]),
+UNANSWERED = {  # how many problems there are, how many are answered, and why others are not
+    "my_sources.py:choosy": (4, 0, [Kind.PROBLEMS_SKIPPED]),
+    "raises.py": (4, 1, [Kind.CALL_FAILED]),
+    # of the problems of a grade, those on which it is wrong or fails come to the four that are drawn
+    "one_example.py": (5, 5, []),
+    "kept.py": (5, 5, []),
+    "squeezes.py": (6, 3, [Kind.CALL_FAILED]),  # one that is drawn has one input
 }
 
 
@@ -83,8 +93,8 @@ UNANSWERED = {  # how many of four problems are answered, and why others are not
 def test_a_function_is_diagnosed(target, folder):
     found = diagnose_function(target, problems=4)
     assert (found.verdict, found.bugs, kinds(found.diagnosis)) == FOUND[target]
-    answered, notes = UNANSWERED.get(target, (4, []))
-    assert (found.problems, found.answered) == (4, answered)
+    problems, answered, notes = UNANSWERED.get(target, (4, 4, []))
+    assert (found.problems, found.answered) == (problems, answered)
     assert [note.kind for note in found.notes] == notes
     assert ("θ and gradient by rows" in found.conventions) == (target == "by_rows.py")
 

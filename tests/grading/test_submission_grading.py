@@ -33,6 +33,7 @@ from tests.grading.submissions import (
     course,
     grade_folder,
     graded_here,
+    keeping,
     kinds,
     notebook,
     returning,
@@ -69,11 +70,6 @@ def test_a_wrong_submission_gets_its_bug(name, tmp_path):
     assert 0.0 < grade.points < 100.0
     assert grade.smallest is not None
     assert all(fact.severity == Severity.WRONG for fact in grade.diagnosis)
-
-
-def keeping(value, key):
-    """The course's function, which computes a value in its text once for each key."""
-    return course(("def sigmoid(z)", "KEPT = {}\ndef sigmoid(z)"), (value, f"KEPT.setdefault({key}, {value})"))
 
 
 class Case(NamedTuple):
