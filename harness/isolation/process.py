@@ -65,8 +65,6 @@ class Outcome:
         The line of the user's own file where it happened, if that is known.
     stdout, stderr : str
         What was printed meanwhile; the first 64 KiB of each.
-    seconds : float
-        How long it took, as seen from here.
     """
 
     kind: Kind
@@ -77,7 +75,6 @@ class Outcome:
     place: Place | None = None
     stdout: str = ""
     stderr: str = ""
-    seconds: float = 0.0
 
     @property
     def why(self) -> str:

@@ -1,7 +1,6 @@
 """Calls to somebody's file or module, made in a process of its own, with limits."""
 
 import pickle
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,8 +72,7 @@ class Worker:
         What went wrong then is also the outcome of every call, until the worker is closed.
         """
         # a file that failed fails again: only what was there once is started anew
-        did_end = self._process is None and self._loaded is not None and self._loaded.kind == "answered"
-        if self._loaded is None or did_end:
+        if self._loaded is None or (self._loaded.kind == "answered" and self._process is None):
             self.close()
             self._process = Process(self._sandbox)
             started = self._ask(self._setting, START_TIMEOUT)
@@ -110,17 +108,15 @@ class Worker:
     def _ask(self, request: Any, seconds: float) -> Outcome:
         """Send a request and wait for the outcome; a process that did not survive it is cleaned up."""
         assert self._process is not None
-        started = time.monotonic()
         process = self._process
         try:
             outcome = process.exchange(pickle.dumps(request), seconds)
-            took = time.monotonic() - started
             if process.ended:
                 outcome = replace(outcome, place=process.where(self._home))
             if outcome.kind == "timed out":
                 outcome = replace(outcome, what=f"did not answer within {seconds:g} s")
             stdout, stderr = process.printed()
-            return replace(outcome, stdout=stdout, stderr=stderr, seconds=took)
+            return replace(outcome, stdout=stdout, stderr=stderr)
         except BaseException:  # Ctrl-C: half a message may be in the pipe, so that no other can follow
             process.ended = True
             raise

@@ -117,7 +117,6 @@ def test_what_a_function_answers_comes_back_and_what_it_prints_apart(worker):
     assert cost == 0.5 * float(theta @ theta) + 3.0
     np.testing.assert_array_equal(gradient, 4 * theta)
     assert (outcome.stdout, outcome.stderr) == ("in loss\n", "careful\n")
-    assert outcome.seconds > 0.0
 
 
 def test_arguments_that_were_changed_in_place_come_back_as_they_were_left(worker):
