@@ -27,7 +27,7 @@ DESCRIBED = 3
 
 CAUSES = {
     Kind.UNITS_AT_KINK: "units sit at a kink, where slopes are a convention",
-    Kind.UNITS_AT_JUNCTION: "units sit where smooth pieces meet, and automatic differentiation has another slope there",
+    Kind.UNITS_AT_JUNCTION: "units sit where smooth pieces meet, and JAX may have another slope there",
     Kind.UNBOUNDED: "numbers are too large for any error bound",
     Kind.UNDECIDED: "rounding may be as large as the derivative",
 }

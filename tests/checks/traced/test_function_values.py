@@ -60,6 +60,22 @@ def test_another_value_in_another_way_contradicts_the_interpreter(f, how):
     assert not report.findings
 
 
+@jax.custom_batching.custom_vmap
+def batched_alike(x):
+    return jnp.sum(jnp.sin(x))
+
+
+@batched_alike.def_vmap
+def _(axis_size, in_batched, x):
+    return jnp.sum(jnp.sin(x), axis=-1), True
+
+
+@pytest.mark.parametrize(("f", "is_named"), [(with_a_rule, True), (lambda x: batched_alike(x) + with_a_rule(x), False)])
+def test_a_batching_rule_is_named_where_it_is_the_only_one(f, is_named):
+    facts = [fact for fact in check_derivatives(f, X, modes=["reverse"]).reasons if fact.data.get("how") == BATCHED]
+    assert ["rule" in fact.data for fact in facts] == [is_named]
+
+
 def not_for_batches(x):
     @jax.custom_batching.custom_vmap
     def f(x):
