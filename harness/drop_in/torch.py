@@ -16,6 +16,7 @@ from torch.autograd.gradcheck import GradcheckError
 
 from harness.drop_in.fallback import (
     LIBRARY_ACCURACY,
+    NothingToCheck,
     Result,
     fail,
     let_original_decide,
@@ -100,9 +101,8 @@ def gradcheck(
     # Whatever the original refuses, it refuses itself, in its own words.
     if not any(modes) or _is_refused_or_empty(inputs):
         return ask()
-    masked = bool(options.get("masked"))
-    names = input_names(func, len(inputs))
-    return _settled(NAME, lambda: TensorFunction(func, inputs, names, masked=masked), modes, ask)
+    names, masked = input_names(func, len(inputs)), bool(options.get("masked"))
+    return _settled(NAME, partial(TensorFunction, func, inputs, names, masked=masked), modes, ask)
 
 
 def gradgradcheck(
@@ -129,6 +129,8 @@ def gradgradcheck(
         cotangents = tuple(drawn) if grad_outputs is None else _as_tuple(grad_outputs)
         gradients = _gradients(func, inputs)
         places = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
+        if not places:
+            raise NothingToCheck
 
         def chosen(*given: Any) -> list[Any]:
             found = gradients(*given)

@@ -91,7 +91,7 @@ class TensorFunction(ReportedFunction):
         if not masked and any(_is_sparse(inputs[i]) for i in self.places):
             raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
         # jax.tree would sort the names of a dict.
-        self.theta = OrderedDict((names[i], _as_real(_numbers(inputs[i])).clone()) for i in self.places)
+        self.theta = OrderedDict((names[i], _as_real(_numbers(inputs[i]))) for i in self.places)
         self.x = [_array(leaf) for leaf in self.theta.values()]
         # Inputs in one memory, as x and x.t(), would move together, where each is to move alone.
         memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places if inputs[i].numel()}
@@ -276,9 +276,7 @@ def _numbers(x: Any) -> Any:
 def _at_numbers(x: Any, gradient: Any) -> Any:
     """A gradient, of whatever layout, at the entries that x specifies, in the order in which x keeps them."""
     dense = gradient.to_dense()
-    if _is_sparse(x):
-        return _numbers(dense.sparse_mask(x.detach()))
-    return torch.empty_like(dense).copy_(dense)  # a gradient of zeros may be a tensor without memory
+    return _numbers(dense.sparse_mask(x.detach())) if _is_sparse(x) else dense
 
 
 def _array(x: Any) -> np.ndarray:
@@ -287,8 +285,8 @@ def _array(x: Any) -> np.ndarray:
 
 
 def _as_real(x: Any) -> Any:
-    """A tensor without its graph, as real numbers."""
-    x = x.detach()
+    """A copy of a tensor without its graph, as real numbers."""
+    x = x.detach().clone()  # derivatives that are 0 come as tensors without memory, and copies have some
     return torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
 
 

@@ -74,7 +74,7 @@ def _differ_batched(function: TensorFunction, batched: Sequence[int], axis: int)
         examples = [[_nearby(x, n) if i in batched else x for i, x in enumerate(function.inputs)] for n in range(3)]
         stacked = [
             torch.stack([each[i] for each in examples], dim=axis if x.ndim else 0) if i in batched else x
-            for i, x in enumerate(map(_detached, function.inputs))
+            for i, x in enumerate(function.inputs)
         ]
         axes = tuple((axis if function.inputs[i].ndim else 0) if i in batched else None for i in range(len(stacked)))
         try:
@@ -83,10 +83,6 @@ def _differ_batched(function: TensorFunction, batched: Sequence[int], axis: int)
             return []
         alone = [every_output(function.func(*each)) for each in examples]
     return [k for k in range(len(together)) if not _is_near(together[k], torch.stack([each[k] for each in alone]))]
-
-
-def _detached(x: Any) -> Any:
-    return x.detach() if isinstance(x, torch.Tensor) else x
 
 
 def _nearby(x: Any, number: int) -> Any:

@@ -68,12 +68,10 @@ def library_cases(step: int = 1) -> tuple[list[Case], dict[str, str]]:
         except ImportError as error:
             left_out[library] = f"cannot be imported ({error}); install it with {INSTALL}"
             continue
-        right = [
-            Case(
-                f"{library}: {name}", RIGHT, TracedCall(*call, modes=("rev",)), group=library
-            )  # some have no forward mode
-            for name, call in found.FUNCTIONS.items()
-        ]
+        calls = {
+            name: TracedCall(*call, modes=("rev",)) for name, call in found.FUNCTIONS.items()
+        }  # some have no forward
+        right = [Case(f"{library}: {name}", RIGHT, call, group=library) for name, call in calls.items()]
         cases += [*right[::step], *list(planted_cases(library, found.HOSTS))[::step]]
     return cases, left_out
 

@@ -84,6 +84,7 @@ RIGHT = {
     "an entry that is 0 but for roundings": (
         lambda a: torch.stack([a.sin().sum(), 1e-280 * (1e8 * (a.softmax(0).sum() - 1.0)).sin()]), (tensor(5),)
     ),
+    "a count, without a gradient": (lambda a: a.norm(p=0), (tensor(3),)),
     "numbers from the seed 0": (lambda a: a / a.norm(), (torch.randn(
         6, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True
     ),)),
@@ -746,6 +747,23 @@ def test_what_the_original_refuses_is_refused(name):
         warnings.simplefilter("ignore", InconclusiveGradient)
         with pytest.raises(error):
             check(torch.sin, (x,), **options)
+
+
+ZERO_TENSORS = {
+    "a gradient": (torch.sgn, (tensor(3),)),
+    "a tangent": (torch.nn.functional.mse_loss, (tensor(3), tensor(3, seed=1))),
+    "a complex tangent": (lambda a, b: (a - b).abs().square(), (tensor(dtype=torch.complex128), tensor(seed=1))),
+}
+
+
+@pytest.mark.parametrize("name", ZERO_TENSORS)
+def test_zeros_without_memory_are_numbers(name, recwarn):
+    """PyTorch's rules answer ZeroTensors for derivatives that are 0 everywhere; some raise where they get one."""
+    func, inputs = ZERO_TENSORS[name]
+    assert gradcheck(func, inputs, check_forward_ad=True)
+    assert gradgradcheck(func, inputs, check_fwd_over_rev=True, check_undefined_grad=False)
+    assert gradcheck(lambda a: torch.linalg.slogdet(a).sign + a.sum(), (tensor(3, 3),), check_forward_ad=True)
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
 
 
 def test_forward_over_reverse_mode_is_checked_when_asked_for():
