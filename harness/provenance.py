@@ -17,7 +17,7 @@ from harness.seals import checksum
 LIBRARIES = ("jax", "jaxlib", "numpy", "python-flint", "scipy")
 """The libraries that results are computed with."""
 
-PACKAGES = ("autodiff-cross-check", "numpy", "scipy", "jax", "jaxlib", "python-flint", "matplotlib")
+PACKAGES = ("autodiff-cross-check", *LIBRARIES, "matplotlib")
 """The packages whose versions a page names."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from harness.audit.audited_functions import AuditedFunction
+from harness.audit.audited_functions import TINY, AuditedFunction
 from harness.audit.true_derivatives import true_derivative
 from harness.named_objects import import_attribute
 
@@ -26,7 +26,7 @@ HARMS = ("not finite", "wrong", "no correct digit", "half the digits lost", "rig
 MET = 10.0
 """Programs meet arguments within so many powers of ten from 1. Further out, most formulas overflow, and few ask."""
 
-LARGEST, TINY = float(np.finfo(float).max), float(np.finfo(float).tiny)
+LARGEST = float(np.finfo(float).max)
 
 
 @dataclass(frozen=True)

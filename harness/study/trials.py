@@ -114,14 +114,10 @@ class Rate:
         found = binomtest(self.count, self.total).proportion_ci(confidence_level=0.95, method="wilson")
         return float(found.low), float(found.high)
 
-    def counts(self) -> dict[str, int]:
-        """The two counts alone, JSON-ready."""
-        return {"count": self.count, "total": self.total}
-
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document; the share of an empty total is None."""
         share = self.share if self.total else None
-        return {**self.counts(), "share": share, "interval": list(self.interval())}
+        return {**vars(self), "share": share, "interval": list(self.interval())}
 
     def __str__(self) -> str:
         return percent(self.share) if self.total else "-"

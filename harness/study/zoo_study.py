@@ -153,7 +153,7 @@ def _bug_row(study: Study, name: str) -> dict[str, Any]:
         **study.further["bugs"][name],
         "caught": {checker: caught(checker=checker).to_dict() for checker in study.checkers},
         "caught_by_kind": {
-            checker: {kind: caught(checker=checker, kind=kind).counts() for kind in kinds} for checker in study.checkers
+            checker: {kind: vars(caught(checker=checker, kind=kind)) for kind in kinds} for checker in study.checkers
         },
     }
 
