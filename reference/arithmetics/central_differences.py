@@ -145,8 +145,8 @@ def difference(f: Callable, h: Any, noise: Any, total: Callable[[Any], Any] = np
 def sharpest(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, noise: np.ndarray) -> Differences:
     """f'(x) of an elementwise function at x of shape (n,), each at the width that leaves the smallest error.
 
-    Wide where f is smooth, narrow near a kink. An estimate can be small by chance where f varies within the width; the
-    next narrower one has to agree.
+    Wide where f is smooth, narrow near a kink. An estimate can be small by chance where f varies within the width: the
+    next narrower one has to agree, and none that is narrower may contradict it.
     """
 
     def at_width(share: float) -> Differences:
@@ -156,12 +156,16 @@ def sharpest(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, noise: np.nda
         return Differences(derivative, error + NOISE_GAIN * moved / h)
 
     found = list(map(at_width, SHARES_OF_STEP))
-    derivatives = np.array([each.derivative for each in found[:-1]])
     # the last width only confirms the one before it
+    derivatives = np.array([each.derivative for each in found[:-1]])
     errors = [wide.error + np.abs(wide.derivative - narrow.derivative) for wide, narrow in pairwise(found)]
-    confirmed = np.where(np.isfinite(errors), errors, np.inf)
-    best, each = confirmed.argmin(axis=0), np.arange(x.size)
-    return Differences(derivatives[best, each], confirmed[best, each])
+    errors = np.where(np.isfinite(errors), errors, np.inf)
+    best, each = errors.argmin(axis=0), np.arange(x.size)
+    derivative, error = derivatives[best, each], errors[best, each]
+    is_narrower = np.arange(len(errors))[:, np.newaxis] > best
+    apart = np.abs(derivatives - derivative)
+    contradicts = is_narrower & (apart > errors + error)
+    return Differences(derivative, np.maximum(error, np.where(contradicts, apart + errors, 0.0).max(axis=0)))
 
 
 def noise_of(value: np.ndarray | float) -> float:
