@@ -1,6 +1,6 @@
 """Patterns in wrong answers, and whether they show that a submission was called in its own convention."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -89,7 +89,7 @@ def is_understood(interface: Interface, found: Explanations, given: GivenAnswers
 
 
 def explain_answers(
-    interface: Interface, found: Explanations, given: GivenAnswers, everywhere: Answers
+    interface: Interface, found: Explanations, given: GivenAnswers, everywhere: Answers, wrong_parts: Collection[str]
 ) -> tuple[Fact, ...]:
     """The bugs of the zoo that explain wrong answers, and patterns in what they leave unexplained.
 
@@ -97,6 +97,7 @@ def explain_answers(
     ----------
     given : the answers in which bugs were looked for
     everywhere : those, and the answers to other problems
+    wrong_parts : what was judged to be wrong, out of "cost", "gradient" and "regularised"
     """
     exercise = first_wrong(given.answers)
     known = {"cost": found.of_both or found.of_cost, "gradient": found.of_both or found.of_gradient}
@@ -113,7 +114,7 @@ def explain_answers(
         facts = [*facts, *find_relations(exercise, given.answers[exercise]), *nearest]
     if interface.of_cost and not given.costs_are_finite:
         facts = [wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts]
-    return (*_describe_wrong_somewhere(somewhere, len(everywhere)), *map(_for_homework, facts))
+    return (*_describe_wrong_somewhere(somewhere, len(everywhere), wrong_parts), *map(_for_homework, facts))
 
 
 def first_wrong(answers: Answers) -> Exercise:
@@ -134,10 +135,14 @@ def _wrong_somewhere(answers: Answers) -> Mapping[str, Sequence[Exercise]]:
     return {part: exercises for part, exercises in found.items() if exercises}
 
 
-def _describe_wrong_somewhere(somewhere: Mapping[str, Sequence[Exercise]], total: int) -> Iterator[Fact]:
-    """One fact for parts that are wrong on the same problems."""
+def _describe_wrong_somewhere(
+    somewhere: Mapping[str, Sequence[Exercise]], total: int, wrong_parts: Collection[str]
+) -> Iterator[Fact]:
+    """One fact for parts that are wrong on the same problems; what is right but for λ is the regulariser."""
     for wrong_on in {tuple(exercises): None for exercises in somewhere.values()}:
-        parts = [part for part, exercises in somewhere.items() if tuple(exercises) == wrong_on]
+        alike = [part for part, exercises in somewhere.items() if tuple(exercises) == wrong_on]
+        is_regulariser = "regularised" in wrong_parts and not set(alike) & set(wrong_parts)
+        parts = ["regulariser"] if is_regulariser else alike
         yield wrong(Kind.WRONG_SOMEWHERE, *parts, wrong=len(wrong_on), total=total, first=wrong_on[0].name)
 
 

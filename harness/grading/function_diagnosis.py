@@ -18,7 +18,7 @@ from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import explain_answers, is_understood, repeats_afresh
 from harness.grading.convention_search import find_interface, source_interface
 from harness.grading.exercises import Exercise, draw_exercise
-from harness.grading.grade import judge_parts
+from harness.grading.grade import Parts, judge_parts, wrong_in
 from harness.grading.helper_checks import RIGHT
 from harness.grading.submission_files import read_submission
 from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
@@ -132,9 +132,10 @@ def diagnose(
     found = (
         find_bugs([exercise.replay(answer) for exercise, answer in given.answers.items()]) if given.answers else None
     )
-    verdict, facts = _judged(interface, given, found)
+    parts = judge_parts(interface, graded)
+    verdict, facts = _judged(interface, given, found, parts)
     groups = () if found is None else found.of_both or found.of_gradient or found.of_cost
-    regularised = judge_parts(interface, graded)["regularised"].outcome == RIGHT
+    regularised = parts["regularised"].outcome == RIGHT
     if not repeats:
         verdict, facts, groups = "disagree", (wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),), ()
     elif found and not is_understood(interface, found, given, regularised=regularised):
@@ -154,7 +155,9 @@ def diagnose(
     )
 
 
-def _judged(interface: Interface, given: GivenAnswers, found: Explanations | None) -> tuple[str, tuple[Fact, ...]]:
+def _judged(
+    interface: Interface, given: GivenAnswers, found: Explanations | None, parts: Parts
+) -> tuple[str, tuple[Fact, ...]]:
     """The verdict, and what is wrong or why it is none."""
     total = len(given.answers) + len(given.failures)
     is_enough = len(given.answers) >= max(1.0, ENOUGH * total) and found is not None and found.coordinates > 0
@@ -164,7 +167,7 @@ def _judged(interface: Interface, given: GivenAnswers, found: Explanations | Non
     if found and (found.cost_wrong or found.gradient_wrong):
         is_wrong = True
         missing = () if interface.of_cost else (wrong(Kind.PART_MISSING, "cost"),)
-        facts = (*missing, *explain_answers(interface, found, given, given.answers))
+        facts = (*missing, *explain_answers(interface, found, given, given.answers, wrong_in(parts)))
     elif not is_enough:
         facts = (doubt(Kind.FEW_ANSWERS, answered=len(given.answers), total=total),)
     if given.change and given.is_spoilt:

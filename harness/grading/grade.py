@@ -157,6 +157,11 @@ def _part(right: list[bool], share: float, *, is_there: bool) -> Part:
     return Part(RIGHT if is_right else WRONG if is_there else ABSENT, share if is_right else 0.0)
 
 
+def wrong_in(parts: Parts) -> set[str]:
+    """The names of the parts that are wrong."""
+    return {name for name, part in parts.items() if part.outcome == WRONG}
+
+
 def judge_helpers(helpers: Mapping[str, HelperVerdict], answered: Parts = NO_PARTS) -> Parts:
     """The sigmoid's slope, which has points of its own, and all other helpers together.
 

@@ -110,10 +110,13 @@ def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
     """The smallest network that shows what is wrong: its numbers, and a script that prints them."""
     exercise, answer = shown.exercise, shown.answer
     cost, gradient = exercise.right
+    calls = [attempt.call for attempt in shown.interface.attempts]
+    is_plain = not any(call.convention.single or call.is_source for call in calls)
+    script = _script(shown) if is_plain and exercise.theta.size <= LARGEST_SCRIPT else []
     lines = [
         "## The smallest network that shows it",
         "",
-        f"{exercise.name}. Small enough to follow by hand; the numbers are in the script below.",
+        f"{exercise.name}.{' The numbers are in the script below.' if script else ''}",
         "",
         "| | yours | expected |",
         "|---|---|---|",
@@ -128,10 +131,7 @@ def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
         lines += [f"| {label} | {yours:.10g} | {expected:.10g} |" for label, yours, expected in rows]
         if len(off) > ENTRIES_SHOWN:
             lines += ["", f"{len(off)} of {gradient.size} entries of the gradient are wrong; these are the first."]
-    calls = [attempt.call for attempt in shown.interface.attempts]
-    if exercise.theta.size <= LARGEST_SCRIPT and not any(call.convention.single or call.is_source for call in calls):
-        lines += ["", "```python", *_script(shown), "```"]
-    return lines
+    return lines + (["", "```python", *script, "```"] if script else [])
 
 
 def _script(shown: ShownAnswer) -> list[str]:

@@ -37,6 +37,7 @@ from harness.grading.grade import (
     judge_parts,
     verdict_of,
     wrong_helpers,
+    wrong_in,
 )
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
 from harness.grading.hint_levels import Hints
@@ -178,7 +179,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     if (failures or (is_wrong and not has_reason)) and not repeats_afresh(process, interface, given):
         explained = _Explained((wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),))
     elif is_wrong and not has_reason:
-        explained = _explain(process, interface, given, regularised=parts["regularised"].outcome == RIGHT)
+        explained = _explain(interface, given, parts)
         if not explained.is_understood:
             unknown = find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN)
             return _not_judged(submission, unknown, helpers, rubric, notes)
@@ -250,8 +251,9 @@ def _missing_parts(interface: Interface, parts: Parts, fact: Callable[..., Fact]
     return (fact(Kind.PART_MISSING, *missing), *interface.refused) if missing else ()
 
 
-def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswers, *, regularised: bool) -> _Explained:
+def _explain(interface: Interface, given: GivenAnswers, parts: Parts) -> _Explained:
     """The bugs of the zoo that explain every answer, or else what can be seen in the first wrong one."""
+    regularised = parts["regularised"].outcome == RIGHT
     everywhere = given.answers
     # on a degenerate problem, a bug and the code that has it may divide by zero each in its own way
     ordinary = {exercise: answer for exercise, answer in given.answers.items() if not exercise.is_degenerate}
@@ -265,7 +267,7 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
         return _Explained((constant, *zero))
     found = find_bugs([exercise.replay(answer) for exercise, answer in answers.items()])
     found = replace(found, gradient_wrong=False) if is_empty else found
-    facts = explain_answers(interface, found, given, everywhere)
+    facts = explain_answers(interface, found, given, everywhere, wrong_in(parts))
     if is_empty:  # a gradient of zeros is not judged
         facts = tuple(fact for fact in facts if fact != note(Kind.PART_RIGHT, "gradient"))
     return _Explained(

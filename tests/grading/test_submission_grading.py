@@ -230,6 +230,13 @@ def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
     assert all(grade.outcomes[name] == R for name in right)
 
 
+def test_what_is_right_but_for_some_lambda_is_called_the_regulariser(tmp_path):
+    (fact, *_) = graded_here(tmp_path, "a.py", CASES["a large λ"].text).diagnosis
+    assert (fact.where, fact.data["wrong"]) == (("regulariser",), 1)
+    (fact, *_) = graded_here(tmp_path, "b.py", CASES["for one example"].text).diagnosis
+    assert (fact.where, fact.data["wrong"]) == (("cost", "gradient"), 1)
+
+
 def test_a_wrong_helper_comes_before_what_no_bug_explains(tmp_path):
     grade = graded_here(tmp_path, "a.py", course(("return g * (1 - g)", "return g * (1 + g)")))
     assert [fact.kind for fact in grade.diagnosis][::3] == [Kind.HELPER_WRONG, Kind.NO_BUG_EXPLAINS]
