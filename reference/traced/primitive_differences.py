@@ -185,13 +185,26 @@ def _found_slopes(
 
 
 def _steps(values: list[Any], moving: list[int], slopes: list[Any]) -> np.ndarray:
-    """Step sizes, (widths, directions): each direction moves the operands by the widths' share of their size."""
+    """Step sizes, (widths, directions): each direction moves the operands by the widths' share of their size.
+
+    No number changes its sign, unless it is below the narrowest step. Beyond 0 a function may have no value, such as
+    √a by Newton's method, and its loop no end.
+    """
     # a direction of size 3 takes a third of the step of one of size 1; one that moves nothing here takes any
     count = len(slopes[0])
     sizes = np.max([np.abs(s).reshape(count, -1).max(axis=1, initial=0.0) for s in slopes], axis=0)
     sizes = np.where(sizes > 0.0, sizes, 1.0)
     scale = max(SMALLEST_SCALE, *(float(np.abs(values[i]).max(initial=0.0)) for i in moving))
-    return scale * np.array(WIDTHS)[:, None] / sizes
+    steps = scale * np.array(WIDTHS)[:, None] / sizes
+    to_zero = np.min([_steps_to_zero(values[i], s) for i, s in zip(moving, slopes)], axis=0)
+    return np.maximum(np.minimum(steps, 0.5 * to_zero), steps[-1])
+
+
+def _steps_to_zero(value: Any, slopes: Any) -> np.ndarray:
+    """The step at which the first number of an operand arrives at zero, for each direction."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = np.where(np.equal(value, 0.0), np.inf, np.abs(value) / np.abs(slopes))
+    return steps.reshape(len(slopes), -1).min(axis=1, initial=np.inf)
 
 
 def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequence[Any]) -> Applied | None:
