@@ -95,18 +95,14 @@ def _result(report: Report) -> Result:
     """What follows from a report on JAX's derivatives."""
     # Differences go through where a mode has no rule or a stop_gradient ends it. So the original, which takes
     # differences, may see an error there that this check does not.
-    doubts = [*report.left_out.values(), *filter(_stops, report.notes)]
+    ends = [fact for fact in report.notes if fact.kind == Kind.DERIVATIVE_ENDS]
+    doubts = [*report.left_out.values(), *(fact for fact in ends if "stop_gradient" in fact.data["functions"])]
     if report.verdict == "disagree":
         inexact = _inexact_rules_of_jax(report)
         return Result(Outcome.OPEN, [*doubts, *inexact], report) if inexact else Result(Outcome.WRONG, report=report)
     if not _is_right(report):
         doubts += doubts_of(report)
     return Result(Outcome.OPEN if doubts else Outcome.RIGHT, doubts, report)
-
-
-def _stops(fact: Fact) -> bool:
-    """Whether a fact says that a stop_gradient of the function ends a derivative."""
-    return fact.kind == Kind.DERIVATIVE_ENDS and "stop_gradient" in fact.data["functions"]
 
 
 def _default_tolerances(args: Any) -> dict[str, float]:

@@ -131,13 +131,8 @@ def gradgradcheck(
         places = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
         if not places:
             raise NothingToCheck
-
-        def chosen(*given: Any) -> list[Any]:
-            found = gradients(*given)
-            return [found[k] for k in places]
-
         return TensorFunction(
-            chosen,
+            lambda *given: [g for k, g in enumerate(gradients(*given)) if k in places],
             (*inputs, *cotangents),
             [*input_names(func, len(inputs)), *(f"grad_outputs_{k}" for k in range(len(cotangents)))],
             masked=every.arguments["masked"],
