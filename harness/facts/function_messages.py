@@ -287,7 +287,7 @@ ROWS: dict[Kind, Row] = {
         advice="Rewrite the formula so that nothing cancels, or use a series where it does.",
     ),
     Kind.FLAT_COST: Row(
-        "Near θ the cost does not change with {where}, so the right gradient is 0 there.",
+        "{where}: the cost does not change with these parameters near θ, so the right gradient is 0.",
         meaning="Every difference of the cost in these parameters is exactly zero, and the reported gradient is not.",
         cause="The cost does not use them. Or it is rounded, and the gradient is a straight-through estimate.",
         example=checked("np.sum(np.round(t) ** 2), 2 * t", "np.array([0.3, -0.7, 1.1])"),

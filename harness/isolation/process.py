@@ -260,6 +260,7 @@ class Process:
         if found is None:
             return None
         file, line = Path(home, found[1]) if found[1] else Path(home), int(found[2])
+        linecache.checkcache(str(file))  # it may have been edited since an earlier crash
         return Place(found[1] or file.name, line, found[3], linecache.getline(str(file), line).strip())
 
     def kill(self) -> None:

@@ -38,10 +38,11 @@ class NoAttribute(NoRule, AttributeError):
 
 
 def first_line(reason: BaseException) -> str:
-    """The first line of an exception's message."""
+    """The first line of an exception's message, or its type where that has no words; never empty."""
     if type(reason).__name__ == "TracerArrayConversionError":  # of JAX, whose words are about JAX
         return "it computes with NumPy itself, as in np.tanh(z) where xp.tanh(z) is meant"
-    return (message_of(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".: ")
+    lines = message_of(reason).strip().splitlines() or [""]
+    return lines[0].rstrip(".: ") or type(reason).__name__
 
 
 @contextmanager

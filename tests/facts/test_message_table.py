@@ -151,6 +151,7 @@ SAID = {  # parts of messages that few inputs reach
     ),
     "all together cannot be decided. As far": doubt(Kind.KINK, "all together", left=None, right=None),
     "Too few coordinates could be decided": doubt(Kind.UNDECIDED),
+    "the gradient: the cost does not change with these": note(Kind.FLAT_COST, "the gradient"),
     "They are rounded or cached": wrong(Kind.WHOLE_NUMBERS, "fun", is_same=True),
 }
 

@@ -184,6 +184,16 @@ def test_who_does_not_answer_in_time_is_ended_and_the_line_told(homework, functi
     assert time.monotonic() - started < 20.0
 
 
+def test_the_line_told_is_that_of_the_file_as_it_is_now(tmp_path):
+    file = tmp_path / "edited.py"
+    for line in ("while True: pass", "while 1 < 2: pass"):
+        file.write_text(f"def loops():\n    {line}\n")
+        with Worker(file, timeout=0.3) as worker:
+            place = worker.call("loops").place
+        assert place is not None
+        assert place.text == line
+
+
 def test_state_lasts_as_long_as_the_process(homework):
     with Worker(homework) as worker:
         assert [worker.call("count").value for _ in range(3)] == [1, 2, 3]
