@@ -203,8 +203,8 @@ def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> tuple[str, str]:
     """
     own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not state its module
     # the likeliest module first: looking through all of them takes longer
-    for module in filter(None, chain((own, *also_in), _not_installed())):
-        if name := _name_in(module, thing):
+    for module in chain((own, *also_in), _not_installed()):
+        if module is not None and (name := _name_in(module, thing)):
             return _written(module, name)
     raise NotWritable(f"{getattr(thing, '__qualname__', type(thing).__name__)} is not defined at the top of a module")
 

@@ -119,6 +119,17 @@ def test_objects_among_the_modules_may_raise_anything(monkeypatch):
         locate(lambda t: t)
 
 
+def test_a_module_that_is_false_is_searched_like_others(monkeypatch):
+    class Registry(types.ModuleType):
+        def __len__(self):
+            return 0
+
+    loss, registry = lambda t: t, Registry("registry")
+    vars(registry).update(loss=loss, __file__="registry.py")
+    monkeypatch.setitem(sys.modules, "registry", registry)
+    assert locate(loss)[1] == "registry.loss"
+
+
 def test_a_case_that_cannot_be_saved_still_says_how_to_run_the_test(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("no space left")
