@@ -29,6 +29,7 @@ from harness.checks.activations.proof_cells import (
     count_floats,
     cut_at,
     decide_with_balls,
+    is_near_a_kink,
     join_cells,
     split_cells,
     without_kinks,
@@ -174,11 +175,14 @@ def _refine(f: Activation, cells: Cells, work: int) -> _Refined:
         cells = cells[:, nearest[:work]]
         seen = _enclose(f, *cells)
         work -= seen.proved.size
-        wrong.append(cells[:, seen.wrong])
+        # beside a declared kink, which rounding may move, a slope may be that of the other side, and ends no proof
+        is_of_kink = seen.wrong & is_near_a_kink(*cells, f.kinks)
+        is_wrong = seen.wrong & ~is_of_kink
+        wrong.append(cells[:, is_wrong])
         places.update(seen.place[~np.isnan(seen.place)].tolist())
-        is_open = ~seen.proved & ~seen.wrong
-        # single floats and cells beside zero are left to balls, which need no width
-        is_tiny = (np.abs(cells).max(axis=0) <= NEGLIGIBLE) | (count_floats(*cells) <= FLOATS)
+        is_open = ~seen.proved & ~is_wrong
+        # these, single floats and cells beside zero are left to balls, which need no width
+        is_tiny = is_of_kink | (np.abs(cells).max(axis=0) <= NEGLIGIBLE) | (count_floats(*cells) <= FLOATS)
         given_up.append(cells[:, is_open & is_tiny])
         # a cell is cut where a comparison changes on it, unless that is in another cell already
         is_open &= ~is_tiny

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.z_grid import floats_beside, underflows
+from harness.checks.activations.z_grid import NEARBY, floats_beside, underflows
 from reference.activations import Activation
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
@@ -85,6 +85,12 @@ def without_kinks(edges: np.ndarray, kinks: Sequence[float]) -> Cells:
         cut = cut_at(low[inside], high[inside], np.full(inside.sum(), kink), is_kink=True)
         low, high = (np.concatenate([ends[~inside], new]) for ends, new in zip((low, high), cut))
     return low, high
+
+
+def is_near_a_kink(low: np.ndarray, high: np.ndarray, kinks: Sequence[float]) -> np.ndarray:
+    """Which cells lie so near a declared kink that rounding may move it to their other side."""
+    near = [np.maximum(np.abs(low - kink), np.abs(high - kink)) <= NEARBY * abs(kink) for kink in kinks]
+    return np.any([np.zeros(low.shape, dtype=bool), *near], axis=0)
 
 
 def split_cells(low: np.ndarray, high: np.ndarray) -> Cells:

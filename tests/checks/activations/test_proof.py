@@ -7,6 +7,7 @@ import pytest
 
 from harness.checks.activations.proof import FAR, INSIDE, Proof, prove
 from harness.checks.activations.proof_cells import ALLOWED
+from harness.checks.activations.z_grid import floats_beside
 from harness.facts.kinds import Kind
 from harness.study.right_activations import RIGHT as STUDIED
 from reference.activations import ACTIVATIONS, Activation
@@ -144,6 +145,23 @@ def test_a_wrong_slope_is_seen_however_narrow(name: str):
     smooth = ~np.isin(suspects, [0.0])  # where pieces meet balls are wide
     assert suspects.size
     assert not (apart[smooth] <= ALLOWED).any(), "a suspect is wrong"
+
+
+@pytest.mark.parametrize("floats", [-(10**6), -20, 20, 10**6])
+def test_a_kink_that_rounding_moves_does_not_end_the_proof(floats: int):
+    place = math.pi / 3.0
+    kink = float(floats_beside(np.array(place), floats))
+
+    def with_error(error: float) -> Activation:
+        return Activation(
+            "a moved kink",
+            lambda xp, z: xp.tanh(z) + xp.where(z > place, z - place, 0.0),
+            lambda z, a: 1.0 - np.tanh(z) ** 2 + (z > kink) + error * np.exp(-np.square((z - 7.77) / 0.002)),
+            kinks=(kink,),
+        )
+
+    assert sum(high - low for low, high in prove(with_error(0.0)).left) < 1e-9
+    assert any(abs(z - 7.77) < 0.01 for z in prove(with_error(1e-7)).suspects)
 
 
 RANDOM = 40
