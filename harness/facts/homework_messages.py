@@ -152,6 +152,13 @@ ROWS: dict[Kind, Row] = {
         example="# J += lam / 2 * m * np.sum(Theta1[:, 1:] ** 2)",
         advice="Compare this term with the formula of the course.",
     ),
+    Kind.CLASSES_FROM_Y: Row(
+        "Where a class is not in y, the answer is wrong. This costs no points.",
+        meaning="The code is right for any y that has all classes, and takes the classes from y.",
+        cause="np.unique(y), or an encoder that is fitted to y, counts the classes.",
+        example="# Y = OneHotEncoder().fit_transform(y.reshape(-1, 1)).toarray()",
+        advice="Take the number of classes from the arguments: np.eye(num_labels)[y - 1].",
+    ),
     Kind.COURSE_SIZE_ONLY: Row(
         "The function was called at {where} only: at other sizes it does not run, or is wrong.",
         meaning="The code works for the course's network and data, and for no other.",

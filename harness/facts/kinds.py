@@ -184,6 +184,7 @@ class Kind(StrEnum):
     # -- homework: harness/facts/homework_messages.py ------------------------------------------------------------------
     CALL_FAILED = "call-failed"
     CELL_LEFT_OUT = "cell-left-out"
+    CLASSES_FROM_Y = "classes-from-y"
     CONVENTION_REFUSED = "convention-refused"
     CONVENTION_UNKNOWN = "convention-unknown"
     COST_CONSTANT = "cost-constant"

@@ -10,8 +10,9 @@ from harness.checks.networks.bug_explanations import Explanations, describe_bugs
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from harness.grading.exercises import EPSILON_ADDED, EPSILON_CLIPPED, Exercise
+from harness.grading.given_answers import GivenAnswers
 from harness.grading.submission_answers import ParsedAnswer
-from harness.grading.submission_interface import GivenAnswers, Interface
+from harness.grading.submission_interface import Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
 Answers = Mapping[Exercise, ParsedAnswer]

@@ -31,11 +31,12 @@ from harness.grading.exercises import (
     small_exercises,
     with_fixed_l2,
 )
+from harness.grading.given_answers import collect_answers
 from harness.grading.parameter_roles import named_roles, readings
 from harness.grading.submission_answers import ParsedAnswer, possible_picks
 from harness.grading.submission_files import Submission
 from harness.grading.submission_functions import likelihood
-from harness.grading.submission_interface import Attempt, Call, Interface, collect_answers
+from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess
 from reference.user_input import did_you_mean
 

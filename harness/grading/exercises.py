@@ -122,8 +122,8 @@ class Exercise:
     def bound(self, precision: str) -> Bound:
         """The rounding bound of the formulas as stated, in float64 or float32."""
         if precision not in self._kept:
-            arithmetics = {"float64": Rounded, "float32": Rounded32}
-            self._kept[precision] = rounding_bound(self.problem, self.theta, arithmetics[precision])
+            number = {"float64": Rounded, "float32": Rounded32}[precision]
+            self._kept[precision] = rounding_bound(self.problem, self.theta, number)
         return self._kept[precision]
 
     def tolerances(self, precision: str) -> tuple[float, np.ndarray]:
@@ -146,13 +146,14 @@ class Exercise:
         return self.problem.Y.shape[1] < COURSE_SIZES[-1]
 
     @property
-    def is_degenerate(self) -> bool:
-        """Whether there is a layer of one unit, or a class without an example, as with fewer examples than classes.
+    def lacks_class(self) -> bool:
+        """Whether a class is not in y, as with fewer examples than classes."""
+        return not self.problem.Y.any(axis=0).all()
 
-        Code that is right for all homework may not run there: ``squeeze`` drops the axis of one example, and fewer
-        classes may be in y than there are outputs. But what it returns there has to be right.
-        """
-        return min(self.problem.network.sizes) == 1 or not self.problem.Y.any(axis=0).all()
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether right code may fail: ``squeeze`` drops the axis of one unit, and classes may be counted in y."""
+        return min(self.problem.network.sizes) == 1 or self.lacks_class
 
     @property
     def is_bounded(self) -> bool:
@@ -248,15 +249,13 @@ class Exercise:
 
     def with_l2(self, l2: float) -> "Exercise":
         """The same exercise with another λ."""
-        problem = self.problem
-        name = f"{self.name.partition(', λ')[0]}, λ = {l2:g}"
-        return Exercise(name, Problem(problem.network, problem.X, problem.Y, l2), self.theta, self.model)
+        problem = Problem(self.problem.network, self.problem.X, self.problem.Y, l2)
+        return Exercise(f"{self.name.partition(', λ')[0]}, λ = {l2:g}", problem, self.theta, self.model)
 
     def differs_in_l2_alone(self, other: "Exercise") -> bool:
         """Whether another exercise has the same θ, X and y."""
-        mine, theirs = self.problem, other.problem
-        pairs = ((mine.X, theirs.X), (mine.Y, theirs.Y), (self.theta, other.theta))
-        return self is not other and all(np.array_equal(a, b) for a, b in pairs)
+        mine, theirs = ((each.problem.X, each.problem.Y, each.theta) for each in (self, other))
+        return self is not other and all(map(np.array_equal, mine, theirs))
 
 
 def _length(vector: np.ndarray) -> float:
@@ -267,8 +266,7 @@ def _length(vector: np.ndarray) -> float:
 def draw_exercise(sizes: tuple[int, int, int], m: int, l2: float, seed: Any, decimals: int = 3) -> Exercise:
     """Random X and θ, and every class at least once where there are as many examples; else any of the classes."""
     # rounded, so that a student can type the numbers
-    rng = np.random.default_rng(seed)
-    K = sizes[-1]
+    rng, K = np.random.default_rng(seed), sizes[-1]
     y = rng.permutation(np.arange(m) % K) if m >= K else rng.permutation(K)[:m]
     X = np.round(rng.normal(size=(m, sizes[0])), decimals)
     problem = Problem(Network(sizes), X, y, l2)
@@ -283,11 +281,12 @@ def _name(problem: Problem) -> str:
 
 @cache
 def small_exercises() -> tuple[Exercise, ...]:
-    """The first is the one that conventions are tried on, and the second the same without a regulariser.
+    """What a submission is called on. The first has no two sizes alike, so that what is transposed does not fit.
 
-    The first has ten classes, so that every way to label the digits shows, and no two sizes are alike, so that what is
-    transposed does not fit. The others differ in all that right code accepts: the sizes, the number of examples, λ, and
-    other data in the same shapes. 3-3-10 has a square layer, where Wᵀ and W have one shape. The last are degenerate.
+    It has ten classes, so that every convention of labels shows. The others differ in all that right code accepts: the
+    sizes, the number of examples, λ, and other data in the same shapes. 3-3-10 has a square layer. The last are
+    degenerate. Code may tell by the first or the last class where labels begin: of one example it is the last, and the
+    first is lacking where several lack classes. Code that needs the first is so wrong on both.
     """
     first = draw_exercise((4, 5, 10), 13, 1.5, 0)
     return (
@@ -298,8 +297,8 @@ def small_exercises() -> tuple[Exercise, ...]:
         draw_exercise((2, 7, 2), 130, 0.3, 3),
         course_exercise(1.0, 250),
         *changed_step_by_step(first),
-        draw_exercise((4, 5, 10), 1, 1.5, 4),
-        draw_exercise((4, 5, 10), 7, 1.5, 5),
+        draw_exercise((4, 5, 10), 1, 1.5, 3),
+        draw_exercise((4, 5, 10), 7, 1.5, 9),
         draw_exercise((1, 1, 3), 9, 2.0, 6),
     )
 
@@ -326,8 +325,9 @@ def course_exercises(every: int) -> tuple[Exercise, ...]:
     """The course's own network, with its λ and without, on every so-many-th of its digits; and with other data."""
     first = course_exercise(1.0, every)
     changed = changed_step_by_step(first)
-    # all digits take a hundred times as long
-    return first, first.with_l2(0.0), *(changed[-1:] if every == 1 else (*changed, course_exercise(1.0, 5000)))
+    if every == 1:  # all digits take a hundred times as long
+        return first, first.with_l2(0.0), changed[-1]
+    return first, first.with_l2(0.0), *changed, course_exercise(1.0, 5000), course_exercise(1.0, 1000)
 
 
 @cache

@@ -18,10 +18,11 @@ from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import explain_answers, is_understood, repeats_afresh
 from harness.grading.convention_search import find_interface, source_interface
 from harness.grading.exercises import Exercise, draw_exercise
+from harness.grading.given_answers import GivenAnswers, collect_answers
 from harness.grading.grade import Parts, judge_parts, wrong_in
 from harness.grading.helper_checks import RIGHT
 from harness.grading.submission_files import read_submission
-from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
+from harness.grading.submission_interface import Interface, ShownAnswer
 from harness.grading.submission_process import SubmissionProcess
 from harness.progress import Progress, silent
 from harness.verdict.report import json_ready
@@ -122,9 +123,10 @@ def diagnose(
         given = collect_answers(process, interface, _reported(drawn, problems, progress))
         # the regulariser's share is known from one exercise with and without λ
         graded = collect_answers(process, interface, interface.exercises[: 2 if interface.is_source else None])
+        graded = graded.without_missing_classes
         if like == ANY and not interface.is_source and not (given.wrong or given.faults):
             answers, failures = {**given.answers, **graded.wrong}, {**given.failures, **graded.failures}
-            given = replace(given, answers=answers, failures=failures)
+            given = replace(graded, answers=answers, failures=failures, change=given.change)
         is_right = not (given.wrong or given.faults)
         repeats = not given.answers or is_right or repeats_afresh(process, interface, given)
     finally:
@@ -182,6 +184,7 @@ def _notes(interface: Interface, given: GivenAnswers) -> tuple[Fact, ...]:
     skipped = sum(failure.is_not_applicable for failure in failures)
     notes = [replace(fact, severity=Severity.NOTE, data={**fact.data, "times": len(raised)}) for fact in raised[:1]]
     notes += [note(Kind.PROBLEMS_SKIPPED, count=skipped)] if skipped else []
+    notes += [note(Kind.CLASSES_FROM_Y)] if given.takes_classes_from_y else []
     notes += [note(Kind.COURSE_SIZE_ONLY, interface.only_at)] if interface.only_at else []
     return (*notes, *([given.change] if given.change and not given.is_spoilt else []))
 

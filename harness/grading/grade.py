@@ -31,9 +31,10 @@ from harness.files import read_file
 from harness.grading.answer_evidence import are_regularised
 from harness.grading.call_conventions import CONVENTIONS, OF_THE_COURSE
 from harness.grading.exercises import EPSILON_ADDED, EPSILON_CLIPPED, MODELS
+from harness.grading.given_answers import GivenAnswers
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict
 from harness.grading.submission_files import Submission
-from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer
+from harness.grading.submission_interface import Interface, ShownAnswer
 from reference.user_input import did_you_mean
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"

@@ -23,6 +23,7 @@ from harness.grading.answer_evidence import (
 )
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import COURSE_MODEL, small_exercises, tiny_exercises, with_fixed_l2
+from harness.grading.given_answers import GivenAnswers, collect_answers
 from harness.grading.grade import (
     ANSWERED,
     ARGUMENTS,
@@ -43,7 +44,7 @@ from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, c
 from harness.grading.hint_levels import Hints
 from harness.grading.other_exercises import find_other_exercise
 from harness.grading.submission_files import Submission
-from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
+from harness.grading.submission_interface import Interface, ShownAnswer
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
 from reference.user_input import error_in_words
 
@@ -152,13 +153,15 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         return _not_judged(submission, other, {}, rubric, notes)
     if interface.failure:
         return _not_judged(submission, interface.failure, helpers, rubric, notes)
-    given = collect_answers(process, interface, interface.exercises)
+    given = collect_answers(process, interface, interface.exercises).without_missing_classes
     # that a call failed was no fault of the function while conventions were tried; now it is
     failures = [replace(fact, severity=Severity.WRONG) for fact in _told_once(given.faults)]
     if not given.answers:
         return _not_judged(submission, failures[0], helpers, rubric, notes)
     excused = [failure for failure in given.failures.values() if failure not in given.faults]
     notes = (*notes, *(replace(fact, severity=Severity.NOTE) for fact in _told_once(excused)))
+    if given.takes_classes_from_y:
+        notes = (*notes, note(Kind.CLASSES_FROM_Y))
     if interface.only_at:
         notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
     if given.is_spoilt:

@@ -1,20 +1,19 @@
 """How a submission is called: the function and convention that give its cost, and those that give its gradient."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from harness.facts.fact import Fact, Severity
+from harness.facts.fact import Fact
 from harness.grading.call_conventions import COURSE_BLOCKS, COURSE_CONVENTION, JOINED, LABELS, Convention, arguments
 from harness.grading.exercises import COURSE_MODEL, Exercise, Model, small_exercises
 from harness.grading.parameter_roles import Function, Role
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
 from harness.grading.submission_files import Submission
 from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess
-from harness.isolation.limits import ENDINGS
 
 REPEATED = 1e-9
 """Relative to the largest entry: an answer that differs by more when it is called again is another one.
@@ -287,63 +286,3 @@ class ShownAnswer:
         with np.errstate(all="ignore"):
             off = np.abs(self.answer.gradient - right) / np.abs(right).max()
         return np.where(np.isnan(off), 1.0, off)
-
-
-@dataclass(frozen=True, eq=False)
-class GivenAnswers:
-    """What a submission answered to several exercises.
-
-    Attributes
-    ----------
-    answers : by exercise
-    failures : why others were not answered, by exercise
-    change : the first argument that was changed in place; rather one whose change spoils the next answer
-    """
-
-    answers: Mapping[Exercise, ParsedAnswer]
-    failures: Mapping[Exercise, CallFailed]
-    change: Fact | None = None
-
-    @property
-    def faults(self) -> list[CallFailed]:
-        """The failures on problems that right code runs on."""
-        return [failure for exercise, failure in self.failures.items() if not exercise.is_degenerate]
-
-    @property
-    def wrong(self) -> Mapping[Exercise, ParsedAnswer]:
-        """The answers with a wrong part."""
-        return {exercise: answer for exercise, answer in self.answers.items() if exercise.has_wrong_part(answer)}
-
-    @property
-    def is_spoilt(self) -> bool:
-        """Whether a change in place makes the next answer wrong."""
-        return self.change is not None and self.change.severity == Severity.WRONG
-
-    @property
-    def costs_are_finite(self) -> bool:
-        """Whether every cost is there and finite."""
-        return all(answer.cost is not None and np.isfinite(answer.cost) for answer in self.answers.values())
-
-
-def collect_answers(process: SubmissionProcess, interface: Interface, exercises: Iterable[Exercise]) -> GivenAnswers:
-    """Call a submission on every exercise; after `ENDINGS` processes that it ended, its last failure stands for all.
-
-    Each such end costs up to the limit on CPU time, and `harness diagnose` has 25 exercises.
-    """
-    answers: dict[Exercise, Any] = {}
-    failures: dict[Exercise, CallFailed] = {}
-    change: Fact | None = None
-    for exercise in exercises:
-        fatal = [failure for failure in failures.values() if failure.is_fatal]
-        if len(fatal) >= ENDINGS:
-            failures[exercise] = fatal[-1]
-            continue
-        try:
-            answers[exercise] = answer = interface.answer(process, exercise)
-        except CallFailed as failure:
-            failures[exercise] = failure.with_data(exercise=exercise.name)
-            continue
-        if answer.changes_arguments and not (change and change.severity == Severity.WRONG):
-            found = interface.find_changes(process, exercise)
-            change = found if found and found.severity == Severity.WRONG else change or found
-    return GivenAnswers(answers, failures, change)

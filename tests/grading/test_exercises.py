@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.grading.exercises import changed_step_by_step, draw_exercise, small_exercises
+from harness.grading.exercises import changed_step_by_step, course_exercises, draw_exercise, small_exercises
 
 
 def test_problems_of_one_shape_differ_in_one_quantity_from_the_one_before():
@@ -21,6 +21,14 @@ def test_problems_have_every_number_of_examples_and_lambda_and_size():
     assert {0.0, 0.001, 1000.0} <= {problem.l2 for problem in problems}
     sizes = zip(*(problem.network.sizes for problem in problems))  # of inputs, hidden units and classes
     assert [set(each) for each in sizes] == [{1, 2, 3, 4, 400}, {1, 3, 5, 7, 25}, {2, 3, 10}]
+
+
+def test_where_classes_are_missing_the_last_is_there_and_of_several_the_first_is_not():
+    exercises = (*small_exercises(), *course_exercises(250))
+    labels = {ex.problem.m: set(ex.problem.Y.argmax(axis=1)) for ex in exercises if ex.lacks_class}
+    assert labels.pop(1) == {9}
+    assert labels.keys() == {5, 7}
+    assert all(9 in each and 0 not in each for each in labels.values())
 
 
 def test_right_code_need_not_run_where_a_class_or_an_axis_may_be_missing():

@@ -37,6 +37,7 @@ SAID: list[tuple[Fact, str]] = [
         wrong(Kind.COST_PATTERN, mean="last-example-missing", share="divided-twice"),
         "The cost is wrong: the last example adds nothing to it and the regulariser is divided by m twice.",
     ),
+    (note(Kind.CLASSES_FROM_Y), "Where a class is not in y, the answer is wrong. This costs no points."),
     (
         note(Kind.COURSE_SIZE_ONLY, "400-25-10, 20 examples"),
         "The function was called at 400-25-10, 20 examples only: at other sizes it does not run, or is wrong.",

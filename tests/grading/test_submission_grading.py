@@ -10,6 +10,7 @@ import pytest
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
+from harness.grading.function_diagnosis import diagnose
 from harness.grading.grade import AGREE, ANSWERED, DISAGREE, ERROR, INCONCLUSIVE, Rubric
 from harness.grading.submission_files import read_submission
 from harness.grading.submission_grading import GradingPlan, grade, judge
@@ -169,11 +170,6 @@ CASES = {
         *WRONG_GRADIENT,
         (Kind.WRONG_SOMEWHERE, Kind.FACTOR),
     ),
-    "without a class": Case(
-        course((EACH_DIGIT, "np.zeros((m, num_labels)); k = np.unique(y); Y[:, :len(k)] = y[:, None] == k")),
-        *WRONG_SUMS,
-        SOMEWHERE,
-    ),
     "a large λ": Case(at_start("lambda_ = min(lambda_, 5)"), *WRONG_PENALTY),
     "a small λ": Case(at_start("lambda_ = round(lambda_, 2)"), *WRONG_PENALTY),
     "without λ": Case(
@@ -201,6 +197,28 @@ CASES = {
     "shape changed": Case(at_start("y.shape = -1, 1"), AGREE, ALL_RIGHT, 100.0),
     "X changed by a wrong one": Case(at_start("X += 1"), DISAGREE, f"{W} {W} {R}", 30.0),
     "θ changed, and not understood": Case(at_start("nn_params *= 1.01"), *UNKNOWN[:2], 10.0, UNKNOWN[3]),
+    # what y has of the classes
+    "classes of y": Case(
+        course((EACH_DIGIT, "np.zeros((m, num_labels)); k = np.unique(y); Y[:, :len(k)] = y[:, None] == k")),
+        AGREE,
+        ALL_RIGHT,
+        100.0,
+    ),
+    "classes of y, in order": Case(
+        course((EACH_DIGIT, "np.eye(num_labels)[np.unique(y, return_inverse=True)[1].ravel()]")),
+        AGREE,
+        ALL_RIGHT,
+        100.0,
+    ),
+    "an encoder of y": Case(
+        course((EACH_DIGIT, "(np.unique(y) == np.ravel(y)[:, None]).astype(float)")), AGREE, ALL_RIGHT, 100.0
+    ),
+    "labels begin where y does": Case(
+        course((EACH_DIGIT, "np.eye(num_labels)[np.ravel(y) - np.min(y)]")), AGREE, ALL_RIGHT, 100.0
+    ),
+    "labels end where y does": Case(
+        course((EACH_DIGIT, "np.eye(num_labels)[np.ravel(y) - np.max(y) + num_labels - 1]")), AGREE, ALL_RIGHT, 100.0
+    ),
     # and beside all that
     "wrong helper": Case(
         course(SLOPE_BY_HAND, ("return g * (1 - g)", "return g")), DISAGREE, ALL_RIGHT, 95.0, (Kind.HELPER_WRONG,)
@@ -228,6 +246,14 @@ def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
     assert kinds(grade.diagnosis) == list(case.kinds)
     right = {name for fact in grade.diagnosis if fact.kind == Kind.PART_RIGHT for name in fact.where}
     assert all(grade.outcomes[name] == R for name in right)
+
+
+def test_what_takes_the_classes_from_y_is_told(tmp_path):
+    notes = graded_here(tmp_path, "a.py", CASES["an encoder of y"].text).notes
+    assert Kind.CLASSES_FROM_Y in kinds(notes)
+    (tmp_path / "a.py").write_text(CASES["an encoder of y"].text)
+    found = diagnose(str(tmp_path / "a.py"))
+    assert (found.verdict, Kind.CLASSES_FROM_Y in kinds(found.notes)) == (AGREE, True)
 
 
 def test_what_is_right_but_for_some_lambda_is_called_the_regulariser(tmp_path):
