@@ -31,7 +31,7 @@ ALLOWED = 1e-9
 """Largest error of a reported slope, over the larger of 1 and the slope. Seven digits above a rounding, so that a right
 slope may round many times; and a tenth of what would show in float32."""
 
-ONE_BY_ONE = 256  # floats of small cells that are decided one by one
+ONE_BY_ONE = 256  # floats of small cells that are decided one by one, and as many as stand around declared kinks
 CELLS_SAMPLED = 24  # larger cells of which the middle is looked at
 BESIDE_ZERO = 1e-9  # |z| of cells that balls decide as a whole, because no slope changes by much on them
 QUOTIENT = 2.0**16  # of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them
@@ -131,7 +131,7 @@ def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple
     order = np.argsort(count_floats(low, high))
     low, high = low[order], high[order]
     sizes = count_floats(low, high)
-    through = (sizes <= FLOATS) & (np.cumsum(sizes) <= ONE_BY_ONE)
+    through = (sizes <= FLOATS) & (np.cumsum(sizes) <= ONE_BY_ONE + 2 * AROUND * len(f.kinks))
     larger = np.flatnonzero(~through)
     sampled = larger[:: len(larger) // CELLS_SAMPLED + 1]
     looked_at = [*np.flatnonzero(through), *sampled]

@@ -59,6 +59,11 @@ RIGHT = {
         lambda z, a: np.where((a > 0.0) & (a < 1.0), 0.2, 0.0),
         (-2.5, 2.5),
     ),
+    "many kinks, a few floats beside their places": (
+        lambda xp, z: sum(xp.maximum(3.0 * z - k, 0.0) for k in range(1, 40)),
+        lambda z, a: sum(3.0 * (3.0 * z > k) for k in range(1, 40)),
+        tuple(k / 3.0 for k in range(1, 40)),
+    ),
     "a kink by a, which is exactly zero": (
         lambda xp, z: xp.where(z > 0.0, z, 1.5 * (xp.exp(xp.minimum(z, 0.0)) - 1.0)),
         lambda z, a: np.where(a > 0.0, 1.0, a + 1.5),
