@@ -2,15 +2,15 @@
 
 A glance at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is right.
 Where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`). The lines that seem
-farthest off come first. Once some of a block are wrong for certain, a glance is enough for the others of it, if a
+farthest off come first. Once some of a block are wrong for certain, a hasty look is enough for the others of it, if a
 close look along all of them together bears out what it shows.
 
 Few parameters are differenced one by one. Many are differenced in groups, each along a random direction of its own, so
 that every coordinate is seen. The coordinates of a group that contradicts the gradient are differenced one by one.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -20,7 +20,7 @@ from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
 from harness.checks.functions.cost_probe import Probes
 from harness.checks.functions.gradient_rounding import gradient_near
-from harness.checks.functions.line_stencil import MOSTLY_NOISE, Line, Obstacle, ReportedSlope, StencilEstimate
+from harness.checks.functions.line_stencil import MOSTLY_NOISE, Line, Obstacle, ReportedSlope, StencilEstimate, estimate
 from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.slope_search import LineSlope, Search
 from harness.checks.random_directions import random_directions
@@ -34,10 +34,14 @@ PARTS = 8
 
 CONVINCING = 2
 """After so many wrong lines of a block the verdict is certain. The others of it are only wanted for the diagnosis, for
-which a glance is good enough where a close look bears it out."""
+which a hasty look is good enough where a close one along all of them bears it out: a glance, or a search that does not
+ask what a rough cost may explain (`rough_costs`), which takes many calls."""
 
 DECEIVED = 2.0
-"""A line is wrong if what a glance finds it off is so many times what may have deceived glances of all lines."""
+"""A line is wrong if what a hasty look finds it off is so many times what may have deceived those at all lines."""
+
+WIDE = 2
+"""So many of the widest steps see over jumps, between which narrow ones are deceived as hasty looks are."""
 
 FEW = 32
 """Up to so many suspects are differenced one by one without splitting their group further. After so many close looks at
@@ -200,45 +204,56 @@ class Differences:
                 found[number] = LineSlope(search, first, is_clear=True)
             else:
                 doubtful.append((number, search, first))
-        doubtful.sort(key=_how_far_off, reverse=True)
-        blocks = [int(self._blocks[search.indices[0]]) for _, search, _ in doubtful]
-        wrong, looks, blamed = Counter[int](), Counter[int](), dict[int, dict[Search, StencilEstimate]]()
-        for place, (block, (number, search, _)) in enumerate(zip(blocks, doubtful)):
+        wrong, looks, hasty = Counter[int](), Counter[int](), defaultdict[int, list[int]](list)
+        for number, search, _ in sorted(doubtful, key=_how_far_off, reverse=True):
             if budget.is_spent:
                 break
-            if glances and block not in blamed and wrong[block] >= CONVINCING:
-                left = [each for other, (_, each, _) in zip(blocks[place:], doubtful[place:]) if other == block]
-                blamed[block] = self._blame_together(left)
-            cautious = blamed.get(block, {}).get(search)
+            block = int(self._blocks[search.indices[0]])
+            is_certain = wrong[block] >= CONVINCING
+            cautious = search.glance(step, cautiously=True) if glances and is_certain else StencilEstimate()
             sharp = SHARP if looks[block] < FEW else SHARP_ENOUGH
-            if cautious and search.reported.is_contradicted(cautious, 1.0 / sharp):
+            if search.reported.is_contradicted(cautious, 1.0 / sharp):
                 found[number] = LineSlope(search, cautious)
             else:
-                found[number] = self._look_closely(search, explains=not cautious)
-                wrong[block] += found[number].is_wrong
+                found[number] = self._look_closely(search, explains=not is_certain)
                 looks[block] += 1
+            if found[number].is_wrong and is_certain:
+                hasty[block].append(number)
+            elif found[number].is_wrong:
+                wrong[block] += 1
+        for numbers in hasty.values():
+            found |= self._bear_out({number: found.pop(number) for number in numbers})
         return [found[number] for number in sorted(found)]
 
-    def _blame_together(self, searches: Sequence[Search]) -> dict[Search, StencilEstimate]:
-        """The cautious glances that show that lines are wrong, as far as a close look along all of these agrees.
+    def _bear_out(self, blamed: Mapping[int, LineSlope]) -> dict[int, LineSlope]:
+        """The lines that were blamed in haste, as far as a close look along all of them agrees; the others closely.
 
-        A glance is deceived by jumps, and by a cost that is odd about θ, as sin 10⁵ t is at 0. It then finds right
-        lines off. All move so that what glances find off adds up, and so does what they are deceived by.
+        A hasty look is deceived by jumps, and by a cost that is odd about θ, as sin 10⁵ t is at 0. It then finds right
+        lines off. All move so that what they seem to be off by adds up, and so does what they are deceived by.
         """
-        glances = {each: each.glance(self.probes.glance, cautiously=True) for each in searches}
-        blamed = [each for each in searches if each.reported.is_contradicted(glances[each], 1.0 / SHARP_ENOUGH)]
-        if not blamed:
+        if self.probes.budget.is_spent:
             return {}
-        slopes = np.array([glances[each].derivative for each in blamed])
-        off = np.array([each.reported.derivative for each in blamed]) - slopes
-        weights = np.copysign(_random_direction(np.arange(len(blamed))), off)
-        indices = np.concatenate([each.indices for each in blamed])
-        moves = np.concatenate([weight * each.moves for weight, each in zip(weights, blamed)])
+        lines = blamed.values()
+        slopes = np.array([each.found.derivative for each in lines])
+        off = np.array([each.search.reported.derivative for each in lines]) - slopes
+        weights = np.copysign(_random_direction(np.arange(len(lines))), off)
+        indices = np.concatenate([each.search.indices for each in lines])
+        moves = np.concatenate([weight * each.search.moves for weight, each in zip(weights, lines)])
         together = self._look_closely(self._search(indices, moves))
-        if not together.is_wrong:
-            return {}
-        deceived = abs(together.found.derivative - weights @ slopes) + together.found.error
-        return {each: glances[each] for each, most in zip(blamed, np.abs(weights * off)) if most > DECEIVED * deceived}
+        wide = [estimate(together.search.line, step, together.search.noise) for step in self.probes.steps[:WIDE]]
+        looks = together.found, min(wide, key=lambda each: each.error)
+        deceived = max(abs(each.derivative - weights @ slopes) + each.error for each in looks)
+        sizes = zip(blamed, np.abs(weights * off))
+        found = {each: blamed[each] for each, most in sizes if together.is_wrong and not most <= DECEIVED * deceived}
+        left = [number for number in blamed if number not in found]
+        if len(left) > FEW:
+            for part in np.array_split(left, PARTS):
+                found |= self._bear_out({number: blamed[number] for number in part.tolist()})
+            return found
+        for number in left:
+            if not self.probes.budget.is_spent:
+                found[number] = self._look_closely(blamed[number].search)
+        return found
 
     @cached_property
     def _is_quiet(self) -> bool:
