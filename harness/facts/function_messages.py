@@ -303,9 +303,11 @@ ROWS: dict[Kind, Row] = {
         "accuracy=1e-6. Without a solver, look for a small term that is wrong.",
     ),
     Kind.NOT_SYMMETRIC: Row(
-        "{where} is the derivative of `gradient`, and is not symmetric: `gradient` is the gradient of no cost.",
+        "{where} is not symmetric: v·H w and w·H v differ by {off:.1g} of their size. Then it is wrong by less than "
+        "shows beside `gradient`, or that is the gradient of no cost.",
         meaning="Second derivatives can be taken in either order, so that v·H w is w·H v. Here they differ.",
-        cause="`gradient` and Hessian have the same mistake, such as A x and A for the cost ½ xᵀA x.",
+        cause="`gradient` and Hessian have the same mistake, such as A x and A for the cost ½ xᵀA x. Or `hessp` is not "
+        "linear in v.",
         example="import numpy as np\nfrom harness import check_hessian\nA = np.array([[1.0, 2.0], [0.0, 3.0]])\n"
         "report = check_hessian(lambda x: A @ x, np.array([0.3, 0.7]), lambda x: A)",
         advice="Check `gradient` against its cost by check_gradient. For what has no cost, use check_jacobian.",

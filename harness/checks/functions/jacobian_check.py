@@ -19,6 +19,7 @@ from harness.checks.functions.function_subject import FunctionGradient
 from harness.checks.functions.gradient_case import measure, precision_of
 from harness.checks.functions.gradient_check import Evidence, check_gradient, examine
 from harness.checks.functions.gradient_comparison import settle
+from harness.checks.functions.gradient_rounding import holds_float32
 from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.repeated_calls import call_twice
 from harness.checks.functions.user_function import UserFunction
@@ -31,6 +32,7 @@ from harness.sources.process_state import settings_kept
 from harness.verdict.comparison import Answer, Block, Pair, require_accuracy
 from harness.verdict.judgement import PLACES_KEPT, judge
 from harness.verdict.report import Report
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 NARROW_STEP = 1e-6
 """The step of the difference that shows which of many outputs is wrong. It need not be sharp: what it finds is examined
@@ -135,23 +137,33 @@ def check_hessian(
         raise ValueError(f"gradient must answer {function.theta.size} numbers, as theta has, not {function.size}")
     claims = function.claims({"hess": hess}, {}, {"hessp": hessp})  # a Hessian is symmetric: H v is Hᵀv
     report = _check_claims(function, claims, budget, accuracy)
-    off = _asymmetry(function, next(iter(claims.values()))) if report.verdict == "agree" else 0.0
-    if off <= max(MEANINGLESS[precision_of(function.unit)], ADDED_UP * accuracy):
+    if report.verdict != "agree":
+        return report
+    off, room = _asymmetry(function, next(iter(claims.values())), accuracy)
+    if off <= room:
         return report
     return replace(report, verdict="disagree").with_facts(wrong(Kind.NOT_SYMMETRIC, function.name, off=off))
 
 
-def _asymmetry(function: VectorFunction, claim: Claim) -> float:
-    """By how much v·H w and w·H v differ, as a share of their size, at most along some random directions."""
-    size, shares = function.theta.size, [0.0]
+def _asymmetry(function: VectorFunction, claim: Claim, accuracy: float) -> tuple[float, float]:
+    """By how much v·H w and w·H v differ, as a share of their size, at most along some random directions; what may be.
+
+    H_ij is compared with √(s_i s_j), of the slopes s of rows i and j, so that no large row hides others.
+    """
+    size, shares, slopes = function.theta.size, [0.0], function.slopes()
+    scale = np.sqrt(np.where(slopes > 0.0, slopes, slopes.max() or 1.0))
     # J v takes v in the shape of θ, and Jᵀw a flat w
     multiply, shape = (claim.push, function.theta.shape) if claim.push else (claim.pull, (size,))
     for seed in range(PAIRS):
-        v, w = random_directions(2, size, seed=seed).astype(function.theta.dtype)
-        each = [np.ravel(multiply(function.theta.copy(), u.reshape(shape))) for u in (v, w)]
+        v, w = random_directions(2, size, seed=seed)
+        moves = ((u / scale).astype(function.theta.dtype).reshape(shape) for u in (v, w))
+        each = [np.ravel(multiply(function.theta.copy(), move)) / scale for move in moves]
         largest = np.linalg.norm(v) * np.linalg.norm(each[1]) + np.linalg.norm(w) * np.linalg.norm(each[0])
         shares.append(abs(w @ each[0] - v @ each[1]) / largest if largest else 0.0)
-    return float(max(shares))
+    unit = UNIT_ROUNDOFF["float32"] if holds_float32(function.first) else function.unit
+    # an error that is accepted beside s_i is a larger share of √(s_i s_j)
+    accepted = ADDED_UP * accuracy * scale.max() / scale.min()
+    return float(max(shares)), max(MEANINGLESS[precision_of(unit)], accepted)
 
 
 # -- the check ---------------------------------------------------------------------------------------------------------
@@ -193,10 +205,12 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
         return whole
     examined = left if len(left) <= most else [_find_suspect(function, claim.pull, w, left)]
     alone = _check_outputs(function, claim.pull, examined, budget, accuracy)
-    return _judge_both(function, whole, alone, left, len(left) - len(examined))
+    return _judge_both(function, whole, alone, left, len(left) - len(examined), accuracy)
 
 
-def _judge_both(function: VectorFunction, whole: Report, alone: Report, left: Sequence[int], unknown: int) -> Report:
+def _judge_both(
+    function: VectorFunction, whole: Report, alone: Report, left: Sequence[int], unknown: int, accuracy: float
+) -> Report:
     """One report from those on the sum of all outputs and on those of the `left` that are not unknown."""
     examined = len(left) - unknown
     share = 1.0 - ((1.0 - alone.decided_share) * examined + unknown) / function.size
@@ -205,8 +219,9 @@ def _judge_both(function: VectorFunction, whole: Report, alone: Report, left: Se
     if alone.verdict == "disagree":
         return alone
     if whole.verdict != "agree":
-        # errors that are too small to show in one row add up in the sum
-        return alone if alone.verdict == whole.verdict and not unknown else whole
+        # errors that are too small to show in one row add up in the sum, and so do those that are accepted in each
+        is_accepted = accuracy > 0.0 and whole.verdict == "disagree"
+        return alone if (is_accepted or alone.verdict == whole.verdict) and not unknown else whole
     rows = [f"{function.name}[{k}, :]" for k in left[:PLACES_KEPT]]
     if share >= CONCLUSIVE_SHARE:
         few = [note(Kind.FEW_UNDECIDED, *rows, undecided=len(left), why=[])] if share < 1.0 else []

@@ -253,6 +253,32 @@ def test_a_matrix_that_is_not_symmetric_is_no_hessian(name, size):
         assert (report.verdict, Kind.NOT_SYMMETRIC in report.kinds) == (verdict, verdict == "disagree")
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e200, 1e-200])
+@pytest.mark.parametrize("large", [1.0, 1e3, 1e8])
+def test_no_large_row_hides_that_others_are_not_symmetric(large, scale):
+    matrix = scale * np.array([[large, 0.0, 0.0], [0.0, 1.0, 1.001], [0.0, 1.0, 3.0]])
+    for each, verdict in ((matrix, "disagree"), (matrix + matrix.T, "agree")):
+        assert check_hessian(lambda x, m=each: m @ x, X[:3], lambda x, m=each: m).verdict == verdict
+
+
+def test_errors_within_an_accuracy_of_their_own_row_are_accepted():
+    rng = np.random.default_rng(0)
+    for size in (7, 19, 31):
+        half = rng.standard_normal((size, size)) * 10.0 ** rng.uniform(-2, 2, size)
+        matrix, errors = half + half.T, rng.choice([-0.5, 0.5], (size, size))
+        for share, verdict in ((1e-3, "agree"), (1e-2, "disagree")):
+            off = matrix + share * errors * np.abs(matrix).max(axis=1, keepdims=True)
+            report = check_hessian(lambda x, m=matrix: m @ x, np.ones(size), lambda x, m=off: m, accuracy=1e-3)
+            assert report.verdict == verdict
+
+
+def test_a_product_that_is_not_linear_is_no_reason_to_blame_the_gradient():
+    matrix = np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 3.0], [0.0, 3.0, 5.0]])
+    report = check_hessian(lambda x: matrix @ x, X[:3], hessp=lambda x, v: np.abs(matrix @ v))
+    assert report.verdict == "disagree"
+    assert "or that is the gradient of no cost" in str(report)
+
+
 @pytest.mark.parametrize("theta", [0.3, np.array([0.3]), X.reshape(2, -1)])
 def test_a_hessian_of_any_shape_of_theta_is_symmetric(theta):
     diagonal = lambda x: np.diag(np.ravel(3.0 * x**2))  # noqa: E731
