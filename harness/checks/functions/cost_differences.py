@@ -34,14 +34,10 @@ PARTS = 8
 
 CONVINCING = 2
 """After so many wrong lines of a block the verdict is certain. The others of it are only wanted for the diagnosis, for
-which a hasty look is good enough where a close one along all of them bears it out: a glance, or a search that does not
-ask what a rough cost may explain (`rough_costs`), which takes many calls."""
+which a hasty look is enough, as a glance or a search that does not ask what a rough cost may explain."""
 
 DECEIVED = 2.0
 """A line is wrong if what a hasty look finds it off is so many times what may have deceived those at all lines."""
-
-WIDE = 2
-"""So many of the widest steps see over jumps, between which narrow ones are deceived as hasty looks are."""
 
 FEW = 32
 """Up to so many suspects are differenced one by one without splitting their group further. After so many close looks at
@@ -67,9 +63,6 @@ ACROSS_KINKS = 3
 AT_ONCE = (2.0**-36, 2.0**-32)
 """Steps near and far: a cost that is continuous changes by h over them, 16 times less over the first. One that jumps at
 θ changes by its jump over both."""
-
-CALLS_OF_LINE = 4.0
-"""Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,12 +197,12 @@ class Differences:
                 found[number] = LineSlope(search, first, is_clear=True)
             else:
                 doubtful.append((number, search, first))
-        wrong, looks, hasty = Counter[int](), Counter[int](), defaultdict[int, list[int]](list)
+        looks, wrong, hasty = Counter[int](), defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
         for number, search, _ in sorted(doubtful, key=_how_far_off, reverse=True):
             if budget.is_spent:
                 break
             block = int(self._blocks[search.indices[0]])
-            is_certain = wrong[block] >= CONVINCING
+            is_certain = len(wrong[block]) >= CONVINCING
             cautious = search.glance(step, cautiously=True) if glances and is_certain else StencilEstimate()
             sharp = SHARP if looks[block] < FEW else SHARP_ENOUGH
             if search.reported.is_contradicted(cautious, 1.0 / sharp):
@@ -217,10 +210,8 @@ class Differences:
             else:
                 found[number] = self._look_closely(search, explains=not is_certain)
                 looks[block] += 1
-            if found[number].is_wrong and is_certain:
-                hasty[block].append(number)
-            elif found[number].is_wrong:
-                wrong[block] += 1
+            if found[number].is_wrong:
+                (hasty if is_certain else wrong)[block].append(number)
         for numbers in hasty.values():
             found |= self._bear_out({number: found.pop(number) for number in numbers})
         return [found[number] for number in sorted(found)]
@@ -240,7 +231,8 @@ class Differences:
         indices = np.concatenate([each.search.indices for each in lines])
         moves = np.concatenate([weight * each.search.moves for weight, each in zip(weights, lines)])
         together = self._look_closely(self._search(indices, moves))
-        wide = [estimate(together.search.line, step, together.search.noise) for step in self.probes.steps[:WIDE]]
+        # wide steps see over jumps, between which narrow ones are deceived as hasty looks are
+        wide = [estimate(together.search.line, step, together.search.noise) for step in self.probes.steps[:2]]
         looks = together.found, min(wide, key=lambda each: each.error)
         deceived = max(abs(each.derivative - weights @ slopes) + each.error for each in looks)
         sizes = zip(blamed, np.abs(weights * off))

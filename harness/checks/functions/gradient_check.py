@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import ALL_COORDINATES, ENTRIES_MOVED, GROUPS, SINGLED_OUT
-from harness.checks.functions.cost_differences import CALLS_OF_LINE, Differences
+from harness.checks.functions.cost_differences import Differences
 from harness.checks.functions.cost_probe import Budget
 from harness.checks.functions.function_subject import PLACES_SHOWN, FunctionGradient, gradient_subject
 from harness.checks.functions.gradient_case import GradientCase, ask_reference, measure
@@ -51,6 +51,9 @@ from harness.verdict.report import Report
 
 PATIENCE = 2.0
 """Seconds until a terminal shows how far the check is."""
+
+CALLS_OF_LINE = 4.0
+"""Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
 
 FEWEST_GROUPS = 50.0
 """Of very many parameters, at least so many groups are differenced: with fewer, one wrong entry would be small beside

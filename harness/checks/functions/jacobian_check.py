@@ -19,7 +19,6 @@ from harness.checks.functions.function_subject import FunctionGradient
 from harness.checks.functions.gradient_case import measure, precision_of
 from harness.checks.functions.gradient_check import Evidence, check_gradient, examine
 from harness.checks.functions.gradient_comparison import settle
-from harness.checks.functions.gradient_rounding import holds_float32
 from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.repeated_calls import call_twice
 from harness.checks.functions.user_function import UserFunction
@@ -32,7 +31,6 @@ from harness.sources.process_state import settings_kept
 from harness.verdict.comparison import Answer, Block, Pair, require_accuracy
 from harness.verdict.judgement import PLACES_KEPT, judge
 from harness.verdict.report import Report
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 NARROW_STEP = 1e-6
 """The step of the difference that shows which of many outputs is wrong. It need not be sharp: what it finds is examined
@@ -41,9 +39,6 @@ by itself."""
 EACH_ENTRY = 4000
 """More outputs than `EACH_OUTPUT` that the sum does not show are examined one by one if they have so few entries in
 all: each entry takes some calls of the matrix."""
-
-PAIRS = 3
-"""So many pairs of random directions show whether a matrix is symmetric."""
 
 COLUMNS = 300
 """From products J v alone, the matrix is made of so many columns; more inputs are moved along one direction."""
@@ -139,31 +134,10 @@ def check_hessian(
     report = _check_claims(function, claims, budget, accuracy)
     if report.verdict != "agree":
         return report
-    off, room = _asymmetry(function, next(iter(claims.values())), accuracy)
+    off, room = function.asymmetry(next(iter(claims.values())), accuracy)
     if off <= room:
         return report
     return replace(report, verdict="disagree").with_facts(wrong(Kind.NOT_SYMMETRIC, function.name, off=off))
-
-
-def _asymmetry(function: VectorFunction, claim: Claim, accuracy: float) -> tuple[float, float]:
-    """By how much v·H w and w·H v differ, as a share of their size, at most along some random directions; what may be.
-
-    H_ij is compared with √(s_i s_j), of the slopes s of rows i and j, so that no large row hides others.
-    """
-    size, shares, slopes = function.theta.size, [0.0], function.slopes()
-    scale = np.sqrt(np.where(slopes > 0.0, slopes, slopes.max() or 1.0))
-    # J v takes v in the shape of θ, and Jᵀw a flat w
-    multiply, shape = (claim.push, function.theta.shape) if claim.push else (claim.pull, (size,))
-    for seed in range(PAIRS):
-        v, w = random_directions(2, size, seed=seed)
-        moves = ((u / scale).astype(function.theta.dtype).reshape(shape) for u in (v, w))
-        each = [np.ravel(multiply(function.theta.copy(), move)) / scale for move in moves]
-        largest = np.linalg.norm(v) * np.linalg.norm(each[1]) + np.linalg.norm(w) * np.linalg.norm(each[0])
-        shares.append(abs(w @ each[0] - v @ each[1]) / largest if largest else 0.0)
-    unit = UNIT_ROUNDOFF["float32"] if holds_float32(function.first) else function.unit
-    # an error that is accepted beside s_i is a larger share of √(s_i s_j)
-    accepted = ADDED_UP * accuracy * scale.max() / scale.min()
-    return float(max(shares)), max(MEANINGLESS[precision_of(unit)], accepted)
 
 
 # -- the check ---------------------------------------------------------------------------------------------------------

@@ -5,17 +5,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.bounds.tolerances import MEANINGLESS
 from harness.checks.functions.cost_probe import leaves_domain
+from harness.checks.functions.gradient_case import precision_of
 from harness.checks.functions.gradient_rounding import holds_float32
 from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
-from harness.checks.random_directions import random_directions
+from harness.checks.random_directions import ADDED_UP, random_directions
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 EACH_OUTPUT = 50
 """Up to so many outputs are examined one by one."""
 
 SHRUNK = 2.0**-4
 """A change is compared with that in this share of the step. A slope shrinks with it, and rounding does not."""
+
+PAIRS = 3
+"""So many pairs of random directions show whether a matrix is symmetric."""
 
 Product = Callable[[np.ndarray, np.ndarray], Any]
 """``product(theta, vector)`` -> Jᵀw or J v."""
@@ -152,6 +158,26 @@ class VectorFunction:
         largest = sizes[np.isfinite(sizes)].max(initial=0.0) or 1.0
         sizes = np.where(np.isfinite(sizes) & (slopes > 0.0), sizes, largest)
         return random_directions(1, self.size, seed=0)[0] * largest / sizes / np.sqrt(self.size)
+
+    def asymmetry(self, claim: Claim, accuracy: float) -> tuple[float, float]:
+        """By how much v·H w and w·H v differ, as a share of their size, at most along random directions; what may be.
+
+        H_ij is compared with √(s_i s_j), of the slopes s of rows i and j, so that no large row hides others.
+        """
+        size, shares, slopes = self.theta.size, [0.0], self.slopes()
+        scale = np.sqrt(np.where(slopes > 0.0, slopes, slopes.max() or 1.0))
+        # J v takes v in the shape of θ, and Jᵀw a flat w
+        multiply, shape = (claim.push, self.theta.shape) if claim.push else (claim.pull, (size,))
+        for seed in range(PAIRS):
+            v, w = random_directions(2, size, seed=seed)
+            moves = ((u / scale).astype(self.theta.dtype).reshape(shape) for u in (v, w))
+            each = [np.ravel(multiply(self.theta.copy(), move)) / scale for move in moves]
+            largest = np.linalg.norm(v) * np.linalg.norm(each[1]) + np.linalg.norm(w) * np.linalg.norm(each[0])
+            shares.append(abs(w @ each[0] - v @ each[1]) / largest if largest else 0.0)
+        unit = UNIT_ROUNDOFF["float32"] if holds_float32(self.first) else self.unit
+        # an error that is accepted beside s_i is a larger share of √(s_i s_j)
+        accepted = ADDED_UP * accuracy * scale.max() / scale.min()
+        return float(max(shares)), max(MEANINGLESS[precision_of(unit)], accepted)
 
 
 def _to_one_array(theta: Any) -> np.ndarray:
