@@ -237,7 +237,7 @@ def _require_course_like(like: Like, activations: Any) -> Like:
 
 
 def _course_like_exercises(problems: int, seed: int, like: Like, interface: Interface) -> Iterator[Exercise]:
-    """Networks with one hidden layer of sigmoid units, every class at least once.
+    """Networks with one hidden layer of sigmoid units and three classes or more, each at least once.
 
     Code that runs at the course's sizes alone is called on the exercises of these sizes.
     """
@@ -246,7 +246,7 @@ def _course_like_exercises(problems: int, seed: int, like: Like, interface: Inte
         return
     rng = np.random.default_rng(seed)
     for index in range(problems):
-        n_in, n_hidden, K = rng.integers((1, 2, 2), (8, 8, 6)).tolist()
+        n_in, n_hidden, K = rng.integers((1, 2, 3), (8, 8, 6)).tolist()
         sizes = like.sizes or (n_in, n_hidden, K)
         m = sizes[2] + int(rng.integers(0, 8))
         drawn_l2 = float(rng.choice(L2_DRAWN))

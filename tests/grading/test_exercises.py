@@ -3,8 +3,16 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
-from harness.grading.exercises import changed_step_by_step, course_exercises, draw_exercise, small_exercises
+from harness.grading.exercises import (
+    EPSILON_ADDED,
+    changed_step_by_step,
+    course_exercises,
+    draw_exercise,
+    small_exercises,
+)
+from harness.grading.submission_answers import ParsedAnswer
 
 
 def test_problems_of_one_shape_differ_in_one_quantity_from_the_one_before():
@@ -20,7 +28,7 @@ def test_problems_have_every_number_of_examples_and_lambda_and_size():
     assert {1, 130} <= {problem.m for problem in problems}
     assert {0.0, 0.001, 1000.0} <= {problem.l2 for problem in problems}
     sizes = zip(*(problem.network.sizes for problem in problems))  # of inputs, hidden units and classes
-    assert [set(each) for each in sizes] == [{1, 2, 3, 4, 400}, {1, 3, 5, 7, 25}, {2, 3, 10}]
+    assert [set(each) for each in sizes] == [{1, 2, 3, 4, 400}, {1, 3, 5, 7, 25}, {3, 4, 10}]
 
 
 def test_where_classes_are_missing_the_last_is_there_and_of_several_the_first_is_not():
@@ -36,5 +44,14 @@ def test_right_code_need_not_run_where_a_class_or_an_axis_may_be_missing():
     assert [name.rpartition(", λ")[0] for name in degenerate] == [
         "4-5-10, 1 example",
         "4-5-10, 7 examples",
-        "1-1-3, 9 examples",
+        "1-1-3, 4 examples",
     ]
+
+
+@pytest.mark.parametrize(("off", "convention"), [(0.0, EPSILON_ADDED), (3e-8, "single precision (float32)")])
+def test_the_cost_of_code_in_float32_is_not_off_by_an_epsilon_where_the_gradient_is_off_as_well(off, convention):
+    exercise = small_exercises()[0]
+    shift = min(shift for name, shift in exercise.epsilon_shifts if name == EPSILON_ADDED and abs(shift) < 1e-9)
+    cost, gradient = exercise.right
+    answer = exercise.without_allowances(ParsedAnswer(cost + shift, gradient * (1.0 + off)), names_float32=True)
+    assert (answer.conventions, exercise.is_right(answer)) == ((convention,), (True, True))

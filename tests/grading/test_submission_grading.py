@@ -165,13 +165,14 @@ CASES = {
     # wrong on some problems alone
     "for one example": Case(at_start("X = X if len(X) > 1 else X / 2"), *WRONG_SUMS, SOMEWHERE),
     "after 100 examples": Case(at_start("X, y = X[:100], y[:100]"), *WRONG_SUMS, SOMEWHERE),
-    "of two classes": Case(
-        course(("d3 = h - Y", "d3 = (h - Y) / (2 if num_labels == 2 else 1)")),
+    "of four classes": Case(
+        course(("d3 = h - Y", "d3 = (h - Y) / (2 if num_labels == 4 else 1)")),
         *WRONG_GRADIENT,
         (Kind.WRONG_SOMEWHERE, Kind.FACTOR),
     ),
     "a large λ": Case(at_start("lambda_ = min(lambda_, 5)"), *WRONG_PENALTY),
     "a small λ": Case(at_start("lambda_ = round(lambda_, 2)"), *WRONG_PENALTY),
+    "for few examples": Case(at_start("X = X if len(X) > 8 else X / 2"), *WRONG_SUMS, SOMEWHERE),
     "without λ": Case(
         course(("d3 = h - Y", "d3 = (h - Y) * (1 if lambda_ else h)")), DISAGREE, f"{R} {W} {W}", 50.0, SOMEWHERE
     ),
@@ -212,6 +213,9 @@ CASES = {
     ),
     "an encoder of y": Case(
         course((EACH_DIGIT, "(np.unique(y) == np.ravel(y)[:, None]).astype(float)")), AGREE, ALL_RIGHT, 100.0
+    ),
+    "an encoder that makes one column of two classes": Case(
+        course((EACH_DIGIT, "np.eye(num_labels)[np.ravel(y) - 1][:, int(num_labels == 2) :]")), AGREE, ALL_RIGHT, 100.0
     ),
     "labels begin where y does": Case(
         course((EACH_DIGIT, "np.eye(num_labels)[np.ravel(y) - np.min(y)]")), AGREE, ALL_RIGHT, 100.0
@@ -254,6 +258,13 @@ def test_what_takes_the_classes_from_y_is_told(tmp_path):
     (tmp_path / "a.py").write_text(CASES["an encoder of y"].text)
     found = diagnose(str(tmp_path / "a.py"))
     assert (found.verdict, Kind.CLASSES_FROM_Y in kinds(found.notes)) == (AGREE, True)
+
+
+@pytest.mark.parametrize("name", ["an encoder of y", "an encoder that makes one column of two classes"])
+def test_the_smallest_network_shows_nothing_else_than_the_mistake(name, tmp_path):
+    smallest = graded_here(tmp_path, "a.py", CASES[name].text.replace("d3 = h - Y", "d3 = 2 * (h - Y)")).smallest
+    assert smallest is not None
+    assert smallest.exercise.is_right(smallest.answer) == (True, False)
 
 
 def test_what_is_right_but_for_some_lambda_is_called_the_regulariser(tmp_path):
