@@ -15,9 +15,10 @@ import numpy as np
 
 from harness.bounds.program_bound import largest_in_block
 from harness.bounds.tolerances import TOLERANCES_LEFT
-from harness.checks.traced.derivative_case import make_mode
+from harness.checks.traced.derivative_case import Case, make_mode
 from harness.checks.traced.derivative_comparison import Comparison
 from harness.checks.traced.jax_modes import RULE_OF_MAPS
+from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.traced_programs import alike, has_rules
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
@@ -26,7 +27,7 @@ from reference.jax_internals import batched_in_loops
 from reference.traced.eager_run import eagerly, values_of
 from reference.traced.equations import Program, equations_in
 from reference.traced.rule_origins import NOWHERE, Place, carried_by, maps_by_rules
-from reference.traced.solver_tolerances import SOLUTION_SHARE, largest_tolerance
+from reference.traced.solver_tolerances import LARGEST_TOLERANCES, TIGHTER, largest_tolerance, tightened
 from reference.traced.traced_function import Traced
 
 EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
@@ -156,17 +157,26 @@ def find_wrong_batching_rules(comparison: Comparison) -> list[Fact]:
     ]
 
 
+def _at_point(case: Case, program: Program) -> ProgramAtPoint:
+    """A program of the function's values at its point, with all rules as they are."""
+    return replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
+
+
 def _another_value(comparison: Comparison, program: Program, how: str) -> list[Fact]:
     """The output, if any, of which another trace of the function computes another value, by far more than rounding."""
     case, point = comparison.case, comparison.point
-    another = replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
+    another, largest = _at_point(case, program), largest_in_block(point.expected, case.outputs.blocks)
     off = np.abs(another.value() - point.expected)
-    # a rule may solve all members until the last one is near enough; a tolerance leaves as much as of a derivative
-    tolerance = max(map(largest_tolerance, [case.program, program]))
-    left = max(case.accuracy, min(TOLERANCES_LEFT * tolerance, SOLUTION_SHARE))
-    is_other = off > point.error + left * largest_in_block(point.expected, case.outputs.blocks)
+    is_other = off > point.error + case.accuracy * largest
     if is_other.any():  # it may compute the value by another formula
         is_other &= off > another.error_of_values()[0]
+    tolerance = max(map(largest_tolerance, [case.program, program]))
+    if is_other.any() and tolerance:
+        # a rule may solve all members until the last one is near enough: with finer tolerances, that is less apart
+        finer, another_finer = (
+            _at_point(case, tightened(each, LARGEST_TOLERANCES[0])).value() for each in (case.program, program)
+        )
+        is_other &= np.abs(another_finer - finer) > TOLERANCES_LEFT * TIGHTER * tolerance * largest
     if not is_other.any():
         return []
     i = int(np.argmax(np.where(is_other, off, 0.0)))

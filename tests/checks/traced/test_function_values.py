@@ -322,6 +322,7 @@ def roots(factor, tolerance=1e-6):
         (roots(1.0), 1e-12, True),
         (roots(1.0 + 1e-3), 0.0, False),
         (roots(1.0 + 1e-3), 1e-2, True),
+        (lambda x: jax.vmap(mapped(1.0 + 1e-3))(x, x).sum() + roots(1.0, tolerance=1e-3)(x)[0], 0.0, False),
     ],
 )
 def test_what_a_tolerance_or_an_accuracy_leaves_of_a_value_is_no_other_value(f, accuracy, is_right):

@@ -89,3 +89,18 @@ def test_steps_that_climb_beside_a_line_are_judged_by_their_climb():
     assert [(finding.expected, finding.against) for finding in report.findings] == [
         (pytest.approx(2.0), DIFFERENCES)
     ] * 2
+
+
+def test_the_climb_of_steps_is_seen_though_a_place_beside_the_point_meets_the_edge_of_one():
+    @jax.custom_jvp
+    def root(a):  # a^⅓ by 48 bisections: steps of 1e-14, at some of which the slope is unknown
+        def halve(_, ends):
+            middle = 0.5 * sum(ends)
+            is_below = middle**3 - a < 0.0
+            return jnp.where(is_below, middle, ends[0]), jnp.where(is_below, ends[1], middle)
+
+        return 0.5 * sum(jax.lax.fori_loop(0, 48, halve, (0.0, 4.0)))
+
+    root.defjvp(lambda a, t: (root(*a), 0.5 * a[0] ** (-2 / 3) * t[0]))  # 1.5 times the right slope
+    report = check_derivatives(lambda a: jnp.sum(jax.vmap(root)(a) ** 2) * a[0], np.array([2.0, 3.1, 5.0]))
+    assert [finding.coordinates for finding in report.findings] == [3, 3]
