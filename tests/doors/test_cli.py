@@ -175,7 +175,7 @@ def test_an_error_after_the_verdict_leaves_it_alone(run, monkeypatch):
     monkeypatch.setattr("harness.checks.networks.smallest_failure.shrink_disagreement", failing)
     code, out, err = run("bugs", "wrong-sign", "--case", "case.json")
     assert (code, "DISAGREE" in out) == (DISAGREE, True)
-    assert "RuntimeError was raised: no. [not-saved]" in err
+    assert "not-saved" in err
 
 
 @pytest.mark.more

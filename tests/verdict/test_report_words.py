@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from harness import check_gradient
+from harness import check_gradient, check_hessian, check_jacobian
 
 
 def squares(theta):
@@ -25,6 +25,8 @@ def at_kinks(theta, off=0.0):
 
 
 COUNTED = np.random.default_rng(0)
+THREE, MATRIX = np.array([0.3, 1.2, 2.0]), np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 3.0], [0.0, 3.0, 5.0]])
+TALL = np.random.default_rng(1).normal(size=(60, 3))
 KINKS = np.repeat([0.0, 1.0], [70, 30])
 
 SAID = {
@@ -33,6 +35,31 @@ SAID = {
         lambda: check_gradient(squares, np.linspace(0.1, 1, 300), budget=4),
         r"The budget of 4 calls was spent.*and 297 more\. \[unexamined\]",
         "nois|could not be decided",
+    ),
+    "a cached Jacobian": (
+        lambda: check_jacobian(np.sin, THREE, lambda x: np.diag(np.cos(THREE))),
+        "the same Jacobian at another θ, where the value has another slope",
+        "gradient,|the cost",
+    ),
+    "a cached Hessian": (
+        lambda: check_hessian(np.sin, THREE, lambda x: np.diag(np.cos(THREE))),
+        "the same Hessian at another θ, where the gradient has another slope",
+        "Jacobian|the cost",
+    ),
+    "rounding of a function's value": (
+        lambda: check_jacobian(lambda x: 1e12 + np.sin(x), THREE, lambda x: np.diag(np.cos(x))),
+        r"Rounding of the value, which is 1e\+12",
+        "the cost",
+    ),
+    "a product that is not linear": (
+        lambda: check_hessian(lambda x: MATRIX @ x, THREE, hessp=lambda x, v: np.abs(MATRIX @ v)),
+        "or that is the gradient of no cost",
+        "H is right",
+    ),
+    "errors of many rows add up": (
+        lambda: check_jacobian(lambda x: TALL @ x, THREE, lambda x: 1.00001 * TALL, accuracy=1e-4),
+        "below 0.001 of the largest derivative in a random sum of all rows",
+        "in their block",
     ),
     "noise is no rounding": (lambda: check_gradient(noisy, np.array([0.3, -0.7, 1.1])), "less noise", "constant part"),
     "one call": (

@@ -40,6 +40,9 @@ EACH_ENTRY = 4000
 """More outputs than `EACH_OUTPUT` that the sum does not show are examined one by one if they have so few entries in
 all: each entry takes some calls of the matrix."""
 
+LOOSEST = 0.9
+"""The largest accuracy that is asked of a sum of many outputs."""
+
 COLUMNS = 300
 """From products J v alone, the matrix is made of so many columns; more inputs are moved along one direction."""
 
@@ -164,7 +167,11 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
     w = function.weights(slopes)
     gradient = lambda theta: claim.pull(theta, w)  # noqa: E731
     total = partial(function.total, w)
-    whole = check_gradient(total, function.theta, gradient=gradient, budget=budget, accuracy=accuracy)
+    # of few outputs the rows decide; of many, errors that are accepted in each add up in the sum
+    is_summed = function.size > EACH_OUTPUT
+    of_sum = min(ADDED_UP * accuracy, LOOSEST) if is_summed else accuracy
+    whole = check_gradient(total, function.theta, gradient=gradient, budget=budget, accuracy=of_sum)
+    whole = whole.with_data(is_summed=is_summed)
     if whole.verdict == "disagree" and not whole.findings:
         return whole  # it is not repeatable, for instance, and no output is to blame
     left, most = list(range(function.size)), EACH_OUTPUT

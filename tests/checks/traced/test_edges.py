@@ -70,7 +70,7 @@ def test_what_is_right_agrees(name):
 def test_a_jump_of_the_imaginary_part_is_not_agreed_upon(f):
     report = check_derivatives(f, TIED)
     assert report.verdict == "inconclusive"
-    assert "(imaginary part) / d z[0] (real part)" in str(report)
+    assert any("(imaginary part) / d z[0] (real part)" in place for fact in report.facts for place in fact.where)
 
 
 def with_rule(change):
