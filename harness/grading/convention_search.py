@@ -201,7 +201,8 @@ def _at_the_courses_sizes(
     for every in (250, 1) if ALL_EXAMPLES in numbers else (250,):
         exercises = course_exercises(every)
         there = _search(process, candidates, exercises, OF_THE_COURSE)
-        yield replace(there, only_at=exercises[0].name.rpartition(",")[0])
+        sizes, _, examples = exercises[0].name.partition(", λ")[0].partition(", ")
+        yield replace(there, only_at=f"{sizes}, {examples}" if every == 1 else sizes)
         if not there.failure:
             return
 

@@ -39,8 +39,8 @@ SAID: list[tuple[Fact, str]] = [
     ),
     (note(Kind.CLASSES_FROM_Y), "Where a class is not in y, the answer is wrong. This costs no points."),
     (
-        note(Kind.COURSE_SIZE_ONLY, "400-25-10, 20 examples"),
-        "The function was called at 400-25-10, 20 examples only: at other sizes it does not run, or is wrong.",
+        note(Kind.COURSE_SIZE_ONLY, "400-25-10"),
+        "The function was called at 400-25-10 only: at other sizes it does not run, or is wrong.",
     ),
     (
         doubt(Kind.FEW_ANSWERS, answered=0, total=4),

@@ -252,6 +252,11 @@ def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
     assert all(grade.outcomes[name] == R for name in right)
 
 
+def test_the_sizes_at_which_alone_code_runs_are_told_without_the_number_of_examples(tmp_path):
+    notes = graded_here(tmp_path, "a.py", at_start("assert X.shape[1] == 400")).notes
+    assert [fact.where for fact in notes if fact.kind == Kind.COURSE_SIZE_ONLY] == [("400-25-10",)]
+
+
 def test_what_takes_the_classes_from_y_is_told(tmp_path):
     notes = graded_here(tmp_path, "a.py", CASES["an encoder of y"].text).notes
     assert Kind.CLASSES_FROM_Y in kinds(notes)
