@@ -43,14 +43,17 @@ class GivenAnswers:
 
     @property
     def without_missing_classes(self) -> "GivenAnswers":
-        """Without problems whose y lacks a class, for right code that takes the classes from y, as an encoder does.
+        """Without problems whose y lacks a class, for code that takes the classes from y, as an encoder does.
 
-        Such code is wrong for several examples as well as for one. Code that is wrong for one example alone is wrong.
+        A part of its answers is right wherever y has every class, and wrong for several examples without one, or fails
+        there. Code that is wrong for one example alone is wrong.
         """
         lacking = [exercise for exercise in (*self.answers, *self.failures) if exercise.lacks_class]
         is_wrong_for_several = any(e in self.failures or e in self.wrong for e in lacking if e.problem.m > 1)
-        spared = self.wrong.keys() & lacking
-        if not (spared and is_wrong_for_several and spared == self.wrong.keys()):
+        right = {exercise: np.array(exercise.is_right(answer)) for exercise, answer in self.answers.items()}
+        is_right_with_all = np.all([parts for exercise, parts in right.items() if not exercise.lacks_class], axis=0)
+        is_spared = any((is_right_with_all & ~right[e]).any() for e in lacking if e in right)
+        if not (is_wrong_for_several and is_spared):
             return self
         answers = {exercise: answer for exercise, answer in self.answers.items() if not exercise.lacks_class}
         return replace(self, answers=answers, takes_classes_from_y=True)

@@ -214,6 +214,12 @@ CASES = {
     "an encoder of y": Case(
         course((EACH_DIGIT, "(np.unique(y) == np.ravel(y)[:, None]).astype(float)")), AGREE, ALL_RIGHT, 100.0
     ),
+    "an encoder of y, and another mistake": Case(
+        course(
+            (EACH_DIGIT, "(np.unique(y) == np.ravel(y)[:, None]).astype(float)"), ("d3 = h - Y", "d3 = 2 * (h - Y)")
+        ),
+        *WRONG_GRADIENT,
+    ),
     "an encoder that makes one column of two classes": Case(
         course((EACH_DIGIT, "np.eye(num_labels)[np.ravel(y) - 1][:, int(num_labels == 2) :]")), AGREE, ALL_RIGHT, 100.0
     ),
