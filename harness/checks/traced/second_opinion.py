@@ -258,4 +258,5 @@ def _steps_along(program: ProgramAtPoint, axes: np.ndarray, directions: UnitVect
     # |x| near 1e-8 bends within the length of x itself, where a step of 5e-5 · 1e-2 sees the kink at 0
     sizes = np.abs(program.point[axes])
     steps[:, -1] = np.where((sizes > 0.0) & (sizes < steps[:, -1]), WIDTHS[0] * sizes, steps[:, -1])
-    return steps
+    # a step that is not the last moves no number past 0, where a function may have no value, and a loop no end
+    return np.maximum(np.minimum(steps, np.where(sizes > 0.0, 0.5 * sizes, np.inf)[:, None]), steps[:, -1:])

@@ -52,3 +52,23 @@ def test_an_error_beside_the_point_is_the_edge_of_the_domain(name):
 def test_an_error_at_the_point_is_raised():
     with pytest.raises((ValueError, RuntimeError), match="beyond the end"):
         check_derivatives(lambda x: unless(jnp.sum(x) > 0.0, x), THIRDS)
+
+
+@pytest.mark.parametrize("x", [[1e-5, 0.5], [2.7, 30.0, 1e4], [3e-4, 2.0, 50.0]])
+def test_no_number_is_moved_past_zero(x):
+    asked = []
+
+    def compute(x):
+        asked.append(np.asarray(x).min())
+        return np.sqrt(np.asarray(x))
+
+    def f(x):
+        @jax.custom_jvp
+        def root(x):
+            return jax.pure_callback(compute, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="broadcast_all")
+
+        root.defjvp(lambda x, t: (root(*x), t[0] / (2.0 * root(*x))))
+        return root(x).sum()
+
+    assert check_derivatives(f, np.array(x)).verdict == "agree"
+    assert min(asked) > 0.0
