@@ -99,10 +99,6 @@ study: $(PEERS)  ## the study of the bug zoo (half an hour), as the document tha
 .PHONY: with-peers
 with-peers: $(PEERS)  ## PyTorch and the other checkers, for the tests and studies that call them
 
-.PHONY: messages
-messages: $(READY)  ## renew docs/messages.md from the table of messages
-	@$(BIN)/harness explain --markdown docs/messages.md
-
 .PHONY: figures
 figures: $(PEERS)  ## the numbers and pictures of README and docs/study.md, by three studies (a quarter of an hour)
 	@$(BIN)/python -m tests.benchmarks.study_page $(ARGS)

@@ -25,14 +25,12 @@ def explain(
 ) -> None:
     """What a message means, a common cause, an example, and what to do: for the kind in the message's brackets."""
     if markdown is not None:
-        options.write_text(markdown, as_markdown())
+        options.write_text(markdown, message_table.page())
     if kind is not None:
         found = _find_kind(kind)
-        row = message_table.TABLE[found]
-        columns = {name: getattr(row, name) for name in ("meaning", "cause", "example", "advice")}
-        show({"kind": found} | columns, message_table.explain(found), json)
+        show({"kind": found} | message_table.explanations()[found]._asdict(), message_table.explain(found), json)
     elif markdown is None or json:
-        show({"kinds": {kind: row.meaning for kind, row in message_table.TABLE.items()}}, _listing(), json)
+        show({"kinds": {kind: entry.meaning for kind, entry in message_table.explanations().items()}}, _listing(), json)
 
 
 def _find_kind(name: str) -> Kind:
@@ -44,39 +42,20 @@ def _find_kind(name: str) -> Kind:
         When there is no such kind.
     """
     name = name.strip("[]")
-    if name not in message_table.TABLE:
-        close = did_you_mean(name, map(str, message_table.TABLE))
+    if name not in [*Kind]:
+        close = did_you_mean(name, map(str, Kind))
         raise ValueError(f"there is no kind {name!r}; `harness explain` lists all kinds{close}")
     return Kind(name)
 
 
 def _listing() -> str:
     """All kinds by what they are about, each with its meaning."""
-    width = max(map(len, message_table.TABLE))
+    width = max(map(len, Kind))
     parts = []
-    for title, rows in message_table.ROOMS.items():
-        lines = [f"  {kind:{width}}  {row.meaning}" for kind, row in rows.items()]
+    for title, entries in message_table.sections().items():
+        lines = [f"  {kind:{width}}  {entry.meaning}" for kind, entry in entries.items()]
         parts.append("\n".join([title, *lines]))
     return "\n\n".join(parts)
-
-
-def as_markdown() -> str:
-    """The page docs/messages.md."""
-    lines = [
-        "# Messages",
-        "",
-        "For readers of a report. Every message ends in its kind, in brackets. `harness explain KIND` prints the",
-        "kind's entry of this page, which is generated from the table of messages (`make messages`).",
-    ]
-    for title, rows in message_table.ROOMS.items():
-        lines += ["", f"## {title}"]
-        for kind, row in rows.items():
-            lines += ["", f"### {kind}", "", row.meaning, "", f"A common cause: {row.cause}", ""]
-            if row.example:
-                language = "console" if row.example.startswith("$ ") else "python"
-                lines += [f"```{language}", *row.example.splitlines(), "```", ""]
-            lines.append(f"What to do: {row.advice}")
-    return "\n".join([*lines, ""])
 
 
 def museum(

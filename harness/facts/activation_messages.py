@@ -1,20 +1,13 @@
-"""Messages about activations: their records, junctions and digits."""
+"""Messages about activations: their records, junctions and digits, and which mistake makes a wrong slope."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.row import Row
+from harness.facts.templates import Message
 from harness.wording import distinct_digits, first_few
-
-EXAMPLE = (
-    "import math\nimport numpy as np\nfrom harness import ACTIVATIONS, Activation, check_activation\n"
-    "tanh = ACTIVATIONS['tanh']\n"
-)
-TANH = EXAMPLE + "report = check_activation(Activation('mine', tanh.value, lambda z, a: {slope}))"
-FORMULA = EXAMPLE + "report = check_activation(Activation('mine', lambda xp, z: {value}, lambda z, a: {slope}))"
 
 OF_VECTORS = "check_jacobian and check_derivatives take functions of whole vectors, such as softmax"
 
@@ -130,7 +123,7 @@ def _not_elementwise(fact: Fact) -> str:
     return f"{what}: {inputs} with the same entry z = {data['z']:.6g} have different results there. {OF_VECTORS}."
 
 
-def not_finite(fact: Fact) -> str:
+def _not_finite(fact: Fact) -> str:
     part = "JAX's slope of the formula" if fact.where[0] == "jax" else f"The {fact.where[0]}"
     broken = f"{part} is not finite for {_stretches(fact)}."
     if "expected" not in fact.data:
@@ -161,145 +154,66 @@ def _second_derivative(fact: Fact) -> str:
     return f"The second derivative is at most {fact.data['largest']:.6g} in size on the grid, at {fact.where[0]}."
 
 
-ROWS = {
-    Kind.AT_INFINITY: Row(
-        _at_infinity,
-        meaning="A network that overflows evaluates the activation at ±inf, and gets another number than the limit.",
-        cause="inf · 0 or inf - inf in the formula, which is NaN.",
-        example="from harness import check_activation\nreport = check_activation('silu')",
-        advice="Nothing, unless overflow is expected: silu, gelu and mish of PyTorch and JAX do the same.",
+def _product_rule(fact: Fact) -> str:
+    data, rule = fact.data, "of the product rule for z·g(z)"
+    if "factor" not in data:
+        return f"The {fact.where[0]} lacks the term {data['term']} {rule}."
+    verb = "lacks the factor" if data["missing"] else "has the surplus factor"
+    return f"The {fact.where[0]}'s term {data['term']} {rule} {verb} {data['factor']}."
+
+
+def _other_function(fact: Fact) -> str:
+    if "activation" in fact.data:
+        return f"This is the slope of {fact.data['activation']}."
+    return f"{fact.data['returned']} itself is returned in place of the {fact.where[0]}."
+
+
+def _lacks(what: str) -> Callable[[Fact], str]:
+    """A message on a factor or a term that is missing or too much."""
+    key = what.split()[0]
+    return lambda fact: (
+        f"The {fact.where[0]} lacks the {what.format(fact.data[key])}."
+        if fact.data["missing"]
+        else f"The {fact.where[0]} has the surplus {what.format(fact.data[key])}."
+    )
+
+
+MESSAGES: dict[Kind, Message] = {
+    Kind.AT_INFINITY: _at_infinity,
+    Kind.FORMULA_NOT_FINITE: _not_finite,
+    Kind.FORMULA_REFUSED: "The formula does not run in {where}: {reason}.",
+    Kind.JUNCTION: _junction,
+    Kind.LEFT_TO_SAMPLING: lambda fact: (
+        f"The slope is not proved for {first_few(fact.where, STRETCHES)}, where only samples were compared"
+        + (f" ({fact.data['reason']})." if "reason" in fact.data else ".")
     ),
-    Kind.FORMULA_NOT_FINITE: Row(
-        not_finite,
-        meaning="The value or the slope overflows, or divides zero by zero, at these z.",
-        cause="exp of a large number on the way to a result that would be finite.",
-        example=FORMULA.format(value="xp.log(1.0 + xp.exp(z))", slope="0.5 + 0.5 * np.tanh(0.5 * z)"),
-        advice="If it could be finite, write the formula stably, as with log1p, expm1 or logaddexp.",
+    Kind.LOST_TAIL: "The slope has no correct digit from z = {z:.4g} outwards: {value:.2g} instead of {expected:.2g}.",
+    Kind.MINUS_ZERO: _minus_zero,
+    Kind.NAN_SWALLOWED: "NaN becomes {value:g}, so a network that has diverged would look sound.",
+    Kind.NOT_ELEMENTWISE: _not_elementwise,
+    Kind.NUMBER_FORMAT: _number_format,
+    Kind.VALUE_DEPENDS_ON_ARRAY: lambda fact: (
+        f"Under {fact.where[0]} the value is {fact.data['value']!r} instead of {fact.data['expected']!r} at "
+        f"z = {fact.data['z']:.6g}. It differs for {_stretches(fact)}."
     ),
-    Kind.FORMULA_REFUSED: Row(
-        "The formula does not run in {where}: {reason}.",
-        meaning="This oracle or number format takes no part in the check; the others do.",
-        cause="The formula calls np. or math. functions, branches with `if`, or writes into its argument.",
-        example=FORMULA.format(value="np.tanh(z)", slope="1.0 - a * a"),
-        advice="Write the formula over xp, as xp.tanh(z), so that every oracle can run it.",
+    Kind.PLAIN_DIFFERENCES: "{where} uses differences of plain values, because the formula cannot take increments "
+    "({reason}).",
+    Kind.SAMPLED_ROUNDING: "Rounding in {where} was sampled and not bounded ({reason}).",
+    Kind.SECOND_DERIVATIVE: _second_derivative,
+    Kind.SHAPE_NOT_KEPT: "The {where} has shape {returned} for z of shape {shape}. It must keep the shape of z.",
+    Kind.SHAPE_REFUSED: lambda fact: (
+        f"The record cannot take {'one number' if fact.data['shape'] == '()' else 'shape ' + fact.data['shape']} "
+        f"({fact.data['reason']})."
     ),
-    Kind.JUNCTION: Row(
-        _junction,
-        meaning="Two formula pieces meet here. At a kink any slope between the one-sided derivatives is a convention.",
-        cause="where, maximum, abs, or a formula written in pieces.",
-        example="from harness import check_activation\nreport = check_activation('relu')",
-        advice="Declare kinks, and report what JAX computes, if gradients by hand should match automatic ones.",
-    ),
-    Kind.LEFT_TO_SAMPLING: Row(
-        lambda fact: (
-            f"The slope is not proved for {first_few(fact.where, STRETCHES)}, where only samples were compared"
-            + (f" ({fact.data['reason']})." if "reason" in fact.data else ".")
-        ),
-        meaning="An error between the samples could go unnoticed there. Elsewhere in [-30, 30] the slope is proved.",
-        cause="Rounding near a removable singularity, or a function without a rule.",
-        example=FORMULA.format(value="xp.abs(z - 0.3)", slope="np.sign(z - 0.3)"),
-        advice="Nothing, or write the formula over xp and declare its kinks.",
-    ),
-    Kind.LOST_TAIL: Row(
-        "The slope has no correct digit from z = {z:.4g} outwards: {value:.2g} instead of {expected:.2g}.",
-        meaning="Rounding explains this error, or it is below the floor in the details, 1e-14 of the mean slope for "
-        "|z| <= 6. So no verdict follows. A formula that does not cancel keeps these digits.",
-        cause="1 - a, where a has rounded to 1.",
-        example=EXAMPLE
-        + "report = check_activation(Activation('mine', ACTIVATIONS['sigmoid'].value, lambda z, a: a * (1.0 - a)))",
-        advice="Compute the small factor directly, such as σ(-z) for 1 - σ(z).",
-    ),
-    Kind.MINUS_ZERO: Row(
-        _minus_zero,
-        meaning="-0.0 and 0.0 are equal, so a function of z has one value there.",
-        cause="copysign, signbit or a division by z.",
-        example=TANH.format(slope="1.0 - a * a + 1e-9 * np.signbit(z)"),
-        advice="Add 0.0 to z first: -0.0 + 0.0 is 0.0.",
-    ),
-    Kind.NAN_SWALLOWED: Row(
-        "NaN becomes {value:g}, so a network that has diverged would look sound.",
-        meaning="The activation maps NaN to a number.",
-        cause="where(z > 0, z, 0) takes its second branch for NaN.",
-        example=FORMULA.format(value="xp.where(z > 0.0, z, 0.0)", slope="(z > 0.0) * 1.0"),
-        advice="Use maximum(z, 0), which keeps NaN.",
-    ),
-    Kind.NOT_ELEMENTWISE: Row(
-        _not_elementwise,
-        meaning="An entry of the result depends on other entries, so the derivative is a Jacobian and no slope.",
-        cause="A mean, a sum, a sort, or a fixed index, of z or of the gradient that a backward is given.",
-        example=FORMULA.format(value="z - xp.mean(z)", slope="np.ones_like(z)"),
-        advice="Compute each entry from the same entry of z alone. A softmax, a GLU, a maxout or a norm has a "
-        "Jacobian: use check_jacobian(f, z, jac) or (f, z, vjp=vjp), and check_derivatives(f, z) over jnp.",
-    ),
-    Kind.NUMBER_FORMAT: Row(
-        _number_format,
-        meaning="How many decimal digits value and slope keep in this number format, at the worst z that a search "
-        "finds. Beside a zero of the slope, the slope's size nearby is the measure.",
-        cause="Every record loses some: a formula without cancellation loses one at most.",
-        example="from harness import check_activation\nreport = check_activation('tanh')",
-        advice="If errors are large where it matters, rewrite the formula; if it overflows there, scale its argument.",
-    ),
-    Kind.VALUE_DEPENDS_ON_ARRAY: Row(
-        lambda fact: (
-            f"Under {fact.where[0]} the value is {fact.data['value']!r} instead of {fact.data['expected']!r} at "
-            f"z = {fact.data['z']:.6g}. It differs for {_stretches(fact)}."
-        ),
-        meaning="The formula computes another function for this kind of array, so this oracle checks another function.",
-        cause="The formula branches on the type of its argument, or on xp.name.",
-        example=FORMULA.format(value="xp.sin(z) if xp.name == 'jax' else xp.tanh(z)", slope="1.0 - a * a"),
-        advice="Write one formula over xp.",
-    ),
-    Kind.PLAIN_DIFFERENCES: Row(
-        "{where} uses differences of plain values, because the formula cannot take increments ({reason}).",
-        meaning="These differences cancel, so they know fewer digits than differences by increments.",
-        cause="The formula calls functions that are not of xp.",
-        example=FORMULA.format(value="np.vectorize(math.tanh, otypes=[float])(z)", slope="1.0 - a * a"),
-        advice="Write the formula over xp, to have it checked more sharply.",
-    ),
-    Kind.SAMPLED_ROUNDING: Row(
-        "Rounding in {where} was sampled and not bounded ({reason}).",
-        meaning="The error bound is an estimate, so it is widened before anybody is accused by it.",
-        cause="The formula calls a function that has no rounding rule.",
-        example=FORMULA.format(value="np.vectorize(math.tanh, otypes=[float])(z)", slope="1.0 - a * a"),
-        advice="Write the formula over xp, to have a derived bound.",
-    ),
-    Kind.SECOND_DERIVATIVE: Row(
-        _second_derivative,
-        meaning="f'' on the grid, computed from the reported slope, because order=2 was given.",
-        cause="The check was called with order=2.",
-        example="from harness import check_activation\nreport = check_activation('tanh', order=2)",
-        advice="Read report.details['order 2'].",
-    ),
-    Kind.SHAPE_NOT_KEPT: Row(
-        "The {where} has shape {returned} for z of shape {shape}. It must keep the shape of z.",
-        meaning="In a network such a result broadcasts in an unexpected way, or raises. One number works, as a note.",
-        cause="ravel, reshape, a list comprehension over rows, or a constant slope that is written as a number.",
-        example=FORMULA.format(value="xp.tanh(z).reshape(-1)", slope="(1.0 - a * a).reshape(-1)"),
-        advice="Return an array of z's shape, such as np.full_like(z, 2.0) for 2.0.",
-    ),
-    Kind.SHAPE_REFUSED: Row(
-        lambda fact: (
-            f"The record cannot take {'one number' if fact.data['shape'] == '()' else 'shape ' + fact.data['shape']} "
-            f"({fact.data['reason']})."
-        ),
-        meaning="Networks call activations with matrices; other shapes are only noted.",
-        cause="A loop over entries, or a fixed number of dimensions.",
-        example=FORMULA.format(value="xp.tanh(z)", slope="np.array([1.0 - x * x for x in a])"),
-        advice="Use functions of xp, which take every shape.",
-    ),
-    Kind.SURROGATE: Row(
-        _surrogate,
-        meaning="The slope is no derivative on purpose, so it is reported and not judged.",
-        cause="The record has surrogate=True.",
-        example=FORMULA.format(value="xp.where(z > 0.0, 1.0, 0.0 * z)", slope="1.0 / (1.0 + z * z), surrogate=True"),
-        advice="Nothing, if a surrogate is what you want.",
-    ),
-    Kind.UNDECLARED_KINK: Row(
-        "The {part} jumps at {where}, where the record declares no kink.",
-        meaning="Declared kinks are conventions. An undeclared one may be a mistake in a piece, and a value that jumps "
-        "has no slope there.",
-        cause="kinks=(...) is missing, or two pieces should meet and do not, as those of floor.",
-        example=FORMULA.format(value="xp.maximum(z, 0.0)", slope="(z > 0.0) * 1.0"),
-        advice="Declare it in kinks=(...), if it belongs there; use surrogate=True for a slope of your own.",
-    ),
+    Kind.SURROGATE: _surrogate,
+    Kind.UNDECLARED_KINK: "The {part} jumps at {where}, where the record declares no kink.",
+    Kind.CHAIN_RULE: _lacks("factor {} of the chain rule"),
+    Kind.CONSTANT_SLOPE: "The {where} is the constant {constant}, where the derivative varies.",
+    Kind.DROPPED_BRANCH: _not_finite,
+    Kind.OTHER_ARGUMENT: "The {where} is computed from {used}, where {expected} belongs.",
+    Kind.SLOPE_OF_ANOTHER: _other_function,
+    Kind.OUTSIDE_ONE_SIDED: "At a junction, {where} must report the one-sided derivative, or at a kink a number "
+    "between both.",
+    Kind.PRODUCT_RULE: _product_rule,
+    Kind.TERM: _lacks("term {}"),
 }

@@ -24,7 +24,7 @@ class Fact:
     Attributes
     ----------
     kind : Kind
-        What it is. Its row in the table of messages (`harness.facts.message_table`) has the words.
+        What it is. The table of messages (`harness.facts.message_table`) has its words.
     severity : Severity
     where : tuple of str
         Coordinates, blocks, sources or file:line, the most telling first.

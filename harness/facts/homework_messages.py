@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.facts.row import Row, in_words
+from harness.facts.templates import Message, in_words
 from harness.wording import counted, first_few
 
 OFFER = "Offer a function of (nn_params, X, y, lambda) or of (W1, b1, W2, b2, X, y, lambda)."
@@ -108,183 +108,33 @@ def _wrong_somewhere(fact: Fact) -> str:
     )
 
 
-ROWS: dict[Kind, Row] = {
-    Kind.CALL_FAILED: Row(
-        _call_failed,
-        meaning="The submission's code raised an exception, ended its process or did not answer in time.",
-        cause="A name that is defined nowhere, shapes that do not fit, an endless loop, or too much memory.",
-        example="# def cost(theta, X, y, lam): return 1 / 0",
-        advice="Call the function on a small problem yourself and mend the line that is named.",
-    ),
-    Kind.CELL_LEFT_OUT: Row(
-        "Cell {cell} was left out: {reason}.",
-        meaning="A code cell of the notebook could not be parsed, so the rest was graded without it.",
-        cause="The cell holds prose, half a statement, or Python 2.",
-        example="# A notebook with a code cell that holds `this is no code`.",
-        advice="Correct the cell or make it a text cell.",
-    ),
-    Kind.CONVENTION_REFUSED: Row(
-        "The rubric counts this convention as a bug: {where}.",
-        meaning="The answers are right in a convention that the rubric refuses.",
-        cause='The rubric has a line such as "labels from 0" = "bug".',
-        example='# A rubric with "labels from 0" = "bug", and a submission whose labels start at 0.',
-        advice="Follow the convention that the exercise asks for, or accept the other in the rubric.",
-    ),
-    Kind.CONVENTION_UNKNOWN: Row(
+MESSAGES: dict[Kind, Message] = {
+    Kind.CALL_FAILED: _call_failed,
+    Kind.CELL_LEFT_OUT: "Cell {cell} was left out: {reason}.",
+    Kind.CONVENTION_REFUSED: "The rubric counts this convention as a bug: {where}.",
+    Kind.CONVENTION_UNKNOWN: (
         "No convention that was tried explains the cost, so nothing was judged. "
-        f"Offer a function of {COURSE_SIGNATURE}, as in the course.",
-        meaning="Nothing in the answers is right or known in any way of calling the function.",
-        cause="Parameters are laid out in an order that is not tried, or everything is wrong at once.",
-        example="# A θ that is unrolled as b2, W2, W1, b1.",
-        advice="Offer the course's signature, or judge this submission by hand.",
+        f"Offer a function of {COURSE_SIGNATURE}, as in the course."
     ),
-    Kind.COST_CONSTANT: Row(
-        "The cost is {cost:g} whatever θ, X and y are. It is not computed yet.",
-        meaning="The function returns the number that the exercise was handed out with, and no gradient but zeros.",
-        cause="The line `J = 0` of the exercise was never replaced.",
-        example="# def nn_cost_function(...): J = 0; grad = np.zeros(nn_params.shape); return J, grad",
-        advice="Compute the cost from the forward pass.",
-    ),
-    Kind.COST_PATTERN: Row(
-        _cost_pattern,
-        meaning="No bug of the zoo gives this cost, but a simple change of the right formula does.",
-        cause="A loop that ends one example early, a sign, or an operator that binds otherwise than it looks.",
-        example="# J += lam / 2 * m * np.sum(Theta1[:, 1:] ** 2)",
-        advice="Compare this term with the formula of the course.",
-    ),
-    Kind.CLASSES_FROM_Y: Row(
-        "Where a class is not in y, the answer is wrong. This costs no points.",
-        meaning="The code is right for any y that has all classes, and takes the classes from y.",
-        cause="np.unique(y), or an encoder that is fitted to y, counts the classes.",
-        example="# Y = OneHotEncoder().fit_transform(y.reshape(-1, 1)).toarray()",
-        advice="Take the number of classes from the arguments: np.eye(num_labels)[y - 1].",
-    ),
-    Kind.COURSE_SIZE_ONLY: Row(
-        "The function was called at {where} only: at other sizes it does not run, or is wrong.",
-        meaning="The code works for the course's network and data, and for no other.",
-        cause="Sizes such as 25, 401 or 5000 stand in the code.",
-        example="# Theta1 = nn_params[:25 * 401].reshape(25, 401)",
-        advice="Take the sizes from the arguments.",
-    ),
-    Kind.FEW_ANSWERS: Row(
-        "Too few problems were answered with something that can be compared ({answered} of {total}).",
-        meaning="The verdict would rest on less than a fifth of the problems.",
-        cause="The function raises on most problems, or declares that they are not for it.",
-        example="# A source that raises NotApplicable for all problems but those of a thousand examples.",
-        advice="Draw problems that the function is written for (--sizes, --output, --activation).",
-    ),
-    Kind.GRADIENT_SHAPE: Row(
-        _gradient_shape,
-        meaning="The gradient must have one entry for each entry of θ.",
-        cause="A layer or the biases are missing in what is returned.",
-        example="# return J, grad[:-1]",
-        advice="Return the gradients of all matrices, unrolled as θ is.",
-    ),
-    Kind.GRADING_FAILED: Row(
-        "Grading this submission failed: {reason}.",
-        meaning="An error in the grader itself; the other submissions got their grades.",
-        cause="The machine ran out of processes or memory.",
-        example="# A machine that can start no more processes.",
-        advice="Grade this submission again, by itself. Report the error if it stays.",
-    ),
-    Kind.HELPER_WRONG: Row(
-        lambda fact: f"{fact.where[0]} {in_words(HELPER_FAULTS[fact.data['fault']], fact)}.",
-        meaning="A helper beside the cost function does not compute what its name says.",
-        cause="It is unfinished, or handles only one of numbers, vectors and matrices.",
-        example="# def sigmoid_gradient(z): return sigmoid(z)",
-        advice="Try the helper on a few numbers whose result you know.",
-    ),
-    Kind.NO_HOMEWORK_FUNCTION: Row(
-        _no_function,
-        meaning="Functions are found by the names of their parameters, and by their order.",
-        cause="The file is another exercise, or its function takes none of θ, X and y.",
-        example="# A file that defines sigmoid alone.",
-        advice="Name the parameters as in the course, or name the function with --function.",
-    ),
-    Kind.LAYERS_WRONG: Row(
-        "The gradient is wrong in {where}.",
-        meaning="These blocks of the gradient differ from the right ones; the others are right.",
-        cause="A mistake in an output layer shows in that layer and in all before it.",
-        example="# A page of `harness grade --hints layer` about a gradient that is wrong.",
-        advice="Start at the last of these layers, and follow the error backwards.",
-    ),
-    Kind.LIBRARY_GRADIENT: Row(
-        "{where} uses {library}, which computes gradients.",
-        meaning="The code imports a library that differentiates, and names what does so.",
-        cause="The gradient is a library's, or a check of one's own compares with it.",
-        example="# gradient = jax.grad(cost)",
-        advice="Look whether the homework's gradient comes from there.",
-    ),
-    Kind.LINKED_FILE: Row(
-        "{where} is a link to {target}.",
-        meaning="A file of the submission is a symbolic link, so that the code of another place was graded.",
-        cause="An archive was unpacked with its links, or the link leads to a neighbour's file.",
-        example="# ln -s ../smith/ex4.py ex4.py",
-        advice="Ask for the file itself.",
-    ),
-    Kind.NOT_HANDED_IN: Row(
-        _not_handed_in,
-        meaning="The code needs a module, a function or a data file that is not in the submission or on this machine.",
-        cause="The helper of an earlier exercise, the course's own utilities, or a library such as pandas.",
-        example="# from ex2.sigmoid import sigmoid, with no folder ex2",
-        advice="Students: hand in that file as well. Teachers: name the folder that holds it, by --with DIR for code "
-        "or --data DIR for data, or install the library.",
-    ),
-    Kind.OTHER_EXERCISE: Row(
-        "This is the homework of another exercise: {where} belongs to {exercise}. It was not graded.",
-        meaning="Nothing is right for this exercise. The code names data or helpers of another one, or its functions "
-        "take a θ with one entry for each input.",
-        cause="The wrong file was handed in.",
-        example="# from planar_utils import load_planar_dataset",
-        advice="Students: hand in the file of this exercise. Teachers: ask for it.",
-    ),
-    Kind.NOT_AN_ANSWER: Row(
-        _not_an_answer,
-        meaning="A cost is one real number, and a gradient is an array of real numbers.",
-        cause="The return statement is missing, or it returns text or an object.",
-        example="# def nn_cost_function(...): ...; print(J)",
-        advice="End the function with `return J, grad`.",
-    ),
-    Kind.PROBLEMS_SKIPPED: Row(
-        "The source raised NotApplicable for {count:problem}.",
-        meaning="The source declared that these problems are not for it, so they were left out.",
-        cause="It is written for some sizes, outputs or activations only.",
-        example="# raise NotApplicable('it has one hidden layer')",
-        advice="Draw problems that it is written for (--sizes, --output, --activation).",
-    ),
-    Kind.NOT_READABLE: Row(
-        "{where} cannot be read: {reason}.",
-        meaning="The file is not Python 3 or no notebook, so none of it was run.",
-        cause="A syntax error, unusual Python 2, a damaged file, or a folder in the place of a file.",
-        example="# A file that holds `def cost(theta, X, y, lam:`.",
-        advice="Run the file with Python 3 and mend the line that is named.",
-    ),
-    Kind.PART_MISSING: Row(
-        _part_missing,
-        meaning="Only a cost or only a gradient could be had from the submission.",
-        cause="The exercise is half done, or the other half is in a function that was not found.",
-        example="# def nn_cost_function(...): ...; return J",
-        advice="Return both, or offer a second function for the other.",
-    ),
-    Kind.SAME_CODE: Row(
-        "The same code is in {where}: {functions}.",
-        meaning="These functions or classes have the same syntax trees, whatever their comments and blanks are.",
-        cause="A copy, work in pairs, a published solution, or what was handed out.",
-        example="# Two files that differ in comments alone.",
-        advice="Compare the files. Names that were changed hide a copy from this remark.",
-    ),
-    Kind.WHOLE_FILE_RUN: Row(
-        "More of the file was run: what sets names that its functions read.",
-        meaning="By default only imports, functions and constants of a file are run.",
-        cause="A function reads data that the file loads when it is run.",
-        example="# DATA = loadmat('ex4data1.mat'), which the cost function reads.",
-        advice="Pass the data as an argument.",
-    ),
-    Kind.WRONG_SOMEWHERE: Row(
-        _wrong_somewhere,
-        meaning="Problems differ in sizes, number of examples, λ and data, and one of these is handled wrongly.",
-        cause="A special case for one example or a large λ, or a loop that ends at a fixed number.",
-        example="# def cost(theta, X, y, lam): lam = min(lam, 5); ...",
-        advice="Call the function on the problem that is named, and on one beside it where it is right.",
-    ),
+    Kind.COST_CONSTANT: "The cost is {cost:g} whatever θ, X and y are. It is not computed yet.",
+    Kind.COST_PATTERN: _cost_pattern,
+    Kind.CLASSES_FROM_Y: "Where a class is not in y, the answer is wrong. This costs no points.",
+    Kind.COURSE_SIZE_ONLY: "The function was called at {where} only: at other sizes it does not run, or is wrong.",
+    Kind.FEW_ANSWERS: "Too few problems were answered with something that can be compared ({answered} of {total}).",
+    Kind.GRADIENT_SHAPE: _gradient_shape,
+    Kind.GRADING_FAILED: "Grading this submission failed: {reason}.",
+    Kind.HELPER_WRONG: lambda fact: f"{fact.where[0]} {in_words(HELPER_FAULTS[fact.data['fault']], fact)}.",
+    Kind.NO_HOMEWORK_FUNCTION: _no_function,
+    Kind.LAYERS_WRONG: "The gradient is wrong in {where}.",
+    Kind.LIBRARY_GRADIENT: "{where} uses {library}, which computes gradients.",
+    Kind.LINKED_FILE: "{where} is a link to {target}.",
+    Kind.NOT_HANDED_IN: _not_handed_in,
+    Kind.OTHER_EXERCISE: "This is the homework of another exercise: {where} belongs to {exercise}. It was not graded.",
+    Kind.NOT_AN_ANSWER: _not_an_answer,
+    Kind.PROBLEMS_SKIPPED: "The source raised NotApplicable for {count:problem}.",
+    Kind.NOT_READABLE: "{where} cannot be read: {reason}.",
+    Kind.PART_MISSING: _part_missing,
+    Kind.SAME_CODE: "The same code is in {where}: {functions}.",
+    Kind.WHOLE_FILE_RUN: "More of the file was run: what sets names that its functions read.",
+    Kind.WRONG_SOMEWHERE: _wrong_somewhere,
 }

@@ -1,7 +1,7 @@
 """The kinds of facts: stable names that programs may rely on.
 
-A kind is named for what was found, in the field's words. Its words stand in the table of messages
-(`harness.facts.message_table`), in the module of its room.
+A kind is named for what was found, in the field's words. Its message stands in the table of messages
+(`harness.facts.message_table`), in the module of its room, and its meaning in docs/messages.md.
 """
 
 from enum import StrEnum
@@ -98,7 +98,7 @@ class Kind(StrEnum):
     WRONG_AT_POINT = "wrong-at-point"
     WRONG_ENTRIES = "wrong-entries"
 
-    # -- activations: harness/facts/activation_messages.py, slope_messages.py ------------------------------------------
+    # -- activations: harness/facts/activation_messages.py -----------------------------------------------------------
     AT_INFINITY = "at-infinity"
     CHAIN_RULE = "chain-rule"
     CONSTANT_SLOPE = "constant-slope"

@@ -1,11 +1,15 @@
 """The table of messages: the only place where facts become sentences.
 
-`say` is for what prints, draws or writes. Nothing that decides reads what it returns.
+`say` is for what prints, draws or writes. Nothing that decides reads what it returns. The messages stand in the modules
+of their rooms. What a kind means, a common cause, an example and advice stand in the page docs/messages.md.
 """
 
 import re
 import textwrap
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 from harness.facts import (
     activation_messages,
@@ -15,29 +19,23 @@ from harness.facts import (
     homework_messages,
     network_messages,
     relation_messages,
-    rule_messages,
-    slope_messages,
     verdict_messages,
 )
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.row import Row, in_words
+from harness.facts.templates import Message, in_words
 
-ROOMS: Mapping[str, Mapping[Kind, Row]] = {
-    "Every verdict": verdict_messages.ROWS,
-    "Which mistake it is": relation_messages.ROWS,
-    "Networks, sources, sweeps and the bug zoo": network_messages.ROWS,
-    "Functions with their own gradient": function_messages.ROWS,
-    "Activations": activation_messages.ROWS | slope_messages.ROWS,
-    "Functions that JAX traces": derivative_messages.ROWS | rule_messages.ROWS,
-    "Drop-ins": drop_in_messages.ROWS,
-    "Homework": homework_messages.ROWS,
-}
-"""The rows by what they are about."""
-
-TABLE: Mapping[Kind, Row] = {kind: row for rows in ROOMS.values() for kind, row in rows.items()}
-"""One row for each kind."""
-
+MESSAGES: Mapping[Kind, Message] = (
+    verdict_messages.MESSAGES
+    | relation_messages.MESSAGES
+    | network_messages.MESSAGES
+    | function_messages.MESSAGES
+    | activation_messages.MESSAGES
+    | derivative_messages.MESSAGES
+    | drop_in_messages.MESSAGES
+    | homework_messages.MESSAGES
+)
+"""One message for each kind."""
 
 OF_A_MATRIX = {
     "Jacobian": {"gradient": "Jacobian", "cost": "value"},
@@ -53,20 +51,66 @@ def say(fact: Fact) -> str:
 
 def say_plainly(fact: Fact) -> str:
     """The same without its kind, for students, who look nothing up."""
-    message = TABLE[fact.kind].message
+    message = MESSAGES[fact.kind]
     text = in_words(message, fact) if isinstance(message, str) else message(fact)
     if names := OF_A_MATRIX.get(fact.data.get("matrix", "")):
         text = re.sub(r"\b(gradient|cost)\b", lambda found: names[found[0]], text)
     return text if text.endswith((".", "!", "?", ":")) else f"{text}."  # some end in the message of an error
 
 
+# -- what a kind means -------------------------------------------------------------------------------------------------
+
+_HERE = Path(__file__)
+_PLACES = (_HERE.with_name("messages.md"), _HERE.parents[2] / "docs" / "messages.md")  # in a wheel; in a clone
+
+_ENTRY = re.compile(
+    r"### (?P<kind>\S+)\n\n(?P<meaning>.+)\n\nA common cause: (?P<cause>.+)\n\n"
+    r"```\w+\n(?P<example>(?s:.+?))\n```\n\nWhat to do: (?P<advice>.+)\n"
+)
+
+
+class Explanation(NamedTuple):
+    """What the page says of a kind.
+
+    Its example is a Python program whose `report`, warning, log entry or error holds the kind; a command line after
+    "$ "; or prose after "# ", where it takes files, another process or a device.
+    """
+
+    meaning: str
+    cause: str
+    example: str
+    advice: str
+
+
+@cache
+def page() -> str:
+    """The page of all kinds, in Markdown."""
+    return next(place for place in _PLACES if place.exists()).read_text(encoding="utf-8")
+
+
+@cache
+def sections() -> Mapping[str, Mapping[Kind, Explanation]]:
+    """The entries of the page by what they are about."""
+    _, *parts = re.split(r"^## (.+)\n", page(), flags=re.MULTILINE)
+    return {
+        title: {Kind(kind): Explanation(*words) for kind, *words in _ENTRY.findall(part)}
+        for title, part in zip(parts[::2], parts[1::2])
+    }
+
+
+@cache
+def explanations() -> Mapping[Kind, Explanation]:
+    """The entries of the page."""
+    return {kind: entry for section in sections().values() for kind, entry in section.items()}
+
+
 def explain(kind: Kind) -> str:
-    """A kind's row, as text for a terminal."""
-    row = TABLE[kind]
-    example = textwrap.indent(row.example, "    ")
+    """A kind's entry, as text for a terminal."""
+    entry = explanations()[kind]
+    example = textwrap.indent(entry.example, "    ")
     return (
-        f"{kind}\n\nWhat it means: {row.meaning}\n\nA common cause: {row.cause}\n\n"
-        f"An example:\n\n{example}\n\nWhat to do: {row.advice}\n"
+        f"{kind}\n\nWhat it means: {entry.meaning}\n\nA common cause: {entry.cause}\n\n"
+        f"An example:\n\n{example}\n\nWhat to do: {entry.advice}\n"
     )
 
 

@@ -2,9 +2,7 @@
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.row import IMPORTS, SHOWN, Row, checked
-from harness.facts.rule_messages import with_rule
-from harness.facts.verdict_messages import NETWORK
+from harness.facts.templates import SHOWN, Message
 from harness.wording import first_few
 
 
@@ -127,118 +125,27 @@ def _float32_digits(fact: Fact) -> str:
     return f"{_place(fact)}: right to {off:.0e} of its largest entry. {kept} a finite difference."
 
 
-ROWS = {
-    Kind.CLIPPED: Row(
-        lambda fact: f"{_place(fact)}: clipped at {fact.data['limit']:.6g}.",
-        meaning="Entries beyond a limit are cut off at ± this limit, and all others are right.",
-        cause="Gradient clipping was left on, or is part of the function that is checked.",
-        example=checked("0.5 * t @ t, np.clip(t, -1, 1)", "np.array([0.5, -2.0, 3.0, 4.0])"),
-        advice="Check the gradient before it is clipped.",
+MESSAGES: dict[Kind, Message] = {
+    Kind.CLIPPED: lambda fact: f"{_place(fact)}: clipped at {fact.data['limit']:.6g}.",
+    Kind.CONSTANT_ERROR: lambda fact: f"{_place(fact)}: off by the same {fact.data['error']:.6g}{_counted(fact)}.",
+    Kind.FACTOR: _factor,
+    Kind.FACTOR_BY_SLICE: _factor_by_slice,
+    Kind.FLOAT32_DIGITS: _float32_digits,
+    Kind.NOT_FINITE: _not_finite,
+    Kind.REARRANGED: _rearranged,
+    Kind.REGULARISER: _regulariser,
+    Kind.SIGN: lambda fact: f"{_place(fact)}: the sign is wrong{_before(fact)}{_counted(fact)}.",
+    Kind.SIGN_LOST: lambda fact: f"{_place(fact)}: the size is right, and the sign is lost.",
+    Kind.SINGLE_ENTRY: _single_entry,
+    Kind.SQUARED: lambda fact: f"{_place(fact)}: the squares of the right values.",
+    Kind.WHOLE_NUMBERS: lambda fact: (
+        f"{_place(fact)} returns the same whole numbers at another θ, where the cost has another slope. They are "
+        "rounded or cached."
+        if fact.data.get("is_same")
+        else f"{_place(fact)}: whole numbers in the place of the derivatives. Compute it in floating point."
     ),
-    Kind.CONSTANT_ERROR: Row(
-        lambda fact: f"{_place(fact)}: off by the same {fact.data['error']:.6g}{_counted(fact)}.",
-        meaning="Every wrong entry has the same absolute error.",
-        cause="A constant was added to the gradient, or a term of the cost that is linear in θ was left out.",
-        example=checked("0.5 * t @ t, t + 0.25"),
-        advice="Look for a term that does not depend on the data.",
+    Kind.SYMMETRISED: lambda fact: (
+        f"{_place(fact)}: the {fact.data['combination']} of the right one and its transpose."
     ),
-    Kind.FACTOR: Row(
-        _factor,
-        meaning="The reported derivative is the right one times a number.",
-        cause="A mean is missing or taken twice, the 2 of a square is dropped, or a chain rule step is left out.",
-        example=checked("t @ t, t"),
-        advice="Look where this factor could come from: 1/m, 2, the learning rate, the number of outputs.",
-    ),
-    Kind.FACTOR_BY_SLICE: Row(
-        _factor_by_slice,
-        meaning="Each row, column or other slice of an array is the right derivative times a number of its own.",
-        cause="A weight, a length or a learning rate is applied along the wrong axis, or twice.",
-        example=IMPORTS + "c = np.array([[1.0], [2.0], [3.0]])\n"
-        "report = check_gradient(lambda t: (0.5 * (t * t).sum(), c * t), np.arange(1.0, 7.0).reshape(3, 2))",
-        advice="Look for an array with these numbers that is broadcast.",
-    ),
-    Kind.FLOAT32_DIGITS: Row(
-        _float32_digits,
-        meaning="Most entries are wrong, by errors as small as those of float32 numbers or of finite differences.",
-        cause="A part of the computation runs in float32, or the gradient is itself a finite difference.",
-        example=NETWORK + "def mine(problem, theta):\n    cost, gradient = SOURCES['loop'](problem, theta)\n"
-        "    return cost, gradient.astype(np.float32).astype(float)\n"
-        "report = cross_check(problem, theta, others | {'mine': mine})",
-        advice="Compute in float64, or say which precision you mean.",
-    ),
-    Kind.NOT_FINITE: Row(
-        _not_finite,
-        meaning="Entries are NaN or infinite where the derivative is a number.",
-        cause="Zero times infinity, a division by zero, or an overflow.",
-        example=checked("0.5 * t @ t, t * np.nan", "np.array([1.0, -2.0])"),
-        advice="Find the first operation whose result is not finite.",
-    ),
-    Kind.REARRANGED: Row(
-        _rearranged,
-        meaning="The entries are those of the right gradient in other places, most often moved in a regular way.",
-        cause="A transpose is missing, two indices are exchanged, or an array is unrolled in another order.",
-        example=checked("np.sin(t).sum(), np.cos(t).T", "np.linspace(0.1, 2, 9).reshape(3, 3)"),
-        advice="Compare the shapes, the order of axes, and how θ is unrolled with how the gradient is.",
-    ),
-    Kind.REGULARISER: Row(
-        _regulariser,
-        meaning="The error is proportional to θ, as the gradient of a quadratic penalty is.",
-        cause="The regulariser is missing, counted twice, or not divided by m.",
-        example=checked("np.sin(t).sum() + 0.5 * t @ t, np.cos(t)"),
-        advice="Compare the regulariser's share of the cost with its share of the gradient.",
-    ),
-    Kind.SIGN: Row(
-        lambda fact: f"{_place(fact)}: the sign is wrong{_before(fact)}{_counted(fact)}.",
-        meaning="The reported derivative is minus the right one.",
-        cause="target - prediction stands where prediction - target belongs, or ascent for descent.",
-        example=checked("0.5 * t @ t, -t"),
-        advice="Look for a difference whose two sides are swapped.",
-    ),
-    Kind.SIGN_LOST: Row(
-        lambda fact: f"{_place(fact)}: the size is right, and the sign is lost.",
-        meaning="The reported derivative is the absolute value of the right one.",
-        cause="An absolute value, a square root of a square or a norm stands in the backward pass.",
-        example=checked("0.5 * t @ t, abs(t)", "np.array([1.0, -2.0, -0.5])"),
-        advice="Look for abs, sqrt or norm in the code of the gradient.",
-    ),
-    Kind.SINGLE_ENTRY: Row(
-        _single_entry,
-        meaning="No other entry was found wrong, so the code may treat one index differently.",
-        cause="A loop ends one too early, an index is off by one, or an entry is overwritten.",
-        example=checked("0.5 * t @ t, t + [0, 0, 1e-3]"),
-        advice="Look for code that treats this index by itself.",
-    ),
-    Kind.SQUARED: Row(
-        lambda fact: f"{_place(fact)}: the squares of the right values.",
-        meaning="Each reported derivative is the square of the right one.",
-        cause="A factor is applied to itself, as with g * g where g * 1 belongs.",
-        example=checked("0.5 * t @ t, t * t", "np.array([0.5, -2.0, 3.0])"),
-        advice="Look for a product in which both sides are the same array.",
-    ),
-    Kind.WHOLE_NUMBERS: Row(
-        lambda fact: (
-            f"{_place(fact)} returns the same whole numbers at another θ, where the cost has another slope. They are "
-            "rounded or cached."
-            if fact.data.get("is_same")
-            else f"{_place(fact)}: whole numbers in the place of the derivatives. Compute it in floating point."
-        ),
-        meaning="The right derivatives were cut off or rounded to whole numbers.",
-        cause="The gradient is written into an array of integers, as np.zeros_like of integers is, or divided by `//`.",
-        example=checked("t @ t, (2 * t).astype(int)", "np.array([1.3, -2.7, 3.1])"),
-        advice="Give the array a floating point type.",
-    ),
-    Kind.SYMMETRISED: Row(
-        lambda fact: f"{_place(fact)}: the {fact.data['combination']} of the right one and its transpose.",
-        meaning="The derivative in a matrix was made symmetric.",
-        cause="A formula for symmetric matrices is used for one that is not.",
-        example=with_rule("0.5 * (g * jnp.cos(x) + (g * jnp.cos(x)).T)", "np.arange(9.0).reshape(3, 3)"),
-        advice="Say in which convention a symmetric matrix is differentiated, or take the symmetrisation out.",
-    ),
-    Kind.ZERO: Row(
-        lambda fact: f"{_place(fact)}: zero where it should not be{_counted(fact)}.",
-        meaning="The derivative is reported as exactly zero and is not.",
-        cause="A term was forgotten, a graph was detached, or an array was never filled.",
-        example=checked("0.5 * t @ t, t * 0"),
-        advice="Look where this part of the gradient is formed, and whether that line runs.",
-    ),
+    Kind.ZERO: lambda fact: f"{_place(fact)}: zero where it should not be{_counted(fact)}.",
 }

@@ -280,7 +280,7 @@ def _meaning(mistake: str) -> str:
     bugs = mistake.split(" and ")
     if set(bugs) <= BUGS.keys():
         return " ".join(BUGS[bug].description for bug in bugs)
-    return message_table.TABLE[Kind(mistake)].meaning
+    return message_table.explanations()[Kind(mistake)].meaning
 
 
 def _grade_section(grade: Grade) -> str:

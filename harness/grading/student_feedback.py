@@ -32,7 +32,7 @@ PARTS = {
     "other": "The other helpers",
 }
 
-PLAIN_KINDS = (homework_messages.ROWS.keys() - {Kind.COST_PATTERN}) | {Kind.NOT_REPEATABLE, Kind.ZERO}
+PLAIN_KINDS = (homework_messages.MESSAGES.keys() - {Kind.COST_PATTERN}) | {Kind.NOT_REPEATABLE, Kind.ZERO}
 """What may be said without giving a bug away: what happened to the homework, but not what its cost should be."""
 
 UNSAID = (Kind.PART_RIGHT, Kind.NO_BUG_EXPLAINS)

@@ -11,7 +11,6 @@ from typer.main import get_command
 import harness
 from harness import FAULTS
 from harness.cli import app
-from harness.commands.catalogue_commands import as_markdown
 from harness.facts.kinds import Kind
 from harness.museum.exhibits import EXHIBITS
 from harness.study.checkers import HARNESS, PEERS
@@ -112,10 +111,6 @@ def test_the_architecture_names_every_room_and_only_what_there_is():
     assert sorted(rows) == sorted(folder.relative_to(ROOT).as_posix() for folder in folders)
     named = [*(f"{room}/{module}.py" for room, module in rows.items()), *re.findall(r"`([\w/]+/(?:\w+\.\w+)?)`", page)]
     assert [path for path in named if not (ROOT / path).exists()] == []
-
-
-def test_the_page_of_messages_is_that_of_the_table():
-    assert guide("messages.md") == as_markdown(), "run: make messages"
 
 
 def test_messages_in_guides_end_in_kinds_that_there_are():

@@ -1,4 +1,4 @@
-"""The table of messages: one row for each kind, in a few plain words, whose example shows the kind."""
+"""The table of messages: a message and an entry for each kind, in a few plain words, whose example shows the kind."""
 
 import logging
 import re
@@ -11,8 +11,8 @@ import pytest
 from harness.facts import message_table
 from harness.facts.fact import Fact, Severity, doubt, kinds_of, note, wrong
 from harness.facts.kinds import Kind
-from harness.facts.message_table import TABLE, explain, say
-from harness.facts.row import Row, in_words
+from harness.facts.message_table import MESSAGES, Explanation, explain, explanations, page, say, sections
+from harness.facts.templates import in_words
 
 LONGEST_SENTENCE = 30
 """Words. Places and numbers count as words here, so a message may have a few more than the 20 of its own."""
@@ -22,29 +22,30 @@ PRIVATE = re.compile(
 )
 """Words that only this project used in its own sense."""
 
-PROGRAMS = [kind for kind, row in TABLE.items() if not row.example.startswith(("# ", "$ "))]
+PROGRAMS = [kind for kind, entry in explanations().items() if not entry.example.startswith(("# ", "$ "))]
 
 
 def sentences(text: str) -> list[str]:
     return [part for part in re.split(r"(?<=[.!?])\s+(?=\S)", text.strip()) if part]
 
 
-def test_every_kind_has_one_row():
-    rows = [kind for room in message_table.ROOMS.values() for kind in room]
-    assert sorted(rows) == sorted(Kind)
+def test_every_kind_has_a_message_and_one_entry():
+    assert sorted(MESSAGES) == sorted(Kind)
+    assert sorted(kind for section in sections().values() for kind in section) == sorted(Kind)
+    assert sorted(re.findall(r"^### (.+)$", page(), flags=re.MULTILINE)) == sorted(Kind)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_row_says_everything_in_a_few_plain_sentences(kind):
-    row = TABLE[kind]
-    for text in (row.meaning, row.cause, row.advice):
+    entry, message = explanations()[kind], MESSAGES[kind]
+    for text in (entry.meaning, entry.cause, entry.advice):
         assert re.fullmatch(r"[^\s].*[.!?)]", text), text
         assert max(len(sentence.split()) for sentence in sentences(text)) <= 25, text
         assert text in explain(kind)
-    assert row.example.strip() == row.example != ""
+    assert entry.example.strip() == entry.example != ""
     assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", kind)
-    message = row.message if isinstance(row.message, str) else ""
-    assert not PRIVATE.search(" ".join((row.meaning, row.cause, row.advice, row.example, message)))
+    message = message if isinstance(message, str) else ""
+    assert not PRIVATE.search(" ".join((entry.meaning, entry.cause, entry.advice, entry.example, message)))
     data = {name: 2 for name in re.findall(r"{(\w+)", message) if name != "where"}
     filled = in_words(message, Fact(kind, where=("a", "b"), data=data))
     assert "{" not in filled
@@ -79,7 +80,7 @@ def said_by(program):
 @pytest.mark.more
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_the_example_of_a_row_makes_its_kind_and_the_message_reads_well(kind):
-    said = said_by(TABLE[kind].example)
+    said = said_by(explanations()[kind].example)
     (text, *_) = [text for text in said if text.endswith((f". [{kind}]", f"? [{kind}]", f": [{kind}]"))] or [None]
     assert text is not None, said
     text = text.removesuffix(f" [{kind}]")
@@ -168,9 +169,9 @@ def test_facts_have_severities_and_compare_by_value():
     assert facts[0] == wrong(Kind.SIGN, "a", x=1) != facts[1]
 
 
-def test_explain_prints_the_whole_row(monkeypatch):
-    row = Row("{where}", meaning="It is m.", cause="It is c.", example="one\ntwo", advice="Do a.")
-    monkeypatch.setattr(message_table, "TABLE", {Kind.SIGN: row})
+def test_explain_prints_the_whole_entry(monkeypatch):
+    entry = Explanation("It is m.", "It is c.", "one\ntwo", "Do a.")
+    monkeypatch.setattr(message_table, "explanations", lambda: {Kind.SIGN: entry})
     text = message_table.explain(Kind.SIGN)
     assert text.startswith("sign\n")
     assert [part for part in ("It is m.", "It is c.", "    one\n    two", "Do a.") if part not in text] == []

@@ -4,7 +4,7 @@ import pytest
 
 from harness.facts import message_table
 from harness.facts.fact import Fact, doubt, note, wrong
-from harness.facts.homework_messages import COURSE_SIGNATURE, HELPER_FAULTS, OFFER, ROWS
+from harness.facts.homework_messages import COURSE_SIGNATURE, HELPER_FAULTS, MESSAGES, OFFER
 from harness.facts.kinds import Kind
 from harness.facts.message_table import say
 
@@ -122,7 +122,7 @@ def test_a_fact_is_said(fact, message):
 
 
 def test_every_kind_of_homework_is_said_above():
-    assert {fact.kind for fact, _ in SAID} == set(ROWS)
+    assert {fact.kind for fact, _ in SAID} == set(MESSAGES)
 
 
 def test_every_fault_of_a_helper_has_words():

@@ -1,0 +1,36 @@
+"""Messages as format strings over a fact."""
+
+import string
+from collections.abc import Callable
+from typing import Any
+
+from harness.facts.fact import Fact
+from harness.wording import counted, first_few
+
+SHOWN = 3
+"""So many items of a list are written out in a message. Of the others it says how many there are."""
+
+Message = str | Callable[[Fact], str]
+"""At most two sentences: a format string as `in_words` fills it in, or a function of the fact."""
+
+
+class _Words(string.Formatter):
+    """Format fields as a message shows them."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        # A noun, as in {count:network}, has two letters at least, which tells it from the "d" or "g" of Python.
+        if format_spec.replace(" ", "").replace("-", "").isalpha() and len(format_spec) > 1:
+            return counted(value, format_spec)
+        if format_spec:
+            return super().format_field(value, format_spec)
+        if isinstance(value, (tuple, list)):
+            return first_few(value, SHOWN)
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def in_words(template: str, fact: Fact) -> str:
+    """A format string over the fact's data and ``{where}``, filled in.
+
+    A list shows its first items, a float three digits, and ``{count:network}`` reads "1 network" or "2 networks".
+    """
+    return _Words().vformat(template, (), {**fact.data, "where": fact.where})
