@@ -78,6 +78,11 @@ def is_rule_of_jax(equation: Equation) -> bool:
     return not _written_by_hand(equation)[1]
 
 
+def is_rule_of_library(equation: Equation) -> bool:
+    """Whether all of a custom rule comes with an installed library, JAX or another, and none of it from the user."""
+    return all(map(is_of_library, _written_by_hand(equation)[1]))
+
+
 def written(equation: Equation) -> tuple[str, list[Place]]:
     """The author's name of a function with a rule, and where the functions that make up the rule are written.
 

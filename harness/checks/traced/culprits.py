@@ -19,7 +19,7 @@ from harness.checks.traced.lone_equations import Culprit, check_alone, is_wrong_
 from reference.traced.equations import Equation, Program, equations_in
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed
-from reference.traced.rule_origins import function_of, is_rule_of_jax, without_rules
+from reference.traced.rule_origins import function_of, is_rule_of_library, without_rules
 
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 """No more rules and primitives are checked by themselves: each is traced and compiled as a function of its own."""
@@ -57,9 +57,10 @@ def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tup
     """The user's own rules that are wrong although the whole does not show it; and whether f depends on what is wrong.
 
     It does where the rule is wrong along a tangent that reaches it, for a cotangent that does: another error cancels
-    this one, or its share is too small to see. It does not where the program masks or stops what is wrong.
+    this one, or its share is too small to see. It does not where the program masks or stops what is wrong. A library's
+    rules are taken as parts of it: to try a solver's alone would cost several times the check of the whole.
     """
-    own = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not is_rule_of_jax(eq)}
+    own = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not is_rule_of_library(eq)}
     # if f is nothing but this rule, the whole has been checked, and so has the rule
     own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}
     found = _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)

@@ -109,3 +109,23 @@ def test_a_hidden_error_is_wrong_unless_the_program_does_not_use_it(name):
     report = check_derivatives(f, X)
     assert report.verdict == ("disagree" if is_used else "agree"), report
     assert {fact.severity for fact in facts(report, Kind.HIDDEN_RULE)} == {Severity.WRONG if is_used else Severity.NOTE}
+
+
+RULE_IN_A_FILE = """
+@jax.custom_vjp
+def root(x):
+    return jnp.sqrt(jnp.abs(x))
+
+root.defvjp(lambda x: (root(x), x), lambda x, g: (0.5 * g / root(x),))
+"""
+
+
+@pytest.mark.parametrize(("file", "named"), [("rules.py", True), ("/lib/site-packages/solver/rules.py", False)])
+def test_where_the_whole_agrees_the_rules_of_a_library_are_not_checked_alone(file, named):
+    space = {"jax": jax, "jnp": jnp}
+    exec(compile(RULE_IN_A_FILE, file, "exec"), space)
+    report = check_derivatives(lambda x: jnp.where(x > 0, space["root"](x), x), X)
+    assert (report.verdict, Kind.HIDDEN_RULE in report.kinds) == ("agree", named)
+    assert Kind.WRONG_RULE in {
+        fact.kind for finding in check_derivatives(space["root"], X).findings for fact in finding.diagnosis
+    }
