@@ -117,18 +117,6 @@ def _sign(x: Taylor) -> Taylor:
     return _where(_less(x, zero), Taylor.lift(-1.0), _where(_equal(x, zero), zero, Taylor.lift(1.0)))
 
 
-def _heaviside(x: Taylor, at_zero: Taylor) -> Taylor:
-    zero = Taylor.lift(0.0)
-    return _where(_less(x, zero), zero, _where(_equal(x, zero), at_zero, Taylor.lift(1.0)))
-
-
-def _copysign(x: Taylor, y: Taylor) -> Taylor:
-    size = _absolute(x)
-    if np.any((y.low <= 0.0) & (y.high >= 0.0)):
-        y = _where(_equal(y, Taylor.lift(0.0)), _truth(False, False), y)  # zero has a sign, too
-    return _where(_less(y, Taylor.lift(0.0)), negative(size), size)
-
-
 def _finite(x: Taylor) -> Taylor:
     finite = np.isfinite(x.low) & np.isfinite(x.high)
     return _truth(finite, False)
@@ -149,7 +137,5 @@ BRANCHES = {
     np.maximum: _maximum,
     np.minimum: _minimum,
     np.sign: _sign,
-    np.heaviside: _heaviside,
-    np.copysign: _copysign,
 }
 """Rules by function."""

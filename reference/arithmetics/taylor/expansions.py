@@ -6,8 +6,9 @@ and every number that NumPy computes there. Outside of the domain, coefficients 
 
 Arrays of centres and ends have shape (n,), coefficients (DEGREE + 1, n).
 
-The bounds come from the series themselves, and for the inverses from products of binomial series: these have poles at
-±i or ±1, and the coefficients of (p - x)**-½ and (p - x)**-1 about c are at most |p - c|**-k over that number itself.
+The bounds come from the series themselves, and for arctan and arcsinh from products of binomial series: these have
+poles at ±i, and the coefficients of (p - x)**-½ and (p - x)**-1 about c are at most |p - c|**-k over that number
+itself. What has no `Expansion`, as arcsin or log2, is composed of those that have (`reference.arithmetics.composed`).
 
 To add a function, add an `Expansion` to `EXPANSIONS`, and its truth and range to the tests.
 """
@@ -106,19 +107,16 @@ def nearest_zero(low, high):
 # exp, sinh and cosh
 
 
-def exponential(base_log: float, function: Callable[[np.ndarray], np.ndarray]) -> Expansion:
-    """b**x, given log b and the function."""
-    scale = base_log**ORDERS / FACTORIALS
-    last = abs(base_log) ** NEXT / math.factorial(NEXT) * WIDENED
+def _exp_coefficients(c):
+    return np.exp(c) / FACTORIALS
 
-    def rest(low, high):
-        return last * function(np.maximum(low, high)) * WIDENED
 
-    return Expansion(lambda c: function(c) * scale, rest, increasing(function, least=0.0, at_zero=1.0))
+def _exp_rest(low, high):
+    return np.exp(np.maximum(low, high)) / math.factorial(NEXT) * WIDENED**2
 
 
 def _expm1_coefficients(c):
-    rows = np.exp(c) / FACTORIALS
+    rows = _exp_coefficients(c)
     rows[0] = np.expm1(c)
     return rows
 
@@ -163,11 +161,10 @@ def _unless_zero(image, low, high):
     return np.where(has_pole, np.nan, low), np.where(has_pole, np.nan, high)
 
 
-def logarithm(base_log: float, function: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> Expansion:
-    """log(shift + x)/log b."""
+def logarithm(function: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> Expansion:
+    """log(shift + x): g_k = -(-1)**k/(k x**k)."""
     orders = ORDERS[1:].astype(float)
-    # g_k = -(-1)**k/(k x**k log b)
-    signs = -((-1.0) ** orders) / (orders * base_log)
+    signs = -((-1.0) ** orders) / orders
 
     def coefficients(c):
         x = np.where(c + shift > 0.0, c + shift, np.nan)
@@ -175,7 +172,7 @@ def logarithm(base_log: float, function: Callable[[np.ndarray], np.ndarray], shi
 
     def rest(low, high):
         x = (low + shift) / WIDENED  # the sum may have been rounded up
-        return np.where(x > 0.0, x**-NEXT / (NEXT * base_log) * WIDENED, np.inf)
+        return np.where(x > 0.0, x**-NEXT / NEXT * WIDENED, np.inf)
 
     return Expansion(coefficients, rest, increasing(function))
 
@@ -224,54 +221,22 @@ def _arctan_rest(low, high):
     return np.hypot(1.0, nearest_zero(low, high)) ** -float(NEXT) / NEXT * WIDENED
 
 
-def _root_derivative(square):
-    """(1 + s·x²)**-½ for s = ±1: (k + 1)(1 + s·c²)·h_{k+1} = -s·((2k + 1)·c·h_k + k·h_{k-1})."""
-
-    def derivative(c):
-        size = 1.0 + c * c if square > 0 else (1.0 - c) * (1.0 + c)
-        rows = [size**-0.5]
-        for k in range(DEGREE):
-            before = k * rows[k - 1] if k else 0.0
-            rows.append(-square * ((2 * k + 1) * c * rows[k] + before) / ((k + 1) * size))
-        return np.stack(rows)
-
-    return derivative
-
-
-def _arcsin_rest(low, high):
-    """Either root is a binomial series with its pole at a distance of at least 1 - |x|."""
-    gap = (1.0 - furthest_from_zero(low, high)) / WIDENED
-    return np.where(gap > 0.0, gap**-0.5 * gap ** -float(DEGREE) / NEXT * WIDENED, np.inf)
-
-
-def _arctanh_derivative(c):
-    """1/(1 - x²): (1 - c²)·h_k = 2c·h_{k-1} + h_{k-2}, whose terms have one sign, so that nothing cancels.
-
-    By partial fractions, as ½/(1 - x) ± ½/(1 + x), nothing but rounding would be left of h_1 where c is nearly 0.
-    """
-    c = np.where(np.abs(c) < 1.0, c, np.nan)
-    size = (1.0 - c) * (1.0 + c)
-    rows = [np.zeros_like(c), 1.0 / size]
-    for _ in range(DEGREE):
-        rows.append((2.0 * c * rows[-1] + rows[-2]) / size)
+def _root_derivative(c):
+    """h = (1 + x²)**-½: (k + 1)(1 + c²)·h_{k+1} = -((2k + 1)·c·h_k + k·h_{k-1})."""
+    size = 1.0 + c * c
+    rows = [np.zeros_like(c), size**-0.5]
+    for k in range(DEGREE):
+        rows.append(-((2 * k + 1) * c * rows[-1] + k * rows[-2]) / ((k + 1) * size))
     return np.stack(rows[1:])
 
 
-def _arctanh_rest(low, high):
-    gap = (1.0 - furthest_from_zero(low, high)) / WIDENED
-    return np.where(gap > 0.0, gap ** -float(NEXT) / NEXT * WIDENED, np.inf)
-
-
 EXPANSIONS: dict[np.ufunc, Expansion] = {
-    np.exp: exponential(1.0, np.exp),
-    np.exp2: exponential(math.log(2.0), np.exp2),
-    np.expm1: Expansion(_expm1_coefficients, exponential(1.0, np.exp).rest, increasing(np.expm1)),
+    np.exp: Expansion(_exp_coefficients, _exp_rest, increasing(np.exp, least=0.0, at_zero=1.0)),
+    np.expm1: Expansion(_expm1_coefficients, _exp_rest, increasing(np.expm1)),
     np.sinh: Expansion(_hyperbolic(np.sinh, np.cosh), _cosh_rest, increasing(np.sinh)),
     np.cosh: Expansion(_hyperbolic(np.cosh, np.sinh), _cosh_rest, _cosh_image),
-    np.log: logarithm(1.0, np.log),
-    np.log2: logarithm(math.log(2.0), np.log2),
-    np.log10: logarithm(math.log(10.0), np.log10),
-    np.log1p: logarithm(1.0, np.log1p, shift=1.0),
+    np.log: logarithm(np.log),
+    np.log1p: logarithm(np.log1p, shift=1.0),
     np.sqrt: power(0.5, np.sqrt),
     np.cbrt: power(1.0 / 3.0, np.cbrt, odd=True),
     np.reciprocal: power(-1.0, np.reciprocal, odd=True),
@@ -282,10 +247,6 @@ EXPANSIONS: dict[np.ufunc, Expansion] = {
         _circular(np.cos, lambda c: -np.sin(c), lambda c: -np.cos(c), np.sin), _circular_rest, _circular_image
     ),
     np.arctan: Expansion(_integrated(np.arctan, _arctan_derivative), _arctan_rest, increasing(np.arctan), _root_noise),
-    np.arcsinh: Expansion(
-        _integrated(np.arcsinh, _root_derivative(1.0)), _arctan_rest, increasing(np.arcsinh), _root_noise
-    ),
-    np.arcsin: Expansion(_integrated(np.arcsin, _root_derivative(-1.0)), _arcsin_rest, increasing(np.arcsin)),
-    np.arctanh: Expansion(_integrated(np.arctanh, _arctanh_derivative), _arctanh_rest, increasing(np.arctanh)),
+    np.arcsinh: Expansion(_integrated(np.arcsinh, _root_derivative), _arctan_rest, increasing(np.arcsinh), _root_noise),
 }
 """Functions of one argument, by their ufunc."""

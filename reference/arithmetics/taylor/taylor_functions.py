@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from reference.arithmetics.composed import COMPOSED
-from reference.arithmetics.elementary import FUNCTIONS, LOG2
+from reference.arithmetics.elementary import FUNCTIONS
 from reference.arithmetics.elementary_record import Elementary
 from reference.arithmetics.tangent import Tangent
 from reference.arithmetics.taylor.branches import BRANCHES
@@ -134,7 +134,6 @@ Taylor.rules = {
     np.divide: _divide,
     np.power: _power,
     **{f: partial(_compose, g) for f, g in (EXPANSIONS | SIGMOIDS).items()},
-    np.arccos: lambda x: 0.5 * np.pi - np.arcsin(x),
     np.logaddexp: _logaddexp,
     special.log_expit: lambda x: -_compose(SOFTPLUS, -x),
     special.ndtr: lambda x: 0.5 * special.erfc(x * -np.sqrt(0.5)),
@@ -176,11 +175,6 @@ def _logaddexp_slope(x, y):
     return Derivative(np.logaddexp(x.value, y.value), share * x.slope + other * y.slope)
 
 
-def _logaddexp2_slope(x, y):
-    pair = _logaddexp_slope(*(Derivative(LOG2 * each.value, LOG2 * each.slope) for each in (x, y)))
-    return Derivative(pair.value / LOG2, pair.slope / LOG2)
-
-
 Derivative.rules = {
     **Tangent.rules,
     # other arithmetics compose these of other functions, or subtract where the slope is next to nothing
@@ -190,10 +184,6 @@ Derivative.rules = {
     special.expit: _chain(special.expit, lambda x: special.expit(x) * special.expit(-x)),
     special.log_expit: _chain(special.log_expit, lambda x: special.expit(-x)),
     special.ndtr: _chain(special.ndtr, lambda x: math.sqrt(0.5 / math.pi) * np.exp(-np.square(x * math.sqrt(0.5)))),
-    np.log2: _chain(np.log2, lambda x: 1.0 / (LOG2 * x)),
-    np.log10: _chain(np.log10, lambda x: 1.0 / (math.log(10.0) * x)),
     np.logaddexp: _logaddexp_slope,
-    np.logaddexp2: _logaddexp2_slope,
-    np.heaviside: lambda x, y: Derivative(np.heaviside(x.value, y.value), 0.0),
     np.isfinite: lambda x: Derivative(np.isfinite(x.value), 0.0),
 }
