@@ -31,41 +31,24 @@ class Explanations:
 
     If the biases' gradient is four times too large beside a right cost, `of_gradient` is ((bias-times-4,),). If the
     cost lacks its regulariser as well, `of_both` is ((cost-without-regulariser, bias-times-4),).
-
-    Attributes
-    ----------
-    coordinates : how many coordinates could be compared
-    cost_wrong, gradient_wrong : whether the answer is another than that of backprop without a bug
-    of_both : what explains the cost and the gradient at once, right or wrong
-    of_cost, of_gradient : tuple
-        What explains each by itself, where it is wrong; sets that leave the other right are preferred.
-    unexplained : the coordinates in which backprop without a bug differs
-    nearest, left : Bug or None, int
-        Where nothing explains the gradient, the bug that leaves the fewest coordinates unexplained, and how many.
-    pairs_tried : whether two bugs at once were tried
     """
 
-    coordinates: int
-    cost_wrong: bool
+    coordinates: int  # how many could be compared
+    cost_wrong: bool  # whether the answer is another than that of backprop without a bug
     gradient_wrong: bool
-    of_both: tuple[Bugs, ...] = ()
-    of_cost: tuple[Bugs, ...] = ()
-    of_gradient: tuple[Bugs, ...] = ()
-    unexplained: int = 0
-    nearest: Bug | None = None
-    left: int = 0
+    of_both: tuple[Bugs, ...] = ()  # what explains the cost and the gradient at once, right or wrong
+    of_cost: tuple[Bugs, ...] = ()  # what explains it by itself, where it is wrong; sets that leave the gradient right
+    of_gradient: tuple[Bugs, ...] = ()  # the same the other way round
+    unexplained: int = 0  # the coordinates in which backprop without a bug differs
+    nearest: Bug | None = None  # where nothing explains the gradient, the bug that leaves the fewest unexplained
+    left: int = 0  # how many that bug leaves
     pairs_tried: bool = True
 
 
 def find_bugs(replays: Sequence[Replay], pairs: bool = True) -> Explanations:
-    """The bugs, alone or in a pair, that explain all that a source answered.
+    """The bugs, alone or in a pair, that explain all that a source answered, by one replay for each problem.
 
-    Parameters
-    ----------
-    replays : sequence of Replay
-        One for each problem that the source answered.
-    pairs : bool
-        Whether two bugs at once are tried where one alone explains too little, if the problems are not too large.
+    Two bugs at once are tried where one alone explains too little, if `pairs` are wanted and problems not too large.
     """
     with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
         return _Search(replays, pairs).explanations()
@@ -82,19 +65,12 @@ class _Search:
 
     A set of bugs explains the cost (or the gradient) if it answers the same as the source on all of the problems, and
     on one of them backprop without a bug does not.
-
-    Attributes
-    ----------
-    replays : the problems, in the order in which a set of bugs is most cheaply refuted
-    bugs : those that change a formula; noise or a changed argument cannot be replayed
-    with_pairs : whether two bugs at once are tried
-    cost_wrong : whether the source's cost is another than that of backprop without a bug
-    unexplained : in how many coordinates its gradient is
     """
 
     def __init__(self, replays: Sequence[Replay], pairs: bool):
         # one problem refutes a set of bugs, so those on which an error shows come first, and small ones before large
         self.replays = sorted(replays, key=lambda replay: (not replay.coordinates_left(NO_BUG), replay.coordinates))
+        # noise or a changed argument is no formula, and cannot be replayed
         self.bugs = [bug for bug in BUGS.values() if bug.part != "program"]
         work = sum(replay.problem.m * replay.problem.network.size for replay in replays)
         self.with_pairs = pairs and work <= LARGEST
@@ -149,10 +125,7 @@ class _Search:
     def find_sets(self, explains: Callable[[Bugs], bool], shows: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
         """The bugs that explain it alone; else pairs in which both show alone; else pairs in which one does.
 
-        Parameters
-        ----------
-        explains, shows : callable
-            Whether a set of bugs explains the cost (or the gradient), and whether it changes it at all.
+        Given is whether a set of bugs explains the cost (or the gradient), and whether it shows there at all.
         """
         found = tuple(filter(explains, ((bug,) for bug in self.bugs)))
         if found or not self.with_pairs:
@@ -207,15 +180,7 @@ def _in_both_orders(pairs: Iterable[Bugs]) -> Iterator[Bugs]:
 def explain_answer(
     problem: Problem, theta: np.ndarray, wrong: Answer, right: Answer, at_odds: np.ndarray
 ) -> tuple[Fact, ...]:
-    """The bugs that explain an answer, or relations of its error; empty where nothing is known.
-
-    Parameters
-    ----------
-    wrong, right : Answer
-        An answer, and what it should be.
-    at_odds : (n,) bool array
-        The coordinates in which their gradients differ by more than rounding.
-    """
+    """The bugs that explain a wrong answer beside a right one, or relations of its error; empty where none is known."""
     layers = _parts_of(problem, theta, wrong.gradient, right.gradient, at_odds)
     # NaN is no bug's answer, so that there is nothing to search for
     if broken := find_not_finite(layer for layer in layers if layer.wrong.any()):

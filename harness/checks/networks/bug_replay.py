@@ -60,19 +60,10 @@ class KnownAnswers(NamedTuple):
 
 
 class BugRuns:
-    """What sets of bugs answer on a problem.
+    """What sets of bugs answer on a problem at θ, in the `layout` that the explained code has for θ and the gradient.
 
-    Parameters
-    ----------
-    problem : Problem
-    theta : (n,) array
-        In the layout of `reference`.
-    layout : ThetaLayout
-        How the code that is explained lays out θ and the gradient.
-    base : tuple of Bug
-        Steps that are replaced in right code as well, such as those of another cost.
-    known : KnownAnswers or None
-        What bugs were found to answer before, of this problem, theta, layout and base.
+    `base` are steps that are replaced in right code as well, such as those of another cost. `known` is what was found
+    before of this problem, theta, layout and base.
     """
 
     def __init__(
@@ -129,22 +120,15 @@ class BugRuns:
         """The forward pass; sets of bugs that differ only in what comes after share one."""
         key = tuple(bug for bug in group if bug.step in FORWARD)
         forward = self.forwards.pop(key, None) or pipeline.forward(self.problem, self.theta)
-        arrays = (*forward.Zs, *forward.As[1:], *forward.inputs)  # the first A is X itself
         self.forwards[key] = forward
-        if len(self.forwards) > 1 and len(self.forwards) * sum(array.nbytes for array in arrays) > REMEMBERED:
+        size = sum(array.nbytes for array in (*forward.Zs, *forward.As[1:], *forward.inputs))  # the first A is X itself
+        if len(self.forwards) > 1 and len(self.forwards) * size > REMEMBERED:
             del self.forwards[next(iter(self.forwards))]
         return forward
 
 
 class Replay:
-    """An answer beside those that bugs give on the same problem.
-
-    Parameters
-    ----------
-    bugs : BugRuns
-    answer : Answer
-        Its gradient is in the layout of `reference`, and its error bounds hold for right formulas.
-    """
+    """An answer, in the layout of `reference` and with bounds for right formulas, beside those that bugs give."""
 
     def __init__(self, bugs: BugRuns, answer: Answer):
         self.bugs, self.answer, self.problem = bugs, answer, bugs.problem
@@ -244,14 +228,10 @@ def _without(steps: tuple[str, ...], group: Bugs) -> Bugs:
 
 
 class Distinction(NamedTuple):
-    """A problem on which several sets of bugs answer differently, and how to get it.
+    """A problem on which several sets of bugs answer differently, and how to get it."""
 
-    `change` and `value` are "l2" and λ or "examples" and their number, of the problem at hand; or "random_problem" and
-    the arguments of `random_problem`.
-    """
-
-    change: str
-    value: Any
+    change: str  # "l2" or "examples", of the problem at hand; or "random_problem"
+    value: Any  # λ, the number of examples, or the arguments of `random_problem`
     problem: Problem
     theta: np.ndarray
 

@@ -1,13 +1,8 @@
 """Run the gradient sources side by side on one problem, and judge.
 
-Three comparisons, whose pairs of answers all go into one consensus:
-
-1. Every source with every other: the costs, because a gradient can be right for the wrong cost, and each coordinate
-   of the gradients, |g_a - g_b| <= B_a + B_b. B holds rounding (`harness.bounds.network_bound`), and of an oracle also
-   what it leaves out, such as the truncation of a difference.
-2. Every source along random directions v: g·v beside a difference of the whole cost. The finite differences of 1. move
-   one pre-activation at a time and take z = W a + b for granted. A difference of the whole cost does not.
-3. Where units sit exactly at a kink or junction: every source beside the one-sided derivatives (`network_junctions`).
+Three comparisons, whose pairs of answers all go into one consensus: every source with every other; every source along
+random directions v, g·v beside a difference of the whole cost, because the other finite differences move one
+pre-activation at a time and take z = W a + b for granted; and one-sided derivatives where units sit at a junction.
 """
 
 import time
@@ -126,20 +121,18 @@ def _judge(
     JAX's programs are compiled quickly here, and may round otherwise than a caller's. So where such an answer settles a
     disagreement, its source answers again as a caller gets it, and everything is compared once more.
     """
-    problem, theta = subject.problem, subject.theta
     found = _compare(subject, answers)
     quick = {answer.name for answer in answers if answer.name in sources and sources[answer.name].as_called}
     if names := in_question(quick, found.consensus, found.all_pairs):
         called = {name: sources[name].for_callers() for name in names}
-        again, why_not = ask_sources(called.values(), problem, theta, subject.bound)
+        again, why_not = ask_sources(called.values(), subject.problem, subject.theta, subject.bound)
         by_name = {answer.name: answer for answer in again}
         answers = [by_name.get(answer.name, answer) for answer in answers if answer.name not in why_not]
         # sources as called are never in question, so that this ends
         return _judge(subject, with_true_errors(answers), {**left_out, **why_not}, {**sources, **called}, started)
-    pairs, ends, sides, consensus = found
-    answers = [*ask_suspects_again(answers, consensus, sources, problem, theta), *sides.answers]
-    subject = replace(subject, sides=sides)
-    return judge(subject, answers, [*pairs, *sides.pairs], ends, consensus, left_out, started)
+    again = ask_suspects_again(answers, found.consensus, sources, subject.problem, subject.theta)
+    answers, pairs = [*again, *found.sides.answers], [*found.pairs, *found.sides.pairs]
+    return judge(replace(subject, sides=found.sides), answers, pairs, found.ends, found.consensus, left_out, started)
 
 
 def _compare(subject: NetworkGradient, answers: Sequence[Answer]) -> _Compared:

@@ -42,19 +42,12 @@ NOWHERE = np.zeros((), dtype=bool)  # no coordinate, as an array that broadcasts
 
 
 class OneSidedComparison(NamedTuple):
-    """The gradient by one-sided derivatives as one more answer, if any, and other answers compared with it.
-
-    Attributes
-    ----------
-    answers : sequence of Answer
-    pairs : sequence of Pair
-    at_kinks, at_junctions : the coordinates that a convention at a kink moves, and those that it does not
-    """
+    """The gradient by one-sided derivatives as one more answer, if any, and other answers compared with it."""
 
     answers: Sequence[Answer] = ()
     pairs: Sequence[Pair] = ()
-    at_kinks: np.ndarray = NOWHERE
-    at_junctions: np.ndarray = NOWHERE
+    at_kinks: np.ndarray = NOWHERE  # the coordinates that a convention at a kink moves
+    at_junctions: np.ndarray = NOWHERE  # those of units at junctions that it does not move
 
 
 NO_SIDES = OneSidedComparison()
@@ -80,10 +73,9 @@ def compare_with_sides(
     # JAX differentiates each piece by its rules, and a float32 unit may lie on either side: these may be confirmed with
     # their own bounds, and are not accused. The bound of any other answer is as wide as the jump of the slope by hand,
     # which would excuse whatever slope it took; rounding alone takes its place.
-    beside = [
-        compare(answer if _has_conventions(answer) else replace(answer, error=found.midway.error), sides, blocks)
-        for answer in tested
-    ]
+    is_lenient = [answer.family == JAX or answer.precision != "float64" for answer in tested]
+    judged = [one if lenient else replace(one, error=found.midway.error) for one, lenient in zip(tested, is_lenient)]
+    beside = [compare(answer, sides, blocks) for answer in judged]
     # a coordinate is a convention's where the jumps widen it beyond rounding, and the junction's own elsewhere
     is_moved = found.between.error > 2.0 * found.midway.error
     is_decided = np.any([pair.decided for pair in beside], axis=0)
@@ -123,66 +115,46 @@ def _is_confirmed(answer: Answer, pairs: Sequence[Pair]) -> np.ndarray:
     return np.any([np.zeros(answer.gradient.shape, bool), *beside], axis=0)
 
 
-def _has_conventions(answer: Answer) -> bool:
-    """Whether an answer may have a slope of its own at a junction."""
-    return answer.family == JAX or answer.precision != "float64"
-
-
 class _Layer(NamedTuple):
-    """A hidden layer's values, slopes, and what is known of its units at junctions, (m, units) each.
-
-    Attributes
-    ----------
-    A : f(Z)
-    slope : f'(Z), midway between the one-sided derivatives at a junction; its error has no jump in it
-    half_jump : half the difference of the one-sided derivatives at a junction, zero elsewhere
-    places : the junctions, as "relu at z = 0"
-    """
+    """A hidden layer's values and slopes, (m, units) each, and the junctions at which its units sit."""
 
     A: Rounded
-    slope: Rounded
-    half_jump: np.ndarray
-    places: tuple[str, ...] = ()
+    slope: Rounded  # midway between the one-sided derivatives at a junction, with an error that has no jump in it
+    half_jump: np.ndarray  # half the difference of the one-sided derivatives at a junction, zero elsewhere
+    places: tuple[str, ...] = ()  # as "relu at z = 0"
 
 
 def _layer_at(f: Activation, Z: Rounded) -> _Layer:
     """Value and slope of a layer at Z; with one-sided derivatives where the slope is not known by rounding alone."""
     A, S, _ = activate(f, Z)
-    z, reach, a_error, slope, error = (
-        np.array(np.broadcast_to(part, np.shape(Z.value)), dtype=float)
-        for part in (Z.value, Z.error, A.error, S.value, S.error)
-    )
-    half_jump = np.zeros(z.shape)
+    parts = Z.value, Z.error, A.error, S.value, S.error
+    z, reach, a_error, slope, error = (np.array(np.broadcast_to(part, Z.value.shape), dtype=float) for part in parts)
+    half_jump, names = np.zeros(z.shape), ()
     # a wide slope is the sign of a junction within the error of z, or of digits that are lost otherwise
     wide = np.isfinite(z) & np.isfinite(reach) & ~(error <= WIDE_SLOPE * np.maximum(1.0, np.abs(slope)))
     # units of ties or of dead inputs share one z, and each z is looked at once, with the largest of its errors
     places, each = np.unique(z[wide], return_inverse=True)
-    if not 0 < len(places) <= MOST_PLACES:
-        return _Layer(Rounded(A.value, a_error), Rounded(slope, error), half_jump)
-    reaches = np.zeros(places.shape)
-    np.maximum.at(reaches, each, reach[wide])
-    between = _between_sides(f, places, reaches)
-    names = tuple(f"{f.name} at z = {place:.6g}" for place in places[np.isfinite(between.error)].tolist())
-    of_unit = _Between(*(at_place[each] for at_place in between))
-    known = np.isfinite(of_unit.error)
-    # f is as smooth as on either side there, so its value is no worse than its change within the error of z
-    a_error[wide] = np.fmin(a_error[wide], of_unit.value_moves)
-    slope[wide] = np.where(known, of_unit.middle, slope[wide])
-    error[wide] = np.where(known, of_unit.error, error[wide])
-    half_jump[wide] = of_unit.half_jump
+    if 0 < len(places) <= MOST_PLACES:
+        reaches = np.zeros(places.shape)
+        np.maximum.at(reaches, each, reach[wide])
+        between = _between_sides(f, places, reaches)
+        known = np.isfinite(between.error)
+        names = tuple(f"{f.name} at z = {place:.6g}" for place in places[known].tolist())
+        # f is as smooth as on either side there, so its value is no worse than its change within the error of z
+        a_error[wide] = np.fmin(a_error[wide], between.value_moves[each])
+        slope[wide] = np.where(known[each], between.middle[each], slope[wide])
+        error[wide] = np.where(known[each], between.error[each], error[wide])
+        half_jump[wide] = between.half_jump[each]
     return _Layer(Rounded(A.value, a_error), Rounded(slope, error), half_jump, names)
 
 
 class _Between(NamedTuple):
-    """The slopes between the one-sided derivatives at some z, (k,) each: middle ± half_jump, each known to `error`.
-
-    `error` is infinite where they are not known; `value_moves` is how far f itself moves within the error of z.
-    """
+    """The slopes between the one-sided derivatives at some z, (k,) each: middle ± half_jump."""
 
     middle: np.ndarray
-    error: np.ndarray
+    error: np.ndarray  # of both; infinite where nothing is known
     half_jump: np.ndarray
-    value_moves: np.ndarray
+    value_moves: np.ndarray  # how far f itself moves within the error of z
 
 
 def _between_sides(f: Activation, z: np.ndarray, reach: np.ndarray) -> _Between:

@@ -21,22 +21,13 @@ from reference.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class NetworkGradient(Subject):
-    """dJ/dθ of a problem at θ, whose coordinates are weights and biases.
-
-    Attributes
-    ----------
-    problem : Problem
-    theta : (n,) array
-    bound : what rounding can do to cost and gradient
-    explained : whether bugs are looked for that explain a wrong answer
-    sides : what the one-sided derivatives say where units sit at junctions
-    """
+    """dJ/dθ of a problem at θ, whose coordinates are weights and biases."""
 
     problem: Problem
     theta: np.ndarray
-    bound: Bound
-    explained: bool = True
-    sides: OneSidedComparison = NO_SIDES
+    bound: Bound  # what rounding can do to cost and gradient
+    explained: bool = True  # whether bugs are looked for that explain a wrong answer
+    sides: OneSidedComparison = NO_SIDES  # what one-sided derivatives say where units sit at junctions
 
     @cached_property
     def blocks(self) -> list[Block]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -90,13 +81,12 @@ class NetworkGradient(Subject):
     def blind_to(self) -> list[Fact]:
         weights = np.concatenate([Theta[:, 1:].ravel() for Theta in self.problem.network.unpack(self.theta)])
         # what makes the gradients of right and wrong code the same: 0 · W, λ · 0, and a mean over one example
-        hidden = []
-        if self.problem.l2 == 0.0:
-            hidden.append(note(Kind.HIDDEN_BUGS, because="no-regulariser"))
-        if not weights.any():
-            hidden.append(note(Kind.HIDDEN_BUGS, because="zero-weights"))
-        if self.problem.m == 1:
-            hidden.append(note(Kind.HIDDEN_BUGS, because="single-example"))
+        because = {
+            "no-regulariser": self.problem.l2 == 0.0,
+            "zero-weights": not weights.any(),
+            "single-example": self.problem.m == 1,
+        }
+        hidden = [note(Kind.HIDDEN_BUGS, because=reason) for reason, holds in because.items() if holds]
         # an error of the size of its derivatives would be within the bound everywhere in such a block
         if below := [block for block in self.blocks if self._is_below_rounding(block)]:
             visible = max(float(self.bound.gradient[block.indices].max()) for block in below)

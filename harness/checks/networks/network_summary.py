@@ -23,52 +23,22 @@ class Checked(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """The outcome on many networks.
+    """The outcome on many networks."""
 
-    Attributes
-    ----------
-    verdict : str
-        "disagree" when any network disagrees, "inconclusive" when too many are, else "agree".
-    networks, seed : int
-        How many networks, and the seed that they come from.
-    sources : tuple of str
-        The sources that took part in any of them.
-    left_out : dict
-        How many networks a source could not take (`NotApplicable`), where there were any.
-    counts : dict
-        How many networks came out "agree", "disagree" and "inconclusive".
-    outliers : dict
-        How often each source was the odd one out.
-    reasons : tuple of Fact
-        Why the verdict is "inconclusive": sources that took part in no network, or the first network without a verdict.
-    failures : tuple of Checked
-        The first networks that disagree; ``random_problem((seed, index))`` makes them again.
-    margin : float
-        The largest difference between sources that agree, over its error bound.
-    seconds : float
-        How long all of it took.
-    doubts : dict
-        How many networks are inconclusive, by kind of fact; a network may have several kinds.
-    drawn : str
-        Further arguments of `random_problem`, as Python code.
-    skipped : int
-        How many networks were not checked, because one that disagrees was enough.
-    """
-
-    verdict: str
+    verdict: str  # "disagree" when any network disagrees, "inconclusive" when too many are, else "agree"
     networks: int
     seed: int
-    sources: tuple[str, ...]
-    left_out: dict[str, int]
-    counts: dict[str, int]
-    outliers: dict[str, int]
-    reasons: tuple[Fact, ...]
-    failures: tuple[Checked, ...]
-    margin: float
+    sources: tuple[str, ...]  # those that took part in any network
+    left_out: dict[str, int]  # how many networks a source could not take (`NotApplicable`)
+    counts: dict[str, int]  # how many networks came out "agree", "disagree" and "inconclusive"
+    outliers: dict[str, int]  # how often each source was the odd one out
+    reasons: tuple[Fact, ...]  # why it is "inconclusive": sources that never took part, or the first such network
+    failures: tuple[Checked, ...]  # the first that disagree; ``random_problem((seed, index))`` makes them again
+    margin: float  # the largest difference between sources that agree, over its error bound
     seconds: float
-    doubts: dict[str, int]
-    drawn: str = ""
-    skipped: int = 0
+    doubts: dict[str, int]  # how many networks are inconclusive, by kind of fact; one may have several kinds
+    drawn: str = ""  # further arguments of `random_problem`, as Python code
+    skipped: int = 0  # networks that were not checked, because one that disagrees was enough
 
     @property
     def why_fewer(self) -> str:
@@ -107,25 +77,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How to see a failure again.
+    """How to see a failure again."""
 
-    Attributes
-    ----------
-    report : Report or None
-        On the smallest network that still fails; None where the failure does not repeat.
-    script : str
-        The same as a Python program.
-    saved_as, command : str
-        The case file, and the command that checks it again.
-    facts : tuple of Fact
-        Why any of these is missing.
-    """
-
-    report: Report | None = None
-    script: str = ""
+    report: Report | None = None  # on the smallest network that still fails; None where the failure does not repeat
+    script: str = ""  # the same as a Python program
     saved_as: str = ""
-    command: str = ""
-    facts: tuple[Fact, ...] = ()
+    command: str = ""  # checks the case file again
+    facts: tuple[Fact, ...] = ()  # why any of these is missing
 
     def __str__(self) -> str:
         lines = [f"The smallest network that still fails:\n{self.report}\n"] if self.report else []

@@ -41,15 +41,12 @@ def reproduce(
 
     Parameters
     ----------
-    problem, theta, report
-        The network that disagrees.
-    sources : as given to `cross_check`
+    problem, theta, report, sources
+        The network that disagrees, and the sources as given to `cross_check`.
     path : Path
         Where the case is saved, in a folder that is made if need be.
-    activations : sequence of str
-        Those of one's own that may be in the network, as ``module:attribute``.
-    search_path : str
-        What the replay command needs before it, such as ``PYTHONPATH=... ``.
+    activations, search_path
+        Those of one's own in the network, as ``module:attribute``, and what the replay command needs before it.
     could_be_drawn : callable
         Whether a problem is one of those that the sources are meant for; others are not tried.
     """
@@ -78,17 +75,12 @@ def shrink_disagreement(
     drawn: Report,
     could_be_drawn: Callable[[Problem], bool] = lambda problem: True,
 ) -> tuple[Problem, np.ndarray, Report]:
-    """The smallest case with the same failure, and its report; its verdict tells whether the failure repeats.
+    """The smallest case with the same failure as `drawn` has, and its report, which tells whether the failure repeats.
 
     The same sources are named, and for the same: a wrong cost in the place of a wrong gradient is another failure.
 
     The diagnosis of the case as it was drawn is among the report's notes. A small network shows less of what is wrong,
     so more bugs would fit.
-
-    Parameters
-    ----------
-    drawn : Report
-        On the case as it was drawn, which disagrees.
     """
 
     def fails(problem: Problem, theta: np.ndarray) -> bool:
@@ -115,13 +107,7 @@ def name_failure(report: Report) -> tuple[tuple[str, ...], frozenset[tuple[str, 
 
 
 def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.ndarray], bool]) -> ProblemAtTheta:
-    """The smallest case reached from one that fails; at most `MAX_TRIES` cases are tried.
-
-    Parameters
-    ----------
-    fails : callable
-        ``fails(problem, theta)``: whether a case shows the failure. It must hold for the case given.
-    """
+    """The smallest case reached from one that fails; at most `MAX_TRIES` cases are tried."""
     case = (problem, np.array(theta))
     untried = _smaller(*case)
     # greedy: what still fails is kept, and everything is tried anew from there
@@ -138,7 +124,8 @@ def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
     """Cases in which one thing is left out or simpler, the largest cuts first."""
     yield from _without_a_layer(problem, theta)
     yield from _with_fewer_examples(problem, theta)
-    yield from _without_a_unit(problem, theta)
+    for layer, size in enumerate(problem.network.sizes):
+        yield from (_without_unit(problem, theta, layer, unit) for unit in range(size) if size > 1)
     yield from _with_simpler_activations(problem, theta)
     for l2 in (0.0, 1.0):
         if problem.l2 not in (0.0, l2):
@@ -168,12 +155,6 @@ def _with_fewer_examples(problem: Problem, theta: np.ndarray) -> Iterator[Proble
     for rows in [*halves, *(np.delete(np.arange(m), i) for i in range(m))]:
         if len(rows):
             yield Problem(problem.network, problem.X[rows], problem.Y[rows], problem.l2), theta
-
-
-def _without_a_unit(problem: Problem, theta: np.ndarray) -> Iterator[ProblemAtTheta]:
-    for layer, size in enumerate(problem.network.sizes):
-        for unit in range(size if size > 1 else 0):
-            yield _without_unit(problem, theta, layer, unit)
 
 
 def _without_unit(problem: Problem, theta: np.ndarray, layer: int, unit: int) -> ProblemAtTheta:
