@@ -3,13 +3,13 @@
 An exercise knows its right answer, and how far rounding may move a right one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
-from harness.bounds.network_bound import Bound, rounding_bound
+from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.bug_replay import NO_BUG, BugRuns, Bugs, KnownAnswers, Replay
 from harness.digits.digits_data import load_digits
 from harness.grading.submission_answers import ParsedAnswer
@@ -29,23 +29,13 @@ where h is close to 1, as far as it is here."""
 OF_LARGEST = 1e-12
 """Times the largest entry, in float64, for any formula: far more than rounding, and far less than any bug."""
 
-EPSILONS = tuple(10.0**-digits for digits in range(4, 17))
-"""Numbers that submissions add inside a logarithm to avoid log(0)."""
-
 LARGE_L2, SMALL_L2 = 1000.0, 0.001
 """Beyond what anybody trains with: code that limits λ, or takes a small one for none, is wrong."""
-
-EPSILON_ADDED, EPSILON_CLIPPED = "a small number added inside the logarithms", "h clipped before the logarithms"
 
 
 @dataclass(frozen=True)
 class Model:
-    """The network of a course: its units, whether the cost is a squared error, and whether it has a regulariser.
-
-    Attributes
-    ----------
-    squared : whether the cost of sigmoid outputs is half the squared error
-    """
+    """The network of a course: its units, whether the cost is half the squared error, and whether it has λ."""
 
     hidden: str = "sigmoid"
     output: str = "sigmoid"
@@ -59,10 +49,13 @@ class Model:
 
     def differences(self) -> list[str]:
         """In what it differs from the course's, in words."""
-        found = [] if self.hidden == "sigmoid" else [f"{self.hidden} hidden units"]
-        found += [] if self.output == "sigmoid" else [f"{self.output} output"]
-        found += ["squared error as the cost"] if self.squared else []
-        return found + ([] if self.regularised else ["no regulariser"])
+        found = {
+            f"{self.hidden} hidden units": self.hidden != "sigmoid",
+            f"{self.output} output": self.output != "sigmoid",
+            "squared error as the cost": self.squared,
+            "no regulariser": not self.regularised,
+        }
+        return [words for words, differs in found.items() if differs]
 
 
 COURSE_MODEL = Model()
@@ -89,12 +82,9 @@ class Exercise:
 
     @cached_property
     def right(self) -> tuple[float, np.ndarray]:
-        """The right cost and gradient: of a squared error, those of the right backprop with the bug of that name."""
-        from harness.sources.vectorized import cost_and_gradient
-
-        source = pipeline_with(*self.model.bugs) if self.model.squared else cost_and_gradient
+        """The right cost and gradient."""
         with np.errstate(all="ignore"):
-            return source(self.problem, self.theta)
+            return pipeline_with(*self.model.bugs)(self.problem, self.theta)
 
     def of_model(self, model: Model) -> "Exercise":
         """The same exercise for another course's network."""
@@ -108,7 +98,7 @@ class Exercise:
     def _kept(self) -> dict[Any, Any]:
         """What takes longer than the calls of a submission, and is the same for all.
 
-        By model, the exercise of it; by precision, the rounding bound; by the layout of θ, what each bug answers.
+        By model, the exercise of it; by precision, the tolerances; by the layout of θ, what each bug answers.
         """
         return {}
 
@@ -119,26 +109,21 @@ class Exercise:
         problems = [Problem(problem.network, problem.X[row], problem.Y[row], problem.l2 / problem.m) for row in rows]
         return [Exercise(self.name, each, self.theta, self.model) for each in problems]
 
-    def bound(self, precision: str) -> Bound:
-        """The rounding bound of the formulas as stated, in float64 or float32."""
-        if precision not in self._kept:
-            number = {"float64": Rounded, "float32": Rounded32}[precision]
-            self._kept[precision] = rounding_bound(self.problem, self.theta, number)
-        return self._kept[precision]
-
     def tolerances(self, precision: str) -> tuple[float, np.ndarray]:
         """The tolerances of the cost and of each coordinate of the gradient.
 
         In float64 there is room for rewritten formulas, and still no bug is as small. In float32 there is none: the
         rounding bound is as large as a small bug, and right code stays far below it.
         """
-        bound = self.bound(precision)
-        if precision == "float32":
-            return bound.cost, bound.gradient
-        # an entry that is nearly zero by cancellation is as uncertain as the largest one
-        cost, gradient = (OF_LARGEST * float(np.abs(right).max()) for right in self.right)
-        largest = max(float(np.abs(bound.gradient).max()), gradient)
-        return REWRITTEN * bound.cost + cost, REWRITTEN * bound.gradient + largest
+        if precision not in self._kept:
+            is_single = precision == "float32"
+            bound = rounding_bound(self.problem, self.theta, Rounded32 if is_single else Rounded)
+            # an entry that is nearly zero by cancellation is as uncertain as the largest one
+            cost, gradient = (OF_LARGEST * float(np.abs(right).max()) for right in self.right)
+            largest = max(float(np.abs(bound.gradient).max()), gradient)
+            in_float64 = REWRITTEN * bound.cost + cost, REWRITTEN * bound.gradient + largest
+            self._kept[precision] = (bound.cost, bound.gradient) if is_single else in_float64
+        return self._kept[precision]
 
     @property
     def has_few_classes(self) -> bool:
@@ -190,60 +175,10 @@ class Exercise:
                 off += _length(answer.gradient - gradient) / _length(gradient)
         return off if np.isfinite(off) else np.inf
 
-    def without_allowances(self, answer: ParsedAnswer, *, names_float32: bool) -> ParsedAnswer:
-        """The answer without what right code may add: an ε in the logarithms, or single precision, by its convention.
-
-        `names_float32` says whether the code names single precision.
-        """
-        cost, gradient = self.is_right(answer)
-        # where the gradient is off as well, single precision may explain both, and an ε the cost alone
-        may_be_float32 = names_float32 and answer.precision == "float64" and not (gradient or answer.gradient is None)
-        if answer.cost is not None and not cost and not may_be_float32:
-            tolerance, _ = self.tolerances(answer.precision)
-            # log(h + ε) in the cost leaves the gradient h - Y, as nobody differentiates the ε
-            for convention, added in self.epsilon_shifts[1:]:
-                if abs(answer.cost - added - self.right[0]) <= tolerance:
-                    return replace(answer, cost=answer.cost - added, conventions=(*answer.conventions, convention))
-        # what computes in float32 may return Python's floats, so that the code has to name it
-        if (names_float32 and self.has_wrong_part(answer)) or answer.precision == "float32":
-            conventions = (*answer.conventions, "single precision (float32)")
-            return replace(answer, precision="float32", conventions=conventions)
-        return answer
-
     @cached_property
     def outputs(self) -> np.ndarray:
         """The last pre-activations, a row for each example."""
         return Backprop().forward(self.problem, self.theta).Zs[-1]
-
-    @cached_property
-    def summands(self) -> tuple[np.ndarray, np.ndarray]:
-        """-y log h and -(1 - y) log(1 - h) by example and output, without the cancellation in the course's formulas."""
-        Y, Z = self.problem.Y, self.outputs
-        return Y * np.logaddexp(0.0, -Z), (1.0 - Y) * np.logaddexp(0.0, Z)
-
-    @cached_property
-    def epsilon_shifts(self) -> list[tuple[str, float]]:
-        """What each ε adds to the cost: log(h + ε) in one or both logarithms, or h clipped. First no ε at all."""
-        if self.problem.network.output.name != "sigmoid":
-            return []
-        Y, Z = self.problem.Y, self.outputs
-
-        def cost(log_ones: np.ndarray, log_zeros: np.ndarray) -> float:
-            return float(-(Y * log_ones + (1.0 - Y) * log_zeros).sum() / self.problem.m)
-
-        found = [("", 0.0)]
-        with np.errstate(all="ignore"):
-            # h and 1 - h by themselves: the difference would lose the digits of a small one
-            h, rest = 1.0 / (1.0 + np.exp(-Z)), 1.0 / (1.0 + np.exp(Z))
-            logs = -np.logaddexp(0.0, -Z), -np.logaddexp(0.0, Z)
-            plain = cost(*logs)
-            for epsilon in EPSILONS:
-                more_ones, more_zeros = np.log(h + epsilon), np.log(rest + epsilon)
-                clipped = np.clip(h, epsilon, 1.0 - epsilon)
-                in_both_or_one = ((more_ones, more_zeros), (more_ones, logs[1]), (logs[0], more_zeros))
-                found += [(EPSILON_ADDED, cost(*pair) - plain) for pair in in_both_or_one]
-                found += [(EPSILON_CLIPPED, cost(np.log(clipped), np.log(1.0 - clipped)) - plain)]
-        return found
 
     def with_l2(self, l2: float) -> "Exercise":
         """The same exercise with another λ."""

@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.bug_explanations import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.facts import message_table
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
-from harness.grading.answer_evidence import explain_answers, is_understood, repeats_afresh
 from harness.grading.convention_search import find_interface, source_interface
 from harness.grading.exercises import Exercise, draw_exercise
 from harness.grading.given_answers import GivenAnswers, collect_answers
-from harness.grading.grade import Parts, judge_parts, wrong_in
-from harness.grading.helper_checks import RIGHT
+from harness.grading.grade import judge_parts
 from harness.grading.submission_files import read_submission
 from harness.grading.submission_interface import Interface, ShownAnswer
 from harness.grading.submission_process import SubmissionProcess
+from harness.grading.wrong_answers import Explained, explain
 from harness.progress import Progress, silent
 from harness.verdict.report import json_ready
 from reference.activations import Activation
@@ -127,29 +125,18 @@ def diagnose(
         if like == ANY and not interface.is_source and not (given.wrong or given.faults):
             answers, failures = {**given.answers, **graded.wrong}, {**given.failures, **graded.failures}
             given = replace(graded, answers=answers, failures=failures, change=given.change)
-        is_right = not (given.wrong or given.faults)
-        repeats = not given.answers or is_right or repeats_afresh(process, interface, given)
+        explained = explain(process, interface, given, judge_parts(interface, graded)) if given.answers else Explained()
     finally:
         process.close()
-    found = (
-        find_bugs([exercise.replay(answer) for exercise, answer in given.answers.items()]) if given.answers else None
-    )
-    parts = judge_parts(interface, graded)
-    verdict, facts = _judged(interface, given, found, parts)
-    groups = () if found is None else found.of_both or found.of_gradient or found.of_cost
-    regularised = parts["regularised"].outcome == RIGHT
-    if not repeats:
-        verdict, facts, groups = "disagree", (wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),), ()
-    elif found and not is_understood(interface, found, given, regularised=regularised):
-        verdict, facts, groups, found = "inconclusive", (doubt(Kind.CONVENTION_UNKNOWN),), (), None
+    verdict, facts = _judged(interface, given, explained)
     return Diagnosis(
         target,
         verdict,
         len(given.answers) + len(given.failures),
         len(given.answers),
-        found.coordinates if found else 0,
+        explained.coordinates,
         facts,
-        tuple(tuple(bug.name for bug in group) for group in groups),
+        tuple(tuple(bug.name for bug in group) for group in explained.bugs),
         tuple(interface.conventions),
         _notes(interface, given),
         time.perf_counter() - started,
@@ -157,23 +144,22 @@ def diagnose(
     )
 
 
-def _judged(
-    interface: Interface, given: GivenAnswers, found: Explanations | None, parts: Parts
-) -> tuple[str, tuple[Fact, ...]]:
+def _judged(interface: Interface, given: GivenAnswers, explained: Explained) -> tuple[str, tuple[Fact, ...]]:
     """The verdict, and what is wrong or why it is none."""
-    total = len(given.answers) + len(given.failures)
-    is_enough = len(given.answers) >= max(1.0, ENOUGH * total) and found is not None and found.coordinates > 0
+    if not explained.is_understood:
+        return "inconclusive", (doubt(Kind.CONVENTION_UNKNOWN),)
+    total, answered = len(given.answers) + len(given.failures), len(given.answers)
+    is_enough = answered >= max(1.0, ENOUGH * total) and explained.coordinates > 0
     # a source that answers most problems and raises on some is wrong on these; one that raises on most was not judged
-    is_wrong = is_enough and any(not failure.is_not_applicable for failure in given.faults)
-    facts: tuple[Fact, ...] = ()
-    if found and (found.cost_wrong or found.gradient_wrong):
-        is_wrong = True
-        missing = () if interface.of_cost else (wrong(Kind.PART_MISSING, "cost"),)
-        facts = (*missing, *explain_answers(interface, found, given, given.answers, wrong_in(parts)))
-    elif not is_enough:
-        facts = (doubt(Kind.FEW_ANSWERS, answered=len(given.answers), total=total),)
-    if given.change and given.is_spoilt:
-        return "disagree", (*facts, given.change)
+    has_faults = is_enough and any(not failure.is_not_applicable for failure in given.faults)
+    given_by = {"cost": interface.of_cost, "gradient": interface.of_gradient}
+    missing = [part for part, one in given_by.items() if answered and not one]
+    facts = (*([wrong(Kind.PART_MISSING, *missing)] if missing else []), *explained.facts)
+    if not facts and not is_enough:
+        facts = (doubt(Kind.FEW_ANSWERS, answered=answered, total=total),)
+    if given.change and given.is_spoilt and explained.is_repeatable:
+        facts = (*facts, given.change)
+    is_wrong = has_faults or any(fact.severity == Severity.WRONG for fact in facts)
     return "disagree" if is_wrong else "agree" if is_enough else "inconclusive", facts
 
 

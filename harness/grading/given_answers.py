@@ -1,8 +1,8 @@
-"""What a submission answered to several problems."""
+"""What a submission answered to several problems: which parts are wrong, and whether it repeats itself."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +31,11 @@ class GivenAnswers:
     change: Fact | None = None
     takes_classes_from_y: bool = False
 
+    @cached_property
+    def right(self) -> Mapping[Exercise, tuple[bool, bool]]:
+        """By exercise, whether the cost is right, and whether the gradient is."""
+        return {exercise: exercise.is_right(answer) for exercise, answer in self.answers.items()}
+
     @property
     def faults(self) -> list[CallFailed]:
         """The failures on problems that right code runs on."""
@@ -42,6 +47,11 @@ class GivenAnswers:
         return {exercise: answer for exercise, answer in self.answers.items() if exercise.has_wrong_part(answer)}
 
     @property
+    def first_wrong(self) -> Exercise:
+        """The first exercise with a wrong gradient, or else with a wrong cost; the first of all where there is none."""
+        return min(self.right, key=lambda exercise: self.right[exercise][::-1])
+
+    @property
     def without_missing_classes(self) -> "GivenAnswers":
         """Without problems whose y lacks a class, for code that takes the classes from y, as an encoder does.
 
@@ -50,13 +60,21 @@ class GivenAnswers:
         """
         lacking = [exercise for exercise in (*self.answers, *self.failures) if exercise.lacks_class]
         is_wrong_for_several = any(e in self.failures or e in self.wrong for e in lacking if e.problem.m > 1)
-        right = {exercise: np.array(exercise.is_right(answer)) for exercise, answer in self.answers.items()}
-        is_right_with_all = np.all([parts for exercise, parts in right.items() if not exercise.lacks_class], axis=0)
-        is_spared = any((is_right_with_all & ~right[e]).any() for e in lacking if e in right)
+        is_right_with_all = np.all([parts for e, parts in self.right.items() if not e.lacks_class], axis=0)
+        is_spared = any((is_right_with_all & ~np.array(self.right[e])).any() for e in lacking if e in self.right)
         if not (is_wrong_for_several and is_spared):
             return self
         answers = {exercise: answer for exercise, answer in self.answers.items() if not exercise.lacks_class}
         return replace(self, answers=answers, takes_classes_from_y=True)
+
+    @property
+    def ordinary(self) -> "GivenAnswers":
+        """The answers to ordinary problems alone, if one of these shows what is wrong.
+
+        On a degenerate problem, a bug and the code that has it may divide by zero each in its own way.
+        """
+        answers = {exercise: answer for exercise, answer in self.answers.items() if not exercise.is_degenerate}
+        return replace(self, answers=answers) if self.wrong.keys() & answers.keys() else self
 
     @property
     def is_spoilt(self) -> bool:
@@ -68,15 +86,32 @@ class GivenAnswers:
         """Whether every cost is there and finite."""
         return all(answer.cost is not None and np.isfinite(answer.cost) for answer in self.answers.values())
 
+    @property
+    def are_empty(self) -> bool:
+        """Whether no gradient was filled in, as in an exercise handed out."""
+        return all(answer.is_empty for answer in self.answers.values())
+
+    def repeat_afresh(self, process: SubmissionProcess, interface: Interface) -> bool:
+        """Whether a wrong answer, and a failure, are the same in a new process.
+
+        There, random numbers are others, and what code kept of its earlier calls is gone.
+        """
+        process.restart()
+        for exercise, failure in self.failures.items():
+            if not exercise.is_degenerate and not failure.is_fatal:
+                try:
+                    interface.answer(process, exercise)
+                except CallFailed:
+                    break
+                return False
+        return interface.repeats(process, self.first_wrong, self.answers[self.first_wrong])
+
 
 def collect_answers(process: SubmissionProcess, interface: Interface, exercises: Iterable[Exercise]) -> GivenAnswers:
-    """Call a submission on every exercise; after `ENDINGS` processes that it ended, its last failure stands for all.
-
-    Each such end costs up to the limit on CPU time, and `harness diagnose` has 25 exercises.
-    """
-    answers: dict[Exercise, Any] = {}
+    """Call a submission on every exercise; after `ENDINGS` processes that it ended, its last failure stands for all."""
+    answers: dict[Exercise, ParsedAnswer] = {}
     failures: dict[Exercise, CallFailed] = {}
-    change: Fact | None = None
+    changes: list[Fact] = []
     for exercise in exercises:
         fatal = [failure for failure in failures.values() if failure.is_fatal]
         if len(fatal) >= ENDINGS:
@@ -87,7 +122,8 @@ def collect_answers(process: SubmissionProcess, interface: Interface, exercises:
         except CallFailed as failure:
             failures[exercise] = failure.with_data(exercise=exercise.name)
             continue
-        if answer.changes_arguments and not (change and change.severity == Severity.WRONG):
-            found = interface.find_changes(process, exercise)
-            change = found if found and found.severity == Severity.WRONG else change or found
+        if answer.changes_arguments and not any(change.severity == Severity.WRONG for change in changes):
+            changes += filter(None, [interface.find_changes(process, exercise)])
+    # a change that spoils the next answer is the last one that was looked for
+    change = changes[-1] if changes and changes[-1].severity == Severity.WRONG else next(iter(changes), None)
     return GivenAnswers(answers, failures, change)

@@ -20,22 +20,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
-from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.facts.fact import Fact
 from harness.files import read_file
-from harness.grading.answer_evidence import are_regularised
 from harness.grading.call_conventions import CONVENTIONS, OF_THE_COURSE
-from harness.grading.exercises import EPSILON_ADDED, EPSILON_CLIPPED, MODELS
+from harness.grading.cost_formulas import EPSILON_ADDED, EPSILON_CLIPPED
+from harness.grading.exercises import MODELS, Exercise
 from harness.grading.given_answers import GivenAnswers
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, ShownAnswer
-from reference.user_input import did_you_mean
+from reference.user_input import did_you_mean, is_real
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
 
@@ -128,34 +127,40 @@ def judge_parts(interface: Interface, given: GivenAnswers) -> Parts:
     Else one forgotten λ/m would cost the points of the cost or the gradient as well. A problem that was not answered
     takes its share of the points of both.
     """
-    answers = given.answers
-    without = interface.exercises[1]
-    halves: list[bool] = []  # of the cost, of the gradient
-    if without in answers and "regularised" in interface.expected:
-        alike = [exercise for exercise in answers if exercise.differs_in_l2_alone(without)]
-        shares = [are_regularised(each, without, answers[each], answers[without]) for each in alike]
-        halves = [all(of_part) for of_part in zip(*shares)]
-    regularised = ABSENT
-    if halves:
-        regularised = RIGHT if all(halves) else WRONG
-    judged = [
-        exercise.is_right(answer)
-        for exercise, answer in answers.items()
-        if regularised != WRONG or not exercise.problem.l2
-    ]
-    answered = len(answers) / (len(answers) + len(given.faults))
-    found = {
-        "cost": _part([cost for cost, _ in judged], answered, is_there=interface.of_cost is not None),
-        "gradient": _part([gradient for _, gradient in judged], answered, is_there=interface.of_gradient is not None),
-        "regularised": Part(regularised, float(np.mean(halves)) if halves else 0.0),
-    }
-    return {name: part._replace(counts=name in interface.expected) for name, part in found.items()}
+    halves = _regularised_halves(interface.exercises[1], given) if "regularised" in interface.expected else []
+    is_regulariser_wrong = not all(halves)
+    judged = [right for exercise, right in given.right.items() if not (is_regulariser_wrong and exercise.problem.l2)]
+    answered = len(given.answers) / (len(given.answers) + len(given.faults))
+    found = {"regularised": Part(RIGHT if all(halves) else WRONG, float(np.mean(halves))) if halves else Part()}
+    for place, (name, one) in enumerate({"cost": interface.of_cost, "gradient": interface.of_gradient}.items()):
+        is_right = bool(judged) and all(right[place] for right in judged)
+        found[name] = Part() if one is None else Part(RIGHT, answered) if is_right else Part(WRONG)
+    return {name: found[name]._replace(counts=name in interface.expected) for name in ANSWERED}
 
 
-def _part(right: list[bool], share: float, *, is_there: bool) -> Part:
-    """A part that is right if it is so on every exercise that it is judged on, of which there must be one."""
-    is_right = is_there and bool(right) and all(right)
-    return Part(RIGHT if is_right else WRONG if is_there else ABSENT, share if is_right else 0.0)
+def _regularised_halves(without: Exercise, given: GivenAnswers) -> list[bool]:
+    """Whether the regulariser's share of the cost, and that of the gradient, are right, beside any other error.
+
+    The share is J(λ) - J(0), or g(λ) - g(0), on the same problem: an error that does not depend on λ, such as a slope
+    that is forgotten, cancels. Missing parts are left out.
+    """
+    if without not in given.answers:
+        return []
+    found: dict[int, bool] = {}
+    plain, bounds = given.answers[without], without.tolerances(given.answers[without].precision)
+    for exercise in (each for each in given.answers if each.differs_in_l2_alone(without)):
+        answer = given.answers[exercise]
+        pairs = ((answer.cost, plain.cost), (answer.gradient, plain.gradient))
+        for half, (more, less) in enumerate(pairs):
+            if more is None or less is None:
+                continue
+            right, tolerance = exercise.right[half], exercise.tolerances(answer.precision)[half] + bounds[half]
+            # a cost that was not divided by m is m times as large, and so are its rounding errors
+            size = max(1.0, np.abs(more).max() / np.abs(right).max())
+            with np.errstate(all="ignore"):
+                is_right = np.all(np.abs((more - less) - (right - without.right[half])) <= size * tolerance)
+            found[half] = found.get(half, True) and bool(is_right)
+    return list(found.values())
 
 
 def wrong_in(parts: Parts) -> set[str]:
@@ -166,19 +171,15 @@ def wrong_in(parts: Parts) -> set[str]:
 def judge_helpers(helpers: Mapping[str, HelperVerdict], answered: Parts = NO_PARTS) -> Parts:
     """The sigmoid's slope, which has points of its own, and all other helpers together.
 
-    Parameters
-    ----------
-    answered : the parts that were answered. Where one is right, a helper that is not there has its points: who writes
-        1 / (1 + exp(-z)) into the formula has shown as much as who writes a function for it.
+    Beside a right part, a helper that is not there has its points: who writes 1 / (1 + exp(-z)) into the formula has
+    shown as much as who writes a function for it.
     """
-    outcomes = {name: verdict.outcome for name, verdict in helpers.items() if verdict.outcome != ABSENT}
-    slope = [outcome == RIGHT for name, outcome in outcomes.items() if name == "sigmoid_gradient"]
-    others = [outcome == RIGHT for name, outcome in outcomes.items() if name != "sigmoid_gradient"]
+    right: dict[str, list[bool]] = {name: [] for name in OF_HELPERS}
+    for name, verdict in helpers.items():
+        if verdict.outcome != ABSENT:
+            right[name if name in OF_HELPERS else "other"].append(verdict.outcome == RIGHT)
     absent = Part(share=float(any(part.outcome == RIGHT for part in answered.values())))
-    return {
-        name: Part(RIGHT if all(right) else WRONG, float(np.mean(right))) if right else absent
-        for name, right in zip(OF_HELPERS, (slope, others))
-    }
+    return {n: Part(RIGHT if all(r) else WRONG, float(np.mean(r))) if r else absent for n, r in right.items()}
 
 
 def wrong_helpers(helpers: Mapping[str, HelperVerdict]) -> tuple[Fact, ...]:
@@ -270,19 +271,21 @@ def read_rubric(path: str | Path) -> Rubric:
     OSError, ValueError
         The file is missing, is not TOML, or holds something else than points and conventions.
     """
-    content = read_file(path, "a rubric, which is a TOML file")
     try:
-        document = tomllib.loads(content.decode())
+        document = tomllib.loads(read_file(path, "a rubric, which is a TOML file").decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
-    for name in document:
-        if name not in ("points", "conventions"):
-            raise ValueError(f"{path} has [{name}]; a rubric has [points] and [conventions]")
+    for name in document.keys() - {"points", "conventions"}:
+        raise ValueError(f"{path} has [{name}]; a rubric has [points] and [conventions]")
     points, conventions = document.get("points", {}), document.get("conventions", {})
     if not isinstance(points, dict) or not isinstance(conventions, dict):
         raise ValueError(f"{path} must have [points] and [conventions] as tables")
     for name, value in points.items():
-        _require_points(path, name, value)
+        if name not in POINTS:
+            known = f"the parts are {', '.join(POINTS)}{did_you_mean(name, POINTS)}"
+            raise ValueError(f"{path} gives points for {name!r}, but {known}")
+        if not is_real(value) or not 0.0 <= value < float("inf"):
+            raise ValueError(f"{path} gives {value!r} points for {name}; they must be a number, zero or more")
     for name, value in conventions.items():
         if value not in (ACCEPT, BUG):
             raise ValueError(f'{path} gives {value!r} for the convention {name!r}; it must be "accept" or "bug"')
@@ -291,16 +294,6 @@ def read_rubric(path: str | Path) -> Rubric:
                 f"{path} names the convention {name!r}, which there is not{did_you_mean(name, convention_names())}; "
                 "the column 'conventions' of a table of grades has those of a class"
             )
-    rubric = Rubric(POINTS | {name: float(value) for name, value in points.items()}, conventions)
-    if not rubric.total:
+    if not sum((rubric := Rubric(POINTS | points, conventions)).points.values()):
         raise ValueError(f"{path} gives no points to any part; give some to one at least")
     return rubric
-
-
-def _require_points(path: str | Path, name: str, value: Any) -> None:
-    if name not in POINTS:
-        raise ValueError(
-            f"{path} gives points for {name!r}, but the parts are {', '.join(POINTS)}{did_you_mean(name, POINTS)}"
-        )
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 <= float(value) < float("inf"):
-        raise ValueError(f"{path} gives {value!r} points for {name}; they must be a number, zero or more")

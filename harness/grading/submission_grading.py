@@ -3,49 +3,37 @@
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
-from harness.checks.networks.bug_explanations import find_bugs, join_names
-from harness.facts.fact import Fact, Severity, doubt, kinds_of, note, wrong
+from harness.checks.networks.bug_explanations import join_names
+from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
-from harness.grading.answer_evidence import (
-    Answers,
-    explain_answers,
-    find_constant_cost,
-    first_wrong,
-    is_understood,
-    repeats_afresh,
-)
 from harness.grading.convention_search import find_interface
-from harness.grading.exercises import COURSE_MODEL, small_exercises, tiny_exercises, with_fixed_l2
+from harness.grading.exercises import COURSE_MODEL, Exercise, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.given_answers import GivenAnswers, collect_answers
 from harness.grading.grade import (
-    ANSWERED,
     ARGUMENTS,
     DISAGREE,
     ERROR,
     NO_PARTS,
     Grade,
     Part,
-    Parts,
     Rubric,
     judge_helpers,
     judge_parts,
     verdict_of,
     wrong_helpers,
-    wrong_in,
 )
-from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
+from harness.grading.helper_checks import ABSENT, WRONG, HelperVerdict, check_helpers
 from harness.grading.hint_levels import Hints
 from harness.grading.other_exercises import find_other_exercise
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, ShownAnswer
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
+from harness.grading.wrong_answers import Explained, explain
 from reference.user_input import error_in_words
 
 TIMEOUT = 10.0
@@ -56,8 +44,6 @@ POLLING = 0.05
 
 UNREAD = (Kind.NOT_READABLE, Kind.CELL_LEFT_OUT)
 """Notes that some of the code is not known."""
-
-Helpers = Mapping[str, HelperVerdict]
 
 
 @dataclass(frozen=True)
@@ -91,8 +77,8 @@ DEFAULT_PLAN = GradingPlan()
 
 def grade_all(submissions: Sequence[Submission], plan: GradingPlan = DEFAULT_PLAN) -> Iterator[tuple[int, Grade]]:
     """The number and the grade of each submission, as they come."""
-    for exercise in (*small_exercises(), *tiny_exercises()):
-        exercise.bound("float64")  # computed once, before threads need it
+    for exercise in small_exercises():
+        exercise.tolerances("float64")  # computed once, before threads need it
     threads = ThreadPoolExecutor(os.cpu_count() or 1)
     futures = {threads.submit(grade, submission, plan): number for number, submission in enumerate(submissions)}
     try:
@@ -134,86 +120,66 @@ def _grade_in_process(submission: Submission, plan: GradingPlan, *, with_needed:
     return _grade_in_process(submission, plan, with_needed=True)
 
 
-class _Explained(NamedTuple):
-    """What explains wrong answers: facts, sets of bugs, and whether the convention is the right one."""
-
-    facts: tuple[Fact, ...] = ()
-    bugs: tuple[str, ...] = ()
-    is_understood: bool = True
-
-
 def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, with_needed: bool = False) -> Grade:
     """The grade of a submission that is loaded, called through an interface that was found."""
     submission = process.submission
-    helpers = _judged_helpers(process, interface, rubric)
     notes = (*submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if with_needed else []))
+    graded = Grade(submission, ERROR, helpers=_judged_helpers(process, interface, rubric), notes=notes)
     # a regression of exercise 2 has no hidden layer, and tanh units are another course's: both may be right for that
     is_of_course = not interface.failure and interface.model == COURSE_MODEL
     if not is_of_course and (other := find_other_exercise(process)):
-        return _not_judged(submission, other, {}, rubric, notes)
+        return _without_answers(replace(graded, helpers={}), other, rubric)
     if interface.failure:
-        return _not_judged(submission, interface.failure, helpers, rubric, notes)
+        return _without_answers(graded, interface.failure, rubric)
     given = collect_answers(process, interface, interface.exercises).without_missing_classes
     # that a call failed was no fault of the function while conventions were tried; now it is
     failures = [replace(fact, severity=Severity.WRONG) for fact in _told_once(given.faults)]
     if not given.answers:
-        return _not_judged(submission, failures[0], helpers, rubric, notes)
-    excused = [failure for failure in given.failures.values() if failure not in given.faults]
-    notes = (*notes, *(replace(fact, severity=Severity.NOTE) for fact in _told_once(excused)))
-    if given.takes_classes_from_y:
-        notes = (*notes, note(Kind.CLASSES_FROM_Y))
-    if interface.only_at:
-        notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
+        return _without_answers(graded, failures[0], rubric)
+    graded = replace(graded, notes=(*notes, *_notes_on(interface, given)))
     if given.is_spoilt:
-        helpers = {**helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)}
-    elif given.change:
-        notes = (*notes, given.change)
+        graded = replace(graded, helpers={**graded.helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)})
     conventions = (*submission.conventions, *interface.conventions)
     refused = rubric.refused(conventions)
     answered = judge_parts(interface, given)
-    parts = {**answered, **judge_helpers(helpers, answered)}
-    if refused:
-        parts |= dict.fromkeys(("cost", "gradient"), Part(WRONG))
-    explained = _Explained()
+    parts = {**answered, **judge_helpers(graded.helpers, answered)}
+    parts |= dict.fromkeys(("cost", "gradient"), Part(WRONG)) if refused else {}
     # a wrong engine of scalars explains every wrong gradient that it computes
-    is_engine_wrong = WRONG in helpers.get("operations", ())
-    is_wrong = any(parts[name].outcome == WRONG for name in ANSWERED)
-    has_reason = bool(refused) or is_engine_wrong
-    if (failures or (is_wrong and not has_reason)) and not repeats_afresh(process, interface, given):
-        explained = _Explained((wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),))
-    elif is_wrong and not has_reason:
-        explained = _explain(interface, given, parts)
-        if not explained.is_understood:
-            unknown = find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN)
-            return _not_judged(submission, unknown, helpers, rubric, notes)
-    given_by = {"cost": interface.of_cost, "gradient": interface.of_gradient}
+    has_reason = bool(refused) or WRONG in graded.helpers.get("operations", ())
+    explained = Explained() if has_reason else explain(process, interface, given, parts)
+    if not explained.is_understood:
+        return _without_answers(graded, find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN), rubric)
     verdict = verdict_of(parts, has_failures=bool(failures))
-    # what one call alone returns is no example of what depends on earlier ones
-    is_shown = verdict == DISAGREE and not refused and Kind.NOT_REPEATABLE not in kinds_of(explained.facts)
     # a wrong helper is the likeliest cause of what no bug explains
-    causes = (explained.facts, wrong_helpers(helpers)) if explained.bugs else (wrong_helpers(helpers), explained.facts)
-    return Grade(
-        submission,
-        verdict,
-        parts,
-        helpers,
-        rubric.points_for(parts),
+    causes = (explained.facts, wrong_helpers(graded.helpers))
+    causes = causes if explained.bugs else causes[::-1]
+    given_by = {"cost": interface.of_cost, "gradient": interface.of_gradient}
+    missing = [name for name in given_by if parts[name].outcome == ABSENT and parts[name].counts]
+    lacking = (wrong if verdict == DISAGREE else doubt)(Kind.PART_MISSING, *missing)
+    # what one call alone returns is no example of what depends on earlier ones
+    is_shown = verdict == DISAGREE and not refused and explained.is_repeatable
+    first = given.first_wrong
+    return replace(
+        graded,
+        verdict=verdict,
+        parts=parts,
+        points=rubric.points_for(parts),
         diagnosis=(
             *(wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused),
-            *chain(*causes),
+            *causes[0],
+            *causes[1],
             *failures,
-            *_missing_parts(interface, parts, wrong if verdict == DISAGREE else doubt),
+            *((lacking, *interface.refused) if missing else ()),
         ),
         links={name: submission.link(one.call.function) for name, one in given_by.items() if one},
-        notes=notes,
-        bugs=explained.bugs,
-        conventions=(*conventions, *(each for helper in helpers.values() for each in helper.conventions)),
-        smallest=_smallest_failure(process, interface, given.answers) if is_shown else None,
-        probe=ShownAnswer(first := first_wrong(given.answers), given.answers[first], interface),
+        bugs=tuple(map(join_names, explained.bugs)),
+        conventions=(*conventions, *(each for helper in graded.helpers.values() for each in helper.conventions)),
+        smallest=_smallest_failure(process, interface, given) if is_shown else None,
+        probe=ShownAnswer(first, given.answers[first], interface),
     )
 
 
-def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Rubric) -> Helpers:
+def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Rubric) -> dict[str, HelperVerdict]:
     """The helpers, where the file can be run at all; one whose convention the rubric refuses is wrong."""
     if any(failure.is_loading for failure in interface.failures):
         return {}
@@ -224,20 +190,32 @@ def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Ru
     return helpers
 
 
-def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rubric, notes: tuple[Fact, ...]) -> Grade:
+def _without_answers(graded: Grade, why: Fact, rubric: Rubric) -> Grade:
     """The grade where neither cost nor gradient can be judged; right helpers keep their points."""
-    parts = {**NO_PARTS, **judge_helpers(helpers)}
+    parts = {**NO_PARTS, **judge_helpers(graded.helpers)}
     # no function was found: it may stand in the file or the cell that could not be read, which then comes first
-    unread = [fact for fact in notes if why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD]
-    return Grade(
-        submission,
-        ERROR,
-        parts,
-        helpers,
-        rubric.points_for(parts),
-        diagnosis=(*(replace(fact, severity=Severity.DOUBT) for fact in unread), why, *wrong_helpers(helpers)),
-        notes=tuple(fact for fact in notes if fact not in unread),
+    unread = [fact for fact in graded.notes if why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD]
+    doubts = (replace(fact, severity=Severity.DOUBT) for fact in unread)
+    return replace(
+        graded,
+        parts=parts,
+        points=rubric.points_for(parts),
+        diagnosis=(*doubts, why, *wrong_helpers(graded.helpers)),
+        notes=tuple(fact for fact in graded.notes if fact not in unread),
     )
+
+
+def _notes_on(interface: Interface, given: GivenAnswers) -> Iterator[Fact]:
+    """Where right code may fail, and how the code differs from what runs on every problem."""
+    faults = given.faults
+    excused = _told_once([failure for failure in given.failures.values() if failure not in faults])
+    yield from (replace(fact, severity=Severity.NOTE) for fact in excused)
+    if given.takes_classes_from_y:
+        yield note(Kind.CLASSES_FROM_Y)
+    if interface.only_at:
+        yield note(Kind.COURSE_SIZE_ONLY, interface.only_at)
+    if given.change and not given.is_spoilt:
+        yield given.change
 
 
 def _told_once(failures: Sequence[CallFailed]) -> list[Fact]:
@@ -248,43 +226,11 @@ def _told_once(failures: Sequence[CallFailed]) -> list[Fact]:
     return [first.with_data(times=1 + len(rest)).fact for first, *rest in alike.values()]
 
 
-def _missing_parts(interface: Interface, parts: Parts, fact: Callable[..., Fact]) -> tuple[Fact, ...]:
-    """That a cost or a gradient is missing, and why other functions did not give it."""
-    missing = [name for name in ("cost", "gradient") if parts[name].outcome == ABSENT and parts[name].counts]
-    return (fact(Kind.PART_MISSING, *missing), *interface.refused) if missing else ()
-
-
-def _explain(interface: Interface, given: GivenAnswers, parts: Parts) -> _Explained:
-    """The bugs of the zoo that explain every answer, or else what can be seen in the first wrong one."""
-    regularised = parts["regularised"].outcome == RIGHT
-    everywhere = given.answers
-    # on a degenerate problem, a bug and the code that has it may divide by zero each in its own way
-    ordinary = {exercise: answer for exercise, answer in given.answers.items() if not exercise.is_degenerate}
-    if any(exercise.has_wrong_part(answer) for exercise, answer in ordinary.items()):
-        given = replace(given, answers=ordinary)
-    answers = given.answers
-    # an exercise as it was handed out: J = 0 and zeros for the gradient, which no bug needs to explain
-    is_empty = all(answer.is_empty for answer in answers.values())
-    zero = (wrong(Kind.ZERO, "the gradient"),) if is_empty and interface.of_gradient else ()
-    if is_empty and (constant := find_constant_cost(list(answers.values()))):
-        return _Explained((constant, *zero))
-    found = find_bugs([exercise.replay(answer) for exercise, answer in answers.items()])
-    found = replace(found, gradient_wrong=False) if is_empty else found
-    facts = explain_answers(interface, found, given, everywhere, wrong_in(parts))
-    if is_empty:  # a gradient of zeros is not judged
-        facts = tuple(fact for fact in facts if fact != note(Kind.PART_RIGHT, "gradient"))
-    return _Explained(
-        (*facts, *zero),
-        tuple(map(join_names, found.of_both or (*found.of_cost, *found.of_gradient))),
-        is_empty or is_understood(interface, found, given, regularised=regularised),
-    )
-
-
-def _smallest_failure(process: SubmissionProcess, interface: Interface, answers: Answers) -> ShownAnswer | None:
+def _smallest_failure(process: SubmissionProcess, interface: Interface, given: GivenAnswers) -> ShownAnswer | None:
     """The smallest exercise on which it is wrong."""
     tiny = () if interface.only_at else with_fixed_l2(tiny_exercises(), interface.l2)
-    tiny = [exercise.of_model(interface.model) for exercise in tiny]
-    for exercise in (*tiny, *answers):
+    exercises: list[Exercise] = [*(exercise.of_model(interface.model) for exercise in tiny), *given.answers]
+    for exercise in exercises:
         try:
             answer = interface.answer(process, exercise)
         except CallFailed:

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.facts.fact import Fact
 from harness.grading.call_conventions import COURSE_BLOCKS, COURSE_CONVENTION, JOINED, LABELS, Convention, arguments
+from harness.grading.cost_formulas import without_allowances
 from harness.grading.exercises import COURSE_MODEL, Exercise, Model, small_exercises
 from harness.grading.parameter_roles import Function, Role
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
@@ -77,7 +78,7 @@ class Call:
         answer = replace(
             parsed[0], cost=None if cost is None else float(cost), gradient=gradient, changes_arguments=has_changes
         )
-        return exercise.without_allowances(answer, names_float32=submission.names_float32)
+        return without_allowances(exercise, answer, names_float32=submission.names_float32)
 
 
 def _mean(parts: Sequence[Any]) -> Any:

@@ -1,0 +1,134 @@
+"""Costs of known formulas: right ones with an ε in their logarithms, and mistakes that no bug of the zoo has.
+
+The right one is J = 1/m Σ [-y log h - (1 - y) log(1 - h)] + λ/(2m) Σ weights².
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+
+from harness.facts.fact import Fact, wrong
+from harness.facts.kinds import Kind
+from harness.grading.exercises import Exercise
+from harness.grading.submission_answers import ParsedAnswer
+
+EPSILONS = tuple(10.0**-digits for digits in range(4, 17))
+"""Numbers that submissions add inside a logarithm to avoid log(0)."""
+
+EPSILON_ADDED, EPSILON_CLIPPED = "a small number added inside the logarithms", "h clipped before the logarithms"
+
+MOST_DECIMALS = 8
+"""The most decimals that a cost is taken to be rounded to; from 12 on, the rounding is within the tolerance."""
+
+MEANS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "": lambda ones, zeros: ones + zeros,
+    "last-example-missing": lambda ones, zeros: (ones + zeros)[:-1],
+    "first-example-missing": lambda ones, zeros: (ones + zeros)[1:],
+    "last-class-missing": lambda ones, zeros: (ones + zeros)[:, :-1],
+    "first-class-missing": lambda ones, zeros: (ones + zeros)[:, 1:],
+    "divided-twice": lambda ones, zeros: (ones + zeros) / len(ones),
+    "second-term-sign": lambda ones, zeros: ones - zeros,
+    "first-term-sign": lambda ones, zeros: zeros - ones,
+}
+"""Summands of the cost's mean, out of -y log h and -(1 - y) log(1 - h), right and with a mistake."""
+
+SHARES: Mapping[str, Callable[[int], float]] = {
+    "": lambda m: 1.0,
+    "times-m-squared": lambda m: float(m**2),
+    "divided-twice": lambda m: 1.0 / m,
+    "missing": lambda m: 0.0,
+}
+"""Factors of the regulariser in the cost, for m examples, right and with a mistake."""
+
+
+def without_allowances(exercise: Exercise, answer: ParsedAnswer, *, names_float32: bool) -> ParsedAnswer:
+    """The answer without what right code may add: an ε in the logarithms, or single precision, by its convention.
+
+    Parameters
+    ----------
+    names_float32 : whether the code names single precision: what computes in it may return Python's floats
+    """
+    is_cost_right, is_gradient_right = exercise.is_right(answer)
+    is_single, has_wrong_gradient = answer.precision == "float32", not (is_gradient_right or answer.gradient is None)
+    # single precision may explain both parts, and an ε the cost alone: nobody differentiates it
+    is_gradient_single = names_float32 and has_wrong_gradient and not is_single
+    if answer.cost is not None and not is_cost_right and not is_gradient_single:
+        tolerance, _ = exercise.tolerances(answer.precision)
+        for convention, added in epsilon_shifts(exercise)[1:]:
+            if abs(answer.cost - added - exercise.right[0]) <= tolerance:
+                return replace(answer, cost=answer.cost - added, conventions=(*answer.conventions, convention))
+    if not is_single and not (names_float32 and exercise.has_wrong_part(answer)):
+        return answer
+    return replace(answer, precision="float32", conventions=(*answer.conventions, "single precision (float32)"))
+
+
+def _logarithms(exercise: Exercise) -> tuple[np.ndarray, np.ndarray]:
+    """-log h and -log(1 - h) by example and output, without the cancellation in the course's formulas."""
+    return np.logaddexp(0.0, -exercise.outputs), np.logaddexp(0.0, exercise.outputs)
+
+
+def _mean(exercise: Exercise, ones: np.ndarray, zeros: np.ndarray, mean: str = "") -> float:
+    """The cost's mean over the examples, of -log h and -log(1 - h)."""
+    Y = exercise.problem.Y
+    return float(MEANS[mean](Y * ones, (1.0 - Y) * zeros).sum()) / exercise.problem.m
+
+
+@lru_cache(maxsize=64)
+def epsilon_shifts(exercise: Exercise) -> list[tuple[str, float]]:
+    """What each ε adds to the cost: log(h + ε) in one or both logarithms, or h clipped. First no ε at all."""
+    if exercise.problem.network.output.name != "sigmoid":
+        return []
+    Z, (ones, zeros) = exercise.outputs, _logarithms(exercise)
+    plain, found = _mean(exercise, ones, zeros), [("", 0.0)]
+    with np.errstate(all="ignore"):
+        # h and 1 - h by themselves: the difference would lose the digits of a small one
+        h, rest = 1.0 / (1.0 + np.exp(-Z)), 1.0 / (1.0 + np.exp(Z))
+        for epsilon in EPSILONS:
+            more_ones, more_zeros = -np.log(h + epsilon), -np.log(rest + epsilon)
+            clipped = np.clip(h, epsilon, 1.0 - epsilon)
+            in_both_or_one = ((more_ones, more_zeros), (more_ones, zeros), (ones, more_zeros))
+            found += [(EPSILON_ADDED, _mean(exercise, *pair) - plain) for pair in in_both_or_one]
+            found += [(EPSILON_CLIPPED, _mean(exercise, -np.log(clipped), -np.log(1.0 - clipped)) - plain)]
+    return found
+
+
+def find_cost_pattern(answers: Mapping[Exercise, ParsedAnswer]) -> Fact | None:
+    """A simple change of the right cost that gives the answer on every exercise.
+
+    A pattern is another sum, such as one without the last example, and another factor of the regulariser, such as m²
+    for ``lam / 2 * m``.
+    """
+    pairs = list(answers.items())
+    if any(exercise.problem.network.output.name != "sigmoid" or answer.cost is None for exercise, answer in pairs):
+        return None
+    # round(J, 4) of a cost that is right up to rounding is the same float, so no tolerance is needed
+    for decimals in range(1, MOST_DECIMALS + 1):
+        if all(answer.cost == round(exercise.right[0], decimals) for exercise, answer in pairs):
+            return wrong(Kind.COST_PATTERN, decimals=decimals)
+    # an ε in the logarithms is no mistake, but it moves a wrong cost as it does a right one
+    for shift, mean, share in product(range(len(epsilon_shifts(pairs[0][0]))), MEANS, SHARES):
+        if all(_has_cost(exercise, answer, mean, SHARES[share], shift) for exercise, answer in pairs):
+            return wrong(Kind.COST_PATTERN, mean=mean, share=share) if mean or share else None
+    return None
+
+
+def _has_cost(exercise: Exercise, answer: ParsedAnswer, mean: str, share: Callable[[int], float], shift: int) -> bool:
+    """Whether the cost is the one with these summands, this factor of the regulariser and this ε."""
+    m, logarithms, given = exercise.problem.m, _logarithms(exercise), answer.cost
+    assert given is not None
+    regulariser = exercise.right[0] - _mean(exercise, *logarithms)
+    cost = _mean(exercise, *logarithms, mean) + share(m) * regulariser
+    if not {EPSILON_ADDED, EPSILON_CLIPPED} & set(answer.conventions):  # else it was taken out
+        cost += epsilon_shifts(exercise)[shift][1]
+    tolerance, _ = exercise.tolerances(answer.precision)
+    return abs(given - cost) <= tolerance * max(1.0, share(m), abs(cost / exercise.right[0]))
+
+
+def find_constant_cost(answers: Mapping[Exercise, ParsedAnswer]) -> Fact | None:
+    """That the cost is the same on every exercise, as ``J = 0`` of an exercise handed out empty."""
+    cost, *others = {answer.cost for answer in answers.values()}
+    is_constant = len(answers) > 1 and not others and cost is not None and np.isfinite(cost)
+    return wrong(Kind.COST_CONSTANT, cost=cost) if is_constant else None

@@ -1,0 +1,150 @@
+"""What explains wrong answers: bugs of the zoo, a pattern in the cost, a relation in the gradient; or nothing.
+
+In a wrong convention, nothing would be known of an answer. So what is known also shows that the convention is right.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.checks.networks.bug_explanations import (
+    Explanations,
+    describe_bugs,
+    describe_nearest_bug,
+    find_bugs,
+    relate_gradients,
+)
+from harness.checks.networks.bug_replay import Bugs
+from harness.facts.fact import Fact, Severity, kinds_of, note, wrong
+from harness.facts.kinds import Kind
+from harness.grading.cost_formulas import find_constant_cost, find_cost_pattern
+from harness.grading.exercises import Exercise
+from harness.grading.given_answers import GivenAnswers
+from harness.grading.grade import RIGHT, Parts, wrong_in
+from harness.grading.submission_answers import ParsedAnswer
+from harness.grading.submission_interface import Interface
+from harness.grading.submission_process import SubmissionProcess
+
+OF_PARTS = (Kind.PART_RIGHT, Kind.PART_UNEXPLAINED)
+"""What is said of a part as a whole, and not of one that is wrong on some problems alone."""
+
+NOT_REPEATABLE = wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments")
+
+
+class Explained(NamedTuple):
+    """What explains wrong answers.
+
+    Attributes
+    ----------
+    facts, bugs : what is known, and the sets of bugs that explain all that is wrong
+    is_understood : whether something shows that the function was called in its own convention
+    coordinates : how many coordinates of the gradients were compared
+    """
+
+    facts: tuple[Fact, ...] = ()
+    bugs: tuple[Bugs, ...] = ()
+    is_understood: bool = True
+    coordinates: int = 0
+
+    @property
+    def is_repeatable(self) -> bool:
+        return Kind.NOT_REPEATABLE not in kinds_of(self.facts)
+
+
+def explain(process: SubmissionProcess, interface: Interface, everywhere: GivenAnswers, parts: Parts) -> Explained:
+    """What explains the answers to all problems, of which the parts were judged; nothing where they are right."""
+    given = everywhere.ordinary
+    replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
+    known = Explained(coordinates=sum(replay.coordinates for replay in replays))
+    if (everywhere.wrong or everywhere.faults) and not everywhere.repeat_afresh(process, interface):
+        return known._replace(facts=(NOT_REPEATABLE,))
+    if not everywhere.wrong:
+        return known
+    zero = (wrong(Kind.ZERO, "the gradient"),) if given.are_empty and interface.of_gradient else ()
+    # an exercise as it was handed out: J = 0 and zeros for the gradient, which no bug needs to explain
+    if given.are_empty and (constant := find_constant_cost(given.answers)):
+        return known._replace(facts=(constant, *zero))
+    found = find_bugs(replays)
+    if given.are_empty:  # a gradient of zeros is not judged
+        found = replace(found, gradient_wrong=False)
+    return known._replace(
+        facts=(*_facts(interface, found, given, everywhere, wrong_in(parts)), *zero),
+        bugs=found.of_both or (*found.of_cost, *found.of_gradient),
+        is_understood=given.are_empty
+        or _is_understood(interface, found, given, regularised=parts["regularised"].outcome == RIGHT),
+    )
+
+
+def _is_understood(interface: Interface, found: Explanations, given: GivenAnswers, *, regularised: bool) -> bool:
+    """Whether something in wrong answers is right or known, such as what λ adds to them."""
+    # a gradient source and a function of lists of weights and biases have no convention to be wrong about
+    if interface.is_source or interface.has_one_convention:
+        return True
+    # log(0) or NaN is wrong in any convention: the exercises are far from saturation
+    if interface.of_cost and (not given.costs_are_finite or not found.cost_wrong):
+        return True
+    # what is right on one exercise, such as that without λ, was called in the right way
+    if regularised or found.of_cost or found.of_gradient or found.of_both or any(map(any, given.right.values())):
+        return True
+    # a relation, such as a factor of 2 or a right output layer; that all layers are wrong is what garbage shows, too
+    seen = {fact.kind for exercise, answer in given.answers.items() for fact in _relations(exercise, answer)}
+    return find_cost_pattern(given.answers) is not None or bool(seen - {Kind.ALL_LAYERS_WRONG})
+
+
+def _facts(
+    interface: Interface, found: Explanations, given: GivenAnswers, everywhere: GivenAnswers, wrong_parts: set[str]
+) -> Iterator[Fact]:
+    """The parts that are wrong on some problems alone, the bugs that explain the others, and patterns in the rest."""
+    exercise = given.first_wrong
+    known = {"cost": found.of_both or found.of_cost, "gradient": found.of_both or found.of_gradient}
+    somewhere = {part: on for part, on in _wrong_somewhere(everywhere).items() if not known[part]}
+    for wrong_on in dict.fromkeys(somewhere.values()):
+        alike = [part for part, exercises in somewhere.items() if exercises == wrong_on]
+        # what is right but for λ is the regulariser
+        is_regulariser = "regularised" in wrong_parts and not wrong_parts & set(alike)
+        numbers = {"wrong": len(wrong_on), "total": len(everywhere.answers), "first": wrong_on[0].name}
+        yield wrong(Kind.WRONG_SOMEWHERE, *(["regulariser"] if is_regulariser else alike), **numbers)
+    if interface.of_cost and not given.costs_are_finite:
+        yield wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name)
+    # nothing is said of a cost that is not there, and a gradient of zeros is not right
+    left_out = [] if interface.of_cost else [note(Kind.PART_UNEXPLAINED, "gradient")]
+    left_out += [note(Kind.PART_RIGHT, "gradient")] if given.are_empty else []
+    for fact in describe_bugs(found, exercise.problem, exercise.theta, given.costs_are_finite):
+        if fact == note(Kind.PART_UNEXPLAINED, "cost") and (pattern := find_cost_pattern(given.answers)):
+            yield pattern
+        elif fact not in left_out and not (fact.kind in OF_PARTS and fact.where[0] in somewhere):
+            yield _for_homework(fact)
+    if found.gradient_wrong and not known["gradient"]:
+        yield from map(_for_homework, _relations(exercise, given.answers[exercise]))
+        if "gradient" not in somewhere:
+            yield _for_homework(describe_nearest_bug(found))
+
+
+def _wrong_somewhere(given: GivenAnswers) -> Mapping[str, Sequence[Exercise]]:
+    """By part that is right on the first problem, those on which it is wrong."""
+    (first, *_), parts = given.right.values(), enumerate(("cost", "gradient"))
+    found = {part: tuple(e for e, right in given.right.items() if not right[n]) for n, part in parts if first[n]}
+    return {part: exercises for part, exercises in found.items() if exercises}
+
+
+def _for_homework(fact: Fact) -> Fact:
+    """The fact as one about homework: wrong, unless it says what is right, and without counts of coordinates.
+
+    Students read of the gradient as a whole: "explains 85 of 85 coordinates" is of exercises that they never see.
+    """
+    if fact.kind == Kind.PART_RIGHT:
+        return fact
+    uncounted = ("coordinates",) if fact.kind in (Kind.BUG, Kind.BUGS_ALIKE) else ()
+    data = {name: value for name, value in fact.data.items() if name not in uncounted}
+    return replace(fact, severity=Severity.WRONG, data=data)
+
+
+def _relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]:
+    """Patterns in the error of a gradient: entries that are not finite, a relation, the layer where it starts."""
+    if answer.gradient is None:
+        return ()
+    _, right = exercise.right
+    is_off = ~(np.abs(answer.gradient - right) <= exercise.replay(answer).answer.error)  # so NaN is off
+    return relate_gradients(exercise.problem, exercise.theta, answer.gradient, right, is_off)
