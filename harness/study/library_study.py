@@ -16,7 +16,7 @@ from harness.sources.process_state import KeptSettings
 from harness.study.checkers import HARNESS
 from harness.study.libraries import Host
 from harness.study.rule_bugs import wrong_rules
-from harness.study.rule_study import NATIVE, TracedCall, differs, harness_response, jax_response
+from harness.study.rule_study import NATIVE, TracedCall, differs, harness_response, jax_response, vector_of
 from harness.study.traced_functions import RuleFunction, named
 from harness.study.trials import RIGHT, WRONG, Case, Study, conduct
 from reference.jax_settings import settings
@@ -48,13 +48,9 @@ SQUASH = RuleFunction(
 """The function whose rule is planted."""
 
 PLANTED = (
-    "a term forgotten",
-    "a factor 1.001",
-    "wrong sign on one branch",
-    "one entry twice",
-    "an epsilon on one side",
+    "a term forgotten", "a factor 1.001", "wrong sign on one branch", "one entry twice", "an epsilon on one side",
     "nothing comes back",
-)
+)  # fmt: skip
 """The bugs of its rule."""
 
 
@@ -68,10 +64,8 @@ def library_cases(step: int = 1) -> tuple[list[Case], dict[str, str]]:
         except ImportError as error:
             left_out[library] = f"cannot be imported ({error}); install it with {INSTALL}"
             continue
-        calls = {
-            name: TracedCall(*call, modes=("rev",)) for name, call in found.FUNCTIONS.items()
-        }  # some have no forward
-        right = [Case(f"{library}: {name}", RIGHT, call, group=library) for name, call in calls.items()]
+        calls = ((name, TracedCall(*call, modes=("rev",))) for name, call in found.FUNCTIONS.items())  # as some have
+        right = [Case(f"{library}: {name}", RIGHT, call, group=library) for name, call in calls]  # no forward mode
         cases += [*right[::step], *list(planted_cases(library, found.HOSTS))[::step]]
     return cases, left_out
 
@@ -96,7 +90,7 @@ def gradient_of(call: TracedCall) -> np.ndarray:
         arguments = jax.tree.map(jnp.asarray, call.arguments)
         outputs, pull_back = jax.vjp(call.function, *arguments)
         weights = jax.tree.map(lambda y: jnp.linspace(1.0, 2.0, y.size, dtype=y.dtype).reshape(y.shape), outputs)
-        return np.concatenate([np.ravel(gradient) for gradient in pull_back(weights)])
+        return vector_of(pull_back(weights))
 
 
 def run_study(progress: Progress = silent, *, step: int = 1, store: Path | None = None) -> Study:

@@ -13,7 +13,7 @@ from harness.progress import Progress, silent
 from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, FlatCase
 from harness.study.rule_bugs import OF_THE_COTANGENT, PLACES, UNREPEATABLE, fits, wrong_rules
 from harness.study.traced_functions import PLAIN, RULE_FUNCTIONS, Function, RuleFunction
-from harness.study.trials import RIGHT, WRONG, Case, Response, Study, beside_peers, conduct
+from harness.study.trials import RIGHT, WRONG, Case, Response, Study, beside_peers, conduct, flat_case
 from harness.verdict.report import Report
 from reference.jax_settings import settings
 
@@ -140,12 +140,12 @@ def _flat(case: Case) -> FlatCase | None:
     if case.bug != UNREPEATABLE:  # compiled, it would return the same each time
         both = jax.jit(both)
 
-    def parts(theta: np.ndarray) -> list[Any]:
+    def cost_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
         with settings(x64=True):
-            return both(theta)
+            cost, *parts = both(theta)
+        return float(cost), np.concatenate(parts)
 
-    theta = vector_of(arguments)
-    return FlatCase(lambda t: float(parts(t)[0]), lambda t: np.concatenate(parts(t)[1:]), theta)
+    return flat_case(cost_and_gradient, vector_of(arguments))
 
 
 def vector_of(arguments: Any) -> np.ndarray:

@@ -231,6 +231,8 @@ def conduct(
 ) -> Study:
     """Show every case to every checker.
 
+    Raises a ValueError where the store is damaged, or has trials of other code, libraries or sizes.
+
     Parameters
     ----------
     schema : the name and version of the study's document
@@ -238,11 +240,6 @@ def conduct(
     store : a file that keeps each trial as a sealed line; what it holds already is not done again
     size : what else decides a trial, such as how many samples are shown
     rest : further fields of the study
-
-    Raises
-    ------
-    ValueError
-        Where the store is damaged, or has trials of other code, libraries or sizes.
     """
     started, trials = time.perf_counter(), []
     known = {(trial.case, trial.checker): trial for trial in _stored(store, {**size, "study": schema})} if store else {}
@@ -298,9 +295,14 @@ def _stored(path: Path, size: Mapping[str, object]) -> list[Trial]:
 # -- peers -------------------------------------------------------------------------------------------------------------
 
 
+def flat_case(both: Callable[[np.ndarray], Any], theta: np.ndarray, rng: np.random.Generator | None = None) -> FlatCase:
+    """A function of θ that returns cost and gradient, as peers take it."""
+    return FlatCase(lambda t: both(t)[0], lambda t: both(t)[1], theta.copy(), rng)
+
+
 def flat_source(source: GradientSource, problem: Problem, theta: np.ndarray) -> FlatCase:
     """A source's answers on a problem, as peers take them."""
-    return FlatCase(lambda t: source(problem, t)[0], lambda t: source(problem, t)[1], theta.copy())
+    return flat_case(lambda t: source(problem, t), theta)
 
 
 def beside_peers(

@@ -23,6 +23,14 @@ def test_a_bug_is_planted_where_it_changes_the_gradient():
     assert {case.bug for case in PLANTED} - {case.bug for case in of_positive} == {"wrong sign on one branch"}
 
 
+def test_a_rule_is_planted_beside_a_tree_of_parameters():
+    host = lambda rule: lambda layer, x: rule(x @ layer["w"] + layer["b"])  # noqa: E731
+    layer = {"w": np.array([[0.3, 1.1], [-0.7, 0.2]]), "b": np.array([0.1, -0.4])}
+    assert {case.bug for case in planted_cases("plain", {"after a layer": (host, (layer, *POINT))})} == {
+        case.bug for case in PLANTED
+    }
+
+
 def test_a_library_is_shown_or_left_out_with_what_installs_it(monkeypatch):
     monkeypatch.setattr(library_study, "MODULES", {"none such": "no_functions"})
     cases, left_out = library_cases()
