@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -65,10 +66,7 @@ class Error:
 def measure_errors(function: AuditedFunction, library: str, order: int) -> list[Error]:
     """The errors of a library's derivative, at all arguments where the true one is known and finite.
 
-    Raises
-    ------
-    NotImplementedError
-        The library has no such derivative.
+    Raises a NotImplementedError where the library has no such derivative.
     """
     exact = [(z, true_derivative(function.series, z, order)) for z in function.points]
     known = [(z, true) for z, true in exact if is_float64(true)]
@@ -107,12 +105,10 @@ def error_of(z: float, true: arb, answered: float, far: float) -> Error:
 
 
 def find_function(library: str, function: Any) -> Callable[[Any], Any]:
-    """The function of one number that a record gives: by a path, or as ``function(library, x)``."""
+    """The function of one number that a record gives: by a path in the library, or as ``function(library, x)``."""
     if callable(function):
-        module = import_module(library)
-        return lambda x: function(module, x)
-    module, _, name = function.partition(":") if ":" in function else function.rpartition(".")
-    return import_attribute(f"{module}:{name}")
+        return partial(function, import_module(library))
+    return import_attribute(function if ":" in function else ":".join(f"{library}.{function}".rsplit(".", 1)))
 
 
 def _by_jax(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:

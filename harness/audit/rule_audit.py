@@ -143,17 +143,14 @@ class Audit:
 def audit_rules(libraries: Sequence[str] = LIBRARIES, only: Sequence[str] = (), progress: Progress = silent) -> Audit:
     """Measure the derivatives that libraries ship.
 
+    Raises a ValueError for a library or function that is not audited, and where no library has any of the functions.
+
     Parameters
     ----------
     libraries : some of "jax", "optax", "torch" and "scipy"
         The result names those that are not installed.
     only : names of functions
         By default all, and matrix functions with them.
-
-    Raises
-    ------
-    ValueError
-        For a library or function that is not audited, and where no library has any of the functions.
     """
     _require("library", libraries, LIBRARIES)
     _require("function", only, [function.name for function in AUDITED])
@@ -215,10 +212,7 @@ TABLE = """
 |---|---|---|---|---|---|
 """
 
-TITLES = {
-    True: f"At 0, and from 1e-{MET:g} to 1e{MET:g} in size",
-    False: "Further out",
-}
+TITLES = {True: f"At 0, and from 1e-{MET:g} to 1e{MET:g} in size", False: "Further out"}
 
 REST = """
 ## True errors in ulps, the largest of each region

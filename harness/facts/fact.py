@@ -49,10 +49,7 @@ def to_document(fact: Fact) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any]) -> Fact:
     """The fact of `to_document`.
 
-    Raises
-    ------
-    ValueError
-        For a kind or a severity that there is not.
+    Raises a ValueError for a kind or a severity that there is not.
     """
     kind, severity = Kind(document["kind"]), Severity(document["severity"])
     return Fact(kind, severity, tuple(document["where"]), document["data"])

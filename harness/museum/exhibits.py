@@ -106,8 +106,7 @@ EXHIBITS: dict[str, Exhibit] = {
         at=(-2.0, 0.1, 0.5, 3.0),
     ),
     "mlpack-gelu": Exhibit(
-        *("mlpack", "511fe69", "src/mlpack/methods/ann/activation_functions/gelu_function.hpp"),
-        **SIX_DIGITS,
+        *("mlpack", "511fe69", "src/mlpack/methods/ann/activation_functions/gelu_function.hpp"), **SIX_DIGITS
     )._replace(at=(-3.0, 0.7, 2.5)),
     "torch-hardsigmoid": Exhibit(
         *("PyTorch", "2.13", "torch.nn.functional.hardsigmoid, in float64"),

@@ -50,17 +50,14 @@ def run_study(
 ) -> Study:
     """Show right and wrong records to every checker.
 
+    Raises a ValueError for fewer than one record, or a name that is not in `PEERS`.
+
     Parameters
     ----------
     records : how many of the right ones and of those that are written out wrong; by default all
     each : bugs planted in each right record
     peers : names from `PEERS`; by default all
     progress : called as ``progress(step, done, total)``
-
-    Raises
-    ------
-    ValueError
-        For fewer than one record, or a name that is not in `PEERS`.
     """
     if records is not None and records < 1:
         raise ValueError(f"a study needs at least one record, not {records}")

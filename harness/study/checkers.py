@@ -230,10 +230,7 @@ INSTALL = "pip install 'autodiff-cross-check[peers]'"
 def installed_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Peer], dict[str, str]]:
     """The peers of these names (by default all), and for those that are not installed, how to install them.
 
-    Raises
-    ------
-    ValueError
-        For a name that is not in `PEERS`.
+    Raises a ValueError for a name that is not in `PEERS`.
     """
     peers, left_out = {}, {}
     for name in PEERS if names is None else names:

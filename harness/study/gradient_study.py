@@ -16,7 +16,7 @@ from harness.progress import Progress, silent
 from harness.study.checkers import VERDICTS, FlatCase
 from harness.study.model_costs import EXAMPLES, MODELS, Function, Model, Parameters
 from harness.study.scalar_costs import FORMULAS, SHIPPED
-from harness.study.trials import RIGHT, WRONG, Case, Response, Study, beside_peers, conduct
+from harness.study.trials import RIGHT, WRONG, Case, Response, Study, beside_peers, conduct, flat_case
 from harness.verdict.comparison import Answer
 from harness.verdict.report import Report
 
@@ -96,26 +96,18 @@ def _everywhere(change: Callable[[np.ndarray], np.ndarray]) -> Change:
     return lambda gradient, theta: {name: change(part) for name, part in gradient.items()}
 
 
-def _one_entry(change: Callable[[float], float]) -> Callable[[np.ndarray], np.ndarray]:
+def _one_entry(factor: float) -> Change:
+    """The largest entry of the largest array times a factor."""
+
     def changed(part: np.ndarray) -> np.ndarray:
-        i = int(np.argmax(np.abs(part)))
-        part.reshape(-1)[i] = change(part.reshape(-1)[i])
+        part.reshape(-1)[np.argmax(np.abs(part))] *= factor
         return part
 
-    return changed
+    return _in_largest(changed)
 
 
-def _transposed(part: np.ndarray) -> np.ndarray:
-    return part.T.reshape(part.shape) if part.ndim == 2 else part
-
-
-def _first_row(value: float) -> Callable[[np.ndarray], np.ndarray]:
-    def changed(part: np.ndarray) -> np.ndarray:
-        if part.ndim == 2:
-            part[0] = value * part[0]
-        return part
-
-    return changed
+def _first_row(factor: float) -> Change:
+    return _in_largest(lambda g: np.vstack([factor * g[:1], g[1:]]) if g.ndim == 2 else g)
 
 
 def _swapped(gradient: Parameters, theta: Parameters) -> Parameters:
@@ -149,24 +141,23 @@ GRADIENT_BUGS: dict[str, GradientBug] = {
     "twice": GradientBug(_everywhere(lambda g: 2.0 * g), _factor(2.0)),
     "a mean for a sum": GradientBug(_everywhere(lambda g: g / EXAMPLES), _factor(1.0 / EXAMPLES)),
     "a factor off by a thousandth": GradientBug(_in_largest(lambda g: 1.001 * g), _factor(1.001)),
-    "one entry off by 1%": GradientBug(_in_largest(_one_entry(lambda x: 1.01 * x)), _factor(1.01)),
-    "one entry's sign": GradientBug(_in_largest(_one_entry(lambda x: -x)), (SIGN,)),
-    "one entry zero": GradientBug(_in_largest(_one_entry(lambda x: 0.0)), (ZERO,)),
+    "one entry off by 1%": GradientBug(_one_entry(1.01), _factor(1.01)),
+    "one entry's sign": GradientBug(_one_entry(-1.0), (SIGN,)),
+    "one entry zero": GradientBug(_one_entry(0.0), (ZERO,)),
     "a block forgotten": GradientBug(_forgotten, (ZERO,)),
-    "transposed": GradientBug(_in_largest(_transposed), (MOVED["transposed"], MOVED["unrolled"])),
+    "transposed": GradientBug(_in_largest(lambda g: g.T.reshape(g.shape) if g.ndim == 2 else g),
+        (MOVED["transposed"], MOVED["unrolled"])),
     "reversed": GradientBug(_in_largest(lambda g: np.flip(g)), (MOVED["reversed"],)),
     "shifted": GradientBug(_in_largest(lambda g: np.roll(g, 1, axis=0) if g.ndim else g), (MOVED["shifted"],)),
     "blocks swapped": GradientBug(_swapped, (Diagnosis("block-of-another", "swapped", True),)),
     "a penalty too many": GradientBug(_penalised, (Diagnosis("regulariser"), Diagnosis("single-entry"))),
-    "a row forgotten": GradientBug(_in_largest(_first_row(0.0)), (ZERO,)),
-    "a row twice": GradientBug(_in_largest(_first_row(2.0)), (Diagnosis("factor-by-slice"), *_factor(2.0))),
-    "an offset": GradientBug(
-        _in_largest(lambda g: g + 0.01),
-        (Diagnosis("constant-error", "error", 0.01), Diagnosis("single-entry", "error", 0.01)),
-    ),
+    "a row forgotten": GradientBug(_first_row(0.0), (ZERO,)),
+    "a row twice": GradientBug(_first_row(2.0), (Diagnosis("factor-by-slice"), *_factor(2.0))),
+    "an offset": GradientBug(_in_largest(lambda g: g + 0.01),
+        (Diagnosis("constant-error", "error", 0.01), Diagnosis("single-entry", "error", 0.01))),
     "sizes alone": GradientBug(_in_largest(np.abs), (Diagnosis("sign-lost"), SIGN)),
-    "NaN": GradientBug(_in_largest(_one_entry(lambda x: np.nan)), (Diagnosis("not-finite"),)),
-}
+    "NaN": GradientBug(_one_entry(np.nan), (Diagnosis("not-finite"),)),
+}  # fmt: skip
 
 
 class GradientAtPoint(NamedTuple):
@@ -194,13 +185,13 @@ def gradient_cases() -> Iterator[Case]:
         theta = {"t": np.array(shipped.at, dtype=float)}
         right = {"t": shipped.right(theta["t"])}
         for kind, gradient, bug in ((RIGHT, shipped.right, ""), (SHIPPED_WRONG, shipped.wrong, name)):
-            subject = GradientAtPoint(_of_array(shipped.cost, gradient), theta, right)
+            subject = GradientAtPoint(_summed(shipped.value, gradient), theta, right)
             yield Case(f"{name}, shipped", kind, subject, bug, "shipped")
 
 
 def _right_functions() -> Iterator[tuple[str, Function, Parameters]]:
     for name, formula in FORMULAS.items():
-        function = _of_array(lambda t, f=formula: float(np.sum(f.value(t))), formula.slope)
+        function = _summed(formula.value, formula.slope)
         for point in ("ordinary", "awkward"):
             yield f"{name}, {point}", function, {"t": np.array(getattr(formula, point), dtype=float)}
     for number, (name, model) in enumerate(MODELS.items()):
@@ -214,8 +205,8 @@ def _random_parameters(model: Model, scale: float, seed: int) -> Parameters:
     return theta | {name: np.abs(theta[name]) + 0.3 for name in model.positive}
 
 
-def _of_array(cost: Callable[[np.ndarray], float], gradient: Callable[[np.ndarray], np.ndarray]) -> Function:
-    return lambda p: (cost(p["t"]), {"t": gradient(p["t"])})
+def _summed(value: Callable[[np.ndarray], Any], gradient: Callable[[np.ndarray], np.ndarray]) -> Function:
+    return lambda p: (float(np.sum(value(p["t"]))), {"t": gradient(p["t"])})
 
 
 def _with_bug(function: Function, change: Callable) -> Function:
@@ -253,13 +244,11 @@ def _flat(case: Case) -> FlatCase:
     function, theta, _, _ = case.subject
     layout = TreeLayout(theta)
 
-    def cost(flat: np.ndarray) -> float:
-        return float(function(layout.rebuild(np.asarray(flat, dtype=float)))[0])
+    def both(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        cost, gradient = function(layout.rebuild(np.asarray(flat, dtype=float)))
+        return float(cost), layout.flatten(gradient, "gradient")
 
-    def gradient(flat: np.ndarray) -> np.ndarray:
-        return layout.flatten(function(layout.rebuild(np.asarray(flat, dtype=float)))[1], "gradient")
-
-    return FlatCase(cost, gradient, layout.flatten(theta, "theta"))
+    return flat_case(both, layout.flatten(theta, "theta"))
 
 
 # -- diagnoses ---------------------------------------------------------------------------------------------------------

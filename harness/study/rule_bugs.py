@@ -23,14 +23,6 @@ Change = Callable[[Any, Any], Any]
 TINY = 1e-9
 
 
-def _transposed(c: Any, x: Any) -> Any:
-    return c.T if c.ndim == 2 and c.shape[0] == c.shape[1] else c
-
-
-def _rows_averaged(c: Any, x: Any) -> Any:
-    return jnp.broadcast_to(c.mean(axis=0), c.shape) if c.ndim == 2 else c
-
-
 def _first_entry(factor: float) -> Change:
     """The first entry times a factor."""
     return lambda c, x: c * jnp.ones(c.size).at[0].set(factor).reshape(c.shape)
@@ -48,8 +40,8 @@ ANSWERS: Mapping[str, Change] = {
     "a mask too many": lambda c, x: c * (np.arange(c.size) % 3 != 1).reshape(c.shape),
     "one entry twice": _first_entry(2.0),
     "off by one": lambda c, x: jnp.roll(c, 1, axis=0) if c.ndim else c,
-    "transposed": _transposed,
-    "rows averaged": _rows_averaged,
+    "transposed": lambda c, x: c.T if c.ndim == 2 and c.shape[0] == c.shape[1] else c,
+    "rows averaged": lambda c, x: jnp.broadcast_to(c.mean(axis=0), c.shape) if c.ndim == 2 else c,
     "nothing comes back": lambda c, x: 0.0 * c,
     "NaN in one entry": _first_entry(float("nan")),
     "rounded to float32": lambda c, x: c.astype("float32").astype(c.dtype),
@@ -71,24 +63,10 @@ def _in_answer(f: RuleFunction, change: Change) -> Function:
 # -- in what a rule is given -------------------------------------------------------------------------------------------
 
 
-def _stale(f: RuleFunction) -> Function:
-    """A residual that was saved in the call before."""
-    before = tuple(0.9 * x for x in f.arguments)
-    return lambda saved, g: f.rule(f.save(*before), g)
-
-
 def _float32_inside(f: RuleFunction) -> Function:
     def wrong(saved: Saved, g: Any) -> Any:
         low = jax.tree.map(lambda x: x.astype("float32"), saved)
         return tuple(c.astype(x.dtype) for c, x in zip(f.rule(low, g.astype("float32")), saved.arguments))
-
-    return wrong
-
-
-def _last_argument_forgotten(f: RuleFunction) -> Function:
-    def wrong(saved: Saved, g: Any) -> Any:
-        *others, last = f.rule(saved, g)
-        return (*others, jnp.zeros_like(last))
 
     return wrong
 
@@ -101,7 +79,7 @@ OF_THE_COTANGENT: Mapping[str, Callable[[RuleFunction], Function]] = {
 
 INPUTS: Mapping[str, Callable[[RuleFunction], Function]] = {
     **OF_THE_COTANGENT,
-    "a stale residual": _stale,
+    "a stale residual": lambda f: lambda saved, g: f.rule(f.save(*(0.9 * x for x in f.arguments)), g),
     "an epsilon on one side": lambda f: lambda saved, g: f.rule(f.save(*(x + 1e-6 for x in saved.arguments)), g),
     "float32 inside": _float32_inside,
 }
@@ -113,7 +91,7 @@ def wrong_rules(f: RuleFunction) -> dict[str, Function]:
     if f.kind == "vjp":
         made |= {name: plant(f) for name, plant in INPUTS.items()}
         if len(f.arguments) > 1:
-            made["an argument forgotten"] = _last_argument_forgotten(f)
+            made["an argument forgotten"] = lambda saved, g: (*f.rule(saved, g)[:-1], 0.0 * saved.arguments[-1])
             if len({x.shape for x in f.arguments}) == 1:
                 made["arguments swapped"] = lambda saved, g: f.rule(saved, g)[::-1]
     return {**f.wrong, **{name: named(rule, name.replace(" ", "_").replace("'", "")) for name, rule in made.items()}}
@@ -129,27 +107,16 @@ def _in_scan(f: Function) -> Function:
     return looped
 
 
-def _in_batch(f: Function) -> Function:
-    return lambda x, *others: jax.vmap(lambda t: f(t * x, *others))(jnp.array([1.0, 0.8]))
-
-
 def _in_branch(f: Function) -> Function:
-    def branched(x: Any, *others: Any) -> Any:
-        return lax.cond(jnp.sum(x) < 1e6, f, lambda *x: jax.tree.map(jnp.zeros_like, f(*x)), x, *others)
-
-    return branched
-
-
-def _in_loss(f: Function) -> Function:
-    return lambda *x: jnp.sum(jnp.sin(0.3 + f(*x)) ** 2)
+    return lambda *x: lax.cond(jnp.sum(x[0]) < 1e6, f, lambda *y: jax.tree.map(jnp.zeros_like, f(*y)), *x)
 
 
 PLACES: Mapping[str, Callable[[Function], Function]] = {
     "alone": lambda f: f,
-    "in a loss": _in_loss,
+    "in a loss": lambda f: lambda *x: jnp.sum(jnp.sin(0.3 + f(*x)) ** 2),
     "in a scan": _in_scan,
     "in jit": jax.jit,
-    "in vmap": _in_batch,
+    "in vmap": lambda f: lambda x, *others: jax.vmap(lambda t: f(t * x, *others))(jnp.array([1.0, 0.8])),
     "in cond": _in_branch,
     "in checkpoint": jax.checkpoint,
 }

@@ -221,12 +221,10 @@ SLOPE_BUGS: dict[str, SlopeBug] = {
     "float32": SlopeBug("computed in float32", _everywhere(lambda d, z, a, f: d.astype(np.float32).astype(float))),
     "value for argument": SlopeBug("the slope at a, not at z", _everywhere(lambda d, z, a, f: _slope_at(f, a))),
     "branches swapped": SlopeBug("the slope at -z", _everywhere(lambda d, z, a, f: _slope_at(f, -z))),
-    "tail lost": SlopeBug(
-        "the slope beyond ±5 is that at ±5", _everywhere(lambda d, z, a, f: _slope_at(f, np.clip(z, -5.0, 5.0)))
-    ),
-    "zero beyond 20": SlopeBug(
-        "the slope beyond ±20 is 0", _everywhere(lambda d, z, a, f: np.where(np.abs(z) > 20.0, 0.0, d))
-    ),
+    "tail lost": SlopeBug("the slope beyond ±5 is that at ±5",
+        _everywhere(lambda d, z, a, f: _slope_at(f, np.clip(z, -5.0, 5.0)))),
+    "zero beyond 20": SlopeBug("the slope beyond ±20 is 0",
+        _everywhere(lambda d, z, a, f: np.where(np.abs(z) > 20.0, 0.0, d))),
     "narrow": SlopeBug("1e-6 off in a stretch of 0.01 in [-30, 30]", _between(-30.0, 30.0, 1e-6, WIDTH)),
     "narrow, in the middle": SlopeBug("1e-6 off in a stretch of 0.01 in [-6, 6]", _between(-6.0, 6.0, 1e-6, WIDTH)),
     "narrower": SlopeBug("1e-3 off in a stretch of 1e-4 in [-30, 30]", _between(-30.0, 30.0, 1e-3, 1e-4)),
@@ -237,7 +235,7 @@ SLOPE_BUGS: dict[str, SlopeBug] = {
     "one z": SlopeBug("more than 1 off at one z", _at_one_z(0.0, _some_z)),
     "NaN": SlopeBug("NaN at one z", _at_one_z(np.nan, _some_z)),
     "seam": SlopeBug("more than 3 off where pieces meet, or at 0", _at_one_z(2.0, _junction)),
-}
+}  # fmt: skip
 """By name."""
 
 EACH = 3

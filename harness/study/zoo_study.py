@@ -31,17 +31,14 @@ def run_study(
 ) -> Study:
     """Show bugs and correct code to every checker.
 
+    Raises a ValueError for fewer than one problem, a negative number of networks, or names that do not exist.
+
     Parameters
     ----------
     problems : of each kind, for every bug
     networks : correct random networks for this harness alone, as `harness check` draws them
     bugs, peers : names from the bug zoo and from `PEERS`; by default all
     progress : called as ``progress(step, done, total)``
-
-    Raises
-    ------
-    ValueError
-        For fewer than one problem, a negative number of networks, or names that do not exist.
     """
     if problems < 1 or networks < 0:
         raise ValueError(f"a study needs problems >= 1 and networks >= 0, not {problems} and {networks}")

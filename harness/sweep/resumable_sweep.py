@@ -37,6 +37,9 @@ def sweep(
 
     Whatever ends it (an exception, Ctrl-C, kill -9, a full disk), the file holds whole rows, and the same call goes on.
 
+    Raises a ValueError for seeds that are too large, or a file that is damaged, or of something else, or of another
+    sweep, and an OSError when the file cannot be written to, somebody else is writing to it, or the workers have gone.
+
     Parameters
     ----------
     path : the SQLite file; made if need be
@@ -45,13 +48,6 @@ def sweep(
     limit : seconds that a row may take
     progress : called as ``progress("sweep", done, total)``
     report_damage : called with the seeds of the rows that were damaged, if there are any
-
-    Raises
-    ------
-    ValueError
-        For seeds that are too large, or a file that is damaged, or of something else, or of another sweep.
-    OSError
-        When the file cannot be written to, somebody else is writing to it, or the workers have gone.
     """
     if seeds.stop - 1 > LARGEST_SEED:
         raise ValueError(f"seeds must be at most {LARGEST_SEED}, not {seeds.stop - 1}; choose a smaller first one")

@@ -42,10 +42,7 @@ class Store:
     def stamp(self) -> dict[str, str]:
         """Settings and version, as text.
 
-        Raises
-        ------
-        ValueError
-            When they are damaged.
+        Raises a ValueError when they are damaged.
         """
         found = dict(self.query("SELECT name, value FROM stamp"))
         if found.pop("checksum", "") != _checksum_of_stamp(found):
@@ -71,10 +68,7 @@ class Store:
     def rows(self, which: str = "", *values: Any) -> Iterator[SweepRow]:
         """The rows in the order of their seeds.
 
-        Raises
-        ------
-        ValueError
-            When one of them is damaged.
+        Raises a ValueError when one of them is damaged.
         """
         for row, is_intact in self._records(which, *values):
             if not is_intact:
@@ -139,12 +133,8 @@ def errors_in_words(path: Path) -> Iterator[None]:
 def open_to_write(path: str | Path, stamp: dict[str, str]) -> Iterator[Store]:
     """The file for rows of this stamp, made if need be; nobody else writes to it meanwhile.
 
-    Raises
-    ------
-    ValueError
-        When it is no sweep's file, is damaged, or has rows of other settings or of another version.
-    OSError
-        When it cannot be written to, or somebody else is writing to it.
+    Raises a ValueError when it is no sweep's file, is damaged, or has rows of other settings or of another version, and
+    an OSError when it cannot be written to, or somebody else is writing to it.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
@@ -177,12 +167,7 @@ def _make_tables(store: Store, stamp: dict[str, str]) -> None:
 def open_to_read(path: str | Path) -> Iterator[Store]:
     """A sweep's file, also while it is written to.
 
-    Raises
-    ------
-    ValueError
-        When it is no sweep's file, or is damaged.
-    OSError
-        When it is missing or cannot be read.
+    Raises a ValueError when it is no sweep's file, or is damaged, and an OSError when it is missing or cannot be read.
     """
     path = Path(path)
     if not path.is_file():

@@ -93,10 +93,7 @@ class SweepSummary:
 def summarise(store: Store) -> SweepSummary:
     """Count the rows of a file, in one look at it.
 
-    Raises
-    ------
-    ValueError
-        When one of them is damaged.
+    Raises a ValueError when one of them is damaged.
     """
     stamp = store.stamp()
     sources: list[str] = json.loads(stamp["sources"])

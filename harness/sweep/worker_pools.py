@@ -118,12 +118,7 @@ def this_machine(size: int) -> Iterator[Pool]:
 def dask_cluster(address: str) -> Iterator[Pool]:
     """The workers of a Dask scheduler, such as "tcp://host:8786", each of which starts a process for each thread.
 
-    Raises
-    ------
-    OSError
-        When there is no scheduler, or it has no workers.
-    ValueError
-        When the address is none.
+    Raises an OSError when there is no scheduler, or it has no workers, and a ValueError when the address is none.
     """
     try:
         from distributed import Client

@@ -99,10 +99,7 @@ def blind_spots() -> dict[str, Any]:
 def carried_study() -> tuple[str, dict[str, Any]]:
     """The date and the document of the newest study that the package carries.
 
-    Raises
-    ------
-    ValueError
-        Another version of `harness study` wrote it.
+    Raises a ValueError where another version of `harness study` wrote it.
     """
     folder = resources.files("harness.teaching")
     name = max(file.name for file in folder.iterdir() if file.name.startswith("study-"))

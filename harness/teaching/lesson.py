@@ -162,10 +162,7 @@ def make_lesson(
 ) -> Path:
     """Compute the lesson and write its page to a folder, which is made if need be; answers the file.
 
-    Raises
-    ------
-    OSError
-        The folder cannot be written to. That is found before anything is computed.
+    Raises an OSError where the folder cannot be written to, before anything is computed.
     """
     with folder_to_fill(out) as folder:
         data = lesson_data(size, progress, cache)
@@ -202,14 +199,8 @@ def lesson_notebook() -> Any:
 def make_notebook(out: str | Path, progress: Progress = silent) -> Path:
     """Execute the notebook and write it to a folder, which is made if need be; answers the file.
 
-    Raises
-    ------
-    ValueError
-        Jupyter's libraries are missing.
-    OSError
-        The folder cannot be written to. That is found before anything is computed.
-    nbclient.exceptions.CellExecutionError
-        A cell has failed.
+    Raises a ValueError where Jupyter's libraries are missing, and an OSError where the folder cannot be written to,
+    before anything is computed, and a CellExecutionError where a cell has failed.
     """
     require_libraries()
     import nbformat  # pyright: ignore[reportMissingImports]

@@ -111,31 +111,19 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "Bosh3": (_solve(_oscillator, dfx.Bosh3(), stepsize_controller=PID), (DECAY, START)),
     "Tsit5": (_solve(_oscillator, dfx.Tsit5(), stepsize_controller=PID), (DECAY, START)),
     "Tsit5, float32": (_solve(_oscillator, dfx.Tsit5(), stepsize_controller=COARSE_PID), NARROW),
-    "Tsit5, direct adjoint": (
-        _solve(_linear, dfx.Tsit5(), stepsize_controller=PID, adjoint=DIRECT, max_steps=64),
-        (DECAY, START),
-    ),
-    "Tsit5, constant steps, direct adjoint": (
-        _solve(_linear, dfx.Tsit5(), adjoint=DIRECT, max_steps=16),
-        (DECAY, START),
-    ),
+    "Tsit5, direct adjoint": (_solve(_linear, dfx.Tsit5(), stepsize_controller=PID, adjoint=DIRECT, max_steps=64),
+        (DECAY, START)),
+    "Tsit5, constant steps, direct adjoint": (_solve(_linear, dfx.Tsit5(), adjoint=DIRECT, max_steps=16),
+        (DECAY, START)),
     "Dopri5, forward mode": (_solve(_linear, dfx.Dopri5(), adjoint=FORWARD), (DECAY, START)),
-    "Dopri5, backsolve": (
-        _solve(_linear, dfx.Dopri5(), stepsize_controller=PID, adjoint=BACKSOLVE),
-        (DECAY, START),
-    ),
+    "Dopri5, backsolve": (_solve(_linear, dfx.Dopri5(), stepsize_controller=PID, adjoint=BACKSOLVE), (DECAY, START)),
     "Dopri8": (_solve(_oscillator, dfx.Dopri8(), stepsize_controller=PID), (DECAY, START)),
     "Kvaerno3": (_solve(_linear, dfx.Kvaerno3(), stepsize_controller=PID), (DECAY, START)),
-    "Kvaerno5, stiff": (
-        _solve(_robertson, dfx.Kvaerno5(), 1e-3, stepsize_controller=PID),
-        (STIFF, np.array([1.0, 0.1, 0.0])),
-    ),
+    "Kvaerno5, stiff": (_solve(_robertson, dfx.Kvaerno5(), 1e-3, stepsize_controller=PID),
+        (STIFF, np.array([1.0, 0.1, 0.0]))),
     "implicit Euler": (_solve(_linear, dfx.ImplicitEuler(root_finder=dfx.VeryChord(1e-8, 1e-8))), (DECAY, START)),
     "neural ODE": (_solve(_network, dfx.Tsit5(), stepsize_controller=PID), (WEIGHTS, START)),
-    "neural ODE, float32": (
-        _solve(_network, dfx.Heun()),
-        (tuple(map(np.float32, WEIGHTS)), np.float32(START)),
-    ),
+    "neural ODE, float32": (_solve(_network, dfx.Heun()), (tuple(map(np.float32, WEIGHTS)), np.float32(START))),
     "semi-implicit Euler": (_semi_implicit, (DECAY, START)),
     "SaveAt steps": (_saved(dfx.SaveAt(ts=TIMES)), (DECAY, START)),
     "SaveAt subsaves": (_saved(dfx.SaveAt(ts=TIMES, fn=lambda t, y, args: jnp.sum(y**2))), (DECAY, START)),
@@ -155,7 +143,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
         ),
         (DECAY, START),
     ),
-}
+}  # fmt: skip
 
 
 HOSTS: dict[str, tuple[Host, tuple]] = {

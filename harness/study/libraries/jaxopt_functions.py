@@ -83,18 +83,14 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
         _solution(lambda: jaxopt.GradientDescent(_ridge, maxiter=30, tol=0.0, implicit_diff=False, stepsize=0.1)),
         (np.float64(0.3),),
     ),
-    "gradient descent, float32": (
-        _solution(lambda: jaxopt.GradientDescent(_ridge, tol=1e-4, maxiter=500)),
-        (np.float32(0.3),),
-    ),
+    "gradient descent, float32": (_solution(lambda: jaxopt.GradientDescent(_ridge, tol=1e-4, maxiter=500)),
+        (np.float32(0.3),)),
     "BFGS": (_solution(lambda: jaxopt.BFGS(_ridge, **RIDGE)), (np.float64(0.3),)),
     "L-BFGS": (_solution(lambda: jaxopt.LBFGS(_ridge, **RIDGE)), (np.float64(0.3),)),
     "nonlinear CG": (_solution(lambda: jaxopt.NonlinearCG(_ridge, **RIDGE)), (np.float64(0.3),)),
     "lasso by proximal gradient": (_lasso, (np.float64(0.1),)),
-    "Gauss-Newton": (
-        lambda y: jaxopt.GaussNewton(lambda w, t: jnp.tanh(X @ w) - t).run(jnp.zeros(3), 0.5 * y).params,
-        (Y,),
-    ),
+    "Gauss-Newton": (lambda y: jaxopt.GaussNewton(lambda w, t: jnp.tanh(X @ w) - t).run(jnp.zeros(3), 0.5 * y).params,
+        (Y,)),
     "Levenberg-Marquardt": (
         lambda y: (
             jaxopt.LevenbergMarquardt(lambda w, t: jnp.tanh(X @ w) - t, tol=1e-10).run(jnp.zeros(3), 0.5 * y).params
@@ -114,22 +110,14 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "projection on the L1 ball": (projection.projection_l1_ball, (V, np.float64(1.1))),
     "projection on the L2 ball": (projection.projection_l2_ball, (V, np.float64(0.9))),
     "projection on a box": (lambda v: projection.projection_box(v, (0.0, 1.0)), (V,)),
-    "projection on a box section": (
-        lambda v: projection.projection_box_section(v, (jnp.zeros(4), jnp.ones(4), jnp.ones(4), 1.2)),
-        (V,),
-    ),
-    "projection on a hyperplane": (
-        lambda v, a: projection.projection_hyperplane(v, (a, 1.0)),
-        (V, np.array([1.0, 2.0, -1.0, 0.5])),
-    ),
-    "projection on a half space": (
-        lambda v, a: projection.projection_halfspace(v, (a, 0.1)),
-        (V, np.array([1.0, 2.0, -1.0, 0.5])),
-    ),
-    "projection on transport plans": (
-        lambda v: projection.projection_transport(v.reshape(2, 2), (jnp.array([0.4, 0.6]), jnp.array([0.5, 0.5]))),
-        (V,),
-    ),
+    "projection on a box section": (lambda v: projection.projection_box_section(v,
+        (jnp.zeros(4), jnp.ones(4), jnp.ones(4), 1.2)), (V,)),
+    "projection on a hyperplane": (lambda v, a: projection.projection_hyperplane(v, (a, 1.0)),
+        (V, np.array([1.0, 2.0, -1.0, 0.5]))),
+    "projection on a half space": (lambda v, a: projection.projection_halfspace(v, (a, 0.1)),
+        (V, np.array([1.0, 2.0, -1.0, 0.5]))),
+    "projection on transport plans": (lambda v: projection.projection_transport(v.reshape(2, 2),
+        (jnp.array([0.4, 0.6]), jnp.array([0.5, 0.5]))), (V,)),
     "projection on the Birkhoff polytope": (lambda v: projection.projection_birkhoff(v.reshape(2, 2)), (V,)),
     "prox of the lasso": (lambda v, s: prox.prox_lasso(v, s), (V, np.float64(0.25))),
     "prox of the elastic net": (lambda v, s: prox.prox_elastic_net(v, (s, 0.5)), (V, np.float64(0.25))),
@@ -139,7 +127,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "sparsemax loss": (lambda s: jaxopt.loss.multiclass_sparsemax_loss(2, s), (V,)),
     "logistic loss": (lambda s: jaxopt.objective.binary_logreg(s, (X, LABELS)), (np.array([0.4, -0.2, 0.7]),)),
     "Huber loss": (lambda s: jaxopt.loss.huber_loss(0.3, s, 0.5), (np.float64(1.4),)),
-}
+}  # fmt: skip
 
 
 HOSTS: dict[str, tuple[Host, tuple]] = {

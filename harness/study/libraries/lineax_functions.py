@@ -106,12 +106,10 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "composed operators": (_composed, (A, B)),
     "a state used twice": (_reused_state, (A, B)),
     "in a loss": (_in_loss, (A, B)),
-    "vmap of LU": (
-        lambda a, b: jax.vmap(lambda s: _solve(lx.LU())(a + s * jnp.eye(3), b))(jnp.array([0.0, 0.5])),
-        (A, B),
-    ),
+    "vmap of LU": (lambda a, b: jax.vmap(lambda s: _solve(lx.LU())(a + s * jnp.eye(3), b))(jnp.array([0.0, 0.5])),
+        (A, B)),
     "matrix alone": (lambda a: _solve(lx.LU())(a, jnp.asarray(B)), (A,)),
-}
+}  # fmt: skip
 
 
 HOSTS: dict[str, tuple[Host, tuple]] = {

@@ -129,14 +129,10 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "Equinox RMS norm": _equinox(lambda: eqx.nn.RMSNorm(3)),
     "Equinox PReLU": _equinox(lambda: eqx.nn.PReLU(0.2)),
     "Equinox convolution": (lambda layer, x: layer(x), (eqx.nn.Conv2d(2, 2, 3, key=KEY), IMAGE)),
-    "Equinox attention": (
-        lambda layer, x: layer(x, x, x),
-        (eqx.nn.MultiheadAttention(1, 3, inference=True, key=KEY), X),
-    ),
-    "Equinox GRU": (
-        lambda cell, x: jax.lax.scan(lambda h, t: (cell(t, h), None), jnp.zeros(2), x)[0],
-        (eqx.nn.GRUCell(3, 2, key=KEY), X),
-    ),
+    "Equinox attention": (lambda layer, x: layer(x, x, x),
+        (eqx.nn.MultiheadAttention(1, 3, inference=True, key=KEY), X)),
+    "Equinox GRU": (lambda cell, x: jax.lax.scan(lambda h, t: (cell(t, h), None), jnp.zeros(2), x)[0],
+        (eqx.nn.GRUCell(3, 2, key=KEY), X)),
     "Equinox batch norm": _batch_norm(),
     "Equinox spectral norm": _spectral_norm(),
     "Equinox checkpointed loop": (_checkpointed_loop, (X[0], 0.5 * np.eye(3))),
@@ -150,10 +146,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "NNX dropout": _nnx(_Dropped),
     "NNX with a counter": _nnx(_Counted),
     "NNX convolution": _nnx(lambda rngs: nnx.Conv(2, 3, (3,), rngs=rngs), IMAGE.reshape(1, 25, 2)),
-    "NNX attention": (
-        lambda module, x: module(x, decode=False),
-        (nnx.MultiHeadAttention(1, 3, rngs=nnx.Rngs(0)), X),
-    ),
+    "NNX attention": (lambda module, x: module(x, decode=False), (nnx.MultiHeadAttention(1, 3, rngs=nnx.Rngs(0)), X)),
     "NNX layer norm": _nnx(lambda rngs: nnx.LayerNorm(3, rngs=rngs)),
     "linen dense": _linen(linen.Dense(2)),
     "linen batch norm": _linen(_Normed(), mutable=("batch_stats",)),
@@ -165,7 +158,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "Haiku batch norm": _haiku(lambda x: hk.BatchNorm(True, True, 0.9)(x, is_training=True), has_state=True),
     "Haiku layer norm": _haiku(lambda x: hk.LayerNorm(-1, True, True)(x)),
     "Haiku LSTM": _haiku(lambda x: hk.dynamic_unroll(hk.LSTM(2), x, hk.LSTM(2).initial_state(None))[0]),
-}
+}  # fmt: skip
 
 
 LINEN, HAIKU = linen.Dense(2), hk.without_apply_rng(hk.transform(lambda x: hk.Linear(2)(x)))

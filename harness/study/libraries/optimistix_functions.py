@@ -90,11 +90,9 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "minimum by Nelder-Mead": (_minimum(optx.NelderMead(1e-8, 1e-8), max_steps=2000), (P,)),
     "value at a minimum": (lambda p: _bowl(_minimum(optx.BFGS(**TOLERANCES))(p), p), (P,)),
     "a root within a root": (_nested, (P,)),
-    "vmap of roots": (
-        lambda p: jax.vmap(lambda s: _root(optx.Newton(**TOLERANCES))(s * p))(jnp.array([1.0, 1.4])),
-        (P,),
-    ),
-}
+    "vmap of roots": (lambda p: jax.vmap(lambda s: _root(optx.Newton(**TOLERANCES))(s * p))(jnp.array([1.0, 1.4])),
+        (P,)),
+}  # fmt: skip
 
 
 HOSTS: dict[str, tuple[Host, tuple]] = {

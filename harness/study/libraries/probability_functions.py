@@ -84,29 +84,21 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "NumPyro beta": (_density(dist.Beta), (P, A, B)),
     "NumPyro Dirichlet": (_density(dist.Dirichlet), (P, np.abs(V) + 0.5)),
     "NumPyro von Mises": (_density(dist.VonMises), (V, B, A)),
-    "NumPyro multivariate normal": (
-        _density(lambda m, root: dist.MultivariateNormal(m, scale_tril=root)),
-        (V, 0.5 * V, ROOT),
-    ),
+    "NumPyro multivariate normal": (_density(lambda m, root: dist.MultivariateNormal(m, scale_tril=root)),
+        (V, 0.5 * V, ROOT)),
     "NumPyro truncated normal": (_density(lambda m, s: dist.TruncatedNormal(m, s, low=-1.0, high=2.0)), (V, A, B)),
-    "NumPyro mixture": (
-        _density(lambda w, m: dist.MixtureSameFamily(dist.Categorical(logits=w), dist.Normal(m, 1.0))),
-        (V, P, V),
-    ),
+    "NumPyro mixture": (_density(lambda w, m: dist.MixtureSameFamily(dist.Categorical(logits=w), dist.Normal(m, 1.0))),
+        (V, P, V)),
     "NumPyro LKJ": (_density(lambda c: dist.LKJCholesky(3, c)), (np.linalg.cholesky(np.eye(3) * 0.7 + 0.3), A)),
-    "NumPyro negative binomial": (
-        lambda m, c: dist.NegativeBinomial2(m, c).log_prob(jnp.array([2.0, 0.0, 5.0])),
-        (A, B),
-    ),
+    "NumPyro negative binomial": (lambda m, c: dist.NegativeBinomial2(m, c).log_prob(jnp.array([2.0, 0.0, 5.0])),
+        (A, B)),
     "NumPyro Poisson": (lambda r: dist.Poisson(r).log_prob(jnp.array([2.0, 0.0, 5.0])), (A,)),
     "NumPyro AR(1)": (_density(lambda s: dist.GaussianRandomWalk(s, num_steps=3)), (V, A)),
     "NumPyro gamma sample": (_sample(dist.Gamma), (A, B)),
     "NumPyro Dirichlet sample": (_sample(dist.Dirichlet), (np.abs(V) + 0.5,)),
     "NumPyro Student t sample": (_sample(lambda d: dist.StudentT(d, 0.0, 1.0)), (A,)),
-    "NumPyro multivariate normal sample": (
-        _sample(lambda m, root: dist.MultivariateNormal(m, scale_tril=root)),
-        (V, ROOT),
-    ),
+    "NumPyro multivariate normal sample": (_sample(lambda m, root: dist.MultivariateNormal(m, scale_tril=root)),
+        (V, ROOT)),
     "NumPyro stick breaking": (lambda x: dist.transforms.StickBreakingTransform()(x), (V,)),
     "NumPyro correlation Cholesky": (lambda x: dist.transforms.CorrCholeskyTransform()(x), (V,)),
     "NumPyro KL of gammas": (lambda a, b: dist.kl_divergence(dist.Gamma(a, b), dist.Gamma(1.2, 0.8)), (A, B)),
@@ -121,34 +113,23 @@ FUNCTIONS: dict[str, tuple[Function, tuple]] = {
     "distrax Gumbel entropy": (lambda m, s: distrax.Gumbel(m, s).entropy(), (A, B)),
     "distrax categorical": (lambda w: distrax.Categorical(logits=w).log_prob(jnp.array([0, 2])), (V,)),
     "distrax KL of betas": (lambda a, b: distrax.Beta(a, b).kl_divergence(distrax.Beta(1.3, 0.9)), (A, B)),
-    "distrax spline": (
-        lambda x, p: distrax.RationalQuadraticSpline(p, -2.0, 2.0).forward_and_log_det(x),
-        (V, np.tile(np.linspace(-1.0, 1.0, 13), (3, 1))),
-    ),
-    "distrax HMM": (
-        lambda w: distrax.HMM(
-            distrax.Categorical(logits=w), distrax.Categorical(logits=jnp.outer(w, w)), distrax.Normal(w, jnp.ones(3))
-        ).forward(jnp.array([0.1, 0.7, -0.4]))[-1],
-        (V,),
-    ),
-    "flowjax spline": (
-        _bijection(lambda w: bijections.RationalQuadraticSpline(knots=4, interval=3)),
-        (np.float64(0.4), V),
-    ),
-    "flowjax masked autoregressive": _flow(
-        lambda key: flows.masked_autoregressive_flow(key, base_dist=BASE, flow_layers=1, nn_width=4, nn_depth=1)
-    ),
-    "flowjax coupling": _flow(
-        lambda key: flows.coupling_flow(key, base_dist=BASE, flow_layers=1, nn_width=4, nn_depth=1)
-    ),
+    "distrax spline": (lambda x, p: distrax.RationalQuadraticSpline(p, -2.0, 2.0).forward_and_log_det(x),
+        (V, np.tile(np.linspace(-1.0, 1.0, 13), (3, 1)))),
+    "distrax HMM": (lambda w: distrax.HMM(distrax.Categorical(logits=w), distrax.Categorical(logits=jnp.outer(w, w)),
+        distrax.Normal(w, jnp.ones(3))).forward(jnp.array([0.1, 0.7, -0.4]))[-1], (V,)),
+    "flowjax spline": (_bijection(lambda w: bijections.RationalQuadraticSpline(knots=4, interval=3)),
+        (np.float64(0.4), V)),
+    "flowjax masked autoregressive": _flow(lambda key: flows.masked_autoregressive_flow(key, base_dist=BASE,
+        flow_layers=1, nn_width=4, nn_depth=1)),
+    "flowjax coupling": _flow(lambda key: flows.coupling_flow(key, base_dist=BASE, flow_layers=1, nn_width=4,
+        nn_depth=1)),
     "flowjax planar": _flow(lambda key: flows.planar_flow(key, base_dist=BASE, flow_layers=1)),
-    "flowjax block neural": _flow(
-        lambda key: flows.block_neural_autoregressive_flow(key, base_dist=BASE, flow_layers=1)
-    ),
+    "flowjax block neural": _flow(lambda key: flows.block_neural_autoregressive_flow(key, base_dist=BASE,
+        flow_layers=1)),
     "blackjax leapfrog": (_leapfrog, (V,)),
     "celerite2 real term": _kernel(lambda a: terms.RealTerm(a=a[0], c=0.7)),
     "celerite2 oscillator": _kernel(lambda a: terms.SHOTerm(S0=a[0], w0=2.0, Q=1.5)),
-}
+}  # fmt: skip
 
 
 MEANS = V[::-1].copy()
