@@ -112,6 +112,11 @@ CARRIES_FUNCTIONS = {"custom_linear_solve", "custom_vmap_call", "linear_call"}
 """Primitives with functions of the user's that stand for derivatives or batches."""
 
 
+def carries_rule(equation: Equation) -> bool:
+    """Whether an equation has a derivative rule that is not its primitive's."""
+    return equation.primitive.has_own_rule or equation.name in CARRIES_FUNCTIONS
+
+
 def carried_by(equation: Equation) -> list[Place]:
     """The functions that are part of such a primitive, without JAX's own."""
     if equation.name not in CARRIES_FUNCTIONS:

@@ -19,7 +19,7 @@ from harness.checks.traced.lone_equations import Culprit, check_alone, is_wrong_
 from reference.traced.equations import Equation, Program, equations_in
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed
-from reference.traced.rule_origins import function_of, is_rule_of_library, without_rules
+from reference.traced.rule_origins import carries_rule, function_of, is_rule_of_library, without_rules
 
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 """No more rules and primitives are checked by themselves: each is traced and compiled as a function of its own."""
@@ -36,11 +36,15 @@ def find_culprits(
     The program of a second-order check is JAX's gradient, in which most rules are inlined. Then `trace_first_order`
     traces the function itself.
     """
-    case, custom = comparison.case, [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED]
+    case = comparison.case
+    rules = [eq for eq in equations_in(case.program) if carries_rule(eq) and not case.trusted(eq)]
+    if not all(rule in met for rule in rules):
+        met = meet_equations(case, goes_within=True).operands
+    custom = _rules_of(met)
     found = _find_wrong(case, met, custom, deadline)
     if len(found) > 1:
         # a solver's rule that returns zero for its counts and residuals is off alone, and explains nothing
-        found = [(culprit, eq) for culprit, eq in found if _is_in_use(case, eq, met)] or found
+        found = [(culprit, eq) for culprit, eq in found if _is_in_use(case, eq, met) is not False] or found
     if found:
         culprit, equation = found[0]
         found[0] = replace(culprit, explains=_explains(comparison, equation)), equation
@@ -49,7 +53,7 @@ def find_culprits(
     if not found:
         found = _find_wrong_primitives(case, met, deadline)
     # rules within what runs as a whole, such as a shard_map, meet no operands that are known here
-    unmet = [eq for eq in equations_in(case.program) if eq.name in CUSTOM_RULES and eq not in met]
+    unmet = [eq for eq in rules if eq.name in CUSTOM_RULES and eq not in met]
     return [culprit for culprit, _ in found] or _by_primals(comparison, custom + unmet[:RULES_TRIED], deadline)
 
 
@@ -64,18 +68,19 @@ def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tup
     # if f is nothing but this rule, the whole has been checked, and so has the rule
     own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}
     found = _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)
-    return [(culprit, _is_in_use(case, eq, met)) for culprit, eq in found]
+    return [(culprit, bool(_is_in_use(case, eq, met))) for culprit, eq in found]
 
 
-def _is_in_use(case: Case, equation: Equation, met: Operands) -> bool:
-    """Whether f depends on what is wrong in an equation, at any operands that it met."""
-    return any(is_wrong_in_use(case, equation, values) for values in met[equation])
+def _is_in_use(case: Case, equation: Equation, met: Operands) -> bool | None:
+    """Whether f depends on what is wrong in an equation, at any operands that it met; None where that is unknown."""
+    found = [is_wrong_in_use(case, equation, values) for values in met[equation]]
+    return any(found) or (None if None in found else False)
 
 
 def _of_second_order(first: Case, deadline: float) -> list[tuple[Culprit, Equation]]:
     """The rules of a function whose own derivatives are wrong, and which of them are right at first order."""
-    met = meet_equations(first).operands
-    custom = [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED]
+    met = meet_equations(first, goes_within=True).operands
+    custom = _rules_of(met)
     found = _find_wrong(first, met, custom, deadline, order=2)
     wrong = {eq for _, eq in _find_wrong(first, met, [eq for _, eq in found], deadline)}
     return [(culprit if eq in wrong else replace(culprit, order=2), eq) for culprit, eq in found]
@@ -186,12 +191,17 @@ def _is_innocent(case: Case, equation: Equation, wrong: Sequence[Equation], dead
             lambda *leaves: case.function(*leaves), case.leaves, *names, trusted=case.trusted, seed=case.seed,
             accuracy=case.accuracy,
         )  # fmt: skip
-        met = meet_equations(traced).operands
+        met = meet_equations(traced, goes_within=True).operands
         same = [(eq, values) for eq, tried in met.items() if function_of(eq) == function for values in tried]
         return bool(same) and not any(check_alone(eq, values, order, case.accuracy) for eq, values in same)
 
 
 # -- equations and the calls between them -----------------------------------------------------------------------------
+
+
+def _rules_of(met: Operands) -> list[Equation]:
+    """The custom rules to try, those of the user first: a library that calls these has many of its own."""
+    return sorted((eq for eq in met if eq.name in CUSTOM_RULES), key=is_rule_of_library)[:RULES_TRIED]
 
 
 def _within(equation: Equation) -> list[Equation]:

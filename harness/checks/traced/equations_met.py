@@ -5,6 +5,7 @@ of sqrt is infinite, and its cotangent is zero: zero times infinity is NaN.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,22 @@ from reference.traced.eager_run import in_own_types
 from reference.traced.equations import Equation, Program, equations_in, is_key
 from reference.traced.interpreter import Run
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
-from reference.traced.rule_origins import NOWHERE, Place, frames_of, is_rule_of_jax, line_of, owner_of_file
+from reference.traced.rule_origins import (
+    NOWHERE,
+    Place,
+    carries_rule,
+    frames_of,
+    is_rule_of_jax,
+    line_of,
+    owner_of_file,
+)
 
 KEPT = 3
 """An equation in a loop is met many times. Its first operands and the last two are kept: a rule that is wrong for small
 or for large numbers alone is met by one of them, and each costs a check."""
+
+MOST_WITHIN = 20_000
+"""No more equations run to meet the rules within a loop that the check takes as a whole: half a second in NumPy."""
 
 NO_DERIVATIVE = {
     "stop_gradient", "argmax", "argmin", "argsort", "round", "rint", "floor", "ceil", "trunc", "sign", "astype",
@@ -53,13 +65,17 @@ class Met:
         return any(eq.name in CUSTOM_RULES and not is_rule_of_jax(eq) for eq in self.operands)
 
 
-def meet_equations(case: Case) -> Met:
+def meet_equations(case: Case, *, goes_within: bool = False) -> Met:
     """Run the program along random directions, and keep what its equations meet.
+
+    A loop with a rule around it is taken as a whole. With `goes_within`, its steps run as well, for the rules that they
+    call: a solver's own rule differentiates the user's function, and with that function the user's rule.
 
     Unless they are many, all inputs are also moved up together, and down: max(x, y) at x = y has the slopes 0 and 1 in
     each alone, and 1 along both, which shows that slopes do not add up.
     """
-    run, along = _MeetingRun(trusted=case.trusted), random_directions(1, case.inputs.size, case.seed)
+    run = _MeetingRun(goes_within=goes_within, trusted=case.trusted)
+    along = random_directions(1, case.inputs.size, case.seed)
     if not case.is_large:
         along = np.concatenate([along, -along, np.abs(along), -np.abs(along)])
     with np.errstate(all="ignore"):
@@ -68,16 +84,24 @@ def meet_equations(case: Case) -> Met:
     return Met(operands, tuple(run.constant), along, changes)
 
 
+class _EnoughMet(Exception):
+    """A run has run as many equations as it may."""
+
+
 class _MeetingRun(Run):
     """A run that keeps the operands of every equation, and the lines that end a derivative."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, goes_within: bool, **options: Any) -> None:
         super().__init__(**options)
         self.operands: Operands = {}
+        self._goes_within, self._left = goes_within, np.inf
         self.constant: list[Place] = []
         self._within: list[Equation] = []
 
     def equation(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+        self._left -= 1
+        if self._left < 0:
+            raise _EnoughMet
         if equation.name not in CALLS:
             met = self.operands.setdefault(equation, [])
             if len(met) == KEPT:
@@ -85,6 +109,8 @@ class _MeetingRun(Run):
             met.append(list(operands))
         self._within.append(equation)
         outputs = super().equation(equation, operands)
+        if self._goes_within and equation.name in CUSTOM_RULES:
+            self._meet_rules_within(equation, operands)
         # the equations within a call are looked at by themselves, unless it is a call such as that of jnp.round
         is_seen_within = equation.name in CALLS and equation.params.get("name") not in NO_DERIVATIVE
         may_end = not (self.ignores_stop_gradient or is_seen_within or all(map(is_constant, operands)))
@@ -94,6 +120,15 @@ class _MeetingRun(Run):
                 self.constant.append(place)
         self._within.pop()
         return outputs
+
+    def _meet_rules_within(self, equation: Equation, operands: Sequence[Any]) -> None:
+        """Run the primal of a rule that was taken as a whole, and keep what the rules within it meet."""
+        rules = set(filter(carries_rule, equations_in(equation.primal)))
+        if rules.isdisjoint(self.operands):
+            within = self.altered(operands={}, ignores_stop_gradient=True, _within=[], _left=MOST_WITHIN)
+            with suppress(_EnoughMet):
+                within(equation.primal, *operands)
+            self.operands |= {eq: met for eq, met in within.operands.items() if eq in rules}
 
     def _who_ends_it(self) -> Place:
         """The user's line that calls a function without a derivative, for the equation that runs now."""

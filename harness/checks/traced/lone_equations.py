@@ -202,16 +202,17 @@ def _convict_of_difference(equation: Equation, comparison: Comparison) -> Culpri
 # -- whether f depends on what is wrong -------------------------------------------------------------------------------
 
 
-def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) -> bool:
+def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) -> bool | None:
     """Whether a rule is wrong where f uses it: along a tangent that reaches it, for a cotangent that does.
 
-    ``where(mask, g(x), 0)`` uses no derivative of g where the mask is false.
+    ``where(mask, g(x), 0)`` uses no derivative of g where the mask is false. None where JAX cannot pull a cotangent
+    back through the rest of the program, such as a loop.
     """
     alone = isolate(equation, met)
     try:
         cotangents = reaching_cotangents(case, equation)
-    except Exception:  # noqa: BLE001  what JAX cannot pull back through the rest of the program stays unknown
-        return False
+    except Exception:  # noqa: BLE001  each primitive refuses in its own way
+        return None
     largest = max(float(np.abs(c).max(initial=0.0)) for c in cotangents)
     size = max((float(np.abs(met[i].change).max()) for i in alone.moving), default=0.0)
     if not (largest and size):

@@ -276,6 +276,70 @@ def test_a_rule_that_calls_a_wrong_one_under_jit_is_innocent():
     assert check_derivatives(compiled, X).verdict == "disagree"  # and JAX remembers its rule again
 
 
+@jax.custom_jvp
+def exact(x):
+    return jnp.sin(x)
+
+
+exact.defjvp(lambda x, t: (exact(*x), jnp.cos(x[0]) * t[0]))
+
+
+def in_steps(step, count=3):
+    """Steps in a loop that only the rule around it can differentiate, as libraries of solvers have it."""
+
+    @jax.custom_vjp
+    def loop(a, y):
+        return jax.lax.while_loop(lambda s: s[0] < count, lambda s: (s[0] + 1, step(a, s[1])), (0, y))[1]
+
+    def loop_bwd(residuals, g):
+        a, y = residuals
+        before = [y]
+        for _ in range(count - 1):
+            before.append(step(a, before[-1]))
+        of_a = jnp.zeros_like(a)
+        for y in reversed(before):
+            more, g = jax.vjp(step, a, y)[1](g)
+            of_a += more
+        return of_a, g
+
+    loop.defvjp(lambda a, y: (loop(a, y), (a, y)), loop_bwd)
+    return loop
+
+
+@jax.custom_jvp
+def scaled(x):
+    return exact(x) + 0.1 * also_wrong(x)
+
+
+scaled.defjvp(lambda x, t: jax.jvp(lambda x: exact(x) + 0.1 * also_wrong(x), x, t))
+
+
+def in_scan(a, y):
+    return jax.lax.scan(lambda c, t: (exact(c) + also_wrong(c * t), None), y, a)[0]
+
+
+IN_STEPS = {  # a step, and the functions whose rules are wrong
+    "one": (lambda a, y: 0.3 * exact(y) + 0.2 * squares(a * y), ["squares"]),
+    "within another": (lambda a, y: y + 0.1 * scaled(a * y), ["also_wrong"]),
+    "in a checkpointed scan": (
+        lambda a, y: jax.checkpoint(lambda y: jax.lax.scan(lambda c, t: (exact(c) + also_wrong(c * t), None), y, a)[0])(
+            y
+        ),
+        ["also_wrong"],
+    ),
+    "two": (lambda a, y: 0.1 * squares(y) + 0.1 * also_wrong(exact(a)), ["squares", "also_wrong"]),
+    "in a loop within": (lambda a, y: in_steps(lambda a, y: 0.5 * exact(y) + 0.1 * squares(a))(a, y), ["squares"]),
+}
+
+
+@pytest.mark.parametrize("name", IN_STEPS)
+def test_in_a_loop_with_a_rule_of_its_own_the_wrong_rules_are_named_and_no_other(name):
+    step, rules = IN_STEPS[name]
+    report = check_derivatives(lambda a, y: in_steps(step)(a, y), X[:2], X[2:])
+    assert report.verdict == "disagree"
+    assert {culprit["name"] for culprit in report.details["culprits"]} == set(rules)
+
+
 def around_bwd_that_is_wrong(x, g):
     return (2.0 * around_bwd(x, g)[0],)
 
