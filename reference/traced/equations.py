@@ -140,24 +140,33 @@ class Program:
 
 
 def map_programs(value: Any, change: Callable[[Program], Any]) -> Any:
-    """A parameter of an equation with every program in it changed."""
+    """A parameter of an equation with every program in it changed; itself where none of them is."""
     if isinstance(value, Program):
         return change(value)
     if isinstance(value, tuple) and any(isinstance(x, Program) for x in value):
         changed = [map_programs(x, change) for x in value]
+        if all(x is y for x, y in zip(changed, value)):
+            return value
         return type(value)(*changed) if hasattr(value, "_fields") else tuple(changed)
     return value
 
 
 def map_equations(program: Program, change: Callable[[Equation], Mapping[str, Any]]) -> Program:
-    """The program with the fields that `change` returns for each equation in their place, however deep."""
+    """The program with the fields that `change` returns for each equation in their place, however deep.
+
+    What nothing changes stays the same object, with all that was compiled for it.
+    """
 
     def changed(equation: Equation) -> Equation:
         params = {key: map_programs(value, whole) for key, value in equation.params.items()}
-        return replace(equation, params=params, **change(equation))
+        within = {} if all(x is equation.params[key] for key, x in params.items()) else {"params": params}
+        fields = within | {key: x for key, x in change(equation).items() if x != getattr(equation, key)}
+        return replace(equation, **fields) if fields else equation
 
     def whole(value: Program) -> Program:
-        return replace(value, equations=tuple(map(changed, value.equations)))
+        equations = tuple(map(changed, value.equations))
+        is_same = all(x is y for x, y in zip(equations, value.equations))
+        return value if is_same else replace(value, equations=equations)
 
     return whole(program)
 

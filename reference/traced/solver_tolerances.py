@@ -13,7 +13,7 @@ is compared with something in a loop, or it takes part in what is computed, such
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import IntFlag
@@ -66,7 +66,7 @@ def tightened(program: Program, largest: float) -> Program:
     A tolerance does nothing but decide whether a loop goes on. Where there is no such number, as in a loop that accepts
     and refuses steps by their errors, it is a number that takes part in a choice.
     """
-    return _scaled(program, set(_tolerances(program, largest)))
+    return _scaled(program, _tolerances(program, largest))
 
 
 def largest_tolerance(program: Program) -> float:
@@ -82,12 +82,15 @@ def _tolerances(program: Program, largest: float) -> dict[Any, float]:
 
 
 def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
-    """The program by JAX with its solvers `tightened`; None where its results are altogether different then.
+    """The program by JAX with its solvers `tightened`; None where it has no tolerance, or other results altogether.
 
     Truth values and whole numbers, such as a count of steps, may be others.
     """
-    for largest in LARGEST_TOLERANCES:
-        finer = replayed_with_primals(tightened(program, largest))
+    # most often a smaller limit leaves the same tolerances, and each program costs a compilation
+    for chosen in dict.fromkeys(frozenset(_tolerances(program, largest)) for largest in LARGEST_TOLERANCES):
+        if not chosen:
+            continue
+        finer = replayed_with_primals(_scaled(program, chosen))
         # with fewer digits to lose, a solver may raise by a callback that it takes too many steps
         with np.errstate(all="ignore"), suppress(CallbackRaised), raising_callbacks():
             again = jax.jit(finer, compiler_options=compiler_options())(*values)
@@ -189,7 +192,7 @@ def _uses_in_loop(equation: Equation) -> tuple[list[Use], Uses]:
     return [*of_condition[:n_condition], *of_body[:n_body], *carried], _merged(in_condition, in_body)
 
 
-def _scaled(program: Program, chosen: set[Any]) -> Program:
+def _scaled(program: Program, chosen: Collection[Any]) -> Program:
     """The program with the chosen numbers reduced."""
     equations = [
         replace(

@@ -126,14 +126,16 @@ def bound_of_mode(
 ) -> tuple[Bound, float]:
     """A bound on the error of a mode's derivatives: rounding in its own precision, and what solvers leave.
 
-    And how far a finer tolerance of its solvers moves them, as a share of the largest. `borrows` says whether the bound
-    of the increments may stand for the mode's own.
+    And how far a finer tolerance of its solvers moves them, as a share of the largest; zero where that bound is not
+    needed. `borrows` says whether the bound of the increments may stand for the mode's own.
     """
-    if borrows and not mode.has_solver:
+    # beside what a solver leaves open, a bound of its own may decide more
+    is_sharp = scope.is_small(2.0 * true.error, true, point.program.precision)[scope.judged].all()
+    if borrows and (is_sharp or not mode.has_solver):
         floor = point.smallest_error(reported, scope.blocks, mode.coarsest)
         if scope.covers_with_digits(true.error, floor, reported, true):
             return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
-        if point.case.is_large:
+        if point.case.is_large and not mode.has_solver:
             error = _spread_of_rounded_arguments(point, mode, request, reported, true, scope)
             if error is not None:
                 return Bound(error, frozenset([SPREAD])), 0.0

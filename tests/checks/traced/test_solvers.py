@@ -127,10 +127,7 @@ def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
         assert abs(finer(1.7)[0] - root) < 1e-9 < abs(found[0] - root)
         euler = lambda x: lax.while_loop(lambda s: s[1] < 900, lambda s: (s[0] - 9e-4 * s[0], s[1] + 1), (x, 0))[0]  # noqa: E731
         traced = Traced(euler, 1.7)
-        found = [np.asarray(traced(1.7))]
-        again = more_accurate(traced.program, [1.7], found)
-        assert again is not None
-        np.testing.assert_allclose(again(1.7), found, rtol=1e-14)
+        assert more_accurate(traced.program, [1.7], [np.asarray(traced(1.7))]) is None
 
 
 def test_of_the_results_of_a_more_accurate_solver_floating_numbers_alone_have_to_be_close():

@@ -9,7 +9,7 @@ from jax import lax
 from harness import check_derivatives
 from harness.checks.traced import derivative_comparison
 from reference.arithmetics.increments import constant
-from reference.traced.equations import reads_bits
+from reference.traced.equations import map_equations, reads_bits
 from reference.traced.interpreter import Run
 from reference.traced.primitive_differences import values_of
 from reference.traced.program_replay import float64_version
@@ -85,3 +85,12 @@ def test_points_about_are_not_asked_where_one_oracle_decides(monkeypatch):
     """Of a series that stops early differences tell little, and increments all that is to be judged."""
     monkeypatch.setattr(derivative_comparison, "scale_around", lambda *_: pytest.fail("costs as much as all the rest"))
     assert check_derivatives(ruled(by_series, jnp.exp), jnp.asarray(X, "bfloat16")).verdict == "agree"
+
+
+def test_what_nothing_changes_stays_the_same_object_with_what_was_compiled_for_it():
+    f = lambda x: (jax.jit(lambda x: jnp.sin(x) + 1.0)(x), lax.fori_loop(0, 2, lambda _, x: 2.0 * x, x))  # noqa: E731
+    program = Traced(f, 0.5).program
+    assert map_equations(program, lambda eq: {"precomputed": eq.precomputed}) is program
+    call, loop = map_equations(program, lambda eq: {"precomputed": {0}} if eq.name == "sin" else {}).equations
+    assert call is not program.equations[0]
+    assert loop is program.equations[1]
