@@ -99,6 +99,11 @@ def look_at_more_inputs(point: Point, look: Look, examined: np.ndarray) -> Look:
     return _answer(point, plan, coordinates, look.reports, true, look.missing)
 
 
+def judge_again(point: Point, look: Look) -> Look:
+    """The same reports and true derivatives, judged at a point whose case accepts other errors."""
+    return _answer(point, look.plan, _coordinates(point, look.plan), look.reports, look.true, look.missing)
+
+
 def ordinary_derivative(point: Point, true: TrueDerivatives) -> float:
     """A size of the derivative that is not small: blocks of far smaller ones are compared absolutely."""
     return ordinary_size(true.largest, point.program.precision)

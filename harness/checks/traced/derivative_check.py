@@ -215,8 +215,7 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
 def _blame_hidden(comparison: Comparison, hidden: Sequence[tuple[Culprit, bool]]) -> Blame:
     """The blame for rules that are wrong although the whole agrees, each with whether f uses what is wrong."""
     # where a solver's tolerance had to be allowed for in the whole, it may be what a rule alone is off by
-    is_loose = any(fact.kind == Kind.WITHIN_TOLERANCE for fact in comparison.facts)
-    in_use = Severity.DOUBT if is_loose else Severity.WRONG
+    in_use = Severity.DOUBT if comparison.is_within_tolerance else Severity.WRONG
     severities = [in_use if is_in_use else Severity.NOTE for _, is_in_use in hidden]
     facts = tuple(fact for (c, _), s in zip(hidden, severities) for fact in c.facts(Kind.HIDDEN_RULE, s))
     details = {"culprits": [vars(culprit) for culprit, is_in_use in hidden if is_in_use]}

@@ -13,7 +13,13 @@ import numpy as np
 
 from harness.bounds.tolerances import SAMPLED_INPUTS, TOLERANCES_LEFT
 from harness.checks.traced.correct_digits import twice_would_pass, with_digits
-from harness.checks.traced.derivative_answers import Look, look_at_inputs, look_at_more_inputs, ordinary_derivative
+from harness.checks.traced.derivative_answers import (
+    Look,
+    judge_again,
+    look_at_inputs,
+    look_at_more_inputs,
+    ordinary_derivative,
+)
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
 from harness.checks.traced.error_scales import scale_around
 from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
@@ -90,6 +96,11 @@ class Comparison:
         """How far finer tolerances of solvers move what is reported, as a share of the largest derivative."""
         return max((report.by_solvers for report in self.reports), default=0.0)
 
+    @property
+    def is_within_tolerance(self) -> bool:
+        """Whether all agrees only since what a solver's tolerance may leave is accepted."""
+        return any(fact.kind == Kind.WITHIN_TOLERANCE for fact in self.facts)
+
 
 def compare_derivatives(
     case: Case, modes: Sequence[str], gradient: Sequence[Any] | None = None, deadline: float = np.inf
@@ -105,29 +116,30 @@ def compare_derivatives(
     examined = sample_inputs(case, deadline, SAMPLED_INPUTS if whole is None else SAMPLED_BESIDE_WHOLE)
     plan = Plan(tuple(make_mode(point, name) for name in modes), examined, whole)
     reference = None if gradient is None else report_reference(point, gradient)
-    comparison = _compare(point, plan, reference)
+    comparison = _compare(point, look_at_inputs(point, plan, reference))
     # quick compilation accuses nobody: a difference has to stand in the code that callers run
     if comparison.disagreeing and not _is_same_for_callers(comparison):
-        comparison = _compare(point, replace(plan, quickly=False), reference)
-    return _within_tolerance(comparison, reference) or comparison
+        comparison = _compare(point, look_at_inputs(point, replace(plan, quickly=False), reference))
+    return _within_tolerance(comparison) or comparison
 
 
-def _within_tolerance(comparison: Comparison, reference: Reported | None) -> Comparison | None:
+def _within_tolerance(comparison: Comparison) -> Comparison | None:
     """The comparison again with what a solver's tolerance may leave accepted; None where that does not explain all.
 
     It has a doubt in it: an error of a rule may be of that size, too.
     """
-    point, plan = comparison.point, comparison.look.plan
+    point, look = comparison.point, comparison.look
     # an accuracy that the user has given stands
     if point.case.accuracy or not comparison.disagreeing:
         return None
-    tolerance = max(mode.tolerance for mode in plan.modes)
+    tolerance = max(mode.tolerance for mode in look.plan.modes)
     if not tolerance:
         return None
     # a step of less than an ulp moves nothing, so that a solver in float32 stops there, whatever its tolerance is
     reached = max(tolerance, 2.0 * point.program.coarsest)
     accuracy = min(TOLERANCES_LEFT * reached, SOLUTION_SHARE)  # which no solver's tolerance exceeds
-    again = _compare(replace(point, case=replace(point.case, accuracy=accuracy)), plan, reference)
+    point = replace(point, case=replace(point.case, accuracy=accuracy))
+    again = _compare(point, judge_again(point, look))
     fact = doubt(Kind.WITHIN_TOLERANCE, tolerance=reached, accuracy=accuracy)
     return None if again.disagreeing else replace(again, facts=(*again.facts, fact))
 
@@ -151,9 +163,8 @@ def _is_same_for_callers(comparison: Comparison) -> bool:
         )
 
 
-def _compare(point: Point, plan: Plan, reference: Reported | None) -> Comparison:
+def _compare(point: Point, look: Look) -> Comparison:
     """The derivatives compared one by one and along directions."""
-    look = look_at_inputs(point, plan, reference)
     if point.case.is_large:
         return _compare_many(point, look)
     return conclude(point, look, compare_inputs_at_kinks(point, look))

@@ -19,7 +19,7 @@ from harness.checks.traced.derivative_case import Case, make_mode
 from harness.checks.traced.derivative_comparison import Comparison
 from harness.checks.traced.jax_modes import RULE_OF_MAPS
 from harness.checks.traced.program_at_point import ProgramAtPoint
-from harness.checks.traced.traced_programs import alike, has_rules
+from harness.checks.traced.traced_programs import alike, has_own_rules
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from reference.arithmetics.companion import first_line
@@ -46,8 +46,8 @@ def find_changes_between_calls(comparison: Comparison) -> list[Fact]:
             is_called = not np.array_equal(here, once_more, equal_nan=True)
             how = "called" if is_called else "traced"
             return [wrong(Kind.NOT_REPEATABLE, "f", how=how, argument="arguments", change="state")]
-    if is_alike and not has_rules(again):
-        return []  # the rules of JAX are those of the program
+    if is_alike and not has_own_rules(again):
+        return []  # the rules of JAX and of libraries are those of the program
     # a rule of the user's may draw a number, or count its calls, each time that JAX traces it
     reverse = [m for m in comparison.look.plan.modes if m.name == "reverse" and "reverse" not in comparison.missing]
     if any(not m.computes_the_same(make_mode(point, "reverse"), point.combinations.weights) for m in reverse):
@@ -103,7 +103,8 @@ def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:
 def find_unsound_modes(comparison: Comparison) -> list[Fact]:
     """Modes that are not linear, or report something else without `jax.vmap`, although their derivatives agree."""
     # a trusted rule need not be a derivative, and what a solver computes up to a tolerance is not linear beyond that
-    if comparison.obstacles.taken_as_they_are or comparison.case.trusted_rules or comparison.by_solvers:
+    is_up_to_tolerance = comparison.by_solvers or comparison.is_within_tolerance
+    if comparison.obstacles.taken_as_they_are or comparison.case.trusted_rules or is_up_to_tolerance:
         return []
     reports = comparison.reports
     return [

@@ -23,7 +23,7 @@ from reference.traced.equations import (
 )
 from reference.traced.primitives import PRIMITIVES
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
-from reference.traced.rule_origins import frames_of, is_rule_of_jax, owner_of_file, rule_of
+from reference.traced.rule_origins import frames_of, is_rule_of_jax, is_rule_of_library, owner_of_file, rule_of
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64. More directions than fit go in several passes."""
@@ -123,6 +123,11 @@ def _same(a: Any, b: Any) -> bool:
 def has_rules(program: Program) -> bool:
     """Whether a derivative rule is in it that does not come with JAX."""
     return any(eq.name in CUSTOM_RULES and not is_rule_of_jax(eq) for eq in equations_in(program))
+
+
+def has_own_rules(program: Program) -> bool:
+    """Whether a derivative rule is in it that comes with no library."""
+    return any(eq.name in CUSTOM_RULES and not is_rule_of_library(eq) for eq in equations_in(program))
 
 
 def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[[Equation], bool]) -> Program:
