@@ -9,7 +9,7 @@ import inspect
 import itertools
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -231,59 +231,6 @@ def call_frames(eqn: Any) -> list[Any]:
     """
     frames = getattr(eqn.source_info.traceback, "frames", ())
     return list(itertools.takewhile(lambda frame: frame.function_name != "trace_to_jaxpr_dynamic", frames))
-
-
-_TRACED_ANEW = jax.make_user_context(None)
-"""JAX keeps what it has traced and compiled apart for each value of this context."""
-
-
-@contextmanager
-def without_rules_at(lines: Collection[tuple[str, int]]) -> Iterator[None]:
-    """Call the functions with a rule that are written at these lines, (file, line), without their rules for a while.
-
-    Functions are traced anew meanwhile, those under `jax.jit` too. Programs that were traced before keep the rules.
-    """
-    kept: dict[Any, Any] = {kind: kind.__call__ for kind in (jax.custom_jvp, jax.custom_vjp)}
-    without = frozenset(lines)
-
-    def by_primal(call: Callable[..., Any]) -> Callable[..., Any]:
-        def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-            skips_rule = source_of_function(self.fun)[1:] in without
-            return self.fun(*args, **kwargs) if skips_rule else call(self, *args, **kwargs)
-
-        return called
-
-    for kind, call in kept.items():
-        kind.__call__ = by_primal(call)
-    try:
-        with _TRACED_ANEW(without):
-            yield
-    finally:
-        for kind, call in kept.items():
-            kind.__call__ = call
-
-
-@contextmanager
-def batched_in_loops(of: Collection[tuple[Lines, Lines]]) -> Iterator[list[tuple[Lines, Lines]]]:
-    """Batch some functions of `jax.custom_batching` by loops over single calls for a while, and not by their own rules.
-
-    A function is given by where it is written, and where its rule is. Yielded are all that were called so far.
-    """
-    kind, met = jax.custom_batching.custom_vmap, []
-    call: Any = kind.__call__
-
-    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        lines = source_of_function(self.fun), source_of_function(self.vmap_rule)
-        if lines not in met:
-            met.append(lines)
-        return call(jax.custom_batching.sequential_vmap(self.fun) if lines in of else self, *args, **kwargs)
-
-    kind.__call__ = called
-    try:
-        with _TRACED_ANEW(("in loops", frozenset(of))):
-            yield met
-    finally:
-        kind.__call__ = call
 
 
 # -- eager evaluation -------------------------------------------------------------------------------------------------

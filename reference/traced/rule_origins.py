@@ -4,8 +4,7 @@ A report names the line of the user's code, not the one in JAX's wrapper of it.
 """
 
 import sysconfig
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,8 +171,3 @@ def maps_by_rules(equation: Equation) -> bool:
     """Whether an equation comes from a call of a function with a rule of its own for `jax.vmap`, as this is traced."""
     files = (frame.file_name for frame in frames_of(equation))
     return any(owner_of_file(file) == "jax" and Path(file).stem == "custom_batching" for file in files)
-
-
-def without_rules(places: Collection[Place]) -> AbstractContextManager[None]:
-    """Call the functions written in these places by their primals for a while, whoever calls them."""
-    return jax_internals.without_rules_at([place[1:] for place in places])

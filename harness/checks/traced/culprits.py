@@ -16,10 +16,11 @@ from harness.checks.traced.derivative_comparison import Comparison, compare_deri
 from harness.checks.traced.equations_met import Operands, meet_equations
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.lone_equations import Culprit, check_alone, is_wrong_in_use, name_culprit
+from reference.traced.bypassed_rules import without_rules
 from reference.traced.equations import Equation, Program, equations_in
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed
-from reference.traced.rule_origins import carries_rule, function_of, is_rule_of_library, without_rules
+from reference.traced.rule_origins import carries_rule, function_of, is_rule_of_library
 
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 """No more rules and primitives are checked by themselves: each is traced and compiled as a function of its own."""
@@ -179,7 +180,7 @@ def _is_innocent(case: Case, equation: Equation, wrong: Sequence[Equation], dead
     """Whether a custom rule is right as soon as the wrong rules of other functions are not used.
 
     The outer rule of g(x) = h(2x) may call h's, and be wrong for no fault of its own. The function is traced anew
-    without those: a rule stands in no program, and JAX runs it whenever it differentiates.
+    without those.
     """
     function = function_of(equation)
     others = {function_of(eq) for eq in wrong if eq.name in CUSTOM_RULES} - {function}

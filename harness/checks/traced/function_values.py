@@ -5,28 +5,28 @@ differentiates it. A `fwd` that returns another value than its function makes a 
 validation does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from harness.bounds.program_bound import largest_in_block
 from harness.bounds.tolerances import TOLERANCES_LEFT
 from harness.checks.traced.derivative_case import Case, make_mode
 from harness.checks.traced.derivative_comparison import Comparison
-from harness.checks.traced.jax_modes import RULE_OF_MAPS
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.traced_programs import alike, has_own_rules
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from reference.arithmetics.companion import first_line
-from reference.jax_internals import batched_in_loops
+from reference.traced.bypassed_rules import batched_in_loops
 from reference.traced.eager_run import eagerly, values_of
 from reference.traced.equations import Program, equations_in
-from reference.traced.rule_origins import NOWHERE, Place, carried_by, maps_by_rules
+from reference.traced.rule_origins import Place, maps_by_rules
 from reference.traced.solver_tolerances import LARGEST_TOLERANCES, TIGHTER, largest_tolerance, tightened
 from reference.traced.traced_function import Traced
 
@@ -74,16 +74,16 @@ def find_values_by_way_of_running(comparison: Comparison) -> list[Fact]:
         at = int(np.argmax(contradicts if contradicts.any() else apart))
         numbers = {"value": float(values[at]), "otherwise": float(compiled[at])}
         severity = Severity.WRONG if contradicts.any() else Severity.NOTE
-        numbers |= _batching_rule(case.program) if how == BATCHED else {}
-        facts.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, severity, (case.outputs.label(at),), {"how": how, **numbers}))
-    return facts + find_wrong_batching_rules(comparison)
+        rules = _wrong_batching_rules(comparison, _batched(case)) if how == BATCHED else []
+        for by in [{name: fact.data[name] for name in ("rule", "place")} for fact in rules] or [{}]:
+            data = {"how": how, **numbers, **by}
+            facts.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, severity, (case.outputs.label(at),), data))
+    return facts + _wrong_batching_rules(comparison, case.function)
 
 
-def _batching_rule(program: Program) -> dict[str, Any]:
-    """The only function with a rule of its own for `jax.vmap`, and where this is written; of several, any may be it."""
-    found = {tuple(carried_by(eq)) for eq in equations_in(program) if eq.name == RULE_OF_MAPS}
-    function, *places = found.pop() if len(found) == 1 else [NOWHERE]
-    return {"rule": function.name, "place": ", ".join(map(str, places))} if places else {}
+def _batched(case: Case) -> Callable[..., Any]:
+    """The function as a batch of two has it."""
+    return lambda *leaves: [y[1] for y in jax.vmap(case.function)(*(jnp.stack([x, x]) for x in leaves))]
 
 
 def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:
@@ -129,33 +129,46 @@ def find_values_changed_by_modes(comparison: Comparison) -> list[Fact]:
 
 
 @np.errstate(all="ignore")
-def find_wrong_batching_rules(comparison: Comparison) -> list[Fact]:
-    """Functions in f that have a rule for `jax.vmap` by which f's value is another one than by a loop of single calls.
+def _wrong_batching_rules(comparison: Comparison, function: Callable[..., Any]) -> list[Fact]:
+    """Functions that have a rule for `jax.vmap` by which the value is another one than by a loop of single calls.
 
-    The rule is a part of f's program as JAX traces it, so that no other check sees it.
+    The rule is a part of the program as JAX traces it, so that no other check sees it. One that calls a wrong rule is
+    right as soon as that one is not used.
     """
     case = comparison.case
     if not any(map(maps_by_rules, equations_in(case.program))):
         return []
 
-    def by_loops(of: Sequence[tuple[Any, Any]]) -> list[Fact] | None:
+    def trace() -> Program:
+        return Traced(lambda *x: function(*x), *case.leaves).program
+
+    def by_loops(of: Collection[Any]) -> list[Fact] | None:
         with suppress(Exception), batched_in_loops(of):  # a function may use the axis that it is batched along
-            program = Traced(lambda *x: case.function(*x), *case.leaves).program
-            return _another_value(comparison, program, "run with a loop in the place of jax.vmap")
+            return _another_value(comparison, trace(), "run with a loop in the place of jax.vmap", by_rules)
         return None
 
+    def is_innocent(rule: Any) -> bool:
+        inner = [other for other in met if found[other] and rule in met[other]]
+        return bool(inner) and _values_in(by_loops(inner)) == _values_in(by_loops([*inner, rule]))
+
     with batched_in_loops([]) as met:
-        Traced(lambda *x: case.function(*x), *case.leaves)
+        by_rules = trace()
     together = by_loops(met)
     if together == []:
         return []
     # each by itself; where it takes several, they are all named
     found = {lines: by_loops([lines]) for lines in met}
     return [
-        replace(fact, data={**fact.data, "rule": function[0], "place": str(Place(*rule))})
-        for (function, rule), alone in found.items()
+        replace(fact, data={**fact.data, "rule": lines[0][0], "place": str(Place(*lines[1]))})
+        for lines, alone in found.items()
         for fact in (alone if any(found.values()) else together) or []
+        if not is_innocent(lines)
     ]
+
+
+def _values_in(facts: Sequence[Fact] | None) -> list[tuple[Any, str]]:
+    """Where values are others, and which, to as many digits as runs by other formulas share."""
+    return [(fact.where, f"{fact.data['value']:.9g}") for fact in facts or []]
 
 
 def _at_point(case: Case, program: Program) -> ProgramAtPoint:
@@ -163,23 +176,24 @@ def _at_point(case: Case, program: Program) -> ProgramAtPoint:
     return replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
 
 
-def _another_value(comparison: Comparison, program: Program, how: str) -> list[Fact]:
+def _another_value(comparison: Comparison, program: Program, how: str, than: Program | None = None) -> list[Fact]:
     """The output, if any, of which another trace of the function computes another value, by far more than rounding."""
     case, point = comparison.case, comparison.point
-    another, largest = _at_point(case, program), largest_in_block(point.expected, case.outputs.blocks)
-    off = np.abs(another.value() - point.expected)
+    expected, than = (_at_point(case, than).value(), than) if than else (point.expected, case.program)
+    another, largest = _at_point(case, program), largest_in_block(expected, case.outputs.blocks)
+    off = np.abs(another.value() - expected)
     is_other = off > point.error + case.accuracy * largest
     if is_other.any():  # it may compute the value by another formula
         is_other &= off > another.error_of_values()[0]
-    tolerance = max(map(largest_tolerance, [case.program, program]))
+    tolerance = max(map(largest_tolerance, [than, program]))
     if is_other.any() and tolerance:
         # a rule may solve all members until the last one is near enough: with finer tolerances, that is less apart
         finer, another_finer = (
-            _at_point(case, tightened(each, LARGEST_TOLERANCES[0])).value() for each in (case.program, program)
+            _at_point(case, tightened(each, LARGEST_TOLERANCES[0])).value() for each in (than, program)
         )
         is_other &= np.abs(another_finer - finer) > TOLERANCES_LEFT * TIGHTER * tolerance * largest
     if not is_other.any():
         return []
     i = int(np.argmax(np.where(is_other, off, 0.0)))
-    numbers = {"value": float(another.value()[i]), "otherwise": float(point.expected[i])}
+    numbers = {"value": float(another.value()[i]), "otherwise": float(expected[i])}
     return [wrong(Kind.VALUE_DEPENDS_ON_RUN, case.outputs.label(i), how=how, **numbers)]

@@ -288,11 +288,37 @@ def test_the_wrong_rule_for_vmap_is_named_beside_a_right_one(f, name):
     )
 
 
-def test_no_rule_for_vmap_is_named_where_each_of_several_may_be_wrong():
+def test_of_several_rules_for_vmap_the_wrong_one_is_named_where_only_the_check_batches():
     with_rule = jax.custom_jvp(lambda x: product(right_rule)(x) + product(wrong_rule)(x))
     with_rule.defjvp(lambda x, t: (with_rule(*x), (x[0] * jnp.cos(x[0]) + jnp.sin(x[0])) * 2.0 * t[0]))
     (fact,) = facts(check_derivatives(with_rule, X), Kind.VALUE_DEPENDS_ON_RUN)
-    assert (fact.data["how"], "rule" in fact.data) == (BATCHED, False)
+    assert (fact.data["how"], fact.data["place"].partition(" ")[0]) == (BATCHED, "wrong_rule")
+
+
+def around(inner, factor=2.0):
+    """A rule for vmap that calls another function's."""
+    twice = jax.custom_batching.custom_vmap(lambda x: 2.0 * inner(x))
+
+    @twice.def_vmap
+    def rule_around(size, in_batched, x):
+        return factor * jax.vmap(inner)(x), True
+
+    return twice
+
+
+@pytest.mark.parametrize(
+    ("outer", "names"),
+    [
+        (around(product(wrong_rule)), {"wrong_rule"}),
+        (around(product(right_rule), 2.5), {"rule_around"}),
+        (around(product(wrong_rule), 2.5), {"wrong_rule", "rule_around"}),
+    ],
+)
+@pytest.mark.parametrize("by_f", [True, False], ids=["batched by f", "by the check"])
+def test_of_rules_for_vmap_that_call_each_other_only_the_wrong_ones_are_named(outer, names, by_f):
+    report = check_derivatives(jax.vmap(outer) if by_f else outer, X)
+    named = [fact.data for fact in facts(report, Kind.VALUE_DEPENDS_ON_RUN)]
+    assert {data["place"].partition(" ")[0] for data in named if "place" in data} == names
 
 
 def roots(factor, tolerance=1e-6):
