@@ -27,22 +27,15 @@ ANGLES = (*(z for z in EVERYWHERE if abs(z) <= 1e4), 1.5707963267948966, 3.14159
 
 @dataclass(frozen=True)
 class AuditedFunction:
-    """A function of one number, and the libraries that have a derivative of it.
-
-    Attributes
-    ----------
-    series : the function over power series, z + t -> f(z + t)
-    points : the arguments
-    libraries : from a library to its function: a path in it, such as "nn.silu", or ``function(library, x)``; for SciPy
-        it is the derivative
-    orders : the derivatives that are measured
-    """
+    """A function of one number, and the libraries that have a derivative of it."""
 
     name: str
-    series: Callable[[Series], Series]
-    points: Sequence[float]
+    series: Callable[[Series], Series]  # the function over power series, z + t -> f(z + t)
+    points: Sequence[float]  # the arguments
+    # from a library to its function: a path in it, such as "nn.silu", or ``function(library, x)``; for SciPy it is the
+    # derivative
     libraries: Mapping[str, Any]
-    orders: tuple[int, ...]
+    orders: tuple[int, ...]  # the derivatives that are measured
 
 
 def _audited(
@@ -72,15 +65,6 @@ def _torch_cross_entropy(torch: Any, x: Any) -> Any:
 def _torch_cosine(torch: Any, x: Any) -> Any:
     ones = torch.ones_like(x)
     return torch.nn.functional.cosine_similarity(torch.stack([x, ones], -1), torch.stack([ones, ones], -1))
-
-
-def _torch_gaussian(torch: Any, x: Any) -> Any:
-    ones, zeros = torch.ones_like(x), torch.zeros_like(x)
-    return torch.nn.functional.gaussian_nll_loss(ones, zeros, x, reduction="none")
-
-
-def _gelu_tanh(x: Series) -> Series:
-    return x * (1 + true.tanh((2 / arb.pi()).sqrt() * (x + arb("0.044715") * x * x * x))) / 2
 
 
 AUDITED: tuple[AuditedFunction, ...] = (
@@ -140,7 +124,9 @@ AUDITED: tuple[AuditedFunction, ...] = (
         NOT_ZERO, jax="nn.selu", torch="nn.functional.selu", orders=(1,)),
     _audited("gelu", lambda x: x * true.ndtr(x), EVERYWHERE, jax=lambda jax, x: jax.nn.gelu(x, approximate=False),
         torch="nn.functional.gelu"),
-    _audited("gelu by tanh", _gelu_tanh, EVERYWHERE, jax="nn.gelu",
+    _audited("gelu by tanh",
+        lambda x: x * (1 + true.tanh((2 / arb.pi()).sqrt() * (x + arb("0.044715") * x * x * x))) / 2, EVERYWHERE,
+        jax="nn.gelu",
         torch=lambda torch, x: torch.nn.functional.gelu(x, approximate="tanh")),
     _audited("squareplus", lambda x: (x + (x * x + 4).sqrt()) / 2, EVERYWHERE, jax="nn.squareplus"),
     _audited("hard_sigmoid", lambda x: x / 6 + arb(1) / 2 if -3 < x[0] < 3 else 0 * x, EVERYWHERE,
@@ -184,5 +170,6 @@ AUDITED: tuple[AuditedFunction, ...] = (
     _audited("Poisson NLL of a log rate, 1 event", lambda x: x.exp() - x, (*LINE, 0.0, SMALL, 1.0, 50.0, 700.0),
         torch=_torch_loss("poisson_nll_loss")),
     _audited("Gaussian NLL of the variance, off by 1", lambda x: (x.log() + 1 / x) / 2, POSITIVE,
-        torch=_torch_gaussian),
+        torch=lambda torch, x: torch.nn.functional.gaussian_nll_loss(torch.ones_like(x), torch.zeros_like(x), x,
+            reduction="none")),
 )  # fmt: skip

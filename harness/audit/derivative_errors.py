@@ -32,22 +32,14 @@ LARGEST = float(np.finfo(float).max)
 
 @dataclass(frozen=True)
 class Error:
-    """What a library returns at one argument.
+    """What a library returns at one argument."""
 
-    Attributes
-    ----------
-    z, true, answered : the argument, the true derivative rounded to float64, and the library's
-    ulps : |answered - true| in units in the last place of the true derivative
-    harm : one of `HARMS`
-    far : how many powers of ten the argument is away from 1
-    """
-
-    z: float
-    true: float
-    answered: float
-    ulps: float
-    harm: str
-    far: float
+    z: float  # the argument
+    true: float  # the true derivative, rounded to float64
+    answered: float  # the library's
+    ulps: float  # |answered - true| in units in the last place of the true derivative
+    harm: str  # one of `HARMS`
+    far: float  # how many powers of ten the argument is away from 1
 
     @property
     def is_met(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
+from operator import attrgetter
 from typing import Any
 
 from harness.audit import matrix_functions
@@ -97,20 +98,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """All that was measured.
-
-    Attributes
-    ----------
-    versions : of the installed libraries
-    lacking : derivatives that a library does not have
-    absent : libraries that are not installed
-    """
+    """All that was measured."""
 
     date: str
-    versions: dict[str, str]
+    versions: dict[str, str]  # of the installed libraries
     rules: Sequence[Audited]
-    lacking: Sequence[str]
-    absent: Sequence[str]
+    lacking: Sequence[str]  # derivatives that a library does not have
+    absent: Sequence[str]  # libraries that are not installed
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -120,16 +114,9 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document; what is not finite is a string."""
-        document = {
-            "schema": SCHEMA,
-            "date": self.date,
-            "versions": self.versions,
-            "findings": [finding.to_dict() for finding in self.findings],
-            "rules": [rule.to_dict() for rule in self.rules],
-            "lacking": self.lacking,
-            "absent": self.absent,
-        }
-        return json_ready(document)
+        found = {name: [each.to_dict() for each in getattr(self, name)] for name in ("findings", "rules")}
+        head = {"schema": SCHEMA, "date": self.date, "versions": self.versions}
+        return json_ready(head | found | {"lacking": self.lacking, "absent": self.absent})
 
     def __str__(self) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
@@ -231,15 +218,13 @@ def as_page(audit: Audit) -> str:
     for is_met, title in TITLES.items():
         lines += [TABLE.format(title=title)]
         lines += [_finding(finding) for finding in audit.findings if finding.error.is_met == is_met]
-    elementwise = sorted((rule for rule in audit.rules if "matrix" not in rule.function), key=_name)
+    elementwise = sorted(
+        (rule for rule in audit.rules if "matrix" not in rule.function), key=attrgetter("function", "order", "library")
+    )
     lines += [REST, *(_errors(rule) for rule in elementwise)]
     if audit.lacking:
         lines.append(f"\nNot there: {'; '.join(audit.lacking)}.\n")
     return "".join(lines)
-
-
-def _name(rule: Audited) -> tuple[str, int, str]:
-    return rule.function, rule.order, rule.library
 
 
 def _derivative(rule: Audited) -> str:

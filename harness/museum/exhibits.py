@@ -15,30 +15,19 @@ from harness.museum.shipped_formulas import Vector
 
 
 class Exhibit(NamedTuple):
-    """A wrong derivative.
+    """A wrong derivative."""
 
-    Attributes
-    ----------
-    project, version, place : where it was shipped: the project, a release or commit, file and line
-    formula : the right derivative
-    mistake : what was computed in its place, in one sentence
-    cost, shipped, right : cost, its gradient as shipped, and the right gradient, all functions of θ
-    at : θ, a point where they differ
-    library : the module that has to be installed, where the exhibit is the library itself
-    mended : the version in which it was right again, if that is known
-    """
-
-    project: str
-    version: str
-    place: str
-    formula: str
-    mistake: str
-    cost: Callable[[Vector], float]
-    shipped: Callable[[Vector], Vector]
-    right: Callable[[Vector], Vector]
-    at: tuple[float, ...]
-    library: str = ""
-    mended: str = ""
+    project: str  # where it was shipped
+    version: str  # a release or a commit
+    place: str  # file and line
+    formula: str  # the right derivative
+    mistake: str  # what was computed in its place, in one sentence
+    cost: Callable[[Vector], float]  # of θ
+    shipped: Callable[[Vector], Vector]  # its gradient as shipped
+    right: Callable[[Vector], Vector]  # the right gradient
+    at: tuple[float, ...]  # θ, a point where they differ
+    library: str = ""  # the module that has to be installed, where the exhibit is the library itself
+    mended: str = ""  # the version in which it was right again, if that is known
 
 
 TANH_GELU: dict[str, Any] = {

@@ -29,21 +29,15 @@ CURVE_POINTS = 81
 
 @dataclass(frozen=True)
 class Visit:
-    """What was found.
-
-    Attributes
-    ----------
-    error : the largest error of the shipped gradient at θ, as a share of the largest right entry; NaN if it is NaN
-    seconds : what the harness took
-    others : for each other checker that is installed, "pass", "alarm" or "inconclusive"
-    """
+    """What was found."""
 
     name: str
     exhibit: Exhibit
+    # the largest error of the shipped gradient at θ, as a share of the largest right entry; NaN if it is NaN
     error: float
     report: Report
-    seconds: float
-    others: Mapping[str, str]
+    seconds: float  # what the harness took
+    others: Mapping[str, str]  # for each other checker that is installed, "pass", "alarm" or "inconclusive"
 
     @property
     def missed_by(self) -> tuple[str, ...]:
@@ -53,15 +47,9 @@ class Visit:
     def to_dict(self) -> dict[str, Any]:
         """The visit, ready for JSON."""
         facts = ("project", "version", "place", "formula", "mistake", "mended")
-        return {
-            "name": self.name,
-            **{fact: getattr(self.exhibit, fact) for fact in facts},
-            "at": list(self.exhibit.at),
-            "error": self.error if np.isfinite(self.error) else None,
-            "report": self.report.to_dict(),
-            "seconds": self.seconds,
-            "others": dict(self.others),
-        }
+        document = {"name": self.name} | {fact: getattr(self.exhibit, fact) for fact in facts}
+        document |= {"at": list(self.exhibit.at), "error": self.error if np.isfinite(self.error) else None}
+        return document | {"report": self.report.to_dict(), "seconds": self.seconds, "others": dict(self.others)}
 
 
 def is_installed(exhibit: Exhibit) -> bool:
@@ -110,6 +98,10 @@ def curves_of(exhibit: Exhibit) -> dict[str, Any]:
         ``at``: its place in θ; ``x``: where it is moved to, `at` among them, and the right derivative is finite;
         ``right`` and ``shipped``: the derivatives there, None for one that is not finite.
     """
+
+    def cost(theta: np.ndarray) -> float:
+        return float(exhibit.cost(theta))
+
     theta = np.array(exhibit.at)
     with quiet_numerics():
         error = np.abs(exhibit.shipped(theta) - exhibit.right(theta))

@@ -42,22 +42,15 @@ class RecordAtPoints(NamedTuple):
 
 
 def run_study(
-    records: int | None = None,
-    each: int = EACH,
+    records: int | None = None,  # how many of the right ones and of those that are written out wrong; by default all
+    each: int = EACH,  # bugs planted in each right record
     seed: int = 0,
-    peers: Iterable[str] | None = None,
+    peers: Iterable[str] | None = None,  # names from `PEERS`; by default all
     progress: Progress = silent,
 ) -> Study:
     """Show right and wrong records to every checker.
 
     Raises a ValueError for fewer than one record, or a name that is not in `PEERS`.
-
-    Parameters
-    ----------
-    records : how many of the right ones and of those that are written out wrong; by default all
-    each : bugs planted in each right record
-    peers : names from `PEERS`; by default all
-    progress : called as ``progress(step, done, total)``
     """
     if records is not None and records < 1:
         raise ValueError(f"a study needs at least one record, not {records}")

@@ -39,23 +39,14 @@ Number = Callable[[FlatCase, np.random.Generator], float]
 
 
 class Peer(NamedTuple):
-    """Another checker.
+    """Another checker."""
 
-    Attributes
-    ----------
-    rule : what it compares, in words
-    compare : the comparison
-    library : the module that it needs
-    asserts : whether it is made of assertions, which ``python -O`` drops
-    number, bound : the number that a rule requires to be small, and the limit beyond which it raises an alarm
-    """
-
-    rule: str
-    compare: Comparison
-    library: str = "numpy"
-    asserts: bool = False
-    number: Number | None = None
-    bound: float | None = None
+    rule: str  # what it compares, in words
+    compare: Comparison  # the comparison
+    library: str = "numpy"  # the module that it needs
+    asserts: bool = False  # whether it is made of assertions, which ``python -O`` drops
+    number: Number | None = None  # what a rule requires to be small
+    bound: float | None = None  # the limit beyond which it raises an alarm
 
 
 def harness_verdict(

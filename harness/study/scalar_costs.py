@@ -100,22 +100,19 @@ def _nan(t):
     return np.full_like(t, np.nan)
 
 
-def _log_sum(w):
-    return np.log(np.sum(w * np.exp([0.1, 0.4, 0.7])))
+POWERS = np.exp([0.1, 0.4, 0.7])
 
 
 def _log_sum_slope(w):
-    e = np.exp([0.1, 0.4, 0.7])
-    return e / np.sum(w * e)
+    return POWERS / np.sum(w * POWERS)
 
 
 def _determinant(t):
     return np.linalg.det(t.reshape(2, 2))
 
 
-def _cofactors(t):
-    a, b, c, d = t
-    return np.array([d, -c, -b, a])
+COFACTORS = np.array([1.0, -1.0, -1.0, 1.0])
+"""The signs of d, c, b and a, which are the derivatives of the determinant of a, b, c and d."""
 
 
 def _product_slope(t):
@@ -129,18 +126,14 @@ def _sinc_slope(t):
     )
 
 
-def _sinc_shipped(t):
-    x = np.pi * t
-    return (x * np.cos(x) - np.sin(x)) / (x * t)
-
-
 SHIPPED: dict[str, Shipped] = {
     "softplus at 0": Shipped(lambda t: np.logaddexp(0.0, t), _at(0.0, 0.0, special.expit), special.expit, (0.0, 1.0)),
     "hard shrink of width 0": Shipped(lambda t: t, _at(0.0, 0.0, np.ones_like), np.ones_like, (0.0, 0.5)),
     "soft shrink of width 0": Shipped(lambda t: t, _at(0.0, 0.0, np.ones_like), np.ones_like, (0.0, -0.5)),
-    "log-sum-exp with a weight of 0": Shipped(_log_sum, lambda w: np.where(w == 0.0, 0.0, _log_sum_slope(w)),
-        _log_sum_slope, (0.0, 1.0, 0.5)),
-    "sinc near 0": Shipped(np.sinc, _sinc_shipped, _sinc_slope, (1e-6, 2e-6)),
+    "log-sum-exp with a weight of 0": Shipped(lambda w: np.log(np.sum(w * POWERS)),
+        lambda w: np.where(w == 0.0, 0.0, _log_sum_slope(w)), _log_sum_slope, (0.0, 1.0, 0.5)),
+    "sinc near 0": Shipped(np.sinc, lambda t: (np.pi * t * np.cos(np.pi * t) - np.sin(np.pi * t)) / (np.pi * t * t),
+        _sinc_slope, (1e-6, 2e-6)),
     "sinc at 0": Shipped(np.sinc, lambda t: np.where(t == 0.0, np.nan, _sinc_slope(t)), _sinc_slope, (0.0, 0.5)),
     "log(1 - exp(x)) near 0": Shipped(lambda t: np.log(-np.expm1(t)), lambda t: np.full_like(t, -np.inf),
         lambda t: np.exp(t) / np.expm1(t), (-1e-9,)),
@@ -164,7 +157,8 @@ SHIPPED: dict[str, Shipped] = {
         lambda t: np.clip(t, -1.0, 1.0), lambda t: np.clip(t, -2.0, 2.0), (1.5, 0.3)),
     "smooth L1 at 0": Shipped(lambda t: 0.5 * t**2, _at(0.0, 1.0, lambda t: t), lambda t: t, (0.0, 0.4)),
     "determinant of a singular matrix": Shipped(_determinant,
-        lambda t: np.full_like(t, np.nan) if _determinant(t) == 0 else _cofactors(t), _cofactors, (1, 2, 2, 4)),
+        lambda t: _nan(t) if _determinant(t) == 0 else t[::-1] * COFACTORS, lambda t: t[::-1] * COFACTORS,
+        (1, 2, 2, 4)),
     "product with a 0": Shipped(lambda t: np.prod(t), lambda t: np.where(t == 0, 0.0, _product_slope(t)),
         _product_slope, (0.0, 2.0, 3.0)),
     "product with two zeros": Shipped(lambda t: np.prod(t), _nan, _product_slope, (0.0, 0.0, 3.0)),

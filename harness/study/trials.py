@@ -31,24 +31,14 @@ STORE = "harness.study.trials/1"
 
 
 class Case(NamedTuple):
-    """Something to check.
+    """Something to check."""
 
-    Attributes
-    ----------
-    name : of the code that is checked
-    kind : the sort of case, such as the kind of problem
-    subject : the code with its arguments, as the checkers of the study take it
-    bug : the name of its bug; empty where the code is right
-    group : the group of bugs that it belongs to
-    number : tells cases of the same name and kind from each other
-    """
-
-    name: str
-    kind: str
-    subject: Any
-    bug: str = ""
-    group: str = ""
-    number: int = 0
+    name: str  # of the code that is checked
+    kind: str  # the sort of case, such as the kind of problem
+    subject: Any  # the code with its arguments, as the checkers of the study take it
+    bug: str = ""  # the name of its bug; empty where the code is right
+    group: str = ""  # the group of bugs that it belongs to
+    number: int = 0  # tells cases of the same name and kind from each other
 
 
 MISNAMED = ("false", "misleading", "no", "another")
@@ -133,24 +123,15 @@ def percent(share: float) -> str:
 
 @dataclass(frozen=True)
 class Study:
-    """All trials of a run.
+    """All trials of a run."""
 
-    Attributes
-    ----------
-    schema : the name and version of its JSON document
-    trials : in the order in which they were made
-    left_out : checkers that did not take part, and why
-    seconds : that the whole run took
-    naming : the name of the trials' field `naming` in the document
-    further : results of other measurements and the run's sizes, JSON-ready, by their names in the document
-    """
-
-    schema: str
-    trials: tuple[Trial, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
+    schema: str  # the name and version of its JSON document
+    trials: tuple[Trial, ...]  # in the order in which they were made
+    left_out: Mapping[str, str] = field(default_factory=dict)  # checkers that did not take part, and why
+    seconds: float = 0.0  # that the whole run took
     seed: int = 0
-    naming: str = "named"
+    naming: str = "named"  # the name of the trials' field `naming` in the document
+    # results of other measurements and the run's sizes, JSON-ready, by their names in the document
     further: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -220,26 +201,19 @@ def trial_document(study: Study) -> dict[str, Any]:
 
 
 def conduct(
-    schema: str,
+    schema: str,  # the name and version of the study's document
+    # cases, by the step that progress shows; each part is made when it is its turn
     parts: Mapping[str, Iterable[Case]],
     checkers: Checkers,
     progress: Progress = silent,
     *,
-    store: Path | None = None,
-    size: Mapping[str, int] = MappingProxyType({}),
-    **rest: Any,
+    store: Path | None = None,  # a file that keeps each trial as a sealed line; what it holds already is not done again
+    size: Mapping[str, int] = MappingProxyType({}),  # what else decides a trial, such as how many samples are shown
+    **rest: Any,  # further fields of the study
 ) -> Study:
     """Show every case to every checker.
 
     Raises a ValueError where the store is damaged, or has trials of other code, libraries or sizes.
-
-    Parameters
-    ----------
-    schema : the name and version of the study's document
-    parts : cases, by the step that progress shows; each part is made when it is its turn
-    store : a file that keeps each trial as a sealed line; what it holds already is not done again
-    size : what else decides a trial, such as how many samples are shown
-    rest : further fields of the study
     """
     started, trials = time.perf_counter(), []
     known = {(trial.case, trial.checker): trial for trial in _stored(store, {**size, "study": schema})} if store else {}

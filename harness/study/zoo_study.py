@@ -38,7 +38,6 @@ def run_study(
     problems : of each kind, for every bug
     networks : correct random networks for this harness alone, as `harness check` draws them
     bugs, peers : names from the bug zoo and from `PEERS`; by default all
-    progress : called as ``progress(step, done, total)``
     """
     if problems < 1 or networks < 0:
         raise ValueError(f"a study needs problems >= 1 and networks >= 0, not {problems} and {networks}")

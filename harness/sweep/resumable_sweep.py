@@ -25,12 +25,13 @@ LOOK_EVERY = 2.0
 
 
 def sweep(
-    path: str | Path,
+    path: str | Path,  # the SQLite file; made if need be
     settings: Settings,
-    seeds: range,
-    pool: AbstractContextManager[Pool],
-    limit: float = 60.0,
+    seeds: range,  # a row for each
+    pool: AbstractContextManager[Pool],  # `this_machine` or `dask_cluster`
+    limit: float = 60.0,  # seconds that a row may take
     progress: Progress = silent,
+    # called with the seeds of the rows that were damaged, if there are any
     report_damage: Callable[[list[int]], object] = lambda seeds: None,
 ) -> int:
     """Make the rows of the seeds that the file has not got yet or that are damaged, and return how many these were.
@@ -39,15 +40,6 @@ def sweep(
 
     Raises a ValueError for seeds that are too large, or a file that is damaged, or of something else, or of another
     sweep, and an OSError when the file cannot be written to, somebody else is writing to it, or the workers have gone.
-
-    Parameters
-    ----------
-    path : the SQLite file; made if need be
-    seeds : a row for each
-    pool : `this_machine` or `dask_cluster`
-    limit : seconds that a row may take
-    progress : called as ``progress("sweep", done, total)``
-    report_damage : called with the seeds of the rows that were damaged, if there are any
     """
     if seeds.stop - 1 > LARGEST_SEED:
         raise ValueError(f"seeds must be at most {LARGEST_SEED}, not {seeds.stop - 1}; choose a smaller first one")

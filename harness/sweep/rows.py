@@ -25,18 +25,12 @@ from reference.user_input import error_in_words
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides every row but its seed.
+    """What decides every row but its seed."""
 
-    Attributes
-    ----------
-    kind : "networks", "functions" or "activations"
-    activations : those that hidden layers of random networks draw from; empty for all that are registered
-    sources : names as `cross_check` takes them; empty for the default ones
-    """
-
-    kind: str = "networks"
+    kind: str = "networks"  # "networks", "functions" or "activations"
+    # those that hidden layers of random networks draw from; empty for all that are registered
     activations: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()  # names as `cross_check` takes them; empty for the default ones
 
     def __post_init__(self) -> None:
         if self.kind != "networks" and (self.activations or self.sources):
@@ -65,26 +59,17 @@ VERDICTS: tuple[str, ...] = ("agree", "disagree", "inconclusive", ERROR)
 
 
 class SweepRow(NamedTuple):
-    """The outcome of one check. The seed, the settings and the code decide all but the last two columns.
-
-    Attributes
-    ----------
-    shape : what was checked, in words
-    verdict : one of `VERDICTS`
-    worst : the largest |difference| / bound between any two sources; None where nothing could be compared
-    outliers : the sources named, separated by commas
-    facts : why the verdict is not "agree": a list of facts (JSON)
-    seconds, times : of the whole check, and of each source (JSON)
-    """
+    """The outcome of one check. The seed, the settings and the code decide all but the last two columns."""
 
     seed: int
-    shape: str
-    verdict: str
+    shape: str  # what was checked, in words
+    verdict: str  # one of `VERDICTS`
+    # the largest |difference| / bound between any two sources; None where nothing could be compared
     worst: float | None = None
-    outliers: str = ""
-    facts: str = "[]"
-    seconds: float = 0.0
-    times: str = "{}"
+    outliers: str = ""  # the sources named, separated by commas
+    facts: str = "[]"  # why the verdict is not "agree": a list of facts (JSON)
+    seconds: float = 0.0  # of the whole check
+    times: str = "{}"  # of each source (JSON)
 
     @property
     def reasons(self) -> list[Fact]:
@@ -192,18 +177,12 @@ MAX_PARAMETERS, MAX_TERMS = 12, 5
 
 @dataclass(frozen=True, eq=False)
 class RidgeSum:
-    """J(θ) = c + Σ_k w_k φ_k(u_k) with u = Aθ + b, and its gradient Aᵀ(w_k φ_k'(u_k)).
+    """J(θ) = c + Σ_k w_k φ_k(u_k) with u = Aθ + b, and its gradient Aᵀ(w_k φ_k'(u_k))."""
 
-    Attributes
-    ----------
-    names : the φ_k, of `TERMS`
-    A, b, w, c : of shapes (terms, parameters), (terms,), (terms,) and ()
-    """
-
-    names: tuple[str, ...]
-    A: np.ndarray
-    b: np.ndarray
-    w: np.ndarray
+    names: tuple[str, ...]  # the φ_k, of `TERMS`
+    A: np.ndarray  # (terms, parameters)
+    b: np.ndarray  # (terms,)
+    w: np.ndarray  # (terms,)
     c: float
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -23,32 +23,20 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """The rows of a file, counted.
+    """The rows of a file, counted."""
 
-    Attributes
-    ----------
-    stamp : settings and version, as text
-    first, last : the smallest and the largest seed
-    counts : how many rows of each verdict
-    outliers : how often each source was named, alone or with others
-    reasons : kinds of facts for which rows are inconclusive, and how many rows each; a row may have several
-    examples : the first rows that disagree, or could not be checked, with their facts
-    worst : the largest |difference| / bound where all agree
-    seconds : that the rows took together, on one core
-    never : the sources of the settings that took part in no row, and so were never checked
-    """
-
-    stamp: dict[str, str]
+    stamp: dict[str, str]  # settings and version, as text
     rows: int
-    first: int
-    last: int
-    counts: dict[str, int]
-    outliers: dict[str, int]
+    first: int  # the smallest seed
+    last: int  # the largest seed
+    counts: dict[str, int]  # how many rows of each verdict
+    outliers: dict[str, int]  # how often each source was named, alone or with others
+    # kinds of facts for which rows are inconclusive, and how many rows each; a row may have several
     reasons: dict[str, int]
-    examples: list[dict[str, Any]]
-    worst: float | None
-    seconds: float
-    never: list[str]
+    examples: list[dict[str, Any]]  # the first rows that disagree, or could not be checked, with their facts
+    worst: float | None  # the largest |difference| / bound where all agree
+    seconds: float  # that the rows took together, on one core
+    never: list[str]  # the sources of the settings that took part in no row, and so were never checked
 
     @property
     def pace(self) -> float:

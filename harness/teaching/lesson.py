@@ -82,7 +82,6 @@ def lesson_data(
 
     Parameters
     ----------
-    progress : called as ``progress(step, done, total)``
     cache : the folder in which results are kept; None computes all anew and keeps nothing
     processes : as for `map_in_processes`
     """

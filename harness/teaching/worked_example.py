@@ -75,24 +75,14 @@ def worked_example() -> dict[str, Any]:
     }
 
 
-def _with(i: int, w: float) -> tuple[Problem, np.ndarray]:
-    """The problem, and θ with w at coordinate i."""
+def _loop_at(i: int, w: float) -> dict[str, float]:
     problem, theta = problem_and_theta()
     theta[i] = w
-    return problem, theta
-
-
-def _loop_at(i: int, w: float) -> dict[str, float]:
-    cost, gradient = SOURCES["loop"](*_with(i, w))
+    cost, gradient = SOURCES["loop"](problem, theta)
     return {"w": w, "cost": cost, "slope": float(gradient[i])}
 
 
 # -- five ways to take a derivative ------------------------------------------------------------------------------------
-
-
-def forward(f: Cost, w: float, h: float) -> float:
-    """(f(w + h) - f(w))/h."""
-    return (f(w + h) - f(w)) / h
 
 
 def central(f: Cost, w: float, h: float) -> float:
@@ -100,16 +90,19 @@ def central(f: Cost, w: float, h: float) -> float:
     return (f(w + h) - f(w - h)) / (2.0 * h)
 
 
-def richardson(f: Cost, w: float, h: float) -> float:
-    """(4 D(h) - D(2h))/3, where D is the central difference: its error h² cancels."""
-    return (4.0 * central(f, w, h) - central(f, w, 2.0 * h)) / 3.0
+DIFFERENCES: dict[str, Callable[[Cost, float, float], float]] = {
+    "forward": lambda f, w, h: (f(w + h) - f(w)) / h,
+    "central": central,
+    "Richardson": lambda f, w, h: (4.0 * central(f, w, h) - central(f, w, 2.0 * h)) / 3.0,  # the error h² cancels
+}
 
 
 def cost_along(constant: float) -> Cost:
     """J + constant as a function of the one weight."""
 
     def cost(w: float) -> float:
-        problem, theta = _with(MOVED, w)
+        problem, theta = problem_and_theta()
+        theta[MOVED] = w
         return float(problem.cost(NUMPY, theta)) + constant
 
     return cost
@@ -138,16 +131,15 @@ def step_sizes() -> dict[str, Any]:
     """The derivative, and the answers of every method at every step, for each constant."""
     problem, theta = problem_and_theta()
     w = float(theta[MOVED])
-    differences = {"forward": forward, "central": central, "Richardson": richardson}
     exact_methods = {"complex step": complex_step, "increments": by_increments}
     curves = []
     for constant in CONSTANTS:
         cost = cost_along(constant)
-        answers = {name: [take(cost, w, 10.0**k) for k in STEPS] for name, take in differences.items()}
+        answers = {name: [take(cost, w, 10.0**k) for k in STEPS] for name, take in DIFFERENCES.items()}
         answers |= {name: [take(10.0**k) for k in STEPS] for name, take in exact_methods.items()}
         curves.append({"constant": constant, "answers": answers})
     exact = float(SOURCES["ball"](problem, theta)[1][MOVED])
-    best = {name: _best(curves[0]["answers"][name], exact) for name in differences}
+    best = {name: _best(curves[0]["answers"][name], exact) for name in DIFFERENCES}
     return {"w": w, "exact": exact, "steps": list(STEPS), "curves": curves, "best": best}
 
 
