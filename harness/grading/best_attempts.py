@@ -56,28 +56,23 @@ def find_explained(process: SubmissionProcess, attempts: Sequence[Attempt], exer
     """
     partly = {one for one in attempts if any(one.right)}
     # the zoo is of this course's network; of another's, a right part has to do
-    known = {one for one in attempts if one.is_right_so_far or (one in partly and one.model != COURSE_MODEL)}
-    usual = {one for one in attempts if one.call.convention.is_usual}
-    # one bug in the usual conventions, and in those in which a part is right
-    for alike in _by_answer(one for one in attempts if one in usual | partly and one not in known):
-        known |= set(alike) if _is_explained(exercise, alike[0]) else set()
+    known = {one for one in partly if one.is_right_so_far or one.model != COURSE_MODEL}
+    usual = [one for one in attempts if one.call.convention.is_usual]
+    has_one_bug = partial(_is_explained, exercise)
+    for alike in _by_answer(one for one in attempts if one in {*usual, *partly} - known):
+        known |= set(alike) if has_one_bug(alike[0]) else set()
     if known or partly:
         return known
-    # one bug in the nearest of the unusual ones
     unusual = sorted((one for one in attempts if one not in usual), key=lambda one: one.distance)
-    for one in unusual[:NEAREST]:
-        if _is_explained(exercise, one):
-            return {one}
-    if not Interface(attempts[0], attempts[0]).repeats(process, exercise, attempts[0].answer):
-        return set()  # random answers are no work for the zoo
-    # Two bugs at once in the usual ones, if there is a gradient: a lone cost is one number, which one of thousands of
-    # pairs may give by chance. Then one bug that gives the cost or the gradient, beside something unknown to the zoo.
-    different = _by_answer(one for one in attempts if one in usual and not one.answer.is_empty)
-    for is_known in (partial(_is_explained, pairs=True), _is_partly_explained):
-        for one, *_ in different:
-            if is_known(exercise, one):
-                return {one}
-    return set()
+    found = next(filter(has_one_bug, unusual[:NEAREST]), None)
+    # random answers are no work for the zoo
+    if not found and Interface(attempts[0], attempts[0]).repeats(process, exercise, attempts[0].answer):
+        # Two bugs at once, if there is a gradient: a lone cost is one number, which one of thousands of pairs may give
+        # by chance. Then one bug that gives the cost or the gradient, beside something unknown to the zoo.
+        different = [one for one, *_ in _by_answer(one for one in usual if not one.answer.is_empty)]
+        found = next(filter(partial(_is_explained, exercise, pairs=True), different), None)
+        found = found or next(filter(partial(_is_partly_explained, exercise), different), None)
+    return {found} if found else set()
 
 
 def _by_answer(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
@@ -96,13 +91,9 @@ def _is_partly_explained(exercise: Exercise, attempt: Attempt) -> bool:
 def _is_explained(exercise: Exercise, attempt: Attempt, *, pairs: bool = False) -> bool:
     """Whether the bug zoo explains what there is of cost and gradient; what is missing is taken to be right."""
     exercise, answer = exercise.of_model(attempt.model), attempt.answer
-    cost, gradient = exercise.right
-    whole = replace(
-        answer,
-        cost=cost if answer.cost is None else answer.cost,
-        gradient=gradient if answer.gradient is None else answer.gradient,
-    )
-    return is_explained([exercise.replay(whole)], pairs)
+    right = {"cost": exercise.right[0], "gradient": exercise.right[1]}
+    missing = {name: value for name, value in right.items() if getattr(answer, name) is None}
+    return is_explained([exercise.replay(replace(answer, **missing))], pairs)
 
 
 def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tried: Sequence[Trials]) -> Interface:

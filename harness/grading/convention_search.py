@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
-from harness.grading.best_attempts import Trials, best_interface, find_explained, interface_of
+from harness.grading.best_attempts import Trials, best_interface, find_explained
 from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, ORDERS, Convention
 from harness.grading.convention_failures import MOST_FATAL, RuledOut
 from harness.grading.exercises import (
@@ -60,7 +60,7 @@ Each λ comes from a difference of costs, which loses a few digits; two wrong co
 """
 
 NAMES_OF_UNITS = {"relu": r"(?i)relu|maximum|\bmax\b|[<>]|\babs\b|where|clip", "tanh": "(?i)tanh"}
-"""What stands in code with such hidden units."""
+"""What stands in code with such hidden units; all code may compute sigmoids."""
 
 UNNAMED = 10.0
 """Times the distance of an answer from that of a network whose units the code does not name.
@@ -77,46 +77,22 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
     ----------
     named : the function to call; by default those whose name and parameters look like the homework's
     """
-    submission = process.submission
-    candidates = find_candidates(submission, named)
+    candidates = find_candidates(process.submission, named)
     if not candidates:
-        return Interface(failure=_no_function(submission, named))
-    l2 = _fixed_l2(process, candidates)
-    exercises = with_fixed_l2(small_exercises(), l2)
-    found = _search(process, candidates, exercises, CONVENTIONS)
+        return Interface(failure=_no_function(process.submission, named))
+    exercises, l2 = small_exercises(), None
+    tried = _search(process, candidates, exercises[0], CONVENTIONS)
+    if not _has_right_one(tried) and (l2 := _fixed_l2(process, tried)) is not None:
+        exercises = with_fixed_l2(exercises, l2)
+        tried = _search(process, candidates, exercises[0], CONVENTIONS)
+    found = best_interface(process, exercises, tried)
     if not found.failure:
-        found = _checked_with_few_classes(process, candidates, found, exercises)
-    if l2 is not None and not found.failure:
-        return replace(found, l2=l2)
-    if found.is_right or found.is_hopeless:
+        found = replace(_checked_with_few_classes(process, candidates, found, exercises), l2=l2)
+        if l2 is not None or found.is_right:
+            return found
+    elif any(failure.is_futile for failure in found.failures):  # it would fail at other sizes as well
         return found
     return max((found, *_at_the_courses_sizes(process, candidates, found)), key=_standing)
-
-
-def _checked_with_few_classes(
-    process: SubmissionProcess, candidates: Sequence[Call], found: Interface, exercises: Sequence[Exercise]
-) -> Interface:
-    """The interface, unless ten classes were right by chance; without the other exercises where code knows ten alone.
-
-    Of ten classes, ``Y[i, y - 1]`` is right for labels 1 to 10, and for 1 to 9 with 0 for the tenth: Python takes the
-    place -1 for the last. Of three classes, labels from 0 would be right in the same way, and only one of them is.
-    """
-    few = [exercise for exercise in found.exercises if exercise.has_few_classes and not exercise.is_degenerate]
-    of_ten = [attempt.right for attempt in found.attempts]
-    expected = any(cost for cost, _ in of_ten), any(gradient for _, gradient in of_ten)
-    given = collect_answers(process, found, few)
-    if given.failures:  # what calls with ten classes left behind may not fit here
-        process.restart()
-        given = collect_answers(process, found, few)
-    if not given.answers:
-        rest = tuple(exercise for exercise in found.exercises if not exercise.has_few_classes)
-        return replace(found, exercises=rest, only_at="ten classes")
-    of_few = [exercise.is_right(answer) for exercise, answer in given.answers.items()]
-    is_right_too = all(here >= there for rights in of_few for here, there in zip(rights, expected))
-    has_ten_labels = found.of_cost and found.of_cost.call.convention.labels not in LABELS
-    if is_right_too or not has_ten_labels:
-        return found
-    return _search(process, candidates, exercises, [each for each in CONVENTIONS if each.labels in LABELS])
 
 
 def find_candidates(submission: Submission, named: str | None) -> list[Call]:
@@ -138,56 +114,67 @@ def source_interface(submission: Submission, named: str | None) -> Interface | N
 
 
 def _no_function(submission: Submission, named: str | None) -> Fact:
-    unlike = [function for function in submission.functions if named in (function.name, function.author_name)]
-    known = [function.author_name for function in submission.functions]
+    unlike = [str(function) for function in submission.functions if named in (function.name, function.author_name)]
     return doubt(
         Kind.NO_HOMEWORK_FUNCTION,
         named=named or "",
-        unlike=str(unlike[0]) if unlike else "",
+        unlike=unlike[0] if unlike else "",
         defined=list(map(str, submission.functions)),
-        similar=did_you_mean(named, known) if named else "",
+        similar=did_you_mean(named, [function.author_name for function in submission.functions]) if named else "",
     )
 
 
-def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Call]) -> float | None:
-    """The λ in the code of a function that takes none, in any usual convention."""
-    for candidate in candidates:
-        if {"l2", "problem"} & named_roles(candidate.roles):
-            continue
-        failed = RuledOut()
-        for convention in CONVENTIONS:
-            if not convention.fits(candidate.roles) or convention.blocks.differences() or convention in failed:
-                continue
-            try:
-                l2 = _l2_of(replace(candidate, convention=convention), process)
-            except CallFailed as failure:
-                if failure.is_futile:
-                    break
-                # an answer that cannot be read says nothing of the calls in other conventions
-                if failure.outcome == "raised":
-                    failed.add(convention, failure)
-            else:
-                if l2 is not None:
-                    return l2
-    return None
+def _has_right_one(tried: Sequence[Trials]) -> bool:
+    return any(trials.best and all(trials.best.right) for trials in tried)
 
 
-def _l2_of(call: Call, process: SubmissionProcess) -> float | None:
-    """The λ above zero with which a call computes its costs, whatever that of the exercise is; None if there is none.
+def _fixed_l2(process: SubmissionProcess, tried: Sequence[Trials]) -> float | None:
+    """The λ above zero in the code of a function that takes none, whatever that of the exercise is; or None.
 
     The cost is linear in λ: J(λ) = J(0) + λ (J(1) - J(0)). So each cost gives one λ, and two exercises must give the
     same. A cost that is wrong, or called in a wrong convention, gives two.
     """
-    found = []
-    for exercise in small_exercises()[0:3:2]:
-        cost = call.answer(process, exercise).cost
-        if cost is None:
-            return None
+    first, _, second, *_ = small_exercises()
+
+    def l2_of(exercise: Exercise, cost: float) -> float:
         zero, one = (exercise.with_l2(l2).right[0] for l2 in (0.0, 1.0))
-        found.append((cost - zero) / (one - zero))
-    first, second = found
-    is_fixed = np.isfinite(found).all() and first > SAME_L2 and abs(first - second) <= SAME_L2 * first
-    return float(f"{first:.6g}") if is_fixed else None
+        return (cost - zero) / (one - zero)
+
+    for attempt in (attempt for trials in tried for attempt in trials.attempts):
+        takes_l2, cost = {"l2", "problem"} & named_roles(attempt.call.roles), attempt.answer.cost
+        if takes_l2 or cost is None or not SAME_L2 < (l2 := l2_of(first, cost)) < np.inf:
+            continue
+        try:
+            cost = attempt.call.answer(process, second).cost
+        except CallFailed:
+            continue
+        if cost is not None and abs(l2_of(second, cost) - l2) <= SAME_L2 * l2:
+            return float(f"{l2:.6g}")
+    return None
+
+
+def _checked_with_few_classes(
+    process: SubmissionProcess, candidates: Sequence[Call], found: Interface, exercises: Sequence[Exercise]
+) -> Interface:
+    """The interface, unless ten classes were right by chance; without the other exercises where code knows ten alone.
+
+    Of ten classes, ``Y[i, y - 1]`` is right for labels 1 to 10, and for 1 to 9 with 0 for the tenth: Python takes the
+    place -1 for the last. Of three classes, labels from 0 would be right in the same way, and only one of them is.
+    """
+    few = [exercise for exercise in found.exercises if exercise.has_few_classes and not exercise.is_degenerate]
+    given = collect_answers(process, found, few)
+    if given.failures:  # what calls with ten classes left behind may not fit here
+        process.restart()
+        given = collect_answers(process, found, few)
+    if not given.answers:
+        rest = tuple(exercise for exercise in found.exercises if not exercise.has_few_classes)
+        return replace(found, exercises=rest, only_at="ten classes")
+    of_ten = [any(attempt.right[part] for attempt in found.attempts) for part in (0, 1)]
+    is_right_too = all(here >= there for rights in given.right.values() for here, there in zip(rights, of_ten))
+    if is_right_too or not found.of_cost or found.of_cost.call.convention.labels in LABELS:
+        return found
+    usual = [convention for convention in CONVENTIONS if convention.labels in LABELS]
+    return best_interface(process, exercises, _search(process, candidates, exercises[0], usual))
 
 
 def _at_the_courses_sizes(
@@ -200,7 +187,7 @@ def _at_the_courses_sizes(
     # every 250th digit makes 20 examples; all of them only for code that needs them: each argument has 16 MB then
     for every in (250, 1) if ALL_EXAMPLES in numbers else (250,):
         exercises = course_exercises(every)
-        there = _search(process, candidates, exercises, OF_THE_COURSE)
+        there = best_interface(process, exercises, _search(process, candidates, exercises[0], OF_THE_COURSE))
         sizes, _, examples = exercises[0].name.partition(", λ")[0].partition(", ")
         yield replace(there, only_at=f"{sizes}, {examples}" if every == 1 else sizes)
         if not there.failure:
@@ -222,21 +209,15 @@ def _standing(interface: Interface) -> tuple[bool, ...]:
 
 
 def _search(
-    process: SubmissionProcess,
-    candidates: Sequence[Call],
-    exercises: Sequence[Exercise],
-    conventions: Sequence[Convention],
-) -> Interface:
-    """The best interface on the first of the exercises: a right one, or the best of all."""
+    process: SubmissionProcess, candidates: Sequence[Call], exercise: Exercise, conventions: Sequence[Convention]
+) -> list[Trials]:
+    """What comes of calling the functions on the exercise, up to the first that is right."""
     tried: list[Trials] = []
     for candidate in candidates:
-        tried.append(_try_conventions(process, candidate, exercises[0], conventions))
-        best = tried[-1].best
-        if best and all(best.right):
-            return interface_of(exercises, best, best)
-        if sum(trials.is_fatal for trials in tried) >= MOST_FATAL:
+        tried.append(_try_conventions(process, candidate, exercise, conventions))
+        if _has_right_one(tried) or sum(trials.is_fatal for trials in tried) >= MOST_FATAL:
             break
-    return best_interface(process, exercises, tried)
+    return tried
 
 
 def _try_conventions(
@@ -256,42 +237,24 @@ def _try_conventions(
         # Only the shape of y may still matter: h - y of (m, K) and (m,) broadcasts where a loop over y does not.
         if partly_right and replace(convention, column=partly_right.column) != partly_right:
             continue
-        outcomes = _outcomes_in(convention, process, candidate, exercise)
-        found = [outcome for outcome in outcomes if isinstance(outcome, Attempt)]
-        failed = [outcome for outcome in outcomes if isinstance(outcome, CallFailed)]
-        attempts += found
-        failures += failed
-        if _ends_search(outcomes[-1]):
-            break
-        # an answer that cannot be read says nothing of the calls in other conventions
-        for failure in failed:
-            if failure.outcome == "raised":
-                ruled_out.add(convention, failure)
-        if any(any(attempt.right) and attempt.call.is_of_one_network for attempt in found):
-            partly_right = convention
+        for outcome in _outcomes_in(convention, process, candidate, exercise):
+            if isinstance(outcome, Attempt):
+                attempts.append(outcome)
+                partly_right = convention if any(outcome.right) and outcome.call.is_of_one_network else partly_right
+            else:
+                failures.append(outcome)
+                # an answer that cannot be read says nothing of the calls in other conventions
+                if outcome.outcome == "raised":
+                    ruled_out.add(convention, outcome)
+            if _ends_search(outcome):
+                break
+        else:
+            continue
+        break
     if attempts and not any(all(attempt.right) for attempt in attempts):
         known = find_explained(process, attempts, exercise)
         attempts = [replace(attempt, is_explained=attempt in known) for attempt in attempts]
     return Trials(candidate, tuple(attempts), tuple(failures))
-
-
-def _outcomes_in(
-    convention: Convention, process: SubmissionProcess, candidate: Call, exercise: Exercise
-) -> list[Attempt | CallFailed]:
-    """The failure of a call in this convention; or what its answer may be, up to a reading that ends the search."""
-    # a function of Theta1 and Theta2 takes θ in one form alone, so that none is reported
-    used = convention if "theta" in candidate.roles else replace(convention, theta="flat")
-    call = replace(candidate, convention=used)
-    try:
-        returned = call.returned(process, exercise)
-    except CallFailed as failure:
-        return [failure.detached()]
-    outcomes = []
-    for outcome in _read_in_all_ways(call, returned, process.submission, exercise):
-        outcomes.append(outcome)
-        if _ends_search(outcome):
-            break
-    return outcomes
 
 
 def _ends_search(outcome: Attempt | CallFailed) -> bool:
@@ -302,30 +265,37 @@ def _ends_search(outcome: Attempt | CallFailed) -> bool:
     return has_one_reading or all(outcome.right)
 
 
-def _read_in_all_ways(
-    call: Call, returned: Sequence[Returned], submission: Submission, exercise: Exercise
+def _outcomes_in(
+    convention: Convention, process: SubmissionProcess, candidate: Call, exercise: Exercise
 ) -> Iterator[Attempt | CallFailed]:
-    """What was returned: each cost and gradient in it, and compared with each network that it may be of."""
-    convention, value = call.convention, returned[0].value
+    """The failure of a call; or what its answer may be: each cost and gradient in it, of each network."""
+    # a function of Theta1 and Theta2 takes θ in one form alone, so that none is reported
+    call = replace(
+        candidate, convention=convention if "theta" in candidate.roles else replace(convention, theta="flat")
+    )
+    try:
+        returned = call.returned(process, exercise)
+    except CallFailed as failure:
+        yield failure.detached()
+        return
     # θ came as matrices, which says nothing of how a gradient was unrolled into a vector
+    value, convention = returned[0].value, call.convention
     orders = ORDERS if convention.gives_matrices(call.roles) and _has_vector(value) else (convention.order,)
     for pick, order in product(possible_picks(value, convention, exercise.problem), orders):
         picked = replace(call, convention=replace(convention, pick=pick, order=order))
         for model in _models(call):
-            of_model = exercise.of_model(model)
             try:
-                answer = picked.read(returned, submission, of_model)
+                yield _attempt(picked, returned, process.submission, exercise.of_model(model))
             except CallFailed as failure:
                 yield failure.detached()
                 break  # it is as unreadable for the other networks
-            distance = of_model.distance(answer) * (1.0 if _names_units(submission, model) else UNNAMED)
-            yield Attempt(picked, answer, right=of_model.is_right(answer), distance=distance, model=model)
 
 
-def _names_units(submission: Submission, model: Model) -> bool:
-    """Whether the code may compute hidden units of this kind; all code may compute sigmoids."""
-    pattern = NAMES_OF_UNITS.get(model.hidden, "")
-    return any(re.search(pattern, file.text) for file in submission.files)
+def _attempt(call: Call, returned: Sequence[Returned], submission: Submission, exercise: Exercise) -> Attempt:
+    answer, pattern = call.read(returned, submission, exercise), NAMES_OF_UNITS.get(exercise.model.hidden, "")
+    is_named = any(re.search(pattern, file.text) for file in submission.files)
+    distance = exercise.distance(answer) * (1.0 if is_named else UNNAMED)
+    return Attempt(call, answer, exercise.is_right(answer), distance=distance, model=exercise.model)
 
 
 def _has_vector(value: Any) -> bool:
