@@ -12,7 +12,7 @@ from harness.commands.command_output import complain, show
 from harness.commands.process_start import start_jax
 from harness.exit_codes import BAD_INPUT, EXIT_CODES
 from harness.files import folder_to_fill
-from harness.grading.hint_levels import Hints
+from harness.grading import Hints
 from harness.progress import Progress, progress_bar
 from harness.wording import first_few
 

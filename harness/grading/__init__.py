@@ -21,3 +21,13 @@ How a grade comes about:
 `harness diagnose` takes a single function through the same search, and explains it on many problems
 (`function_diagnosis`).
 """
+
+from enum import StrEnum
+
+
+class Hints(StrEnum):
+    """How much a student's page tells: which part is wrong, in which layers as well, or the bug by its name."""
+
+    PART = "part"
+    LAYER = "layer"
+    BUG = "bug"

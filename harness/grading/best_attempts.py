@@ -105,25 +105,23 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
         likeliest = next((trials.failures for trials in tried if trials.failures), ())
         failure = _telling(likeliest).fact if likeliest else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
         return Interface(failure=failure, failures=fatal or failures)
-    best = _of_this_exercise(best, process.submission)
-    of_cost, of_gradient = _best_pair(best, [attempt for trials in tried for attempt in trials.attempts])
-    refused = ()
-    if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
+    attempts = [attempt for trials in tried for attempt in trials.attempts]
+    of_cost, of_gradient = _best_pair(_of_this_exercise(best, process.submission), attempts)
+    one, refused = of_cost or of_gradient, ()
+    assert one is not None
+    if not (of_cost and of_gradient):
         # what answers after a forward pass, or by a stand-in of another kind, refuses nothing
-        answering = {trials.call.function.author_name for trials in tried if trials.attempts}
+        answering = {attempt.call.function.author_name for attempt in attempts}
         silent = [trials.call for trials in tried if trials.call.function.author_name not in answering]
-        refused = tuple(_refusals(process, silent, replace(half.call.convention, pick=None), exercises[0]))
-    return interface_of(exercises, of_cost, of_gradient, failures=fatal, refused=refused)
+        refused = tuple(_refusals(process, silent, replace(one.call.convention, pick=None), exercises[0]))
+    if one.call.convention.single:
+        exercises = [each for each in exercises if each.problem.m * each.theta.size <= MOST_PRODUCTS]
+    of_model = tuple(exercise.of_model(one.model) for exercise in exercises)
+    return Interface(of_cost, of_gradient, exercises=of_model, failures=fatal, refused=refused)
 
 
 def _best_pair(best: Sequence[Attempt], attempts: Sequence[Attempt]) -> tuple[Attempt | None, Attempt | None]:
-    """The attempts that give the cost and the gradient: one function's, or those of two.
-
-    Parameters
-    ----------
-    best : the best attempt of each function
-    attempts : all of them
-    """
+    """The attempts that give the cost and the gradient, out of the best of each function: one function's, or of two."""
     halves = [attempt for attempt in best if not attempt.answer.is_whole]
     of_cost = best_of([attempt for attempt in halves if attempt.answer.cost is not None])
     of_gradient = best_of([attempt for attempt in halves if attempt.answer.cost is None])
@@ -144,12 +142,11 @@ def _of_this_exercise(best: Sequence[Attempt], submission: Submission) -> list[A
 
     A notebook with another exercise may lie in the same folder.
     """
-    right = {attempt.call.function.file for attempt in best if any(attempt.right)}
-    return [
-        attempt
-        for attempt in best
-        if not right or any(submission.are_of_one_program(attempt.call.function.file, file) for file in right)
-    ]
+    right = {one.call.function.file for one in best if any(one.right)}
+    related = (
+        one for one in best if any(submission.are_of_one_program(one.call.function.file, file) for file in right)
+    )
+    return list(related if right else best)
 
 
 def _read_beside(right: Attempt, other: Attempt, attempts: Sequence[Attempt]) -> Attempt:
@@ -157,10 +154,9 @@ def _read_beside(right: Attempt, other: Attempt, attempts: Sequence[Attempt]) ->
 
     One author writes both for the same θ, X and y.
     """
-    halves = [one for one in attempts if not one.answer.is_whole]
-    alike = [
-        one for one in halves if one.model == right.model and (one.answer.cost is None) == (other.answer.cost is None)
-    ]
+    is_cost = other.answer.cost is not None
+    halves = [one for one in attempts if one.model == right.model and not one.answer.is_whole]
+    alike = [one for one in halves if (one.answer.cost is not None) == is_cost]
     if other.model != right.model:
         other = best_of(alike) or other
     if other.is_explained or other.is_right_so_far:
@@ -182,19 +178,10 @@ def _refusals(
                 yield failure.fact
 
 
-def interface_of(exercises: Sequence[Exercise], cost: Attempt | None, gradient: Attempt | None, **options) -> Interface:
-    found = next(attempt for attempt in (cost, gradient) if attempt)
-    model, is_slow = found.model, found.call.convention.single
-    if is_slow:
-        exercises = [each for each in exercises if each.problem.m * each.theta.size <= MOST_PRODUCTS]
-    return Interface(cost, gradient, exercises=tuple(exercise.of_model(model) for exercise in exercises), **options)
-
-
 def _telling(failures: Sequence[CallFailed]) -> CallFailed:
     """The failure of a function that tells most: of what is missing, of an end, of an answer, or what got farthest."""
     missing = [failure for failure in failures if failure.is_missing_name]
     missing.sort(key=lambda failure: failure.fact.kind != Kind.NOT_HANDED_IN)
     fatal = [failure for failure in failures if failure.is_fatal]
     answered = [failure for failure in failures if failure.outcome == "answered"]
-    farthest = max(failures, key=lambda failure: failure.line)
-    return (*missing, *fatal, *answered, farthest)[0]
+    return (*missing, *fatal, *answered, max(failures, key=lambda failure: failure.line))[0]

@@ -6,18 +6,16 @@ are those of its row is not graded again.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from harness.facts.fact import Fact, kinds_of
 from harness.facts.kinds import Kind
 from harness.files import exclusive_lock
-from harness.grading.grade import Grade
+from harness.grading import Hints
 from harness.grading.grade_reports import SCHEMA, GradeRecord, record_of
-from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import hints_in
 from harness.grading.submission_files import Submission, find_submissions, read_submission
 from harness.grading.submission_grading import GradingPlan, grade_all
@@ -62,27 +60,17 @@ def open_store(path: Path) -> Iterator[GradeStore]:
             with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
                 # damaged text need not be UTF-8: the seal finds that, and not the decoder
                 connection.text_factory = bytes
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS grades (name TEXT PRIMARY KEY, digest TEXT, record TEXT)"
-                )
+                table = "grades (name TEXT PRIMARY KEY, digest TEXT, record TEXT)"
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
                 yield GradeStore(connection)
         except sqlite3.DatabaseError as error:
             raise ValueError(f"cannot keep grades in {path} ({error}); move it away, or choose another place") from None
 
 
-def digest_of(submission: Submission, settings: Mapping[str, Any], remarks: Sequence[Fact]) -> str:
+def _digest_of(submission: Submission, plan: GradingPlan, remarks: Sequence[Fact]) -> str:
     """What a grade depends on, in a few letters: the submission's files, how it is graded, and its neighbours."""
     files = [(file.name, file.text, str(file.error)) for file in submission.files]
-    given = json.dumps([SCHEMA, files, str(remarks), {name: repr(value) for name, value in settings.items()}])
-    return checksum(given.encode())
-
-
-def _record(plan: GradingPlan, grade: Grade) -> GradeRecord:
-    """The record of a grade; the author of a submission reads no more of it than the hints."""
-    if plan.is_one and plan.hints != Hints.BUG:
-        grade = replace(grade, diagnosis=tuple(hints_in(grade, plan.hints)), notes=(), bugs=())
-        return record_of(grade, plan.rubric, reveal=plan.reveal)
-    return record_of(grade, plan.rubric, plan.hints, reveal=plan.reveal)
+    return checksum(json.dumps([SCHEMA, files, str(remarks), repr(plan)]).encode())
 
 
 def _submissions(plan: GradingPlan, folder: Path) -> list[Submission]:
@@ -91,10 +79,9 @@ def _submissions(plan: GradingPlan, folder: Path) -> list[Submission]:
         return find_submissions(folder, plan.beside)
     if not folder.exists():
         raise FileNotFoundError(f"{folder} is not there; give the folder or the file of a submission")
-    submission = read_submission(folder.resolve(), plan.beside)
-    if submission is None:
-        raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file")
-    return [submission]
+    if submission := read_submission(folder.resolve(), plan.beside):
+        return [submission]
+    raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file")
 
 
 def grade_class(
@@ -111,32 +98,29 @@ def grade_class(
     OSError, ValueError
         There is no submission, or the file cannot be used.
     """
-    submissions = _submissions(plan, folder)
-    with nullcontext() if kept is None else open_store(kept) as store:
-        return _grade_missing(submissions, plan, store, progress)
-
-
-def _grade_missing(
-    submissions: Sequence[Submission], plan: GradingPlan, store: GradeStore | None, progress: Progress
-) -> tuple[list[GradeRecord], list[str]]:
+    submissions, failures = _submissions(plan, folder), list[str]()
     remarks = remarks_on(submissions)
-    digests = [digest_of(submission, vars(plan), remarks[submission.name]) for submission in submissions]
-    found = [store.find(one.name, digest) if store else None for one, digest in zip(submissions, digests)]
-    records = {number: record for number, record in enumerate(found) if record}
-    left = [number for number in range(len(submissions)) if number not in records]
-    failures: dict[str, None] = {}
-    if records:
-        progress("grading", len(records), len(submissions))
-    waiting = [submissions[number] for number in left]
-    for place, grade in grade_all(waiting, plan):
-        number = left[place]
-        records[number] = _record(plan, replace(grade, remarks=remarks[grade.name]))
-        try:
-            # a machine that ran out of processes may have more next time
-            did_fail = Kind.GRADING_FAILED in kinds_of(grade.diagnosis)
-            if store is not None and not failures and not did_fail:
-                store.add(digests[number], records[number])
-        except (sqlite3.Error, OSError) as error:
-            failures[f"Grades are not kept from {grade.name} on ({error}); the same command grades them again."] = None
-        progress("grading", len(records), len(submissions))
-    return [records[number] for number in sorted(records)], list(failures)
+    with nullcontext() if kept is None else open_store(kept) as store:
+        digests = [_digest_of(submission, plan, remarks[submission.name]) for submission in submissions]
+        found = [store.find(one.name, digest) if store else None for one, digest in zip(submissions, digests)]
+        records = {number: record for number, record in enumerate(found) if record}
+        if records:
+            progress("grading", len(records), len(submissions))
+        left = [number for number in range(len(submissions)) if number not in records]
+        for place, grade in grade_all([submissions[number] for number in left], plan):
+            number, hints = left[place], plan.hints
+            shown = replace(grade, remarks=remarks[grade.name])
+            if plan.is_one and hints != Hints.BUG:  # its author reads no more of it than the hints, on any page
+                shown, hints = replace(shown, diagnosis=tuple(hints_in(shown, hints)), notes=(), bugs=()), Hints.BUG
+            records[number] = record_of(shown, plan.rubric, hints, reveal=plan.reveal)
+            try:
+                # a machine that ran out of processes may have more next time
+                did_fail = Kind.GRADING_FAILED in kinds_of(grade.diagnosis)
+                if store is not None and not failures and not did_fail:
+                    store.add(digests[number], records[number])
+            except (sqlite3.Error, OSError) as error:
+                failures.append(
+                    f"Grades are not kept from {grade.name} on ({error}); the same command grades them again."
+                )
+            progress("grading", len(records), len(submissions))
+        return [records[number] for number in sorted(records)], failures

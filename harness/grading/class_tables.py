@@ -24,8 +24,6 @@ from harness.seals import checksum
 SHORTEST_KEY = 3
 """Letters that a name or number of a roster needs to tell a student from others."""
 
-WORD = re.compile(r"[^\W_]+")
-
 POINTS_COLUMNS = ("grade", "points", "score")
 """The columns of a roster that the points go to, as Moodle's gradebook has one."""
 
@@ -77,7 +75,7 @@ def read_roster(path: Path) -> Roster:
 
 def _words(text: str) -> str:
     """Letters and digits alone, each word between blanks."""
-    return f" {' '.join(WORD.findall(text.casefold()))} "
+    return " ".join(["", *re.findall(r"[^\W_]+", text.casefold()), ""])
 
 
 def _keys(row: Mapping[str, str]) -> Iterator[str]:
@@ -120,8 +118,7 @@ def page_name(name: str) -> str:
     encoded = os.fsencode(f"{name}.md")
     if len(encoded) <= LONGEST_FILE_NAME:
         return f"{name}.md"
-    mark = checksum(encoded)[:8]
-    return f"{encoded[:LONGEST_FILE_NAME].decode(errors='ignore')}-{mark}.md"
+    return f"{encoded[:LONGEST_FILE_NAME].decode(errors='ignore')}-{checksum(encoded)[:8]}.md"
 
 
 def write_outputs(
@@ -135,20 +132,14 @@ def write_outputs(
     gradescope: Path | None = None,
 ) -> tuple[list[str], list[str]]:
     """Write every file that is wanted; the submissions that are not in the roster, and which files failed and why."""
-    rows: Sequence[Mapping[str, Any]] = [record.columns for record in records]
-    columns, strangers = COLUMNS, []
-    if roster is not None:
-        rows, strangers = matched(roster, records)
-        columns = (*roster.columns, *(name for name in COLUMNS if name not in roster.columns))
-    contents: list[tuple[Path | None, str]] = [
-        (table, grades_csv(rows, columns)),
-        (page, grades_page(records, made) if page else ""),
-        (gradescope, json.dumps(gradescope_document(records[0]), indent=1) if gradescope else ""),
-    ]
-    if feedback is not None:
-        contents += [(feedback / page_name(record.name), record.page) for record in records]
+    rows, strangers = ([record.columns for record in records], []) if roster is None else matched(roster, records)
+    columns = dict.fromkeys((*(roster.columns if roster else ()), *COLUMNS))
+    contents: dict[Path | None, str] = {table: grades_csv(rows, tuple(columns))}
+    contents |= {page: grades_page(records, made)} if page else {}
+    contents |= {gradescope: json.dumps(gradescope_document(records[0]), indent=1)} if gradescope else {}
+    contents |= {feedback / page_name(record.name): record.page for record in records} if feedback else {}
     failures = []
-    for path, text in contents:
+    for path, text in contents.items():
         try:
             if path is not None:
                 write_whole(path, text.encode())

@@ -34,6 +34,7 @@ from harness.grading.exercises import (
 from harness.grading.given_answers import collect_answers
 from harness.grading.parameter_roles import named_roles, readings
 from harness.grading.submission_answers import ParsedAnswer, possible_picks
+from harness.grading.submission_code import numbers_in
 from harness.grading.submission_files import Submission
 from harness.grading.submission_functions import likelihood
 from harness.grading.submission_interface import Attempt, Call, Interface
@@ -97,9 +98,8 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
 
 def find_candidates(submission: Submission, named: str | None) -> list[Call]:
     """The functions that may be the homework's, the likeliest first."""
-    functions = [function for function in submission.functions if named in (None, function.name, function.author_name)]
-    ranked = sorted(functions, key=likelihood, reverse=True)
-    found = [function for function in ranked if next(readings(function), None)]
+    functions = [function for function in submission.homework if named in (None, function.name, function.author_name)]
+    found = sorted(functions, key=likelihood, reverse=True)
     likely = [function for function in found if named or likelihood(function) >= 0][:MOST_FUNCTIONS]
     return [Call(function, roles) for function in likely for roles in readings(function)]
 
@@ -181,7 +181,7 @@ def _at_the_courses_sizes(
     process: SubmissionProcess, candidates: Sequence[Call], found: Interface
 ) -> Iterator[Interface]:
     """Interfaces at the course's own sizes, where code may have these numbers in it."""
-    numbers = {number for file in process.submission.files for number in file.numbers}
+    numbers = {number for file in process.submission.files for number in numbers_in(file.tree)}
     if not found.failure and numbers.isdisjoint(COURSE_NUMBERS):
         return
     # every 250th digit makes 20 examples; all of them only for code that needs them: each argument has 16 MB then

@@ -11,9 +11,8 @@ import numpy as np
 
 from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.bug_replay import NO_BUG, BugRuns, Bugs, KnownAnswers, Replay
-from harness.digits.digits_data import load_digits
 from harness.grading.submission_answers import ParsedAnswer
-from harness.grading.submission_process import COURSE_SIZES
+from harness.grading.submission_process import COURSE_SIZES, course_digits
 from harness.sources.backprop_steps import Backprop, ThetaLayout
 from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.verdict.comparison import Answer
@@ -267,7 +266,7 @@ def course_exercises(every: int) -> tuple[Exercise, ...]:
 @cache
 def course_exercise(l2: float, every: int) -> Exercise:
     """400-25-10 on every so-many-th of the course's digits."""
-    digits, network = load_digits(), Network(COURSE_SIZES)
+    digits, network = course_digits(), Network(COURSE_SIZES)
     problem = Problem(network, digits.X[::every], digits.classes[::every], l2)
     return Exercise(_name(problem), problem, network.init(0))
 

@@ -14,11 +14,11 @@ from harness.checks.networks.bug_replay import NO_BUG
 from harness.facts import message_table
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
+from harness.grading import Hints
 from harness.grading.error_picture import error_picture
 from harness.grading.function_diagnosis import Diagnosis
 from harness.grading.grade import AGREE, ANSWERED, DISAGREE, PART_NAMES, POINTS, Grade, Rubric
 from harness.grading.helper_checks import WRONG
-from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import feedback_page
 from harness.grading.submission_interface import ShownAnswer
 from harness.pages.html_page import Linked, Marked, table
@@ -55,11 +55,9 @@ class GradeRecord:
     columns : the row of the table, by column
     diagnosis, notes : facts as documents
     lines : what is wrong and what is worth knowing, a sentence each
-    page : the student's page, in Markdown
-    section : the teacher's section, in HTML; empty where all is right
+    page, section : the student's page, in Markdown, and the teacher's section, in HTML; empty where all is right
     parts : (name, points, largest points, outcome) of each part that counts
-    conventions : in what it differs from the course's way
-    links : by part, the function that was judged
+    conventions, links : in what it differs from the course's way, and by part, the function that was judged
     """
 
     columns: Mapping[str, Any]
@@ -209,28 +207,18 @@ PARTS_CAPTION = (
 
 SHOWN_COLUMNS = (*POINTS, "points", "seconds")
 
-ANSWER_COLUMNS = (
-    "problem",
-    "cost",
-    "expected cost",
-    "entries of the gradient",
-    "wrong entries",
-    "largest relative difference",
-)
+ANSWER_COLUMNS = ("problem", "cost", "expected cost", "entries of the gradient", "wrong entries", "largest difference")
 
 
 def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> str:
     """The page; all text from submissions is escaped."""
     heads = ["submission", "verdict", "mistakes", *(PART_NAMES.get(name, name) for name in SHOWN_COLUMNS)]
-    rows = [
-        (
-            _linked(record),
-            Marked(record.verdict, record.verdict, record.verdict),
-            record.columns["bugs"],
-            *(_marked(record.columns[name]) for name in SHOWN_COLUMNS),
-        )
-        for record in records
-    ]
+    rows = []
+    for record in records:
+        name = Linked(record.name, record.name, _anchor(record.name)) if record.section else record.name
+        cells = [record.columns[column] for column in SHOWN_COLUMNS]
+        in_colours = [Marked(cell, cell, DISAGREE) if cell == WRONG else cell for cell in cells]
+        rows.append((name, Marked(record.verdict, record.verdict, record.verdict), record.columns["bugs"], *in_colours))
     common = Counter(record.columns["bugs"].partition(", ")[0] for record in records if record.columns["bugs"])
     mistakes = [(name, number, _meaning(name)) for name, number in common.most_common(MISTAKES)]
     sections = [
@@ -246,16 +234,6 @@ def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> s
     ]
     heading = f"{counted(len(records), 'submission')} graded"
     return page("harness grade", "", verdict_counts(records), sections, made, heading=heading)
-
-
-def _linked(record: GradeRecord) -> Linked | str:
-    """A submission's name, which leads to its section where there is one."""
-    return Linked(record.name, record.name, _anchor(record.name)) if record.section else record.name
-
-
-def _marked(cell: Any) -> Any:
-    """A cell of a part, in the colour of what is wrong."""
-    return Marked(cell, cell, DISAGREE) if cell == WRONG else cell
 
 
 def _conventions_table(records: Sequence[GradeRecord]) -> str:

@@ -6,6 +6,7 @@ The operations of an engine of scalars are among them.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +63,10 @@ def _sigmoid(z: Any) -> Any:
     return 1.0 / (1.0 + np.exp(-z))
 
 
+def _sigmoid_gradient(z: Any) -> Any:
+    return _sigmoid(z) * _sigmoid(-z)
+
+
 def _wrong_places(answer: Any, expected: Any) -> list[int] | None:
     """The places at which numbers differ by more than the digits of their precision; None for what is no such number.
 
@@ -74,22 +79,14 @@ def _wrong_places(answer: Any, expected: Any) -> list[int] | None:
     return np.flatnonzero(~(np.abs(array.ravel() - np.ravel(expected)) <= close)).tolist()
 
 
-def _is_close(answer: Any, expected: Any) -> bool:
-    return _wrong_places(answer, expected) == []
-
-
-def _check_sigmoid(call: Calling, _: Interface) -> HelperVerdict:
-    return _check_elementwise("the sigmoid", call, _sigmoid)
-
-
 def _check_sigmoid_gradient(call: Calling, _: Interface) -> HelperVerdict:
     # a function of a = σ(z) that computes a (1 - a) is right where it is called with a
-    if _is_close(call(_sigmoid(Z)), _sigmoid(Z) * _sigmoid(-Z)):
+    if _wrong_places(call(_sigmoid(Z)), _sigmoid_gradient(Z)) == []:
         return HelperVerdict(RIGHT, None, ("the sigmoid's slope from a, not from z",))
-    return _check_elementwise("the sigmoid's slope", call, lambda z: _sigmoid(z) * _sigmoid(-z))
+    return _check_elementwise("the sigmoid's slope", _sigmoid_gradient, call)
 
 
-def _check_elementwise(name: str, call: Calling, right: Callable[[Any], Any]) -> HelperVerdict:
+def _check_elementwise(name: str, right: Callable[[Any], Any], call: Calling, _: Any = None) -> HelperVerdict:
     """An elementwise function, judged by its answers: one for matrices may take no vectors and no numbers."""
     is_of_matrices = False
     for kind, z in (("a matrix", Z), ("a vector", Z[0]), ("a number", np.array(0.5))):
@@ -101,7 +98,7 @@ def _check_elementwise(name: str, call: Calling, right: Callable[[Any], Any]) ->
             is_of_matrices = True
             continue
         places = _wrong_places(answer, right(z))
-        if places is None or (places and _is_close(np.transpose(answer), right(z))):
+        if places is None or (places and _wrong_places(np.transpose(answer), right(z)) == []):
             array = np.asarray(answer)
             return _fault("shape", shape=str(array.shape), type=array.dtype.name, expected=str(z.shape))
         if places:  # the z nearest to 0: everybody knows the values there
@@ -151,7 +148,7 @@ def _check_predict(call: Calling, interface: Interface) -> HelperVerdict:
             continue
         array = np.asarray(answer) if isinstance(answer, (np.ndarray, list)) else np.empty((0, 0))
         for labels in (name for name in LABELS_OF_TEN if name != ONE_HOT):
-            if _is_close(array, labels_of(Convention(labels), targets)):
+            if _wrong_places(array, labels_of(Convention(labels), targets)) == []:
                 is_usual = labels == Convention().labels
                 return HelperVerdict(RIGHT, None, () if is_usual else (labels.replace("labels", "predictions"),))
         if array.size == problem.m:
@@ -171,7 +168,7 @@ SLOPES: Mapping[str, tuple[float, float]] = {
     "a.exp()": (np.exp(A), 0.0),
     "a.log()": (1.0 / A, 0.0),
     "a.tanh()": (1.0 - np.tanh(A) ** 2, 0.0),
-    "a.sigmoid()": (_sigmoid(A) * _sigmoid(-A), 0.0),
+    "a.sigmoid()": (_sigmoid_gradient(A), 0.0),
     "a.relu()": (1.0, 0.0),
     "b.relu()": (0.0, 0.0),
 }
@@ -180,7 +177,7 @@ SLOPES: Mapping[str, tuple[float, float]] = {
 MADE_OF_OTHERS: Mapping[str, tuple[float, float]] = {
     "-a": (-1.0, 0.0),
     "a - b": (1.0, -1.0),
-    "a / b": (1.0 / B, -A / B**2),
+    "a / b": (1 / B, -A / B**2),
 }
 """Operations that are mostly made of those above, so that a mistake in one of those shows in them as well."""
 
@@ -194,26 +191,23 @@ def _check_operations(call: Calling, _: Interface) -> HelperVerdict:
     The chain rule is out.grad times the local slope, added up: ``self.grad = slope`` is right for one operation alone,
     and ``=`` in the place of ``+=`` shows only where a value is used twice.
     """
-
-    def is_known(expression: str) -> bool:
+    known: dict[str, tuple[float, float]] = {}
+    for expression, slopes in {**SLOPES, **MADE_OF_OTHERS}.items():
         try:
             call(expression, [A, B, C])
+            known[expression] = slopes
         except CallFailed as failure:  # an operation that it does not have
             if failure.is_fatal:
                 raise
-            return False
-        return True
-
-    known = {expression: slopes for expression, slopes in SLOPES.items() if is_known(expression)}
-    others = {expression: slopes for expression, slopes in MADE_OF_OTHERS.items() if is_known(expression)}
     if not {"a + b", "a * b"} <= known.keys():
         return HelperVerdict()
+    basic = [(expression, *known[expression]) for expression in SLOPES if expression in known]
     tried = [
-        *(("slope", expression, slopes) for expression, slopes in known.items()),
-        *(("slope-deeper", f"({expression}) * c", (C * in_a, C * in_b)) for expression, (in_a, in_b) in known.items()),
-        *(("slope-twice", f"({expression}) + a", (1.0 + in_a, in_b)) for expression, (in_a, in_b) in known.items()),
+        *(("slope", expression, (in_a, in_b)) for expression, in_a, in_b in basic),
+        *(("slope-deeper", f"({expression}) * c", (C * in_a, C * in_b)) for expression, in_a, in_b in basic),
+        *(("slope-twice", f"({expression}) + a", (1.0 + in_a, in_b)) for expression, in_a, in_b in basic),
         ("slope-deeper", *TWO_DEPTHS),
-        *(("slope", expression, slopes) for expression, slopes in others.items()),
+        *(("slope", expression, known[expression]) for expression in MADE_OF_OTHERS if expression in known),
     ]
     for fault, expression, slopes in tried:
         for name, slope, right in zip("ab", call(expression, [A, B, C]), slopes):
@@ -232,7 +226,9 @@ class Helper(NamedTuple):
 
 
 HELPERS = {
-    "sigmoid": Helper(_check_sigmoid, 1, "sigmoid sigm logistic sigmoidfunction sig"),
+    "sigmoid": Helper(
+        partial(_check_elementwise, "the sigmoid", _sigmoid), 1, "sigmoid sigm logistic sigmoidfunction sig"
+    ),
     "sigmoid_gradient": Helper(
         _check_sigmoid_gradient,
         1,
@@ -254,23 +250,17 @@ def check_helpers(process: SubmissionProcess, interface: Interface) -> Mapping[s
 
     All functions of one file count, and the best of several files, which may hold what was handed out.
     """
-    return {name: _check(process, helper, interface) for name, helper in HELPERS.items()}
-
-
-def _check(process: SubmissionProcess, helper: Helper, interface: Interface) -> HelperVerdict:
-    known = helper.names.split()
-    named = [function for function in process.submission.functions if _plain(function.name) in known]
-    # in one file, the last definition of a name is the one that runs
-    functions = {(function.file, function.name): function for function in named}
-    of_files: dict[str, list[HelperVerdict]] = defaultdict(list)
-    for (file, _), function in functions.items():
-        of_files[file].append(_verdict(process, helper, function, interface))
-    best_of_each = [_first_of((WRONG, RIGHT, ABSENT), verdicts) for verdicts in of_files.values()]
-    return _first_of((RIGHT, WRONG, ABSENT), best_of_each)
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "")
+    found: dict[str, HelperVerdict] = {}
+    for name, helper in HELPERS.items():
+        # in one file, the last definition of a name is the one that runs
+        functions = {(function.file, function.name): function for function in process.submission.functions}
+        of_files: dict[str, list[HelperVerdict]] = defaultdict(list)
+        for (file, own_name), function in functions.items():
+            if own_name.lower().replace("_", "") in helper.names.split():
+                of_files[file].append(_verdict(process, helper, function, interface))
+        best_of_each = [_first_of((WRONG, RIGHT, ABSENT), verdicts) for verdicts in of_files.values()]
+        found[name] = _first_of((RIGHT, WRONG, ABSENT), best_of_each)
+    return found
 
 
 def _first_of(outcomes: Sequence[str], verdicts: Sequence[HelperVerdict]) -> HelperVerdict:

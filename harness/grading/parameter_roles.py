@@ -5,7 +5,7 @@ and reorder its parameters, leave some out, and add the numbers of examples and 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 NO_LITERAL = ...
@@ -111,7 +111,7 @@ class Function:
     name: str
     parameters: tuple[str, ...]
     required: int
-    defaults: tuple[Any, ...] = ()
+    defaults: tuple[Any, ...] = field(default=(), hash=False)  # a list among them has no hash
     stand_in: str = ""
     wraps: str = ""
     constants: tuple[str, ...] = ()
@@ -198,7 +198,9 @@ def _reading(function: Function, known: Sequence[Role | None]) -> Iterator[tuple
         return
     given = _with_defaults(function, known)
     # what has an unknown name takes the next role in the usual order: the p of ``cost(p, X, y, lam)`` is θ
-    left = [role for role in COURSE if role not in given and not _is_covered(role, given)]
+    brought = named_roles(given) & {"sizes", "theta1", "W1", "weights"}
+    covered = {*(SIZES if "sizes" in brought else ()), *(("theta",) if brought - {"sizes"} else ())}
+    left = [role for role in COURSE if role not in given and role not in covered]
     # all sizes come together, or are from elsewhere; λ may be missing
     if given.count(None) < len(left) - ("l2" in left):
         left = [role for role in left if role not in SIZES]
@@ -206,8 +208,8 @@ def _reading(function: Function, known: Sequence[Role | None]) -> Iterator[tuple
         return
     rest = iter(left)
     roles = tuple(role if role is not None else next(rest) for role in given)
-    brought = PARTS_OF_THETA & named_roles(roles)
-    if any(brought == set(needed) for needed in OF_THETA) and {"X", "y"} <= named_roles(roles):
+    of_theta = PARTS_OF_THETA & named_roles(roles)
+    if any(of_theta == set(needed) for needed in OF_THETA) and {"X", "y"} <= named_roles(roles):
         yield roles
 
 
@@ -222,10 +224,3 @@ def _with_defaults(function: Function, known: Sequence[Role | None]) -> list[Rol
             break  # what follows would be passed by position, and this value is not known
         given.append(Default(default) if role is None else role)
     return given
-
-
-def _is_covered(role: str, given: Sequence[Role | None]) -> bool:
-    """Whether other roles bring what a role stands for."""
-    if role in SIZES:
-        return "sizes" in given
-    return role == "theta" and bool({"theta1", "W1", "weights"} & named_roles(given))

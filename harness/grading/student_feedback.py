@@ -9,10 +9,10 @@ import numpy as np
 from harness.facts import homework_messages, message_table
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
+from harness.grading import Hints
 from harness.grading.call_conventions import arguments
 from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, OF_HELPERS, Grade
 from harness.grading.helper_checks import ABSENT, WRONG
-from harness.grading.hint_levels import Hints
 from harness.grading.parameter_roles import Default, Parameters
 from harness.grading.submission_interface import ShownAnswer
 from harness.sources import loop
@@ -55,22 +55,16 @@ def hints_in(grade: Grade, hints: Hints) -> list[Fact]:
     if hints == Hints.BUG:
         return [fact for fact in grade.diagnosis if fact.kind not in UNSAID]
     told = [fact for fact in grade.diagnosis if fact.kind in PLAIN_KINDS]
-    is_wrong = WRONG in (grade.outcomes["gradient"], grade.outcomes["regularised"])
-    layers = _wrong_blocks(grade.probe) if hints == Hints.LAYER and is_wrong else ()
-    return [*told, *([wrong(Kind.LAYERS_WRONG, *layers)] if layers else [])]
-
-
-def _wrong_blocks(shown: ShownAnswer | None) -> tuple[str, ...]:
-    """The blocks of θ in which the gradient is wrong, such as "Theta1 bias"."""
-    errors = None if shown is None else shown.relative_errors
-    if shown is None or errors is None:
-        return ()
-    blocks = [
-        (f"Theta{number} {name}", part)
+    shown, is_wrong = grade.probe, WRONG in (grade.outcomes["gradient"], grade.outcomes["regularised"])
+    if hints == Hints.PART or not is_wrong or shown is None or (errors := shown.relative_errors) is None:
+        return told
+    layers = [
+        f"Theta{number} {name}"
         for number, matrix in enumerate(shown.exercise.problem.network.unpack(errors > OFF), start=1)
         for name, part in (("bias", matrix[:, 0]), ("weights", matrix[:, 1:]))
+        if part.any()
     ]
-    return tuple(name for name, part in blocks if part.any())
+    return [*told, wrong(Kind.LAYERS_WRONG, *layers)] if layers else told
 
 
 def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = False) -> str:
@@ -93,11 +87,9 @@ def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = Fals
 
 def _outcome(grade: Grade, name: str) -> str:
     outcome = grade.outcomes[name]
-    if outcome == WRONG and name in grade.links:
-        return f"{outcome} ({_escaped(grade.links[name])})"
-    if outcome != ABSENT:
-        return outcome
-    return "" if grade.verdict == ERROR or name in OF_HELPERS else "not there"
+    if outcome == ABSENT:
+        return "" if grade.verdict == ERROR or name in OF_HELPERS else "not there"
+    return f"{outcome} ({_escaped(grade.links[name])})" if outcome == WRONG and name in grade.links else outcome
 
 
 def _escaped(text: str) -> str:

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.grading.class_methods import class_functions_in
 from harness.grading.parameter_roles import Function, readings
-from harness.grading.submission_code import imported_names, numbers_in, tried_imports
+from harness.grading.submission_code import imported_names
 from harness.grading.submission_functions import functions_in, with_settings
 from harness.grading.submission_texts import UNREADABLE, decoded, in_python_3, notebook_code
 from reference.user_input import error_in_words
@@ -41,16 +41,12 @@ class SubmissionFile:
 
     Attributes
     ----------
-    name : the path under which its code is run, relative to the submission's folder
-    shown : the path that its author knows
+    name, shown : the path under which its code is run, relative to the submission's folder; and that of its author
     text : all of its code, with the stand-ins for functions that cannot be called by themselves
+    tree : its syntax tree, without these
     functions : what it defines
-    error : why it cannot be read
-    notes : what was left out of it
+    error, notes : why it cannot be read; what was left out of it
     cells : for a notebook, (first line, cell number) of each code cell
-    imports : what it imports, and how many dots stand before it
-    optional : modules whose absence it handles itself
-    numbers : the numbers in its code, comments and texts apart
     is_python_2 : whether print statements of Python 2 were taken out of it
     is_own : whether it was handed in, and not found elsewhere
     """
@@ -58,15 +54,18 @@ class SubmissionFile:
     name: str
     shown: str
     text: str = ""
+    tree: ast.Module = field(default_factory=lambda: ast.Module([], []))
     functions: tuple[Function, ...] = ()
     error: Fact | None = None
     notes: tuple[Fact, ...] = ()
     cells: tuple[tuple[int, int], ...] = ()
-    imports: frozenset[tuple[int, str]] = frozenset()
-    optional: frozenset[str] = frozenset()
-    numbers: frozenset[float] = frozenset()
     is_python_2: bool = False
     is_own: bool = True
+
+    @property
+    def libraries(self) -> set[str]:
+        """What it imports, by the first part of its name."""
+        return {name.partition(".")[0] for _, name in imported_names(self.tree)}
 
     def place(self, line: int) -> str:
         """A line as its author counts it: in a file, or in a cell of a notebook."""
@@ -80,13 +79,7 @@ class SubmissionFile:
 
 @dataclass(frozen=True)
 class Submission:
-    """What somebody handed in.
-
-    Attributes
-    ----------
-    name, path : of the file or folder
-    files : its files, and those that they import from elsewhere
-    """
+    """What somebody handed in: a file or folder, with its files, and those that they import from elsewhere."""
 
     name: str
     path: Path
@@ -96,6 +89,11 @@ class Submission:
     def functions(self) -> tuple[Function, ...]:
         """What its own files define."""
         return tuple(function for file in self.files if file.is_own for function in file.functions)
+
+    @property
+    def homework(self) -> list[Function]:
+        """The functions that take what the homework's take."""
+        return [function for function in self.functions if next(readings(function), None)]
 
     @property
     def error(self) -> Fact | None:
@@ -121,10 +119,9 @@ class Submission:
 
     def are_of_one_program(self, first: str, second: str) -> bool:
         """Whether two files belong together: a notebook is a program of its own, with the modules that it imports."""
-        files = self.file(first), self.file(second)
-        imported = [{name.partition(".")[0] for _, name in file.imports} for file in files]
-        is_imported = Path(first).stem in imported[1] or Path(second).stem in imported[0]
-        return first == second or is_imported or not any(file.shown.endswith(".ipynb") for file in files)
+        one, other = self.file(first), self.file(second)
+        is_imported = Path(first).stem in other.libraries or Path(second).stem in one.libraries
+        return first == second or is_imported or not any(file.shown.endswith(".ipynb") for file in (one, other))
 
     def link(self, function: Function) -> str:
         """Where a function is defined, and its name: "ex4.py:41 nnCostFunction"."""
@@ -138,14 +135,7 @@ class Submission:
 def find_submissions(folder: str | Path, beside: Path | None = None) -> list[Submission]:
     """The submissions in a folder, by name: each .py or .ipynb file, and each folder that holds one.
 
-    Parameters
-    ----------
-    beside : a folder with modules that submissions import and did not hand in
-
-    Raises
-    ------
-    OSError, ValueError
-        There is no folder, or no submission in it.
+    Modules that they import and did not hand in may lie in a folder `beside`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -153,16 +143,14 @@ def find_submissions(folder: str | Path, beside: Path | None = None) -> list[Sub
     found = [one for path in _entries(folder) if (one := read_submission(path, beside)) is not None]
     # a module that another submission imports is none itself, unless it holds a homework's function
     helpers = {Path(file.name).stem for one in found for file in one.files[1:] if "/" not in file.name}
-    found = [
+    own = [
         submission
         for submission in found
-        if submission.path.is_dir()
-        or submission.path.stem not in helpers
-        or any(next(readings(function), None) for function in submission.functions)
+        if submission.path.is_dir() or submission.path.stem not in helpers or submission.homework
     ]
-    if not found:
+    if not own:
         raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file, and no folder with one")
-    return found
+    return own
 
 
 def in_print(name: str | Path) -> str:
@@ -183,13 +171,9 @@ def _code_in(path: Path) -> list[Path]:
     """The files with code of a submission, those in the outermost folder first."""
     if not path.is_dir():
         return [path] if path.suffix in CODE else []
-    inner = [file for file in path.rglob("*") if file.suffix in CODE]
-    own = [file for file in inner if not _is_skipped(file.relative_to(path))]
+    inner = [(file, file.relative_to(path).parts) for file in path.rglob("*") if file.suffix in CODE]
+    own = [file for file, parts in inner if not any(part in SKIPPED or part.startswith(".") for part in parts)]
     return sorted(own, key=lambda file: (len(file.parts), file))[:MOST_FILES]
-
-
-def _is_skipped(path: Path) -> bool:
-    return any(part in SKIPPED or part.startswith(".") for part in path.parts)
 
 
 def read_submission(path: Path, beside: Path | None = None) -> Submission | None:
@@ -237,7 +221,7 @@ def _imported_files(
     resolved = home.resolve()
     above = [folder for folder in file.parents if folder.is_relative_to(home)]
     roots = [*above, *resolved.parents[:FOLDERS_ABOVE], *([beside] if beside else [])]
-    for level, name in read[file].imports:
+    for level, name in set(imported_names(read[file].tree)):
         # Python's own module is meant, and not a neighbour's file of that name, such as random.py
         if not level and name.partition(".")[0] in sys.stdlib_module_names:
             continue
@@ -282,13 +266,11 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
     return SubmissionFile(
         name,
         shown,
-        text=f"{code.text}\n{stand_ins}",
-        functions=tuple(functions),
+        f"{code.text}\n{stand_ins}",
+        tree,
+        tuple(functions),
         notes=tuple(replace(note, where=(shown,)) for note in code.notes),
         cells=code.cells,
-        imports=frozenset(imported_names(tree)),
-        optional=frozenset(tried_imports(tree)),
-        numbers=frozenset(numbers_in(tree)),
         is_python_2=code.is_python_2,
     )
 

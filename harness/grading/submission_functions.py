@@ -42,8 +42,7 @@ Signature = dict[str, str | None]
 def likelihood(function: Function) -> int:
     """How likely a function is the homework's cost function; below zero for what certainly is not.
 
-    It decides which functions are tried, and in what order. A name such as "cost" counts more than four parameters, and
-    the course's seven parameters more than one such name.
+    A name such as "cost" counts more than four parameters, and the course's seven parameters more than one such name.
     """
     name = function.name.lower().replace("_", "")
     likely = [word for word in ("cost", "backprop", "grad", "nn", "loss", "network") if word in name]
@@ -245,7 +244,11 @@ def _closures_in(node: ast.FunctionDef) -> list[tuple[str, str, Signature]]:
 
 def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[Function]:
     """Stand-ins for functions of what a forward pass returns, such as ``cost(h, y)``; each runs that pass first."""
-    forwards = [(function, _returned(tree, function.name)) for function in functions if _is_forward(function)]
+    forwards = []
+    for function in functions:  # a forward pass takes θ and X, and no labels
+        known = set(known_roles(function)[: function.required])
+        if "X" in known and not {"y", None} & known and any(set(needed) <= known for needed in OF_THETA):
+            forwards.append((function, _returned(tree, function.name)))
     for function in functions:
         # h in ``cost(h, y)`` is no θ, X or y: it is what another function returns
         unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
@@ -258,13 +261,6 @@ def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[
                 body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {function.name}({passed})"
                 yield stand_in(f"{function.name}_after_{forward.name}", signature, function.name, body)
                 break
-
-
-def _is_forward(function: Function) -> bool:
-    """Whether a function takes θ and X, and no labels."""
-    known = known_roles(function)[: function.required]
-    has_theta = any(set(needed) <= set(known) for needed in OF_THETA)
-    return has_theta and "X" in known and "y" not in known and None not in known
 
 
 def _returned(tree: ast.Module, name: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.checks.networks.bug_explanations import join_names
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
+from harness.grading import Hints
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import COURSE_MODEL, Exercise, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.given_answers import GivenAnswers, collect_answers
@@ -28,7 +29,6 @@ from harness.grading.grade import (
     wrong_helpers,
 )
 from harness.grading.helper_checks import ABSENT, WRONG, HelperVerdict, check_helpers
-from harness.grading.hint_levels import Hints
 from harness.grading.other_exercises import find_other_exercise
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, ShownAnswer

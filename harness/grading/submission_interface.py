@@ -71,13 +71,11 @@ class Call:
         try:
             parsed = [parse_answer(each.value, self.convention, exercise.problem) for each in returned]
         except NotAnAnswer as error:
-            fact = replace(error.fact, where=(self.function.author_name,))
-            raise CallFailed(fact, "answered") from None
-        cost, gradient = _mean([each.cost for each in parsed]), _mean([each.gradient for each in parsed])
-        has_changes = any(each.left for each in returned)
-        answer = replace(
-            parsed[0], cost=None if cost is None else float(cost), gradient=gradient, changes_arguments=has_changes
-        )
+            raise CallFailed(replace(error.fact, where=(self.function.author_name,)), "answered") from None
+        parts = [each.cost for each in parsed], [each.gradient for each in parsed]
+        cost, gradient = map(_mean, parts)
+        cost, is_changed = None if cost is None else float(cost), any(each.left for each in returned)
+        answer = replace(parsed[0], cost=cost, gradient=gradient, changes_arguments=is_changed)
         return without_allowances(exercise, answer, names_float32=submission.names_float32)
 
 
@@ -88,17 +86,17 @@ def _mean(parts: Sequence[Any]) -> Any:
 
 def described(function: Function, given: Sequence[Any]) -> list[str]:
     """The arguments of a call, by the names of its parameters and their shapes."""
+
+    def shape(value: Any) -> str:
+        match value:
+            case np.ndarray():
+                return "×".join(map(str, value.shape)) if value.ndim > 1 else f"of {value.size} entries"
+            case list() | dict():
+                return f"({'a list' if isinstance(value, list) else 'a dictionary'} of {len(value)})"
+        return f"= {value}"
+
     names = (*function.parameters, *("" for _ in given))
-    return [f"{name} {_shape(value)}".strip() for name, value in zip(names, given)]
-
-
-def _shape(value: Any) -> str:
-    match value:
-        case np.ndarray():
-            return "×".join(map(str, value.shape)) if value.ndim > 1 else f"of {value.size} entries"
-        case list() | dict():
-            return f"({'a list' if isinstance(value, list) else 'a dictionary'} of {len(value)})"
-    return f"= {value}"
+    return [f"{name} {shape(value)}".strip() for name, value in zip(names, given)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,19 +206,13 @@ class Interface:
         return list(dict.fromkeys(found))
 
     @property
-    def is_hopeless(self) -> bool:
-        """Whether asking at other sizes is no use either: what failed would fail there."""
-        return self.failure is not None and any(each.is_futile for each in self.failures)
-
-    @property
     def is_right(self) -> bool:
         return bool(self.of_cost and self.of_gradient and self.of_cost.right[0] and self.of_gradient.right[1])
 
     def answer(self, process: SubmissionProcess, exercise: Exercise) -> ParsedAnswer:
         """Cost and gradient for an exercise, from the one or two functions that give them; or `CallFailed`."""
         answers = {attempt: attempt.call.answer(process, exercise) for attempt in self.attempts}
-        cost = answers[self.of_cost] if self.of_cost else ParsedAnswer()
-        gradient = answers[self.of_gradient] if self.of_gradient else ParsedAnswer()
+        cost, gradient = (answers[one] if one else ParsedAnswer() for one in (self.of_cost, self.of_gradient))
         return ParsedAnswer(
             cost.cost,
             gradient.gradient,

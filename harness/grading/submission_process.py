@@ -18,6 +18,7 @@ from harness.facts.fact import Fact, doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.files import scratch_folder
 from harness.grading.parameter_roles import Function
+from harness.grading.submission_code import tried_imports
 from harness.grading.submission_files import DATA, Submission
 from harness.grading.submission_loader import DATA_FOLDER
 from harness.isolation import Outcome, Sandbox, Worker
@@ -39,6 +40,8 @@ TensorFlow or PyTorch take several seconds from a cold disk. A file that trains 
 
 COURSE_SIZES = (400, 25, 10)
 
+course_digits = cache(load_digits)
+
 LARGEST_DATA_FILE = 30_000_000
 """Bytes of a data file that is still copied into a sandbox: twice the size of the course's."""
 
@@ -56,11 +59,9 @@ class CallFailed(Exception):
 
     Attributes
     ----------
-    fact : what happened: CALL_FAILED, NOT_AN_ANSWER or GRADIENT_SHAPE
     outcome : as `harness.isolation.Outcome.kind`; "answered" where the value was no cost and no gradient
-    error : the name of the exception's type, where one was raised
+    error, line : the name of the exception's type, where one was raised, and the line where it happened, or 0
     is_loading : whether the file itself failed, so that nothing in it can be called
-    line : the line at which it happened, or 0
     """
 
     def __init__(
@@ -104,13 +105,7 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Returned:
-    """What a call returned, and what it did to its arguments.
-
-    Attributes
-    ----------
-    given : the arguments as they were
-    left : by position, the arguments that were changed in place, as the call left them
-    """
+    """What a call returned; the arguments as they were; and those changed in place, by position, as it left them."""
 
     value: Any
     given: Sequence[Any] = ()
@@ -134,11 +129,10 @@ def _describe_change(before: Any, after: Any) -> str:
     if not isinstance(before, np.ndarray):
         changed = [pair for pair in zip(before, after) if differ(*pair)]
         return _describe_change(*changed[0]) if changed else f"from {counted(len(before), 'item')} to {len(after)}"
-    after = np.asarray(after)
-    if before.shape != after.shape:
-        return f"from shape {before.shape} to {after.shape}"
+    if before.shape != np.shape(after):
+        return f"from shape {before.shape} to {np.shape(after)}"
     changed = before != after
-    largest = np.abs(after[changed] - before[changed]).max() if changed.any() else 0.0
+    largest = np.abs(after - before)[changed].max() if changed.any() else 0.0
     return f"by up to {largest:.3g}, in {int(changed.sum())} of {before.size:,} entries"
 
 
@@ -177,7 +171,7 @@ class SubmissionProcess:
             self._write_files(folder)
             if with_needed:
                 _put_data((submission.path, data), data_folder, copied=sandbox)
-            optional = tuple({name for file in submission.files for name in file.optional})
+            optional = tuple({name for file in submission.files for name in tried_imports(file.tree)})
             prepare = (
                 ("os:chdir", (str(data_folder),)),  # ``loadmat("ex4data1.mat")`` looks in the working folder
                 (f"{LOADER}:prepare", (str(folder), optional, with_needed, self._package)),
@@ -271,12 +265,11 @@ def _course_data() -> Mapping[str, bytes]:
     """The course's data under its names: the digits, and weights of the sizes of its own."""
     from scipy.io import savemat
 
-    digits, network = load_digits(), Network(COURSE_SIZES)
-    Theta1, Theta2 = network.unpack(network.init(0))
-    classes = (digits.classes[:, np.newaxis] + 1).astype(np.uint8)
-    contents = ({"X": digits.X, "y": classes}, {"Theta1": Theta1, "Theta2": Theta2})
-    written = []
-    for content in contents:
+    digits, network = course_digits(), Network(COURSE_SIZES)
+    weights = dict(zip(("Theta1", "Theta2"), network.unpack(network.init(0))))
+    contents = {"data1": {"X": digits.X, "y": (digits.classes[:, np.newaxis] + 1).astype(np.uint8)}, "weights": weights}
+    written = {}
+    for name, content in contents.items():
         savemat(file := io.BytesIO(), content)
-        written.append(file.getvalue())
-    return {f"ex{number}{name}.mat": file for number in (3, 4) for name, file in zip(("data1", "weights"), written)}
+        written |= {f"ex{number}{name}.mat": file.getvalue() for number in (3, 4)}
+    return written

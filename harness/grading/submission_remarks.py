@@ -5,11 +5,10 @@ A remark is no verdict. It says what a teacher may want to look at.
 
 import ast
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from harness.grading.parameter_roles import readings
 from harness.grading.submission_files import Submission
 
 DERIVATIVES = {
@@ -35,65 +34,43 @@ def remarks_on(submissions: Sequence[Submission]) -> Remarks:
     for name, codes in homework.items():
         for code in codes:
             authors[code].add(name)
-    return {
-        submission.name: (
-            *_libraries(submission),
-            *_copies(submission.name, homework[submission.name], authors),
-            *_links(submission),
-        )
-        for submission in submissions
-    }
-
-
-def _copies(name: str, homework: Mapping[str, str], authors: Mapping[str, set[str]]) -> list[Fact]:
-    """The functions of a submission that other submissions have as well."""
-    shared = {code: authors[code] - {name} for code in homework if len(authors[code]) > 1}
-    others, functions = sorted(set().union(*shared.values())), sorted(homework[code] for code in shared)
-    return [note(Kind.SAME_CODE, *others, functions=functions)] if others else []
+    found = {}
+    for submission in submissions:
+        # the functions that other submissions have as well
+        shared = {code: authors[code] - {submission.name} for code in homework[submission.name]}
+        others = sorted(set().union(*shared.values()))
+        functions = sorted(homework[submission.name][code] for code in shared if shared[code])
+        copies = [note(Kind.SAME_CODE, *others, functions=functions)] if others else []
+        found[submission.name] = (*_libraries(submission), *copies, *_links(submission))
+    return found
 
 
 def _homework(submission: Submission) -> dict[str, str]:
-    """The functions of the homework in a submission: their names by dumps of their syntax trees without docstrings."""
-    wanted = {
-        (function.file, function.author_name.partition(".")[0])
-        for function in submission.functions
-        if next(readings(function), None)
-    }
+    """The functions of the homework in a submission: their names by what is in them, without docstrings."""
+    wanted = {(function.file, function.author_name.partition(".")[0]) for function in submission.homework}
     found = {}
     for file in submission.files:
-        for node in ast.parse(file.text).body if file.is_own and not file.error else ():
+        for node in file.tree.body if file.is_own else ():
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and (file.name, node.name) in wanted:
-                found[ast.dump(_without_docstring(node))] = node.name
+                body = node.body[ast.get_docstring(node) is not None :] or node.body
+                found[f"{node.name}: {ast.dump(ast.Module(body, []))}"] = node.name
     return found
 
 
-def _without_docstring(node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
-    node.body = node.body[ast.get_docstring(node) is not None :] or node.body
-    return node
-
-
-def _libraries(submission: Submission) -> list[Fact]:
+def _libraries(submission: Submission) -> Iterator[Fact]:
     """Libraries that the code imports, and calls for a gradient."""
-    found = []
     for file in submission.files:
-        imported = {name.partition(".")[0] for _, name in file.imports} & DERIVATIVES.keys()
-        if not file.is_own or not imported:
-            continue
+        nodes = ast.walk(file.tree) if file.is_own else ()
         names = {
-            getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "name", "")
-            for node in ast.walk(ast.parse(file.text))
+            getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "name", "") for node in nodes
         }
-        used = {library: [name for name in DERIVATIVES[library] if name in names or not name] for library in imported}
-        found += [
-            note(Kind.LIBRARY_GRADIENT, file.shown, library=f"{library}.{used[library][0]}".rstrip("."))
-            for library in sorted(imported)
-            if used[library]
-        ]
-    return found
+        for library in sorted(file.libraries & DERIVATIVES.keys() if file.is_own else ()):
+            used = [name for name in DERIVATIVES[library] if name in names or not name]
+            if used:
+                yield note(Kind.LIBRARY_GRADIENT, file.shown, library=f"{library}.{used[0]}".rstrip("."))
 
 
 def _links(submission: Submission) -> list[Fact]:
     """Files of a submission that are links."""
     paths = [submission.path, *(submission.path / file.shown for file in submission.files if file.is_own)]
-    links = [path for path in paths if path.is_symlink()]
-    return [note(Kind.LINKED_FILE, path.name, target=str(path.readlink())) for path in links]
+    return [note(Kind.LINKED_FILE, path.name, target=str(path.readlink())) for path in paths if path.is_symlink()]

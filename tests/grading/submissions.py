@@ -750,5 +750,5 @@ def grade_folder(
 
 def kinds(facts: Iterable[Fact]) -> list[str]:
     """The kinds of facts that homework itself finds: not those of the bug zoo."""
-    own = homework_messages.ROWS | relation_messages.ROWS | verdict_messages.ROWS
+    own = homework_messages.MESSAGES | relation_messages.MESSAGES | verdict_messages.MESSAGES
     return [fact.kind for fact in facts if fact.kind in own]

@@ -16,6 +16,7 @@ from harness.commands.command_output import show
 from harness.facts import message_table
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
+from harness.grading import Hints
 from harness.grading.grade import Grade, Rubric
 from harness.grading.grade_reports import (
     COLUMNS,
@@ -26,7 +27,6 @@ from harness.grading.grade_reports import (
     gradescope_document,
     record_of,
 )
-from harness.grading.hint_levels import Hints
 from harness.grading.student_feedback import feedback_page, hints_in
 from harness.grading.submission_files import Submission
 from tests.grading.handed_in import RIGHT as HANDED_IN

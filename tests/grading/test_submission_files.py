@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.facts.kinds import Kind
-from harness.grading.submission_code import FAILURES, runnable
+from harness.grading.submission_code import FAILURES, numbers_in, runnable
 from harness.grading.submission_files import find_submissions, not_graded, read_submission
 from harness.grading.submission_texts import Code, in_python_3
 
@@ -194,7 +194,7 @@ def test_a_file_that_begins_with_a_mark_of_its_encoding_is_read(tmp_path, encodi
 def test_numbers_of_code_are_known_and_those_of_comments_are_not(tmp_path):
     write(tmp_path, a_dot_py='"""5000 examples"""\nSIZES = 400, 2.5  # 5000 × 400\nprint("401", True)\n')
     (submission,) = find_submissions(tmp_path)
-    assert submission.files[0].numbers == {400, 2.5}
+    assert set(numbers_in(submission.files[0].tree)) == {400, 2.5}
 
 
 def test_a_function_is_found_again_by_its_link(tmp_path):

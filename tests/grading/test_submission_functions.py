@@ -33,6 +33,11 @@ def test_parameters_are_known_by_their_names_and_else_by_their_order(names):
     assert next(readings(Function("f", parameters, len(parameters))), None) == ROLES[names]
 
 
+def test_a_function_with_a_list_for_a_default_can_be_looked_up():
+    (function,) = functions_in(ast.parse("def cost(theta, X, y, sizes=[25]): pass"))
+    assert function in {function}
+
+
 def test_a_parameter_with_a_default_that_says_nothing_keeps_it():
     function = Function("f", ("nn_params", "a", "b", "c", "X", "y", "lam", "verbose"), 6, defaults=(1.0, False))
     assert next(readings(function), None) == COURSE
