@@ -4,6 +4,7 @@ In the course's convention, θ and gradient are unrolled by columns, examples ar
 labels start at 1. Ports differ in all of that, and are right all the same.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -51,10 +52,8 @@ class Blocks:
 
     Attributes
     ----------
-    arrangement : `JOINED` for the course's Theta1, Theta2 with the biases in their first columns, or one of
-        `ARRANGEMENTS` with weights and biases apart
+    arrangement, biases : one of `ARRANGEMENTS`; `VECTOR`, `COLUMN` or `ROW`, where biases are apart
     by_inputs : whether weights are (inputs, outputs) instead of (outputs, inputs)
-    biases : `VECTOR` (n,), `COLUMN` (n, 1) or `ROW` (1, n), where biases are apart
     """
 
     arrangement: str = JOINED
@@ -83,9 +82,9 @@ class Blocks:
 
         Biases may have any number of axes: ``np.sum(delta, axis=1)`` drops one that ``keepdims=True`` keeps.
         """
-        if len(arrays) != len(self.names(network)):
-            return None
         like = self.split(network, [np.empty(shape) for shape in network.shapes])
+        if len(arrays) != len(like):
+            return None
         turned: dict[str, np.ndarray] = {}
         for (name, wanted), given in zip(like.items(), arrays):
             array, is_bias = as_array(given), name[0] == "b"
@@ -100,17 +99,16 @@ class Blocks:
     def roll(self, network: Network, vector: np.ndarray, order: Order) -> list[np.ndarray]:
         """The Theta_l that lie in an (n,) vector."""
         like = self.split(network, [np.empty(shape) for shape in network.shapes]).values()
-        ends = np.cumsum([array.size for array in like])
-        parts = np.split(vector, ends[:-1])
+        parts = np.split(vector, np.cumsum([array.size for array in like])[:-1])
         joined = self.join(network, [part.reshape(array.shape, order=order) for part, array in zip(parts, like)])
         assert joined is not None
         return joined
 
     def sort_values(self, network: Network, answer: Mapping[Any, Any]) -> list[Any]:
         """The values of a dictionary in the order of these arrays, where keys such as W1, dW1 or W1_grad name them."""
-        plain = {_plain_key(key): value for key, value in answer.items()}
+        plain = {re.sub("_|grad|delta", "", str(key).lower()).removeprefix("d"): key for key in answer}
         names = [name.lower() for name in self.names(network)]
-        return [plain[name] for name in names] if set(names) <= set(plain) else list(answer.values())
+        return [answer[plain[name]] for name in names] if set(names) <= set(plain) else list(answer.values())
 
     def differences(self) -> list[str]:
         """In what these arrays differ from the course's."""
@@ -177,15 +175,14 @@ class Convention:
 
     @property
     def is_repetition(self) -> bool:
-        """Whether another convention gives the same arguments, so that it need not be tried."""
-        # one-hot targets are a matrix already
-        if self.column and self.labels == ONE_HOT:
-            return True
-        # matrices are handed over as they are, and not unrolled
-        if self.order == "C" and self.theta in ("list", "dictionary"):
-            return True
-        # W.T by columns is W by rows, and (n,), (n, 1) and (1, n) are the same numbers in a vector
-        return self.theta == "flat" and (self.blocks.biases != VECTOR or self.blocks.by_inputs)
+        """Whether another convention gives the same arguments, so that it need not be tried.
+
+        One-hot targets are a matrix already, and matrices are not unrolled. In a vector, W.T by columns is W by rows,
+        and (n,), (n, 1) and (1, n) are the same numbers.
+        """
+        is_unrolled_alike = self.theta == "flat" and (self.blocks.biases != VECTOR or self.blocks.by_inputs)
+        is_of_matrices = self.order == "C" and self.theta in ("list", "dictionary")
+        return (self.column and self.labels == ONE_HOT) or is_of_matrices or is_unrolled_alike
 
     def gives_matrices(self, roles: Sequence[Role]) -> bool:
         """Whether θ is given as the course's two matrices."""
@@ -290,26 +287,16 @@ def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, t
 
 
 def _in_form(convention: Convention, pieces: dict[str, np.ndarray]) -> Any:
-    """The arrays of θ as one parameter."""
-    match convention.theta:
-        case "list":
-            return list(pieces.values())
-        case "dictionary":
-            return _keyed(pieces)
-    flat = unrolled(pieces, convention.order)
+    """The arrays of θ as one parameter: a list, a dictionary or a vector."""
+    if convention.theta == "list":
+        return list(pieces.values())
+    if convention.theta == "dictionary":
+        # blocks under their own names, or two matrices under all usual keys
+        if set(BLOCKS) <= set(pieces):
+            return Parameters(pieces | {name.lower(): array for name, array in pieces.items()})
+        return Parameters({key: matrix for keys in KEYS for key, matrix in zip(keys, pieces.values())})
+    flat = np.concatenate([array.ravel(order=convention.order) for array in pieces.values()])
     return flat[:, np.newaxis] if convention.theta == "column" else flat
-
-
-def unrolled(pieces: Mapping[str, np.ndarray], order: Order) -> np.ndarray:
-    """(n,) vector of all arrays, one after the other."""
-    return np.concatenate([array.ravel(order=order) for array in pieces.values()])
-
-
-def _keyed(pieces: dict[str, np.ndarray]) -> Parameters:
-    """Blocks under their own names, or two matrices under all usual keys."""
-    if set(BLOCKS) <= set(pieces):
-        return Parameters(pieces | {name.lower(): array for name, array in pieces.items()})
-    return Parameters({key: matrix for keys in KEYS for key, matrix in zip(keys, pieces.values())})
 
 
 def labels_of(convention: Convention, Y: np.ndarray) -> np.ndarray:
@@ -330,11 +317,6 @@ def _as_lists(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_lists(item) for item in value]
     return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def _plain_key(key: Any) -> str:
-    name = str(key).lower().replace("_", "").replace("grad", "").replace("delta", "")
-    return name.removeprefix("d")
 
 
 def as_array(value: Any) -> np.ndarray | None:

@@ -11,18 +11,9 @@ from harness.grading.parameter_roles import PARTS_OF_THETA, Function, is_surely_
 from harness.grading.submission_functions import SETTINGS, Signature, fields_of, passed_on, signature_of, stand_in
 
 PARAMETER_ATTRIBUTES = (
-    ("w1", "b1", "w2", "b2"),
-    ("theta1", "theta2"),
-    ("w1", "w2"),
-    ("t1", "t2"),
-    ("weights", "biases"),
-    ("params",),
-    ("parameters",),
-    ("theta",),
-    ("thetas",),
-    ("weights",),
+    "w1 b1 w2 b2, theta1 theta2, w1 w2, t1 t2, weights biases, params, parameters, theta, thetas, weights"
 )
-"""Attributes in which objects keep their parameters, in small letters and without underscores."""
+"""Attributes in which objects keep their parameters, in small letters and without underscores; the first set counts."""
 
 TRAINING = ("rate", "alpha", "epoch", "iter", "batch", "momentum")
 """Parts of names of what decides how a network trains."""
@@ -33,17 +24,13 @@ COMPUTING = ("drop", "norm")
 
 def class_functions_in(tree: ast.Module) -> Iterator[Function]:
     """Stand-ins for the methods of each class, and for what engines and networks of scalars do."""
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            methods = [method for method in node.body if isinstance(method, ast.FunctionDef)]
-            yield from (_of_method(node, method) for method in methods if _is_callable(method))
+    for node in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for method in (method for method in node.body if isinstance(method, ast.FunctionDef)):
+            is_special = method.name.startswith("__") and method.name != "__call__"
+            # no property, and nothing with an unknown decorator
+            if not is_special and _decorators(method) <= {"staticmethod", "classmethod"}:
+                yield _of_method(node, method)
     yield from _scalar_functions(tree)
-
-
-def _is_callable(method: ast.FunctionDef) -> bool:
-    """Whether a method is a function of its parameters: no property, and of no unknown decorator."""
-    is_special = method.name.startswith("__") and method.name != "__call__"
-    return not is_special and _decorators(method) <= {"staticmethod", "classmethod"}
 
 
 def _decorators(method: ast.FunctionDef) -> set[str]:
@@ -88,22 +75,18 @@ def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
 def _with_training(made: Signature, names: Collection[str]) -> Signature:
     """The signature with defaults for what decides how an object trains, on which no cost and no gradient depends."""
     has_l2 = any(is_surely_l2(name.lower()) for name in names)
-
-    def is_of_training(name: str) -> bool:
+    found: Signature = {}
+    for name, default in made.items():
         # beside λ, a learning rate is one; alone, many call λ so
-        is_other = has_l2 if role_of(name) == "l2" and not is_surely_l2(name.lower()) else role_of(name) is None
-        return is_other and _names_any(name, TRAINING) and not _names_any(name, COMPUTING)
-
-    return {name: default or ("1" if is_of_training(name) else None) for name, default in made.items()}
-
-
-def _names_any(name: str, parts: Sequence[str]) -> bool:
-    return any(part in _plain(name) for part in parts)
+        is_other = has_l2 and not is_surely_l2(name.lower()) if role_of(name) == "l2" else role_of(name) is None
+        trains, computes = (any(part in _plain(name) for part in parts) for parts in (TRAINING, COMPUTING))
+        found[name] = "1" if default is None and is_other and trains and not computes else default
+    return found
 
 
 def _theta_attributes(stored: Mapping[str, str], taken: Signature, made: Signature) -> list[str]:
     """The attributes that hold θ; none where the method or ``__init__`` takes it."""
-    sets = (names for names in PARAMETER_ATTRIBUTES if set(names) <= stored.keys())
+    sets = (names for names in map(str.split, PARAMETER_ATTRIBUTES.split(",")) if set(names) <= stored.keys())
     theta = [stored[name] for name in next(sets, ())]
     takes_theta = PARTS_OF_THETA & {role_of(name) for name, default in taken.items() if default is None}
     return [] if takes_theta or {*taken, *made} & set(theta) else theta
@@ -175,8 +158,7 @@ def _returns_value(method: ast.FunctionDef) -> bool:
 
 def _gradients_of(theta: Sequence[str], stored: Mapping[str, str]) -> list[str]:
     """The attributes in which an object leaves the gradients of others, such as dW1 or W1_grad; or none."""
-    plain = [*map(_plain, theta)]
-    patterns = [[pattern.format(name) for name in plain] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
+    patterns = [[pattern.format(_plain(one)) for one in theta] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
     return next(([stored[name] for name in names] for names in patterns if set(names) <= stored.keys()), [])
 
 

@@ -52,16 +52,17 @@ class RuledOut:
 
 
 @cache
-def _of_shapes(convention: Convention) -> Convention:
-    """The convention without what changes the values of θ and λ alone.
-
-    No exception depends on these: they are ordinary numbers in any order. A vector has n entries in any arrangement.
-    """
-    like = replace(convention, order="F", l2_as="λ")
-    return _of_types(convention) if convention.theta in ("flat", "column") else like
-
-
-@cache
 def _of_types(convention: Convention) -> Convention:
     """The convention without what changes the values and shapes in θ, and leaves the types of all arguments."""
     return replace(convention, order="F", l2_as="λ", blocks=COURSE_BLOCKS)
+
+
+@cache
+def _of_shapes(convention: Convention) -> Convention:
+    """The convention without what changes the values of θ and λ alone, on which no exception depends.
+
+    They are ordinary numbers in any order. A vector has n entries in any arrangement.
+    """
+    return replace(
+        _of_types(convention), blocks=COURSE_BLOCKS if convention.theta in ("flat", "column") else convention.blocks
+    )

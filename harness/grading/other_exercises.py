@@ -11,7 +11,6 @@ from harness.facts.kinds import Kind
 from harness.grading.call_conventions import as_array
 from harness.grading.convention_search import find_candidates
 from harness.grading.parameter_roles import Default, named_roles
-from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Call
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
@@ -43,22 +42,15 @@ OF_REGRESSION = {"theta", "X", "y", "l2", "m", "n_in"}
 """The roles that the parameters of a regression have."""
 
 
-def find_other_exercise(process: SubmissionProcess, named: str | None = None) -> Fact | None:
+def find_other_exercise(process: SubmissionProcess) -> Fact | None:
     """That it is another exercise's homework; asked only where nothing of it is right for this one."""
-    candidates = find_candidates(process.submission, named)
-    functions = dict.fromkeys(call.function for call in candidates)
-    takers = {call.function for call in candidates if _is_regression(process, call)}
-    if functions and takers == functions.keys():
+    candidates = find_candidates(process.submission, None)
+    functions = {call.function: None for call in candidates}
+    if functions and functions.keys() == {call.function for call in candidates if _is_regression(process, call)}:
         return doubt(Kind.OTHER_EXERCISE, next(iter(functions)).author_name, exercise=REGRESSION)
-    return _named_exercise(process.submission)
-
-
-def _named_exercise(submission: Submission) -> Fact | None:
-    text = "".join(file.text for file in submission.files)
-    if any(name in text for name in THIS_ONE):
-        return None
-    found = [(name, exercise) for name, exercise in OTHERS.items() if name in text]
-    return doubt(Kind.OTHER_EXERCISE, found[0][0], exercise=found[0][1]) if found else None
+    text = "".join(file.text for file in process.submission.files)
+    named = [name for name in OTHERS if name in text and not any(own in text for own in THIS_ONE)]
+    return doubt(Kind.OTHER_EXERCISE, named[0], exercise=OTHERS[named[0]]) if named else None
 
 
 def _is_regression(process: SubmissionProcess, call: Call) -> bool:
@@ -66,19 +58,15 @@ def _is_regression(process: SubmissionProcess, call: Call) -> bool:
 
     A network's function cannot: its hidden layer alone has more entries.
     """
-    if not named_roles(call.roles) <= OF_REGRESSION:
-        return False
-    for given in _regressions():
+    for given in _regressions() if named_roles(call.roles) <= OF_REGRESSION else ():
         # most functions of a network raise here, and one that answers has no hidden layer
         values = [role.value if isinstance(role, Default) else given[role] for role in call.roles]
         try:
-            answer = process.call(call.function, *values).value
+            if any(np.isfinite(array).all() for array in _arrays(process.call(call.function, *values).value)):
+                return True
         except CallFailed as failure:
             if failure.is_futile:
-                return False
-        else:
-            if any(np.isfinite(array).all() for array in _arrays(answer)):
-                return True
+                break
     return False
 
 

@@ -56,7 +56,7 @@ class _Missing(type):
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _stand_in(cls.path[1], name, silent=cls.is_silent)
+        return _stand_in(name, cls.path[1] or cls.path[0], silent=cls.is_silent)
 
     def __iter__(cls) -> Any:
         # ``fig, axes = plt.subplots()``
@@ -72,8 +72,9 @@ class _Missing(type):
         pass
 
 
-def _stand_in(module: str, name: str, *, silent: bool) -> Any:
-    made = type.__new__(_Missing, name, (), {})
+def _stand_in(name: str, module: str = "", *, silent: bool) -> Any:
+    """A stand-in for what a module has, or for a module itself."""
+    made = type.__new__(_Missing, name, (), {"__all__": []})
     made.path, made.is_silent = (name, module), silent
     return made
 
@@ -120,26 +121,13 @@ class _StandIns(MetaPathFinder, Loader):
             return None
         return ModuleSpec(name, self, is_package=True)
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = _StandInModule(spec.name)
-        module.is_silent = self._drawing
+    def create_module(self, spec: ModuleSpec) -> Any:
         if not self._drawing:
             _State.missing.append(spec.name)
-        return module
+        return _stand_in(spec.name, silent=self._drawing)
 
     def exec_module(self, module: ModuleType) -> None:
-        vars(module)["__all__"] = []
-
-
-class _StandInModule(ModuleType):
-    """A module that has whatever it is asked for."""
-
-    is_silent = False
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _stand_in(self.__name__, name, silent=self.is_silent)
+        """There is nothing to be run."""
 
 
 def _asked_by_the_submission() -> bool:
