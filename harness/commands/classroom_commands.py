@@ -68,10 +68,10 @@ def grade(
 
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")
-    chosen = Rubric() if rubric is None else read_rubric(rubric)
-    chosen = chosen if max_points is None else chosen.scaled(max_points)
     if sandbox:
         require_sandbox()
+    chosen = Rubric() if rubric is None else read_rubric(rubric)
+    chosen = chosen if max_points is None else chosen.scaled(max_points)
     students = None if roster is None else read_roster(roster)
     is_one = one or gradescope is not None or folder.is_file()
     level = hints or (Hints.LAYER if is_one else Hints.BUG)
@@ -80,8 +80,8 @@ def grade(
     with ExitStack() as stack:
         if feedback is not None:  # refuse the folder before the work
             stack.enter_context(folder_to_fill(feedback))
-        progress = stack.enter_context(progress_bar())
-        records, lost = grade_class(folder, plan, table and table.with_suffix(".sqlite"), _reporting(progress))
+        progress = _reporting(stack.enter_context(progress_bar()))
+        records, lost = grade_class(folder, plan, table and table.with_suffix(".sqlite"), progress)
         show(grades_document(records), grades_text(records), json)  # before files, any of which may fail
         made = {"folder": folder.name, "points": chosen.total}
         files = {"table": csv, "page": html, "feedback": feedback, "gradescope": gradescope}
@@ -90,12 +90,12 @@ def grade(
         complain(f"Not graded, because there is no .py or .ipynb file: {first_few(left, 10)}.")
     if strangers:
         complain(f"The roster names no student for {first_few(strangers, 10)}.")
-    is_foreign = len(strangers) == len(records)  # the roster of another class, or no roster at all
     if feedback is not None:
         complain(f"The pages are in {feedback}.")
     for failure in (*lost, *failures):
         complain(failure)
-    if lost or failures or is_foreign:
+    # a roster that names none of them is that of another class, or no roster at all
+    if lost or failures or len(strangers) == len(records):
         raise typer.Exit(BAD_INPUT)
 
 

@@ -28,37 +28,29 @@ def error_picture(shown: ShownAnswer | None) -> str:
     errors = None if shown is None else shown.relative_errors
     if shown is None or errors is None or errors.size > LARGEST_PICTURE:
         return ""
-    network = shown.exercise.problem.network
     with np.errstate(divide="ignore"):
-        decade = np.clip(np.log10(errors), -DECADES, 0.0)
-    pictures = [_squares(f"Theta{number}", matrix) for number, matrix in enumerate(network.unpack(decade), start=1)]
+        decades = np.clip(np.log10(errors), -DECADES, 0.0)
+    pictures = []
+    for number, matrix in enumerate(shown.exercise.problem.network.unpack(decades), start=1):
+        name, (rows, columns) = f"Theta{number}", matrix.shape
+        squares = "".join(
+            _square(j * CELL, i * CELL, decade, f"{name}[{i}, {j or 'bias'}]: 1e{decade:.0f}")
+            for (i, j), decade in np.ndenumerate(matrix)
+        )
+        label = f"{name}: {(matrix > np.log10(OFF)).sum()} of {matrix.size} entries are wrong"
+        box = (0, -16, max(60, columns * CELL + 8), rows * CELL + 18)  # the name fits
+        pictures.append(_svg(label, box, _words(0, -4, name) + squares))
+    # what the shades mean, from rounding to as much as the gradient itself
+    key = "".join(
+        f"{_square(KEY_STEP * place, 0, decade)}{_words(KEY_STEP * place + CELL + 4, CELL - 2, words)}"
+        for place, (decade, words) in enumerate(KEY.items())
+    )
+    pictures.append(_svg(f"Shades: {', '.join(KEY.values())}", (0, -2, KEY_STEP * len(KEY), CELL + 4), key))
     caption = (
         f"Where the gradient is off ({html.escape(shown.exercise.name)}), relative to its largest entry: rows are "
         "units, the first column is the bias."
     )
-    return f'<figure class="picture">{"".join(pictures)}{_key()}<figcaption>{caption}</figcaption></figure>'
-
-
-def _key() -> str:
-    """What the shades of a picture mean, from rounding to as much as the gradient itself."""
-    squares = "".join(
-        f"{_square(KEY_STEP * place, 0, decade)}{_words(KEY_STEP * place + CELL + 4, CELL - 2, words)}"
-        for place, (decade, words) in enumerate(KEY.items())
-    )
-    return _svg(f"Shades: {', '.join(KEY.values())}", (0, -2, KEY_STEP * len(KEY), CELL + 4), squares)
-
-
-def _squares(name: str, decades: np.ndarray) -> str:
-    """A square for each entry of a matrix."""
-    rows, columns = decades.shape
-    squares = "".join(
-        _square(j * CELL, i * CELL, decades[i, j], f"{name}[{i}, {j or 'bias'}]: 1e{decades[i, j]:.0f}")
-        for i in range(rows)
-        for j in range(columns)
-    )
-    wrong = int((decades > np.log10(OFF)).sum())
-    box = (0, -16, max(60, columns * CELL + 8), rows * CELL + 18)  # the name fits
-    return _svg(f"{name}: {wrong} of {decades.size} entries are wrong", box, _words(0, -4, name) + squares)
+    return f'<figure class="picture">{"".join(pictures)}<figcaption>{caption}</figcaption></figure>'
 
 
 def _svg(label: str, box: tuple[int, int, int, int], content: str) -> str:

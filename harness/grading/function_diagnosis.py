@@ -176,12 +176,12 @@ def _notes(interface: Interface, given: GivenAnswers) -> tuple[Fact, ...]:
 
 
 def _start_process(target: str, timeout: float) -> SubmissionProcess:
-    name = target.rpartition(":")[0] if ":" in target else target
-    path = Path(name)
+    name, colon, _ = target.rpartition(":") if ":" in target else (target, "", "")
+    path, module = Path(name), ""
     if path.suffix not in (".py", ".ipynb"):
-        if ":" not in target or not name:
+        if not (colon and name):
             raise ValueError(f"{target!r} names no function; give FILE.py, FILE.py:function or module:function")
-        return _start_module(target, timeout)
+        path, module = _file_of(target), name
     if path.is_dir():
         raise IsADirectoryError(f"{name} is a folder; give one of its files, as FILE.py or FILE.py:function")
     if not path.is_file():
@@ -191,22 +191,19 @@ def _start_process(target: str, timeout: float) -> SubmissionProcess:
     assert submission is not None
     if submission.error:
         raise message_table.FactError(submission.error)
-    return SubmissionProcess(submission, timeout)
+    return SubmissionProcess(submission, timeout, module=module)
 
 
-def _start_module(target: str, timeout: float) -> SubmissionProcess:
-    """A function of a module that can be imported: its file is read for the signature, and the module is called."""
+def _file_of(target: str) -> Path:
+    """The file of a function that can be imported, which is read for its signature."""
     from harness.named_objects import import_attribute
 
     function = import_attribute(target)
     module = getattr(function, "__module__", None)
     spec = find_spec(module) if module else None
-    origin = (spec and spec.origin) or ""
-    if not origin.endswith(".py") or not inspect.isfunction(inspect.unwrap(function)):
-        raise ValueError(f"{target} is no function of a Python file; give FILE.py:function or module:function")
-    submission = read_submission(Path(origin))
-    assert submission is not None
-    return SubmissionProcess(submission, timeout, module=target.rpartition(":")[0])
+    if spec and spec.origin and spec.origin.endswith(".py") and inspect.isfunction(inspect.unwrap(function)):
+        return Path(spec.origin)
+    raise ValueError(f"{target} is no function of a Python file; give FILE.py:function or module:function")
 
 
 def _require_course_like(like: Like, activations: Any) -> Like:
@@ -233,11 +230,11 @@ def _course_like_exercises(problems: int, seed: int, like: Like, interface: Inte
     rng = np.random.default_rng(seed)
     for index in range(problems):
         n_in, n_hidden, K = rng.integers((1, 2, 3), (8, 8, 6)).tolist()
-        sizes = like.sizes or (n_in, n_hidden, K)
-        m = sizes[2] + int(rng.integers(0, 8))
-        drawn_l2 = float(rng.choice(L2_DRAWN))
-        l2 = next(value for value in (interface.l2, like.l2, drawn_l2) if value is not None)
-        yield draw_exercise((sizes[0], sizes[1], sizes[2]), m, l2, (seed, index))
+        n_in, n_hidden, K = like.sizes or (n_in, n_hidden, K)
+        m = K + int(rng.integers(0, 8))
+        drawn = float(rng.choice(L2_DRAWN))
+        l2 = next(value for value in (interface.l2, like.l2, drawn) if value is not None)
+        yield draw_exercise((n_in, n_hidden, K), m, l2, (seed, index))
 
 
 def _random_exercises(problems: int, seed: int, like: Like, activations: Any, *, ordinary: bool) -> Iterator[Exercise]:

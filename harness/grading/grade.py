@@ -196,25 +196,12 @@ ACCEPT, BUG = "accept", "bug"
 
 
 OTHER_CONVENTIONS = (
-    "no regulariser",
-    EPSILON_ADDED,
-    EPSILON_CLIPPED,
-    "single precision (float32)",
-    "gradient before cost",
-    "gradient as matrices",
-    "gradient as an array of * axes",
-    "cost as an array of shape *",
-    "more answered than a cost and a gradient",
-    "more answered than a gradient, and no cost",
-    "cost and gradient in two functions",
-    "* as a constant of the file",
-    "λ = * in the code, which takes no other",
-    "Python 2, without its print statements",
-    "the sigmoid* for matrices alone",
-    "the sigmoid's slope from a, not from z",
-    "weights as (1 + inputs, outputs)",
-    "weights without biases",
-    "predictions from *",
+    *(EPSILON_ADDED, EPSILON_CLIPPED, "no regulariser", "single precision (float32)", "gradient before cost"),
+    *("gradient as matrices", "gradient as an array of * axes", "cost as an array of shape *"),
+    *("more answered than a cost and a gradient", "more answered than a gradient, and no cost"),
+    *("cost and gradient in two functions", "* as a constant of the file", "λ = * in the code, which takes no other"),
+    *("Python 2, without its print statements", "the sigmoid* for matrices alone", "predictions from *"),
+    *("the sigmoid's slope from a, not from z", "weights as (1 + inputs, outputs)", "weights without biases"),
 )
 """The conventions of answers, files and helpers; a star stands for a name or a number."""
 

@@ -58,22 +58,23 @@ def explain(process: SubmissionProcess, interface: Interface, everywhere: GivenA
     given = everywhere.ordinary
     replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
     known = Explained(coordinates=sum(replay.coordinates for replay in replays))
-    if (everywhere.wrong or everywhere.faults) and not everywhere.repeat_afresh(process, interface):
-        return known._replace(facts=(NOT_REPEATABLE,))
-    if not everywhere.wrong:
-        return known
     zero = (wrong(Kind.ZERO, "the gradient"),) if given.are_empty and interface.of_gradient else ()
     # an exercise as it was handed out: J = 0 and zeros for the gradient, which no bug needs to explain
-    if given.are_empty and (constant := find_constant_cost(given.answers)):
-        return known._replace(facts=(constant, *zero))
-    found = find_bugs(replays)
+    constant = find_constant_cost(given.answers) if everywhere.wrong and given.are_empty else None
+    found = find_bugs(replays if everywhere.wrong and not constant else [])
+    # what a bug of the zoo gives on every problem is no accident, and needs no second process
+    is_suspect = bool(everywhere.faults) or (bool(everywhere.wrong) and not (constant or found.of_both))
+    if is_suspect and not everywhere.repeat_afresh(process, interface):
+        return known._replace(facts=(NOT_REPEATABLE,))
+    if not everywhere.wrong or constant:
+        return known._replace(facts=(constant, *zero) if constant else ())
     if given.are_empty:  # a gradient of zeros is not judged
         found = replace(found, gradient_wrong=False)
+    is_regularised = parts["regularised"].outcome == RIGHT
     return known._replace(
         facts=(*_facts(interface, found, given, everywhere, wrong_in(parts)), *zero),
         bugs=found.of_both or (*found.of_cost, *found.of_gradient),
-        is_understood=given.are_empty
-        or _is_understood(interface, found, given, regularised=parts["regularised"].outcome == RIGHT),
+        is_understood=given.are_empty or _is_understood(interface, found, given, regularised=is_regularised),
     )
 
 

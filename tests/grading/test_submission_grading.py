@@ -285,6 +285,14 @@ def test_what_is_right_but_for_some_lambda_is_called_the_regulariser(tmp_path):
     assert (fact.where, fact.data["wrong"]) == (("cost", "gradient"), 1)
 
 
+@pytest.mark.parametrize(("name", "processes"), [("wrong sign", 1), ("unlike any bug", 2)])
+def test_only_what_no_bug_gives_on_every_problem_is_asked_for_again(name, processes, tmp_path, monkeypatch):
+    starts, restart = [], Here.restart
+    monkeypatch.setattr(Here, "restart", lambda process: starts.append(process) or restart(process))
+    graded_here(tmp_path, "a.py", CASES[name].text)
+    assert len(starts) == processes
+
+
 def test_a_wrong_helper_comes_before_what_no_bug_explains(tmp_path):
     grade = graded_here(tmp_path, "a.py", course(("return g * (1 - g)", "return g * (1 + g)")))
     assert [fact.kind for fact in grade.diagnosis][::3] == [Kind.HELPER_WRONG, Kind.NO_BUG_EXPLAINS]
