@@ -1,25 +1,21 @@
 """A class of submissions graded, and one function diagnosed, in any convention of their arguments and answers.
 
-How a grade comes about:
+How a grade comes about; a step uses the modules of its own line and of those above:
 
-1. Submissions are found: files, notebooks and folders, and the functions in them, without running anything.
-   (`submission_files`, `submission_texts`; `submission_functions`, `class_methods`)
-2. The code is loaded in a process of its own, with stand-ins for modules that are not there, and is called there.
-   (`submission_process`, `submission_loader`, `submission_code`)
-3. Each function that may give a cost or a gradient is called in many conventions, on problems of several shapes, until
-   one gives the right answer. What fails rules out conventions that must fail as well. (`convention_search`;
-   `parameter_roles`, `call_conventions`, `convention_failures`, `exercises`, `submission_answers`)
-4. Where none is right, the likeliest convention is taken: one in which a bug of the zoo explains the answer, or in
-   which patterns in it show that the function was understood. (`best_attempts`, `answer_evidence`)
-5. Cost, gradient and regulariser are judged, each by itself, and the usual helpers beside them. Another exercise's
-   homework is told as such. (`submission_grading`; `submission_interface`, `helper_checks`, `other_exercises`)
-6. The bugs of the zoo that explain what is wrong become facts, and the rubric makes points of the parts.
-   (`submission_grading`, `grade`; `submission_remarks`)
-7. A class is graded submission by submission, and each grade is kept at once. Tables, pages and feedback are made from
-   the grades. (`class_grading`; `class_tables`, `grade_reports`, `student_feedback`, `error_picture`)
+1. files, read without running anything         submission_files: submission_texts
+2. the functions in them, and their parameters  submission_functions, class_methods: parameter_roles
+3. a process of their own                       submission_process: submission_loader, submission_code
+4. problems, and their right answers            exercises: cost_formulas
+5. a convention tried on the first problem      convention_search: call_conventions, convention_failures
+6. cost and gradient in what is returned        submission_interface: submission_answers
+7. the best functions and conventions           best_attempts
+8. answers to all problems                      given_answers
+9. parts, points and helpers                    grade: helper_checks
+10. bugs that explain what is wrong             wrong_answers: other_exercises
+11. the grade of one submission, and of many    submission_grading, class_grading: submission_remarks
+12. tables, pages and feedback                  class_tables, grade_reports: student_feedback, error_picture
 
-`harness diagnose` takes a single function through the same search, and explains it on many problems
-(`function_diagnosis`).
+`harness diagnose` takes a single function through the steps up to 10, on many problems (`function_diagnosis`).
 """
 
 from enum import StrEnum

@@ -93,10 +93,7 @@ def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal:
         "seconds": round(grade.seconds, 2),
         "bugs": first_few(mistakes, 2) if mistakes else "",
     }
-    parts = [
-        (name, round(points, 2), round(largest, 2), grade.outcomes[name])
-        for name, (points, largest) in rubric.scores(grade.parts).items()
-    ]
+    scores = rubric.scores(grade.parts)
     return GradeRecord(
         columns,
         json_ready(list(grade.diagnosis)),
@@ -104,7 +101,7 @@ def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal:
         _details(grade),
         feedback_page(grade, hints, reveal=reveal),
         "" if grade.verdict == AGREE else _grade_section(grade),
-        parts,
+        [(name, round(points, 2), round(most, 2), grade.outcomes[name]) for name, (points, most) in scores.items()],
         list(grade.conventions),
         dict(grade.links),
     )
@@ -180,12 +177,10 @@ def diagnosis_text(found: Diagnosis) -> str:
 
 def _details(found: Grade | Diagnosis) -> list[str]:
     """What is wrong, conventions and notes, a line each."""
-    lines = list(map(message_table.say, found.diagnosis))
-    if isinstance(found, Grade) and found.verdict != AGREE:
-        lines += _judged(found)
+    is_grade = isinstance(found, Grade)
+    lines = [*map(message_table.say, found.diagnosis), *(_judged(found) if is_grade and found.verdict != AGREE else ())]
     lines += [f"convention: {convention}" for convention in found.conventions]
-    remarks = found.remarks if isinstance(found, Grade) else ()
-    lines += [f"note: {message_table.say(fact)}" for fact in (*found.notes, *remarks)]
+    lines += [f"note: {message_table.say(fact)}" for fact in (*found.notes, *(found.remarks if is_grade else ()))]
     return list(map(printable, lines))
 
 
@@ -221,13 +216,9 @@ def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> s
         rows.append((name, Marked(record.verdict, record.verdict, record.verdict), record.columns["bugs"], *in_colours))
     common = Counter(record.columns["bugs"].partition(", ")[0] for record in records if record.columns["bugs"])
     mistakes = [(name, number, _meaning(name)) for name, number in common.most_common(MISTAKES)]
+    columns, caption = ("mistake", "submissions", "what it is"), "By the first mistake of each submission"
     sections = [
-        section(
-            "The most common mistakes",
-            wide(table(("mistake", "submissions", "what it is"), mistakes, "By the first mistake of each submission"))
-            if mistakes
-            else "",
-        ),
+        section("The most common mistakes", wide(table(columns, mistakes, caption)) if mistakes else ""),
         section("All submissions", wide(table(heads, rows, PARTS_CAPTION))),
         section("Conventions", wide(_conventions_table(records))),
         *(record.section for record in records if record.section),
@@ -242,9 +233,8 @@ def _conventions_table(records: Sequence[GradeRecord]) -> str:
     for record in records:
         for convention in record.conventions:
             who[convention].append(record.name)
-    rows = [
-        (name, len(names), first_few(names, 3)) for name, names in sorted(who.items(), key=lambda row: -len(row[1]))
-    ]
+    common = sorted(who.items(), key=lambda row: -len(row[1]))
+    rows = [(name, len(names), first_few(names, 3)) for name, names in common]
     caption = "In what submissions differ from the course's way. A rubric may count each as a bug, by this name."
     return table(("convention", "submissions", "which"), rows, caption) if rows else ""
 

@@ -298,14 +298,12 @@ def _verdict(process: SubmissionProcess, helper: Helper, function: Function, int
     try:
         verdict = helper.check(call, interface)
     except CallFailed as failure:
-        is_of_other_types = helper.arguments > 1 and failure.error in ("TypeError", "AttributeError")
-        may_take_others = not helper.arguments or is_of_other_types
+        lacks_name, is_of_types = failure.is_missing_name, failure.error in ("TypeError", "AttributeError")
         # nobody is accused of what may be right with the missing file, or with arguments that were not tried
-        if failure.fact.kind == Kind.NOT_HANDED_IN or (may_take_others and not failure.is_missing_name):
+        may_take_others = not helper.arguments or (helper.arguments > 1 and is_of_types)
+        if failure.fact.kind == Kind.NOT_HANDED_IN or (may_take_others and not lacks_name):
             return HelperVerdict()
-        fact = replace(failure.fact, severity=Severity.WRONG)
-        return HelperVerdict(WRONG, fact, lacks_name=failure.is_missing_name)
+        return HelperVerdict(WRONG, replace(failure.fact, severity=Severity.WRONG), lacks_name=lacks_name)
     except (TypeError, ValueError) as error:  # raised by NumPy for what was returned
         verdict = _fault("not-comparable", reason=str(error))
-    fact = verdict.fact and replace(verdict.fact, where=(process.submission.link(function),))
-    return verdict._replace(fact=fact)
+    return verdict._replace(fact=verdict.fact and replace(verdict.fact, where=(process.submission.link(function),)))

@@ -24,7 +24,6 @@ class ParsedAnswer:
     ----------
     cost, gradient : a number and an (n,) array as θ lies in `reference`, or None
     conventions : in what the answer differs from the course's, such as "gradient before cost"
-    precision : "float64" or "float32"
     order : how θ and gradient lay for the submission, "F" by columns or "C" by rows
     changes_arguments : whether a call on the way to this answer changed its arguments in place
     """
@@ -66,13 +65,7 @@ class FoundGradient(NamedTuple):
 
 
 def parse_answer(value: Any, convention: Convention, problem: Problem) -> ParsedAnswer:
-    """Cost and gradient out of a returned value.
-
-    Raises
-    ------
-    NotAnAnswer
-        It holds neither, or something else beside a cost.
-    """
+    """Cost and gradient out of a returned value; or `NotAnAnswer`: it holds neither, or something beside a cost."""
     items, costs, gradients = _look_through(value, convention, problem)
     place, first, end = convention.pick or (costs[0] if costs else None, *(gradients[0][:2] if gradients else (0, 0)))
     found = next((gradient for gradient in gradients if gradient[:2] == (first, end)), None)
@@ -121,8 +114,9 @@ def _look_through(
     gradients = [FoundGradient(first, end, *gradient) for first, end, gradient in read if gradient]
     # the bias of a layer of one unit is one number as well, and no cost
     in_gradients = {at for first, end, *_ in gradients for at in range(first, end)}
-    costs = [at for at, item in enumerate(items) if _is_cost(item) and at not in in_gradients]
-    return items, costs, gradients
+    numbers = [isinstance(item, (int, float, np.generic, np.ndarray)) and np.size(item) == 1 for item in items]
+    is_cost = [is_number and np.asarray(item).dtype.kind in "biuf" for item, is_number in zip(items, numbers)]
+    return items, [at for at in range(len(items)) if is_cost[at] and at not in in_gradients], gradients
 
 
 def _gradient(
@@ -162,11 +156,6 @@ def _precision(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return min(map(_precision, value), default="float64")  # "float32", if one of them is
     return "float32" if getattr(value, "dtype", None) == np.float32 else "float64"
-
-
-def _is_cost(value: Any) -> bool:
-    is_single = isinstance(value, (int, float, np.generic, np.ndarray)) and np.size(value) == 1
-    return is_single and np.asarray(value).dtype.kind in "biuf"
 
 
 def _summary(value: Any) -> str:

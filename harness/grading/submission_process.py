@@ -158,26 +158,23 @@ class SubmissionProcess:
         module: str = "",
         sandbox: bool = False,
     ):
-        self.submission, self._module = submission, module
+        self.submission, self._module, self._package = submission, module, ""
         self._failed: dict[str, Outcome] = {}
         self._loaded: set[str] = set()
         self._folder = scratch_folder()
-        self._package = ""
         if module:
             self._worker = Worker(module, timeout=timeout)
         else:
             folder = Path(self._folder.name).resolve()
-            data_folder = folder / DATA_FOLDER
             self._write_files(folder)
             if with_needed:
-                _put_data((submission.path, data), data_folder, copied=sandbox)
+                _put_data((submission.path, data), folder / DATA_FOLDER, copied=sandbox)
             optional = tuple({name for file in submission.files for name in tried_imports(file.tree)})
             prepare = (
-                ("os:chdir", (str(data_folder),)),  # ``loadmat("ex4data1.mat")`` looks in the working folder
+                ("os:chdir", (str(folder / DATA_FOLDER),)),  # ``loadmat("ex4data1.mat")`` looks in the working folder
                 (f"{LOADER}:prepare", (str(folder), optional, with_needed, self._package)),
             )
-            hidden = str(submission.path.parent.resolve())
-            walls = Sandbox((str(folder),), (hidden,)) if sandbox else None
+            walls = Sandbox((str(folder),), (str(submission.path.parent.resolve()),)) if sandbox else None
             self._worker = Worker(LOADER, timeout=timeout, prepare=prepare, home=folder, sandbox=walls)
         _WORKERS.add(self._worker)
 

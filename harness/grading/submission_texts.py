@@ -37,13 +37,7 @@ class Code(NamedTuple):
 
 
 def in_python_3(text: str) -> Code:
-    """The text; with statements of Python 2 put into Python 3, if it cannot be parsed with them.
-
-    Raises
-    ------
-    SyntaxError
-        It cannot be parsed without them, either.
-    """
+    """The text; with statements of Python 2 put into Python 3, if it cannot be parsed with them; or a SyntaxError."""
     # what Python 3 reads is not touched: ``print`` may be a name in it
     try:
         ast.parse(text)
@@ -85,8 +79,8 @@ def notebook_code(path: Path) -> Code:
             continue
         source = cell.get("source", cell.get("input", ""))
         code = source if isinstance(source, str) else "".join(source)
-        # a line for a line, so that the numbers of lines stay those of the cell
-        own = ["pass" if _is_ipython(line.strip()) else line for line in code.splitlines()]
+        # a magic, a shell's command or a question for help; a line for a line, so that their numbers stay the cell's
+        own = ["pass" if re.match(r"\s*([%!?]|[^#]*\?\s*$)", line) else line for line in code.splitlines()]
         try:
             read = in_python_3("\n".join(own))
         except UNREADABLE as error:
@@ -98,8 +92,3 @@ def notebook_code(path: Path) -> Code:
             lines += read.text.split("\n")
             is_python_2 |= read.is_python_2
     return Code("\n".join(lines), is_python_2, tuple(starts), tuple(notes))
-
-
-def _is_ipython(line: str) -> bool:
-    """Whether a line of a cell is for the notebook and not for Python: a magic, a shell's, or a question for help."""
-    return line.startswith(("%", "!", "?")) or (line.endswith("?") and "#" not in line)
