@@ -39,6 +39,7 @@ from reference.traced.equations import (
 from reference.traced.interpreter import Run
 from reference.traced.primitive_differences import by_its_rule
 from reference.traced.primitives import PRIMITIVES
+from reference.traced.primitives.calls import differences_whole
 from reference.traced.rule_origins import is_rule_of_jax
 from reference.traced.traced_function import Traced
 
@@ -107,7 +108,8 @@ class _Flow:
         primitive, moves = equation.primitive, any(x.moves for x in operands)
         if primitive.is_call:
             return self._run(equation.primal, operands)
-        for inner in equation.programs:  # a loop's body, or a branch, is followed for itself
+        # a loop's body, or a branch, is followed for itself; what is differenced as a whole moves whatever is in it
+        for inner in () if differences_whole(equation) else equation.programs:
             self._follow(inner)
         stops = frozenset[Equation]().union(*(x.stops for x in operands))
         if equation.name == "stop_gradient" or (moves and _detaches(equation)):

@@ -136,7 +136,7 @@ def bound_modes(
     A mode whose products lie within the error bound of the increments has that bound, with three exceptions. In 16-bit
     types the evaluation in float64 decides more. Of many inputs without a reverse pass, increments know only some. And
     `may_borrow` is false at a kink, where increments follow one of several conventions, and where their bound is so
-    wide that two modes within it may contradict each other.
+    wide that two modes within it contradict each other.
     """
     is_known = along is not None or plan.whole is not None or not point.case.is_large
     borrows = may_borrow and point.program.coarsest < COARSE and is_known

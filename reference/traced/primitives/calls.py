@@ -33,12 +33,17 @@ def _replay_call(equation: Equation, operands: list[Any], run: Any, inlined: Inl
 # -- functions with a rule --------------------------------------------------------------------------------------------
 
 
+def differences_whole(equation: Equation) -> bool:
+    """Whether a call with its own rule is differenced as a whole: a loop, or bits, whose steps have no derivative."""
+    return equation.primitive.has_own_rule and (iterates(equation.primal) or reads_bits(equation.primal))
+
+
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     program = equation.primal
-    # a loop that draws and refuses; a loop, or bits, whose steps have no derivative; a value alone; what simply runs
+    # a loop that draws and refuses; what is taken as a whole; a value alone; what simply runs
     if count_directions(*operands) and iterates(program) and draws(program):
         return _sampled(run, equation, *operands)
-    if count_directions(*operands) and (iterates(program) or reads_bits(program)):
+    if count_directions(*operands) and differences_whole(equation):
         return differenced(run, equation, *operands)
     # compiled, since NumPy's loops are slow
     if run.rounding is None and iterates(program) and float64_version(equation):

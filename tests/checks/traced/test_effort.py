@@ -13,7 +13,7 @@ from functions_of_jax import facts, more
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
-from harness.checks.traced import culprits, derivative_check, lone_equations
+from harness.checks.traced import culprits, derivative_check, lone_equations, reported_derivatives
 from harness.checks.traced.jax_modes import Mode
 from harness.facts.kinds import Kind
 from reference.jax_settings import compiler_options, known_options
@@ -71,6 +71,24 @@ def test_numbers_within_the_bound_of_the_increments_need_no_bound_of_their_own(n
     assert report.verdict == "agree"
     assert not bounds_of_modes
     assert "borrowed" in [kind for fact in facts(report, Kind.ERROR_BOUNDS) for kind in fact.data["bounds"]]
+
+
+@jax.custom_jvp
+def root(a):
+    return jax.lax.while_loop(lambda y: jnp.max(jnp.abs(y * y - a)) > 1e-12, lambda y: 0.5 * (y + a / y), a + 1.0)
+
+
+root.defjvp(lambda a, t: (root(*a), t[0] / (2.0 * root(*a))))
+
+
+def test_of_a_solver_modes_that_agree_need_no_bound_of_their_own_unless_they_seem_not_linear(
+    bounds_of_modes, monkeypatch
+):
+    assert check_derivatives(root, np.array([2.7, 1.3])).verdict == "agree"
+    assert not bounds_of_modes
+    monkeypatch.setattr(reported_derivatives, "_is_linear", lambda *_: False)
+    assert check_derivatives(root, np.array([2.7, 1.3])).verdict == "agree"
+    assert {("reverse", "bound"), ("forward", "bound")} <= set(bounds_of_modes)
 
 
 @pytest.mark.parametrize(("dtype", "needs"), [("float64", False), ("float32", False), ("bfloat16", True)])

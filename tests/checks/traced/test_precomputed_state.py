@@ -10,6 +10,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from harness import check_derivatives
+from harness.checks.traced import precomputed_state
 from harness.facts.kinds import Kind
 
 A = np.array([[3.0, 0.4, -0.2], [0.1, 2.5, 0.7], [-0.5, 0.3, 2.0]])
@@ -117,3 +118,14 @@ def test_a_primitive_may_be_trusted():
     report = check_derivatives(lambda a, b: primitive.bind(a, jnp.ones((3, 3)), b), A, B, trust=["solve_by_inverse"])
     assert report.verdict == "agree"
     assert Kind.TRUSTED_RULE in report.kinds
+
+
+def test_state_within_what_is_differenced_as_a_whole_is_not_looked_for(monkeypatch):
+    def refined(a, b):
+        step = lambda x: x + by_lu(a, b - a @ x)  # noqa: E731
+        return lax.while_loop(lambda x: jnp.max(jnp.abs(b - a @ x)) > 1e-12, step, jnp.zeros_like(b))
+
+    f = jax.custom_vjp(refined)
+    f.defvjp(lambda a, b: (f(a, b), (a, f(a, b))), lambda s, g: (-jnp.outer(u := linalg.solve(s[0].T, g), s[1]), u))
+    monkeypatch.setattr(precomputed_state, "_StateRun", None)
+    assert check_derivatives(f, A, B).verdict == "agree"
