@@ -42,16 +42,10 @@ class Suprema(NamedTuple):
     By the mean value theorem an argument that is off by E moves f(x) by at most sup |f'| · E, and the slope f'(x) by
     at most sup |f''| · E. Where a reach leaves the domain, as that of log does at 1e-20 ± 1e-16, they are infinite or
     NaN: no bound is known.
-
-    Attributes
-    ----------
-    steepest : reach -> sup |f'|
-    bend : (reach, sup |f'|) -> sup |f''|
-        The second argument saves work: of exp, say, both are the same.
     """
 
-    steepest: Callable[[Reach], Any]
-    bend: Callable[[Reach, Any], Any]
+    steepest: Callable[[Reach], Any]  # sup |f'|
+    bend: Callable[[Reach, Any], Any]  # sup |f''|, given sup |f'|, which saves work: of exp both are the same
 
 
 def power_suprema(exponent: float) -> Suprema:
@@ -73,44 +67,32 @@ class Elementary:
     """What is known of y = f(x).
 
     `ball` is the truth that the tests hold every other field against, over the whole domain and at its ends.
-
-    Attributes
-    ----------
-    function : what formulas call, in NumPy or SciPy, at real x
-    slope : (x, y) -> f'(x) with all its digits
-    ball : x -> f(x) for a ball of flint (`arb`), with which the tests compare everything else
-    tangent : (x, y) -> f'(x) as automatic differentiation evaluates it, where that loses digits, as 1 - y² of tanh
-    increment : (x, d, y) -> f(x + d) - f(x) with all its digits, for any finite d
-    is_costly : whether the increment takes several calls; for tiny d, slope · d is as exact
-    suprema : bounds on |f'| and |f''|, without which no rounding bound passes this function
-    roundings : how far one call may be off in units of roundoff of y, whoever computes it: a number or x -> numbers.
-        This is measured (NumPy and XLA against balls), not proved.
-    usual_roundings : the same for random rounding, of one size at all x; by default `roundings`, or `ELEMENTARY` where
-        that is more or depends on x, since a single call is mostly as good
-    slope_roundings : x -> further roundings of the slope, in u of it: exp(-x²) rounds x², and so is off by x² u
-    is_series : whether it is computed by a series or a reflection, whose terms are rounded
-    primitive : the name of JAX's primitive
-    evaluator : x -> f(x) for complex x, too, where `function` takes none
-    ends : where the domain ends with an infinite slope, so that a composition may have a kink there: √(x²) = |x|
-    algebraic_at : the one finite x at which f(x) has few bits, if there is one: exp(0) = 1 is exact, and any other
-        exp of a float has infinitely many bits (Lindemann, Math. Ann. 20, 1882)
     """
 
-    function: Callable[[Any], Any]
-    slope: Callable[[Any, Any], Any]
-    ball: Callable[[Any], Any] | None = None
+    function: Callable[[Any], Any]  # what formulas call, in NumPy or SciPy, at real x
+    slope: Callable[[Any, Any], Any]  # (x, y) -> f'(x) with all its digits
+    ball: Callable[[Any], Any] | None = None  # x -> f(x) for a ball of flint (`arb`)
     tangent: Callable[[Any, Any], Any] | None = None
-    increment: Callable[[Any, Any, Any], Any] | None = None
-    is_costly: bool = False
-    suprema: Suprema | None = None
+    """(x, y) -> f'(x) as automatic differentiation evaluates it, where that loses digits, as 1 - y² of tanh."""
+    increment: Callable[[Any, Any, Any], Any] | None = None  # (x, d, y) -> f(x + d) - f(x) with all its digits
+    is_costly: bool = False  # whether the increment takes several calls; for tiny d, slope · d is as exact
+    suprema: Suprema | None = None  # without which no rounding bound passes this function
     roundings: float | Callable[[Any], Any] = float(ELEMENTARY)
+    """How far one call may be off in units of roundoff of y, whoever computes it: a number or x -> numbers.
+    This is measured (NumPy and XLA against balls), not proved."""
     usual_roundings: float | None = None
+    """The same for random rounding, of one size at all x; by default `roundings`, or `ELEMENTARY` where that is more
+    or depends on x, since a single call is mostly as good."""
     slope_roundings: Callable[[Any], Any] | None = None
-    is_series: bool = False
-    primitive: str | None = None
-    evaluator: Callable[[Any], Any] | None = None
+    """x -> further roundings of the slope, in u of it: exp(-x²) rounds x², and so is off by x² u."""
+    is_series: bool = False  # whether it is computed by a series or a reflection, whose terms are rounded
+    primitive: str | None = None  # the name of JAX's primitive
+    evaluator: Callable[[Any], Any] | None = None  # x -> f(x) for complex x, too, where `function` takes none
     ends: tuple[float, ...] = ()
+    """Where the domain ends with an infinite slope, so that a composition may have a kink there: √(x²) = |x|."""
     algebraic_at: float | None = None
+    """The one finite x at which f(x) has few bits, if there is one: exp(0) = 1 is exact, and any other exp of a float
+    has infinitely many bits (Lindemann, Math. Ann. 20, 1882)."""
 
     @property
     def name(self) -> str:

@@ -170,21 +170,31 @@ def _logaddexp(x, y):
 
 def _power(x, y):
     value = np.power(x.value, y.value)
-    low, high = _reach(x).nearest, _reach(x).furthest
-
-    # monotonic in the base for every exponent, so that the largest value stands at an end
-    def largest(exponent):
-        return np.maximum(np.power(low, exponent), np.power(high, exponent))
-
-    inherited = np.abs(y.value) * largest(y.value - 1.0) * x.error  # sup |y x^(y-1)| E_x
-    # a root is infinitely steep at zero, and yet moves by a root of the error at most
-    inherited = np.where((y.value > 0.0) & (y.value < 1.0), np.fmin(inherited, np.power(x.error, y.value)), inherited)
-    if np.any(y.error):  # sup |x^y log x| E_y
-        power = np.maximum(largest(y.value - y.error), largest(y.value + y.error))
-        inherited = inherited + np.maximum(np.abs(np.log(low)), np.abs(np.log(high))) * power * y.error
+    inherited = _moved_by_base(x, y)
+    if np.any(y.error):
+        inherited = inherited + _moved_by_exponent(x, y)
     exponent = np.abs(y.value * np.log(np.abs(x.value)))  # exp(y log x), as a power may be taken, rounds the exponent
     exponent = np.where(np.isfinite(exponent), exponent, 0.0)
     return value, inherited, ELEMENTARY * (1.0 + np.abs(y.value) + exponent) * np.abs(value)
+
+
+def _largest_power(x, exponent):
+    """sup |x|^exponent over the reach of x: monotonic for every exponent, so that it stands at an end."""
+    return np.maximum(np.power(_reach(x).nearest, exponent), np.power(_reach(x).furthest, exponent))
+
+
+def _moved_by_base(x, y):
+    """sup |y x^(y-1)| E_x; a root is infinitely steep at zero, and yet moves by a root of the error at most."""
+    moved = np.abs(y.value) * _largest_power(x, y.value - 1.0) * x.error
+    is_root = (y.value > 0.0) & (y.value < 1.0)
+    return np.where(is_root, np.fmin(moved, np.power(x.error, y.value)), moved)
+
+
+def _moved_by_exponent(x, y):
+    """sup |x^y log x| E_y."""
+    power = np.maximum(_largest_power(x, y.value - y.error), _largest_power(x, y.value + y.error))
+    log = np.maximum(np.abs(np.log(_reach(x).nearest)), np.abs(np.log(_reach(x).furthest)))
+    return log * power * y.error
 
 
 UNDECIDED = 1.0

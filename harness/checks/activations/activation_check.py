@@ -1,13 +1,4 @@
-"""Check one activation by itself: is the slope by hand the derivative of the formula?
-
-1. Value and reported slope are read on a grid of z with all junctions on it, where formula or slope change to another
-   piece (`junctions`).
-2. At each z the slope is compared with JAX, the complex step, finite differences and ball arithmetic, within error
-   bounds that are derived (`harness.bounds.activation_bound`). A formula that some of them cannot run is checked by the
-   others. At a kink any slope between the one-sided derivatives is a convention, which is reported and not judged.
-3. A proof covers the z between the points of the grid (`proof`). It accuses nobody: z at which the slope looks wrong to
-   it are put on the grid, and steps 1 and 2 are done again.
-"""
+"""Check one activation by itself, from the record to the report; the docstring of this room has the steps."""
 
 import time
 import warnings

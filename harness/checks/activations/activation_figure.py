@@ -30,23 +30,14 @@ SMALLEST = 1e-19  # the smallest difference shown, beside the largest slope: som
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What a check of an activation draws.
-
-    Attributes
-    ----------
-    z, claimed, true, allowed : at each z the claimed and the true slope, and the error bound of their difference
-    wrong : where the reported slope is wrong
-    kinks : the declared kinks
-    junctions : where two formula pieces meet, the declared kinks among them
-    precision : how many correct digits the slope has
-    """
+    """What a check of an activation draws, (n,) each."""
 
     z: np.ndarray
     claimed: np.ndarray
     true: np.ndarray
-    allowed: np.ndarray
-    wrong: np.ndarray
-    kinks: tuple[float, ...]
+    allowed: np.ndarray  # the error bound of their difference
+    wrong: np.ndarray  # where the reported slope is wrong
+    kinks: tuple[float, ...]  # those that are declared
     junctions: tuple[float, ...] = ()
     precision: Precision | None = None
 
@@ -98,15 +89,16 @@ class Curve:
         return covered >= NEARLY_ALL * (high - low)
 
     def _title(self, report: Report) -> str:
-        name, (low, high) = report.subject["activation"], self.window()
-        if self._is_wrong_throughout():
-            return f"{name}: the claimed slope is wrong throughout {low:g} <= z <= {high:g}"
-        if self.wrong.any():
-            return f"{name}: the claimed slope is wrong where shaded"
-        if report.outliers:
-            return f"{name}: the odd ones out are {', '.join(report.outliers)}"
+        low, high = self.window()
         words = {"agree": "the claimed slope is right", "disagree": "would break a network"}
-        return f"{name}: {words.get(report.verdict, 'not decided')}"
+        title = words.get(report.verdict, "not decided")
+        if self._is_wrong_throughout():
+            title = f"the claimed slope is wrong throughout {low:g} <= z <= {high:g}"
+        elif self.wrong.any():
+            title = "the claimed slope is wrong where shaded"
+        elif report.outliers:
+            title = f"the odd ones out are {', '.join(report.outliers)}"
+        return f"{report.subject['activation']}: {title}"
 
     def _slopes(self, ax: "Axes", shown: np.ndarray) -> None:
         z = self.z[shown]

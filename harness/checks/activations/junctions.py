@@ -12,7 +12,7 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -53,27 +53,16 @@ distance from the junction differs from the limit by the curvature times this di
 
 @dataclass(frozen=True)
 class Junction:
-    """A junction, what is reported there, and what is known of its sides.
-
-    Attributes
-    ----------
-    z : float
-    left, right : the one-sided derivatives; NaN where they are not known well enough
-    claimed : the slope that the record reports there
-    jax : what JAX computes for the formula there; NaN where JAX cannot run it
-    declared : whether the record declares a kink there
-    error : how far off the one-sided derivatives and the reported slope may be
-    value_jumps : whether the value itself jumps there
-    """
+    """A junction, what is reported there, and what is known of its sides."""
 
     z: float
-    left: float
+    left: float  # the one-sided derivatives; NaN where they are not known well enough
     right: float
-    claimed: float
-    jax: float
-    declared: bool
-    error: float = 0.0
-    value_jumps: bool = False
+    claimed: float  # the slope that the record reports there
+    jax: float  # what JAX computes for the formula there; NaN where JAX cannot run it
+    declared: bool  # whether the record declares a kink there
+    error: float = 0.0  # how far off the one-sided derivatives and the reported slope may be
+    value_jumps: bool = False  # whether the value itself jumps there
 
     @property
     def is_known(self) -> bool:
@@ -127,18 +116,10 @@ def find_junctions(
     known: Sequence[float] = (),
     suspects: Sequence[float] = (),
 ) -> list[float]:
-    """The declared kinks, and the z at which value or slope change their branch or jump.
+    """The declared kinks, and the z at which value or slope change their branch or jump, found on a sorted grid.
 
-    Parameters
-    ----------
-    z : (n,) array
-        A sorted grid.
-    slope_at : callable or None
-        The slope from the formula at any z.
-    known : sequence of float
-        Junctions that are known from elsewhere. A proof also sees what lies between the points of the grid.
-    suspects : sequence of float
-        Of the floats beside a known junction, those that are to be judged instead of it.
+    `known` are junctions from elsewhere: a proof also sees what lies between the points of the grid. Of the floats
+    beside one of these, `suspects` are judged instead of it.
     """
 
     def claimed(z: np.ndarray) -> np.ndarray:
@@ -165,7 +146,8 @@ def find_switches(formula: Callable[[Watched], object], z: np.ndarray) -> list[f
     with contextlib.suppress(*FORMULA_ERRORS):
         signs = _signs(formula, z)
         # z == 3.7 is true at one point of the grid, which is the place; z > 3.7 changes between two points
-        alone = np.array([_is_isolated_zero(row) for row in signs], dtype=bool).reshape(signs.shape)
+        zero = np.pad(signs == 0.0, ((0, 0), (1, 1)))
+        alone = zero[:, 1:-1] & ~zero[:, :-2] & ~zero[:, 2:]
         settled = ~alone & ~np.isnan(signs)
         changes = settled[:, :-1] & settled[:, 1:] & (signs[:, :-1] != signs[:, 1:])
         return [*z[alone.any(axis=0)].tolist(), *_bisect_changes(formula, z, signs, *np.nonzero(changes))]
@@ -192,61 +174,34 @@ def _signs(formula: Callable[[Watched], object], z: np.ndarray) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, z.size)
 
 
-def _is_isolated_zero(signs: np.ndarray) -> np.ndarray:
-    """Where a sign is zero and that of neither neighbour is."""
-    zero = np.concatenate([[False], signs == 0.0, [False]])
-    return zero[1:-1] & ~zero[:-2] & ~zero[2:]
-
-
 def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, noise: np.ndarray) -> list[float]:
     """The z at which a function jumps, between points of a sorted grid or on one.
 
     Every grid interval is halved again and again, and the half with the greater change is kept. So a smooth change
-    vanishes, and a jump stays. A jump that is smaller than the smooth change across its interval may be missed.
-
-    Parameters
-    ----------
-    function : callable
-        (n,) -> (n,), evaluated anywhere.
-    z, noise : (n,) arrays
-        The grid, and how far rounding can move the function there.
+    vanishes, and a jump stays. A jump that is smaller than the smooth change across its interval may be missed. `noise`
+    is how far rounding can move the function at each z.
     """
     known = function(z)
-    gaps = _halve_towards_change(function, _Gaps(z[:-1], z[1:], known[:-1], known[1:]))
+    ends = _halve_towards_change(function, np.array([z[:-1], z[1:], known[:-1], known[1:]]))
+    low, high, at_low, at_high = ends
     size = np.where(np.isfinite(known), np.abs(known), 0.0).max(initial=0.0)
-    largest = np.maximum(np.abs(gaps.at_low), np.abs(gaps.at_high))
+    largest = np.maximum(np.abs(at_low), np.abs(at_high))
     rounding = 4.0 * np.minimum(noise[:-1], noise[1:])  # the smaller, because on a kink the noise is the jump itself
     allowed = np.maximum(JUMP * np.maximum(largest, NEGLIGIBLE * size), rounding)
     # An interval that stays wide holds a smooth function that grows without bound towards zero. One that zero is in
     # stays wide in floats, of which there are more between 0 and 1e-20 than above.
-    floats_apart = np.spacing(np.maximum(np.abs(gaps.low), np.abs(gaps.high)))
-    is_narrow = (gaps.high - gaps.low <= 4.0 * floats_apart) | (gaps.low <= 0.0) & (gaps.high >= 0.0)
-    gaps = gaps.chosen(np.isfinite(gaps.change) & (gaps.change > allowed) & is_narrow)
-    if not gaps.low.size:
-        return []
-    jumps = gaps.chosen(~_is_steep(function, gaps))
-    return distinct([shortest(float(low), float(high)) for low, high in zip(jumps.low, jumps.high)])
+    floats_apart = np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    is_narrow = (high - low <= 4.0 * floats_apart) | (low <= 0.0) & (high >= 0.0)
+    change = np.abs(at_high - at_low)
+    ends = ends[:, np.isfinite(change) & (change > allowed) & is_narrow]
+    if ends.size:
+        ends = ends[:, ~_is_steep(function, *ends)]
+    return distinct([shortest(float(a), float(b)) for a, b in ends[:2].T])
 
 
-class _Gaps(NamedTuple):
-    """Intervals [low, high], and a function's values at their ends, (n,) each."""
-
-    low: np.ndarray
-    high: np.ndarray
-    at_low: np.ndarray
-    at_high: np.ndarray
-
-    @property
-    def change(self) -> np.ndarray:
-        return np.abs(self.at_high - self.at_low)
-
-    def chosen(self, which: np.ndarray) -> "_Gaps":
-        return _Gaps(*(each[which] for each in self))
-
-
-def _halve_towards_change(function: Callable[[np.ndarray], np.ndarray], gaps: _Gaps) -> _Gaps:
-    """The intervals, each halved `HALVINGS` times, where the half with the greater change is kept."""
-    low, high, at_low, at_high = gaps
+def _halve_towards_change(function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray) -> np.ndarray:
+    """Intervals and the values at their ends, (4, n), each halved so that the half with the greater change is kept."""
+    low, high, at_low, at_high = ends
     for _ in range(HALVINGS):
         middle = low + 0.5 * (high - low)
         at_middle = function(middle)
@@ -254,15 +209,20 @@ def _halve_towards_change(function: Callable[[np.ndarray], np.ndarray], gaps: _G
         in_low = ~(np.abs(at_middle - at_low) <= np.abs(at_high - at_middle))
         low, at_low = np.where(in_low, low, middle), np.where(in_low, at_low, at_middle)
         high, at_high = np.where(in_low, middle, high), np.where(in_low, at_middle, at_high)
-    return _Gaps(low, high, at_low, at_high)
+    return np.array([low, high, at_low, at_high])
 
 
-def _is_steep(function: Callable[[np.ndarray], np.ndarray], gaps: _Gaps) -> np.ndarray:
+def _is_steep(
+    function: Callable[[np.ndarray], np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+    at_low: np.ndarray,
+    at_high: np.ndarray,
+) -> np.ndarray:
     """Where a function does not jump, but changes by much more near by, on a side on which it is defined."""
-    reach = STEEP_WITHIN * (gaps.high - gaps.low)
-    below, above = function(gaps.low - reach), function(gaps.high + reach)
-    nearby = np.fmax(np.abs(below - gaps.at_low), np.abs(above - gaps.at_high))
-    return nearby >= STEEP_FACTOR * gaps.change
+    reach = STEEP_WITHIN * (high - low)
+    nearby = np.fmax(np.abs(function(low - reach) - at_low), np.abs(function(high + reach) - at_high))
+    return nearby >= STEEP_FACTOR * np.abs(at_high - at_low)
 
 
 # -- what may be reported there ----------------------------------------------------------------------------------------

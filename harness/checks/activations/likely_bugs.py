@@ -1,16 +1,9 @@
 """Which bug would make this slope? The reported slope of an activation, compared with the true one.
 
-With s the reported slope, f' the true one and a = f(z), each hypothesis is an equation in s, such as
-
-    s = c f'           a factor c is too much
-    f' = c h(z) s      chain rule: the factor c h is missing
-    s = g, a = z g     product rule: the term z g' is missing
-    s = f' + c h(z)    a term is too much, or missing if c < 0
-    s = g'(z)          the slope of another activation g
-
-where c is fitted and h is z, a, exp(z) or what else slopes are made of. A hypothesis holds when the two sides of its
-equation differ by little beside s - f', wherever the slope is wrong. Of a slope that is nearly right almost any
-equation holds approximately, and only one that explains the error itself says anything.
+With s the reported slope, f' the true one and a = f(z), each hypothesis is an equation in s, such as s = c f' or
+f' = c h(z) s, where c is fitted and h is z, a, exp(z) or what else slopes are made of. A hypothesis holds when the two
+sides of its equation differ by little beside s - f', wherever the slope is wrong. Of a slope that is nearly right
+almost any equation holds approximately, and only one that explains the error itself says anything.
 """
 
 import math
@@ -55,22 +48,14 @@ CONSTANTS = {
 
 @dataclass(frozen=True, eq=False)
 class ClaimedSlope:
-    """A reported slope beside the true one.
-
-    Attributes
-    ----------
-    f : Activation
-    z, a, claimed, true : pre-activation, value, claimed and true slope, where the reported slope is wrong
-    slope_at : the true slope at any z
-    notation : the names of claim and variable
-    """
+    """A reported slope beside the true one, where it is wrong."""
 
     f: Activation
     z: np.ndarray
     a: np.ndarray
     claimed: np.ndarray
     true: np.ndarray
-    slope_at: Callable[[np.ndarray], np.ndarray]
+    slope_at: Callable[[np.ndarray], np.ndarray]  # the true slope at any z
     notation: Notation = OF_Z
 
     def at(self, chosen: np.ndarray) -> "ClaimedSlope":
@@ -319,10 +304,7 @@ def _name(c: float) -> str:
 
 
 def _is_written(x: float, y: float) -> bool:
-    """Whether somebody may have written x rather than its inverse y, as 0.83 rather than 1.20482.
-
-    Then y has many digits and is neither a simple fraction nor a known constant, and x has few digits.
-    """
+    """Whether somebody may have written x rather than its inverse y, as 0.83 rather than 1.20482: in fewer digits."""
     has_few_digits = f"{x:.6g}" == f"{x:.4g}"
     has_many_digits = f"{y:.6g}" != f"{y:.5g}"
     return has_few_digits and has_many_digits and _name(y) == f"{y:.6g}"

@@ -43,20 +43,12 @@ MARGIN = 2.0  # the largest error there is may be so much larger than what is fo
 
 
 class Precision(NamedTuple):
-    """How many correct digits a record has in each format.
+    """How many correct digits a record has in each format."""
 
-    Attributes
-    ----------
-    ulps : the true error of the reported slope at each z of the grid in ulps of float64; NaN where it is not known
-    lost : from where the slope has no correct digit, as facts
-    formats : errors and overflows in each format, by name
-    facts : all of it for a report
-    """
-
-    ulps: np.ndarray
-    lost: Sequence[Fact] = ()
-    formats: dict[str, dict[str, Any]] = {}  # noqa: RUF012  never written to
-    facts: Sequence[Fact] = ()
+    ulps: np.ndarray  # the true error of the reported slope at each z, in ulps of float64; NaN where it is not known
+    lost: Sequence[Fact] = ()  # from where the slope has no correct digit
+    formats: dict[str, dict[str, Any]] = {}  # noqa: RUF012  errors and overflows, by name; never written to
+    facts: Sequence[Fact] = ()  # all of it for a report
 
 
 def measure_precision(
@@ -76,15 +68,15 @@ def _float64(points: GridPoints, balls: MeasuredSlope | None, junctions: Sequenc
         return {}
     from reference.oracles import ball_arithmetic  # here, because flint takes a while to load
 
-    def errors(z: np.ndarray, exact: MeasuredSlope | None = None) -> Errors:
-        exact = exact or ball_arithmetic.slope(points.f, z)
+    def errors(z: np.ndarray) -> Errors:
+        exact = balls if z is points.z else ball_arithmetic.slope(points.f, z)
         off = np.array([np.broadcast_to(exact.value_error, z.shape), exact.error])
         true = np.array([exact.value, exact.slope])
         true[off > KNOWN * np.abs(true)] = np.nan
         return errors_at(points.f, FLOAT64, z, true, junctions)
 
     with np.errstate(all="ignore"):
-        found = search(errors, errors(points.z, balls))
+        found = search(errors, points.z)
     parts = ("value",) if points.f.surrogate else ("value", "slope")
     return {"float64": {part: {"of": FLOAT64.digits, "errors": found.rows(i, FLOAT64)} for i, part in enumerate(parts)}}
 
@@ -211,9 +203,9 @@ def errors_at(f: Activation, kept: Format, z: np.ndarray, true: np.ndarray, junc
     return Errors(z, np.where(known, relative, np.nan))
 
 
-def search(errors: Callable[[np.ndarray], Errors], found: Errors) -> Errors:
-    """What is found, and more around the worst of it."""
-    rng = np.random.default_rng(1)
+def search(errors: Callable[[np.ndarray], Errors], z: np.ndarray) -> Errors:
+    """What is found at z, and more around the worst of it."""
+    rng, found = np.random.default_rng(1), errors(z)
     for reach in REACHES:
         worst = found.worst()[:, np.newaxis]
         more = errors((worst * (1.0 + reach * rng.uniform(-1.0, 1.0, (worst.size, TAKEN_AROUND)))).ravel())
@@ -253,15 +245,13 @@ def round_to_bfloat16(x: Any) -> Any:
     return np.asarray(np.asarray(x, np.float32).astype(bfloat16), np.float32).view(Coarse)
 
 
-def _cast_to_bfloat16(z: np.ndarray) -> np.ndarray:
-    return round_to_bfloat16(np.asarray(z, np.float32))
+def _format(name: str, bits: int, range_of: type, cast: Callable[[np.ndarray], np.ndarray]) -> Format:
+    return Format(name, bits, float(np.finfo(range_of).tiny), float(np.finfo(range_of).max), cast)
 
 
-FLOAT64 = Format("float64", 53, float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max), np.asarray)
-FLOAT32 = Format(
-    "float32", 24, float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max), lambda z: z.astype(np.float32)
-)
-BFLOAT16 = Format("bfloat16", 8, FLOAT32.smallest, FLOAT32.largest, _cast_to_bfloat16)
+FLOAT64 = _format("float64", 53, np.float64, np.asarray)
+FLOAT32 = _format("float32", 24, np.float32, lambda z: z.astype(np.float32))
+BFLOAT16 = _format("bfloat16", 8, np.float32, lambda z: round_to_bfloat16(np.asarray(z, np.float32)))
 
 
 def measure_formats(f: Activation, z: np.ndarray, junctions: Sequence[float] = ()) -> dict[str, Any]:
@@ -287,7 +277,7 @@ def _in_format(f: Activation, kept: Format, z: np.ndarray, junctions: Sequence[f
     def is_finite(part: int, z: float) -> bool:
         return bool(np.isfinite(value_and_slope(f, kept.cast(np.array([z])))[part][0]))
 
-    errors_found = search(errors, errors(random_places()))
+    errors_found = search(errors, random_places())
     found = {}
     for i, part in enumerate(("value", "slope")):
         # what float64 has, and the format has not

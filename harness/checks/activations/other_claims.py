@@ -38,17 +38,13 @@ the same."""
 
 
 class OtherClaim(NamedTuple):
-    """A claim beside the slope: its name, the record whose slope it is, and the names to report it in.
-
-    With other parameters than the usual ones, kinks lie elsewhere and a formula may be undefined. There a claim may be
-    wrong, and nothing else matters. A curvature that has kinks of its own, as that of an elu, cannot declare them.
-    """
+    """A claim beside the slope: its name, the record whose slope it is, and the names to report it in."""
 
     name: str
     record: Activation
     notation: Notation
-    is_usual: bool = True
-    has_own_kinks: bool = False
+    is_usual: bool = True  # with other parameters, kinks lie elsewhere, and only a wrong derivative matters
+    has_own_kinks: bool = False  # as a curvature of an elu has, which cannot declare them
 
 
 def list_other_claims(f: Activation) -> list[OtherClaim]:
@@ -58,7 +54,8 @@ def list_other_claims(f: Activation) -> list[OtherClaim]:
         notation = Notation("curvature", "f''")
         claims.append(OtherClaim("curvature", _slope_as_value(f, f.curvature), notation, has_own_kinks=True))
     for at, where in _places_of_slope(f):
-        claims.append(OtherClaim(f"slope{where}", _with_parameters(f, at), OF_Z, is_usual=False))
+        elsewhere = Activation(f.name, partial(f.value, **at), partial(f.slope, **at), kinks=f.kinks)
+        claims.append(OtherClaim(f"slope{where}", as_written(elsewhere), OF_Z, is_usual=False))
     for name, derivative in f.parameters.items():
         notation = Notation(f"derivative in {name}", f"da/d{name}")
         for at, where in _places(f, name, derivative):
@@ -85,15 +82,10 @@ class InParameter(OverTorch):
     """f as a function of z whose "slope" is its derivative in a parameter p: only p is moved, at each z by itself.
 
     ``moved(z, step)``, by which differences are made, is f(z; p + step) and not f(z + step; p).
-
-    Attributes
-    ----------
-    formula : ``formula(xp, z, p)``
-    usual : the value of p
     """
 
-    formula: Callable[[Any, Any, Any], Any] = field(kw_only=True)
-    usual: float = field(kw_only=True)
+    formula: Callable[[Any, Any, Any], Any] = field(kw_only=True)  # formula(xp, z, p)
+    usual: float = field(kw_only=True)  # the value of p
 
     def moved(self, z: Any, step: Any) -> Any:
         try:
@@ -170,11 +162,6 @@ def _places_of_slope(f: Activation) -> Iterator[tuple[dict[str, float], str]]:
         return
     if moved := [name for name in f.parameters if name in takes]:
         yield from _moved({name: _usual(f, name) for name in moved}, moved)
-
-
-def _with_parameters(f: Activation, at: Mapping[str, float]) -> Activation:
-    """The record with other parameters than the usual ones, as in a network that has learned them."""
-    return as_written(Activation(f.name, partial(f.value, **at), partial(f.slope, **at), kinks=f.kinks))
 
 
 def _moved(usual: Mapping[str, float], moved: Sequence[str]) -> Iterator[tuple[dict[str, float], str]]:

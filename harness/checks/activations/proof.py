@@ -15,7 +15,7 @@ the report says so. A proof accuses nobody: it names z at which the slope looks 
 gives these to its oracles like any other z.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -84,24 +84,14 @@ def bound_rounding_of_claim(f: Activation, z: np.ndarray, bound: np.ndarray) -> 
 
 @dataclass(frozen=True)
 class Proof:
-    """What has been proved of one record, and what not.
+    """What has been proved of one record, and what not."""
 
-    Attributes
-    ----------
-    left : the stretches of [-30, 30] that are not proved
-    far : from where to where all z beyond [-30, 30] are proved, too; (-30, 30) if none are
-    suspects : z at which the reported slope is further than `ALLOWED` from the derivative
-    places : z at which comparisons in the formula or the reported slope were seen to change
-    kinks : the declared kinks within [-30, 30], where nothing is proved
-    reason : why nothing could be proved, if so
-    """
-
-    left: tuple[tuple[float, float], ...] = ((-INSIDE, INSIDE),)
-    far: tuple[float, float] = (-INSIDE, INSIDE)
-    suspects: tuple[float, ...] = ()
-    places: tuple[float, ...] = ()
-    kinks: tuple[float, ...] = ()
-    reason: str = ""
+    left: tuple[tuple[float, float], ...] = ((-INSIDE, INSIDE),)  # the stretches of [-30, 30] that are not proved
+    far: tuple[float, float] = (-INSIDE, INSIDE)  # from where to where all z beyond [-30, 30] are proved, too
+    suspects: tuple[float, ...] = ()  # z at which the reported slope is further than `ALLOWED` from the derivative
+    places: tuple[float, ...] = ()  # z at which comparisons in the formula or the reported slope were seen to change
+    kinks: tuple[float, ...] = ()  # the declared kinks within [-30, 30], where nothing is proved
+    reason: str = ""  # why nothing could be proved, if so
 
     @property
     def complete(self) -> bool:
@@ -141,28 +131,19 @@ def _prove(f: Activation) -> Proof:
     # further out formulas flatten, and a few cells on a logarithmic scale are enough
     edges = np.geomspace(INSIDE, FAR, STARTING_FAR + 1)
     beyond = _refine(f, np.hstack([without_kinks(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
-    return Proof(
-        left=tuple(inside.left),
-        # outwards, up to the first stretch that is left
-        far=(
-            max((high for _, high in beyond.left if high < 0.0), default=-FAR),
-            min((low for low, _ in beyond.left if low > 0.0), default=FAR),
-        ),
+    # outwards, up to the first stretch that is left
+    below = max((high for _, high in beyond.left if high < 0.0), default=-FAR)
+    above = min((low for low, _ in beyond.left if low > 0.0), default=FAR)
+    return replace(
+        inside,
+        far=(below, above),
         suspects=tuple(sorted({*inside.suspects, *beyond.suspects})),
         places=tuple(sorted({*inside.places, *beyond.places})),
         kinks=tuple(kink for kink in f.kinks if abs(kink) <= INSIDE),
     )
 
 
-class _Refined(NamedTuple):
-    """What is left, suspects and places, as of a `Proof`."""
-
-    left: list[tuple[float, float]]
-    suspects: list[float]
-    places: set[float]
-
-
-def _refine(f: Activation, cells: Cells, work: int) -> _Refined:
+def _refine(f: Activation, cells: Cells, work: int) -> Proof:
     """Prove cells, and split those that are not proved, until none is left, one is wrong, or `work` cells were seen."""
     cells = np.array(cells)  # (2, n): their ends
     given_up: list[np.ndarray] = []
@@ -197,21 +178,15 @@ def _refine(f: Activation, cells: Cells, work: int) -> _Refined:
     for first, last in join_cells(wrong_low, wrong_high)[:SAMPLES]:
         suspects += np.linspace(first, last, SAMPLES + 2)[1:-1].tolist()
     left = join_cells(np.concatenate([low, wrong_low]), np.concatenate([high, wrong_high]))
-    return _Refined(left, suspects, places)
+    return Proof(tuple(left), suspects=tuple(suspects), places=tuple(places))
 
 
 class _Enclosed(NamedTuple):
-    """Each cell, (n,) arrays.
-
-    Attributes
-    ----------
-    proved, wrong : whether the slope is right, or wrong, on all of the cell
-    place : the z where the first comparison changes that does so on it; NaN if none does
-    """
+    """Of each cell, (n,): whether the slope is right or wrong on all of it, and where its first comparison changes."""
 
     proved: np.ndarray
     wrong: np.ndarray
-    place: np.ndarray
+    place: np.ndarray  # NaN where none changes
 
 
 def _enclose(f: Activation, low: np.ndarray, high: np.ndarray) -> _Enclosed:

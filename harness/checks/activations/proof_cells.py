@@ -61,7 +61,7 @@ def count_floats(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return (number_of(high) - number_of(low)).view(np.uint64) + 1.0
 
 
-def floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """All floats of one cell, which should be few."""
     return float_at(np.arange(number_of(low).item(), number_of(high).item() + 1))
 
@@ -135,7 +135,7 @@ def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple
     larger = np.flatnonzero(~through)
     sampled = larger[:: len(larger) // CELLS_SAMPLED + 1]
     looked_at = [*np.flatnonzero(through), *sampled]
-    z = [floats_of(low[i], high[i]) if through[i] else np.array([0.5 * low[i] + 0.5 * high[i]]) for i in looked_at]
+    z = [_floats_of(low[i], high[i]) if through[i] else np.array([0.5 * low[i] + 0.5 * high[i]]) for i in looked_at]
     if not z:
         return low, high, []
     owner, each = np.repeat(looked_at, [len(part) for part in z]), np.concatenate(z)

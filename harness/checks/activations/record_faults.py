@@ -49,14 +49,13 @@ def find_faults(f: Activation, z: np.ndarray) -> list[Fact]:
 
 def _changed_arguments(f: Activation, z: np.ndarray) -> list[Fact]:
     """Which of its arguments value or slope writes to, as in ``z[z < 0] = 0``."""
-    given, a = z.copy(), np.array(f(z.copy()))
-    f(given)
-    faults = [] if np.array_equal(given, z) else [wrong(Kind.ARGUMENT_CHANGED, "value", argument="z")]
-    given_z, given_a = z.copy(), a.copy()
-    f.slope(given_z, given_a)
-    for name, after, before in (("z", given_z, z), ("a", given_a, a)):
-        if not np.array_equal(after, before, equal_nan=True):
-            faults.append(wrong(Kind.ARGUMENT_CHANGED, "slope", argument=name))
+    arguments, faults = {"z": z, "a": np.array(f(z.copy()))}, []
+    for part, function, names in (("value", f, ("z",)), ("slope", f.slope, ("z", "a"))):
+        handed = [arguments[name].copy() for name in names]
+        function(*handed)
+        for name, after in zip(names, handed):
+            if not np.array_equal(after, arguments[name], equal_nan=True):
+                faults.append(wrong(Kind.ARGUMENT_CHANGED, part, argument=name))
     return faults
 
 
@@ -64,13 +63,11 @@ def _wrong_shapes(f: Activation, z: np.ndarray) -> list[Fact]:
     """What comes back in another shape than z has."""
     a = f(z.copy())
     shapes = {"value": np.shape(a), "slope": np.shape(f.slope(z.copy(), a))}
-    faults = []
-    for part, got in shapes.items():
-        if got == z.shape:
-            continue
-        broadcasts = (part, got) == ("slope", ())
-        faults.append(wrong(Kind.SHAPE_NOT_KEPT, part, shape=str(z.shape), returned=str(got), broadcasts=broadcasts))
-    return faults
+    return [
+        wrong(Kind.SHAPE_NOT_KEPT, part, shape=str(z.shape), returned=str(got), broadcasts=(part, got) == ("slope", ()))
+        for part, got in shapes.items()
+        if got != z.shape
+    ]
 
 
 def find_dependence(part: str, function: Callable[[np.ndarray], Any], z: np.ndarray, error: np.ndarray) -> list[Fact]:

@@ -45,20 +45,10 @@ STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: how sharp a b
 
 @dataclass(frozen=True, eq=False)
 class ActivationSlope(Subject):
-    """The reported slope at each z of a grid, in stretches of |z|.
-
-    Attributes
-    ----------
-    points : GridPoints
-    slope_at : the slope from the formula at any z
-    proof : Proof or None
-    notation : the names to report in
-    facts, details, picture
-        As of any `Subject`.
-    """
+    """The reported slope at each z of a grid, in stretches of |z|."""
 
     points: GridPoints
-    slope_at: SlopeFunction | None = None
+    slope_at: SlopeFunction | None = None  # the slope from the formula at any z
     proof: Proof | None = None
     notation: Notation = OF_Z
     facts: Sequence[Fact] = ()
@@ -109,8 +99,8 @@ def blocks_of(points: GridPoints) -> list[Block]:
 # -- answers -----------------------------------------------------------------------------------------------------------
 
 
-def _widening(bound: ActivationBound) -> float:
-    return SAMPLED_FACTOR if bound.notes else 1.0
+def _widened(bound: ActivationBound, error: np.ndarray) -> np.ndarray:
+    return error * (SAMPLED_FACTOR if bound.notes else 1.0)
 
 
 def answer_of_claim(
@@ -118,14 +108,14 @@ def answer_of_claim(
 ) -> Answer:
     """What the record reports at each z, with what rounding can do to it."""
     # NaN is never the slope where there is one: with a bound of zero it differs from every number
-    error = np.where(np.isfinite(points.slope), bound.claimed * _widening(bound) + points.floor, 0.0)
+    error = np.where(np.isfinite(points.slope), _widened(bound, bound.claimed) + points.floor, 0.0)
     # A slope of 1.0 for large z, as a constant in a branch, has a rounding bound of zero and is right all the same:
     # the true 1 - 1e-17 rounds to it. So an answer that is off by an ulp at most is right.
     ulp = np.spacing(np.abs(points.slope))
     for measured in slopes.values():
         off = np.abs(measured.slope - points.slope)
         error = np.where((off > error) & (off <= ulp), ulp, error)
-    at, slope = [np.searchsorted(points.z, junction.z) for junction in junctions], points.slope.copy()
+    at, slope = np.searchsorted(points.z, [junction.z for junction in junctions]), points.slope.copy()
     error[points.underflows & ~np.isfinite(points.slope)] = np.inf
     # at a junction the one-sided derivatives decide, which count rounding already (`Junction.error`)
     error[at] = 0.0
@@ -137,7 +127,7 @@ def answer_of_oracle(
     name: str, measured: MeasuredSlope, notes: Sequence[Fact], points: GridPoints, bound: ActivationBound
 ) -> Answer:
     """What an oracle computes at each z; nothing where the value has overflowed, or near junctions that it spans."""
-    rounding = measured.roundings * _widening(bound) * bound.formula if measured.roundings else 0.0  # no 0 · inf
+    rounding = measured.roundings * _widened(bound, bound.formula) if measured.roundings else 0.0  # no 0 · inf
     error = measured.error + rounding + points.floor
     # A difference across a junction says nothing about either side. NaN of an oracle says nothing either: automatic
     # differentiation multiplies the branch that `where` drops by 0, and 0 · inf is NaN.
@@ -154,11 +144,10 @@ def _answer_of_sides(points: GridPoints, junctions: Sequence[Junction]) -> Answe
     So a slope that is allowed agrees with it exactly, and one that is not differs from it by how far off it is.
     """
     slope, error = points.slope.copy(), np.full(points.z.shape, np.inf)
-    for junction in junctions:
-        at = np.searchsorted(points.z, junction.z)
-        slope[at] = junction.nearest_allowed
-        if not junction.is_allowed or (junction.is_known and np.isfinite(junction.claimed)):
-            error[at] = 0.0
+    at = np.searchsorted(points.z, [junction.z for junction in junctions])
+    slope[at] = [junction.nearest_allowed for junction in junctions]
+    decides = [not one.is_allowed or (one.is_known and np.isfinite(one.claimed)) for one in junctions]
+    error[at] = np.where(decides, 0.0, np.inf)
     return Answer(ONE_SIDED, ONE_SIDED, 0.0, 0.0, slope, error, oracle=True)
 
 

@@ -24,16 +24,12 @@ REFUSED = "functions of torch take tensors only"
 
 @dataclass(frozen=True, eq=False)
 class OverTorch(Activation):
-    """A record whose formula runs in torch.
-
-    Attributes
-    ----------
-    tensors : the formula, from tensor to tensor, as autograd differentiates it; None where it does not run in torch
-    backward : that of a `torch.autograd.Function`, which cannot declare kinks, from z and the upstream gradient
-    """
+    """A record whose formula runs in torch."""
 
     tensors: Callable[[Any], Any] | None = field(default=None, kw_only=True)
+    """The formula, from tensor to tensor, as autograd differentiates it; None where it does not run in torch."""
     backward: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = field(default=None, kw_only=True)
+    """That of a `torch.autograd.Function`, which cannot declare kinks, from z and the upstream gradient."""
 
 
 def runs_in_torch(f: Activation) -> bool:

@@ -95,22 +95,14 @@ OF_Z = Notation()
 
 @dataclass(frozen=True, eq=False)
 class GridPoints:
-    """A record's own value and slope on a grid.
-
-    Attributes
-    ----------
-    f : Activation
-    z, a, slope : sorted pre-activations, values and reported slopes
-    junctions : where two formula pieces meet, declared kinks among them
-    jumps : those of them where the value itself jumps
-    """
+    """A record's own value and slope on a grid."""
 
     f: Activation
-    z: np.ndarray
+    z: np.ndarray  # sorted
     a: np.ndarray
-    slope: np.ndarray
-    junctions: tuple[float, ...] = ()
-    jumps: tuple[float, ...] = ()
+    slope: np.ndarray  # as it is reported
+    junctions: tuple[float, ...] = ()  # where two formula pieces meet, declared kinks among them
+    jumps: tuple[float, ...] = ()  # those of them where the value itself jumps
 
     @cached_property
     def slope_at_minus_zero(self) -> float:

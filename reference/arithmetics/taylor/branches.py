@@ -52,11 +52,6 @@ def _less(x: Taylor, y: Taylor) -> Taylor:
     return _truth((x.high < y.low) | (difference.high < 0.0), (x.low >= y.high) | (difference.low > 0.0))
 
 
-def _less_equal(x: Taylor, y: Taylor) -> Taylor:
-    difference = _difference(x, y)
-    return _truth((x.high <= y.low) | (difference.high < 0.0), (x.low > y.high) | (difference.low > 0.0))
-
-
 def _equal(x: Taylor, y: Taylor) -> Taylor:
     difference = _difference(x, y)
     same = (x.low == x.high) & (y.low == y.high) & (x.low == y.low)
@@ -117,19 +112,14 @@ def _sign(x: Taylor) -> Taylor:
     return _where(_less(x, zero), Taylor.lift(-1.0), _where(_equal(x, zero), zero, Taylor.lift(1.0)))
 
 
-def _finite(x: Taylor) -> Taylor:
-    finite = np.isfinite(x.low) & np.isfinite(x.high)
-    return _truth(finite, False)
-
-
 BRANCHES = {
     np.less: _less,
-    np.less_equal: _less_equal,
+    np.less_equal: lambda x, y: _not(_less(y, x)),
     np.greater: lambda x, y: _less(y, x),
-    np.greater_equal: lambda x, y: _less_equal(y, x),
+    np.greater_equal: lambda x, y: _not(_less(x, y)),
     np.equal: _equal,
     np.not_equal: lambda x, y: _not(_equal(x, y)),
-    np.isfinite: _finite,
+    np.isfinite: lambda x: _truth(np.isfinite(x.low) & np.isfinite(x.high), False),
     **dict.fromkeys(NEGATIONS, _not),
     **{f: _both if f in (np.bitwise_and, np.logical_and) else _either for f in CONNECTIVES},
     np.where: _where,

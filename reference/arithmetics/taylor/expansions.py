@@ -48,20 +48,13 @@ FACTORIALS = special.factorial(ORDERS)
 
 
 class Expansion(NamedTuple):
-    """The expansion of one function g.
+    """The expansion of one function g, with K = DEGREE + 1."""
 
-    Attributes
-    ----------
-    coefficients : c -> g_0, ..., g_DEGREE
-    rest : (low, high) -> a bound on |g⁽ᴷ⁾|/K! over [low, high], K = DEGREE + 1
-    image : (low, high) -> ends that enclose g over [low, high] and all that NumPy computes there; NaN at a pole
-    noise : c -> the largest error of a coefficient after g_0, beside `COEFFICIENT_ROUNDINGS` units of itself
-    """
-
-    coefficients: Callable[[np.ndarray], np.ndarray]
-    rest: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    image: Callable[[np.ndarray, np.ndarray], Ends]
+    coefficients: Callable[[np.ndarray], np.ndarray]  # c -> g_0, ..., g_DEGREE
+    rest: Callable[[np.ndarray, np.ndarray], np.ndarray]  # (low, high) -> a bound on |g⁽ᴷ⁾|/K! over [low, high]
+    image: Callable[[np.ndarray, np.ndarray], Ends]  # (low, high) -> ends of g and of all that NumPy computes there
     noise: Callable[[np.ndarray], np.ndarray | float] = lambda c: 0.0
+    """c -> the largest error of a coefficient after g_0, beside `COEFFICIENT_ROUNDINGS` units of itself."""
 
 
 COEFFICIENT_ROUNDINGS = 64.0
