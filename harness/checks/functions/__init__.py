@@ -12,10 +12,10 @@ How a verdict comes about:
    costs may confirm what is reported. (`cost_differences`)
 5. Where the glance leaves doubt, the step that decides is searched for, from wide to narrow. A contradiction counts
    only if a narrower step and a third one show it as well, and if no rough cost explains it. Once two lines of a block
-   are wrong, a glance is enough for the rest. (`slope_search`; `line_stencil`, `rough_costs`)
+   are wrong, a glance is enough for the rest. (`close_look`, `slope_search`; `line_stencil`, `rough_costs`)
 6. Gradient, differences and a reference by JAX, where there is one, are compared. At a kink any slope between the
    one-sided ones is right. (`gradient_comparison`)
-7. A gradient that is right here may be kept from an earlier call: it is asked for elsewhere, too. (`repeated_calls`)
+7. A gradient that is right here may be kept from an earlier call: it is asked for elsewhere, too. (`cached_gradient`)
 8. Where the gradient is wrong, the mistake that fits the error is named. (`function_subject`, `error_patterns`)
 
 `gradient_check` does this in order. Of a Jacobian or a Hessian, a random combination of the rows is checked by the same

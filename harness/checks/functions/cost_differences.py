@@ -1,7 +1,7 @@
 """Finite differences of a user's cost, along coordinates and along random directions in groups of them.
 
 A glance at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is right.
-Where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`). The lines that seem
+Where that leaves doubt, the line is looked at closely, at several step sizes (`close_look`). The lines that seem
 farthest off come first. Once some of a block are wrong for certain, a hasty look is enough for the others of it, if a
 close look along all of them together bears out what it shows.
 
@@ -10,68 +10,70 @@ that every coordinate is seen. The coordinates of a group that contradicts the g
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from itertools import takewhile
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
-from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
+from harness.checks.functions.close_look import look_closely
+from harness.checks.functions.cost_noise import CostNear
 from harness.checks.functions.cost_probe import Probes
-from harness.checks.functions.gradient_rounding import gradient_near
-from harness.checks.functions.line_stencil import MOSTLY_NOISE, Line, Obstacle, ReportedSlope, StencilEstimate, estimate
-from harness.checks.functions.parameters import TreeLayout
+from harness.checks.functions.gradient_case import GradientCase, precision_of
+from harness.checks.functions.line_stencil import ReportedSlope, StencilEstimate, estimate
 from harness.checks.functions.slope_search import LineSlope, Search
 from harness.checks.random_directions import random_directions
-from harness.verdict.comparison import Answer
 from harness.verdict.wrong_part import SHARP, SHARP_ENOUGH
-from reference.arithmetics.central_differences import NOISE_GAIN
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+
+T = TypeVar("T")
 
 PARTS = 8
-"""A large group that is wrong is split into so many, until its wrong coordinates can be differenced one by one."""
+"""A large wrong group is split into so many, until its wrong coordinates can be differenced one by one."""
 
 CONVINCING = 2
-"""After so many wrong lines of a block the verdict is certain. The others of it are only wanted for the diagnosis, for
-which a hasty look is enough, as a glance or a search that does not ask what a rough cost may explain."""
+"""After so many wrong lines of a block the verdict is certain, and a hasty look tells enough of the others of it."""
 
 DECEIVED = 2.0
 """A line is wrong if what a hasty look finds it off is so many times what may have deceived those at all lines."""
 
 FEW = 32
-"""Up to so many suspects are differenced one by one without splitting their group further. After so many close looks at
-a block, a glance need not be as sharp as the closest diagnosis wants it."""
-
-NOISIER = 100.0
-"""Noise above so many roundings of the cost is no rounding. It may be the work of one coordinate, whose jumps or waves
-do not disturb the others."""
-
-QUIETER = 0.1
-"""A line that has at most this share of the noise is judged by its own noise. Two samples of one noise are closer."""
-
-BELOW = 0.25
-"""Steps of at most this share of |θ_i|: the stencil reaches four steps far, and so not beyond 0."""
+"""So many suspects are not split further. After so many close looks at a block, glances may be less sharp."""
 
 TOGETHER = 0.5 ** np.arange(40)
-"""Steps in all coordinates at once, in units of the first step in one. At that, truncation is mostly larger than noise.
-Each takes two more costs, since its stencil shares the others with the step before."""
+"""Steps in all coordinates at once, in units of the first step in one. Each takes two more costs, for it shares the
+others."""
 
 ACROSS_KINKS = 3
 """So many random directions show whether the slopes at kinks that meet belong together."""
 
-AT_ONCE = (2.0**-36, 2.0**-32)
-"""Steps near and far: a cost that is continuous changes by h over them, 16 times less over the first. One that jumps at
-θ changes by its jump over both."""
+
+class Doubtful(NamedTuple):
+    """A line that a glance left in doubt."""
+
+    number: int
+    search: Search
+    first: StencilEstimate  # what the glance showed
+
+    @property
+    def how_far_off(self) -> float:
+        """How far off a glance finds a report, in error bounds; infinite where it shows nothing."""
+        off = self.search.reported.distance(self.first) / self.search.reported.allowed(self.first)
+        return off if np.isfinite(off) and np.isfinite(self.first.error) else np.inf
 
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """Differences of a cost, compared with the reported derivatives."""
+    """Differences of the cost of a case, compared with the reported derivatives."""
 
-    layout: TreeLayout
-    near: CostNear  # the cost and its noise
-    reported: Answer  # the gradient that is checked
+    case: GradientCase
+
+    @property
+    def near(self) -> CostNear:
+        """The cost and its noise."""
+        return self.case.fine
 
     @property
     def probes(self) -> Probes:
@@ -79,38 +81,41 @@ class Differences:
         return self.near.probes
 
     @cached_property
-    def units(self) -> np.ndarray:
-        """(n,), how far each coordinate moves for a step of 1: powers of two, so that θ_i ± h is a number."""
-        return 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.probes.theta), 1.0)))
+    def _blocks(self) -> list[np.ndarray]:
+        """The indices of each block that has any."""
+        return [block.indices for block in self.case.layout.blocks if block.indices.size]
 
     @cached_property
-    def _sizes(self) -> np.ndarray:
-        return self.layout.largest_in_block(self.reported.gradient)
-
-    @cached_property
-    def _blocks(self) -> np.ndarray:
+    def _block_of(self) -> np.ndarray:
         """(n,), the number of the block that each coordinate belongs to."""
-        lengths = [block.indices.size for block in self.layout.blocks]
-        return np.repeat(np.arange(len(lengths)), lengths)
+        return np.repeat(np.arange(len(self._blocks)), [indices.size for indices in self._blocks])
+
+    @cached_property
+    def _largest(self) -> np.ndarray:
+        return self.case.layout.largest_in_block(self.case.reported.gradient)
+
+    def _affordable(self, items: Iterable[T]) -> Iterator[T]:
+        """As many items as the budget allows."""
+        return takewhile(lambda _: not self.probes.budget.is_spent, items)
 
     # -- which lines ---------------------------------------------------------------------------------------------------
 
-    def one_by_one(self, chosen: np.ndarray, *, closely: bool = False) -> list[LineSlope]:
+    def one_by_one(self, chosen: Iterable[int], *, closely: bool = False) -> list[LineSlope]:
         """Differences along the chosen coordinates, as far as the budget goes."""
-        lines = [(np.array([i]), self.units[[i]]) for i in chosen.tolist()]
-        return self._along("coordinates", lines, closely=closely)
+        searches = [self._search(np.array([i]), self.probes.units[[i]]) for i in chosen]
+        return self._difference("coordinates", searches, closely=closely)
 
-    def in_groups(self, parts: Sequence[np.ndarray], *, closely: bool = False) -> list[LineSlope]:
+    def in_groups(self, parts: Iterable[np.ndarray], *, closely: bool = False) -> list[LineSlope]:
         """Differences along a random direction in each group of coordinates, as far as the budget goes."""
-        lines = [(indices, _random_direction(indices) * self.units[indices]) for indices in parts]
-        return self._along("groups", lines, closely=closely)
+        searches = [self._search(part, _random_direction(part) * self.probes.units[part]) for part in parts]
+        return self._difference("groups", searches, closely=closely)
 
     def single_out(self, wrong: Sequence[LineSlope], seed: int = 0) -> list[LineSlope]:
         """The coordinates of wrong groups, one by one; if there are too many, a sample from each block."""
         suspects = np.concatenate(self._narrow_down([group.search.indices for group in wrong]))
         if suspects.size > SINGLED_OUT:
             rng = np.random.default_rng(seed)
-            numbers = self._blocks[suspects]
+            numbers = self._block_of[suspects]
             blocks = [suspects[numbers == number] for number in np.unique(numbers)]
             share = max(SINGLED_OUT // len(blocks), 4)
             suspects = np.concatenate([rng.permutation(part)[:share] for part in blocks])
@@ -127,20 +132,17 @@ class Differences:
             wrong = still_wrong
         return wrong
 
-    def largest_of_blocks(self) -> np.ndarray:
+    def largest_of_blocks(self) -> list[int]:
         """The coordinate with the largest reported derivative in each block: it is the measure of errors."""
-        sizes = np.abs(np.nan_to_num(self.reported.gradient, posinf=0.0, neginf=0.0))
-        blocks = [block.indices for block in self.layout.blocks if block.indices.size]
-        return np.array([indices[np.argmax(sizes[indices])] for indices in blocks])
+        sizes = np.abs(np.nan_to_num(self.case.reported.gradient, posinf=0.0, neginf=0.0))
+        return [int(indices[np.argmax(sizes[indices])]) for indices in self._blocks]
 
-    def parts(self, count: int) -> Iterator[np.ndarray]:
+    def parts(self, count: int) -> list[np.ndarray]:
         """About so many groups, each of coordinates of one block, unless there are more blocks than groups."""
-        blocks = [block.indices for block in self.layout.blocks if block.indices.size]
-        if len(blocks) > count:
-            yield from np.array_split(np.concatenate(blocks), count)
-            return
-        for indices in blocks:
-            yield from np.array_split(indices, max(1, round(count * len(indices) / self.layout.size)))
+        if len(self._blocks) > count:
+            return np.array_split(np.concatenate(self._blocks), count)
+        shares = [max(1, round(count * len(indices) / self.case.layout.size)) for indices in self._blocks]
+        return [part for indices, share in zip(self._blocks, shares) for part in np.array_split(indices, share)]
 
     @np.errstate(all="ignore")
     def together(self, clear: np.ndarray) -> LineSlope | None:
@@ -152,69 +154,62 @@ class Differences:
         if self.probes.budget.is_spent or not clear.size:
             return None
         # along the gradient, so that errors of a factor add up and do not cancel
-        signs = np.where(self.reported.gradient[clear] < 0.0, -1.0, 1.0)
-        search = self._search(clear, signs * np.abs(_random_direction(clear)) * self.units[clear])
+        signs = np.where(self.case.reported.gradient[clear] < 0.0, -1.0, 1.0)
+        search = self._search(clear, signs * np.abs(_random_direction(clear)) * self.probes.units[clear])
         found, _ = replace(search, steps=(TOGETHER * search.steps[0]).tolist()).run()
-        return self._look_closely(search) if search.reported.is_contradicted(found) else LineSlope(search, found)
-
-    def jumps_together(self, alone: Sequence[LineSlope]) -> bool:
-        """Whether the cost jumps at θ in a random direction, and not in any coordinate, as x y / (x² + y²) does at 0.
-
-        There it has partial derivatives, and is not continuous. It is asked only where single lines are much quieter
-        than all coordinates together, as they are then.
-        """
-        noise = sum(each.search.noise.near for each in alone)
-        if len(alone) < self.layout.size or not noise < QUIETER * self.near.noise_at_theta.near:
-            return False
-        indices = np.arange(self.layout.size)
-        line = self.probes.line(indices, _random_direction(indices) * self.units)
-        jumps = [[abs(line(side * at) - line(0.0)) for at in AT_ONCE] for side in (1.0, -1.0)]
-        return all(noise < QUIETER * far and near > 0.5 * far for near, far in jumps)
+        return look_closely(self.near, search) if search.reported.is_contradicted(found) else LineSlope(search, found)
 
     @np.errstate(all="ignore")
     def across_kinks(self, indices: np.ndarray) -> Iterator[LineSlope]:
         """The differences along directions in coordinates that sit on kinks: by the same step in all, and at random."""
-        unit = min(1.0, LONGEST / np.sqrt(len(indices))) * float(np.min(self.units[indices]))
+        unit = _length(len(indices)) * float(np.min(self.probes.units[indices]))
         random = random_directions(ACROSS_KINKS, len(indices), seed=len(indices))
-        for direction in (np.ones(len(indices)), *random):
-            if not self.probes.budget.is_spent:
-                yield self._look_closely(self._search(indices, unit * direction))
+        for direction in self._affordable((np.ones(len(indices)), *random)):
+            yield look_closely(self.near, self._search(indices, unit * direction))
 
-    # -- along lines ---------------------------------------------------------------------------------------------------
+    # -- in which order, and how closely -------------------------------------------------------------------------------
 
     @np.errstate(all="ignore")
-    def _along(self, what: str, lines: Sequence[tuple[np.ndarray, np.ndarray]], *, closely: bool) -> list[LineSlope]:
-        """The differences along lines, each of some indices and moves, in this order, as far as the budget goes."""
-        budget, found, doubtful = self.probes.budget, {}, []
-        glances, step = self._is_quiet and not closely, self.probes.glance
-        for number, line in enumerate(lines):
-            if budget.is_spent:
-                break
-            self.probes.progress(what, number, len(lines))
-            search = self._search(*line)
-            first = search.glance(step) if glances else StencilEstimate()
+    def _difference(self, what: str, searches: Sequence[Search], *, closely: bool) -> list[LineSlope]:
+        """The differences along lines, in their order, as far as the budget goes."""
+        found: dict[int, LineSlope] = {}
+        doubtful: list[Doubtful] = []
+        # where noise is no rounding it may be the work of some coordinates, and a glance would blame all
+        glances = not closely and self.near.is_quiet
+        for number, search in self._affordable(enumerate(searches)):
+            self.probes.progress(what, number, len(searches))
+            first = search.glance(self.probes.glance) if glances else StencilEstimate()
             if search.confirms(first):
                 found[number] = LineSlope(search, first, is_clear=True)
             else:
-                doubtful.append((number, search, first))
-        looks, wrong, hasty = Counter[int](), defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
-        for number, search, _ in sorted(doubtful, key=_how_far_off, reverse=True):
-            if budget.is_spent:
-                break
-            block = int(self._blocks[search.indices[0]])
-            is_certain = len(wrong[block]) >= CONVINCING
-            cautious = search.glance(step, cautiously=True) if glances and is_certain else StencilEstimate()
+                doubtful.append(Doubtful(number, search, first))
+        doubtful.sort(key=lambda each: each.how_far_off, reverse=True)
+        found |= self._look_at_doubtful(doubtful, glances=glances)
+        return [found[number] for number in sorted(found)]
+
+    def _look_at_doubtful(self, doubtful: Sequence[Doubtful], *, glances: bool) -> dict[int, LineSlope]:
+        """The differences along lines that a glance left in doubt; hasty ones of blocks that are wrong for certain."""
+        found: dict[int, LineSlope] = {}
+        looks, wrong, hasty = Counter[int](), Counter[int](), defaultdict[int, list[int]](list)
+        for number, search, _ in self._affordable(doubtful):
+            block = int(self._block_of[search.indices[0]])
+            is_certain = wrong[block] >= CONVINCING
+            cautious = StencilEstimate()
+            if glances and is_certain:
+                cautious = search.glance(self.probes.glance, cautiously=True)
             sharp = SHARP if looks[block] < FEW else SHARP_ENOUGH
             if search.reported.is_contradicted(cautious, 1.0 / sharp):
                 found[number] = LineSlope(search, cautious)
             else:
-                found[number] = self._look_closely(search, explains=not is_certain)
+                found[number] = look_closely(self.near, search, explains=not is_certain)
                 looks[block] += 1
-            if found[number].is_wrong:
-                (hasty if is_certain else wrong)[block].append(number)
+            if found[number].is_wrong and is_certain:
+                hasty[block].append(number)
+            elif found[number].is_wrong:
+                wrong[block] += 1
         for numbers in hasty.values():
             found |= self._bear_out({number: found.pop(number) for number in numbers})
-        return [found[number] for number in sorted(found)]
+        return found
 
     def _bear_out(self, blamed: Mapping[int, LineSlope]) -> dict[int, LineSlope]:
         """The lines that were blamed in haste, as far as a close look along all of them agrees; the others closely.
@@ -230,7 +225,7 @@ class Differences:
         weights = np.copysign(_random_direction(np.arange(len(lines))), off)
         indices = np.concatenate([each.search.indices for each in lines])
         moves = np.concatenate([weight * each.search.moves for weight, each in zip(weights, lines)])
-        together = self._look_closely(self._search(indices, moves))
+        together = look_closely(self.near, self._search(indices, moves))
         # wide steps see over jumps, between which narrow ones are deceived as hasty looks are
         wide = [estimate(together.search.line, step, together.search.noise) for step in self.probes.steps[:2]]
         looks = together.found, min(wide, key=lambda each: each.error)
@@ -242,107 +237,36 @@ class Differences:
             for part in np.array_split(left, PARTS):
                 found |= self._bear_out({number: blamed[number] for number in part.tolist()})
             return found
-        for number in left:
-            if not self.probes.budget.is_spent:
-                found[number] = self._look_closely(blamed[number].search)
-        return found
+        closer = {number: look_closely(self.near, blamed[number].search) for number in self._affordable(left)}
+        return found | closer
 
-    @cached_property
-    def _is_quiet(self) -> bool:
-        """Whether noise is rounding. Else it may be the work of some coordinates, and a glance would blame all."""
-        noise = self.near.noise_at_theta
-        most = NOISIER * noise.relative
-        return noise.near <= most * abs(self.probes.base) or noise.near <= most * self.near.ordinary
-
+    @np.errstate(all="ignore")
     def _search(self, indices: np.ndarray, moves: np.ndarray) -> Search:
         """What is reported along a line, and the cost there."""
-        gradient, is_float64 = gradient_near(self.probes.user), self.probes.unit <= UNIT_ROUNDOFF["float64"]
-        sizes, units = self._sizes[indices], self.units[indices]
-        own = np.abs(self.probes.theta[indices]) / units
+        probes, answer, gradient = self.probes, self.case.reported, self.case.gradient
+        sizes, units = self._largest[indices], probes.units[indices]
+        own = np.abs(probes.theta[indices]) / units
         reported = ReportedSlope(
-            derivative=float(moves @ self.reported.gradient[indices]),
-            error=float(np.abs(moves) @ self.reported.error[indices]),
+            derivative=float(moves @ answer.gradient[indices]),
+            error=float(np.abs(moves) @ answer.error[indices]),
             largest_in_block=float(np.max(sizes * units)),
-            meaningful=max(MEANINGLESS["float64" if is_float64 else "float32"], self.reported.accuracy),
+            meaningful=max(MEANINGLESS[precision_of(probes.unit)], answer.accuracy),
             own_scale=float(own[0]) if len(indices) == 1 and own[0] else np.inf,
-            accepted=self.reported.accuracy * _add_up(moves * sizes),
-            slope_at=cache(lambda t: float(moves @ gradient(self.probes.moved(indices, t * moves))[indices])),
+            accepted=answer.accuracy * _add_up(moves * sizes),
+            slope_at=cache(lambda t: float(moves @ gradient(probes.moved(indices, t * moves))[indices])),
         )
-        line = self.probes.line(indices, moves)
         # the noise at θ is enough for a glance, and that farther away takes calls
-        return Search(indices, moves, reported, line, self.near.noise_at_theta, self.probes.steps)
-
-    # -- one line, closely ---------------------------------------------------------------------------------------------
-
-    def _look_closely(self, search: Search, *, explains: bool = True) -> LineSlope:
-        """The difference at the step that decides, searched again where more is known of the line than of all θ."""
-        search = replace(search, noise=self.near.noise, explains=explains)
-        found, step = search.run()
-        for refine in (self._with_own_noise, self._at_own_scale, self._with_rounding):
-            if better := refine(search, found, step):
-                search, (found, step) = better, better.run()
-        found = search.hide_behind_jumps(found)
-        # a cost may be constant along each coordinate and not along a direction, as a median of ties
-        is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
-        return LineSlope(search, found, is_flat and not search.reported.is_contradicted(found))
-
-    def _with_own_noise(self, search: Search, found: StencilEstimate, _: float) -> Search | None:
-        """The search with the noise of the line itself, where that may be much smaller than that of all θ.
-
-        In sin t₀ + floor(1e6 t₁) the jumps of one coordinate pass for noise of both. They hide the derivative in t₀, or
-        make its steps so wide that they see over what the cost does.
-        """
-        noise = search.noise.at(self.probes.steps[0])
-        is_rounding = noise <= NOISIER * search.noise.relative * abs(self.probes.base)
-        is_hidden = found.noise > MOSTLY_NOISE * found.error
-        if len(search.indices) > 1 or is_rounding or not (search.reported.is_contradicted(found) or is_hidden):
-            return None
-        size = search.reported.own_scale if np.isfinite(search.reported.own_scale) else 1.0
-        own = noise_along(search.line, self._precise_line(search), size, search.noise, self.probes.unit)
-        return replace(search, noise=own) if own.at(self.probes.steps[0]) < QUIETER * noise else None
-
-    def _at_own_scale(self, search: Search, found: StencilEstimate, step: float) -> Search | None:
-        """The search with steps below |θ_i|, where a derivative that seems to vanish may be known better there.
-
-        (t / 1e-8)⁴ at 1e-9 has a slope of 4e5 at θ, and of 1e24 at the first step: beside that, any error is small.
-        """
-        scale = search.reported.own_scale
-        steps = [each for each in search.steps if each <= BELOW * scale]
-        if search.reported.is_contradicted(found) or not found.vanishes or not steps or steps[0] >= step:
-            return None
-        if NOISE_GAIN * search.noise.near >= found.error * steps[0]:  # noise alone is as large there
-            return None
-        reached = search.noise._replace(reach=steps[0])
-        noise = noise_along(search.line, self._precise_line(search), scale, reached, self.probes.unit)
-        return replace(search, noise=noise, steps=steps)
-
-    def _with_rounding(self, search: Search, found: StencilEstimate, _: float) -> Search | None:
-        """The search with the noise of a cost that rounds to a constant, where that contradicts the report.
-
-        1 - tanh t is 0.0 all about 25. So its scatter is 0, and its differences seem to be exact.
-        """
-        if not search.reported.is_contradicted(found):
-            return None
-        size = float(np.max(self.units[search.indices]))
-        noise = rounding_along(search.line, search.noise, size, self.probes.unit)
-        return None if noise == search.noise else replace(search, noise=noise)
-
-    def _precise_line(self, search: Search) -> Line | None:
-        """The line of the cost in more digits."""
-        return self.near.precise and self.near.precise.line(search.indices, search.moves)
-
-
-def _how_far_off(doubtful: tuple[int, Search, StencilEstimate]) -> float:
-    """How far off a glance finds a report, in error bounds; infinite where it shows nothing."""
-    _, search, first = doubtful
-    off = search.reported.distance(first) / search.reported.allowed(first)
-    return off if np.isfinite(off) and np.isfinite(first.error) else np.inf
+        return Search(indices, moves, reported, probes.line(indices, moves), self.near.noise_at_theta, probes.steps)
 
 
 def _random_direction(indices: np.ndarray) -> np.ndarray:
     """A random direction in some coordinates."""
-    direction = random_directions(1, len(indices), seed=int(indices[0]) + len(indices))[0]
-    return direction * min(1.0, LONGEST / np.sqrt(len(indices)))
+    return random_directions(1, len(indices), seed=int(indices[0]) + len(indices))[0] * _length(len(indices))
+
+
+def _length(count: int) -> float:
+    """How far each of so many coordinates moves, so that all together do not move too far."""
+    return min(1.0, LONGEST / np.sqrt(count))
 
 
 def _add_up(errors: np.ndarray) -> float:

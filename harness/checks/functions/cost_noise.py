@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 
 from harness.bounds.tolerances import ALL_COORDINATES
-from harness.checks.functions.cost_probe import Budget, Line, Probes
-from harness.checks.functions.line_stencil import CostNoise, scatter_of
+from harness.checks.functions.cost_probe import Budget, Probes
+from harness.checks.functions.line_stencil import CostNoise, Line, scatter_of
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
@@ -20,35 +20,31 @@ SAMPLES = 8
 """Costs, whose five third differences tell their scatter to a factor of two or so."""
 
 SPACING = 2.0**13
-"""Distance between the samples, in u of θ: the last bits of the argument differ, and little else does. Over eight of
-them, 7e-12, a cost that bends at the scale of θ is a parabola to all digits."""
+"""Between the samples, in u of θ: over eight of them, 7e-12, a cost that bends at the scale of θ is a parabola."""
 
 WIDENINGS = tuple(16.0**k for k in range(6))
-"""Times the spacing, while all samples have one value: a cost that rounds inside climbs by jumps. At the last the
-samples are 2⁻²⁰ apart. Still farther, jumps of the function itself would pass for noise."""
+"""Times the spacing, while all samples are equal. Beyond 2⁻²⁰, jumps of the function itself would pass for noise."""
 
 CONSTANT, FARTHEST = 2.0**-24, 64.0
-"""In units of max(1, |θ_i|): a cost that has one value so far about θ is constant there, and where its change is
-looked for at most."""
+"""In units of max(1, |θ_i|): how far about θ a constant cost is tried, and how far its first change is looked for."""
 
 SAME_CHANGE = 3
-"""A change that is the same at so many places between the last that is constant and the first that is not is a step.
-That saves halving down to neighbouring floats."""
+"""A change that is the same at so many places is a step, and needs no halving down to neighbouring floats."""
 
 LARGEST_ROUNDING = 4.0
-"""A first change up to so many √u is rounding: √(1 - tanh² t) rounds to the root of a rounding, 1.5e-8. A larger one is
-a jump of the function, as of floor(t)."""
+"""A first change up to so many √u is rounding, as √(1 - tanh² t) has; a larger one is a jump, as of floor(t)."""
+
+NOISIER = 100.0
+"""Noise above so many roundings of the cost is none of rounding. Perhaps one coordinate alone makes it."""
 
 LARGEST_LOSS = 0.1
-"""Lost digits move the cost by at most this share of it, or by the root of a rounding where it is small. More is
-another cost, as of a function whose waves are finer than float64 resolves."""
+"""Lost digits move the cost by at most this share of it, or by the root of a rounding. More is another cost."""
 
 SMOOTH = 0.1
-"""A difference of two costs whose scatter is below this share of it is smooth: the digits lost are the same all
-along."""
+"""A difference of two costs whose scatter is below this share of it loses the same digits all along."""
 
 LEFT_OF_LOSS = 2.0**-8
-"""Extended precision has eleven bits more than float64, and loses at most so much of what float64 loses; with room."""
+"""Extended precision has eleven bits more than float64, and loses at most so much of what float64 loses."""
 
 SIZES_OF_ZERO = (2.0**-20, 2.0**-40)
 """Beside 1, the sizes that a parameter of zero is taken to have: √(t² + 1e-20) bends at 1e-10."""
@@ -74,6 +70,16 @@ class CostNear:
         # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
         up, down = (abs(self.probes.cost(step_away(self.probes, sign))) for sign in (1.0, -1.0))
         return largest(np.array([self.probes.base, np.fmin(up, down)]))
+
+    def is_rounding(self, noise: float) -> bool:
+        """Whether so much noise may be rounding of the cost at θ."""
+        return noise <= NOISIER * self.noise_at_theta.relative * abs(self.probes.base)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the noise at θ may be rounding of a cost of ordinary size."""
+        noise = self.noise_at_theta
+        return self.is_rounding(noise.near) or noise.near <= NOISIER * noise.relative * self.ordinary
 
     @cached_property
     @np.errstate(all="ignore")

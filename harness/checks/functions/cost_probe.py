@@ -3,14 +3,16 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from numbers import Integral
 from types import TracebackType
 
 import numpy as np
 
+from harness.checks.functions.line_stencil import Line
 from harness.checks.functions.tree_leaves import like_in_extended, like_in_float64
 from harness.checks.functions.user_function import UserFunction
 from harness.progress import Progress, silent
@@ -22,32 +24,39 @@ FLOAT64_SPACING = 1e-4
 """Relative distance between the points at which a function has to show that it computes in float64."""
 
 SAME_COST = 1e4
-"""The cost in float64 may differ from the cost in a lower precision by so many u of the lower precision: what a sum of
-thousands of terms loses. With more than that it is another function."""
+"""Costs in two precisions may differ by so many u of the lower one, as a sum of thousands of terms does."""
 
 DOMAIN_ERRORS = (ValueError, ArithmeticError, AssertionError, IndexError, RuntimeError, RuntimeWarning)
-"""What functions raise outside their domain: math.log a ValueError, a table at its end an IndexError, Cholesky in
-PyTorch a RuntimeError. A TypeError is no matter of the place."""
+"""What functions raise outside their domain: math.log, a table at its end, Cholesky in PyTorch. A TypeError is a
+bug."""
 
 BUG_ERRORS = (NotImplementedError, RecursionError, UnicodeError)
 """Subclasses of these that only a bug raises."""
 
 STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
-"""Steps for float64, in units of max(1, |θ_i|), from wide to narrow; they are tried in turn until one decides. The
-first balances the truncation h⁴ against the rounding u/h. The narrow ones are for functions that bend, wiggle or have
-kinks at scales far below 1; for most functions, noise ends the search long before. Powers of two, so that θ_i ± h is a
+"""Steps for float64, in units of max(1, |θ_i|), from wide to narrow. The first balances the truncation h⁴ against the
+rounding u/h; the narrow ones are for functions that bend at scales far below 1. Powers of two, so that θ_i ± h is a
 number."""
 
 GLANCE = 2.0**-17
 """The step of the first look in float64, which takes two costs: u^(1/3) balances h² against u/h."""
 
-Line = Callable[[float], float]
-"""The cost along a line through θ, as a function of one number that is 0 at θ."""
-
 
 def leaves_domain(error: Exception) -> bool:
     """Whether a function that works at θ raised this because a point near θ lies outside its domain."""
     return isinstance(error, DOMAIN_ERRORS) and not isinstance(error, BUG_ERRORS) and not _is_ours(error.__traceback__)
+
+
+@contextmanager
+def edge_of_domain(raised: Counter[str] | None = None) -> Iterator[None]:
+    """A context that ends where a function leaves its domain; `raised` counts the kinds of exceptions."""
+    try:
+        yield
+    except Exception as error:
+        if not leaves_domain(error):
+            raise
+        if raised is not None:
+            raised[type(error).__name__] += 1
 
 
 def _is_ours(traceback: TracebackType | None) -> bool:
@@ -121,16 +130,17 @@ class Probes:
         """The point at which the gradient is checked."""
         return self.user.theta
 
+    @cached_property
+    def units(self) -> np.ndarray:
+        """(n,), how far each coordinate moves for a step of 1: powers of two, so that θ_i ± h is a number."""
+        return 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.theta), 1.0)))
+
     def cost(self, flat: np.ndarray) -> float:
         """The cost, or NaN outside the domain."""
         self.budget.count()
-        try:
+        with edge_of_domain(self.raised):
             return self.evaluate(flat)
-        except Exception as error:
-            if not leaves_domain(error):
-                raise
-            self.raised[type(error).__name__] += 1
-            return np.nan
+        return np.nan
 
     def line(self, indices: np.ndarray, direction: np.ndarray) -> Line:
         """t -> the cost at θ + t · direction, which is zero outside the indices; no point is evaluated twice."""

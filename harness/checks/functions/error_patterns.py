@@ -23,12 +23,10 @@ FEW_OF_FLOAT32 = 16.0 * UNIT_ROUNDOFF["float32"]
 """Errors of a few roundings of float32, as a share of the derivatives: 1e-6."""
 
 APPROXIMATE = 1e-2
-"""Errors below this share of an array's largest derivative may come from a solver that stops at a tolerance. One that
-leaves more is of no use to an optimiser; ten times more would explain ordinary mistakes by a solver, too."""
+"""Errors below this share of the largest derivative in an array may be left by a solver that stops at a tolerance."""
 
 EVEN = 1e-3
-"""Where an entry is right to this share of the largest error of its array, no solver made that: it leaves some error in
-every entry."""
+"""An entry right to this share of the largest error shows that no solver made that: one leaves errors everywhere."""
 
 FITTED: tuple[relations.Relation, ...] = (
     relations.find_factor,
@@ -39,8 +37,8 @@ FITTED: tuple[relations.Relation, ...] = (
     relations.find_squared,
     relations.find_clipped,
 )
-"""Relations with a fitted number, or that few entries satisfy by chance, as a constant error and a multiple of θ are
-one at θ = 1. Where several hold, none is taken for the cause."""
+"""Relations with a fitted number, or that few entries satisfy by chance. If several hold, none is taken for the
+cause."""
 
 
 @np.errstate(all="ignore")

@@ -58,9 +58,9 @@ class FunctionGradient(Subject):
         bounds: np.ndarray,  # (n,), how far off right coordinates may be, in groups as well; NaN for others
         facts: Sequence[Fact] = (),
     ):
-        self.layout, self.theta, self.blocks = layout, theta, layout.blocks
+        self.layout, self.theta, self.blocks, self.facts = layout, theta, layout.blocks, facts
         self.reported, self.found, self.examined = reported, found, examined
-        self.scatter, self.bounds, self.facts = scatter, bounds, facts
+        self.scatter, self.bounds = scatter, bounds
 
     def label(self, i: int) -> str:
         return self.layout.label(i)
@@ -75,8 +75,7 @@ class FunctionGradient(Subject):
         right = replace(right, gradient=gradient, error=np.where(is_right, self.bounds, right.error))
         at_kinks = {i for i, each in self.found.items() if each.obstacle == Obstacle.KINK}
         kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in at_kinks]
-        scatter = self.scatter.copy()
-        scatter[kinks] = 0.0  # a right gradient jumps there as well
+        scatter = np.where(np.isin(np.arange(self.layout.size), kinks), 0.0, self.scatter)  # right ones jump there, too
         facts = explain(self.layout, self.theta, wrong, right, at_odds, scatter)
         kink = [note(Kind.KINK, self.label(i), **_slopes(self.found[i])) for i in kinks[:1]]
         return (*facts, *kink)
@@ -93,17 +92,16 @@ class FunctionGradient(Subject):
         if not np.isfinite(self.reported.cost):
             return ()  # which is a doubt of its own
         in_group = StencilEstimate(obstacle=Obstacle.NOISE)  # what was examined in a group alone
-        examined = coordinates[self.examined[coordinates]].tolist()
-        found = {i: self.found.get(i, in_group) for i in examined}
-        by_reason: dict[str, list[int]] = {}
+        found = {i: self.found.get(i, in_group) for i in coordinates[self.examined[coordinates]].tolist()}
+        by_reason: dict[str, list[int]] = {ROUNDING: []}  # which comes first
         for i, each in found.items():
-            reason = ROUNDING if self.reported.error[i] > each.error else self._obstacle(each)
-            by_reason.setdefault(reason, []).append(i)
-        reasons = sorted(by_reason, key=lambda reason: reason != ROUNDING)
-        return tuple(self._hidden(reason, by_reason[reason], found) for reason in reasons)
+            by_reason.setdefault(self._reason(i, each), []).append(i)
+        return tuple(self._hidden(reason, hidden, found) for reason, hidden in by_reason.items() if hidden)
 
-    def _obstacle(self, found: StencilEstimate) -> Obstacle:
+    def _reason(self, i: int, found: StencilEstimate) -> str:
         """What hides a derivative; where the cost nearly overflows, a wider difference is beyond the largest number."""
+        if self.reported.error[i] > found.error:
+            return ROUNDING
         is_overflow = found.obstacle == Obstacle.ROUGH and self._is_nearly_too_large()
         return Obstacle.EDGE if is_overflow else found.obstacle
 

@@ -9,14 +9,7 @@ import numpy as np
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS
 from harness.checks.functions.cost_noise import CostNear, measure_cost
 from harness.checks.functions.cost_probe import Budget
-from harness.checks.functions.gradient_rounding import (
-    Gradient,
-    bound_rounding,
-    digits_lost,
-    gradient_near,
-    shake,
-    unit_of_gradient,
-)
+from harness.checks.functions.gradient_rounding import Gradient, digits_lost, gradient_near, measure_rounding
 from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, Moved, call_elsewhere, moves_of_halves
 from harness.checks.functions.user_function import UserFunction
@@ -59,18 +52,14 @@ def measure(
     """Measure the noise of the cost and the rounding of the gradient, and call the function elsewhere in between."""
     near, fine = measure_cost(user, first.cost, budget, progress)
     unit, gradient = max(user.unit, near.probes.unit), gradient_near(user)
-    own_unit = unit_of_gradient(near, first.gradient, unit)
-    shaken = shake(user.theta, gradient, first.gradient, own_unit)
-    error = bound_rounding(user.layout, shaken, own_unit, first.cost)
-    if fine.is_extended:
-        error = np.maximum(error, digits_lost(user, first.gradient))
+    rounding = measure_rounding(near, user.layout, gradient, first.gradient, unit, first.cost, own=True)
+    error = np.maximum(rounding.error, digits_lost(user, first.gradient)) if fine.is_extended else rounding.error
     moves = moves_of_halves(near, user.layout)
     facts, elsewhere = call_elsewhere(user, first, moves, max(GRADIENT_ROUNDINGS * unit, accuracy))
     numbers = first.cost, fine.noise_at_theta.near, first.gradient, error
-    broken_rules = (*first.facts, *facts)
-    precision = precision_of(own_unit)
-    reported = Answer(FUN, FUN, *numbers, precision, broken_rules=broken_rules, notes=notes, accuracy=accuracy)
-    return GradientCase(user, gradient, near, fine, unit, reported, shaken.jumps, elsewhere)
+    rules, precision = (*first.facts, *facts), precision_of(rounding.unit)
+    reported = Answer(FUN, FUN, *numbers, precision, broken_rules=rules, notes=notes, accuracy=accuracy)
+    return GradientCase(user, gradient, near, fine, unit, reported, rounding.jumps, elsewhere)
 
 
 def precision_of(unit: float) -> str:
@@ -99,11 +88,10 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
         def source(flat: np.ndarray) -> np.ndarray:
             return np.asarray(program(jnp.asarray(flat))[1])
 
-        unit = unit_of_gradient(case.near, np.asarray(gradient), case.unit)
-        shaken = shake(user.theta, source, np.asarray(gradient), unit)
-        error = bound_rounding(user.layout, shaken, unit, float(cost), own=False)
-    cost_error = case.fine.noise_at_theta.near + GRADIENT_ROUNDINGS * case.unit * abs(float(cost))
-    return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)
+        cost, gradient = float(cost), np.asarray(gradient)
+        rounding = measure_rounding(case.near, user.layout, source, gradient, case.unit, cost, own=False)
+    cost_error = case.fine.noise_at_theta.near + GRADIENT_ROUNDINGS * case.unit * abs(cost)
+    return Answer(REFERENCE, REFERENCE, cost, cost_error, gradient, rounding.error)
 
 
 def _one_number(cost: Any) -> Any:

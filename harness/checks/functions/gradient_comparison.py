@@ -8,19 +8,15 @@ import numpy as np
 from harness.bounds.tolerances import GROUPED, MEANINGLESS, MOST_HIDDEN, NEGLIGIBLE
 from harness.checks.functions.gradient_case import REFERENCE, GradientCase, precision_of
 from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
-from harness.checks.functions.slope_search import LineSlope, derivative_size
+from harness.checks.functions.rough_costs import TO_A_TOLERANCE
+from harness.checks.functions.slope_search import LineSlope, derivative_size, found_alone
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus
 
 DIFFERENCES, DIRECTIONS = "finite-difference", "random directions"
 
-LITTLE = 0.1
-"""Beside what jumps hide of one coordinate, errors of others below this share are no evidence, as those that a solver's
-tolerance leaves (`rough_costs.TO_A_TOLERANCE`)."""
-
 ALIKE = 4.0
-"""A solver's errors below `LITTLE` of the derivatives: those of one coordinate are up to so many times what jumps hide
-of another. Up to 3.5 times were seen, in a fixed point that stops at 1e-7. More would hide larger mistakes."""
+"""A solver's errors in one coordinate are up to so many times what jumps hide of another; up to 3.5 times were seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +32,10 @@ class Differenced:
         for indices in (list(self.found), *(group.search.indices for group in self.groups)):
             covered[indices] = True
         return covered
+
+    def with_lines(self, lines: Sequence[LineSlope]) -> "Differenced":
+        """What has been shown, with more coordinates that moved alone."""
+        return replace(self, found={**self.found, **found_alone(lines)})
 
     @np.errstate(all="ignore")
     def adds_up_to(self, group: LineSlope) -> bool:
@@ -71,32 +71,11 @@ def hide_beside_jumps(
         size = float(np.fmax.reduce(np.abs(reported.gradient[block.indices]), initial=0.0))
         # errors as large as what the jumps hide, if they are small beside the gradient; the jumps of a staircase, as of
         # floor(t), hide all of it, and beside them only small errors are hidden
-        least = max(LITTLE * hides, min(ALIKE * hides, LITTLE * size))
+        least = max(TO_A_TOLERANCE * hides, min(ALIKE * hides, TO_A_TOLERANCE * size))
         for i, each in known.items():
             if each.error < abs(reported.gradient[i] - each.derivative) - reported.error[i] <= least:
                 hidden[i] = each._replace(error=least, obstacle=Obstacle.JUMPS)
     return hidden
-
-
-def open_kinks(
-    reported: Answer, found: Mapping[int, StencilEstimate], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> dict[int, StencilEstimate]:
-    """The differences, of which some of the chosen are turned into kinks between the slopes nearby.
-
-    Moving one of three tied entries does not move their median, so that its partial derivative is 0. Yet PyTorch
-    reports a third for each, and the gradients beside the tie have 0 and 1. A coordinate sits on such a kink if what is
-    reported, and the difference unless it is one of a kink already, lie between the gradients reported nearby, `low`
-    and `high`.
-    """
-    opened = dict(found)
-    for i in chosen.tolist():
-        here, slope = found[i], reported.gradient[i]
-        error = reported.error[i] + here.noise
-        slopes = (slope,) if here.obstacle == Obstacle.KINK else (slope, here.derivative)
-        if all(low[i] - error <= each <= high[i] + error for each in slopes):
-            middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]) + error)
-            opened[i] = StencilEstimate(middle, half, steepest=here.steepest, obstacle=Obstacle.KINK)
-    return opened
 
 
 def differenced_answer(case: GradientCase, found: Mapping[int, StencilEstimate]) -> Answer:

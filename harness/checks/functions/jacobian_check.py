@@ -33,12 +33,10 @@ from harness.verdict.judgement import PLACES_KEPT, judge
 from harness.verdict.report import Report
 
 NARROW_STEP = 1e-6
-"""The step of the difference that shows which of many outputs is wrong. It need not be sharp: what it finds is examined
-by itself."""
+"""The step of the difference that finds a suspect output, which is then examined by itself."""
 
 EACH_ENTRY = 4000
-"""More outputs than `EACH_OUTPUT` that the sum does not show are examined one by one if they have so few entries in
-all: each entry takes some calls of the matrix."""
+"""Outputs that the sum does not show are all examined if they have so few entries, each of which takes some calls."""
 
 LOOSEST = 0.9
 """The largest accuracy that is asked of a sum of many outputs."""
@@ -165,13 +163,7 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
         function, claim = _along_direction(function, claim.push)
     slopes = function.slopes()
     w = function.weights(slopes)
-    gradient = lambda theta: claim.pull(theta, w)  # noqa: E731
-    total = partial(function.total, w)
-    # of few outputs the rows decide; of many, errors that are accepted in each add up in the sum
-    is_summed = function.size > EACH_OUTPUT
-    of_sum = min(ADDED_UP * accuracy, LOOSEST) if is_summed else accuracy
-    whole = check_gradient(total, function.theta, gradient=gradient, budget=budget, accuracy=of_sum)
-    whole = whole.with_data(is_summed=is_summed)
+    whole = _check_sum(function, claim.pull, w, budget, accuracy)
     if whole.verdict == "disagree" and not whole.findings:
         return whole  # it is not repeatable, for instance, and no output is to blame
     left, most = list(range(function.size)), EACH_OUTPUT
@@ -185,30 +177,42 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
     if not left:
         return whole
     examined = left if len(left) <= most else [_find_suspect(function, claim.pull, w, left)]
-    alone = _check_outputs(function, claim.pull, examined, budget, accuracy)
-    return _judge_both(function, whole, alone, left, len(left) - len(examined), accuracy)
+    rows = _check_outputs(function, claim.pull, examined, budget, accuracy)
+    unknown = len(left) - len(examined)
+    share = 1.0 - ((1.0 - rows.decided_share) * len(examined) + unknown) / function.size
+    findings = tuple(replace(each, perhaps_more=each.perhaps_more or unknown > 0) for each in rows.findings)
+    rows = replace(rows, decided_share=share, findings=findings)
+    if rows.verdict == "disagree":
+        return rows
+    if whole.verdict == "agree":
+        return _judge_right_sum(function, whole, rows, left, unknown)
+    # errors that are too small to show in one row add up in the sum, and so do those that are accepted in each
+    is_accepted = accuracy > 0.0 and whole.verdict == "disagree"
+    return rows if (is_accepted or rows.verdict == whole.verdict) and not unknown else whole
 
 
-def _judge_both(
-    function: VectorFunction, whole: Report, alone: Report, left: Sequence[int], unknown: int, accuracy: float
+def _check_sum(
+    function: VectorFunction, pull: Product, w: np.ndarray, budget: int | float | None, accuracy: float
 ) -> Report:
-    """One report from those on the sum of all outputs and on those of the `left` that are not unknown."""
-    examined = len(left) - unknown
-    share = 1.0 - ((1.0 - alone.decided_share) * examined + unknown) / function.size
-    findings = tuple(replace(each, perhaps_more=each.perhaps_more or unknown > 0) for each in alone.findings)
-    alone = replace(alone, decided_share=share, findings=findings)
-    if alone.verdict == "disagree":
-        return alone
-    if whole.verdict != "agree":
-        # errors that are too small to show in one row add up in the sum, and so do those that are accepted in each
-        is_accepted = accuracy > 0.0 and whole.verdict == "disagree"
-        return alone if (is_accepted or alone.verdict == whole.verdict) and not unknown else whole
-    rows = [f"{function.name}[{k}, :]" for k in left[:PLACES_KEPT]]
+    """The report on the gradient of the outputs' sum with weights w."""
+    # of few outputs the rows decide; of many, errors that are accepted in each add up in the sum
+    is_summed = function.size > EACH_OUTPUT
+    of_sum = min(ADDED_UP * accuracy, LOOSEST) if is_summed else accuracy
+    total, gradient = partial(function.total, w), lambda theta: pull(theta, w)
+    whole = check_gradient(total, function.theta, gradient=gradient, budget=budget, accuracy=of_sum)
+    return whole.with_data(is_summed=is_summed)
+
+
+def _judge_right_sum(
+    function: VectorFunction, whole: Report, rows: Report, left: Sequence[int], unknown: int
+) -> Report:
+    """The report where the sum of all outputs agrees, and no row of the `left` that it hides is wrong."""
+    places, share = [f"{function.name}[{k}, :]" for k in left[:PLACES_KEPT]], rows.decided_share
     if share >= CONCLUSIVE_SHARE:
-        few = [note(Kind.FEW_UNDECIDED, *rows, undecided=len(left), why=[])] if share < 1.0 else []
+        few = [note(Kind.FEW_UNDECIDED, *places, undecided=len(left), why=[])] if share < 1.0 else []
         return replace(whole, decided_share=min(share, whole.decided_share)).with_facts(*few)
-    many = [doubt(Kind.UNDECIDED, *rows, undecided=len(left), total=function.size, sources=[])] if unknown else []
-    return replace(alone, verdict="inconclusive").with_facts(*many)
+    many = [doubt(Kind.UNDECIDED, *places, undecided=len(left), total=function.size, sources=[])] if unknown else []
+    return replace(rows, verdict="inconclusive").with_facts(*many)
 
 
 def _find_hidden(
@@ -288,58 +292,45 @@ class RowLayout(TreeLayout):
         return f"{self._name}[{self._rows[i // self._columns]}, {i % self._columns}]"
 
 
-class MatrixRows(FunctionGradient):
-    """The rows of a Jacobian that were examined, as the subject of one verdict."""
-
-    def __init__(
-        self, function: VectorFunction, outputs: Sequence[int], rows: Sequence[FunctionGradient], reported: Answer
-    ):
-        columns = function.theta.size
-        super().__init__(
-            RowLayout(function.name, outputs, columns),
-            np.tile(function.theta.ravel(), len(rows)),
-            reported,
-            {r * columns + i: found for r, row in enumerate(rows) for i, found in row.found.items()},
-            np.concatenate([row.examined for row in rows]),
-            np.concatenate([row.scatter for row in rows]),
-            np.concatenate([row.bounds for row in rows]),
-            list({fact.kind: fact for row in rows for fact in row.facts}.values()),
-        )
-        self._size = function.size, columns
-
-    def describe(self) -> dict[str, Any]:
-        outputs, parameters = self._size
-        return {"outputs": outputs, "parameters": parameters, "differenced": int(self.examined.sum())}
-
-
 def _judge_rows(function: VectorFunction, outputs: Sequence[int], found: Sequence[Evidence], started: float) -> Report:
     """The verdict on all rows together."""
     answers = [_join_answers(each) for each in zip(*(evidence.answers for evidence in found))]
     pairs = [_join_pairs(each) for each in zip(*(evidence.pairs for evidence in found))]
     ends = [end for evidence in found for end in evidence.ends]
-    subject = MatrixRows(function, outputs, [evidence.subject for evidence in found], answers[0])
-    return judge(subject, answers, pairs, ends, settle(answers, pairs, ends), started=started)
+    rows, columns = [evidence.subject for evidence in found], function.theta.size
+    subject = FunctionGradient(
+        layout=RowLayout(function.name, outputs, columns),
+        theta=np.tile(function.theta.ravel(), len(rows)),
+        reported=answers[0],
+        found={r * columns + i: each for r, row in enumerate(rows) for i, each in row.found.items()},
+        facts=list({fact.kind: fact for row in rows for fact in row.facts}.values()),
+        **_joined(rows, "examined", "scatter", "bounds"),
+    )
+    report = judge(subject, answers, pairs, ends, settle(answers, pairs, ends), started=started)
+    return replace(report, subject={**report.subject, "parameters": columns})
 
 
 def _join_answers(answers: Sequence[Answer]) -> Answer:
     """The answers on several outputs as one, with the largest of their values."""
     largest = answers[int(np.argmax(np.abs([answer.cost for answer in answers])))]  # NaN is the largest
-    return replace(
-        largest,
-        gradient=np.concatenate([answer.gradient for answer in answers]),
-        error=np.concatenate([answer.error for answer in answers]),
-        broken_rules=tuple(dict.fromkeys(fact for answer in answers for fact in answer.broken_rules)),
-        notes=tuple(dict.fromkeys(fact for answer in answers for fact in answer.notes)),
-    )
+    facts = {
+        name: tuple(dict.fromkeys(fact for answer in answers for fact in getattr(answer, name)))
+        for name in ("broken_rules", "notes")
+    }
+    return replace(largest, **facts, **_joined(answers, "gradient", "error"))
 
 
 def _join_pairs(pairs: Sequence[Pair]) -> Pair:
     """The pairs of several outputs as one."""
-    arrays = ("at_odds", "decided", "applies", "difference", "allowed")
     return replace(
         pairs[0],
         cost_decided=all(pair.cost_decided for pair in pairs),
         gradients=tuple(np.concatenate(each) for each in zip(*(pair.gradients for pair in pairs))),
         accepted=np.concatenate([pair.accepted * np.ones_like(pair.difference) for pair in pairs]),
-        **{name: np.concatenate([getattr(pair, name) for pair in pairs]) for name in arrays},
+        **_joined(pairs, "at_odds", "decided", "applies", "difference", "allowed"),
     )
+
+
+def _joined(each: Sequence[Any], *names: str) -> dict[str, Any]:
+    """Arrays of several rows as one, by their names."""
+    return {name: np.concatenate([getattr(row, name) for row in each]) for name in names}

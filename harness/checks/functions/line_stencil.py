@@ -16,20 +16,17 @@ import numpy as np
 from reference.arithmetics.central_differences import NOISE_GAIN, WIDTHS, extrapolated_to_zero, stencil
 
 ONE_SIDED_GAIN = 2.0 * NOISE_GAIN
-"""Noise of a one-sided slope, in noises of a cost over h. The weights 8/3, 1, 1/12 of the costs at h, 2h, 4h, and 7/4
-of that at 0, add up to 5.5; with room."""
+"""Noise of a one-sided slope, in noises of a cost over h: its weights 8/3, 1, 1/12 and 7/4 add up to 5.5; with room."""
 
 CLEAR = 0.1
-"""A kink is at θ if its one-sided slopes are known to this share of their jump. That of |t - a| is then at most 0.03 h
-away; with 1 instead, 0.2 h."""
+"""A kink is at θ if its one-sided slopes are known to this share of their jump: that of |t - a| is within 0.03 h."""
 
 LIKELY = 4.0
 """One-sided slopes that differ by so many times their error bounds show a kink near θ, if not where it is."""
 
 VANISHING = 1e-3
-"""A derivative below this share of the steepest slope nearby vanishes, as at a minimum: t² has 0 beside slopes of 6 h.
-Errors are then compared with that slope. At 0.1, an ordinary small derivative would be compared with its neighbourhood;
-at 1e-6, rounding would hide a minimum in float32."""
+"""A derivative below this share of the steepest slope nearby vanishes, as at a minimum: that slope is then the
+measure."""
 
 MOSTLY_NOISE = 0.3
 """An error bound of which this share is noise becomes no smaller at narrower steps, where noise grows as 1/h."""
@@ -103,14 +100,9 @@ class StencilEstimate(NamedTuple):
 
     def scaled(self, factor: float) -> "StencilEstimate":
         """The same in other units, or in the other direction."""
-        left, right = self.slopes if factor > 0.0 else self.slopes[::-1]
-        return self._replace(
-            derivative=self.derivative * factor,
-            error=self.error * abs(factor),
-            noise=self.noise * abs(factor),
-            steepest=self.steepest * abs(factor),
-            slopes=(left * factor, right * factor),
-        )
+        size, (left, right) = abs(factor), self.slopes if factor > 0.0 else self.slopes[::-1]
+        sizes = {name: getattr(self, name) * size for name in ("error", "noise", "steepest")}
+        return self._replace(derivative=self.derivative * factor, slopes=(left * factor, right * factor), **sizes)
 
 
 def estimate(line: Line, h: float, noise: CostNoise, at: float = 0.0) -> StencilEstimate:
@@ -185,6 +177,10 @@ class ReportedSlope:
     def distance(self, found: StencilEstimate) -> float:
         """|g(0) - f'(0)| as far as it is known."""
         return abs(self.derivative - found.derivative)
+
+    def excess(self, found: StencilEstimate) -> float:
+        """What of that distance neither the report's rounding nor the accuracy explains."""
+        return self.distance(found) - self.error - self.accepted
 
     def allowed(self, found: StencilEstimate, factor: float = 1.0) -> float:
         """So many times both error bounds, and what is accepted."""

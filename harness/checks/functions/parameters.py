@@ -8,13 +8,7 @@ import numpy as np
 
 from harness.checks.functions import torch_state
 from harness.checks.functions.tree_branches import Branch, take_apart
-from harness.checks.functions.tree_leaves import (
-    holds_integers,
-    like,
-    to_numpy,
-    unit_roundoff,
-    why_held,
-)
+from harness.checks.functions.tree_leaves import holds_integers, like, to_numpy, unit_roundoff, why_held
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
@@ -59,7 +53,10 @@ class TreeLayout:
         except RecursionError:
             raise ValueError("theta contains itself, or is nested too deeply; give a flat tree") from None
         # θ that is one leaf is the parameter; beside others, a leaf may be a name, a mask or a count
-        self._leaves = leaves if self._form is None else _with_roles(leaves)
+        if self._form is not None:
+            some_require_grad = any(getattr(leaf.value, "requires_grad", False) for leaf in leaves)
+            leaves = [leaf._replace(held=why_held(leaf.value, some_require_grad)) for leaf in leaves]
+        self._leaves = leaves
         if gradient is not None:
             answered = self._matched(self._form, gradient, "theta", "the gradient")
             self._leaves = [_without_count(leaf, value) for leaf, (_, value) in zip(self._leaves, answered)]
@@ -74,10 +71,8 @@ class TreeLayout:
         self.size = sum(array.size for array in arrays)
         if self.size == 0:
             held = first_few([f"{leaf.name} {leaf.held}" for leaf in self._leaves if leaf.held], NAMED)
-            raise ValueError(
-                "theta holds no parameters; give an array, or a tree of arrays, with one at least"
-                + (f" ({held})" if held else "")
-            )
+            held = f" ({held})" if held else ""
+            raise ValueError(f"theta holds no parameters; give an array, or a tree of arrays, with one at least{held}")
         ends = np.cumsum([array.size for array in arrays])
         self.blocks = [
             Block(leaf.name, np.arange(end - a.size, end)) for leaf, a, end in zip(self._parameters, arrays, ends)
@@ -189,7 +184,8 @@ class TreeLayout:
     def notes(self) -> list[Fact]:
         """What is worth knowing of the tree: where it lives, what is held fixed, and what stands in it twice."""
         facts = torch_state.devices_of([leaf.value for leaf in self._leaves])
-        numbers = [leaf for leaf in self._leaves if leaf.held and _holds_numbers(leaf.value)]
+        held = [leaf for leaf in self._leaves if leaf.held]
+        numbers = [leaf for leaf in held if hasattr(leaf.value, "dtype") or holds_integers(leaf.value)]
         if numbers:
             facts.append(note(Kind.HELD_FIXED, *(f"{leaf.name} ({leaf.held})" for leaf in numbers)))
         seen: dict[int, str] = {}
@@ -207,11 +203,6 @@ def _name(parent: str, key: Any, accessor: str, is_root: bool) -> str:
     if is_root and accessor.startswith("."):
         return accessor[1:]
     return parent + accessor
-
-
-def _with_roles(leaves: list[Leaf]) -> list[Leaf]:
-    some_require_grad = any(getattr(leaf.value, "requires_grad", False) for leaf in leaves)
-    return [leaf._replace(held=why_held(leaf.value, some_require_grad)) for leaf in leaves]
 
 
 def _without_count(leaf: Leaf, derivative: Any) -> Leaf:
@@ -256,10 +247,6 @@ def _described(values: Any) -> str:
     if branch.keys == tuple(range(len(branch.keys))):
         return f"a {branch.kind} of {len(branch.keys)}"
     return f"a {branch.kind} with the keys {sorted(branch.keys, key=str)}"
-
-
-def _holds_numbers(value: Any) -> bool:
-    return hasattr(value, "dtype") or holds_integers(value)
 
 
 def _is_nothing(value: Any) -> bool:

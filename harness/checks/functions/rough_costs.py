@@ -1,15 +1,12 @@
 """Costs that are rougher than the step of a difference, and what this explains of a contradiction.
 
-A difference may contradict a reported derivative that is right, in three ways. On the line θ + t v, f(t) is the cost,
+A difference may contradict a reported derivative that is right, in two ways. On the line θ + t v, f(t) is the cost,
 g(t) the reported derivative, and s(t) = (f(t + h) - f(t - h)) / 2h the slope at a narrow step h.
 
 Jumps
     The cost jumps, as rounding inside it or a solver's tolerance makes it do. In float32(sin t) + t² the narrow slope
     is that of t² alone, for all that the sine climbs lies in its jumps. Over a stretch from a to b these add up to
     J = f(b) - f(a) - ∫ s dt. The report is right in the mean if f(b) - f(a) = ∫ g dt, up to one jump.
-Scatter
-    Differences differ from step to step without a limit. One example of many whose log(1 - p) is nearly log 0 has jumps
-    of all sizes.
 Waves
     The cost has waves finer than the step, which its rounding hides: 1e6 + t + sin(1e10 t) / 1e10. A difference is then
     the mean of the slopes within its step, and no slope at t = 0.
@@ -27,8 +24,7 @@ from reference.arithmetics.central_differences import richardson
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 STRETCHES = tuple(2.0 ** (1 - 2 * k) for k in range(9))
-"""Half of the stretches over which jumps are added up, in units of a parameter, from 2 to 2⁻¹⁵. log(1 - p) has jumps as
-wide as 1 where p is nearly 1, and float32 as narrow as 2⁻²⁴."""
+"""Half of the stretches over which jumps are added up, in units of a parameter: some costs have jumps as wide as 1."""
 
 PARTS = 4
 """Of a stretch. The part with the largest sum of jumps is halved until a single jump is left of it."""
@@ -40,33 +36,26 @@ BESIDE = 16.0
 """A jump is isolated in a stretch of so many narrow steps. In a shorter one, the slopes themselves would meet it."""
 
 GROWS = 4.0
-"""What halving leaves of a sum of jumps is a jump, if it grew no more than this. Beside a pole, as of 1/t, it grows at
-each halving: the integral of slopes does not exist."""
+"""A jump grows no more than this by halving. Beside a pole it does, where the integral of slopes does not exist."""
 
 NO_JUMPS, ENOUGH, TOO_MUCH = 1e-3, 0.03, 30.0
-"""The sum of jumps in a part, over the length of the stretch, in units of g(0) - s(0). Below the first there are no
-jumps, and none in shorter stretches. From the second on it explains something. Beyond the third it would hide
-everything, as does a wall that a penalty of 1e300 makes."""
+"""The sum of jumps in a part over the length of the stretch, in units of g(0) - s(0): below the first there are none,
+from the second on it explains something, and beyond the third, as at a wall of 1e300, it would hide everything."""
 
 IN_THE_MEAN = 0.3
-"""A report is right in the mean over a stretch if ∫ g dt is off by less than a jump, or than this share of g(0) - s(0).
-A factor of 1.5 is off by a third."""
+"""∫ g dt may be off by a jump, or by this share of g(0) - s(0). A factor of 1.5 is off by a third."""
 
 TO_A_TOLERANCE = 0.1
-"""A solver leaves errors below this share of a derivative. Larger ones are left undecided only where a wide difference
-shows the reported slope: floor(t) has jumps that make up for a slope of 1, too."""
+"""A solver leaves errors below this share of a derivative. Of larger ones, a wide difference has to show the slope."""
 
 OVER_JUMPS = (1e-4, 1e-3, 0.01, 0.1)
-"""Steps that may see over jumps, in units of a parameter. Jumps at distances above 0.1 are meant, as those of
-floor(t)."""
+"""Steps that may see over jumps, in units of a parameter. Jumps at distances above 0.1, as of floor(t), are meant."""
 
 FARTHER = (0.0, *(sign * 4.0**k for k in range(-3, 3) for sign in (-1.0, 1.0)))
-"""Places, in units of a parameter, at which jumps may be fine enough for a wide step, as those of log(1 - p) are where
-p is small."""
+"""Places, in units of a parameter, at which jumps may be fine enough for a wide step."""
 
 SUPPORT, NEARLY = 0.3, 0.1
-"""A wide difference supports a report if it is off by at most the first share of g(0) - s(0), and the second of the
-slope."""
+"""A wide difference supports a report if off by at most these shares of g(0) - s(0) and of the slope."""
 
 BETWEEN = tuple(2.0 ** (-12 - 6 * k) for k in range(5))
 """Steps, in units of a parameter, that may lie between two jumps."""
@@ -74,31 +63,21 @@ BETWEEN = tuple(2.0 ** (-12 - 6 * k) for k in range(5))
 OF_FLOAT32 = 4.0
 """Jumps of so many roundings of float32 are taken for rounding of the cost; a function may have larger ones."""
 
-SURE = 1e-3
-"""A difference whose error is below this share of what it contradicts needs no other beside it. Otherwise each wrong
-entry of a smooth cost would take a hundred more calls."""
-
-STEPS_BESIDE, STEPS_BETWEEN = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59), 8
-"""Steps beside one, in units of it and no powers of two, and so many between two, at which differences may scatter.
-Noise that comes and goes, as of a mean of log(1 - p) in Python's floats, may spare any one of them."""
-
 PLACES_WITHIN = np.random.default_rng(0).uniform(-1.0, 1.0, size=64)
-"""Places, in units of a step, at which the reported slopes are compared with a difference over the whole step. Evenly
-spaced ones might fall into step with the waves."""
+"""Places, in units of a step, at which slopes are compared with a difference; even ones might match the waves."""
 
 CUBIC = np.vander(PLACES_WITHIN, 4, increasing=True)
 """What is smooth within a step is a cubic there, or nearly so: 1, t, t², t³ at these places."""
 
 VARIES = 0.3
-"""The slope of waves leaves its cubic, in standard deviations, by at least this share of what it is off at θ. A sine
-has 0.7 of its amplitude, and a gradient that is wrong at θ alone nearly nothing."""
+"""The slopes of waves leave their cubic, in standard deviations, by this share of what is off. A sine has 0.7."""
 
 MUCH_SMOOTHER = 0.1
 """Few places show so small a share of `VARIES` only if the slopes vary less: a cubic takes half of their freedom."""
 
 SPACINGS, SMOOTH, FEW_PLACES = 2.0 ** -np.arange(2, 40), 0.1, 8
-"""Distances, in units of a step, at which neighbouring slopes show whether these vary smoothly: scatter of at most this
-share of what they vary by, at so many places."""
+"""Slopes vary smoothly if, at one of these spacings and so many places, they scatter by this share of what they
+vary."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +87,6 @@ class Contradiction:
     reported: ReportedSlope
     line: Line
     noise: CostNoise
-    step: float  # the wide step
     finest: float  # the narrowest step at which noise leaves enough of the contradiction
     narrow: float  # h, where noise leaves all of it
     closer: StencilEstimate  # the difference at h
@@ -205,22 +183,7 @@ class Contradiction:
     def _slope(self, at: float, step: float) -> float:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
 
-    # -- scatter and waves ---------------------------------------------------------------------------------------------
-
-    def is_of_scatter(self, found: StencilEstimate, at: float) -> bool:
-        """Whether differences at other steps scatter by as much as any of them is off.
-
-        The steps lie beside `at`, that of the sharpest difference, and between the wide and the narrow one. `found` is
-        the wide difference, which a smooth cost leaves no doubt about.
-        """
-        if found.error <= SURE * self.reported.distance(found):
-            return False
-        between = np.geomspace(self.step, self.finest, STEPS_BETWEEN)
-        between = np.exp2(np.round(np.log2(between)))  # so that θ_i ± h is a number
-        steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
-        looks = [estimate(self.line, each, self.noise) for each in steps]
-        off = min(map(self.reported.distance, looks)) - self.reported.error - self.reported.accepted
-        return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
+    # -- waves ---------------------------------------------------------------------------------------------------------
 
     @np.errstate(all="ignore")
     def is_of_waves(self, found: StencilEstimate, step: float) -> bool:

@@ -5,7 +5,7 @@ A wide stencil is blind to kinks, waves and poles within it. A narrow one drowns
 1. steps are tried from wide to narrow, and agreement within a small error bound decides at once;
 2. a contradiction has to stand at a narrower step, too: |t - 1e-4| has the derivative -1 at 0, and a stencil of ±2⁻⁹
    sees both sides of its kink;
-3. one that stands may be the work of jumps, scatter or waves in the cost (`rough_costs`), and then decides nothing;
+3. one that stands may be the work of jumps or waves in the cost (`rough_costs`), and then decides nothing;
 4. where noise hides the derivative at the first step, wider ones are tried, as for 1e11 + sin t.
 """
 
@@ -29,53 +29,45 @@ from harness.checks.functions.rough_costs import Contradiction, is_slope_between
 from reference.arithmetics.central_differences import NOISE_GAIN
 
 WIDER_STEPS = (2.0, 4.0, 8.0, 16.0, 32.0)
-"""In units of the first step, 2⁻⁹ in float64: tried where noise hides the derivative at the first. Noise falls with the
-step, and the truncation of a sine grows as h⁴/30, to 5e-7 at 32. Each shares two of its three widths with the last."""
+"""In units of the first step: tried where noise hides the derivative there. Two widths are shared with the last."""
 
 WIDEST = 0.1
 """No wider steps than this, in units of a parameter: a stencil of ±0.4 shows little of the slope at its centre."""
 
 FINEST = 2.0**-36
-"""The narrowest step at which a contradiction has to stand, as a share of |θ_i|. Below it, θ_i ± h has lost two thirds
-of the digits of h."""
+"""The narrowest step for a contradiction, as a share of |θ_i|. There θ_i ± h has lost two thirds of the digits of h."""
 
 GLANCE_GAIN = 4.0
 """Noise of (f(h) - f(-h)) / 2h, in noises of a cost over h: one, with room."""
 
 MOST_TRUNCATION = 4.0
-"""The truncation h² f'''/6 of a glance is taken for 4 h² max(|f'|, |f''|). That is a guess, and too small for sin 50 t.
-But what is reported then has to agree by chance to six digits."""
+"""The truncation h² f'''/6 of a glance is taken for 4 h² max(|f'|, |f''|). If it is more, six digits agree by
+chance."""
 
 UNSEEN = 1e-5
-"""A cautious glance may be off by this share of the slope: h² ω²/6 for sin ω t at 0 and ω = 1000, which bends nowhere
-near."""
+"""A cautious glance may be off by this share of the slope, as at sin 1000 t at 0, which bends nowhere near."""
 
 VISIBLE = 1e-3
-"""Narrower steps are tried until noise hides more than this share of the derivative: errors of a thousandth are to be
-seen even where the cost bends at small scales."""
+"""Narrower steps are tried until noise hides more than this share of the derivative."""
 
 HIDDEN = 2.0
 """An error bound of a difference that a rough cost explains, in units of its distance from the report."""
 
 NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
-"""The confirming step leaves noise of one part in so many of the contradiction. One-sided slopes need more room: only
-where noise is far below them do they show whether they have a limit, as of t^1.5 at its edge, or none, as of t^0.5."""
+"""The confirming step leaves noise of one part in so many of the contradiction. One-sided slopes need more room, to
+show whether they have a limit, as of t^1.5 at its edge, or none, as of t^0.5."""
 
 LESS_NOISE = 8.0
-"""Jumps are looked for with a step so many times the narrowest, where that shows the contradiction as well. More would
-be truncated."""
+"""Jumps are looked for with a step so many times the narrowest, where that shows the contradiction as well."""
 
 BLIND = 0.1
-"""A stencil that finds less than this share of the reported derivative may be too wide to see it at all, as one of 2⁻⁹
-is for 1e-9/t at 1e-9. Then the contradiction has to stand within this share of |θ_i|."""
+"""A stencil that finds less than this share of the report may be too wide. A step of this share of |θ_i| decides."""
 
 UNSURE = 2.0
-"""A difference whose error bound decides nothing has to contradict by so many times its bound. Its truncation,
-|R1 - R2|, may be small by chance."""
+"""A difference that decides nothing has to contradict by so many bounds, for its truncation may be small by chance."""
 
 SAME_LIMIT = 1e-2
-"""One-sided slopes at three steps that differ by no more than this share have a limit. Those of t^0.5 grow as h^-0.5,
-and those of t log t as log h."""
+"""One-sided slopes at three steps have a limit if they differ by no more than this share. Those of t^0.5 grow."""
 
 
 class Seen(NamedTuple):
@@ -178,8 +170,7 @@ class Search:
         Elsewhere an error of the report may hide in the truncation, as one of 1e-7 in the slope of sin 100 t does at
         the first step that decides. Narrower steps do not have that.
         """
-        off = self.reported.distance(found) - self.reported.error - self.reported.accepted
-        return off <= found.noise or found.noise > MOSTLY_NOISE * found.error
+        return self.reported.excess(found) <= found.noise or found.noise > MOSTLY_NOISE * found.error
 
     def _drowns(self, seen: Seen, step: float) -> bool:
         """Whether noise leaves nothing to see at a step."""
@@ -219,18 +210,18 @@ class Search:
             return seen
         looks = [(found, step), *(each for each in ((closer, narrow), (between, middle)) if not _is_one_sided(each[0]))]
         best, at = min(looks, key=lambda each: each[0].error)
-        if self.explains:
-            # where the middle step shows the contradiction, too, jumps are looked for with less noise
-            is_same = middle > narrow and self._shows_the_same(seen, between, closer)
-            # powers of two, so that other contradictions on the line need the same costs
-            finest, quiet = (2.0 ** np.ceil(np.log2(each)) for each in (narrow, min(LESS_NOISE * narrow, middle)))
-            at_h = (quiet, between) if is_same else (finest, closer)
-            rough = Contradiction(self.reported, self.line, self.noise, step, finest, *at_h)
-            if rough.is_of_jumps():
-                return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
-            if not _is_one_sided(best) and (rough.is_of_scatter(found, at) or rough.is_of_waves(best, at)):
-                return seen
-        return seen._replace(best=best._replace(steepest=max(seen.steepest, best.steepest)))
+        wrong = seen._replace(best=best._replace(steepest=max(seen.steepest, best.steepest)))
+        if not self.explains:
+            return wrong
+        # where the middle step shows the contradiction, too, jumps are looked for with less noise
+        is_same = middle > narrow and self._shows_the_same(seen, between, closer)
+        # powers of two, so that other contradictions on the line need the same costs
+        finest, quiet = (2.0 ** np.ceil(np.log2(each)) for each in (narrow, min(LESS_NOISE * narrow, middle)))
+        at_h = (quiet, between) if is_same else (finest, closer)
+        rough = Contradiction(self.reported, self.line, self.noise, finest, *at_h)
+        if rough.is_of_jumps():
+            return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
+        return seen if not _is_one_sided(best) and rough.is_of_waves(best, at) else wrong
 
     def _shows_the_same(self, seen: Seen, closer: StencilEstimate, found: StencilEstimate) -> bool:
         """Whether a narrower difference contradicts the report, and agrees with the wider one."""
@@ -245,7 +236,7 @@ class Search:
         With d the distance from the report, noise of a third of d is left at h = 3 · 6 noise / d.
         """
         reported = self.reported
-        off = reported.distance(found) - reported.error - reported.accepted  # what its rounding does not explain
+        off = reported.excess(found)
         noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
         room = NOISE_OF_ONE_SIDED if _is_one_sided(found) else NOISE_OF_SMOOTH
         narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step

@@ -6,7 +6,7 @@ The odd part of the remainder, a h + c h³, has the error a of the slope; the ev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,23 +41,19 @@ FEWEST = 7
 """Steps of a fit at least: two numbers are fitted, and five more show the noise."""
 
 DEVIATIONS = 5.0
-"""The error bound of a fitted number, in standard deviations, which five steps to spare show to a factor of two or
-so."""
+"""The error bound of a fitted number, in standard deviations, which the steps show to a factor of two or so."""
 
 FIRST, UNCONFIRMED = 1.5, 100.0
-"""A remainder that decays with a higher order than the first is that of a right gradient. A fit that calls it wrong all
-the same gets so many times its difference for an error bound, and is no evidence then."""
+"""A remainder of a higher order is right. A fit that contradicts this gets so many times its difference as a bound."""
 
 BESIDE = 4.0
-"""Fits of narrower steps alone show what the fit of two powers leaves out, h⁵ and more. So many times their change is
-added to the error bound."""
+"""So many times the change of fits of narrower steps is added to a bound: they show h⁵ and more, which is left out."""
 
 ONE_BY_ONE = 10
 """Up to so many parameters are moved by themselves; more are moved along this many random directions."""
 
 COARSE = "float32"
-"""Noise leaves as few digits as float32 does. So a bound of a hundredth of the largest slope decides
-(`MEANINGLESS`)."""
+"""Noise leaves as few digits as float32 does, so that a bound of a hundredth decides (`MEANINGLESS`)."""
 
 HEIGHT = 3.6  # inches
 
@@ -80,10 +76,7 @@ def check_remainders(case: GradientCase, started: float) -> Report:
     """The verdict on a gradient by its Taylor remainders."""
     found = [_fit(case, *direction) for direction in _directions(case)]
     slopes, errors, off, bounds, jumps = (np.array([each[k] for each in found]) for k in range(1, 6))
-    own = Answer(
-        case.reported.name, case.reported.family, case.reported.cost, 0.0, slopes, errors,
-        broken_rules=case.reported.broken_rules, notes=case.reported.notes, accuracy=case.reported.accuracy,
-    )  # fmt: skip
+    own = replace(case.reported, cost_error=0.0, gradient=slopes, error=errors, precision="float64")
     true = np.where(np.isfinite(slopes), slopes, 0.0) + off
     fitted = Answer(TAYLOR, TAYLOR, own.cost, 0.0, true, bounds + jumps, COARSE, oracle=True)
     subject = Directions(case, found)
@@ -166,10 +159,8 @@ class Directions(Subject):
         self.blocks = [Block("directions", np.arange(len(found)))]
         self.picture = RemainderPlot(tuple(found))
         orders = [each.order for each in found if each.order is not None]
-        self.facts = [
-            *case.user.notes(),
-            *([note(Kind.DECAY_ORDER, orders=[min(orders), max(orders)])] if orders else []),
-        ]
+        decay = [note(Kind.DECAY_ORDER, orders=[min(orders), max(orders)])] if orders else []
+        self.facts = [*case.user.notes(), *decay]
 
     def label(self, i: int) -> str:
         return self.found[i].name

@@ -9,7 +9,7 @@ import enum
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,9 +46,7 @@ INSTEAD = {
 }
 """What to give instead of arrays and tables of other libraries."""
 
-
-LABELLED = ("pandas", "xarray")
-"""Libraries whose arrays have labels, which a new one keeps."""
+OF_JAX = ("jax", "jaxlib")
 
 OF_ROUNDING = 64.0 * 2.0**-53
 """Imaginary parts below this share of the real ones, as a Fourier transform leaves, are taken for zero."""
@@ -77,17 +75,15 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
         values = values.astype(np.float32)
     if values.dtype.kind in "biu":
         values = values.astype(np.float64)
-    if values.dtype.kind == "c" and _is_real(values):
+    if values.dtype.kind == "c" and _largest(np.imag(values)) <= OF_ROUNDING * _largest(np.real(values)):
         values = np.real(values)
     if values.dtype.kind != "f":
         raise TypeError(f"{what} must be real numbers, not {_of_dtype(values, array)}")
     return values
 
 
-def _is_real(values: np.ndarray) -> bool:
-    """Whether imaginary parts are zero, or what rounding leaves of zero."""
-    real, imaginary = np.abs(np.real(values)), np.abs(np.imag(values))
-    return bool(imaginary.max(initial=0.0) <= OF_ROUNDING * real.max(initial=0.0))
+def _largest(values: np.ndarray) -> float:
+    return float(np.abs(values).max(initial=0.0))
 
 
 def _is_plain(array: Any) -> bool:
@@ -117,7 +113,7 @@ def _refusal(array: Any) -> str:
         if kind not in (np.ndarray, np.memmap, np.matrix):
             return f"{kind.__name__}; give np.asarray of it"
         return "a structured array; give a dict of its fields" if array.dtype.names else ""
-    library = kind.__module__.partition(".")[0]
+    library = _library_of(array)
     if library in INSTEAD:
         return f"{kind.__name__} of {library}; give {INSTEAD[library]}"
     if isinstance(array, set):
@@ -155,10 +151,9 @@ def holds_integers(leaf: Any) -> bool:
     """Whether it holds integers, which are either parameters written without a point or counts."""
     if isinstance(leaf, (list, tuple)):
         leaf = np.asarray(leaf)
-    kind = getattr(getattr(leaf, "dtype", None), "kind", "")
-    return (isinstance(leaf, int) and not isinstance(leaf, bool)) or (
-        isinstance(leaf, (np.ndarray, np.generic)) and kind in "iu"
-    )
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf.dtype.kind in "iu"
+    return isinstance(leaf, int) and not isinstance(leaf, bool)
 
 
 def why_held(leaf: Any, some_require_grad: bool = False) -> str:
@@ -171,50 +166,50 @@ def why_held(leaf: Any, some_require_grad: bool = False) -> str:
     if some_require_grad and holds_integers(leaf):
         return "holds integers"
     dtype = str(getattr(leaf, "dtype", ""))
-    if "bool" in dtype or dtype.startswith("key<"):
+    is_integer = "int" in dtype and not isinstance(leaf, (np.ndarray, np.generic))  # JAX's and PyTorch's stay integers
+    if "bool" in dtype or dtype.startswith("key<") or is_integer:
         return f"is of type {dtype}"
-    if "int" in dtype and not isinstance(leaf, (np.ndarray, np.generic)):  # those of JAX and PyTorch stay integers
-        return f"is of type {dtype}"
-    if isinstance(leaf, np.ufunc) or (callable(leaf) and _is_of_a_library(leaf)):
-        return "is a function"
-    return ""
+    is_function = isinstance(leaf, functools.partial) or _library_of(leaf) in LIBRARIES
+    return "is a function" if callable(leaf) and is_function else ""
 
 
-def _is_of_a_library(function: Any) -> bool:
-    return isinstance(function, functools.partial) or type(function).__module__.partition(".")[0] in LIBRARIES
+def _library_of(value: Any) -> str:
+    """The package that the type of a value comes from."""
+    return type(value).__module__.partition(".")[0]
 
 
-def like(model: Any, values: np.ndarray) -> Any:
-    """`values` as an array of the type and precision of `model`: a new one, except for a `torch.nn.Parameter`."""
+def like(model: Any, values: np.ndarray, dtype: Any = None) -> Any:
+    """`values` as an array of the type of `model`, in its precision or a given one.
+
+    It is a new one, except for a `torch.nn.Parameter`.
+    """
     if _is_plain(model):
-        return values.astype(model.dtype, order="F" if np.isfortran(model) else "C")
-    kind = type(model).__module__.partition(".")[0]
-    if (kind in ("jax", "jaxlib") or torch_state.is_tensor(model)) and any(
-        t in str(model.dtype) for t in ("int", "bool")
-    ):
+        return values.astype(dtype or model.dtype, order=_order(model))
+    library, is_tensor = _library_of(model), torch_state.is_tensor(model)
+    if (library in OF_JAX or is_tensor) and any(kind in str(model.dtype) for kind in ("int", "bool")):
         raise TypeError(f"theta must be floating point, for small steps are lost in {model.dtype}; convert it first")
-    if torch_state.is_tensor(model):
-        return torch_state.tensor_like(model, values)
-    if kind in ("jax", "jaxlib"):
+    if is_tensor:
+        return torch_state.tensor_like(model.double() if dtype else model, values)
+    if library in OF_JAX:
         import jax.numpy as jnp
 
-        return jnp.asarray(values, dtype=model.dtype)
-    dtype = to_numpy(model).dtype
-    if not np.ndim(model) and not isinstance(model, np.ndarray):
-        return dtype.type(values)
-    if kind in LABELLED:
-        return _with_labels(model, values.astype(dtype))
-    order = "F" if isinstance(model, np.ndarray) and np.isfortran(model) else "C"
-    made = values.astype(dtype, order=order)
-    return made.view(np.matrix) if isinstance(model, np.matrix) else made
+        return jnp.asarray(values, dtype=dtype or model.dtype)
+    made = values.astype(dtype or to_numpy(model).dtype, order=_order(model))
+    if library == "xarray":
+        return model.copy(data=made)
+    if library == "pandas":  # which keeps its labels
+        axes = {"columns": model.columns} if made.ndim > 1 else {}
+        return type(model)(made, index=model.index, **axes)
+    return made.view(np.matrix) if isinstance(model, np.matrix) else _as_number(model, made)
 
 
-def _with_labels(model: Any, values: np.ndarray) -> Any:
-    """A table of pandas, or an array of xarray, with other values."""
-    if type(model).__module__.startswith("xarray"):
-        return model.copy(data=values)
-    axes = {"columns": model.columns} if values.ndim > 1 else {}
-    return type(model)(values, index=model.index, **axes)
+def _order(model: Any) -> Literal["C", "F"]:
+    return "F" if isinstance(model, np.ndarray) and np.isfortran(model) else "C"
+
+
+def _as_number(model: Any, values: np.ndarray) -> Any:
+    """The values, as a number where `model` is one."""
+    return values if np.ndim(model) or isinstance(model, np.ndarray) else values[()]
 
 
 def with_integers(model: Any, values: np.ndarray) -> Any:
@@ -228,15 +223,7 @@ def like_in_float64(model: Any, values: np.ndarray) -> Any:
     """`values` as an array of the type of `model`, in float64."""
     if torch_state.is_parameter(model):
         raise TypeError("a torch.nn.Parameter keeps its precision")
-    if torch_state.is_tensor(model):
-        return torch_state.tensor_like(model.double(), values)
-    if type(model).__module__.partition(".")[0] in ("jax", "jaxlib"):
-        import jax.numpy as jnp
-
-        return jnp.asarray(values)
-    if type(model).__module__.partition(".")[0] in LABELLED:
-        return _with_labels(model, values.copy())
-    return values.copy() if np.ndim(model) or isinstance(model, np.ndarray) else np.float64(values)
+    return like(model, values, np.dtype(np.float64))
 
 
 def like_in_extended(model: Any, values: np.ndarray) -> Any:
@@ -245,4 +232,4 @@ def like_in_extended(model: Any, values: np.ndarray) -> Any:
         raise TypeError(f"{type(model).__name__} has no extended precision")
     made = np.zeros_like(values, dtype=np.longdouble)  # whose padding is zero: a cache may be keyed by all bytes
     made[...] = values
-    return made if np.ndim(model) or isinstance(model, np.ndarray) else made[()]
+    return _as_number(model, made)
