@@ -138,9 +138,14 @@ MESSAGES: dict[Kind, Message] = {
             f"{fact.data['visible']:.1e} or more in one of them."
         )
     ),
-    Kind.WITHIN_TOLERANCE: (
-        "JAX's derivatives differ from the slopes of the values by no more than a solver may leave that "
-        "stops at {tolerance:.1e}. accuracy={accuracy:.0e} accepts such errors."
+    Kind.WITHIN_TOLERANCE: lambda fact: (
+        "JAX's derivatives differ from the slopes of the values by no more than a solver may leave that stops at "
+        f"{fact.data['tolerance']:.1e}. "
+        + (
+            f"With finer tolerances, they differ by no more than {fact.data['finer']:.1e} may leave."
+            if fact.data["finer"]
+            else f"accuracy={fact.data['accuracy']:.0e} accepts such errors."
+        )
     ),
     Kind.TRUSTED_RULE: "Taken as they are, and not checked: {where}.",
     Kind.TWICE_WOULD_PASS: (

@@ -6,6 +6,7 @@ do, finite differences give a second opinion, and what a solver's tolerance may 
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +21,19 @@ from harness.checks.traced.derivative_answers import (
     look_at_more_inputs,
     ordinary_derivative,
 )
-from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
+from harness.checks.traced.derivative_case import (
+    DIFFERENCES,
+    INCREMENTS,
+    REFERENCE,
+    Case,
+    Plan,
+    Point,
+    make_mode,
+    measure,
+)
 from harness.checks.traced.error_scales import scale_around
 from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
+from harness.checks.traced.jax_modes import with_finer_solvers
 from harness.checks.traced.many_inputs import (
     SAMPLED_BESIDE_WHOLE,
     DirectionalDerivatives,
@@ -37,10 +48,11 @@ from harness.checks.traced.program_at_point import Obstacles
 from harness.checks.traced.program_derivatives import Slopes
 from harness.checks.traced.reported_derivatives import Reported, evaluate_modes, report_reference
 from harness.checks.traced.second_opinion import with_differences
-from harness.facts.fact import Fact, doubt
+from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare_all
-from reference.traced.solver_tolerances import SOLUTION_SHARE
+from reference.jax_internals import CallbackRaised, raising_callbacks
+from reference.traced.solver_tolerances import SOLUTION_SHARE, TIGHTER
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +86,11 @@ class Comparison:
     def disagreeing(self) -> list[Pair]:
         """The pairs of answers that disagree, in coordinates and along directions."""
         return [pair for pair in (*self.pairs, *self.directional.pairs) if pair.disagrees]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether some derivative that JAX reports is not decided."""
+        return not all(_is_decided(self.pairs, name) for name in self.look.reports)
 
     @property
     def reports(self) -> list[Reported]:
@@ -126,22 +143,48 @@ def compare_derivatives(
 def _within_tolerance(comparison: Comparison) -> Comparison | None:
     """The comparison again with what a solver's tolerance may leave accepted; None where that does not explain all.
 
-    It has a doubt in it: an error of a rule may be of that size, too.
+    An error of a rule may be of that size, too. So there is a doubt, unless finer tolerances leave less in proportion.
     """
     point, look = comparison.point, comparison.look
-    # an accuracy that the user has given stands
-    if point.case.accuracy or not comparison.disagreeing:
-        return None
     tolerance = max(mode.tolerance for mode in look.plan.modes)
-    if not tolerance:
+    # an accuracy that the user has given stands
+    if point.case.accuracy or not tolerance or not (comparison.disagreeing or comparison.is_open):
         return None
     # a step of less than an ulp moves nothing, so that a solver in float32 stops there, whatever its tolerance is
-    reached = max(tolerance, 2.0 * point.program.coarsest)
-    accuracy = min(TOLERANCES_LEFT * reached, SOLUTION_SHARE)  # which no solver's tolerance exceeds
-    point = replace(point, case=replace(point.case, accuracy=accuracy))
-    again = _compare(point, judge_again(point, look))
-    fact = doubt(Kind.WITHIN_TOLERANCE, tolerance=reached, accuracy=accuracy)
-    return None if again.disagreeing else replace(again, facts=(*again.facts, fact))
+    reached, finer = (max(x, 2.0 * point.program.coarsest) for x in (tolerance, TIGHTER * tolerance))
+    accepting = _accepting(point, reached)
+    again = _compare(accepting, judge_again(accepting, look))
+    if again.disagreeing or again.is_open:
+        return None
+    is_borne_out = finer < reached and REFERENCE not in look.reports and _shrinks(comparison, finer)
+    if not (is_borne_out or comparison.disagreeing):
+        return None
+    numbers = {"tolerance": reached, "accuracy": accepting.case.accuracy, "finer": finer if is_borne_out else 0.0}
+    fact = Fact(Kind.WITHIN_TOLERANCE, Severity.NOTE if is_borne_out else Severity.DOUBT, data=numbers)
+    return replace(again, facts=(*again.facts, fact))
+
+
+def _accepting(point: Point, tolerance: float) -> Point:
+    """A point at which errors are accepted that a solver leaves which stops at a tolerance."""
+    accuracy = min(TOLERANCES_LEFT * tolerance, SOLUTION_SHARE)  # which no solver's tolerance exceeds
+    return replace(point, case=replace(point.case, accuracy=accuracy))
+
+
+def _shrinks(comparison: Comparison, tolerance: float) -> bool:
+    """Whether all agrees within a finer tolerance once the solvers of f and of the modes stop at finer ones.
+
+    A solver's error shrinks with its tolerance, and the mistake of a rule stays.
+    """
+    case, plan = comparison.case, comparison.look.plan
+    if case.trusted_rules:  # which a program of primals lacks
+        return False
+    plan = replace(plan, modes=tuple(mode.finely for mode in plan.modes if mode.name not in comparison.missing))
+    with suppress(CallbackRaised), raising_callbacks():  # a solver may raise that it takes too many steps
+        traced = with_finer_solvers(case.traced, *case.leaves)
+        finer = _accepting(measure(replace(case, traced=traced, program=traced.program)), tolerance)
+        found = _compare(finer, look_at_inputs(finer, replace(plan, whole=None), None))
+        return not (found.disagreeing or found.is_open or found.facts or found.missing)
+    return False
 
 
 def _is_same_for_callers(comparison: Comparison) -> bool:

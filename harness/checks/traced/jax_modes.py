@@ -100,6 +100,7 @@ class Mode:
     coarsest: float
     chunk: int  # how many vectors fit into one pass
     progress: Progress = silent
+    coarser: "Mode | None" = None  # the mode of which this is `finely`
     # the programs of this mode, by how many vectors they take; they are the same at any point
     _traced: dict[int, Traced] = field(default_factory=dict)
 
@@ -129,6 +130,10 @@ class Mode:
         """The program of this mode for so many vectors at once; several only where JAX can batch it."""
         if count not in self._traced:
             example = self._arrays(np.ones((count, self.given.size)))
+            if self.coarser:
+                with _refuse_missing_modes():
+                    finer = with_finer_solvers(self.coarser.traced(count), self.leaves, example)
+                return self._traced.setdefault(count, finer)
             try:
                 self._traced[count] = Traced(jax.vmap(self._one, in_axes=(None, 0)), self.leaves, example)
             except Exception:  # JAX lacks the mode, or a rule for batches: a single vector needs no batch
@@ -283,6 +288,11 @@ class Mode:
         )
 
     @property
+    def finely(self) -> "Mode":
+        """The same mode by solvers that go on below their tolerances."""
+        return replace(self, coarser=self, _traced={})
+
+    @property
     def tolerance(self) -> float:
         """The largest tolerance of the solvers in its programs and in f's; zero where there is none."""
         if not self.has_solver:
@@ -325,6 +335,13 @@ class Mode:
         if alike(self.traced(count).program, other.traced(count).program):
             return True
         return np.array_equal(self.by_numpy(vectors[:count]), other.by_numpy(vectors[:count]), equal_nan=True)
+
+
+def with_finer_solvers(traced: Traced, *arguments: Any) -> Traced:
+    """The same function by solvers that go on below their tolerances; itself where none does."""
+    leaves = jax.tree.leaves(arguments)
+    finer = more_accurate(traced.program, leaves, jax.tree.leaves(traced(*arguments)))
+    return Traced(lambda *given: finer(*jax.tree.leaves(given)), *arguments) if finer else traced
 
 
 def _rounded_away(leaf: Any, rng: np.random.Generator) -> Any:

@@ -11,10 +11,11 @@ from jax.experimental.ode import odeint
 from harness import check_derivatives
 from harness.checks.traced import derivative_check
 from harness.checks.traced.lone_equations import Culprit
+from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from reference.traced.primitives import control_flow
 from reference.traced.program_replay import replayed
-from reference.traced.solver_tolerances import more_accurate
+from reference.traced.solver_tolerances import TIGHTER, more_accurate
 from reference.traced.traced_function import Traced
 
 rng = np.random.default_rng(1)
@@ -112,8 +113,24 @@ def test_wrong_rules_of_solvers_are_seen(name):
     assert report.details["culprits"][0]["off"] == pytest.approx(1e-3 if name != "digits" else 1e-7, rel=0.1)
 
 
+LOOSE = {
+    "a root": (cube_root, 1.7, 1.0, Severity.NOTE),
+    "a root by a wrong rule": (cube_root, 1.7, 1.001, Severity.DOUBT),
+    "an equilibrium": (fixed_point, X, 1.0, Severity.NOTE),
+}
+
+
+@pytest.mark.parametrize("name", [*list(LOOSE)[:2], *more(*list(LOOSE)[2:])])
+def test_what_shrinks_with_the_tolerance_is_the_error_of_the_solver_and_what_stays_is_a_doubt(name):
+    make, x, factor, severity = LOOSE[name]
+    report = check_derivatives(make(1e-3, factor), x)
+    assert report.verdict == ("agree" if severity == Severity.NOTE else "inconclusive"), report
+    (fact,) = [fact for fact in report.every_fact() if fact.kind == Kind.WITHIN_TOLERANCE]
+    assert (fact.severity, fact.data["finer"]) == (severity, pytest.approx(1e-3 * TIGHTER) if factor == 1.0 else 0.0)
+
+
 def test_a_tolerance_that_hides_the_digits_is_reported():
-    report = check_derivatives(cube_root(1e-3), 1.7)
+    report = check_derivatives(cube_root(1e-3, 1.0001), 1.7)
     assert report.verdict == "inconclusive"
     assert Kind.SOLVER_HIDES_DIGITS in report.kinds
 
