@@ -204,23 +204,21 @@ OPERATIONS = "derivatives_of_operations"
 def _scalar_functions(tree: ast.Module) -> Iterator[Function]:
     """Stand-ins for the operations of an engine, and for the gradient of each network, whatever its last units are."""
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    methods = {node.name: {item.name for item in node.body if isinstance(item, ast.FunctionDef)} for node in classes}
-    engines = [name for name, names in methods.items() if {"backward", "__mul__"} <= names]
+    methods = {
+        node.name: {item.name: item.args for item in node.body if isinstance(item, ast.FunctionDef)} for node in classes
+    }
+    engines = [name for name, own in methods.items() if {"backward", "__mul__"} <= own.keys()]
     if not engines:
         return
     text = DERIVATIVES.format(name=OPERATIONS, engine=engines[-1])
     yield Function(OPERATIONS, ("expression", "numbers"), 2, stand_in=text, wraps=f"{engines[-1]}.backward")
-    for node in classes:
-        if {"__init__", "__call__", "parameters"} <= methods[node.name] and _takes_sizes(node):
+    for network, own in methods.items():
+        if not {"__init__", "__call__", "parameters"} <= own.keys():
+            continue
+        # it is made with the number of inputs and a list of the layers' sizes: ``MLP(nin, nouts)``
+        made = signature_of(own["__init__"], 1)
+        if len(made) == 2 and set(made.values()) == {None} and [*made][1].endswith("s"):
             for output, z_and_slope in OUTPUTS.items():
-                name = f"gradient_of_{node.name}_with_{output}_outputs"
-                text = GRADIENT.format(name=name, network=node.name, z_and_slope=z_and_slope)
-                parameters = ("weights", "biases", "x", "y")
-                yield Function(name, parameters, len(parameters), stand_in=text, wraps=f"{node.name}.__call__")
-
-
-def _takes_sizes(node: ast.ClassDef) -> bool:
-    """Whether an object is made with the number of inputs and a list of the layers' sizes: ``MLP(nin, nouts)``."""
-    (made,) = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"][:1]
-    names = [argument.arg for argument in made.args.args]
-    return len(names) == 3 and not made.args.defaults and names[2].endswith("s")
+                name, parameters = f"gradient_of_{network}_with_{output}_outputs", ("weights", "biases", "x", "y")
+                text = GRADIENT.format(name=name, network=network, z_and_slope=z_and_slope)
+                yield Function(name, parameters, len(parameters), stand_in=text, wraps=f"{network}.__call__")

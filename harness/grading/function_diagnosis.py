@@ -125,7 +125,8 @@ def diagnose(
         if like == ANY and not interface.is_source and not (given.wrong or given.faults):
             answers, failures = {**given.answers, **graded.wrong}, {**given.failures, **graded.failures}
             given = replace(graded, answers=answers, failures=failures, change=given.change)
-        explained = explain(process, interface, given, judge_parts(interface, graded)) if given.answers else Explained()
+        parts = judge_parts({}, interface, graded)
+        explained = explain(process, interface, given, parts) if given.answers else Explained()
     finally:
         process.close()
     verdict, facts = _judged(interface, given, explained)

@@ -121,7 +121,15 @@ def verdict_of(parts: Parts, *, has_failures: bool) -> str:
     return AGREE if all(part.share == 1.0 for part in parts.values() if part.counts) else INCONCLUSIVE
 
 
-def judge_parts(interface: Interface, given: GivenAnswers) -> Parts:
+def judge_parts(
+    helpers: Mapping[str, HelperVerdict], interface: Interface | None = None, given: GivenAnswers | None = None
+) -> Parts:
+    """The parts of what was answered, if anything was, and the helpers beside it."""
+    answered = _judge_answers(interface, given) if interface and given else dict.fromkeys(ANSWERED, Part())
+    return {**answered, **judge_helpers(helpers, answered)}
+
+
+def _judge_answers(interface: Interface, given: GivenAnswers) -> Parts:
     """Each part judged by itself: where the regulariser is wrong, the others are judged at λ = 0 alone.
 
     Else one forgotten λ/m would cost the points of the cost or the gradient as well. A problem that was not answered

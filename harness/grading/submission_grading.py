@@ -19,11 +19,9 @@ from harness.grading.grade import (
     ARGUMENTS,
     DISAGREE,
     ERROR,
-    NO_PARTS,
     Grade,
     Part,
     Rubric,
-    judge_helpers,
     judge_parts,
     verdict_of,
     wrong_helpers,
@@ -141,8 +139,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         graded = replace(graded, helpers={**graded.helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)})
     conventions = (*submission.conventions, *interface.conventions)
     refused = rubric.refused(conventions)
-    answered = judge_parts(interface, given)
-    parts = {**answered, **judge_helpers(graded.helpers, answered)}
+    parts = {**judge_parts(graded.helpers, interface, given)}
     parts |= dict.fromkeys(("cost", "gradient"), Part(WRONG)) if refused else {}
     # a wrong engine of scalars explains every wrong gradient that it computes
     has_reason = bool(refused) or WRONG in graded.helpers.get("operations", ())
@@ -192,7 +189,7 @@ def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Ru
 
 def _without_answers(graded: Grade, why: Fact, rubric: Rubric) -> Grade:
     """The grade where neither cost nor gradient can be judged; right helpers keep their points."""
-    parts = {**NO_PARTS, **judge_helpers(graded.helpers)}
+    parts = judge_parts(graded.helpers)
     # no function was found: it may stand in the file or the cell that could not be read, which then comes first
     unread = [fact for fact in graded.notes if why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD]
     doubts = (replace(fact, severity=Severity.DOUBT) for fact in unread)
