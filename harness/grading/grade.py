@@ -90,7 +90,7 @@ class Grade:
     """
 
     submission: Submission
-    verdict: str
+    verdict: str = ERROR
     parts: Parts = field(default_factory=lambda: NO_PARTS)
     helpers: Mapping[str, HelperVerdict] = field(default_factory=dict)
     points: float = 0.0

@@ -15,17 +15,7 @@ from harness.grading import Hints
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import COURSE_MODEL, Exercise, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.given_answers import GivenAnswers, collect_answers
-from harness.grading.grade import (
-    ARGUMENTS,
-    DISAGREE,
-    ERROR,
-    Grade,
-    Part,
-    Rubric,
-    judge_parts,
-    verdict_of,
-    wrong_helpers,
-)
+from harness.grading.grade import ARGUMENTS, DISAGREE, Grade, Part, Rubric, judge_parts, verdict_of, wrong_helpers
 from harness.grading.helper_checks import ABSENT, WRONG, HelperVerdict, check_helpers
 from harness.grading.other_exercises import find_other_exercise
 from harness.grading.submission_files import Submission
@@ -95,7 +85,7 @@ def grade(submission: Submission, plan: GradingPlan = DEFAULT_PLAN) -> Grade:
     try:
         found = _grade_in_process(submission, plan)
     except Exception as error:  # noqa: BLE001  an error in one submission must not end the class
-        found = Grade(submission, ERROR, diagnosis=(doubt(Kind.GRADING_FAILED, reason=error_in_words(error)),))
+        found = Grade(submission, diagnosis=(doubt(Kind.GRADING_FAILED, reason=error_in_words(error)),))
     return replace(found, seconds=time.perf_counter() - started)
 
 
@@ -105,7 +95,7 @@ def _grade_in_process(submission: Submission, plan: GradingPlan, *, with_needed:
     ``X, y = load_data()`` of a file may take long or fail, and mostly no function reads them.
     """
     if submission.error:
-        return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes[1:])
+        return Grade(submission, diagnosis=(submission.error,), notes=submission.notes[1:])
     process = SubmissionProcess(submission, plan.timeout, data=plan.data, sandbox=plan.sandbox, with_needed=with_needed)
     try:
         interface = find_interface(process, plan.function)
@@ -122,7 +112,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     """The grade of a submission that is loaded, called through an interface that was found."""
     submission = process.submission
     notes = (*submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if with_needed else []))
-    graded = Grade(submission, ERROR, helpers=_judged_helpers(process, interface, rubric), notes=notes)
+    graded = Grade(submission, helpers=_judged_helpers(process, interface, rubric), notes=notes)
     # a regression of exercise 2 has no hidden layer, and tanh units are another course's: both may be right for that
     is_of_course = not interface.failure and interface.model == COURSE_MODEL
     if not is_of_course and (other := find_other_exercise(process)):
