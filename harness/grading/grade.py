@@ -125,7 +125,7 @@ def judge_parts(
     helpers: Mapping[str, HelperVerdict], interface: Interface | None = None, given: GivenAnswers | None = None
 ) -> Parts:
     """The parts of what was answered, if anything was, and the helpers beside it."""
-    answered = _judge_answers(interface, given) if interface and given else dict.fromkeys(ANSWERED, Part())
+    answered = _judge_answers(interface, given) if interface and given else NO_PARTS
     return {**answered, **judge_helpers(helpers, answered)}
 
 
