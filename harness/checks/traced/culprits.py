@@ -118,16 +118,17 @@ def _find_wrong(
 
 
 def _inner_first(found: Sequence[tuple[Culprit, Equation]]) -> list[tuple[Culprit, Equation]]:
-    """Each rule once, at its worst: those within others first, and then the worst.
+    """Each rule once, at its worst: those within others first, then the user's before a library's, and the worst.
 
     A wrong rule within a scan makes the scan's own derivative wrong, so that a primitive of JAX's around a wrong one is
-    no culprit. A custom rule around one may be wrong by itself, too, and is named after it.
+    no culprit. A custom rule around one may be wrong by itself, too, and is named after it. A library's rule may be off
+    alone by far more, in what it returns beside a solution, and f not depend on that.
     """
     by_size = sorted(found, key=lambda pair: pair[0].off)
     once = list({(culprit.name, culprit.where): (culprit, eq) for culprit, eq in by_size}.values())
     around = {culprit: sum(_calls(eq, other) for _, other in once) for culprit, eq in once}
     kept = [(culprit, eq) for culprit, eq in once if eq.name in CUSTOM_RULES or not around[culprit]]
-    return sorted(kept, key=lambda pair: (around[pair[0]], -pair[0].off))
+    return sorted(kept, key=lambda pair: (around[pair[0]], is_rule_of_library(pair[1]), -pair[0].off))
 
 
 def _by_primals(comparison: Comparison, equations: Sequence[Equation], deadline: float) -> list[Culprit]:

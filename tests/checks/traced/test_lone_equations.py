@@ -129,3 +129,12 @@ def test_where_the_whole_agrees_the_rules_of_a_library_are_not_checked_alone(fil
     assert Kind.WRONG_RULE in {
         fact.kind for finding in check_derivatives(space["root"], X).findings for fact in finding.diagnosis
     }
+
+
+def test_a_wrong_rule_of_the_user_is_named_before_one_of_a_library_that_is_off_by_more():
+    space = {"jax": jax, "jnp": jnp}
+    exec(compile(RULE_IN_A_FILE, "/lib/site-packages/solver/rules.py", "exec"), space)
+    own = jax.custom_vjp(jnp.sin)
+    own.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x) * (1 + 1e-7),))
+    report = check_derivatives(lambda x: space["root"](x) + own(x), X)
+    assert [culprit["name"] for culprit in report.details["culprits"]] == ["sin", "root"]
