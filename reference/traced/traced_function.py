@@ -71,17 +71,18 @@ class Traced:
         """Whether the function does something beside returning numbers, such as printing."""
         return bool(self._traced.jaxpr.effects)
 
-    def mapped(self, count: int) -> "Traced":
-        """The same program for `count` of each argument at once."""
-        arguments = [jax.ShapeDtypeStruct((count, *x.shape), x.dtype) for x in self._traced.jaxpr.in_avals]
-        return Traced(jax.vmap(jex.core.jaxpr_as_fun(self._traced.jaxpr)), *arguments)
-
     def __call__(self, *arguments: Any, quickly: bool = True) -> Any:
         """JAX's results, compiled quickly or as for a caller."""
         if quickly not in self._compiled:
             options = options_for(self._traced.jaxpr, quickly=quickly)
             self._compiled[quickly] = self._traced.lower().compile(compiler_options=options)
         return self._compiled[quickly](*arguments)
+
+
+def mapped(closed: Any, count: int) -> Traced:
+    """A jaxpr of JAX's for `count` of each argument at once."""
+    arguments = [jax.ShapeDtypeStruct((count, *x.shape), x.dtype) for x in closed.in_avals]
+    return Traced(jax.vmap(jex.core.jaxpr_as_fun(closed)), *arguments)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

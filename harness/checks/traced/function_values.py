@@ -28,7 +28,7 @@ from reference.traced.eager_run import eagerly, values_of
 from reference.traced.equations import Program, equations_in
 from reference.traced.rule_origins import Place, maps_by_rules
 from reference.traced.solver_tolerances import LARGEST_TOLERANCES, TIGHTER, largest_tolerance, tightened
-from reference.traced.traced_function import Traced
+from reference.traced.traced_function import Traced, mapped
 
 EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
 
@@ -95,7 +95,7 @@ def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:
     yield EAGERLY, eagerly(case.function, *map(jax.device_put, case.leaves))
     try:
         stacks = [np.stack([x, x]) for x in case.leaves]
-        yield BATCHED, [y[1] for y in values_of(case.traced.mapped(2).program, *stacks)]
+        yield BATCHED, [y[1] for y in values_of(mapped(case.program.raw, 2).program, *stacks)]
     except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
         yield BATCHED, first_line(reason)
 

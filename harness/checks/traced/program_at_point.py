@@ -7,6 +7,7 @@ derivative. Directions are a leading batch axis, so that many go through the pro
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,9 +22,10 @@ from harness.progress import Progress, silent
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.decisions import RecordingRun, TurnedDecisions, find_turned_decisions
-from reference.traced.equations import Program, lifted
+from reference.traced.equations import Program, iterates, lifted
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import COARSE
+from reference.traced.traced_function import mapped
 
 NO_MATTER = 1e-9
 """Slopes that differ by less than this share of themselves count as equal: far above what rounding in float64 leaves of
@@ -122,11 +124,31 @@ class ProgramAtPoint:
         at = self.point if point is None else point
         return self.outputs.vector([y.value for y in run(self.traced, *map(constant, self.numbers(at)))])
 
+    def values_together(self, points: np.ndarray, run: Run) -> np.ndarray | None:
+        """The outputs at several points, (points, outputs), by one run of the program that `jax.vmap` makes.
+
+        The first point is `point`. None where that program does not keep the values there.
+        """
+        with suppress(Exception):  # a primitive that cannot be mapped, or one of the user's own
+            program = mapped(self.traced.raw, len(points)).program
+            arrays = [constant(lifted(x)) for x in self.inputs.wide_arrays(points)]
+            found = self.outputs.vector([y.value for y in run(program, *arrays)], lead=1)
+            # a user's rule for jax.vmap may compute something else
+            if np.allclose(found[0], self.value(), rtol=NO_MATTER, atol=0.0, equal_nan=True):
+                return found
+        return None
+
     def error_of_values(self) -> tuple[np.ndarray, TurnedDecisions]:
         """How far rounding in the program's own types may move the outputs, and the decisions that it may turn."""
         # the operands of comparisons are kept where rounding may turn one, which is rare in float64
         is_coarse = self.coarsest > UNIT_ROUNDOFF["float64"]
         options = {"watched": is_coarse, "coarsest": self.coarsest}
+        # a loop takes the interpreter as long for one point as for several
+        if not is_coarse and iterates(self.traced) and self.chunk >= RANDOM_ROUNDINGS:
+            run = self.run(rounding=np.random.default_rng(self.seed), **options)
+            together = self.values_together(np.tile(self.point, (RANDOM_ROUNDINGS, 1)), run)
+            if together is not None and np.any(together != self.value()):
+                return spread([self.value(), *together], self.coarsest), TurnedDecisions([], [])
         runs = [self.run(**options)]
         values = [self._value_by(runs[0]) if is_coarse else self.value()]
         for rng in np.random.default_rng(self.seed).spawn(2 * RANDOM_ROUNDINGS):

@@ -7,7 +7,6 @@ found by bisection: the increments are the slopes of its steps, the same on all 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
@@ -16,14 +15,12 @@ import numpy as np
 from harness.bounds.tolerances import DIFFERENCED
 from harness.checks.traced.derivative_answers import Look
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Point
-from harness.checks.traced.program_at_point import NO_MATTER, ProgramAtPoint
+from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Estimate, UnitVectors, combine
 from harness.verdict.comparison import Answer, compare, compare_all
 from reference.arithmetics.central_differences import POINTS, best_width, slopes_from
-from reference.arithmetics.increments import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
-from reference.traced.equations import lifted
 from reference.traced.traced_function import Traced
 
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
@@ -222,7 +219,7 @@ class Stencil:
 def _values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
     """The function at several points, (points, outputs): JAX's own values in float64, the interpreter's in less."""
     if program.coarsest > UNIT_ROUNDOFF["float64"]:
-        return lambda points: _by_interpreter(function, program, iter(points))
+        return lambda points: _by_interpreter(program, iter(points))
 
     def by_jax(point: np.ndarray) -> np.ndarray:
         try:
@@ -234,20 +231,16 @@ def _values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[
     return lambda points: np.array(list(map(by_jax, points)))
 
 
-def _by_interpreter(function: Traced, program: ProgramAtPoint, points: Iterator[np.ndarray]) -> np.ndarray:
+def _by_interpreter(program: ProgramAtPoint, points: Iterator[np.ndarray]) -> np.ndarray:
     """All points in one run of the program that `jax.vmap` makes for so many, if that keeps the function's values.
 
     The first point is `program.point`, whose values are known.
     """
     some = list(islice(points, program.chunk + 1))  # one more than fit into a pass shows that there are too many
     if len(some) <= program.chunk:
-        with suppress(Exception):  # a primitive that cannot be mapped, or one of the user's own
-            mapped = function.mapped(len(some)).program
-            arrays = [constant(lifted(x)) for x in program.inputs.wide_arrays(np.array(some))]
-            found = program.outputs.vector([y.value for y in program.run()(mapped, *arrays)], lead=1)
-            # a user's rule for jax.vmap may compute something else
-            if np.allclose(found[0], program.value(), rtol=NO_MATTER, atol=0.0, equal_nan=True):
-                return found
+        found = program.values_together(np.array(some), program.run())
+        if found is not None:
+            return found
     return np.array(list(map(program.value, chain(some, points))))
 
 
