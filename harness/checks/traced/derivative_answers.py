@@ -82,11 +82,13 @@ def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look
     terms = np.abs(point.combinations.cotangents[:, None]) * point.terms
     is_judged = point.is_known[:, None] & (coordinates.is_examined | (plan.whole is not None))
     scope = Scope(coordinates.blocks, point.program.coarsest, is_judged, terms)
-    # the bound of the increments stands for a mode's own, unless two modes contradict each other within it, since it is
-    # wide; or at a kink, where each mode may have a convention of its own
+    # the bound of the increments stands for a mode's own, unless two modes may contradict each other within it: where
+    # it is wide, but for solvers that report the same; or at a kink, where each may have a convention of its own
     with np.errstate(all="ignore"):
         apart = [Estimate(reported[0], np.abs(derivative - reported[0])) for derivative in reported[1:]]
-    may_borrow = not (any(map(scope.is_wide, apart)) and scope.is_wide(true.estimate)) and not true.kinks.any()
+    are_solvers = all(mode.has_solver for mode in plan.modes if mode.name in products)
+    is_same = (are_solvers or not apart) and not any(map(scope.is_wide, apart))
+    may_borrow = (is_same or not scope.is_wide(true.estimate)) and not true.kinks.any()
     reports, missing_after = bound_modes(point, plan, products, true.estimate, scope, may_borrow=may_borrow)
     reports |= {reference.name: reference} if reference else {}
     return _answer(point, plan, coordinates, reports, true, {**missing, **missing_after})
