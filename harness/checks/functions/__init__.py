@@ -7,7 +7,7 @@ How a verdict comes about:
 2. It is called twice at θ. A gradient that does not repeat is reported, and nothing else is asked. (`repeated_calls`)
 3. No error bound can be derived for formulas that nobody shows, so it is measured: the noise of the cost, from its
    scatter at points a few roundings apart, and how far rounding moves the gradient. This is a `GradientCase`.
-   (`gradient_case`; `cost_probe`, `cost_noise`, `gradient_rounding`)
+   (`gradient_case`; `cost_probe`, `cost_noise`)
 4. The cost is differenced along each coordinate or, of many, along random directions in groups of them. A glance of two
    costs may confirm what is reported. (`cost_differences`)
 5. Where the glance leaves doubt, the step that decides is searched for, from wide to narrow. A contradiction counts

@@ -12,8 +12,7 @@ import numpy as np
 
 from harness.bounds.tolerances import MEANINGLESS
 from harness.checks.functions.cost_noise import costs_near, step_away
-from harness.checks.functions.gradient_case import GradientCase
-from harness.checks.functions.gradient_rounding import CONDITION_GAIN
+from harness.checks.functions.gradient_case import CONDITION_GAIN, GradientCase
 from harness.checks.functions.line_stencil import scatter_of
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.repeated_calls import FUN, Moved

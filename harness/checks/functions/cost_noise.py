@@ -255,3 +255,15 @@ def _smallest_change(change: Line, near: float, far: float) -> float:
 def fits_float32(values: np.ndarray) -> bool:
     """Whether all numbers are numbers of float32."""
     return np.array_equal(values, values.astype(np.float32))
+
+
+def holds_float32(values: np.ndarray) -> bool:
+    """Whether numbers were rounded to float32: they fit into it, and most of them need more than 16 of its 24 bits.
+
+    0.5 and 3.0 fit into float32, too, and show nothing.
+    """
+    values = values[np.isfinite(values)]
+    if not values.size or not fits_float32(values):
+        return False
+    leading = np.frexp(values)[0] * 2.0**16
+    return bool(np.mean(leading != np.round(leading)) > 0.5)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.checks.functions.gradient_rounding import holds_float32
+from harness.checks.functions.cost_noise import holds_float32
 from harness.checks.functions.parameters import TreeLayout
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind

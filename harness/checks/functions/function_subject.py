@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.tolerances import CONCLUSIVE_SHARE
+from harness.checks.functions.cost_noise import holds_float32
 from harness.checks.functions.error_patterns import explain
 from harness.checks.functions.gradient_case import GradientCase
 from harness.checks.functions.gradient_comparison import Differenced
-from harness.checks.functions.gradient_rounding import holds_float32
 from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
 from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.repeated_calls import FUN

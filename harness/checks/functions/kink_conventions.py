@@ -9,9 +9,8 @@ import numpy as np
 
 from harness.checks.functions.cost_differences import Differences
 from harness.checks.functions.function_subject import PLACES_SHOWN
-from harness.checks.functions.gradient_case import GradientCase
+from harness.checks.functions.gradient_case import CONDITION_GAIN, GradientCase
 from harness.checks.functions.gradient_comparison import Differenced, differenced_answer
-from harness.checks.functions.gradient_rounding import CONDITION_GAIN
 from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
 from harness.checks.random_directions import random_directions
 from harness.facts.fact import Fact, doubt

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import MEANINGLESS
+from harness.checks.functions.cost_noise import holds_float32
 from harness.checks.functions.cost_probe import edge_of_domain
 from harness.checks.functions.gradient_case import precision_of
-from harness.checks.functions.gradient_rounding import holds_float32
 from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
 from harness.checks.random_directions import ADDED_UP, random_directions
