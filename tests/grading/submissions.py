@@ -564,6 +564,11 @@ WRONG = {  # the text, and the bug of the zoo that it is
 WRONG |= {"of_a_class_wrong.py": (OF_A_CLASS.replace(" * A2[:,1:] * (1 - A2[:,1:])", ""), "slope-missing")}
 WRONG |= {
     "apart_wrong.py": (apart().replace(" * A * (1 - A)", ""), "slope-missing"),
+    # of which nothing is right, in a convention that few use
+    "apart_sigmoid_twice.py": (
+        apart().replace("P = s(A @ W2.T + b2)", "P = s(s(A @ W2.T + b2))"),
+        "output-sigmoid-twice",
+    ),
     "apart_wrong_cost.py": (apart().replace("np.log(1-P))/m", "np.log(1-P))/m/2"), "cost"),
     "pure_wrong.py": (PURE.replace(" * a2[j + 1] * (1 - a2[j + 1])", ""), "slope-missing"),
 }
