@@ -36,22 +36,12 @@ from reference.arithmetics.elementary_formulas import (
     sech_squared,
     trigamma,
 )
-from reference.arithmetics.elementary_record import Elementary, Reach, Suprema, power_suprema
+from reference.arithmetics.elementary_record import Elementary, Suprema, power_suprema
 from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
 
 # -- suprema ----------------------------------------------------------------------------------------------------------
 # |f'| and |f''| are largest where the argument is nearest to a pole, or to the middle of a bell; where |f''| has no
 # such place, as that of tanh, a multiple of sup |f'| bounds it
-
-
-def _steepest_of_logistic(x: Reach) -> Any:
-    """σ'(x) = ¼ sech²(x/2)."""
-    return 0.25 * sech_squared(0.5 * x.nearest)
-
-
-def _steepest_of_tan(x: Reach) -> Any:
-    """1/cos², and |cos| falls by no more than the error of its argument."""
-    return 1.0 / np.square(np.maximum(np.abs(np.cos(x.value)) - x.error, 0.0))
 
 
 _EXPONENTIAL = Suprema(lambda x: np.exp(x.most), lambda x, slope: slope)
@@ -71,14 +61,6 @@ _ERROR_FUNCTION = Suprema(lambda x: bell(x.nearest), lambda x, slope: 2.0 * x.fu
 # of the worst implementation, NumPy's or XLA's: to round the t of exp(t) moves the result by |t| roundings of itself
 
 
-def _roundings_of_exp2(x: Any) -> Any:
-    return ELEMENTARY * (1.0 + np.abs(x))  # XLA takes exp(x log 2), which rounds the product
-
-
-def _roundings_of_log1p(x: Any) -> Any:
-    return np.where(x < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY)
-
-
 def _roundings_of_cbrt(x: Any) -> Any:
     log = np.abs(np.log(np.abs(x)))
     return ELEMENTARY * (1.0 + np.where(np.isfinite(log), log, 0.0))  # may be taken as a power, which rounds log(x)/3
@@ -86,11 +68,6 @@ def _roundings_of_cbrt(x: Any) -> Any:
 
 def _roundings_of_sinh(x: Any) -> Any:
     return ELEMENTARY + np.abs(x)  # XLA takes exp(x - log 2), which rounds x
-
-
-def _roundings_of_erfc(x: Any) -> Any:
-    # exp(-x²) rounds x², and below zero erfc is nearly 2; at x = 0.996, XLA's is off by 9.6 beside 2x²
-    return ELEMENTARY + 2.0 + 2.0 * np.square(np.maximum(x, 0.0))
 
 
 SERIES_ROUNDINGS = 2.0**14
@@ -116,7 +93,7 @@ FUNCTIONS: tuple[Elementary, ...] = (
         np.exp2, ball=lambda x: 2**x, primitive="exp2", slope=lambda x, y: LOG2 * y,
         increment=lambda x, d, y: y * np.expm1(LOG2 * d),
         suprema=Suprema(lambda x: LOG2 * np.exp2(x.most), lambda x, slope: LOG2 * slope),
-        roundings=_roundings_of_exp2,
+        roundings=lambda x: ELEMENTARY * (1.0 + np.abs(x)),  # XLA takes exp(x log 2), which rounds the product
     ),
     Elementary(
         np.expm1, ball=lambda x: x.expm1(), primitive="expm1", algebraic_at=0.0, slope=lambda x, y: np.exp(x),
@@ -131,7 +108,7 @@ FUNCTIONS: tuple[Elementary, ...] = (
         np.log1p, ball=lambda x: x.log1p(), primitive="log1p", algebraic_at=0.0,
         slope=lambda x, y: 1.0 / (1.0 + x), increment=lambda x, d, y: log_of_one_plus(d / (1.0 + x)),
         suprema=Suprema(lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), lambda x, slope: slope * slope),
-        roundings=_roundings_of_log1p, usual_roundings=LOG1P_BELOW_ZERO,
+        roundings=lambda x: np.where(x < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY), usual_roundings=LOG1P_BELOW_ZERO,
     ),
     Elementary(
         np.sqrt, ball=lambda x: x.sqrt(), primitive="sqrt", ends=(0.0,), slope=lambda x, y: 0.5 / y,
@@ -170,7 +147,11 @@ FUNCTIONS: tuple[Elementary, ...] = (
         np.tan, ball=lambda x: x.tan(), primitive="tan", algebraic_at=0.0, roundings=2.0 * ELEMENTARY + 2.0,
         slope=lambda x, y: 1.0 / np.square(np.cos(x)),
         increment=lambda x, d, y: np.sin(d) / (np.cos(x) * np.cos(x + d)),
-        suprema=Suprema(_steepest_of_tan, lambda x, slope: 2.0 * slope**1.5),
+        # 1/cos², and |cos| falls by no more than the error of its argument
+        suprema=Suprema(
+            lambda x: 1.0 / np.square(np.maximum(np.abs(np.cos(x.value)) - x.error, 0.0)),
+            lambda x, slope: 2.0 * slope**1.5,
+        ),
     ),
     Elementary(
         np.arcsin, ball=lambda x: x.asin(), primitive="asin", algebraic_at=0.0, ends=(1.0, -1.0),
@@ -223,7 +204,8 @@ FUNCTIONS: tuple[Elementary, ...] = (
     Elementary(
         special.expit, ball=lambda x: 1 / (1 + (-x).exp()), primitive="logistic", evaluator=logistic, algebraic_at=0.0,
         slope=lambda x, y: y * logistic(-x),
-        suprema=Suprema(_steepest_of_logistic, lambda x, slope: slope),  # |σ''| = σ' |1 - 2σ|
+        # σ' = ¼ sech²(x/2), and |σ''| = σ' |1 - 2σ|
+        suprema=Suprema(lambda x: 0.25 * sech_squared(0.5 * x.nearest), lambda x, slope: slope),
         roundings=2.0 * ELEMENTARY + 4.0,  # XLA takes 1/(1 + exp(-x))
     ),
     Elementary(
@@ -231,7 +213,9 @@ FUNCTIONS: tuple[Elementary, ...] = (
         increment=increment_of_erf, is_costly=True, suprema=_ERROR_FUNCTION, slope_roundings=np.square,
     ),
     Elementary(
-        special.erfc, ball=lambda x: x.erfc(), primitive="erfc", algebraic_at=0.0, roundings=_roundings_of_erfc,
+        special.erfc, ball=lambda x: x.erfc(), primitive="erfc", algebraic_at=0.0,
+        # exp(-x²) rounds x², and below zero erfc is nearly 2; at x = 0.996, XLA's is off by 9.6 beside 2x²
+        roundings=lambda x: ELEMENTARY + 2.0 + 2.0 * np.square(np.maximum(x, 0.0)),
         slope=lambda x, y: -bell(x), suprema=_ERROR_FUNCTION, slope_roundings=np.square,
     ),
     Elementary(

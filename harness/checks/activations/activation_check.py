@@ -72,18 +72,11 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
     if whole_number("order", order, at_least=1) > 2:
         raise ValueError(f"order must be 1 or 2, not {given(order)}")
     f = as_written(find_activation(activation))
-    report = _check_slope(f)
-    # a `torch.autograd.Function` has no place to declare a kink in: those that are found count as declared
-    if isinstance(f, OverTorch) and f.backward and (kinks := _undeclared_kinks(report)):
-        f = replace(f, kinks=kinks)
-        report = _check_slope(f)
+    report = _check_slope(f, finds_kinks=isinstance(f, OverTorch) and f.backward is not None)
     if f.surrogate:
         report = excuse_surrogate(report)
     for claim in list_other_claims(f):
-        other = _check_slope(claim.record, claim.notation)
-        # neither has a record a place for the kinks of its curvature: elu' has one at 0, where elu has none
-        if claim.has_own_kinks and (kinks := _undeclared_kinks(other)):
-            other = _check_slope(replace(claim.record, kinks=(*claim.record.kinks, *kinks)), claim.notation)
+        other = _check_slope(claim.record, claim.notation, finds_kinks=claim.has_own_kinks)
         report = add_claim(report, claim, other)
     return add_second_derivative(report, f) if order == 2 else report
 
@@ -94,15 +87,21 @@ def _undeclared_kinks(report: Report) -> tuple[float, ...]:
     return tuple(kink["z"] for kink in kinks if not kink["value_jumps"])
 
 
-def _check_slope(f: Activation, notation: Notation = OF_Z) -> Report:
-    """The report on one slope: on the grid, and where a proof finds suspects, on the grid with these."""
+def _check_slope(f: Activation, notation: Notation = OF_Z, *, finds_kinks: bool = False) -> Report:
+    """The report on one slope: on the grid, and where a proof finds suspects, on the grid with these.
+
+    With `finds_kinks`, those that are found count as declared. A `torch.autograd.Function` has no place to declare them
+    in, nor has a record for those of its curvature: elu' has one at 0, where elu has none.
+    """
     started = time.perf_counter()
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the report has what a formula warns of, as numbers
         report = _check_at(f, (), notation, started)
-        if report.verdict == "disagree" or not (suspects := prove(f).suspects):
-            return report
-        return _check_at(f, suspects, notation, started)
+        if report.verdict != "disagree" and (suspects := prove(f).suspects):
+            report = _check_at(f, suspects, notation, started)
+    if finds_kinks and (kinks := _undeclared_kinks(report)):
+        return _check_slope(replace(f, kinks=(*f.kinks, *kinks)), notation)
+    return report
 
 
 def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, started: float) -> Report:
@@ -116,16 +115,17 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
         oracles = OracleSlopes({}, {}, dict.fromkeys(ORACLES, note(Kind.NOT_ELEMENTWISE, "value")))
     else:
         oracles = ask_oracles(f, points.z, bound.value)
-    oracles, junctions, compared, other_values = _compare(reading, bound, oracles, notation)
+    compared = _compare(reading, bound, oracles, notation)
+    slopes, junctions = compared.oracles.slopes, compared.junctions
     if reading.dependence:
         precision = Precision(np.full(points.z.shape, np.nan))
     else:
-        precision = measure_precision(points, bound, oracles.slopes.get("ball"), notation)
+        precision = measure_precision(points, bound, slopes.get("ball"), notation)
     reported, undeclared = _choose_junctions(f, junctions)
-    broken = record_faults.find_not_finite(points, oracles.slopes, notation)
+    broken = record_faults.find_not_finite(points, slopes, notation)
     facts = [
         *_find_faults(reading, bound, junctions),
-        *other_values,
+        *record_faults.find_other_values(points, bound, slopes, notation),
         *_facts_of_junctions(reported, undeclared, notation),
         *broken,
         *bound.notes,
@@ -137,7 +137,7 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     details |= {"floor": points.floor, "kinks": [junction.to_dict() for junction in reported], "not_finite": broken}
     picture = _draw(points, bound, compared, precision)
     subject = ActivationSlope(points, slope_at, proof, notation, facts, details, picture)
-    return judge(subject, compared.answers, compared.pairs, (), compared.consensus, oracles.left_out, started)
+    return judge(subject, compared.answers, compared.pairs, (), compared.consensus, compared.oracles.left_out, started)
 
 
 class _Reading(NamedTuple):
@@ -175,16 +175,7 @@ def _points_on_grid(
     return GridPoints(f, z, a, slope, tuple(junctions), tuple(jumps))
 
 
-class _SlopesCompared(NamedTuple):
-    """What the oracles compute, the junctions, all slopes compared, and oracles under which the formula is another."""
-
-    oracles: OracleSlopes
-    junctions: list[Junction]
-    compared: Compared
-    other_values: list[Fact]
-
-
-def _compare(reading: _Reading, bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> _SlopesCompared:
+def _compare(reading: _Reading, bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> Compared:
     """The oracles beside the record.
 
     JAX's programs are compiled quickly here, and may round otherwise than a caller's. So before anybody is accused by
@@ -198,7 +189,7 @@ def _compare(reading: _Reading, bound: ActivationBound, oracles: OracleSlopes, n
     accused = in_question(oracles.quick, compared.consensus, compared.pairs)
     if accused or oracles.quick & {fact.where[0] for fact in other_values}:
         return _compare(reading, bound, oracles.as_called(points.f, points.z), notation)
-    return _SlopesCompared(oracles, junctions, compared, other_values)
+    return compared
 
 
 def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[Junction]) -> list[Fact]:

@@ -166,10 +166,12 @@ def _places_of_slope(f: Activation) -> Iterator[tuple[dict[str, float], str]]:
 
 def _moved(usual: Mapping[str, float], moved: Sequence[str]) -> Iterator[tuple[dict[str, float], str]]:
     """Some parameters away from their usual values, and what distinguishes the place."""
+    ends = {name: (usual[name] / PARAMETER_FACTOR, usual[name] * PARAMETER_FACTOR) for name in moved}
+    ends = {name: pair if usual[name] else (-1.0, 1.0) for name, pair in ends.items()}  # on both sides of zero
     # twice: every second parameter low and the others high, then the other way round
     for side in (0, 1):
-        at = {each: _ends(usual[each])[(side + i) % 2] for i, each in enumerate(moved)}
-        yield {**usual, **at}, f" at {', '.join(f'{each} = {value:g}' for each, value in at.items())}"
+        at = {name: ends[name][(side + i) % 2] for i, name in enumerate(moved)}
+        yield {**usual, **at}, f" at {', '.join(f'{name} = {value:g}' for name, value in at.items())}"
 
 
 def _takes_one(derivative: Callable[..., Any]) -> bool:
@@ -187,11 +189,6 @@ def _usual(f: Activation, name: str) -> float:
             f"activation {f.name!r}: value must have a keyword {name!r} with a number by default, as in "
             f"value=lambda xp, z, {name}=1.0: ..."
         ) from None
-
-
-def _ends(usual: float) -> tuple[float, float]:
-    """A lower and an upper value; of a parameter that is usually zero, on both sides of it."""
-    return (usual / PARAMETER_FACTOR, usual * PARAMETER_FACTOR) if usual else (-1.0, 1.0)
 
 
 # -- reports -----------------------------------------------------------------------------------------------------------
@@ -248,6 +245,6 @@ def add_second_derivative(report: Report, f: Activation) -> Report:
     # the largest that is finite
     finite = np.where(np.isfinite(second), np.abs(second), -1.0)
     largest = int(finite.argmax())
-    values = {"z": z.tolist(), "second derivative": second.tolist()}
     fact = note(Kind.SECOND_DERIVATIVE, f"z = {z[largest]:.6g}", largest=float(finite[largest]))
-    return replace(report, facts=(*report.facts, fact), details=report.details | {"order 2": values})
+    values = {"z": z.tolist(), "second derivative": second.tolist()}
+    return replace(report.with_facts(fact), details=report.details | {"order 2": values})

@@ -160,8 +160,8 @@ def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.
     """Where a claim is the slope on one side of a declared kink that rounding may move past z; none moves past zero."""
     either = np.zeros(z.shape, dtype=bool)
     for kink in f.kinks:
-        near = np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND
-        if near.any() and kink != 0.0:
+        near = (np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND) & (kink != 0.0)
+        if near.any():
             _, slope, error = _slopes(f, floats_beside(np.full(2, kink), AROUND * np.array([-2.0, 2.0])))
             apart = np.abs(claimed[:, np.newaxis] - slope) + error
             either |= near & np.any(apart <= ALLOWED * np.maximum(1.0, np.abs(slope)), axis=1)

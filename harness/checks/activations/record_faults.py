@@ -192,10 +192,9 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
 
 def find_slope_at_minus_zero(points: GridPoints) -> list[Fact]:
     """Whether another slope is reported at z = -0.0 than at 0.0, as only a convention at a kink may be."""
-    usual = float(points.slope[np.searchsorted(points.z, 0.0)])
-    if np.array_equal(points.slope_at_minus_zero, usual, equal_nan=True):
-        return []
-    return [note(Kind.MINUS_ZERO, "slope", value=points.slope_at_minus_zero, expected=usual)]
+    at, usual = points.slope_at_minus_zero, float(points.slope[np.searchsorted(points.z, 0.0)])
+    differs = not np.array_equal(at, usual, equal_nan=True)
+    return [note(Kind.MINUS_ZERO, "slope", value=at, expected=usual)] if differs else []
 
 
 def find_value_at_minus_zero(points: GridPoints, bound: ActivationBound, jumps: Sequence[float]) -> list[Fact]:

@@ -123,10 +123,9 @@ def answer_of_claim(
     return Answer(CLAIMED, CLAIMED, 0.0, 0.0, slope, np.where(points.judged, error, np.inf))
 
 
-def answer_of_oracle(
-    name: str, measured: MeasuredSlope, notes: Sequence[Fact], points: GridPoints, bound: ActivationBound
-) -> Answer:
+def answer_of_oracle(name: str, oracles: OracleSlopes, points: GridPoints, bound: ActivationBound) -> Answer:
     """What an oracle computes at each z; nothing where the value has overflowed, or near junctions that it spans."""
+    measured, notes = oracles.slopes[name], tuple(fact for by, fact in oracles.notes.items() if by == name)
     rounding = measured.roundings * _widened(bound, bound.formula) if measured.roundings else 0.0  # no 0 · inf
     error = measured.error + rounding + points.floor
     # A difference across a junction says nothing about either side. NaN of an oracle says nothing either: automatic
@@ -135,7 +134,7 @@ def answer_of_oracle(
     flushed = points.underflows if name == "jax" else np.zeros(points.z.shape, dtype=bool)  # z/2 may be 0 for XLA
     known = points.judged & ~points.at_junctions & ~spans & ~flushed & np.isfinite(measured.slope)
     error = np.where(known, error, np.inf)
-    return Answer(name, FAMILIES[name], 0.0, 0.0, measured.slope, error, oracle=True, notes=tuple(notes))
+    return Answer(name, FAMILIES[name], 0.0, 0.0, measured.slope, error, oracle=True, notes=notes)
 
 
 def _answer_of_sides(points: GridPoints, junctions: Sequence[Junction]) -> Answer:
@@ -161,8 +160,10 @@ def _is_sharp(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 
 class Compared(NamedTuple):
-    """The answers, every two of them compared, and which of them stand."""
+    """The oracles and junctions, all answers, every two of them compared, and which of them stand."""
 
+    oracles: OracleSlopes
+    junctions: Sequence[Junction]
     answers: list[Answer]
     pairs: list[Pair]
     consensus: Consensus
@@ -187,16 +188,13 @@ def compare_slopes(
     points: GridPoints, bound: ActivationBound, oracles: OracleSlopes, junctions: Sequence[Junction]
 ) -> Compared:
     """The reported slope beside every oracle, and beside the one-sided derivatives at its junctions."""
-    notes = {name: [fact] for name, fact in oracles.notes.items()}
     claim = answer_of_claim(points, bound, junctions, oracles.slopes)
-    answers = [claim]
-    for name, measured in oracles.slopes.items():
-        answers.append(answer_of_oracle(name, measured, notes.get(name, ()), points, bound))
+    answers = [claim, *(answer_of_oracle(name, oracles, points, bound) for name in oracles.slopes)]
     blocks = blocks_of(points)
     pairs = compare_all(answers, blocks)
     consensus = find_slope_consensus(answers, pairs)
     if not junctions:
-        return Compared(answers, pairs, consensus)
+        return Compared(oracles, junctions, answers, pairs, consensus)
     sides = _answer_of_sides(points, junctions)
     beside = compare(claim, sides, blocks)  # the oracles say nothing at a junction
     # One-sided derivatives have no vote, because they are certain where they are known: whoever votes what elsewhere, a
@@ -207,7 +205,7 @@ def compare_slopes(
         members = tuple(name for name in names if name not in accused)
         outliers = tuple(name for name in names if name in accused)
         consensus = Consensus(members, outliers, tie=False)
-    return Compared([*answers, sides], [*pairs, beside], consensus)
+    return Compared(oracles, junctions, [*answers, sides], [*pairs, beside], consensus)
 
 
 def find_slope_consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:

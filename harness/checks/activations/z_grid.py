@@ -199,11 +199,8 @@ def shortest(low: float, high: float) -> float:
     """The number with the fewest digits in [low, high]."""
     if low <= 0.0 <= high:
         return 0.0
-    for digits in range(1, 18):
-        candidate = float(f"{high:.{digits}g}")
-        if low <= candidate <= high:
-            return candidate
-    return high
+    candidates = (float(f"{high:.{digits}g}") for digits in range(1, 18))
+    return next((candidate for candidate in candidates if low <= candidate <= high), high)
 
 
 def is_near(z: float, others: Iterable[float]) -> bool:

@@ -152,17 +152,17 @@ class Replay:
         return abs(self.answer.cost - self.bugs.cost(NO_BUG)) > self._allowed_cost(group)
 
     def _allowed_cost(self, group: Bugs) -> float:
-        """How far rounding can move the source's cost from that of these bugs.
+        """How far rounding can move the source's cost from that of these bugs: both of them round."""
+        return self._allowed(2.0 * self.answer.cost_error, self.bugs.cost(group), self.bugs.cost(NO_BUG))
 
-        The bound holds for right formulas; that of a cost 1,000 times as large, which a bug makes, is as much larger.
+    def _allowed(self, error: Any, with_bugs: Any, right: Any) -> Any:
+        """The error of right formulas for what bugs make, with `ROUNDINGS` and one more for each example.
+
+        The bound of a cost 1,000 times as large, which a bug makes, is as much larger.
         """
-        cost, right = abs(self.bugs.cost(group)), abs(self.bugs.cost(NO_BUG))
-        grown = max(1.0, cost / right) if right else 1.0
-        return 2.0 * self.answer.cost_error * grown + self._own_roundings(cost)  # 2: the source and the replay round
-
-    def _own_roundings(self, largest: float) -> float:
-        """`ROUNDINGS` of a number, and one for each example."""
-        return (ROUNDINGS + self.problem.m) * UNIT * largest
+        largest, ordinary = float(np.abs(with_bugs).max()), float(np.abs(right).max())
+        grown = max(1.0, largest / ordinary) if ordinary else 1.0
+        return error * grown + (ROUNDINGS + self.problem.m) * UNIT * largest
 
     def coordinates_left(self, group: Bugs) -> int:
         """In how many coordinates the gradient differs from that of these bugs."""
@@ -195,10 +195,7 @@ class Replay:
         for halves, gradient in zip(self.halves, self.bugs.backwards(group)):
             for half in halves:
                 part = gradient[half.where]
-                largest, ordinary = float(np.abs(part).max()), float(np.abs(half.right).max())
-                # as in `_allowed_cost`
-                grown = max(1.0, largest / ordinary) if ordinary else 1.0
-                yield half, part, half.error * grown + self._own_roundings(largest)
+                yield half, part, self._allowed(half.error, part, half.right)
 
     def changes_gradient(self, group: Bugs) -> bool:
         """Whether these bugs change the gradient at all."""

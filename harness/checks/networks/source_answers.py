@@ -176,15 +176,14 @@ def ask_suspects_again(
 
     Only outliers are asked again, or all in a tie: for the others a second call could change nothing.
     """
-
-    def checked(answer: Answer) -> Answer:
+    found = []
+    for answer in answers:
         is_suspect = answer.name in consensus.outliers or consensus.tie
-        if not is_suspect or _repeats(answer, sources[answer.name], problem, theta.copy()):
-            return answer
-        not_repeatable = wrong(Kind.NOT_REPEATABLE, answer.name, argument="θ")
-        return replace(answer, broken_rules=(*answer.broken_rules, not_repeatable))
-
-    return [checked(answer) for answer in answers]
+        if is_suspect and not _repeats(answer, sources[answer.name], problem, theta.copy()):
+            not_repeatable = wrong(Kind.NOT_REPEATABLE, answer.name, argument="θ")
+            answer = replace(answer, broken_rules=(*answer.broken_rules, not_repeatable))
+        found.append(answer)
+    return found
 
 
 def _repeats(answer: Answer, source: Source, problem: Problem, theta: np.ndarray) -> bool:

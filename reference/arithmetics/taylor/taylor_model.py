@@ -216,17 +216,12 @@ def multiply(x: Taylor, y: Taylor) -> Taylor:
     low, high = outward(np.minimum.reduce(corners), np.maximum.reduce(corners))
     zero = x.excluded | y.excluded  # a product with 0 is 0, and has not underflowed
     # 0 times infinity is NaN
-    broken = (_may_be_zero(x) & _may_be_infinite(y)) | (_may_be_zero(y) & _may_be_infinite(x))
+    (x_zero, x_infinite), (y_zero, y_infinite) = (
+        ((each.low <= 0.0) & (each.high >= 0.0), np.isinf(each.low) | np.isinf(each.high)) for each in (x, y)
+    )
+    broken = (x_zero & y_infinite) | (y_zero & x_infinite)
     low, high = (np.where(broken, np.nan, np.where(zero & ~np.isnan(end), 0.0, end)) for end in (low, high))
     return narrowed(poly, rest, low, high)
-
-
-def _may_be_zero(x: Taylor) -> np.ndarray:
-    return (x.low <= 0.0) & (x.high >= 0.0)
-
-
-def _may_be_infinite(x: Taylor) -> np.ndarray:
-    return np.isinf(x.low) | np.isinf(x.high)
 
 
 def square(x: Taylor) -> Taylor:
