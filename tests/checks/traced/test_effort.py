@@ -15,6 +15,7 @@ from jax.experimental.ode import odeint
 from harness import check_derivatives
 from harness.checks.traced import culprits, derivative_check, lone_equations, reported_derivatives
 from harness.checks.traced.jax_modes import Mode
+from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.facts.kinds import Kind
 from reference.jax_settings import compiler_options, known_options
 from reference.traced import program_replay
@@ -89,6 +90,14 @@ def test_of_a_solver_modes_that_agree_need_no_bound_of_their_own_unless_they_see
     monkeypatch.setattr(reported_derivatives, "_is_linear", lambda *_: False)
     assert check_derivatives(root, np.array([2.7, 1.3])).verdict == "agree"
     assert {("reverse", "bound"), ("forward", "bound")} <= set(bounds_of_modes)
+
+
+def test_the_values_of_a_solver_are_rounded_at_random_several_times_in_one_run(monkeypatch):
+    value_by, runs = ProgramAtPoint._value_by, []
+    monkeypatch.setattr(ProgramAtPoint, "_value_by", lambda p, run, *at: runs.append(run) or value_by(p, run, *at))
+    assert check_derivatives(root, np.array([2.7, 1.3])).verdict == "agree"
+    assert runs
+    assert not any(run.rounding for run in runs)
 
 
 @pytest.mark.parametrize(("dtype", "needs"), [("float64", False), ("float32", False), ("bfloat16", True)])
