@@ -4,7 +4,7 @@ import math
 
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.facts.templates import Message
+from harness.facts.templates import Message, undecided
 from harness.wording import counted, first_few
 
 BOUNDS = {
@@ -121,9 +121,7 @@ MESSAGES: dict[Kind, Message] = {
     Kind.OWN_PRECISION_ONLY: _own_precision_only,
     Kind.PRODUCT_BITS: "Matrix products use {bits} bits of each number, which the error bounds allow for.",
     Kind.SOLVER_HIDES_DIGITS: lambda fact: (
-        f"{fact.data['undecided']} of {fact.data['total']} coordinates cannot be decided: "
-        f"{first_few(fact.where, 3, total=fact.data['undecided'])}. "
-        "A solver in f stops at a tolerance that hides their digits."
+        f"{undecided(fact)}. A solver in f stops at a tolerance that hides their digits."
     ),
     Kind.SOLVER_TOLERANCE: (
         "A solver stops at its tolerance: a finer one moves JAX's derivatives by up to {moved:.1e} of the largest one. "

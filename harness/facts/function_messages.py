@@ -3,21 +3,13 @@
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.facts.relation_messages import times
-from harness.facts.templates import Message
+from harness.facts.templates import Message, undecided
 from harness.wording import counted, first_few
 
 
 def _undecided(fact: Fact) -> str:
-    """How many coordinates a reason concerns, and which; or what else cannot be decided."""
-    data = fact.data
-    if "undecided" not in data:
-        return f"{fact.where[0]} cannot be decided"
-    count = (
-        f"{data['undecided']} of {data['total']} coordinates"
-        if "total" in data
-        else counted(data["undecided"], "coordinate")
-    )
-    return f"{count} cannot be decided: {_places(fact, data['undecided'])}"
+    """With every place that is named."""
+    return undecided(fact, len(fact.where))
 
 
 def _places(fact: Fact, count: int) -> str:

@@ -2,11 +2,8 @@
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.templates import Message
+from harness.facts.templates import SHOWN, Message, undecided
 from harness.wording import first_few
-
-PLACES = 3
-"""So many coordinates are written out in a message."""
 
 DESCRIBED = 3
 """Of several candidates so many are described; more are only named."""
@@ -21,19 +18,15 @@ CAUSES = {
 
 def _undecided(fact: Fact) -> str:
     """How many coordinates cannot be decided, and why."""
-    data = fact.data
-    whose = f" of {first_few(data['sources'], PLACES)}" if data.get("sources") else ""
-    why = ", and ".join(CAUSES[Kind(kind)] for kind in (fact.kind, *data["also"]))
-    places = first_few(fact.where, PLACES, total=data["undecided"])
-    count = f"{data['undecided']} of {data['total']} coordinates{whose}"
-    return f"{count} cannot be decided: {places}. The cause: {why}."
+    why = ", and ".join(CAUSES[Kind(kind)] for kind in (fact.kind, *fact.data["also"]))
+    return f"{undecided(fact)}. The cause: {why}."
 
 
 def _units_at_junction(fact: Fact) -> str:
     if "undecided" in fact.data:
         return _undecided(fact)
     return (
-        f"At {first_few(fact.where, PLACES)}, pieces of a formula meet, or its slope has a wide error bound. "
+        f"At {first_few(fact.where, SHOWN)}, pieces of a formula meet, or its slope has a wide error bound. "
         "One-sided derivatives are used there."
     )
 

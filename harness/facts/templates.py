@@ -14,6 +14,17 @@ Message = str | Callable[[Fact], str]
 """At most two sentences: a format string as `in_words` fills it in, or a function of the fact."""
 
 
+def undecided(fact: Fact, shown: int = SHOWN) -> str:
+    """How many coordinates cannot be decided, of which sources, and the first of them; or what else cannot be."""
+    data = fact.data
+    if "undecided" not in data:
+        return f"{fact.where[0]} cannot be decided"
+    of = f"{data['undecided']} of {data['total']} coordinates" if "total" in data else ""
+    whose = f" of {first_few(data['sources'], 4)}" if data.get("sources") else ""
+    places = first_few(fact.where, shown, total=data["undecided"])  # `where` may name only some of them
+    return f"{of or counted(data['undecided'], 'coordinate')}{whose} cannot be decided: {places}"
+
+
 class _Words(string.Formatter):
     """Format fields as a message shows them."""
 

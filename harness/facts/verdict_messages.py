@@ -4,7 +4,7 @@ import math
 
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.facts.templates import Message
+from harness.facts.templates import SHOWN, Message, undecided
 from harness.wording import counted, distinct_digits, first_few
 
 BLOCKS_SHOWN = 4
@@ -39,11 +39,6 @@ def _argument_changed(fact: Fact) -> str:
     return f"{fact.where[0]} changes {changed}. Work on a copy: {effect}."
 
 
-def _places(fact: Fact) -> str:
-    """The first undecided coordinates, and how many others there are: `where` may name only some of them."""
-    return first_few(fact.where, 3, total=fact.data["undecided"])
-
-
 def _kink(fact: Fact) -> str:
     """Where the kink is, its slopes, and how many coordinates it hides; or that a convention is accepted."""
     if not fact.where:
@@ -53,21 +48,15 @@ def _kink(fact: Fact) -> str:
     slopes = f" (left derivative {left:.6g}, right derivative {right:.6g})" if left is not None else ""
     if fact.severity == Severity.NOTE:
         return f"As far as differences show, {fact.where[0]} is at a kink{slopes}."
-    if "undecided" not in fact.data:
-        what = f"{fact.where[0]} cannot be decided"
-    else:
-        of = f" of {fact.data['total']}" if "total" in fact.data else ""
-        what = f"{fact.data['undecided']}{of} coordinates cannot be decided: {_places(fact)}"
-    return f"{what}. As far as differences show, θ is at a kink{slopes}, where no single value is the derivative."
+    where = f"As far as differences show, θ is at a kink{slopes}, where no single value is the derivative"
+    return f"{undecided(fact)}. {where}."
 
 
 def _undecided(fact: Fact) -> str:
-    data = fact.data
-    if "total" not in data:
+    if "total" not in fact.data:
         return "Too few coordinates could be decided."
-    whose = f" of {first_few(data['sources'], 4)}" if data["sources"] else ""
     return (
-        f"{data['undecided']} of {data['total']} coordinates{whose} cannot be decided: {_places(fact)}. "
+        f"{undecided(fact)}. "
         "The error bounds are too wide there: no derivative exists, a kink is near, or rounding errors are large."
     )
 
@@ -87,7 +76,8 @@ def _one_family(fact: Fact) -> str:
 
 def _few_undecided(fact: Fact) -> str:
     why = f" ({', '.join(fact.data['why'])})" if fact.data["why"] else ""
-    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {_places(fact)}{why}."
+    places = first_few(fact.where, SHOWN, total=fact.data["undecided"])
+    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {places}{why}."
 
 
 def _accuracy(fact: Fact) -> str:

@@ -64,8 +64,9 @@ def library_cases(step: int = 1) -> tuple[list[Case], dict[str, str]]:
         except ImportError as error:
             left_out[library] = f"cannot be imported ({error}); install it with {INSTALL}"
             continue
-        calls = ((name, TracedCall(*call, modes=("rev",))) for name, call in found.FUNCTIONS.items())  # as some have
-        right = [Case(f"{library}: {name}", RIGHT, call, group=library) for name, call in calls]  # no forward mode
+        given = {name: f if isinstance(f, tuple) else (f, found.ARGUMENTS) for name, f in found.FUNCTIONS.items()}
+        calls = ((name, TracedCall(*call, modes=("rev",))) for name, call in given.items())  # some have no forward mode
+        right = [Case(f"{library}: {name}", RIGHT, call, group=library) for name, call in calls]
         cases += [*right[::step], *list(planted_cases(library, found.HOSTS))[::step]]
     return cases, left_out
 

@@ -103,46 +103,43 @@ POINTS = np.array([[0.0, 1.0], [0.5, 0.7], [0.7, 0.1], [1.1, -0.2], [1.4, 0.3]])
 BACKSOLVE, DIRECT, FORWARD = dfx.BacksolveAdjoint(), dfx.DirectAdjoint(), dfx.ForwardMode()
 NARROW = tuple(np.float32(x) for x in (DECAY, START))
 
-FUNCTIONS: dict[str, tuple[Function, tuple]] = {
-    "Euler": (_solve(_linear, dfx.Euler()), (DECAY, START)),
-    "Heun": (_solve(_oscillator, dfx.Heun()), (DECAY, START)),
+ARGUMENTS = (DECAY, START)
+"""Of the functions that stand alone below."""
+
+FUNCTIONS: dict[str, Function | tuple[Function, tuple]] = {
+    "Euler": _solve(_linear, dfx.Euler()),
+    "Heun": _solve(_oscillator, dfx.Heun()),
     "Midpoint, float32": (_solve(_linear, dfx.Midpoint()), NARROW),
-    "Ralston": (_solve(_oscillator, dfx.Ralston()), (DECAY, START)),
-    "Bosh3": (_solve(_oscillator, dfx.Bosh3(), stepsize_controller=PID), (DECAY, START)),
-    "Tsit5": (_solve(_oscillator, dfx.Tsit5(), stepsize_controller=PID), (DECAY, START)),
+    "Ralston": _solve(_oscillator, dfx.Ralston()),
+    "Bosh3": _solve(_oscillator, dfx.Bosh3(), stepsize_controller=PID),
+    "Tsit5": _solve(_oscillator, dfx.Tsit5(), stepsize_controller=PID),
     "Tsit5, float32": (_solve(_oscillator, dfx.Tsit5(), stepsize_controller=COARSE_PID), NARROW),
-    "Tsit5, direct adjoint": (_solve(_linear, dfx.Tsit5(), stepsize_controller=PID, adjoint=DIRECT, max_steps=64),
-        (DECAY, START)),
-    "Tsit5, constant steps, direct adjoint": (_solve(_linear, dfx.Tsit5(), adjoint=DIRECT, max_steps=16),
-        (DECAY, START)),
-    "Dopri5, forward mode": (_solve(_linear, dfx.Dopri5(), adjoint=FORWARD), (DECAY, START)),
-    "Dopri5, backsolve": (_solve(_linear, dfx.Dopri5(), stepsize_controller=PID, adjoint=BACKSOLVE), (DECAY, START)),
-    "Dopri8": (_solve(_oscillator, dfx.Dopri8(), stepsize_controller=PID), (DECAY, START)),
-    "Kvaerno3": (_solve(_linear, dfx.Kvaerno3(), stepsize_controller=PID), (DECAY, START)),
+    "Tsit5, direct adjoint": _solve(_linear, dfx.Tsit5(), stepsize_controller=PID, adjoint=DIRECT, max_steps=64),
+    "Tsit5, constant steps, direct adjoint": _solve(_linear, dfx.Tsit5(), adjoint=DIRECT, max_steps=16),
+    "Dopri5, forward mode": _solve(_linear, dfx.Dopri5(), adjoint=FORWARD),
+    "Dopri5, backsolve": _solve(_linear, dfx.Dopri5(), stepsize_controller=PID, adjoint=BACKSOLVE),
+    "Dopri8": _solve(_oscillator, dfx.Dopri8(), stepsize_controller=PID),
+    "Kvaerno3": _solve(_linear, dfx.Kvaerno3(), stepsize_controller=PID),
     "Kvaerno5, stiff": (_solve(_robertson, dfx.Kvaerno5(), 1e-3, stepsize_controller=PID),
         (STIFF, np.array([1.0, 0.1, 0.0]))),
-    "implicit Euler": (_solve(_linear, dfx.ImplicitEuler(root_finder=dfx.VeryChord(1e-8, 1e-8))), (DECAY, START)),
+    "implicit Euler": _solve(_linear, dfx.ImplicitEuler(root_finder=dfx.VeryChord(1e-8, 1e-8))),
     "neural ODE": (_solve(_network, dfx.Tsit5(), stepsize_controller=PID), (WEIGHTS, START)),
     "neural ODE, float32": (_solve(_network, dfx.Heun()), (tuple(map(np.float32, WEIGHTS)), np.float32(START))),
-    "semi-implicit Euler": (_semi_implicit, (DECAY, START)),
-    "SaveAt steps": (_saved(dfx.SaveAt(ts=TIMES)), (DECAY, START)),
-    "SaveAt subsaves": (_saved(dfx.SaveAt(ts=TIMES, fn=lambda t, y, args: jnp.sum(y**2))), (DECAY, START)),
+    "semi-implicit Euler": _semi_implicit,
+    "SaveAt steps": _saved(dfx.SaveAt(ts=TIMES)),
+    "SaveAt subsaves": _saved(dfx.SaveAt(ts=TIMES, fn=lambda t, y, args: jnp.sum(y**2))),
     "SaveAt to the end time": (_end_time, (np.float64(0.9), START)),
-    "SDE, Euler-Heun": (_noisy(dfx.EulerHeun(), dfx.BrownianIncrement), (DECAY, START)),
-    "SDE, SEA": (_noisy(dfx.ItoMilstein(), dfx.BrownianIncrement), (DECAY, START)),
+    "SDE, Euler-Heun": _noisy(dfx.EulerHeun(), dfx.BrownianIncrement),
+    "SDE, SEA": _noisy(dfx.ItoMilstein(), dfx.BrownianIncrement),
     "controlled, cubic": (_controlled, (DECAY, POINTS)),
     "linear interpolation": (_interpolated(lambda p: dfx.LinearInterpolation(TIMES, p)), (POINTS, np.float64(0.3))),
     "cubic interpolation": (
         _interpolated(lambda p: dfx.CubicInterpolation(TIMES, dfx.backward_hermite_coefficients(TIMES, p))),
         (POINTS, np.float64(0.6)),
     ),
-    "event with a root": (_until_zero, (DECAY, START)),
-    "vmap of a solve": (
-        lambda args, y0: jax.vmap(lambda k: _solve(_linear, dfx.Tsit5(), stepsize_controller=PID)(k * args, y0))(
-            jnp.array([0.5, 1.0])
-        ),
-        (DECAY, START),
-    ),
+    "event with a root": _until_zero,
+    "vmap of a solve": lambda args, y0: jax.vmap(
+        lambda k: _solve(_linear, dfx.Tsit5(), stepsize_controller=PID)(k * args, y0))(jnp.array([0.5, 1.0])),
 }  # fmt: skip
 
 

@@ -64,34 +64,36 @@ def _nested(p):
 UNROLLED = {"adjoint": optx.RecursiveCheckpointAdjoint()}
 BETWEEN = {"lower": 0.0, "upper": 1.0}
 
-FUNCTIONS: dict[str, tuple[Function, tuple]] = {
-    "root by Newton": (_root(optx.Newton(**TOLERANCES)), (P,)),
+ARGUMENTS = (P,)
+"""Of the functions that stand alone below."""
+
+FUNCTIONS: dict[str, Function | tuple[Function, tuple]] = {
+    "root by Newton": _root(optx.Newton(**TOLERANCES)),
     "root by Newton, float32": (_root(optx.Newton(1e-5, 1e-5)), (np.float32(P),)),
-    "root by chord": (_root(optx.Chord(**TOLERANCES)), (P,)),
-    "root by bisection": (_root(optx.Bisection(**TOLERANCES), options=BETWEEN), (P,)),
-    "root by Newton, unrolled": (_root(optx.Newton(**TOLERANCES), **UNROLLED), (P,)),
-    "root of a system": (_root(optx.Newton(**TOLERANCES), _system, (0.1, 0.2)), (P,)),
-    "root by Dogleg": (_root(optx.Dogleg(**TOLERANCES), _system, (0.1, 0.2)), (P,)),
-    "root by Levenberg-Marquardt": (_root(optx.LevenbergMarquardt(**TOLERANCES), _system, (0.1, 0.2)), (P,)),
-    "fixed point": (_fixed(optx.FixedPointIteration(**TOLERANCES)), (P,)),
-    "fixed point, loose": (_fixed(optx.FixedPointIteration(1e-4, 1e-4)), (P,)),
-    "fixed point by Newton": (_fixed(optx.Newton(**TOLERANCES)), (P,)),
+    "root by chord": _root(optx.Chord(**TOLERANCES)),
+    "root by bisection": _root(optx.Bisection(**TOLERANCES), options=BETWEEN),
+    "root by Newton, unrolled": _root(optx.Newton(**TOLERANCES), **UNROLLED),
+    "root of a system": _root(optx.Newton(**TOLERANCES), _system, (0.1, 0.2)),
+    "root by Dogleg": _root(optx.Dogleg(**TOLERANCES), _system, (0.1, 0.2)),
+    "root by Levenberg-Marquardt": _root(optx.LevenbergMarquardt(**TOLERANCES), _system, (0.1, 0.2)),
+    "fixed point": _fixed(optx.FixedPointIteration(**TOLERANCES)),
+    "fixed point, loose": _fixed(optx.FixedPointIteration(1e-4, 1e-4)),
+    "fixed point by Newton": _fixed(optx.Newton(**TOLERANCES)),
     "fixed point by Newton, float32": (_fixed(optx.Newton(1e-5, 1e-5)), (np.float32(P),)),
-    "fixed point, unrolled": (_fixed(optx.FixedPointIteration(**TOLERANCES), **UNROLLED), (P,)),
+    "fixed point, unrolled": _fixed(optx.FixedPointIteration(**TOLERANCES), **UNROLLED),
     "fit by Gauss-Newton": (_fit(optx.GaussNewton(**TOLERANCES)), (np.float64(1.3),)),
     "fit by Levenberg-Marquardt": (_fit(optx.LevenbergMarquardt(**TOLERANCES)), (np.float64(1.3),)),
     "fit by indirect Levenberg-Marquardt": (_fit(optx.IndirectLevenbergMarquardt(**TOLERANCES)), (np.float64(1.3),)),
     "fit by Dogleg": (_fit(optx.Dogleg(**TOLERANCES)), (np.float64(1.3),)),
-    "minimum by BFGS": (_minimum(optx.BFGS(**TOLERANCES)), (P,)),
-    "minimum by L-BFGS": (_minimum(optx.LBFGS(**TOLERANCES)), (P,)),
+    "minimum by BFGS": _minimum(optx.BFGS(**TOLERANCES)),
+    "minimum by L-BFGS": _minimum(optx.LBFGS(**TOLERANCES)),
     "minimum by BFGS, float32": (_minimum(optx.BFGS(1e-4, 1e-4)), (np.float32(P),)),
-    "minimum by nonlinear CG": (_minimum(optx.NonlinearCG(**TOLERANCES)), (P,)),
-    "minimum by gradient descent": (_minimum(optx.GradientDescent(0.05, 1e-8, 1e-8), max_steps=4000), (P,)),
-    "minimum by Nelder-Mead": (_minimum(optx.NelderMead(1e-8, 1e-8), max_steps=2000), (P,)),
-    "value at a minimum": (lambda p: _bowl(_minimum(optx.BFGS(**TOLERANCES))(p), p), (P,)),
-    "a root within a root": (_nested, (P,)),
-    "vmap of roots": (lambda p: jax.vmap(lambda s: _root(optx.Newton(**TOLERANCES))(s * p))(jnp.array([1.0, 1.4])),
-        (P,)),
+    "minimum by nonlinear CG": _minimum(optx.NonlinearCG(**TOLERANCES)),
+    "minimum by gradient descent": _minimum(optx.GradientDescent(0.05, 1e-8, 1e-8), max_steps=4000),
+    "minimum by Nelder-Mead": _minimum(optx.NelderMead(1e-8, 1e-8), max_steps=2000),
+    "value at a minimum": lambda p: _bowl(_minimum(optx.BFGS(**TOLERANCES))(p), p),
+    "a root within a root": _nested,
+    "vmap of roots": lambda p: jax.vmap(lambda s: _root(optx.Newton(**TOLERANCES))(s * p))(jnp.array([1.0, 1.4])),
 }  # fmt: skip
 
 

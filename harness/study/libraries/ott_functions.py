@@ -66,30 +66,33 @@ def _grid(x):
 NARROW = np.float32(X), np.float32(Z)
 ROOT = np.array([[0.8, 0.1], [0.3, 0.6]])
 
-FUNCTIONS: dict[str, tuple[Function, tuple]] = {
-    "Sinkhorn": (_cost(), (X, Z)),
+ARGUMENTS = (X, Z)
+"""Of the functions that stand alone below."""
+
+FUNCTIONS: dict[str, Function | tuple[Function, tuple]] = {
+    "Sinkhorn": _cost(),
     "Sinkhorn, float32": (_cost(), NARROW),
-    "Sinkhorn, not in logarithms": (_cost(lse_mode=False), (X, Z)),
-    "Sinkhorn, unrolled": (_cost(implicit_diff=None), (X, Z)),
-    "Sinkhorn, momentum": (_cost(momentum=None), (X, Z)),
-    "Sinkhorn, small epsilon": (_cost(0.05), (X, Z)),
-    "Sinkhorn, cosine": (_cost(0.2, costs.Cosine()), (X, Z)),
-    "Sinkhorn, p-norm": (_cost(0.5, costs.PNormP(1.5)), (X, Z)),
-    "Sinkhorn, scheduled": (_cost(epsilon_scheduler.Epsilon(0.5, init=2.0, decay=0.8)), (X, Z)),
-    "potentials": (_potential(), (X, Z)),
-    "potentials, unrolled": (_potential(implicit_diff=None, max_iterations=200), (X, Z)),
+    "Sinkhorn, not in logarithms": _cost(lse_mode=False),
+    "Sinkhorn, unrolled": _cost(implicit_diff=None),
+    "Sinkhorn, momentum": _cost(momentum=None),
+    "Sinkhorn, small epsilon": _cost(0.05),
+    "Sinkhorn, cosine": _cost(0.2, costs.Cosine()),
+    "Sinkhorn, p-norm": _cost(0.5, costs.PNormP(1.5)),
+    "Sinkhorn, scheduled": _cost(epsilon_scheduler.Epsilon(0.5, init=2.0, decay=0.8)),
+    "potentials": _potential(),
+    "potentials, unrolled": _potential(implicit_diff=None, max_iterations=200),
     "weights": (_weights, (WEIGHTS,)),
     "plan": (lambda c: linear.solve(geometry.Geometry(c, epsilon=0.3), threshold=1e-10).matrix, (COST,)),
-    "unbalanced": (_unbalanced, (X, Z)),
+    "unbalanced": _unbalanced,
     "grid": (_grid, (np.array([0.3, -0.2, 0.8, 0.1]),)),
-    "divergence": (_divergence, (X, Z)),
+    "divergence": _divergence,
     "soft ranks": (lambda v: soft_sort.ranks(v, epsilon=0.1), (V,)),
     "soft quantile": (lambda v: soft_sort.quantile(v, q=0.5, epsilon=0.1), (V,)),
     "soft top-k": (lambda v: soft_sort.topk_mask(v, k=2, epsilon=0.1), (V,)),
     "Gaussians": (_gaussians, (np.array([0.4, -0.3]), ROOT)),
-    "squared Euclidean cost": (lambda x, y: pointcloud.PointCloud(x, y).cost_matrix, (X, Z)),
-    "Euclidean cost": (lambda x, y: pointcloud.PointCloud(x, y, cost_fn=costs.Euclidean()).cost_matrix, (X, Z)),
-    "kernel applied": (lambda x, y: pointcloud.PointCloud(x, y, epsilon=0.4).apply_kernel(jnp.ones(3), axis=1), (X, Z)),
+    "squared Euclidean cost": lambda x, y: pointcloud.PointCloud(x, y).cost_matrix,
+    "Euclidean cost": lambda x, y: pointcloud.PointCloud(x, y, cost_fn=costs.Euclidean()).cost_matrix,
+    "kernel applied": lambda x, y: pointcloud.PointCloud(x, y, epsilon=0.4).apply_kernel(jnp.ones(3), axis=1),
 }
 
 
