@@ -5,12 +5,15 @@ that errors may cancel, so it grows beyond use through long recurrences. The est
 are rounded at random.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS, NARROW, NEGLIGIBLE, SPREAD_FACTOR
+from reference.arithmetics.array_pieces import in_pieces, largest
 from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF, infinite_where_nan
 from reference.traced.bounded_run import BoundedRun, Unbounded, parts
@@ -35,47 +38,56 @@ def of_nothing_known(truth: Any, proven: np.ndarray, blocks: Sequence[Any], term
     there, which may compute a number twice with different roundings, so that they do not cancel. Where nothing is
     proven, the roundings of the function's own terms (`terms`) stand for those of its derivative.
     """
-    unknown, bound = np.zeros(proven.shape), np.where(np.isfinite(proven), proven, terms)
+    unknown, bound = np.zeros(proven.size), np.where(np.isfinite(proven), proven, terms).ravel()
+    derivative, error = truth.derivative.ravel(), truth.error.ravel()
     for block in blocks:
-        at = np.unravel_index(block.indices, proven.shape)
-        if np.all(np.abs(truth.derivative[at]) <= np.maximum(truth.error[at], SMALLEST)):
+        at = block.places
+        if np.all(np.abs(derivative[at]) <= np.maximum(error[at], SMALLEST)):
             unknown[at] = bound[at]
-    return unknown
+    return unknown.reshape(proven.shape)
 
 
 def floor_of(derivative: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
     """The smallest error bound of each entry, beside the largest of its block: a zero is seldom computed exactly."""
-    return DERIVATIVE_ROUNDINGS * unit * largest_in_block(derivative, blocks)
+    floor = largest_in_block(derivative, blocks)
+    floor *= DERIVATIVE_ROUNDINGS * unit
+    return floor
 
 
 def largest_in_block(derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
     """For each entry the size of the largest finite one in its block."""
-    largest = np.zeros(derivative.shape)
+    found = np.zeros(derivative.shape)
     for block in blocks:
-        part = np.abs(derivative[block.indices])
-        largest[block.indices] = part[np.isfinite(part)].max(initial=0.0)
-    return largest
+        found[block.places] = largest(derivative[block.places])
+    return found
 
 
 LIKE = 3
 """Numbers are of like size if their exponents, divided by this, have one whole part: within a factor of 8."""
 
 
-def no_less_than_typical(error: np.ndarray, derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
+def no_less_than_typical(
+    error: np.ndarray, derivative: np.ndarray, blocks: Sequence[Any], out: np.ndarray | None = None
+) -> np.ndarray:
     """Error bounds of very many derivatives, each no smaller than the median bound of those of like size in its block.
 
     Among millions some seem exact in every run, by chance. Entries that no rounding moves, such as those of an unused
     row, are no part of the median.
     """
-    bounds, sizes = error.ravel().copy(), np.frexp(np.abs(derivative).ravel())[1] // LIKE
+    bounds, sizes = (error.copy() if out is None else out).ravel(), in_pieces(_size_class, derivative.ravel())
     for block in blocks:
-        own, size = bounds[block.indices], sizes[block.indices]
+        own, size = bounds[block.places], sizes[block.places]
         moves = np.isfinite(own) & (own > 0.0)
         for each in np.unique(size[moves]):
             alike = moves & (size == each)
-            own[alike] = np.maximum(own[alike], np.median(own[alike]))
-        bounds[block.indices] = own
+            np.maximum(own, np.median(own[alike], overwrite_input=True), out=own, where=alike)
+        bounds[block.places] = own
     return bounds.reshape(error.shape)
+
+
+def _size_class(derivative: np.ndarray) -> np.ndarray:
+    """The exponent of each number, divided by `LIKE`."""
+    return (np.frexp(np.abs(derivative))[1] // LIKE).astype(np.int16)
 
 
 def bound_of_values(program: Program, arguments: Sequence[Any], coarsest: float) -> list[Any] | None:
@@ -131,15 +143,26 @@ def spread(
     infinitely far for a true derivative. With NaN such a run is ignored beside a finite one, since a derivative that is
     a rounding away from NaN is no less wrong for that.
     """
-    runs = iter(runs)
-    centre = next(runs)
-    farthest, error = np.full(centre.shape, np.nan), np.full(centre.shape, np.inf)
-    factor = SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
-    for other in runs:
-        apart = np.abs(other - centre)
-        farthest = np.fmax(farthest, np.where(np.isfinite(apart), apart, not_finite))
-        error = factor * farthest + few_roundings(centre, unit)
-        error = np.where(np.isfinite(error), error, np.inf)
+    error = np.array(np.inf)  # one run alone says nothing
+    for error in widening_spreads(runs, unit, not_finite):
         if enough(error):
             break
     return error
+
+
+def widening_spreads(runs: Iterable[np.ndarray], unit: float, not_finite: float = np.inf) -> Iterator[np.ndarray]:
+    """The error bounds of `spread` from the first two runs, the first three, and so on."""
+    runs = iter(runs)
+    centre, factor = next(runs), SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
+
+    def apart(centre: np.ndarray, other: np.ndarray) -> np.ndarray:
+        distance = np.abs(other - centre)
+        return np.where(np.isfinite(distance), distance, not_finite)
+
+    def bound(farthest: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        error = factor * farthest + few_roundings(centre, unit)
+        return np.where(np.isfinite(error), error, np.inf)
+
+    # by `map`, which keeps nothing of a run
+    for farthest in accumulate(map(partial(in_pieces, apart, centre), runs), np.fmax):
+        yield in_pieces(bound, farthest, centre)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.verdict.comparison import Answer, Block, Pair, compare
+from reference.arithmetics.array_pieces import in_pieces, pieces
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 SMALLEST_ENTRY, LARGEST_ENTRY = 0.5, 1.5
@@ -21,8 +22,10 @@ def random_directions(count: int, size: int, seed: int) -> np.ndarray:
 
     Signs alone miss two equal and opposite errors half the time, and positive directions miss errors that sum to zero.
     """
-    rng, shape = np.random.default_rng(seed), (count, size)
-    return rng.choice([-1.0, 1.0], shape) * rng.uniform(SMALLEST_ENTRY, LARGEST_ENTRY, shape)
+    rng, nothing = np.random.default_rng(seed), np.broadcast_to(0.0, count * size)
+    signs = in_pieces(lambda part: rng.choice([-1.0, 1.0], part.shape), nothing)
+    signs *= in_pieces(lambda part: rng.uniform(SMALLEST_ENTRY, LARGEST_ENTRY, part.shape), nothing)
+    return signs.reshape(count, size)
 
 
 @np.errstate(all="ignore")  # an infinite error times a direction's zero
@@ -31,16 +34,25 @@ def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answ
 
     A g_i that is not finite adds no rounding, so that it is never accepted.
     """
-    sizes, rounding = np.abs(directions), directions.shape[1] * UNIT_ROUNDOFF["float64"]
+    rounding = directions.shape[1] * UNIT_ROUNDOFF["float64"]
+
+    def with_rounding(gradient: np.ndarray, error: np.ndarray) -> np.ndarray:
+        return error + rounding * np.abs(np.where(np.isfinite(gradient), gradient, 0.0))
+
     return [
         replace(
             answer,
             gradient=directions @ answer.gradient,
             accuracy=ADDED_UP * answer.accuracy,
-            error=sizes @ (answer.error + rounding * np.abs(np.where(np.isfinite(g := answer.gradient), g, 0.0))),
+            error=sizes_along(directions, in_pieces(with_rounding, answer.gradient, answer.error)),
         )
         for answer in answers
     ]
+
+
+def sizes_along(directions: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The sums Σ |v_i| size_i along directions v, (directions,)."""
+    return np.array([sum(np.abs(v) @ size for v, size in pieces(direction, sizes)) for direction in directions])
 
 
 def compare_ends(slopes: Sequence[Answer], ends: Answer, ordinary: float = 1.0) -> list[Pair]:

@@ -5,7 +5,7 @@ is decided.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.bounds.tolerances import CONFIRMED, MEANINGLESS, NEGLIGIBLE
 from harness.facts.fact import Fact
+from reference.arithmetics.array_pieces import largest
 from reference.user_input import real_number
 
 EXACT = 4.0 * float(np.finfo(np.float64).tiny)
@@ -65,12 +66,26 @@ class Answer:
         """Where the source has a derivative: an oracle may know that it has none."""
         return np.isfinite(self.gradient) & np.isfinite(self.error) | (not self.oracle)
 
+    def at(self, places: np.ndarray | slice) -> "Answer":
+        """The answer in some coordinates alone."""
+        return replace(self, gradient=self.gradient[places], error=self.error[places])
+
 
 class Block(NamedTuple):
     """Coordinates that belong together, such as the biases of a layer."""
 
     name: str
-    indices: np.ndarray
+    places: np.ndarray | slice  # their numbers; or a slice, which selects a view of millions of them
+
+    @property
+    def size(self) -> int:
+        """How many coordinates there are."""
+        return self.places.stop - self.places.start if isinstance(self.places, slice) else self.places.size
+
+    @property
+    def indices(self) -> np.ndarray:
+        """The numbers of the coordinates."""
+        return np.arange(self.places.start, self.places.stop) if isinstance(self.places, slice) else self.places
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,15 +166,17 @@ def _exceeds(difference: Any, allowed: Any) -> Any:
     return np.isfinite(allowed) & np.logical_not(difference <= allowed)
 
 
-def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np.ndarray:
+def scale_of(answers: Sequence[Answer], blocks: Sequence[Block], ordinary: float) -> np.ndarray:
     """The size beside which an error has to be small, (n,): the largest derivative of the block.
 
-    At least `NEGLIGIBLE` of the largest of all and of the cost, for a dead unit has derivatives of exactly zero.
+    At least `NEGLIGIBLE` of the largest of all and of the cost, for a dead unit has derivatives of exactly zero. Of
+    several answers the smallest size counts, so that a wrong answer of 1e6 does not make its own error small.
     """
-    size = np.where(np.isfinite(gradient), np.abs(gradient), 0.0)
-    scale = np.full_like(size, NEGLIGIBLE * max(ordinary, size.max(initial=0.0)))
+    gradients = [answer.gradient for answer in answers]
+    least = [NEGLIGIBLE * max(ordinary, largest(gradient)) for gradient in gradients]
+    scale = np.full(gradients[0].shape, min(least))
     for block in blocks:
-        scale[block.indices] = np.maximum(scale[block.indices], size[block.indices].max(initial=0.0))
+        scale[block.places] = min(max(size, largest(g[block.places])) for size, g in zip(least, gradients))
     return scale
 
 
@@ -198,8 +215,7 @@ def compare(
         A size beside which errors may be small instead.
     """
     if scale is None:
-        # the smaller of both, so that a wrong answer of 1e6 does not make its own error small
-        scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
+        scale = scale_of([a, b], blocks, ordinary)
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
     accuracy = max(a.accuracy, b.accuracy)
     meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision], accuracy)

@@ -239,7 +239,7 @@ def lifted(value: Any) -> Any:
         return value
     value = np.asarray(value)
     wide = WIDE_TYPES.get(kind(value.dtype))
-    return value if wide is None else value.astype(wide)
+    return value if wide is None else value.astype(wide, copy=False)
 
 
 def in_types(values: Sequence[Any], dtypes: Sequence[Any]) -> list[Any]:

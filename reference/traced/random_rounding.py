@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reference.arithmetics.array_pieces import in_pieces
 from reference.arithmetics.increments import Increment, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.equations import Equation, kind, product_units, smallest_normal, underflow, unit_roundoff
@@ -132,7 +133,8 @@ def _draws(rng: Any) -> Generator[Any, tuple[int, ...], None]:
 
     def draw(size: int) -> np.ndarray:
         drawn = rng.random(size)
-        return drawn - (drawn < 0.5)  # [0, 0.5) becomes [-1, -0.5)
+        drawn -= drawn < 0.5  # [0, 0.5) becomes [-1, -0.5)
+        return drawn
 
     # a generator, so that what is left of the numbers drawn waits for the next shape
     used, drawn, found = DRAWN_AT_A_TIME, np.empty(0), np.empty(0)
@@ -211,13 +213,13 @@ def _moved(array: Any, unit: float, size: float, noise: Noise, is_inexact: Calla
     if size * unit <= UNIT_ROUNDOFF["float64"]:  # 1 + u is 1 in float64: take the next number
         moved = np.nextafter(array, noise(array.shape) * np.inf)
     else:
-        moved = array * (1.0 + size * unit * noise(array.shape))
+        moved = in_pieces(lambda x, noise: x * (1.0 + size * unit * noise), array, noise(array.shape))
     return np.where(exact, array, moved) if some_are else moved
 
 
 def is_short(array: Any, unit: float) -> Any:
     """Which float64 numbers have as few significant bits as those of a type with unit roundoff u."""
-    return has_few_bits(np.asarray(array), _exact_bits(unit))
+    return in_pieces(lambda x: has_few_bits(x, _exact_bits(unit)), np.asarray(array))
 
 
 @cache

@@ -90,7 +90,7 @@ def _know(estimates: Sequence[Estimate], inputs: Layout) -> KnownDerivatives:
     error = np.take_along_axis(errors, best, axis=0)[0]
     true = np.take_along_axis(np.array([o.derivative for o in estimates]), best, axis=0)[0]
     sizes = np.abs(np.where(np.isfinite(true), true, 0.0))
-    types, counts = [jax.numpy.finfo(dtype) for dtype in inputs.dtypes], [len(block.indices) for block in inputs.blocks]
+    types, counts = [jax.numpy.finfo(dtype) for dtype in inputs.dtypes], [block.size for block in inputs.blocks]
     unit, smallest = (
         np.tile(np.repeat([float(getattr(t, what)) for t in types], counts), true.size // inputs.size)
         for what in ("eps", "tiny")

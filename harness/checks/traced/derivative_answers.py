@@ -17,7 +17,7 @@ from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
 from harness.checks.traced.error_scales import ordinary_size
 from harness.checks.traced.low_precision import estimate_in_float64, with_float64
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
-from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors, select_in_blocks
+from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors
 from harness.checks.traced.reported_derivatives import (
     Reported,
     allow_conventions,
@@ -39,7 +39,7 @@ class TrueDerivatives(NamedTuple):
     what the first mode reports. Its error is infinite in inputs that are not examined.
     """
 
-    estimate: Estimate  # (combinations, inputs)
+    estimate: Estimate  # (combinations, inputs); in a look at many inputs (combinations, examined)
     sides: Sides  # (combinations, examined)
     kinks: np.ndarray  # (combinations, examined) mask: where the two sides differ
     slopes: Slopes
@@ -69,7 +69,16 @@ class Look:
     float64_derivatives: Mapping[str, np.ndarray]  # each mode evaluated in float64, where that is possible
     replaced: Mapping[str, np.ndarray]  # by mode: a mask of where its evaluation is judged
     is_outside: np.ndarray  # mask of the coordinates outside of the function's domain, where NaN is right
-    in_all_inputs: Mapping[str, Answer]  # of many inputs, the answers in all of them
+    in_all_inputs: Mapping[str, Estimate]  # of many inputs, what is judged in all of them
+
+    @property
+    def in_examined_inputs(self) -> "Look":
+        """A look at many inputs without the arrays of all of them, once these were compared."""
+        return replace(
+            self,
+            reports={name: report.at(self.plan.examined) for name, report in self.reports.items()},
+            in_all_inputs={},
+        )
 
 
 def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look:
@@ -78,8 +87,8 @@ def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look
     reported = [found.derivative for found in products.values()]
     reported += [reference.estimate.derivative] if reference else []
     coordinates = _coordinates(point, plan)
-    true = find_true_derivatives(point, plan, reported, coordinates.blocks)
-    terms = np.abs(point.combinations.cotangents[:, None]) * point.terms
+    true = find_true_derivatives(point, plan, reported, coordinates)
+    terms = lambda: np.abs(point.combinations.cotangents[:, None]) * point.terms  # noqa: E731
     is_judged = point.is_known[:, None] & (coordinates.is_examined | (plan.whole is not None))
     scope = Scope(coordinates.blocks, point.program.coarsest, is_judged, terms)
     # the bound of the increments stands for a mode's own, unless two modes may contradict each other within it: where
@@ -99,12 +108,14 @@ def look_at_more_inputs(point: Point, look: Look, examined: np.ndarray) -> Look:
     plan = replace(look.plan, examined=examined)
     coordinates = _coordinates(point, plan)
     reported = [found.estimate.derivative for found in look.reports.values()]
-    true = find_true_derivatives(point, plan, reported, coordinates.blocks)
+    true = find_true_derivatives(point, plan, reported, coordinates)
     return _answer(point, plan, coordinates, look.reports, true, look.missing)
 
 
 def judge_again(point: Point, look: Look) -> Look:
     """The same reports and true derivatives, judged at a point whose case accepts other errors."""
+    if point.case.is_large:  # the true derivatives in all inputs are not kept
+        return look_at_more_inputs(point, look, look.plan.examined)
     return _answer(point, look.plan, _coordinates(point, look.plan), look.reports, look.true, look.missing)
 
 
@@ -121,7 +132,7 @@ def _coordinates(point: Point, plan: Plan) -> Coordinates:
 
 @np.errstate(all="ignore")
 def find_true_derivatives(
-    point: Point, plan: Plan, reported: Sequence[np.ndarray], blocks: Sequence[Block]
+    point: Point, plan: Plan, reported: Sequence[np.ndarray], coordinates: Coordinates
 ) -> TrueDerivatives:
     """The increments' derivatives in the examined inputs; at a kink, of all conventions the one closest to JAX's.
 
@@ -130,7 +141,7 @@ def find_true_derivatives(
     examined, size, coarsest = plan.examined, point.case.inputs.size, point.program.coarsest
     reported = [derivative[:, examined] for derivative in reported]
     is_judged = point.is_known[:, None] & np.ones(len(examined), bool)
-    scope = Scope(select_in_blocks(blocks, examined, size), coarsest, is_judged)
+    scope = Scope(coordinates.select(examined).blocks, coarsest, is_judged)
     slopes = measure_slopes(point, UnitVectors(examined, size), reported, scope)
     mean, half_gap, error = slopes.sides.mean, slopes.sides.half_gap, slopes.error
     # one convention for all modes; `allow_conventions` lets each other mode have its own
@@ -140,7 +151,8 @@ def find_true_derivatives(
     shape = len(point.combinations), size
     estimate = Estimate(np.full(shape, np.nan), np.full(shape, np.inf))
     if plan.whole is not None:
-        estimate.derivative[0], estimate.error[0] = plan.whole, floor_of(plan.whole, blocks, UNIT_ROUNDOFF["float64"])
+        rounding = floor_of(plan.whole, coordinates.blocks, UNIT_ROUNDOFF["float64"])
+        estimate.derivative[0], estimate.error[0] = plan.whole, rounding
     # increments have the last word in the inputs that are examined
     estimate.derivative[:, examined] = np.where(half_gap > 0.0, nearest, mean)
     estimate.error[:, examined] = np.where(np.isfinite(mean), error, np.inf)
@@ -157,24 +169,24 @@ def _answer(
 ) -> Look:
     """What is reported and what is true, as answers in the coordinates that are compared."""
     blocks = coordinates.blocks
+    selected = plan.examined if point.case.is_large else slice(None)  # of many inputs, answers are kept of these alone
     # what has no finite value, or one that JAX and the interpreter disagree on, is not judged
-    known = Estimate(true.estimate.derivative, np.where(point.is_known[:, None], true.estimate.error, np.inf))
+    known = true.estimate
+    if not point.is_known.all():
+        known = known._replace(error=np.where(point.is_known[:, None], known.error, np.inf))
     bounded = {
         name: allow_conventions(report.estimate, true.estimate, true.sides, plan.examined)
         for name, report in reports.items()
     }
-    own = tuple(
-        point.answer(name, judge_not_finite(point, estimate, known), blocks) for name, estimate in bounded.items()
-    )
-    increments = point.answer(INCREMENTS, known, blocks)
+    finite = {name: judge_not_finite(point, estimate, known) for name, estimate in bounded.items()}
+    own = tuple(point.answer(name, estimate, blocks).at(selected) for name, estimate in finite.items())
+    increments = point.answer(INCREMENTS, known, blocks).at(selected)
     roundings = {name: point.combinations.per_output(estimate).error for name, estimate in bounded.items()}
     is_outside = _outside([estimate.derivative for estimate in bounded.values()], point.is_outside)
     in_all_inputs, alone = {}, known
     if point.case.is_large:
-        in_all_inputs = {answer.name: answer for answer in own}
+        in_all_inputs = finite
         roundings = {name: error[plan.examined] for name, error in roundings.items()}
-        # from here on, the examined inputs alone
-        own, increments = tuple(_select(a, plan.examined) for a in own), _select(increments, plan.examined)
         alone = Estimate(*(x[:, plan.examined] for x in known))
         coordinates = coordinates.select(plan.examined)
     evaluated = {
@@ -189,8 +201,8 @@ def _answer(
     replaced = {name: mask for name, (_, mask) in taken.items()}
     derivatives = {name: estimate.derivative for name, (estimate, _) in evaluated.items()}
     return Look(
-        plan, coordinates, reports, missing, true, own, judged, increments, alone, roundings, derivatives, replaced,
-        is_outside, in_all_inputs,
+        plan, coordinates, reports, missing, true._replace(estimate=alone), own, judged, increments, alone, roundings,
+        derivatives, replaced, is_outside, in_all_inputs,
     )  # fmt: skip
 
 
@@ -210,10 +222,6 @@ def in_float64(
     tolerance = np.fmin(share * largest_in_block(derivative, blocks), of_entry).reshape(error.shape)
     estimate = estimate_in_float64(runs[..., examined], error[:, examined], unit)
     return point.combinations.per_output(estimate), tolerance[:, examined].ravel()
-
-
-def _select(answer: Answer, places: np.ndarray) -> Answer:
-    return replace(answer, gradient=answer.gradient[places], error=answer.error[places])
 
 
 def _outside(derivatives: Sequence[np.ndarray], is_nowhere: np.ndarray) -> np.ndarray:

@@ -22,7 +22,14 @@ from harness.bounds.tolerances import (
     SPREAD_FACTOR,
 )
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.error_scales import TERMS, UNDERFLOW, scale_around, scale_of_terms, terms_over_arguments
+from harness.checks.traced.error_scales import (
+    EVERYWHERE,
+    TERMS,
+    UNDERFLOW,
+    scale_around,
+    scale_of_terms,
+    terms_over_arguments,
+)
 from harness.checks.traced.jax_modes import MODES, Mode
 from harness.checks.traced.precomputed_state import recompute_state
 from harness.checks.traced.program_at_point import NO_MATTER, ProgramAtPoint
@@ -32,6 +39,7 @@ from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
 from harness.verdict.comparison import Answer, Block
+from reference.arithmetics.array_pieces import in_pieces
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.decisions import TurnedDecisions
 from reference.traced.equations import Equation, Program, equations_in
@@ -142,13 +150,16 @@ class Point:
     )
     # (combinations,) bool array: whether each of its outputs is finite, and JAX and the interpreter agree on its value
     is_known: np.ndarray
-    terms: np.ndarray  # (combinations, inputs) array: the size of the function's terms over that of its arguments
     facts: tuple[Fact, ...]  # the doubts about the function's values
 
     @property
-    def scale(self) -> np.ndarray:
+    def terms(self) -> np.ndarray:
+        """The size of the function's terms over that of its arguments, (combinations, inputs)."""
+        return terms_over_arguments(self.combinations.rows, self.expected, self.error, self.program)
+
+    def scale(self, inputs: Any = EVERYWHERE) -> np.ndarray:
         """The size beside which an error is small whatever the derivative is: (combinations · inputs,)."""
-        return scale_of_terms(self.combinations.rows, self.expected, self.error, self.program)
+        return scale_of_terms(self.combinations.rows, self.expected, self.error, self.program, inputs)
 
     @property
     @np.errstate(all="ignore")
@@ -192,9 +203,12 @@ class Point:
         precision = "float64" if oracle else self.program.precision
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.program.coarsest
         derivative, error = self.combinations.per_output(estimate)
-        floor = self._floor_of(derivative, blocks, unit)
-        # an error of exactly 0 is no bound: it marks NaN where the derivative is a number, which is wrong
-        error = error + np.where(error > 0.0, floor + UNDERFLOW[precision], 0.0)
+
+        def with_floor(error: np.ndarray, floor: np.ndarray) -> np.ndarray:
+            # an error of exactly 0 is no bound: it marks NaN where the derivative is a number, which is wrong
+            return error + np.where(error > 0.0, floor + UNDERFLOW[precision], 0.0)
+
+        error = in_pieces(with_floor, error, self._floor_of(derivative, blocks, unit))
         family = JAX if name in MODES else name
         accuracy = 0.0 if oracle else self.case.accuracy
         return Answer(name, family, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle, accuracy=accuracy)
@@ -203,7 +217,8 @@ class Point:
         """What `answer` adds to the error of each derivative, in the units of the combinations: of the same shape."""
         per_output, _ = self.combinations.per_output(Estimate(derivative, derivative))
         floor = self._floor_of(per_output, blocks, unit).reshape(derivative.shape)
-        return floor * np.abs(self.combinations.cotangents)[:, None]
+        floor *= np.abs(self.combinations.cotangents)[:, None]
+        return floor
 
     @np.errstate(all="ignore")
     def _floor_of(self, derivative: np.ndarray, blocks: Sequence[Block], unit: float) -> np.ndarray:
@@ -213,9 +228,10 @@ class Point:
         output has some roundings of its own largest derivative, and of its terms.
         """
         floor = floor_of(derivative, blocks, unit)
-        if not self.combinations.each or derivative.size != self.terms.size:  # not of single outputs in all inputs
+        shape = len(self.combinations), self.case.inputs.size
+        if not self.combinations.each or derivative.size != shape[0] * shape[1]:  # not of single outputs in all inputs
             return floor
-        sizes = np.abs(derivative).reshape(self.terms.shape)
+        sizes = np.abs(derivative).reshape(shape)
         largest = np.where(np.isfinite(sizes), sizes, 0.0).max(axis=1, keepdims=True)
         # the terms themselves: a small derivative may be the difference of numbers that are as large as f's terms
         terms = self.own_terms * np.maximum(1.0, np.abs(self.program.point))
@@ -250,10 +266,7 @@ def measure(case: Case) -> Point:
         doubt(kind, *map(case.outputs.label, np.flatnonzero(mask).tolist())) for kind, mask in bad.items() if mask.any()
     ]
     is_known = ((combinations.weights == 0.0) | (is_finite & is_same)).all(axis=1)
-    terms = terms_over_arguments(combinations.rows, expected, error, program)
-    return Point(
-        case, program, combinations, computed, expected, error, turned_decisions, is_known, terms, tuple(facts)
-    )
+    return Point(case, program, combinations, computed, expected, error, turned_decisions, is_known, tuple(facts))
 
 
 def make_mode(point: Point, name: str) -> Mode:

@@ -174,7 +174,7 @@ def report_on(
     comparison: Comparison, arguments: Arguments, trace: Callable[..., Case], started: float, deadline: float
 ) -> Report:
     """The verdict on compared derivatives, with what f does beside them, and whose rule is wrong."""
-    met, impurities = meet_equations(comparison.case), find_impurities(comparison, arguments)
+    impurities, met = find_impurities(comparison, arguments), meet_equations(comparison.case)
     # where f changes from call to call, a difference between two runs of it is no error of a rule
     is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in impurities)
     at_kinks = find_no_derivative(comparison.point, comparison.look, met) if is_repeatable else []

@@ -133,11 +133,16 @@ def compare_derivatives(
     examined = sample_inputs(case, deadline, SAMPLED_INPUTS if whole is None else SAMPLED_BESIDE_WHOLE)
     plan = Plan(tuple(make_mode(point, name) for name in modes), examined, whole)
     reference = None if gradient is None else report_reference(point, gradient)
-    comparison = _compare(point, look_at_inputs(point, plan, reference))
-    # quick compilation accuses nobody: a difference has to stand in the code that callers run
-    if comparison.disagreeing and not _is_same_for_callers(comparison):
-        comparison = _compare(point, look_at_inputs(point, replace(plan, quickly=False), reference))
+    # an expression, which keeps nothing of the first look while the second is made
+    comparison = _unless_in_doubt(_compare(point, look_at_inputs(point, plan, reference))) or _compare(
+        point, look_at_inputs(point, replace(plan, quickly=False), reference)
+    )
     return _within_tolerance(comparison) or comparison
+
+
+def _unless_in_doubt(comparison: Comparison) -> Comparison | None:
+    """The comparison; None where it disagrees by quickly compiled code alone, which accuses nobody."""
+    return comparison if not comparison.disagreeing or _is_same_for_callers(comparison) else None
 
 
 def _within_tolerance(comparison: Comparison) -> Comparison | None:
@@ -221,10 +226,12 @@ def _compare_many(point: Point, look: Look) -> Comparison:
     # an error along a direction, of which the reverse pass shows nothing: one of its inputs is looked for
     if directional.disagree and look.reports and not more.size:
         more = locate_error(point, look, directional)
-    elif plan.whole is not None and not everywhere.pairs:
+    elif plan.whole is not None and everywhere.decided is None:
         more = sample_inputs(point.case, np.inf)  # increments contradict the reverse pass: as many as without it
     if np.size(more):
         look = look_at_more_inputs(point, look, np.union1d(plan.examined, more))
+    if not any(mode.has_solver for mode in plan.modes):  # else it may be judged again
+        look = look.in_examined_inputs
     return replace(conclude(point, look, directional), everywhere=everywhere)
 
 
@@ -267,7 +274,7 @@ def _compare_answers(
 ) -> tuple[np.ndarray, list[Pair]]:
     """The size beside which errors are small whatever the derivatives are, and each two answers compared."""
     blocks, places = look.coordinates.blocks, look.coordinates.inputs.places
-    scale = point.scale if places is None else point.scale[places]  # of many inputs those that are examined
+    scale = point.scale() if places is None else point.scale(places)  # of many inputs those that are examined
     pairs = compare_all(answers, blocks, ordinary, scale)
     if point.case.is_large or all(_is_decided(pairs, name) for name in look.reports):
         return scale, pairs

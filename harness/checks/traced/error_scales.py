@@ -6,6 +6,8 @@ terms of size 1 and a derivative of 3e-17, which is less than a rounding of thes
 roundings seems to have terms without limit, so that its bounds would accept anything: `correct_digits` sees to it.
 """
 
+from typing import Any
+
 import numpy as np
 
 from harness.bounds.program_bound import SMALLEST
@@ -13,6 +15,7 @@ from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import combine
+from reference.arithmetics.array_pieces import in_pieces
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 """A block of derivatives counts as zero in float64 below 1e-5 of the largest one (`NEGLIGIBLE`), and below so many
@@ -33,10 +36,13 @@ TERMS = 1.0
 """Terms that cancel count up to this size beside f's own. With it, the lost tail of tanh(x) - 1 is small, and in no
 doubt; without a limit, so would be all derivatives of (1e8 + x) - 1e8."""
 
+EVERYWHERE = slice(None)
+"""All inputs, in the place of the numbers of some."""
+
 
 @np.errstate(all="ignore")
 def terms_over_arguments(
-    weights: np.ndarray, values: np.ndarray, error: np.ndarray, program: ProgramAtPoint
+    weights: np.ndarray, values: np.ndarray, error: np.ndarray, program: ProgramAtPoint, inputs: Any = EVERYWHERE
 ) -> np.ndarray:
     """The size of the function's terms over the size of its arguments, T/max(1, |x|): (combinations, inputs).
 
@@ -45,19 +51,25 @@ def terms_over_arguments(
     """
     terms = np.abs(values) + error / (SPREAD_FACTOR * program.coarsest)
     of_combinations = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
-    sizes = np.where(np.isfinite(program.point), np.maximum(1.0, np.abs(program.point)), np.inf)
-    return of_combinations[:, None] / sizes
+
+    def over_size(terms: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return terms / np.where(np.isfinite(x), np.maximum(1.0, np.abs(x)), np.inf)
+
+    return in_pieces(over_size, of_combinations[:, None], program.point[inputs])
 
 
 @np.errstate(all="ignore")
-def scale_of_terms(weights: np.ndarray, values: np.ndarray, error: np.ndarray, program: ProgramAtPoint) -> np.ndarray:
+def scale_of_terms(
+    weights: np.ndarray, values: np.ndarray, error: np.ndarray, program: ProgramAtPoint, inputs: Any = EVERYWHERE
+) -> np.ndarray:
     """These terms times `ABSOLUTE`/`MEANINGLESS`: (combinations · inputs,).
 
     A comparison takes an error for small below `MEANINGLESS` times a size. With this size, that is `ABSOLUTE` times the
     terms.
     """
-    share = ABSOLUTE[program.precision] / MEANINGLESS[program.precision]
-    return share * terms_over_arguments(weights, values, error, program).ravel()
+    scale = terms_over_arguments(weights, values, error, program, inputs).ravel()
+    scale *= ABSOLUTE[program.precision] / MEANINGLESS[program.precision]
+    return scale
 
 
 @np.errstate(all="ignore")

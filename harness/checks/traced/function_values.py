@@ -94,7 +94,7 @@ def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:
     case = comparison.case
     yield EAGERLY, eagerly(case.function, *map(jax.device_put, case.leaves))
     try:
-        stacks = [np.stack([x, x]) for x in case.leaves]
+        stacks = [np.broadcast_to(x, (2, *np.shape(x))) for x in case.leaves]
         yield BATCHED, [y[1] for y in values_of(mapped(case.program.raw, 2).program, *stacks)]
     except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
         yield BATCHED, first_line(reason)

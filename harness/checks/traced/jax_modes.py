@@ -23,6 +23,7 @@ from harness.checks.traced.traced_programs import alike, solves
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
+from reference.arithmetics.array_pieces import in_pieces
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.increments import Increment, constant
 from reference.jax_settings import compiler_options
@@ -173,15 +174,14 @@ class Mode:
     ) -> np.ndarray:
         """What is computed for each vector, (count, size); with weights of the outputs, (combinations, count)."""
         size = self._pass_size(len(vectors))
-        # a last pass of another size would be another program to compile
-        padded = np.zeros((-(-len(vectors) // size) * size, vectors.shape[1]))
-        padded[: len(vectors)] = vectors
         parts = []
-        for i in range(0, len(padded), size):
-            self.progress(f"{self.name} mode", i, len(padded))
-            part = compute(padded[i : i + size])
+        for i in range(0, len(vectors), size):
+            self.progress(f"{self.name} mode", i, len(vectors))
+            given, missing = vectors[i : i + size], max(0, i + size - len(vectors))
+            # a last pass of another size would be another program to compile
+            part = compute(np.pad(given, ((0, missing), (0, 0))) if missing else given)[: len(given)]
             parts.append(part.T if weights is None else combine(weights, part))
-        found = np.concatenate(parts, axis=1)[:, : len(vectors)]
+        found = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return found.T if weights is None else found
 
     @np.errstate(all="ignore")
@@ -347,4 +347,4 @@ def with_finer_solvers(traced: Traced, *arguments: Any) -> Traced:
 def _rounded_away(leaf: Any, rng: np.random.Generator) -> Any:
     """An array with each number moved by one or two units in its last place, up or down at random."""
     values, unit = np.asarray(leaf), unit_roundoff(np.asarray(leaf).dtype)
-    return (values * (1.0 + 2.0 * unit * rng.choice([-1.0, 1.0], values.shape))).astype(values.dtype)
+    return in_pieces(lambda x: (x * (1.0 + 2.0 * unit * rng.choice([-1.0, 1.0], x.shape))).astype(x.dtype), values)

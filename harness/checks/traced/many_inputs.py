@@ -8,11 +8,12 @@ cover the inputs that are not in the sample. Where a direction shows an error, b
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from harness.bounds.program_bound import floor_of, largest_in_block
@@ -30,6 +31,7 @@ from harness.checks.random_directions import (
     compare_ends,
     farthest_off,
     random_directions,
+    sizes_along,
     slopes_along,
 )
 from harness.checks.traced.derivative_answers import Look, in_float64, ordinary_derivative
@@ -42,11 +44,11 @@ from harness.checks.traced.reported_derivatives import Reported, bound_modes, co
 from harness.checks.traced.rounding_bounds import Scope
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
-from harness.verdict.comparison import Answer, Block, Pair, compare
+from harness.verdict.comparison import Answer, Block, Pair, compare, scale_of
 from harness.verdict.report import Report
+from reference.arithmetics.array_pieces import largest, slices
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_settings import compiler_options, precisely
-from reference.traced.equations import lifted
 from reference.traced.program_replay import replayed, widened
 
 SAMPLED_BESIDE_WHOLE, MOVED_BESIDE_WHOLE = 8, 5e6
@@ -67,7 +69,7 @@ class DirectionalDerivatives:
     missing: Mapping[str, Fact] = field(default_factory=dict)  # why modes are missing
     replaced: Mapping[str, np.ndarray] = field(default_factory=dict)  # where a mode's float64 evaluation is compared
     slopes: Slopes | None = None
-    along: np.ndarray | None = None  # the directions, (directions, inputs)
+    of_pass: Estimate | None = None  # along random directions, what the reverse pass in float64 says, and its rounding
 
     @property
     def disagree(self) -> bool:
@@ -92,13 +94,13 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     Those of reverse mode are sums of its derivatives in all inputs; forward mode is evaluated along the directions.
     Nothing is compared where nothing is known of some output.
     """
-    inputs, seed, coarsest = point.case.inputs, point.case.seed, point.program.coarsest
+    inputs, seed, coarsest, whole = point.case.inputs, point.case.seed, point.program.coarsest, look.plan.whole
     # where a reverse pass covers all inputs, a few directions have to vouch for it alone
-    most = RANDOM_ENDS if look.plan.whole is None else DIRECTIONS
+    most = RANDOM_ENDS if whole is None else DIRECTIONS
     count = int(np.clip(0.1 * ENTRIES_MOVED / inputs.size, FEWEST, most))
     along = random_directions(count, inputs.size, seed + 2)
     scope = Scope([Block("directions", np.arange(count))], coarsest, np.ones((1, count), bool))
-    answers = slopes_along(along, [a for a in look.in_all_inputs.values() if a.name == "reverse"])
+    answers = slopes_along(along, [a for a in _answers_in_all(point, look) if a.name == "reverse"])
     plan = replace(look.plan, modes=tuple(mode for mode in look.plan.modes if mode.name == "forward"))
     products, missing = evaluate_modes(point, plan, along)
     reported = [a.gradient[None] for a in answers] + [found.derivative for found in products.values()]
@@ -112,7 +114,11 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     answers, replaced = _evaluated_along(point, along, answers, {**look.reports, **reports}, slopes, increments)
     ordinary = ordinary_derivative(point, look.true)
     pairs = compare_ends(answers, increments, ordinary) if point.is_known.all() else []
-    return DirectionalDerivatives(tuple(pairs), (), reports, {**missing, **missing_after}, replaced, slopes, along)
+    of_pass = None
+    if whole is not None:
+        rounding = floor_of(whole, inputs.blocks, UNIT_ROUNDOFF["float64"])
+        of_pass = Estimate(along @ whole, sizes_along(along, rounding))
+    return DirectionalDerivatives(tuple(pairs), (), reports, {**missing, **missing_after}, replaced, slopes, of_pass)
 
 
 def _evaluated_along(
@@ -171,14 +177,17 @@ def gradient_by_primals(case: Case, weights: np.ndarray) -> np.ndarray | None:
     """
     cotangents = [x[0] for x in case.outputs.wide_arrays(weights[None], conjugate=True)]
 
-    def gradient(leaves: list[Any], cotangents: list[Any]) -> list[Any]:
+    def gradient(leaves: list[Any], cotangents: list[Any]) -> jax.Array:
         program = widened(case.program)
-        return list(jax.vjp(lambda *x: replayed(program, lambda eq: not case.trusted(eq), *x), *leaves)[1](cotangents))
+        wide = [x.astype(complex if double else float) for x, double in zip(leaves, case.inputs.is_complex)]
+        found = jax.vjp(lambda *x: replayed(program, lambda eq: not case.trusted(eq), *x), *wide)[1](cotangents)
+        parts = [[x.real, -x.imag] if double else [x] for x, double in zip(found, case.inputs.is_complex)]
+        return jnp.concatenate([part.ravel() for of_leaf in parts for part in of_leaf])
 
     try:
-        with precisely():
-            found = jax.jit(gradient, compiler_options=compiler_options())([*map(lifted, case.leaves)], cotangents)
-        return case.inputs.vector(found, conjugate=True)
+        with precisely():  # from the leaves to one vector by XLA, which frees whatever is between
+            found = jax.jit(gradient, compiler_options=compiler_options())([*map(np.asarray, case.leaves)], cotangents)
+        return np.asarray(found)
     except Exception:  # noqa: BLE001  a loop without an end that is known, a callback, types that are fixed
         return None
 
@@ -187,33 +196,34 @@ def gradient_by_primals(case: Case, weights: np.ndarray) -> np.ndarray | None:
 class Everywhere:
     """What is known of the inputs that are not examined one by one."""
 
-    pairs: tuple[Pair, ...]  # what is reported in all inputs, compared with the reverse pass; empty without one
-    suspects: np.ndarray  # the inputs in which these contradict each other the most
     visible: float  # along random directions, an error of this size shows in any input: in the pass, where there is one
+    # mask of the inputs in which what is reported is compared with the reverse pass, and decided; None without a pass
+    decided: np.ndarray | None = None
+    allowed: tuple[float, float] = (np.inf, np.inf)  # the smallest and the largest difference that this accepts
+    suspects: np.ndarray = field(default_factory=lambda: np.zeros(0, int))  # the inputs in which it contradicts most
 
     def add_to(self, report: Report, examined: np.ndarray, size: int) -> Report:
         """The report with what is decided, and what would have been seen, in all inputs."""
         best, worst = report.smallest_visible
-        if not self.pairs:
-            share, largest = report.decided_share * len(examined) / size, max(worst, self.visible)
-            return replace(report, decided_share=share, smallest_visible=(best, largest))
-        allowed = np.max([pair.allowed for pair in self.pairs], axis=0) + self.visible
+        if self.decided is None:
+            share, seen = report.decided_share * len(examined) / size, (best, max(worst, self.visible))
+            return replace(report, decided_share=share, smallest_visible=seen)
         # all examined inputs count as decided by the pass, less those that the report has undecided
-        decided = self._is_decided(examined).sum() + (report.decided_share - 1.0) * len(examined)
-        seen = min(best, float(allowed.min())), max(worst, float(allowed.max()))
+        decided = size - self._undecided(examined) + (report.decided_share - 1.0) * len(examined)
+        seen = min(best, self.allowed[0] + self.visible), max(worst, self.allowed[1] + self.visible)
         return replace(report, decided_share=float(decided / size), smallest_visible=seen)
 
-    def _is_decided(self, examined: np.ndarray) -> np.ndarray:
-        """Mask of the inputs that the reverse pass decides, with those that are examined, which the report counts."""
-        is_decided = np.all([pair.decided & ~pair.at_odds for pair in self.pairs], axis=0)
-        is_decided[examined] = True
-        return is_decided
+    def _undecided(self, examined: np.ndarray) -> int:
+        """How many inputs the reverse pass does not decide, less those that are examined, which the report counts."""
+        if self.decided is None:
+            return 0
+        return int(self.decided.size - np.count_nonzero(self.decided) - np.count_nonzero(~self.decided[examined]))
 
     def facts(self, examined: np.ndarray, size: int) -> list[Fact]:
         """How the inputs were compared; and a doubt where too few of them could be decided."""
-        data = {"by_reverse_pass": bool(self.pairs), "visible": self.visible}
+        data = {"by_reverse_pass": self.decided is not None, "visible": self.visible}
         facts = [note(Kind.MANY_INPUTS, examined=len(examined), total=size, **data)]
-        undecided = int((~self._is_decided(examined)).sum()) if self.pairs else 0
+        undecided = self._undecided(examined)
         if undecided > (1.0 - CONCLUSIVE_SHARE) * size:
             facts.append(doubt(Kind.UNDECIDED, undecided=undecided, total=size, sources=[]))
         return facts
@@ -226,25 +236,53 @@ def compare_everywhere(point: Point, look: Look, directional: DirectionalDerivat
     allowed = [pair.allowed.min() for pair in directional.pairs]
     visible = max(allowed, default=np.inf) / SMALLEST_ENTRY
     whole, slopes, blocks = look.plan.whole, directional.slopes, point.case.inputs.blocks
-    nothing = Everywhere((), np.zeros(0, int), float(visible))
-    along = directional.along
-    if whole is None or slopes is None or along is None or not look.in_all_inputs:
+    nothing = Everywhere(float(visible))
+    if whole is None or slopes is None or directional.of_pass is None or not look.in_all_inputs:
         return nothing
-    rounding = floor_of(whole, blocks, UNIT_ROUNDOFF["float64"])
-    off = np.abs(along @ whole - slopes.sides.mean[0])
-    allowed = slopes.error[0] + slopes.sides.half_gap[0] + np.abs(along) @ rounding
+    off = np.abs(directional.of_pass.derivative - slopes.sides.mean[0])
+    allowed = slopes.error[0] + slopes.sides.half_gap[0] + directional.of_pass.error
     visible = allowed.min() / SMALLEST_ENTRY
     ordinary = ordinary_derivative(point, look.true)
     # the pass is used if increments agree with it, and would have shown an error that is large enough to matter
-    if not (off <= allowed).all() or visible > MEANINGLESS["float64"] * max(ordinary, np.abs(whole).max()):
+    if not (off <= allowed).all() or visible > MEANINGLESS["float64"] * max(ordinary, largest(whole)):
         return nothing
+    rounding = floor_of(whole, blocks, UNIT_ROUNDOFF["float64"])
     true = Answer(WHOLE, WHOLE, 0.0, 0.0, whole, rounding, oracle=True)
-    reported = [_decisive(point, look, answer, true) for answer in look.in_all_inputs.values()]
-    pairs = tuple(compare(answer, true, blocks, ordinary, absolute=point.scale) for answer in reported)
+    reported = [_decisive(point, look, answer, true) for answer in _answers_in_all(point, look)]
+    scales = [scale_of([answer, true], blocks, ordinary) for answer in reported]
+    found = [
+        _compare_piece(
+            [
+                compare(answer.at(part), true.at(part), (), ordinary, scale[part], point.scale(part))
+                for answer, scale in zip(reported, scales)
+            ],
+            part.start,
+        )
+        for part in slices(whole.size)
+    ]
+    decided, least, most, suspects, ratios = zip(*found)
     # the pass accuses nobody: the inputs that are farthest off are examined by increments
+    worst = np.concatenate(suspects)[np.argsort(np.concatenate(ratios))[-SAMPLED_INPUTS:]]
+    allowed = float(np.min(least)), float(np.max(most))
+    return Everywhere(float(visible), np.concatenate(decided), allowed, np.sort(worst))
+
+
+def _answers_in_all(point: Point, look: Look) -> Iterator[Answer]:
+    """The answers in all inputs, made when they are compared."""
+    return (point.answer(name, estimate, point.case.inputs.blocks) for name, estimate in look.in_all_inputs.items())
+
+
+def _compare_piece(pairs: Sequence[Pair], first: int) -> tuple[np.ndarray, float, float, np.ndarray, np.ndarray]:
+    """What a piece of the inputs, from the first on, shows, by pairs of what is reported and of the pass.
+
+    Which inputs are decided, the smallest and the largest difference that is accepted, and the inputs where they are at
+    odds, with how far.
+    """
+    decided = np.all([pair.decided & ~pair.at_odds for pair in pairs], axis=0)
+    allowed = np.max([pair.allowed for pair in pairs], axis=0)
     ratio = np.max([np.where(pair.at_odds, pair.ratio, 0.0) for pair in pairs], axis=0)
-    suspects = np.argsort(ratio)[-SAMPLED_INPUTS:]
-    return Everywhere(pairs, np.sort(suspects[ratio[suspects] > 0.0]), float(visible))
+    at = np.flatnonzero(ratio > 0.0)
+    return decided, allowed.min(), allowed.max(), first + at, ratio[at]
 
 
 def _decisive(point: Point, look: Look, answer: Answer, true: Answer) -> Answer:

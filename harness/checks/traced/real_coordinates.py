@@ -59,12 +59,13 @@ class Layout:
         shapes, dtypes = [tuple(np.shape(array)) for array in arrays], [array.dtype for array in arrays]
         is_complex = [kind(dtype) == "c" for dtype in dtypes]
         sizes = [int(np.prod(shape)) * (2 if double else 1) for shape, double in zip(shapes, is_complex)]
-        blocks = [Block(name, np.arange(end - n, end)) for name, end, n in zip(names, np.cumsum(sizes), sizes)]
+        ends = np.cumsum(sizes).tolist()
+        blocks = [Block(name, slice(end - n, end)) for name, end, n in zip(names, ends, sizes)]
         return Layout(list(names), shapes, dtypes, is_complex, blocks, sum(sizes))
 
     @cached_property
     def _ends(self) -> np.ndarray:
-        return np.cumsum([len(block.indices) for block in self.blocks])
+        return np.cumsum([block.size for block in self.blocks])
 
     def select(self, places: np.ndarray) -> "Layout":
         """The layout of some coordinates, in their order: flat arrays, without those that have no coordinate left."""
@@ -80,7 +81,7 @@ class Layout:
         if self.whole is not None and self.places is not None:
             return self.whole.place(int(self.places[i]))
         which = int(np.searchsorted(self._ends, i, side="right"))
-        offset, shape = int(i - self.blocks[which].indices[0]), self.shapes[which]
+        offset, shape = int(i - self._ends[which] + self.blocks[which].size), self.shapes[which]
         is_imaginary, offset = divmod(offset, int(np.prod(shape))) if self.is_complex[which] else (None, offset)
         index = tuple(map(int, np.unravel_index(offset, shape))) if shape else ()
         return Entry(self.names[which], shape, index, is_imaginary)
@@ -98,13 +99,15 @@ class Layout:
 
     def vector(self, arrays: Sequence[Any], lead: int = 0, *, conjugate: bool = False) -> np.ndarray:
         """Arrays as (lead, size) float64, each with `lead` axes in front; gradients are conjugated."""
-        parts = []
-        for array, shape, double in zip(arrays, self.shapes, self.is_complex):
-            array = np.asarray(array)
-            front = array.shape[:lead]
-            array = array.astype(complex if double else float).reshape(*front, int(np.prod(shape)))
-            parts += [np.real(array), (-1 if conjugate else 1) * np.imag(array)] if double else [array]
-        return np.concatenate(parts, axis=-1)
+        front = np.shape(arrays[0])[:lead]
+        found = np.empty((*front, self.size))
+        for array, shape, block, double in zip(arrays, self.shapes, self.blocks, self.is_complex):
+            array = np.asarray(array).reshape(*front, int(np.prod(shape)))
+            if double:
+                array = array.astype(complex)
+                array = np.concatenate([np.real(array), (-1 if conjugate else 1) * np.imag(array)], axis=-1)
+            found[..., block.places] = array
+        return found
 
     def arrays(self, vectors: np.ndarray, *, conjugate: bool = False) -> list[np.ndarray]:
         """Vectors, (count, size), as arrays in the program's own precision."""
@@ -199,6 +202,8 @@ class Combinations:
 
     def per_output(self, estimate: Estimate) -> Estimate:
         """An estimate as flat arrays, without the weights of single outputs."""
+        if not self.each:
+            return Estimate(estimate.derivative.ravel(), estimate.error.ravel())
         weights = self.cotangents[:, None]
         return Estimate((estimate.derivative / weights).ravel(), (estimate.error / np.abs(weights)).ravel())
 
@@ -223,7 +228,10 @@ class Coordinates:
         """The coordinates of each input array, for each output array by itself if outputs are."""
         size = self.inputs.size
         return [
-            Block(self._block_name(b.name, rows), (rows[:, None] * size + b.indices).ravel())
+            Block(
+                self._block_name(b.name, rows),
+                b.places if rows.tolist() == [0] else (rows[:, None] * size + b.indices).ravel(),
+            )
             for rows in self._rows_of_outputs()
             for b in self.inputs.blocks
         ]
@@ -231,7 +239,7 @@ class Coordinates:
     def _rows_of_outputs(self) -> list[np.ndarray]:
         if not self.combinations.each:
             return [np.arange(len(self.combinations))]
-        return [b.indices for b in self.combinations.outputs.blocks if b.indices.size]
+        return [b.indices for b in self.combinations.outputs.blocks if b.size]
 
     def _block_name(self, name: str, rows: np.ndarray) -> str:
         outputs = self.combinations.outputs.blocks
@@ -254,13 +262,3 @@ class Coordinates:
         """The coordinates of some inputs alone."""
         kept = np.ones(len(places), bool)
         return Coordinates(self.inputs.select(places), self.combinations, self.point[places], kept, self.all_inputs)
-
-
-def select_in_blocks(blocks: Sequence[Block], kept: np.ndarray, size: int) -> list[Block]:
-    """The blocks of (combinations · inputs) where of `size` inputs only some, in order, are kept."""
-    found = []
-    for block in blocks:
-        row, column = np.divmod(block.indices, size)  # combination and input
-        place = np.minimum(np.searchsorted(kept, column), len(kept) - 1)
-        found.append(Block(block.name, (row * len(kept) + place)[kept[place] == column]))
-    return found

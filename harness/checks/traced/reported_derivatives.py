@@ -6,7 +6,7 @@ its cotangent.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +25,7 @@ from harness.checks.traced.traced_programs import has_rules
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
+from reference.arithmetics.array_pieces import pieces
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.equations import unit_roundoff
 from reference.traced.interpreter import Run
@@ -57,6 +58,15 @@ class Reported:
     is_linear: bool = True  # in its vectors
     is_same_batched: bool = True  # whether it reports the same without `jax.vmap`
 
+    def at(self, inputs: np.ndarray) -> "Reported":
+        """What is reported in some inputs alone."""
+        runs = self.float64_runs
+        return replace(
+            self,
+            estimate=Estimate(*(x[:, inputs] for x in self.estimate)),
+            float64_runs=runs[..., inputs] if isinstance(runs, np.ndarray) else runs,
+        )
+
 
 def request_for(point: Point, mode: Mode, along: np.ndarray | None) -> Request:
     """Reverse mode: the weights of the combinations. Forward mode: directions, by default along each input."""
@@ -86,7 +96,8 @@ def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Prod
     vectors, weights = request
     shares = _shares(point, len(vectors), is_half=point.program.coarsest > COARSE)
     axis = 0 if weights is None else 1  # where products are counted: VJPs are rows, JVPs columns
-    found = mode.products(np.concatenate([vectors, shares @ vectors]), weights, quickly=quickly)
+    together = np.concatenate([vectors, shares @ vectors]) if len(shares) else vectors
+    found = mode.products(together, weights, quickly=quickly)
     derivative, sums = np.split(found, [len(vectors)], axis)
     return Products(derivative, shares, np.moveaxis(sums, axis, 0))
 
@@ -167,7 +178,7 @@ def _report_mode(
 
         def is_enough(runs: np.ndarray) -> bool:  # the evaluation is what increments say, within its own error
             estimate = estimate_in_float64(runs, bound.error, unit)
-            return scope.covers(true.error + estimate.error, np.abs(estimate.derivative - true.derivative))
+            return scope.covers((true.error, estimate.error), estimate.derivative, true)
 
         runs = evaluate_in_float64(mode, request, point.program.traced, point.case.seed, is_enough)
     estimate, is_same_batched = Estimate(products.derivative, bound.error), True
@@ -190,11 +201,16 @@ def _decides(point: Point, reported: np.ndarray, true: Estimate, bound: Bound, f
     """
     if BORROWED in bound.kinds:
         return True
-    tolerance = MEANT.get(point.program.precision, 0.0) * largest_in_block(reported.ravel(), scope.blocks)
+
+    def is_narrow() -> bool:
+        share, largest = MEANT.get(point.program.precision, 0.0), largest_in_block(reported.ravel(), scope.blocks)
+        parts = pieces(bound.error.ravel(), floor.ravel(), largest)
+        return all(bool((error + least <= share * size).all()) for error, least, size in parts)
+
     return (
         point.case.is_large
-        and bool(((bound.error + floor).ravel() <= tolerance).all())
-        and scope.covers_with_digits(true.error + bound.error, floor, reported, true)
+        and is_narrow()
+        and scope.covers_with_digits((true.error, bound.error), floor, reported, true)
     )
 
 
@@ -204,11 +220,13 @@ def _is_same_batched(
 ) -> bool:
     """Whether a mode reports the same without `jax.vmap`, for a sum of all vectors, or for the first one."""
     (vectors, weights), shares = request, products.shares
-    each, error = _by_vector(mode, estimate, blocks, point.program.coarsest, point.case.accuracy)
-    share, batched = (shares[0], products.sums[0]) if len(shares) else (np.eye(1, len(vectors))[0], each[0])
+    share = shares[0] if len(shares) else np.eye(1, len(vectors))[0]
     single = mode.unbatched_product(share @ vectors, weights)
+    if single is None:
+        return True
+    each, error = _by_vector(mode, estimate, blocks, point.program.coarsest, point.case.accuracy)
     allowed = 2.0 * (np.abs(share) @ error + error[0])
-    return single is None or not np.any(np.abs(single - batched) > allowed)
+    return not np.any(np.abs(single - (products.sums[0] if len(shares) else each[0])) > allowed)
 
 
 def _by_vector(
@@ -225,6 +243,8 @@ def _is_linear(
     mode: Mode, products: Products, estimate: Estimate, blocks: Sequence[Block], unit: float, accuracy: float
 ) -> bool:
     """Whether products for sums of vectors are the sums of theirs, within rounding. What overflows shows nothing."""
+    if not len(products.shares):
+        return True
     each, error = _by_vector(mode, estimate, blocks, unit, accuracy)
     size = np.abs(products.shares)
     tiny = np.finfo(np.float32 if unit > UNIT_ROUNDOFF["float64"] else np.float64).tiny  # smaller numbers underflow
@@ -267,11 +287,14 @@ def allow_conventions(estimate: Estimate, true: Estimate, sides: Sides, examined
     mode that reports 0 is as right.
     """
     mean, half_gap = sides
-    found, off = estimate.derivative[:, examined], np.abs(estimate.derivative - true.derivative)[:, examined]
+    found, own_error = (x[:, examined] for x in estimate)
+    expected, error = (x[:, examined] for x in true)
+    is_between = (half_gap > 0.0) & (np.abs(found - mean) <= half_gap + (own_error + error))
+    if not is_between.any():
+        return estimate
     # an error of the size of the difference makes the two agree, and decides nothing where both are convention
-    is_between = (half_gap > 0.0) & (np.abs(found - mean) <= half_gap + (estimate.error + true.error)[:, examined])
     error = estimate.error.copy()
-    error[:, examined] += np.where(is_between, off, 0.0)
+    error[:, examined] += np.where(is_between, np.abs(found - expected), 0.0)
     return Estimate(estimate.derivative, error)
 
 
@@ -284,6 +307,8 @@ def judge_not_finite(point: Point, estimate: Estimate, true: Estimate) -> Estima
     """
     largest = min(float(jax.numpy.finfo(dtype).max) for dtype in point.case.inputs.dtypes)
     broken = ~np.isfinite(estimate.derivative)
+    if not broken.any():
+        return estimate
     of_unknown = broken & ~point.is_known[:, None]
     of_outside = of_unknown
     if of_unknown.any():

@@ -22,6 +22,7 @@ from harness.bounds.program_bound import (
     no_less_than_typical,
     of_nothing_known,
     spread,
+    widening_spreads,
 )
 from harness.bounds.tolerances import (
     ABSOLUTE,
@@ -39,6 +40,7 @@ from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Estimate
 from harness.checks.traced.traced_programs import has_rules
 from harness.verdict.comparison import Block
+from reference.arithmetics.array_pieces import in_pieces, pieces
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import COARSE
@@ -57,26 +59,31 @@ class Scope(NamedTuple):
     blocks: Sequence[Block]  # of all (combinations · inputs)
     unit: float  # u of the coarsest type in the function
     judged: np.ndarray  # (combinations, inputs) bool array: where f has a known value, and inputs are looked at
-    # (combinations, inputs) array, or 0: the size of the function's terms over that of its arguments
-    terms: np.ndarray | float = 0.0
+    # the size of the function's terms over that of its arguments, (combinations, inputs), or 0
+    terms: Callable[[], np.ndarray | float] = lambda: 0.0
 
-    def covers(self, error: np.ndarray, off: np.ndarray) -> bool:
-        """Whether an error bound covers all differences; NaN is not covered."""
-        return bool((np.isfinite(error) & (off <= error))[self.judged].all())
+    def covers(self, errors: Sequence[np.ndarray], reported: np.ndarray, true: Estimate) -> bool:
+        """Whether the sum of error bounds covers all differences; NaN is not covered."""
+        return all(
+            bool((np.isfinite(error := sum(parts)) & (np.abs(found - expected) <= error))[judged].all())
+            for judged, found, expected, *parts in pieces(self.judged, reported, true.derivative, *errors)
+        )
 
-    def covers_with_digits(self, error: np.ndarray, floor: np.ndarray, reported: np.ndarray, true: Estimate) -> bool:
-        """Whether an error bound and its floor cover all differences, and the floor leaves each a digit.
+    def covers_with_digits(
+        self, errors: Sequence[np.ndarray], floor: np.ndarray, reported: np.ndarray, true: Estimate
+    ) -> bool:
+        """Whether error bounds and their floor cover all differences, and the floor leaves each a digit.
 
         Some roundings of the largest derivative of a block are allowed everywhere in it. In float32 and beside 1e6 that
         is 1, so that an entry of 0.1 could be anything, which no rounding has moved so far: it is allowed a tenth.
         """
-        floor = np.minimum(floor, NO_DIGIT * np.abs(true.derivative))
-        return self.covers(error + floor, np.abs(reported - true.derivative))
+        floor = in_pieces(lambda least, x: np.minimum(least, NO_DIGIT * np.abs(x)), floor, true.derivative)
+        return self.covers((*errors, floor), reported, true)
 
     def is_small(self, error: np.ndarray, true: Estimate, precision: str) -> np.ndarray:
         """Where an error is small beside the largest derivative of its block, or beside the function's terms."""
         largest = largest_in_block(true.derivative.ravel(), self.blocks).reshape(error.shape)
-        return error <= np.maximum(MEANINGLESS[precision] * largest, ABSOLUTE[precision] * self.terms)
+        return error <= np.maximum(MEANINGLESS[precision] * largest, ABSOLUTE[precision] * self.terms())
 
     def is_wide(self, estimate: Estimate) -> bool:
         """Whether the error of some derivative leaves less than two thirds of its block's digits."""
@@ -129,25 +136,28 @@ def bound_of_mode(
     And how far a finer tolerance of its solvers moves them, as a share of the largest; zero where that bound is not
     needed. `borrows` says whether the bound of the increments may stand for the mode's own.
     """
+    smallest = partial(point.smallest_error, reported, scope.blocks, mode.coarsest)
+
+    def is_sharp() -> bool:
+        return bool(scope.is_small(2.0 * true.error, true, point.program.precision)[scope.judged].all())
+
     # beside what a solver leaves open, a bound of its own may decide more
-    is_sharp = scope.is_small(2.0 * true.error, true, point.program.precision)[scope.judged].all()
-    if borrows and (is_sharp or not mode.has_solver):
-        floor = point.smallest_error(reported, scope.blocks, mode.coarsest)
-        if scope.covers_with_digits(true.error, floor, reported, true):
+    if borrows and (not mode.has_solver or is_sharp()):
+        if scope.covers_with_digits([true.error], smallest(), reported, true):
             return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
         if point.case.is_large and not mode.has_solver:
-            error = _spread_of_rounded_arguments(point, mode, request, reported, true, scope)
+            error = _spread_of_rounded_arguments(point, mode, request, reported, true, smallest, scope)
             if error is not None:
                 return Bound(error, frozenset([SPREAD])), 0.0
     by_solvers, share = _left_by_solvers(mode, request, reported.shape, scope.blocks)
     off, is_half = np.abs(reported - true.derivative), mode.coarsest > COARSE
     # where nothing is known of the true derivative, the roundings of the function's terms stand for its own
     derived = mode.bound(*request)
-    of_terms = of_nothing_known(true, derived, scope.blocks, DERIVATIVE_ROUNDINGS * scope.unit * scope.terms)
+    of_terms = of_nothing_known(true, derived, scope.blocks, DERIVATIVE_ROUNDINGS * scope.unit * scope.terms())
 
     def is_enough(error: np.ndarray) -> bool:
         # in 16-bit types the whole spread is computed: the evaluation in float64 is compared where it decides more
-        return not is_half and scope.covers(true.error + np.maximum(error + by_solvers, of_terms), off)
+        return not is_half and scope.covers((true.error, np.maximum(error + by_solvers, of_terms)), reported, true)
 
     # the first run does not round; a generator, so that no more runs are made than the spread needs
     rngs = None, *np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
@@ -169,23 +179,25 @@ def bound_of_mode(
 
 
 def _spread_of_rounded_arguments(
-    point: Point, mode: Mode, request: Request, reported: np.ndarray, true: Estimate, scope: Scope
+    point: Point,
+    mode: Mode,
+    request: Request,
+    reported: np.ndarray,
+    true: Estimate,
+    smallest: Callable[[], np.ndarray],
+    scope: Scope,
 ) -> np.ndarray | None:
     """What a rounding of the arguments moves, by JAX's own code; None where that does not cover the differences.
 
     That costs a call by JAX, and a run of the interpreter with millions of inputs costs far more.
     """
-    off = np.abs(reported - true.derivative)
-    floor = point.smallest_error(reported, scope.blocks, mode.coarsest)
-    typical = partial(no_less_than_typical, derivative=reported, blocks=scope.blocks)
-
-    def is_enough(error: np.ndarray) -> bool:
-        return scope.covers(true.error + floor + typical(error), off)
-
     rngs = np.random.default_rng(point.case.seed + 7).spawn(ROUNDED_ARGUMENTS)
     runs = chain([reported], (mode.at_rounded_arguments(rng, *request) for rng in rngs))
-    error = typical(spread(runs, mode.coarsest, is_enough))
-    return error if scope.covers(true.error + floor + error, off) else None
+    for error in widening_spreads(runs, mode.coarsest):
+        error = no_less_than_typical(error, reported, scope.blocks, out=error)
+        if scope.covers((true.error, smallest(), error), reported, true):
+            return error
+    return None
 
 
 def _left_by_solvers(
