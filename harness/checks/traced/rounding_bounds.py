@@ -136,6 +136,8 @@ def bound_of_mode(
     And how far a finer tolerance of its solvers moves them, as a share of the largest; zero where that bound is not
     needed. `borrows` says whether the bound of the increments may stand for the mode's own.
     """
+    if mode.coarser:  # compared within its tolerance; rounded at random, a solver may find no end within its steps
+        return Bound(few_roundings(reported, mode.coarsest), frozenset()), 0.0
     smallest = partial(point.smallest_error, reported, scope.blocks, mode.coarsest)
 
     def is_sharp() -> bool:

@@ -10,6 +10,7 @@ from jax.experimental.ode import odeint
 
 from harness import check_derivatives
 from harness.checks.traced import derivative_check
+from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.lone_equations import Culprit
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
@@ -127,6 +128,18 @@ def test_what_shrinks_with_the_tolerance_is_the_error_of_the_solver_and_what_sta
     assert report.verdict == ("agree" if severity == Severity.NOTE else "inconclusive"), report
     (fact,) = [fact for fact in report.every_fact() if fact.kind == Kind.WITHIN_TOLERANCE]
     assert (fact.severity, fact.data["finer"]) == (severity, pytest.approx(1e-3 * TIGHTER) if factor == 1.0 else 0.0)
+
+
+def test_a_solver_with_finer_tolerances_is_not_rounded_at_random(monkeypatch):
+    rounded, by_run = [], Mode.by_run  # its steps might find no end
+
+    def run(mode, *args, **options):
+        rounded.append(mode.coarser)
+        return by_run(mode, *args, **options)
+
+    monkeypatch.setattr(Mode, "by_run", run)
+    assert check_derivatives(fixed_point(1e-3), X).verdict == "agree"
+    assert set(rounded) == {None}
 
 
 def test_a_tolerance_that_hides_the_digits_is_reported():
