@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
-from harness.checks.functions.close_look import look_closely
+from harness.checks.functions.close_look import QUIETER, look_closely
 from harness.checks.functions.cost_noise import CostNear
 from harness.checks.functions.cost_probe import Probes
 from harness.checks.functions.gradient_case import GradientCase, precision_of
@@ -45,6 +45,10 @@ FEW = 32
 TOGETHER = 0.5 ** np.arange(40)
 """Steps in all coordinates at once, in units of the first step in one. Each takes two more costs, for it shares the
 others."""
+
+AT_ONCE = (2.0**-36, 2.0**-32)
+"""Steps near and far. A continuous cost changes 16 times less over the first, and one that jumps at θ by its jump over
+both."""
 
 ACROSS_KINKS = 3
 """So many random directions show whether the slopes at kinks that meet belong together."""
@@ -158,6 +162,20 @@ class Differences:
         search = self._search(clear, signs * np.abs(_random_direction(clear)) * self.probes.units[clear])
         found, _ = replace(search, steps=(TOGETHER * search.steps[0]).tolist()).run()
         return look_closely(self.near, search) if search.reported.is_contradicted(found) else LineSlope(search, found)
+
+    def jumps_together(self, alone: Sequence[LineSlope]) -> bool:
+        """Whether the cost jumps at θ in a random direction, and not in any coordinate, as x y / (x² + y²) does at 0.
+
+        There it has partial derivatives, and is not continuous. It is asked only where single lines are much quieter
+        than all coordinates together, as they are then.
+        """
+        noise = sum(each.search.noise.near for each in alone)
+        if len(alone) < self.case.layout.size or not noise < QUIETER * self.near.noise_at_theta.near:
+            return False
+        indices = np.arange(self.case.layout.size)
+        line = self.probes.line(indices, _random_direction(indices) * self.probes.units)
+        jumps = [[abs(line(side * at) - line(0.0)) for at in AT_ONCE] for side in (1.0, -1.0)]
+        return all(noise < QUIETER * far and near > 0.5 * far for near, far in jumps)
 
     @np.errstate(all="ignore")
     def across_kinks(self, indices: np.ndarray) -> Iterator[LineSlope]:

@@ -198,8 +198,9 @@ def _difference_all(differences: Differences) -> tuple[Differenced, tuple[Fact, 
     pair = _compare_quickly(differences.case, seen)
     if pair.disagrees:
         return _sharpen(differences, seen, pair), ()
+    jumps = (doubt(Kind.ROUGH_COST, ALL_TOGETHER, visible=None),) if differences.jumps_together(lines) else ()
     if together is None or not (together.is_wrong or together.found.obstacle == Obstacle.KINK):
-        return seen, ()
+        return seen, jumps
     # closely, as a glance does not see through a small kink
     seen = _join(_difference_each(differences, closely=True))
     pair = _compare_quickly(differences.case, seen)

@@ -53,7 +53,17 @@ def save_case(
     sources: Sources | None = None,
     report: Report | None = None,
 ) -> None:
-    """Write a case with the verdict of its report; `load_case` reads it, and ``harness replay FILE`` checks it again.
+    """Write a case; `load_case` reads it, and ``harness replay FILE`` checks it again.
+
+    Parameters
+    ----------
+    path : str or Path
+    problem : Problem
+    theta : (n,) array
+    sources : names, or mapping from name to source, optional
+        As for `cross_check`.
+    report : Report, optional
+        Its verdict and outliers are kept, so that a replay can say whether they are the same.
 
     Raises
     ------
@@ -108,7 +118,9 @@ def _spelled(source: Source) -> str:
 
 
 def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = MAX_SIZE) -> Case:
-    """Read a case that `save_case` wrote; each source takes part under its own name, whatever the file calls it.
+    """Read a case that `save_case` wrote.
+
+    Each source takes part under its own name and in its own family, whatever the file calls it.
 
     Parameters
     ----------

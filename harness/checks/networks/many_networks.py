@@ -57,14 +57,29 @@ def check_networks(
 
     Parameters
     ----------
-    networks, seed : int
-        How many problems, and the seed of all: problem number i is ``random_problem((seed, i))``.
-    activations, sources, extremes, like
-        What layers draw from, as for `random_problem`; and the sources, as for `cross_check`.
-    progress, step
+    networks : int
+        How many problems. Problem number i is ``random_problem((seed, i))``.
+    seed : int
+        The seed of all of them.
+    activations : activations or names, optional
+        Those that hidden layers draw from; by default all that are registered.
+    sources : names, or mapping from name to source, optional
+        As for `cross_check`.
+    extremes : bool
+        Whether some θ and X are zero, hold ties, or are large enough to saturate.
+    progress : callable, optional
         Called as ``progress(step, done, total)`` after each problem.
+    step : str
+        The name of this step for `progress`.
+    like : Like
+        Layer sizes, output and λ, where they are not to be drawn.
     until_wrong : bool
         Stop at the first that disagrees, for callers who know that something is wrong and want to see it in a network.
+
+    Returns
+    -------
+    Summary
+        The counts, and the reports of the first disagreements.
 
     Raises
     ------

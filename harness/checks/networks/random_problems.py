@@ -183,6 +183,10 @@ def random_problem(
     like : Like
         Layer sizes, output and λ, where they are not to be drawn.
 
+    Returns
+    -------
+    (Problem, (n,) array)
+
     Raises
     ------
     ValueError, TypeError

@@ -316,6 +316,19 @@ CASES = {
         "inconclusive",
         KINK,
     ),
+    **{
+        f"{name}, which has partial derivatives at 0 and is not continuous": (
+            lambda t, f=f, s=s: (s * t.sum() + (0.0 if not t.any() else f(*t)), np.full(2, s)),
+            [0.0, 0.0],
+            "inconclusive",
+            Kind.ROUGH_COST,
+        )
+        for name, s, f in (
+            ("xy/(x²+y²)", 0.0, lambda x, y: x * y / (x * x + y * y)),
+            ("xy/(x²+y²) on a slope", 1.0, lambda x, y: x * y / (x * x + y * y)),
+            ("x²y²/(x⁴+y⁴) beside a sine", 0.0, lambda x, y: (x * y) ** 2 / (x**4 + y**4) + np.sin(x + y) - x - y),
+        )
+    },
     "a jump at θ": (lambda t: (np.sum(np.floor(t)), np.zeros(2)), [1.0, 1.7], "inconclusive", Kind.ROUGH_COST),
     # each of three ties moves alone without moving the median, and yet a subgradient is no bug
     "median": (median, [0.4, -1.0, 2.0, 0.1, 3.0], "agree"),
