@@ -3,8 +3,11 @@
 A report names the line of the user's code, not the one in JAX's wrapper of it.
 """
 
+import json
 import sysconfig
 from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,13 +161,26 @@ def frames_of(equation: Equation) -> Sequence[Any]:
 def owner_of_file(file_name: str) -> str:
     """Whose code a file holds: "jax", "harness", of another "library", of "python" itself, or the user's "own"."""
     path = Path(file_name)
-    if file_name.startswith(str(jax_internals.JAX_FOLDER)):
+    if path.is_relative_to(jax_internals.JAX_FOLDER):
         return "jax"
     if path.is_relative_to(HARNESS_FOLDER):
         return "harness"
     if LIBRARY_FOLDER in path.parts:
-        return "library"
+        return "own" if _is_installed_from_here(path) else "library"
     return "python" if path.is_relative_to(STANDARD_LIBRARY) else "own"
+
+
+def _is_installed_from_here(path: Path) -> bool:
+    """Whether a package was installed from a file or folder of this machine, as its authors do who test it so."""
+    return path.parts[path.parts.index(LIBRARY_FOLDER) + 1] in _packages_from_here()
+
+
+@cache
+def _packages_from_here() -> frozenset[str]:
+    """The packages and modules of distributions whose `direct_url.json` (PEP 610) names a file or folder."""
+    addresses = ((found, json.loads(found.read_text("direct_url.json") or "{}")) for found in distributions())
+    from_here = (found for found, address in addresses if address.get("url", "").startswith("file:"))
+    return frozenset(file.parts[0] for found in from_here for file in found.files or ())
 
 
 def maps_by_rules(equation: Equation) -> bool:
