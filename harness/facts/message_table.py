@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Mapping
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from harness.facts import (
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.templates import Message, in_words
+from harness.wording import first_few
 
 MESSAGES: Mapping[Kind, Message] = (
     verdict_messages.MESSAGES
@@ -60,12 +62,12 @@ def say_plainly(fact: Fact) -> str:
 
 # -- what a kind means -------------------------------------------------------------------------------------------------
 
-_HERE = Path(__file__)
-_PLACES = (_HERE.with_name("messages.md"), _HERE.parents[2] / "docs" / "messages.md")  # in a wheel; in a clone
+_PLACES = (files("harness.facts") / "messages.md", Path(__file__).parents[2] / "docs" / "messages.md")  # wheel; clone
+_AGAIN = "install the package again, or restore docs/messages.md from the repository"
 
+_TEXT = r"(.+(?:\n.+)*)"  # its lines may be wrapped
 _ENTRY = re.compile(
-    r"### (?P<kind>\S+)\n\n(?P<meaning>.+)\n\nA common cause: (?P<cause>.+)\n\n"
-    r"```\w+\n(?P<example>(?s:.+?))\n```\n\nWhat to do: (?P<advice>.+)\n"
+    rf"### (\S+)\n\n{_TEXT}\n\nA common cause: {_TEXT}\n\n```\w+\n((?s:.+?))\n```\n\nWhat to do: {_TEXT}"
 )
 
 
@@ -84,18 +86,26 @@ class Explanation(NamedTuple):
 
 @cache
 def page() -> str:
-    """The page of all kinds, in Markdown."""
-    return next(place for place in _PLACES if place.exists()).read_text(encoding="utf-8")
+    """The page of all kinds, in Markdown; or a `FileNotFoundError` where it is missing."""
+    found = next((place for place in _PLACES if place.is_file()), None)
+    if found is None:
+        raise FileNotFoundError(f"the page of messages is in neither {_PLACES[0]} nor {_PLACES[1]}; {_AGAIN}")
+    return found.read_bytes().decode(errors="replace").replace("\r\n", "\n")
 
 
 @cache
 def sections() -> Mapping[str, Mapping[Kind, Explanation]]:
-    """The entries of the page by what they are about."""
+    """The entries of the page by what they are about; or a `ValueError` where it lacks that of a kind."""
     _, *parts = re.split(r"^## (.+)\n", page(), flags=re.MULTILINE)
-    return {
-        title: {Kind(kind): Explanation(*words) for kind, *words in _ENTRY.findall(part)}
-        for title, part in zip(parts[::2], parts[1::2])
-    }
+    found: dict[str, dict[Kind, Explanation]] = {title: {} for title in parts[::2]}
+    for title, part in zip(parts[::2], parts[1::2]):
+        for kind, meaning, cause, example, advice in _ENTRY.findall(part):
+            if kind in [*Kind]:
+                meaning, cause, advice = (" ".join(text.split()) for text in (meaning, cause, advice))
+                found[title][Kind(kind)] = Explanation(meaning, cause, example, advice)
+    if missing := [kind for kind in Kind if not any(kind in section for section in found.values())]:
+        raise ValueError(f"the page of messages has no whole entry for {first_few(missing, 3)}; {_AGAIN}")
+    return found
 
 
 @cache

@@ -20,6 +20,7 @@ DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 QUICK = {
     "--help": 0,
     "check --networks 2 --sources loop,finite-difference,homework.py:source --isolate": 0,
+    "explain kink": 0,
     "grade . --csv {out}/grades.csv": 0,
     "sweep --networks 2 --sources loop,finite-difference --out {out}/rows.sqlite": 0,
 }

@@ -175,3 +175,41 @@ def test_explain_prints_the_whole_entry(monkeypatch):
     text = message_table.explain(Kind.SIGN)
     assert text.startswith("sign\n")
     assert [part for part in ("It is m.", "It is c.", "    one\n    two", "Do a.") if part not in text] == []
+
+
+@pytest.fixture
+def unread():
+    """The page as if it was not read yet, before and after."""
+    cached = (message_table.page, message_table.sections, message_table.explanations)
+    yield [each.cache_clear() for each in cached]
+    for each in cached:
+        each.cache_clear()
+
+
+WHOLE = page().encode()
+DAMAGED = {
+    "cut": WHOLE[:20_000],
+    "not text": b"\xff\xfe\x00",
+    "another kind": WHOLE.replace(b"### sign\n", b"### sing\n"),
+    "an entry without advice": WHOLE.replace(b"What to do: ", b"", 1),
+}
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize("content", [None, *DAMAGED.values()], ids=["missing", *DAMAGED])
+def test_a_page_that_is_missing_or_damaged_is_told_as_such(content, tmp_path, monkeypatch):
+    place = tmp_path / "messages.md"
+    if content is not None:
+        place.write_bytes(content)
+    monkeypatch.setattr(message_table, "_PLACES", (place, tmp_path / "docs" / "messages.md"))
+    with pytest.raises((FileNotFoundError, ValueError), match=r"^the page of messages .*install the package again"):
+        explain(Kind.SIGN)
+
+
+@pytest.mark.usefixtures("unread")
+def test_the_page_may_have_the_ends_of_lines_of_windows(tmp_path, monkeypatch):
+    place = tmp_path / "messages.md"
+    place.write_bytes(WHOLE.replace(b"\n", b"\r\n"))
+    monkeypatch.setattr(message_table, "_PLACES", (place,))
+    assert page().encode() == WHOLE
+    assert sorted(explanations()) == sorted(Kind)
