@@ -202,7 +202,9 @@ PARTS_CAPTION = (
 
 SHOWN_COLUMNS = (*POINTS, "points", "seconds")
 
-ANSWER_COLUMNS = ("problem", "cost", "expected cost", "entries of the gradient", "wrong entries", "largest difference")
+ANSWER_COLUMNS = (
+    *("problem", "cost", "expected cost", "entries of the gradient", "wrong entries", "largest relative difference"),
+)
 
 
 def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> str:

@@ -6,6 +6,7 @@ A remark is no verdict. It says what a teacher may want to look at.
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -52,8 +53,8 @@ def _homework(submission: Submission) -> dict[str, str]:
     for file in submission.files:
         for node in file.tree.body if file.is_own else ():
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and (file.name, node.name) in wanted:
-                body = node.body[ast.get_docstring(node) is not None :] or node.body
-                found[f"{node.name}: {ast.dump(ast.Module(body, []))}"] = node.name
+                fields: dict[str, Any] = {"body": node.body[ast.get_docstring(node) is not None :] or node.body}
+                found[ast.dump(type(node)(**vars(node) | fields))] = node.name
     return found
 
 

@@ -98,10 +98,6 @@ def curves_of(exhibit: Exhibit) -> dict[str, Any]:
         ``at``: its place in θ; ``x``: where it is moved to, `at` among them, and the right derivative is finite;
         ``right`` and ``shipped``: the derivatives there, None for one that is not finite.
     """
-
-    def cost(theta: np.ndarray) -> float:
-        return float(exhibit.cost(theta))
-
     theta = np.array(exhibit.at)
     with quiet_numerics():
         error = np.abs(exhibit.shipped(theta) - exhibit.right(theta))

@@ -191,6 +191,7 @@ def test_remarks_name_copies_links_and_gradients_of_libraries(tmp_path):
     texts = {"a.py": COURSE, "b.py": copied, "c.py": course(("h - Y", "Y - h")), "d.py": "from harness import x\nx()\n"}
     texts["e.py"] = "import jax\ndef cost(theta, X, y, lam): pass\ngradient = jax.grad(cost)\n"
     texts["f.py"] = "import jax.numpy as jnp\ndef cost(theta, X, y, lam): return jnp.sum(theta)\n"
+    texts["h.py"] = course(("y, lambda_):", "y, lambda_=1.0):"))  # another head of the same body
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "g.py").symlink_to("f.py")
@@ -203,6 +204,7 @@ def test_remarks_name_copies_links_and_gradients_of_libraries(tmp_path):
         "e.py": [(Kind.LIBRARY_GRADIENT, "e.py")],
         "f.py": [(Kind.SAME_CODE, "g.py")],
         "g.py": [(Kind.SAME_CODE, "f.py"), (Kind.LINKED_FILE, "g.py")],
+        "h.py": [],
     }
     assert [found[name][0].data["functions"] for name in ("a.py", "f.py")] == [["nn_cost_function"], ["cost"]]
     assert [fact.data["library"] for fact in (*found["d.py"], *found["e.py"])] == ["harness", "jax.grad"]
