@@ -63,7 +63,7 @@ def say_plainly(fact: Fact) -> str:
 # -- what a kind means -------------------------------------------------------------------------------------------------
 
 _PLACES = (files("harness.facts") / "messages.md", Path(__file__).parents[2] / "docs" / "messages.md")  # wheel; clone
-_AGAIN = "install the package again, or restore docs/messages.md from the repository"
+_AGAIN = "install the package again, or mend docs/messages.md of the repository"
 
 _TEXT = r"(.+(?:\n.+)*)"  # its lines may be wrapped
 _ENTRY = re.compile(
