@@ -138,6 +138,9 @@ def test_what_is_called_states_its_arguments_its_result_and_its_errors(name):
     text = inspect.getdoc(function) or ""
     assert not inspect.signature(function).parameters or "Parameters\n---" in text or "the same arguments" in text
     assert "Returns\n---" in text or "Raises\n---" in text
+    returned = inspect.signature(function).return_annotation
+    described = inspect.getdoc(returned) or ""
+    assert [field for field in getattr(returned, "__dataclass_fields__", ()) if field not in described] == []
 
 
 def test_the_lesson_trains_bugs_of_the_zoo():

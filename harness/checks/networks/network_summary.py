@@ -23,22 +23,39 @@ class Checked(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """The outcome on many networks."""
+    """The outcome on many networks.
 
-    verdict: str  # "disagree" when any network disagrees, "inconclusive" when too many are, else "agree"
+    Attributes
+    ----------
+    verdict : "disagree" when any network disagrees, "inconclusive" when too many are, else "agree"
+    networks, seed : how many networks, and the seed that they come from
+    sources : those that took part in any network
+    left_out : how many networks a source could not take (`NotApplicable`)
+    counts : how many networks came out "agree", "disagree" and "inconclusive"
+    outliers : how often each source was the odd one out
+    reasons : why it is "inconclusive": sources that never took part, or the first such network
+    failures : the first that disagree; ``random_problem((seed, index))`` makes them again
+    margin : the largest difference between sources that agree, over its error bound
+    seconds : how long all of it took
+    doubts : how many networks are inconclusive, by kind of fact; one may have several kinds
+    drawn : further arguments of `random_problem`, as Python code
+    skipped : networks that were not checked, because one that disagrees was enough
+    """
+
+    verdict: str
     networks: int
     seed: int
-    sources: tuple[str, ...]  # those that took part in any network
-    left_out: dict[str, int]  # how many networks a source could not take (`NotApplicable`)
-    counts: dict[str, int]  # how many networks came out "agree", "disagree" and "inconclusive"
-    outliers: dict[str, int]  # how often each source was the odd one out
-    reasons: tuple[Fact, ...]  # why it is "inconclusive": sources that never took part, or the first such network
-    failures: tuple[Checked, ...]  # the first that disagree; ``random_problem((seed, index))`` makes them again
-    margin: float  # the largest difference between sources that agree, over its error bound
+    sources: tuple[str, ...]
+    left_out: dict[str, int]
+    counts: dict[str, int]
+    outliers: dict[str, int]
+    reasons: tuple[Fact, ...]
+    failures: tuple[Checked, ...]
+    margin: float
     seconds: float
-    doubts: dict[str, int]  # how many networks are inconclusive, by kind of fact; one may have several kinds
-    drawn: str = ""  # further arguments of `random_problem`, as Python code
-    skipped: int = 0  # networks that were not checked, because one that disagrees was enough
+    doubts: dict[str, int]
+    drawn: str = ""
+    skipped: int = 0
 
     @property
     def why_fewer(self) -> str:
