@@ -57,7 +57,7 @@ def explain(process: SubmissionProcess, interface: Interface, everywhere: GivenA
     """What explains the answers to all problems, of which the parts were judged; nothing where they are right."""
     given = everywhere.ordinary
     replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
-    known = Explained(coordinates=sum(replay.coordinates for replay in replays))
+    known = Explained(coordinates=sum(each.replay(answer).coordinates for each, answer in everywhere.answers.items()))
     zero = (wrong(Kind.ZERO, "the gradient"),) if given.are_empty and interface.of_gradient else ()
     # an exercise as it was handed out: J = 0 and zeros for the gradient, which no bug needs to explain
     constant = find_constant_cost(given.answers) if everywhere.wrong and given.are_empty else None

@@ -35,6 +35,7 @@ def folder(tmp_path, monkeypatch):
         "two.py": WRONG["two_at_once.py"][0],
         "by_rows.py": RIGHT["by_rows.py"][0],
         "gradient_only.py": returning("grad"),
+        "cost_only.py": returning("J"),
         "costless.py": returning("J * float('nan'), grad"),
         "in_float32.py": returning("J, np.float32(1.0001) * grad.astype(np.float32)"),
         "raises.py": at_start("assert X.shape[0] % 6"),
@@ -63,6 +64,7 @@ FOUND = {  # the verdict; the bugs, and the kinds of what homework itself finds
     "two.py": ("disagree", (("wrong-sign", "lambda-not-over-m"),), []),
     "by_rows.py": ("agree", (), []),
     "gradient_only.py": ("disagree", (), [Kind.PART_MISSING]),
+    "cost_only.py": ("disagree", (), [Kind.PART_MISSING]),
     "costless.py": ("disagree", (), [Kind.COST_NOT_FINITE]),
     "in_float32.py": ("disagree", (), []),
     "my_sources.py:right": ("agree", (), []),
@@ -172,3 +174,9 @@ def test_a_function_that_never_returns_is_called_no_more_than_some_times(tmp_pat
     (times,) = [fact.data["times"] for fact in found.notes if fact.kind == Kind.CALL_FAILED]
     assert times == ENDINGS
     assert calls.read_text().count("x") <= ENDINGS + 2  # and one exercise, with and without λ
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_wrong_gradient_is_compared_on_every_problem_that_a_right_one_is():
+    right, wrong = (diagnose_function(name) for name in ("right.py", "wrong.py"))
+    assert (wrong.answered, wrong.coordinates) == (right.answered, right.coordinates)
