@@ -163,6 +163,27 @@ def test_the_secant_is_the_central_difference(opened, k):
     assert opened.number("hand-difference") == pytest.approx(expected, abs=0.6e-8)
 
 
+def test_a_wide_and_a_narrow_step_are_said_to_cost_digits(opened):
+    digits = {}
+    for k in (-2, -5, -11):
+        opened.set("hand-h", k)
+        digits[k] = int(re.search(r"about (\d+) digits", opened.text("hand-said"))[1])
+        assert ("cancel" in opened.text("hand-said")) == (k == -11)
+    assert digits[-5] > max(digits[-2], digits[-11])
+    assert "best h is about 1e-5" in opened.text("part-1")
+
+
+@pytest.mark.parametrize(
+    ("control", "shown"), [("choose-a", "choice-answer"), ("hand-h", "hand-said"), ("museum-solid", "museum-answer")]
+)
+def test_on_a_phone_a_control_and_what_it_says_are_seen_together(open_page, lesson, control, shown):
+    page = open_page(lesson.file, 390).page
+    page.click(f"#{control}")
+    page.evaluate("id => document.getElementById(id).scrollIntoView({ block: 'center', behavior: 'instant' })", control)
+    top = page.evaluate("id => document.getElementById(id).getBoundingClientRect().top / innerHeight", shown)
+    assert 0 < top < 0.75
+
+
 # Part 2
 
 

@@ -10,9 +10,9 @@
     const all = [...ours, ...theirs].filter((y) => y !== null), last = Math.max(ours.length, theirs.length) - 1;
     const y = field === "accuracy" ? [0, 1] : [0, Math.min(Math.max(...all), 8)];
     const end = (row) => row.findLast((value) => value !== null);
-    const says = `${ylabel} by line search: correct code ends at ${name(end(ours))}, ${bug.name} at ${name(end(theirs))}.`;
+    const says = `${ylabel} by step of training: correct code ends at ${name(end(ours))}, ${bug.name} at ${name(end(theirs))}.`;
     const plot = new Plot(host, width, {
-      height: 250, x: [0, Math.max(1, last)], y, xlabel: "line searches", ylabel, says, xticks: ticks(0, last, 5), yticks: ticks(...y, 4), yname: name, left: 50,
+      height: 250, x: [0, Math.max(1, last)], y, xlabel: "steps of training", ylabel, says, xticks: ticks(0, last, 5), yticks: ticks(...y, 4), yname: name, left: 50,
     });
     plot.curve(ours.map((value, k) => [k, value ?? NaN]), "var(--blue)");
     plot.curve(theirs.map((value, k) => [k, value ?? NaN]), "var(--orange)", { dash: "7 4" });
@@ -95,7 +95,7 @@
     put("bug-description", bug.description);
     const beside = ahead > 0 ? `${points(ahead)} more than correct code` : ahead < 0 ? `${points(-ahead)} less than correct code` : "as many as correct code";
     put("bug-said", `Trained with ${bug.name}, the network reads ${percent(training.test_accuracy)} of the held-out digits, ${beside} (${percent(right.training.test_accuracy)}).`);
-    put("bug-planted", `The check computes the gradient in several ways. The bug is in ${bug.planted.join(" and ")}.`);
+    put("bug-planted", `The check compares several programs for the gradient. The bug is in ${bug.planted.join(" and ")}.`);
     put("bug-verdict", bug.check.verdict);
     byId("bug-verdict").className = `verdict ${bug.check.verdict}`;
     put("bug-finding", bug.check.finding);
@@ -109,7 +109,7 @@
     for (const redraw of [accuracy, cost, theta1, theta2, scale]) redraw();
   }
   byId("bug-rules").replaceChildren(...right.checkers.flatMap(({ checker }) => [element("dt", {}, element("strong", {}, checker)), element("dd", {}, data.rules[checker])]));
-  options("bug-which", bugs.map((bug) => `${bug.name} (${percent(bug.training.test_accuracy)})`), Math.max(0, bugs.findIndex((bug) => bug.name === "bias-column-not-dropped")));
+  options("bug-which", bugs.map((bug) => `${bug.name} (${percent(bug.training.test_accuracy)})`), Math.max(0, bugs.findIndex((bug) => bug.name === "slope-missing")));
   for (const where of new Set(bugs.map((bug) => bug.where))) {
     const group = element("optgroup", { label: where });
     byId("bug-which").append(group);

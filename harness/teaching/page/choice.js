@@ -13,10 +13,10 @@
 
   const draw = (side) => figure(`choice-${side}`, (host, width) => {
     const { accuracy, test_accuracy: end } = shownBy[side].training, name = side.toUpperCase();
-    const says = `Network ${name}: the share of other digits that it reads, by step of training. It ends at ${percent(end)}.`;
+    const says = `Network ${name}: the share of held-out digits that it reads, by step of training. It ends at ${percent(end)}.`;
     const last = Math.max(1, length(bug, right) - 1);
     const plot = new Plot(host, width, {
-      height: 230, x: [0, last], y: [0, 1], xlabel: "steps of training", ylabel: `network ${name}: other digits read correctly`, says,
+      height: 230, x: [0, last], y: [0, 1], xlabel: "steps of training", ylabel: `network ${name}: held-out digits read correctly`, says,
       xticks: ticks(0, last, 5), yticks: ticks(0, 1, 4), yname: (y) => `${Math.round(100 * y)}%`, left: 50,
     });
     plot.curve(accuracy.map((value, k) => [k, value ?? NaN]), "var(--blue)");
@@ -28,11 +28,12 @@
   function tell(side) {
     const was = shownBy[side] === bug, name = (shownBy.a === bug ? "A" : "B");
     const first = side ? `${was ? "Yes" : "No"}: ` : ""; // on paper nobody has chosen
+    const report = bug.check.diagnosis || bug.check.finding;
     const worst = bug.check.worst === null ? "without bound" : `up to ${short(bug.check.worst, 2)} times what rounding can explain`;
     byId("choice-answer").replaceChildren(
       element("p", {}, element("strong", {}, `${first}${name} has the bug.`), ` ${was ? "Was it a guess? " : ""}The curves do not tell.`),
-      element("p", {}, `${bug.description} The check tells before the first step: its gradient is off by ${worst}, and the report names the bug.`),
-      element("p", {}, element("span", { class: "mono" }, bug.check.diagnosis || bug.check.finding)),
+      element("p", {}, `A gradient check tells before the first step: the gradient is off by ${worst}. Its report says`),
+      element("p", {}, element("span", { class: "mono" }, report.includes(bug.description) ? report : `${report} ${bug.description}`)),
       element("p", {}, "Part 1 says what the words mean, and part 3 has this bug among others."),
     );
   }

@@ -6,13 +6,14 @@
   const beyond = seen.filter((bug) => bug.training.test_accuracy > right.test_accuracy), near = seen.filter((bug) => bug.training.test_accuracy >= right.test_accuracy - 0.02);
   const byKind = (where, ofCost) => {
     const [all, alike] = [seen, near].map((bugs) => bugs.filter((bug) => hasWrongGradient(bug) && bug.where.includes("cost") === ofCost).length);
-    return all ? `with ${alike} of ${all} bugs ${where}` : "";
+    return all ? `${alike} of ${all} bugs ${where}` : "";
   };
   const list = (names) => (names.length ? names.join(", ") : "none");
   const sentences = {
-    teaser: `${[byKind("in the gradient alone", false), byKind("in the cost, too", true)].filter(Boolean).join(", and ")}, a network reads as many held-out digits as with correct code, or at most two points fewer.`,
+    teaser: `with ${[byKind("in the gradient alone", false), byKind("in the cost, too", true)].filter(Boolean).join(", and ")}, a network reads at most two in a hundred fewer held-out digits than with correct code.`,
+    "best-step": `Here the best h is about ${short(data.steps.best.central.step, 1)}: the two agree to ${data.steps.best.central.digits.toFixed(0)} digits, and an error beyond those goes unseen.`,
     checked: String(data.bugs[0].check.examples),
-    trainings: `${examples.toLocaleString("en")} digits to learn from and ${heldOut.toLocaleString("en")} held out to be read, 400 pixels, 25 hidden units and 10 digits, λ = ${l2}, and ${searches} line searches from the same weights, whatever a check says`,
+    trainings: `${examples.toLocaleString("en")} digits to learn from and ${heldOut.toLocaleString("en")} held out, 400 pixels, 25 hidden units and 10 outputs, a regulariser times λ = ${l2}, and ${searches} steps of training from the same weights`,
     study: `The numbers are from a study of ${data.detection.date} with ${Object.values(data.detection.places).flat().length} bugs on ${Object.entries(data.detection.problems).map(([kind, count]) => `${count} problems “${kind}”`).join(", ")}, seed ${data.detection.seed}.`,
     "blind-problem": data.blind.problem,
     "left-out": Object.keys(data.left_out).length ? `Not asked, since not installed: ${Object.keys(data.left_out).join(", ")}.` : "",
@@ -34,13 +35,13 @@
     ["A check asks for a relative error of the whole gradient below 1e-4. Which bugs pass?",
       `${list(hidden)}: they touch few entries, or all of them very little.`],
     ["Which bugs read more of the held-out digits than correct code does? What does that say about them?",
-      `${list(beyond.map((bug) => bug.name))}. Nothing: after ${searches} line searches nothing has converged, and any change of the path ends elsewhere. ${seen.length} of the ${bugs.length} are caught by the check before training; what the check of this network cannot see, random networks of other shapes can.`],
+      `${list(beyond.map((bug) => bug.name))}. Nothing: after ${searches} steps nothing has converged, and any change of the path ends elsewhere. ${seen.length} of the ${bugs.length} are caught by the check before training; what the check of this network cannot see, random networks of other shapes can.`],
     ["Which of the bugs trained with here does no other checker raise an alarm about, on the course’s check network?",
       `${list(missedBy)}. Where the cost is wrong in the same way, a checker that is shown one cost with its gradient finds that they fit.`],
     ["Which single switch of part 4 hides the most bugs, and why?",
       `${worstSwitch[0]}: ${worstSwitch[1]} bugs. With all weights zero nothing is carried back through a layer, and the regulariser is zero, too.`],
     ["How near to the kink does the naive check with h = 1e-4 condemn a right ReLU, and what would you do?",
-      `From |z| = ${short(Math.max(...kink), 1)} down to the smallest tried, ${short(Math.min(...kink), 1)}: wherever the step reaches across. Take another θ, or a step that stays on one side, or differences that need no step to speak of, and say “undecided” at the kink itself.`],
+      `From |z| = ${short(Math.max(...kink), 1)} down to the smallest tried, ${short(Math.min(...kink), 1)}: wherever the step reaches across. Take another θ, or a step that stays on one side, or differences that need no step to speak of, and say “inconclusive” at the kink itself.`],
   ];
   byId("exercises").replaceChildren(...exercises.flatMap(([question, answer], i) => [
     element("p", {}, element("strong", {}, `${i + 1}. `), question),
