@@ -98,7 +98,7 @@
     put("hand-said", h > 0.3
       ? "A wide step: the secant cuts across the bend of the curve, and its slope is off."
       : `At this step the two agree to about ${Math.min(16, Math.max(0, Math.round(-Math.log10(Math.abs(difference - slope) / Math.max(Math.abs(slope), 1e-12)))))} digits.` +
-        (h < 1e-6 ? " The first digits of the two costs cancel, and few of the 16 are left." : ""));
+        (h < 1e-6 ? " The first digits of the two costs cancel, and only the rest of the 16 are left." : ""));
     steps(now);
     byId("hand-gradient").replaceChildren(...names.map((label, k) => {
       const row = tableRow([label, fixed(theta[k], 2), fixed(now.gradient[k], 6)], ["", "number", "number"]);
