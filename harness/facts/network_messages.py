@@ -34,22 +34,22 @@ def _units_at_junction(fact: Fact) -> str:
 def _explained(fact: Fact) -> str:
     """Cost, gradient, or both."""
     count = fact.data.get("coordinates")  # homework names the gradient: its author counts no coordinates
-    everything = f"all {count:,} coordinates" if count else "the gradient"
+    gradient = f"this gradient in all {count:,} coordinates" if count else "this gradient"
     if not fact.data["gradient"]:
-        return "the cost"
-    return f"the cost and {everything}" if fact.data["cost"] else everything
+        return "this cost"
+    return f"this cost, and {gradient}" if fact.data["cost"] else gradient
 
 
 def _bug(fact: Fact) -> str:
-    explain = "explains" if len(fact.where) == 1 else "together explain"
-    return f"{' and '.join(fact.where)} {explain} {_explained(fact)}: {fact.data['does'][0]}."
+    bugs = f"The bug {fact.where[0]} gives" if len(fact.where) == 1 else f"The bugs {' and '.join(fact.where)} give"
+    return f"{bugs} {_explained(fact)}: {fact.data['does'][0]}."
 
 
 def _bugs_alike(fact: Fact) -> str:
     names = list(fact.where)
     if len(names) <= DESCRIBED:
         names = [f"{name} ({does})" for name, does in zip(names, fact.data["does"])]
-    return f"Each of {', '.join(names)} explains {_explained(fact)}. {_distinguished(fact)}"
+    return f"Each of the bugs {', '.join(names)} gives {_explained(fact)}. {_distinguished(fact)}"
 
 
 def _distinguished(fact: Fact) -> str:
