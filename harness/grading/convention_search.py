@@ -85,10 +85,10 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
     tried = _search(process, candidates, exercises[0], CONVENTIONS)
     if not _has_right_one(tried) and (l2 := _fixed_l2(process, tried)) is not None:
         exercises = with_fixed_l2(exercises, l2)
-        tried = _search(process, candidates, exercises[0], CONVENTIONS)
+        tried = _search(process, candidates, exercises[0], CONVENTIONS, has_l2=True)
     found = best_interface(process, exercises, tried)
     if not found.failure:
-        found = replace(_checked_with_few_classes(process, candidates, found, exercises), l2=l2)
+        found = replace(_checked_with_few_classes(process, candidates, found, exercises, has_l2=l2 is not None), l2=l2)
         if l2 is not None or found.is_right:
             return found
     elif any(failure.is_futile for failure in found.failures):  # it would fail at other sizes as well
@@ -154,7 +154,12 @@ def _fixed_l2(process: SubmissionProcess, tried: Sequence[Trials]) -> float | No
 
 
 def _checked_with_few_classes(
-    process: SubmissionProcess, candidates: Sequence[Call], found: Interface, exercises: Sequence[Exercise]
+    process: SubmissionProcess,
+    candidates: Sequence[Call],
+    found: Interface,
+    exercises: Sequence[Exercise],
+    *,
+    has_l2: bool,
 ) -> Interface:
     """The interface, unless ten classes were right by chance; without the other exercises where code knows ten alone.
 
@@ -174,7 +179,8 @@ def _checked_with_few_classes(
     if is_right_too or not found.of_cost or found.of_cost.call.convention.labels in LABELS:
         return found
     usual = [convention for convention in CONVENTIONS if convention.labels in LABELS]
-    return best_interface(process, exercises, _search(process, candidates, exercises[0], usual))
+    tried = _search(process, candidates, exercises[0], usual, has_l2=has_l2)
+    return best_interface(process, exercises, tried)
 
 
 def _at_the_courses_sizes(
@@ -209,19 +215,24 @@ def _standing(interface: Interface) -> tuple[bool, ...]:
 
 
 def _search(
-    process: SubmissionProcess, candidates: Sequence[Call], exercise: Exercise, conventions: Sequence[Convention]
+    process: SubmissionProcess,
+    candidates: Sequence[Call],
+    exercise: Exercise,
+    conventions: Sequence[Convention],
+    *,
+    has_l2: bool = False,
 ) -> list[Trials]:
-    """What comes of calling the functions on the exercise, up to the first that is right."""
+    """What comes of calling the functions, which may have λ in their code, up to the first that is right."""
     tried: list[Trials] = []
     for candidate in candidates:
-        tried.append(_try_conventions(process, candidate, exercise, conventions))
+        tried.append(_try_conventions(process, candidate, exercise, conventions, has_l2=has_l2))
         if _has_right_one(tried) or sum(trials.is_fatal for trials in tried) >= MOST_FATAL:
             break
     return tried
 
 
 def _try_conventions(
-    process: SubmissionProcess, candidate: Call, exercise: Exercise, conventions: Sequence[Convention]
+    process: SubmissionProcess, candidate: Call, exercise: Exercise, conventions: Sequence[Convention], *, has_l2: bool
 ) -> Trials:
     """One function called in the conventions, up to the first answer whose parts are right.
 
@@ -237,7 +248,7 @@ def _try_conventions(
         # Only the shape of y may still matter: h - y of (m, K) and (m,) broadcasts where a loop over y does not.
         if partly_right and replace(convention, column=partly_right.column) != partly_right:
             continue
-        for outcome in _outcomes_in(convention, process, candidate, exercise):
+        for outcome in _outcomes_in(convention, process, candidate, exercise, has_l2=has_l2):
             if isinstance(outcome, Attempt):
                 attempts.append(outcome)
                 partly_right = convention if any(outcome.right) and outcome.call.is_of_one_network else partly_right
@@ -266,7 +277,7 @@ def _ends_search(outcome: Attempt | CallFailed) -> bool:
 
 
 def _outcomes_in(
-    convention: Convention, process: SubmissionProcess, candidate: Call, exercise: Exercise
+    convention: Convention, process: SubmissionProcess, candidate: Call, exercise: Exercise, *, has_l2: bool
 ) -> Iterator[Attempt | CallFailed]:
     """The failure of a call; or what its answer may be: each cost and gradient in it, of each network."""
     # a function of Theta1 and Theta2 takes θ in one form alone, so that none is reported
@@ -283,7 +294,7 @@ def _outcomes_in(
     orders = ORDERS if convention.gives_matrices(call.roles) and _has_vector(value) else (convention.order,)
     for pick, order in product(possible_picks(value, convention, exercise.problem), orders):
         picked = replace(call, convention=replace(convention, pick=pick, order=order))
-        for model in _models(call):
+        for model in _models(call, is_regularised=has_l2 or "l2" in call.roles):
             try:
                 yield _attempt(picked, returned, process.submission, exercise.of_model(model))
             except CallFailed as failure:
@@ -304,7 +315,7 @@ def _has_vector(value: Any) -> bool:
     return any(isinstance(item, np.ndarray) and item.ndim == 1 and item.size > 1 for item in items)
 
 
-def _models(call: Call) -> Iterator[Model]:
+def _models(call: Call, *, is_regularised: bool) -> Iterator[Model]:
     """The networks that a function may compute: those of other courses only where it takes W and b apart, as these do.
 
     With λ and sigmoid outputs the cost is this course's, and other hidden units are a mistake.
@@ -313,7 +324,6 @@ def _models(call: Call) -> Iterator[Model]:
     if not takes_arrays or call.convention.blocks.arrangement == JOINED:
         yield COURSE_MODEL
         return
-    is_regularised = "l2" in call.roles
     for model in (COURSE_MODEL, *MODELS):
         if not is_regularised or model == COURSE_MODEL or model.output != "sigmoid":
             yield replace(model, regularised=is_regularised)

@@ -454,6 +454,15 @@ TAKES_NO_L2 = TWO_FUNCTIONS.replace("LAMBDA = 1\n", "class Settings:\n    weight
 )
 
 
+@pytest.mark.parametrize("l2", ["2.5", "0.25"])
+def test_a_lambda_in_code_with_weights_and_biases_apart_is_that_of_the_exercises(l2, tmp_path):
+    text = apart(parameters="W1, b1, W2, b2, X, y: K = len(b2)", answer="g1, c1, g2, c2").replace("lam", l2)
+    grade = graded_here(tmp_path, "a.py", text)
+    assert (grade.verdict, grade.points, grade.diagnosis) == (AGREE, 100.0, ())
+    assert f"λ = {l2} in the code, which takes no other" in grade.conventions
+    assert "no regulariser" not in grade.conventions
+
+
 def test_a_lambda_in_the_code_is_that_of_the_exercises(tmp_path):
     grade = graded_here(tmp_path, "a.py", TAKES_NO_L2)
     assert (grade.verdict, grade.points, grade.diagnosis) == (AGREE, 100.0, ())
