@@ -41,8 +41,8 @@ GLANCE_GAIN = 4.0
 """Noise of (f(h) - f(-h)) / 2h, in noises of a cost over h: one, with room."""
 
 MOST_TRUNCATION = 4.0
-"""The truncation h² f'''/6 of a glance is taken for 4 h² max(|f'|, |f''|). If it is more, six digits agree by
-chance."""
+"""The truncation h² f'''/6 of a glance is taken for 4 h² max(|f'|, |f''|). Where it is more, as for sin 50 t, a wrong
+report still has to agree to six digits."""
 
 UNSEEN = 1e-5
 """A cautious glance may be off by this share of the slope, as at sin 1000 t at 0, which bends nowhere near."""
