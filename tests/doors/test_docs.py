@@ -203,7 +203,9 @@ def test_the_backprop_of_the_first_page_is_tested_as_it_says(run_pytest_apart, p
     pytester.makepyfile(test_backprop=example, my_project=bug)
     result = run_pytest_apart("--gradient-networks", 2)
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*The bug bias-times-4 gives this gradient in all*", "The smallest network that still fails:", "Replay it*"])
+    result.stdout.fnmatch_lines(
+        ["*The bug bias-times-4 gives this gradient in all*", "The smallest network that still fails:", "Replay it*"]
+    )
 
 
 def test_the_rule_of_the_first_page_is_named_as_it_says(tmp_path):
