@@ -249,8 +249,10 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     ordinary, blocks = ordinary_derivative(point, look.true), look.coordinates.blocks
     slopes = [look.true.slopes, *([directional.slopes] if directional.slopes else [])]
     has_black_box = any(found.obstacles.differenced for found in slopes)
-    answers, differenced, is_contradicted = with_differences(point, look, ordinary, has_black_box=has_black_box)
-    facts = [*point.facts, *_unresolved(look, slopes)]
+    with_opinion = with_differences(point, look, ordinary, has_black_box=has_black_box)
+    answers, differenced, climbs, is_contradicted = with_opinion
+    is_resolved = np.isfinite(look.increments_alone.error).ravel() | climbs & np.isfinite(answers[-1].error)
+    facts = [*point.facts, *([] if is_resolved.all() else _unresolved(slopes))]
     # increments that are wrong in one input may be wrong along a direction, where no differences decide
     if is_contradicted and directional.disagree:
         directional = replace(directional, pairs=())
@@ -290,10 +292,8 @@ def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
     return bool(decided[applies].all())
 
 
-def _unresolved(look: Look, slopes: Sequence[Slopes]) -> list[Fact]:
-    """Why some derivative is unknown, where one is: the first of the reasons."""
-    if np.isfinite(look.increments_alone.error).all():
-        return []
+def _unresolved(slopes: Sequence[Slopes]) -> list[Fact]:
+    """Why some derivative is unknown: the first of the reasons."""
     if any(found.has_no_limit for found in slopes):
         return [doubt(Kind.NO_SLOPE, reason="slopes grow without limit as steps shrink")]
     reasons = [found.obstacles.unresolved for found in slopes if found.obstacles.unresolved]

@@ -2,12 +2,17 @@
 
 In float64 the values are JAX's own, so that neither the interpreter's rules nor JAX's derivative rules take part.
 Increments have the last word, since they are far more precise and see no kink beside the point. They have it no longer
-where differences and JAX agree with each other, and not with them; nor where f climbs by jumps, as a root does that is
-found by bisection: the increments are the slopes of its steps, the same on all of them, and say nothing of the climb.
+where differences and JAX agree with each other, and not with them.
+
+A program that moves in steps, as a root by bisection does, has two slopes: that within a step, and that of the climb
+over many steps. Increments and JAX's rules for the program itself have the first one, exactly. A derivative rule that
+somebody wrote for such a program means the second one, so that differences judge it. Over a width h these know the
+climb up to the height of a step over h, and nothing where h holds no more than a few steps: then nobody judges.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
 
 import numpy as np
@@ -21,6 +26,10 @@ from harness.verdict.comparison import Answer, compare, compare_all
 from reference.arithmetics.central_differences import POINTS, best_width, slopes_from
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
+from reference.traced.decisions import choice_of
+from reference.traced.equations import Equation, Program
+from reference.traced.primitives.calls import CUSTOM_RULES
+from reference.traced.rule_origins import is_rule_of_library
 from reference.traced.traced_function import Traced
 
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
@@ -34,17 +43,24 @@ leave √4096 of them."""
 NOISE_GAIN = 8.0
 """The weights of the six values in a difference that is extrapolated twice add up to 6.6 over the step; with room."""
 
-NEAR = 4.0 ** -np.arange(10.0, 21.0)
-"""Distances from 1e-6 to 1e-12, in units of the argument, at which a function that climbs by jumps shows them."""
+REACHES = 0.5 * 4.0 ** -np.arange(20.0, -1.0, -1.0)
+"""Distances from 5e-13 to 0.5, in units of the argument, at which a function that moves in steps is seen to."""
+
+EDGES_MET = 6
+"""Places beside a point on the edge of a step, of which some are on no edge."""
+
+FEWEST_STEPS = 4.0
+"""A width over which differences know a climb is so many times the distance at which steps are seen."""
 
 
 def with_differences(
     point: Point, look: Look, ordinary: float, *, has_black_box: bool
-) -> tuple[list[Answer], Estimate, bool]:
+) -> tuple[list[Answer], Estimate, np.ndarray, bool]:
     """The answers of a look and finite differences as one more, with infinite errors where an oracle judges nobody.
 
-    And the differences with their own errors, and whether f's values contradict the increments somewhere.
-    `has_black_box` says that a part of the program may compute in its own precision, and have that precision's noise.
+    And the differences with their own errors, a mask of where the climb of steps is judged, and whether f's values
+    contradict the increments somewhere. `has_black_box` says that a part of the program may compute in its own
+    precision, and have that precision's noise.
     """
     blocks, weights, examined = look.coordinates.blocks, point.combinations.weights, look.plan.examined
     at_odds = lambda a, b: compare(a, b, blocks, ordinary).at_odds  # noqa: E731
@@ -57,20 +73,20 @@ def with_differences(
         full.error[~point.is_known] = np.inf
         return full
 
-    estimate, climbs = everywhere(found.estimate(weights, found.noise)), np.zeros(look.increments.gradient.shape, bool)
+    def is_own(eq: Equation) -> bool:
+        return eq.name in CUSTOM_RULES and not point.case.trusted(eq) and not is_rule_of_library(eq)
+
+    program, noise, climbs = point.case.program, found.noise, np.zeros((len(weights), len(examined)), bool)
+    # without a rule of the user's own for all that jumps, JAX's derivative may be that within a step on purpose
+    ruled = np.any([at_odds(answer, look.increments) for answer in look.judged], axis=0) | (not jumps(program, is_own))
+    if np.any(ruled) and jumps(program):
+        reaches = found.reaches(point.program)
+        noise = np.maximum(noise, found.heights(reaches))
+        climbs[:, axes] = combine(np.abs(weights), np.isfinite(reaches)) > 0.0
+    climbs, estimate = climbs.ravel() & ruled, everywhere(found.estimate(weights, noise))
     differenced = point.answer(DIFFERENCES, estimate, blocks)
-    contradiction = at_odds(look.increments, differenced)
-    if any((contradiction & at_odds(a, look.increments) & at_odds(a, differenced)).any() for a in look.judged):
-        # of three answers no two agree: f may climb by jumps
-        estimate = everywhere(found.estimate(weights, np.maximum(found.noise, found.jumps())))
-        differenced = point.answer(DIFFERENCES, estimate, blocks)
-        own = look.increments_alone.derivative
-        mask = np.zeros(own.shape, bool)
-        slopes = estimate.derivative[:, axes], own[:, axes]
-        mask[:, axes] = found.leaves(weights, *slopes) & found.keeps(point.program, weights, *slopes)
-        climbs = mask.ravel()
     increments, differenced, is_contradicted = arbitrate(look.judged, look.increments, differenced, climbs, at_odds)
-    return [*look.judged, increments, differenced], estimate, is_contradicted
+    return [*look.judged, increments, differenced], estimate, climbs, is_contradicted
 
 
 def _axes_to_difference(look: Look, ordinary: float, rows: int) -> np.ndarray:
@@ -99,24 +115,32 @@ def arbitrate(
     |-----|------------|-------------|---------|
     | 1   | 2          | 1           | differences: increments have met something that they have wrong |
     | 1   | 1          | 2           | increments: a kink or a jump is within the differences' reach |
-    | 2   | 1          | 3           | increments, but differences where f climbs by jumps, a mask of coordinates |
+    | 2   | 1          | 3           | increments |
 
     An error of the increments in one coordinate may be in others, too. So once they are outvoted anywhere, they accuse
-    nobody anywhere unless differences do as well.
+    nobody anywhere unless differences do as well. In `climbs`, a mask of coordinates, differences judge alone.
     """
+    increments = replace(increments, error=np.where(climbs, np.inf, increments.error))
     contradiction = at_odds(increments, differenced)
-    climbs = climbs & contradiction
     accused = [(at_odds(answer, increments), at_odds(answer, differenced)) for answer in own]
-    is_contradicted = any((by_first & (contradiction & ~by_second | climbs)).any() for by_first, by_second in accused)
+    is_contradicted = any(x.any() for x in (climbs, *(by & contradiction & ~by_second for by, by_second in accused)))
     for by_increments, by_differences in accused:
         if is_contradicted:
-            alone = by_increments & (~by_differences | climbs)
+            alone = by_increments & ~by_differences
             increments = replace(increments, error=np.where(alone, np.inf, increments.error))
-        alone = by_differences & ~by_increments
+        alone = by_differences & ~by_increments & ~climbs
         differenced = replace(differenced, error=np.where(alone, np.inf, differenced.error))
     # of two oracles that contradict each other, the differences give way where the increments still judge
     outvoted = contradiction & np.isfinite(increments.error)
     return increments, replace(differenced, error=np.where(outvoted, np.inf, differenced.error)), is_contradicted
+
+
+def jumps(program: Program, ignores: Callable[[Equation], bool] = lambda _: False) -> bool:
+    """Whether some choice in a program makes its value jump, other than in equations that are ignored."""
+    kept = [eq for eq in program.equations if not ignores(eq)]
+    return any((choice := choice_of(eq)) is not None and not choice.is_continuous for eq in kept) or any(
+        jumps(inner, ignores) for eq in kept for inner in eq.programs
+    )
 
 
 # -- differences of values --------------------------------------------------------------------------------------------
@@ -170,50 +194,53 @@ class Stencil:
         found = combine(weights, np.where(np.isfinite(errors), slopes, np.nan))
         return Estimate(found, np.where(np.isnan(found), np.inf, combine(np.abs(weights), errors)))
 
-    @np.errstate(all="ignore")
-    def jumps(self) -> np.ndarray:
-        """The largest distance of values nearby from a straight line: (axes, 1, outputs).
-
-        A root by forty bisections climbs by jumps of 1e-11, which are noise to a difference.
-        """
-        near = self.steps[:, :1] / WIDTHS[0] * np.concatenate([NEAR, -NEAR])
-        points = (self.point + h * self.directions[k] for k, row in enumerate(near) for h in row)
-        _, *beside = self.evaluate(chain([self.point], points))
-        moved = np.reshape(beside, (*near.shape, len(self.here))) - self.here
-        slopes, _ = self.slopes(self.noise)
-        return np.abs(moved - near[..., None] * slopes[:, None]).max(axis=1, keepdims=True)
+    @cached_property
+    def _beside(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distances on both sides, (axes, 2, reaches), and f's changes there, with an axis more for the outputs."""
+        sizes = np.array([[abs(self.directions[k] @ self.point)] for k in range(len(self.steps))])
+        # past 0 a function may have no value, and a loop no end
+        farthest = np.minimum(self.steps[:, :1] / WIDTHS[0], np.where(sizes > 0.0, sizes, np.inf))
+        distances = np.stack([farthest * REACHES, -farthest * REACHES], axis=1)
+        points = (self.point + h * self.directions[k] for k, row in enumerate(distances) for h in row.ravel())
+        _, *values = self.evaluate(chain([self.point], points))
+        return distances, np.reshape(values, (*distances.shape, len(self.here))) - self.here
 
     @np.errstate(all="ignore")
-    def leaves(self, weights: np.ndarray, differenced: np.ndarray, increments: np.ndarray) -> np.ndarray:
-        """Where f's values follow the differences' slopes, and leave the increments', on both sides of the point.
+    def reaches(self, program: ProgramAtPoint) -> np.ndarray:
+        """The distances at which steps are seen on both sides, (axes, outputs); infinite where there are none.
 
-        A kink or a jump within reach is on one side: on the other one, f follows the increments. A mask of
-        (combinations, axes), as the slopes are.
+        By the mean value theorem, values that leave a line by more than slopes on the way do have jumped. Beyond a kink
+        or a single jump on one side, f follows the slope at the point on the other one.
         """
-        moved = np.einsum("ko,awpo->kawp", weights, np.nan_to_num(self.values - self.here, nan=np.inf))
-        distances = self.steps[..., None] * POINTS
-        off, by_increments = (
-            np.abs(moved - distances * slopes[:, :, None, None]) for slopes in (differenced, increments)
-        )
-        return (off < by_increments).all(axis=-1).any(axis=-1)
-
-    @np.errstate(all="ignore")
-    def keeps(
-        self, program: ProgramAtPoint, weights: np.ndarray, differenced: np.ndarray, increments: np.ndarray
-    ) -> np.ndarray:
-        """Where the increments beside the point are off like those at it, as the slopes of steps are: of that shape.
-
-        Waves and bends that are finer than the differences' steps have other slopes there.
-        """
-        mask, rng = np.zeros(differenced.shape, bool), np.random.default_rng(program.seed)
-        for k, h in enumerate(self.steps[:, -1]):
+        distances, moved = self._beside
+        found, rng = np.full((len(distances), len(self.here)), np.inf), np.random.default_rng(program.seed)
+        for k, (ahead, _) in enumerate(distances):
             along = self.directions[k][None]
-            places = self.point + h * rng.uniform(-1.0, 1.0, (len(POINTS), 1)) * along  # on no step's edge
-            beside = [program.changes(along, program.run(), place) for place in places]
-            # the slope is unknown where a place meets an edge by chance
-            moved = np.fmax.reduce([np.abs(combine(weights, x)[:, 0] - increments[:, k]) for x in beside])
-            mask[:, k] = 2.0 * moved < np.abs(differenced - increments)[:, k]
-        return mask
+            slopes = lambda t: program.changes(along, program.run(), self.point + t * along[0])[0]  # noqa: B023, E731
+            here = slopes(0.0)
+            if np.isnan(here).any():  # on the edge of a step; where all places are, steps are as fine as rounding
+                here = np.nan_to_num(np.fmax.reduce([here, *map(slopes, ahead[:EDGES_MET])]))
+            off = np.abs(moved[k] - distances[k][..., None] * here).min(axis=0) - 2.0 * self.noise
+            for h, left in zip(ahead, off):
+                turned, is_seen = np.zeros(len(here)), (left > 0.0) & np.isinf(found[k])
+                for t in h * np.concatenate([[1.0, -1.0], rng.uniform(-1.0, 1.0, len(POINTS) - 2)]):
+                    if is_seen.any():  # the slope is unknown where a place meets the edge of a step by chance
+                        turned = np.fmax(turned, np.abs(slopes(t) - here))
+                        is_seen &= left > 2.0 * h * turned
+                found[k, is_seen] = h
+        return found
+
+    @np.errstate(all="ignore")
+    def heights(self, reaches: np.ndarray) -> np.ndarray:
+        """How far steps keep values from a climb, (axes, widths, outputs): 0 without steps, infinite where few fit."""
+        distances, moved = (x[:, 0] for x in self._beside)
+        odd = 0.5 * (moved - self._beside[1][:, 1])
+        slopes, _ = slopes_from(np.moveaxis(self.values, 2, 0), self.steps[..., None])  # (axes, widths, outputs)
+        off = np.abs(odd[:, None] - distances[:, None, :, None] * slopes[:, :, None])
+        within = FEWEST_STEPS * distances[:, None] <= self.steps[..., None]
+        largest = 2.0 * np.where(within[..., None], off, 0.0).max(axis=2)
+        few = FEWEST_STEPS * reaches[:, None] > self.steps[..., None]
+        return np.where(np.isinf(reaches)[:, None], 0.0, np.where(few, np.inf, largest))
 
 
 def _values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:

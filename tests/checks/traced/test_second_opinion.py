@@ -37,7 +37,7 @@ def test_increments_that_go_wrong_in_one_entry_accuse_nobody_alone_in_another():
         (2.0, 1.0, 1.0, False, [INCREMENTS, DIFFERENCES], False),  # JAX is wrong
         (2.0, 1.0, 3.0, False, [INCREMENTS], False),  # differences never accuse alone
         (2.0, 0.0, 1.0, True, [DIFFERENCES], True),  # increments are the slopes of steps
-        (0.0, 0.0, 1.0, True, [INCREMENTS], False),  # and so is JAX's derivative
+        (0.0, 0.0, 1.0, True, [DIFFERENCES], True),  # and so is the slope that a rule returns
     ],
 )
 def test_who_is_right_of_increments_and_differences(jax, increments, differences, climbs, counting, is_contradicted):
@@ -104,3 +104,60 @@ def test_the_climb_of_steps_is_seen_though_a_place_beside_the_point_meets_the_ed
     root.defjvp(lambda a, t: (root(*a), 0.5 * a[0] ** (-2 / 3) * t[0]))  # 1.5 times the right slope
     report = check_derivatives(lambda a: jnp.sum(jax.vmap(root)(a) ** 2) * a[0], np.array([2.0, 3.1, 5.0]))
     assert [finding.coordinates for finding in report.findings] == [3, 3]
+
+
+def halved(times):
+    """The root of y³ + y = a in [0, 2] by so many halvings."""
+
+    def root(a):
+        def halve(_, ends):
+            middle = 0.5 * sum(ends)
+            is_below = middle**3 + middle < a
+            return jnp.where(is_below, middle, ends[0]), jnp.where(is_below, ends[1], middle)
+
+        return 0.5 * sum(jax.lax.fori_loop(0, times, halve, (0.0 * a, 0.0 * a + 2.0)))
+
+    return root
+
+
+def looked_up(a):
+    places = np.linspace(0.0, 2.0, 100_000)
+    return jnp.asarray(places)[jnp.searchsorted(jnp.asarray(places**3 + places), a)]
+
+
+def of_root(a, y):
+    return 1.0 / (3.0 * y * y + 1.0)
+
+
+IN_STEPS = {  # f, the derivative of what its steps climb, and the verdicts on 1, 0, -1, 2 and 1.01 times it
+    "coarse": (halved(4), of_root, "?????"),
+    "fitting a few times": (halved(14), of_root, "?---?"),
+    "of twenty halvings": (halved(20), of_root, "?----"),
+    "fine": (halved(40), of_root, "+----"),
+    "as fine as rounding": (halved(60), of_root, "+----"),
+    "of a table": (looked_up, of_root, "?---?"),
+    "of rounding to 30 bits": (lambda a: jnp.round(a * 2.0**30) / 2.0**30, lambda a, y: 1.0, "+----"),
+}
+
+
+@pytest.mark.parametrize("name", IN_STEPS)
+def test_a_rule_of_a_program_that_moves_in_steps_is_judged_by_their_climb(name):
+    f, slope, expected = IN_STEPS[name]
+    found = ""
+    for factor in (1.0, 0.0, -1.0, 2.0, 1.01):
+        ruled = jax.custom_jvp(f)
+        ruled.defjvp(lambda x, t, f=ruled, c=factor: (y := f(*x), c * slope(*x, y) * t[0]))
+        found += {"agree": "+", "disagree": "-", "inconclusive": "?"}[check_derivatives(ruled, 1.3170531).verdict]
+    assert found == expected
+
+
+def test_jax_is_right_within_a_step_of_a_program_without_a_rule():
+    f = lambda a: jnp.round(a, 7) + halved(40)(a)  # noqa: E731
+    assert check_derivatives(f, 1.3170531).verdict == "agree"
+
+
+def test_a_rule_of_steps_within_a_program_is_judged_by_their_climb():
+    zero = jax.custom_jvp(halved(40))
+    zero.defjvp(lambda x, t: (zero(*x), 0.0 * t[0]))
+    report = check_derivatives(lambda a: jnp.where(a > 1.0, a, 0.0) * zero(a) + jnp.round(a, 7), 1.3170531)
+    assert report.verdict == "disagree"
