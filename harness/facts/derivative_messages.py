@@ -100,8 +100,8 @@ MESSAGES: dict[Kind, Message] = {
     Kind.FREE_PHASES: "Only combinations of the outputs were compared that the free phases of complex vectors do not "
     "change.",
     Kind.INCREMENTS_CONTRADICTED: (
-        "The exact increments are not the slopes by which f's values climb in some entries. Only finite differences were "
-        "used there, and no mode is called wrong by the increments alone."
+        "The exact increments are not the slopes by which f's values climb in some entries. Finite differences alone "
+        "were used there, and no mode is called wrong by the increments alone."
     ),
     Kind.IN_32_BITS: "f was checked in 32 bits, as JAX is set. It does not run in 64: {message}.",
     Kind.MODE_MISSING: lambda fact: (
