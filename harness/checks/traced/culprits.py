@@ -15,7 +15,7 @@ from harness.checks.traced.derivative_case import Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
 from harness.checks.traced.equations_met import Operands, meet_equations
 from harness.checks.traced.jax_modes import MODES
-from harness.checks.traced.lone_equations import Culprit, check_alone, is_wrong_in_use, name_culprit
+from harness.checks.traced.lone_equations import Culprit, check_alone, convict_of_mode, is_wrong_in_use, name_culprit
 from reference.traced.bypassed_rules import without_rules
 from reference.traced.equations import Equation, Program, equations_in
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
@@ -42,7 +42,10 @@ def find_culprits(
     if not all(rule in met for rule in rules):
         met = meet_equations(case, goes_within=True).operands
     custom = _rules_of(met)
-    found = _find_wrong(case, met, custom, deadline)
+    whole = next((eq for eq in custom if case.is_large and _is_all_of(case.program, eq)), None)
+    # a rule of very many inputs that is all of f has been checked already: again would cost as much
+    culprit = whole and case.order == 1 and convict_of_mode(whole, comparison)
+    found = [(culprit, whole)] if whole and culprit else _find_wrong(case, met, custom, deadline)
     if len(found) > 1:
         # a solver's rule that returns zero for its counts and residuals is off alone, and explains nothing
         found = [(culprit, eq) for culprit, eq in found if _is_in_use(case, eq, met) is not False] or found
@@ -212,10 +215,11 @@ def _within(equation: Equation) -> list[Equation]:
 
 def _is_all_of(program: Program, equation: Equation) -> bool:
     """Whether a program does nothing but run this equation on its arguments: then the check of one is the other's."""
-    if len(program.equations) != 1 or program.constants:
+    if len(program.equations) != 1:
         return False
     (only,) = program.equations
-    if only.inputs != program.arguments or only.outputs != program.results:
+    moving = tuple(atom for atom in only.inputs if atom in program.arguments)  # others are what it closes over
+    if moving != program.arguments or only.outputs != program.results:
         return False
     return only is equation or (only.name in CALLS and _is_all_of(only.primal, equation))
 

@@ -46,6 +46,7 @@ from harness.checks.traced.many_inputs import (
 )
 from harness.checks.traced.program_at_point import Obstacles
 from harness.checks.traced.program_derivatives import Slopes
+from harness.checks.traced.real_coordinates import Estimate
 from harness.checks.traced.reported_derivatives import Reported, evaluate_modes, report_reference
 from harness.checks.traced.second_opinion import with_differences
 from harness.facts.fact import Fact, Severity, doubt
@@ -198,17 +199,21 @@ def _is_same_for_callers(comparison: Comparison) -> bool:
     Without its slow passes XLA may compute a number twice, with other roundings. The rule of ``max(x, y)`` compares
     both arguments with the result to the bit, so that both slopes may be zero in such code alone.
     """
-    point, reports = comparison.point, comparison.look.reports
-    if point.case.is_large:  # forward mode reports along directions then, which are not compared here
+    point, look, along = comparison.point, comparison.look, comparison.directional
+    # of many inputs, forward mode reports along directions, which are not compared here
+    if point.case.is_large and (
+        (along.reports and along.disagree) or not any(pair.disagrees for pair in comparison.pairs)
+    ):
         return False
-    products, _ = evaluate_modes(point, replace(comparison.look.plan, quickly=False))
+    products, _ = evaluate_modes(point, replace(look.plan, quickly=False))
+
+    def is_same(found: np.ndarray, old: Estimate) -> bool:
+        if found.shape != old.error.shape:  # of many inputs, a look keeps those alone that are examined
+            found = found[:, look.plan.examined]
+        return bool((np.abs(found - old.derivative) <= old.error).all())
+
     with np.errstate(all="ignore"):
-        return all(
-            bool((np.abs(found.derivative - old.derivative) <= old.error).all())
-            for name, found in products.items()
-            if name in reports
-            for old in [reports[name].estimate]
-        )
+        return all(is_same(products[x].derivative, look.reports[x].estimate) for x in products if x in look.reports)
 
 
 def _compare(point: Point, look: Look) -> Comparison:

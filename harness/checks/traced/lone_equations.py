@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.derivative_case import Case, trace_case
+from harness.checks.traced.derivative_case import REFERENCE, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
 from harness.checks.traced.derivative_mistakes import find_mistakes
 from harness.checks.traced.function_values import find_unsound_modes, find_values_changed_by_modes
+from harness.checks.traced.jax_modes import MODES
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Pair
@@ -179,6 +180,13 @@ def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:
     broken, values = find_unsound_modes(comparison), find_values_changed_by_modes(comparison)
     hidden = [replace(fact, severity=Severity.NOTE) for fact in [*broken, *values][:1]]
     return name_culprit(equation, 0.0, hidden, hands_on_value=not broken) if hidden else None
+
+
+def convict_of_mode(equation: Equation, comparison: Comparison) -> Culprit | None:
+    """The culprit where the check of a function that is one equation shows that a mode is wrong in some input."""
+    off = [{pair.first, pair.second} for pair in comparison.pairs if pair.disagrees]
+    is_of_mode = off and REFERENCE not in set.union(*off) and off[0] & set(MODES)
+    return _convict_of_difference(equation, comparison) if is_of_mode else None
 
 
 def _convict_of_difference(equation: Equation, comparison: Comparison) -> Culprit:

@@ -197,21 +197,15 @@ def _decides(point: Point, reported: np.ndarray, true: Estimate, bound: Bound, f
     """Whether the numbers in a coarse type decide as much as the rule's evaluation in float64 would.
 
     They do where they are as close to the increments as these are good. Of many inputs, whose evaluation costs memory,
-    they do, too, where their bounds are within what a right rule may be off by in float64.
+    they do, too, where they show an error, or their bounds are within what a right rule may be off by in float64.
     """
-    if BORROWED in bound.kinds:
-        return True
-
-    def is_narrow() -> bool:
-        share, largest = MEANT.get(point.program.precision, 0.0), largest_in_block(reported.ravel(), scope.blocks)
-        parts = pieces(bound.error.ravel(), floor.ravel(), largest)
-        return all(bool((error + least <= share * size).all()) for error, least, size in parts)
-
-    return (
-        point.case.is_large
-        and is_narrow()
-        and scope.covers_with_digits((true.error, bound.error), floor, reported, true)
-    )
+    is_decided = BORROWED in bound.kinds or bound.shows_error
+    if is_decided or not point.case.is_large:
+        return is_decided
+    share, largest = MEANT.get(point.program.precision, 0.0), largest_in_block(reported.ravel(), scope.blocks)
+    parts = pieces(bound.error.ravel(), floor.ravel(), largest)
+    is_narrow = all(bool((error + least <= share * size).all()) for error, least, size in parts)
+    return is_narrow and scope.covers_with_digits((true.error, bound.error), floor, reported, true)
 
 
 @np.errstate(all="ignore")

@@ -8,7 +8,7 @@ the increments needs no bound of its own, and has *borrowed* theirs.
 Derivatives are (combinations, inputs) arrays here, or (combinations, directions), in the weights of the combinations.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from harness.bounds.tolerances import (
     NO_DIGIT,
     RANDOM_INCREMENTS,
     RANDOM_ROUNDINGS,
+    SAMPLED_INPUTS,
 )
 from harness.checks.traced.derivative_case import Point
 from harness.checks.traced.jax_modes import Mode
@@ -80,6 +81,21 @@ class Scope(NamedTuple):
         floor = in_pieces(lambda least, x: np.minimum(least, NO_DIGIT * np.abs(x)), floor, true.derivative)
         return self.covers((*errors, floor), reported, true)
 
+    def farthest_off(self, errors: Sequence[np.ndarray], reported: np.ndarray, true: Estimate) -> np.ndarray:
+        """The inputs, up to `SAMPLED_INPUTS`, whose differences are the largest beside the sum of error bounds."""
+
+        def ratio(judged: np.ndarray, found: np.ndarray, expected: np.ndarray, *parts: np.ndarray) -> np.ndarray:
+            off = np.abs(found - expected) / sum(parts)
+            return np.where(judged, np.where(np.isnan(off), np.inf, off), 0.0)
+
+        off = in_pieces(ratio, self.judged, reported, true.derivative, *errors).max(axis=0)
+        count = min(off.size, SAMPLED_INPUTS)
+        return np.argpartition(off, -count)[-count:]
+
+    def of_nothing_known(self, true: Estimate, derived: np.ndarray) -> np.ndarray:
+        """Where nothing is known of the true derivative, the roundings of the function's terms stand for its own."""
+        return of_nothing_known(true, derived, self.blocks, DERIVATIVE_ROUNDINGS * self.unit * self.terms())
+
     def is_small(self, error: np.ndarray, true: Estimate, precision: str) -> np.ndarray:
         """Where an error is small beside the largest derivative of its block, or beside the function's terms."""
         largest = largest_in_block(true.derivative.ravel(), self.blocks).reshape(error.shape)
@@ -96,6 +112,7 @@ class Bound(NamedTuple):
 
     error: np.ndarray
     kinds: frozenset[str]
+    shows_error: bool = False  # whether some number, of many, is beyond it
 
 
 class Request(NamedTuple):
@@ -143,27 +160,30 @@ def bound_of_mode(
     def is_sharp() -> bool:
         return bool(scope.is_small(2.0 * true.error, true, point.program.precision)[scope.judged].all())
 
+    # the first run does not round; a generator, so that no more runs are made than the spread needs
+    rngs = None, *np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
+
+    def rounded_runs() -> Iterator[np.ndarray]:
+        return (mode.by_run(Run(rng, mode.coarsest), *request) for rng in rngs)
+
     # beside what a solver leaves open, a bound of its own may decide more
     if borrows and (not mode.has_solver or is_sharp()):
         if scope.covers_with_digits([true.error], smallest(), reported, true):
             return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
         if point.case.is_large and not mode.has_solver:
-            error = _spread_of_rounded_arguments(point, mode, request, reported, true, smallest, scope)
-            if error is not None:
-                return Bound(error, frozenset([SPREAD])), 0.0
+            bound = _bound_by_rounded_arguments(point, mode, request, reported, true, smallest(), scope, rounded_runs())
+            if bound:
+                return bound, 0.0
     by_solvers, share = _left_by_solvers(mode, request, reported.shape, scope.blocks)
     off, is_half = np.abs(reported - true.derivative), mode.coarsest > COARSE
-    # where nothing is known of the true derivative, the roundings of the function's terms stand for its own
     derived = mode.bound(*request)
-    of_terms = of_nothing_known(true, derived, scope.blocks, DERIVATIVE_ROUNDINGS * scope.unit * scope.terms())
+    of_terms = scope.of_nothing_known(true, derived)
 
     def is_enough(error: np.ndarray) -> bool:
         # in 16-bit types the whole spread is computed: the evaluation in float64 is compared where it decides more
         return not is_half and scope.covers((true.error, np.maximum(error + by_solvers, of_terms)), reported, true)
 
-    # the first run does not round; a generator, so that no more runs are made than the spread needs
-    rngs = None, *np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
-    runs = (mode.by_run(Run(rng, mode.coarsest), *request) for rng in rngs)
+    runs = rounded_runs()
     found = _derived_or_spread(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
     error = np.maximum(found.error + by_solvers, of_terms)
     if point.case.is_large:
@@ -180,26 +200,41 @@ def bound_of_mode(
     return Bound(error, found.kinds), share
 
 
-def _spread_of_rounded_arguments(
+def _bound_by_rounded_arguments(
     point: Point,
     mode: Mode,
     request: Request,
     reported: np.ndarray,
     true: Estimate,
-    smallest: Callable[[], np.ndarray],
+    floor: np.ndarray,
     scope: Scope,
-) -> np.ndarray | None:
-    """What a rounding of the arguments moves, by JAX's own code; None where that does not cover the differences.
+    runs: Iterator[np.ndarray],
+) -> Bound | None:
+    """What a rounding of the arguments moves, by JAX's own code; None where that does not settle the differences.
 
-    That costs a call by JAX, and a run of the interpreter with millions of inputs costs far more.
+    That costs a call by JAX, and a run of the interpreter with millions of inputs costs far more. Where it does not
+    cover the differences, such runs follow, and are compared in the inputs that are farthest off. If some number is
+    beyond its bound then, it is wrong, and the others' bounds grow by as much as those of these inputs.
     """
     rngs = np.random.default_rng(point.case.seed + 7).spawn(ROUNDED_ARGUMENTS)
-    runs = chain([reported], (mode.at_rounded_arguments(rng, *request) for rng in rngs))
-    for error in widening_spreads(runs, mode.coarsest):
+    moved = chain([reported], (mode.at_rounded_arguments(rng, *request) for rng in rngs))
+    error = np.zeros(0)
+    for error in widening_spreads(moved, mode.coarsest):
         error = no_less_than_typical(error, reported, scope.blocks, out=error)
-        if scope.covers((true.error, smallest(), error), reported, true):
-            return error
-    return None
+        if scope.covers((true.error, floor, error), reported, true):
+            return Bound(error, frozenset([SPREAD]))
+    at = scope.farthest_off((true.error, floor, error), reported, true)
+    few, expected = scope._replace(judged=scope.judged[:, at]), Estimate(*(x[:, at] for x in true))
+    of_terms = scope.of_nothing_known(true, np.broadcast_to(np.inf, error.shape))[:, at]
+
+    def is_enough(error: np.ndarray) -> bool:
+        return few.covers((expected.error, floor[:, at], np.maximum(error, of_terms)), reported[:, at], expected)
+
+    moved = spread((run[:, at] for run in runs), mode.coarsest, is_enough)
+    growth = np.max(np.maximum(moved, of_terms) / error[:, at], initial=1.0)
+    error *= growth
+    is_beyond = np.isfinite(growth) and not is_enough(error[:, at])
+    return Bound(error, frozenset([SPREAD]), shows_error=True) if is_beyond else None
 
 
 def _left_by_solvers(

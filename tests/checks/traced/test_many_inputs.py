@@ -8,7 +8,7 @@ from functions_of_jax import facts
 from programs import run_python
 
 from harness import check_derivatives
-from harness.checks.traced import derivative_comparison
+from harness.checks.traced import derivative_comparison, reported_derivatives
 from harness.facts.kinds import Kind
 
 SIZE = 3000
@@ -105,6 +105,25 @@ def test_a_reverse_pass_that_increments_contradict_is_not_used(monkeypatch):
     assert report.verdict == "agree", report
     assert not facts(report, Kind.MANY_INPUTS)[0].data["by_reverse_pass"]
     assert report.subject["looked at one by one"] >= 64
+
+
+def test_a_wrong_rule_of_many_inputs_is_looked_at_once_in_its_own_precision(monkeypatch):
+    look, looks = derivative_comparison.look_at_inputs, []
+    monkeypatch.setattr(derivative_comparison, "look_at_inputs", lambda *given: (looks.append(0), look(*given))[1])
+    monkeypatch.setattr(reported_derivatives, "evaluate_in_float64", pytest.fail)
+    x = np.linspace(-1.0, 1.0, SIZE).astype(np.float32)
+    report = check_derivatives(with_errors({1234: 1e-2}), x)
+    assert [finding.where for finding in report.findings] == ["x[1234]"]
+    (rule,) = report.details["culprits"]
+    assert (rule["explains"], "test_many_inputs.py:" in rule["where"]) == (True, True)
+    assert len(looks) == 2  # at f, and at f with the primal in the place of the rule
+
+
+def test_roundings_within_that_are_larger_than_those_of_the_arguments_are_no_error():
+    """A zero is not rounded, and the sine's argument is."""
+    start = W.astype(np.float32)
+    report = check_derivatives(lambda x: jnp.sum(jnp.sin(300.0 * (x + start))), np.zeros(SIZE, np.float32))
+    assert report.verdict == "agree", report
 
 
 WIDE = """
