@@ -7,9 +7,11 @@ import json
 import sysconfig
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from reference import jax_internals
 from reference.traced.equations import Equation
@@ -177,10 +179,16 @@ def _is_installed_from_here(path: Path) -> bool:
 
 @cache
 def _packages_from_here() -> frozenset[str]:
-    """The packages and modules of distributions whose `direct_url.json` (PEP 610) names a file or folder."""
-    addresses = ((found, json.loads(found.read_text("direct_url.json") or "{}")) for found in distributions())
-    from_here = (found for found, address in addresses if address.get("url", "").startswith("file:"))
-    return frozenset(file.parts[0] for found in from_here for file in found.files or ())
+    """The packages and modules of distributions whose `direct_url.json` (PEP 610) names a file or folder that exists.
+
+    Those of conda name a folder of the machine that built them.
+    """
+
+    def is_from_here(found: Distribution) -> bool:
+        url = urlsplit(json.loads(found.read_text("direct_url.json") or "{}").get("url", ""))
+        return url.scheme == "file" and Path(url2pathname(url.path)).exists()
+
+    return frozenset(file.parts[0] for found in distributions() if is_from_here(found) for file in found.files or ())
 
 
 def maps_by_rules(equation: Equation) -> bool:

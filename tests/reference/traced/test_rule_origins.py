@@ -33,11 +33,15 @@ def _install(folder, name, address):
     [
         (None, "library"),
         ("https://example.org/theirs-1.0.tar.gz", "library"),
-        ("file:///home/me/mine", "own"),
-        ("file:///home/me/mine/dist/mine-1.0-py3-none-any.whl", "own"),
+        ("{here}", "own"),
+        ("{here}/mine%201.0.whl", "own"),
+        # as conda's packages have it, of the machine that built them
+        ("file:///home/conda/feedstock_root/build_artifacts/theirs_1700000000000/work", "library"),
     ],
 )
-def test_a_package_installed_from_a_file_is_the_users_own(install, address, owner):
+def test_a_package_installed_from_a_file_is_the_users_own(install, tmp_path, address, owner):
+    (tmp_path / "mine 1.0.whl").touch()
+    address = address and address.format(here=tmp_path.as_uri())
     assert owner_of_file(install("package_of_somebody", address)) == owner
 
 
