@@ -148,7 +148,7 @@ def _wrong_batching_rules(comparison: Comparison, function: Callable[..., Any]) 
         return None
 
     def is_innocent(rule: Any) -> bool:
-        inner = [other for other in met if found[other] and rule in met[other]]
+        inner = [other for other in met if other != rule and found[other] and rule in met[other]]
         return bool(inner) and _values_in(by_loops(inner)) == _values_in(by_loops([*inner, rule]))
 
     with batched_in_loops([]) as met:
@@ -156,13 +156,13 @@ def _wrong_batching_rules(comparison: Comparison, function: Callable[..., Any]) 
     together = by_loops(met)
     if together == []:
         return []
-    # each by itself; where it takes several, they are all named
+    # each by itself; where it takes several, or each calls the other, they are all named
     found = {lines: by_loops([lines]) for lines in met}
+    suspects = {lines: (alone if any(found.values()) else together) or [] for lines, alone in found.items()}
     return [
         replace(fact, data={**fact.data, "rule": lines[0][0], "place": str(Place(*lines[1]))})
-        for lines, alone in found.items()
-        for fact in (alone if any(found.values()) else together) or []
-        if not is_innocent(lines)
+        for lines in [lines for lines in suspects if not is_innocent(lines)] or suspects
+        for fact in suspects[lines]
     ]
 
 

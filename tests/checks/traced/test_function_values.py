@@ -306,9 +306,28 @@ def around(inner, factor=2.0):
     return twice
 
 
+def halving(*factors):
+    """Rules for vmap that call the next one's function for halves of the batch, and the last one that of the first."""
+    functions = [jax.custom_batching.custom_vmap(lambda x: jnp.sin(x)) for _ in factors]
+    for k, (function, factor) in enumerate(zip(functions, factors)):
+
+        @function.def_vmap
+        def rule_of_halves(size, in_batched, x, k=k, factor=factor):
+            if size < 2:
+                return factor * jnp.sin(x), True
+            halves = [jax.vmap(functions[k - 1])(half) for half in jnp.split(x, [size // 2])]
+            return factor * jnp.concatenate(halves), True
+
+    return functions[0]
+
+
 @pytest.mark.parametrize(
     ("outer", "names"),
     [
+        (halving(1.0), set()),
+        (halving(1.5), {"rule_of_halves"}),
+        (around(halving(1.5)), {"rule_of_halves"}),
+        (halving(1.0, 1.5), {"rule_of_halves"}),
         (around(product(wrong_rule)), {"wrong_rule"}),
         (around(product(right_rule), 2.5), {"rule_around"}),
         (around(product(wrong_rule), 2.5), {"wrong_rule", "rule_around"}),
