@@ -129,8 +129,9 @@ def find_junctions(
     found += find_jumps(claimed, z, bound.claimed)
     found += find_jumps(slope_at, z, bound.formula) if slope_at else []
     nearest_to_zero = sorted([*found, *known], key=abs)[:MOST_JUNCTIONS]
-    # One place is found several times, some floats apart. `distinct` keeps the first: 1.5 and not the float before it.
-    shortest_first = sorted(nearest_to_zero, key=lambda place: len(repr(place)))
+    # One place is found several times. `distinct` keeps the first: one that was bisected to neighbouring floats, which
+    # a proof's is not, and 1.5 rather than the float before it.
+    shortest_first = sorted(nearest_to_zero, key=lambda place: (place not in found, len(repr(place))))
     return sorted(distinct([*f.kinks, *(z for z in suspects if is_near(z, known)), *shortest_first]))
 
 

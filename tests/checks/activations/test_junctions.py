@@ -220,6 +220,18 @@ def test_undeclared_kinks_are_found_where_they_are(places):
     assert check_activation(bent_at(places, kinks=places)).verdict == "agree"
 
 
+def test_a_kink_is_where_it_was_bisected_and_not_where_a_proof_saw_it_about():
+    report = check_activation(
+        formula(
+            lambda xp, z: xp.maximum(z * z / 10, -z / 7),
+            lambda z, a: np.where(z * z / 10 >= -z / 7, z / 5, -1 / 7),
+            kinks=(0.0,),
+        )
+    )
+    assert (report.verdict, kinds_of(report.reasons)) == ("inconclusive", (Kind.UNDECLARED_KINK,))
+    assert kinks_of(report)[-1]["z"] == pytest.approx(-10 / 7, rel=1e-15)
+
+
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize(("places", "at_kinks"), [((0.0,), 5.0), ((-1.0, 1.0), np.nan), ((-250.0, 0.123456789), 5.0)])
 def test_what_is_claimed_at_a_kink_is_judged_whether_it_is_declared_or_not(places, at_kinks, declared):
