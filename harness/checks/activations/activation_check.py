@@ -128,7 +128,7 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
         *record_faults.find_other_values(points, bound, slopes, notation),
         *_facts_of_junctions(reported, undeclared, notation),
         *broken,
-        *bound.notes,
+        *(() if reading.dependence else bound.notes),  # without a slope, its rounding does not matter
         *(proof.to_facts(notation) if proof else ()),
         # while the slope is wrong its digits do not matter
         *([] if CLAIMED in compared.consensus.outliers else precision.facts),
