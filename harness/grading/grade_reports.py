@@ -100,7 +100,7 @@ def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal:
         json_ready([*grade.notes, *grade.remarks]),
         _details(grade),
         feedback_page(grade, hints, reveal=reveal),
-        "" if grade.verdict == AGREE else _grade_section(grade),
+        "" if grade.verdict == AGREE and not grade.remarks else _grade_section(grade),
         [(name, round(points, 2), round(most, 2), grade.outcomes[name]) for name, (points, most) in scores.items()],
         list(grade.conventions),
         dict(grade.links),
@@ -257,7 +257,8 @@ def _grade_section(grade: Grade) -> str:
     conventions = [f"convention: {convention}" for convention in grade.conventions]
     notes = [*conventions, *map(message_table.say, (*grade.notes, *grade.remarks))]
     diagnosis = listing([*map(message_table.say, grade.diagnosis), *_judged(grade)])
-    return section(grade.name, diagnosis, error_picture(grade.probe), listing(notes), anchor=_anchor(grade.name))
+    wrong = () if grade.verdict == AGREE else (diagnosis, error_picture(grade.probe))
+    return section(grade.name, *wrong, listing(notes), anchor=_anchor(grade.name))
 
 
 def diagnosis_page(found: Diagnosis, made: Mapping[str, object]) -> str:

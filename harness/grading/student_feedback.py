@@ -21,7 +21,7 @@ SUMMARIES = {
     AGREE: "Everything that was tried is right.",
     DISAGREE: "Some of it is not right yet.",
     INCONCLUSIVE: "What is there is right, and something is missing.",
-    ERROR: "It could not be called, so nothing of it was graded.",
+    ERROR: "Cost and gradient could not be graded.",
 }
 
 PARTS = {

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from rich.cells import cell_len
 
 from harness.commands.command_output import show
 from harness.facts import message_table
-from harness.facts.fact import doubt
+from harness.facts.fact import doubt, note
 from harness.facts.kinds import Kind
 from harness.grading import Hints
 from harness.grading.grade import Grade, Rubric
@@ -135,6 +136,21 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
     (target,) = re.findall(r'<a href="#(submission-\w+)">b.py</a>', below)
     assert f'<section id="{target}"><h2>b.py</h2>' in below
     assert below.count('aria-label="Shades: rounding, ') == 1
+
+
+def test_the_page_of_the_class_shows_a_remark_on_who_is_right(grades):
+    remarked = replace(grades[0], remarks=(note(Kind.SAME_CODE, "d.py", functions="f"),))
+    page = grades_page([record_of(grade, Rubric()) for grade in (remarked, grades[3])], {})
+    assert "<li>The same code is in d.py: f. [same-code]</li>" in page
+    assert (page.count("<svg"), page.count('<section id="submission-')) == (0, 1)
+
+
+def test_a_students_page_without_a_cost_function_claims_nothing_of_the_helpers(tmp_path):
+    (tmp_path / "a.py").write_text(COURSE.partition("def nn_cost_function")[0])
+    (grade,) = grade_folder(tmp_path)
+    page = feedback_page(grade)
+    assert (grade.verdict, "nothing" in page) == ("error", False)
+    assert "- The slope of the sigmoid: right" in page
 
 
 def test_a_students_page_says_what_is_right_and_wrong_and_holds_no_solution(grades):
