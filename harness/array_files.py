@@ -29,7 +29,7 @@ def read_arrays(path: Path, max_size: int) -> dict[str, np.ndarray]:
         return npz_arrays(raw, max_size) if raw.startswith(ZIP) else {"": _npy_array(raw, max_size)}
     except Exception as error:  # inside NumPy's parser a damaged file can raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} is damaged or malformed ({reason}); expected arrays saved by numpy.save") from error
+        raise ValueError(f"{path} is damaged or malformed ({reason}); expected numbers saved by numpy.save") from error
 
 
 def npz_arrays(raw: bytes, max_size: int) -> dict[str, np.ndarray]:

@@ -25,7 +25,7 @@ def import_attribute(name: str) -> Any:
     """
     module_name, colon, attribute = name.rpartition(":")
     if not (module_name and colon and attribute):
-        raise ValueError(f"{given(name)} must be written as module:attribute")
+        raise ValueError(f"{given(name)} must be written as FILE.py:NAME or MODULE:NAME")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -33,7 +33,7 @@ def import_attribute(name: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a user's module may raise anything, even SystemExit
-        raise ValueError(f"cannot import {given(module_name)} of {given(name)}: {error_in_words(error)}") from error
+        raise ValueError(f"cannot import {given(module_name)}: {error_in_words(error)}{raised_at(error)}") from error
     try:
         return attrgetter(attribute)(module)
     except AttributeError:
@@ -52,6 +52,8 @@ def _is_ours(file: str) -> bool:
 
 def raised_at(error: BaseException) -> str:
     """The innermost line of the user's code in a traceback, as " (mine.py, line 3, in f: ...)", or nothing."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return f" ({Path(error.filename or '').name}, line {error.lineno}: {(error.text or '').strip()})"
     places = list(traceback.walk_tb(error.__traceback__))
     for (frame, _), shown in zip(reversed(places), reversed(traceback.extract_tb(error.__traceback__))):
         file = shown.filename

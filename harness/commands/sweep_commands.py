@@ -42,7 +42,7 @@ def sweep(
     workers: Annotated[int | None, options.value("N", WORKERS, min=1, max=MOST_WORKERS)] = None,
     scheduler: Annotated[str | None, options.value("ADDRESS", SCHEDULER)] = None,
     timeout: Annotated[float, options.seconds("The time limit for a row.")] = 60.0,
-    summary: Annotated[Path | None, options.value("FILE", SUMMARY)] = None,
+    summary: Annotated[Path | None, options.value("FILE", SUMMARY, dir_okay=False)] = None,
     html: options.HtmlFile = None,
     json: options.Json = False,
 ) -> None:

@@ -75,7 +75,7 @@ def check_grads(
     accuracy = stated_accuracy(NAME, {"atol": atol, "rtol": rtol, "eps": eps}, _default_tolerances(args))
     ask = partial(original, f, args, order, modes, atol, rtol, eps)
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
-    names = [modes] if isinstance(modes, str) else modes
+    names = [modes] if isinstance(modes, str) else tuple(modes) or ((),)
     # The original tests `"fwd" in modes`: "fwd_and_rev" has both modes, and ["forward"] has none and passes.
     unknown = [] if isinstance(modes, str) and chosen else [name for name in names if name not in MODES]
 

@@ -9,7 +9,7 @@ from harness.wording import counted, first_few
 
 BOUNDS = {
     (): "none",
-    ("borrowed",): "none of their own, since the derivatives lie within those of the increments",
+    ("borrowed",): "taken from the increments",
     ("derived",): "derived bounds on rounding errors",
     ("spread",): "the spread of randomly rounded runs, an estimate",
     ("derived", "spread"): "derived bounds where these are narrow, else the spread of randomly rounded runs",

@@ -79,12 +79,13 @@ def _gradient_shape(fact: Fact) -> str:
 
 def _no_function(fact: Fact) -> str:
     data = fact.data
-    defined = first_few(data["defined"], FUNCTIONS_SHOWN) or "none"
+    defined = first_few(data["defined"], FUNCTIONS_SHOWN) or "no function"
     if data["unlike"]:
         return f"{data['unlike']} does not look like a function of θ, X and y. {OFFER}"
     if data["named"]:
         return f"There is no function {data['named']}. The file defines {defined}{data['similar'] or '.'}"
-    return f"The file defines no function of θ, X and y of one hidden layer: it defines {defined}. {OFFER}"
+    missing = f"no function of θ, X and y of one hidden layer: it defines {defined}" if data["defined"] else defined
+    return f"The file defines {missing}. {OFFER}"
 
 
 def _part_missing(fact: Fact) -> str:

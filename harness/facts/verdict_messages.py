@@ -114,8 +114,8 @@ MESSAGES: dict[Kind, Message] = {
     Kind.DIRECTION_DIFFERS: _difference,
     Kind.COST_OF_ANOTHER: "The costs differ, so one of them is not the function that the gradient should belong to.",
     Kind.COST_DIGITS_LOST: lambda fact: (
-        f"The cost{f' of {fact.where[0]}' if fact.where else ''} is nearly right, as one with lost digits is. Look "
-        "for cancellation, such as log(1 - σ(z)), or low precision."
+        f"The cost{f' of {fact.where[0]}' if fact.where else ''} is nearly right. Digits may be lost: look for "
+        "cancellation, such as log(1 - σ(z)), or low precision."
     ),
     Kind.COST_NOT_FINITE: "The cost of {where} is not finite. Look for an overflow, a division by zero or the "
     "logarithm of zero.",

@@ -21,14 +21,13 @@ CASES = Path(".gradient-cases")
 NOT_SHOWN = (__name__, "autodiff_cross_check.pytest_plugin", "contextlib")
 """Modules whose frames lie between a test and the check, and say nothing to the test's author."""
 
-
 NETWORKS = ("random_problem", "network_seed")
 """Parameters that choose a random network: of a test's own, and of the ready-made suite's tests."""
 
-ALIKE = "fails alike: it shows the smallest network."
+ALIKE = "fails alike, and shows the smallest network."
 PERHAPS_ALIKE = (
-    "fails in the same sources, and no bug explains all of it: it shows the smallest network. The cause may be another "
-    "here. Run this test alone to see."
+    "fails in the same sources, and shows the smallest network. No bug explains all of that failure, so the cause "
+    "may be another here. Run this test alone to see."
 )
 """What a failure says of an earlier one, after its name."""
 

@@ -65,6 +65,8 @@ UNLUCKY = f"losses.py, line {1 + LOSSES[: LOSSES.index('{}[')].count(chr(10))}, 
 @pytest.fixture
 def run(run_command, monkeypatch, tmp_path):
     (tmp_path / "losses.py").write_text(LOSSES)
+    (tmp_path / "raises.py").write_text("x = 1\ny = {}['w']\n")
+    (tmp_path / "unwritten.py").write_text("x = 1\ndef f(:\n")
     np.save(tmp_path / "x.npy", np.array([0.5, 1.0]))
     np.savez(tmp_path / "tree.npz", w=np.array([0.3, -0.2]), b=np.array(0.1))
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
@@ -102,7 +104,12 @@ def test_the_exit_code_is_the_verdict(run, arguments, code):
     [
         ("gradient losses.py:rihgt --at x.npy", "did you mean 'right'"),
         ("gradient losses.py:right --at y.npy", "y.npy is not an existing file"),
-        ("gradient losses.py:right --at pickled.npy", "pickled.npy is damaged or malformed"),
+        ("gradient losses.py:right --at pickled.npy", "allow_pickle=False); expected numbers saved by numpy.save"),
+        (
+            "gradient raises.py:f --at 1",
+            "'raises.py': KeyError: 'w' (raises.py, line 2, in <module>: y = {}['w'])",
+        ),
+        ("gradient unwritten.py:f --at 1", "SyntaxError: invalid syntax (unwritten.py, line 2: def f(:)"),
         ("gradient losses.py:right --at x.npy --max-size 20", "20"),
         ("gradient losses.py:right --at 1,x", "is no .npy or .npz file, no FILE.py:NAME, and no numbers"),
         ("gradient losses.py:right", "Missing option '--at'"),

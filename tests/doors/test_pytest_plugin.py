@@ -118,7 +118,7 @@ def test_wrong_code_fails_with_its_shrunk_case_and_the_replay_command(project, r
     result.stdout.no_fnmatch_line("*pytest_plugin.py:*")  # the plugin's own frames are hidden
     result.stdout.no_fnmatch_line("*pytest_failures.py:*")
     assert counts(result, "networks, 3 sources") == (0, 6, 0)
-    alike = [line.partition(" fails alike")[0] for line in result.outlines if " fails alike: " in line]
+    alike = [line.partition(" fails alike")[0] for line in result.outlines if " fails alike, and " in line]
     assert alike == [f"test_project.py::test_mine[5-0-{name}]" for name in ("x/z", "y/z", "y-z")]
 
     cases = {line for line in result.outlines if line.startswith("Replay it with: harness ")}
@@ -173,9 +173,9 @@ def test_a_failure_is_alike_only_where_the_same_bugs_explain_all_of_it(project, 
     result = run_pytest("--gradient-networks", 4)
     result.assert_outcomes(failed=12)
     # of the first four networks, the first one alone has λ = 0
-    pointers = [line.split(" ", 3)[:3] for line in result.outlines if "it shows the smallest" in line]
+    pointers = [line.split(" ", 3)[:3] for line in result.outlines if " shows the smallest" in line]
     assert pointers == [
-        *[["test_project.py::TestKnown::test_mine[0-1]", "fails", "alike:"]] * 2,
+        *[["test_project.py::TestKnown::test_mine[0-1]", "fails", "alike,"]] * 2,
         *[["test_project.py::TestUnknown::test_mine[0-1]", "fails", "in"]] * 2,
         *[["test_project.py::TestPartlyKnown::test_mine[0-0]", "fails", "in"]] * 3,
     ]

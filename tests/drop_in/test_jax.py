@@ -286,7 +286,7 @@ def test_a_rule_of_the_callers_own_that_is_a_little_off_is_not():
     assert [culprit["name"] for culprit in report.details["culprits"]] == ["nearly"]
 
 
-@pytest.mark.parametrize("modes", [["reverse"], ["fwd", "reverse"], "backward"])
+@pytest.mark.parametrize("modes", [["reverse"], ["fwd", "reverse"], "backward", []])
 def test_a_mode_that_there_is_none_of_does_not_pass_without_a_word(modes):
     """The original checks nothing then, and passes."""
     with pytest.warns(InconclusiveGradient, match="unknown-mode"):

@@ -64,6 +64,10 @@ SAID: list[tuple[Fact, str]] = [
         f"The file defines no function of θ, X and y of one hidden layer: it defines f(x). {OFFER}",
     ),
     (
+        doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"defined": []}),
+        f"The file defines no function. {OFFER}",
+    ),
+    (
         doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"named": "g", "similar": "; did you mean 'f'?"}),
         "There is no function g. The file defines f(x); did you mean 'f'?",
     ),

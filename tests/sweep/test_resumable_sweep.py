@@ -281,6 +281,13 @@ def test_an_interruption_ends_the_workers_and_says_how_to_go_on(signal_, code, t
     assert table(path)
 
 
+def test_a_summary_of_a_folder_does_not_advise_to_make_it(tmp_path, monkeypatch):
+    (tmp_path / "rows").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("sweep", "--summary", "rows")
+    assert (code, "file 'rows' is a directory" in err) == (2, True), err
+
+
 def test_replay_makes_a_row_again_and_the_summary_counts(undisturbed, tmp_path):
     code, out, err = run("replay", undisturbed, "--seed", 7)
     assert code == 0, err

@@ -36,8 +36,8 @@ LIBRARIES = frozenset({"builtins", "functools", "numpy", "operator", "jax", "jax
 
 INSTEAD = {
     "polars": ".to_numpy(), and build the table inside of fun",
-    "scipy": ".data of a sparse matrix, and build the matrix inside of fun",
-    "sparse": ".data of a sparse array, and build the array inside of fun",
+    "scipy": ".data of a sparse matrix, from which fun builds it, or .toarray()",
+    "sparse": ".data of a sparse array, from which fun builds it, or .todense()",
     "astropy": ".value, without the unit",
     "pint": ".magnitude, without the unit",
     "tensorflow": ".numpy()",
@@ -75,15 +75,12 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
         values = values.astype(np.float32)
     if values.dtype.kind in "biu":
         values = values.astype(np.float64)
-    if values.dtype.kind == "c" and _largest(np.imag(values)) <= OF_ROUNDING * _largest(np.real(values)):
-        values = np.real(values)
+    if values.dtype.kind == "c":
+        imaginary, real = (np.abs(part).max(initial=0.0) for part in (values.imag, values.real))
+        values = values.real if imaginary <= OF_ROUNDING * real else values
     if values.dtype.kind != "f":
         raise TypeError(f"{what} must be real numbers, not {_of_dtype(values, array)}")
     return values
-
-
-def _largest(values: np.ndarray) -> float:
-    return float(np.abs(values).max(initial=0.0))
 
 
 def _is_plain(array: Any) -> bool:
@@ -123,9 +120,9 @@ def _refusal(array: Any) -> str:
 
 def _of_dtype(values: np.ndarray, given: Any) -> str:
     kind = values.dtype.kind
-    name = f"{values.dtype} ({type(given).__name__})"
+    name = f"{'text' if kind in 'SU' else values.dtype} ({type(given).__name__})"
     if kind == "c":
-        return f"{name}; give real and imaginary parts as two arrays"
+        return f"{name}; give .real, or real and imaginary parts as two arrays"
     if kind == "O" and isinstance(given, (np.ndarray, list, tuple)):
         return f"{name}; give numbers of one type, such as array.astype(float), or a tree of arrays"
     if kind == "O":

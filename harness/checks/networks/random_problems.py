@@ -196,6 +196,7 @@ def random_problem(
     like = of_type("like", like, Like, "of the type Like")
     outputs = outputs if like.output is None else (like.output,)
     network = draw_network(choose, chosen_activations(activations), outputs, like)
+    np.empty(network.size)  # too many parameters raise MemoryError here, before X is drawn
     problem = draw_problem(choose, network, extremes, like.l2)
     theta = draw_theta(choose, network, extremes)
     if not extremes:

@@ -214,7 +214,7 @@ REFUSED = {
     ),
     "on no device": (of, torch.ones(3, device="meta"), TypeError, "a tensor on the meta device holds none"),
     "integers": (of, torch.arange(3), TypeError, "theta must be floating point"),
-    "complex": (of, torch.ones(2) + 1j, TypeError, "give real and imaginary parts as two arrays"),
+    "complex": (of, torch.ones(2) + 1j, TypeError, "give .real, or real and imaginary parts as two arrays"),
     "a loss for each example": (
         lambda t: t**2,
         OUTSIDE,

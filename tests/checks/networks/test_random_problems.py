@@ -13,6 +13,7 @@ from harness.checks.networks.random_problems import (
     L2_VALUES,
     MAX_EXAMPLES,
     MAX_HIDDEN_LAYERS,
+    Like,
     mixed_with_others,
     needs_ordinary_problems,
     register_checked,
@@ -117,6 +118,11 @@ def test_newly_registered_activations_take_part(registry):
 def test_what_cannot_be_drawn_gets_one_clear_sentence(keywords, sentence):
     with pytest.raises(ValueError, match=sentence):
         random_problem(0, **keywords)
+
+
+def test_a_network_that_no_memory_holds_is_refused_before_x_is_drawn():
+    with pytest.raises(MemoryError):
+        random_problem(0, like=Like(sizes=(10**7, 10**11)))
 
 
 # Networks with an activation that was checked by itself
