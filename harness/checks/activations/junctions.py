@@ -196,7 +196,7 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     change = np.abs(at_high - at_low)
     ends = ends[:, np.isfinite(change) & (change > allowed) & is_narrow]
     if ends.size:
-        ends = ends[:, ~_is_steep(function, *ends)]
+        ends = ends[:, ~_is_steep(function, ends)]
     return distinct([shortest(float(a), float(b)) for a, b in ends[:2].T])
 
 
@@ -213,14 +213,9 @@ def _halve_towards_change(function: Callable[[np.ndarray], np.ndarray], ends: np
     return np.array([low, high, at_low, at_high])
 
 
-def _is_steep(
-    function: Callable[[np.ndarray], np.ndarray],
-    low: np.ndarray,
-    high: np.ndarray,
-    at_low: np.ndarray,
-    at_high: np.ndarray,
-) -> np.ndarray:
+def _is_steep(function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray) -> np.ndarray:
     """Where a function does not jump, but changes by much more near by, on a side on which it is defined."""
+    low, high, at_low, at_high = ends
     reach = STEEP_WITHIN * (high - low)
     nearby = np.fmax(np.abs(function(low - reach) - at_low), np.abs(function(high + reach) - at_high))
     return nearby >= STEEP_FACTOR * np.abs(at_high - at_low)

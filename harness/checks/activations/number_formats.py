@@ -78,7 +78,9 @@ def _float64(points: GridPoints, balls: MeasuredSlope | None, junctions: Sequenc
     with np.errstate(all="ignore"):
         found = search(errors, points.z)
     parts = ("value",) if points.f.surrogate else ("value", "slope")
-    return {"float64": {part: {"of": FLOAT64.digits, "errors": found.rows(i, FLOAT64)} for i, part in enumerate(parts)}}
+    ends = [_finite_ends(points.z, numbers) for numbers in (points.a, points.slope)]
+    rows = {part: found.rows(i, FLOAT64, ends[i]) for i, part in enumerate(parts)}
+    return {"float64": {part: {"of": FLOAT64.digits, "errors": errors} for part, errors in rows.items()}}
 
 
 def _fact_of_format(name: str, found: Mapping[str, Any], notation: Notation) -> Fact:
@@ -161,18 +163,25 @@ class Errors(NamedTuple):
         chosen = [row[stretch[row] == i][-WORST:] for row in order for i in range(1, EDGES.size)]
         return self.z[np.concatenate([np.resize(stretch, WORST) for stretch in chosen if stretch.size])]
 
-    def rows(self, part: int, kept: Format) -> list[dict[str, Any]]:
-        """The largest error of a part in ulps, and the digits that it leaves, by stretch of z."""
+    def rows(self, part: int, kept: Format, ends: tuple[float, float]) -> list[dict[str, Any]]:
+        """The largest error of a part in ulps, and the digits that it leaves, by stretch of z; none beyond `ends`."""
         stretch, rows = np.searchsorted(EDGES, self.z), []
         for i, (low, high) in enumerate(pairwise(EDGES.tolist()), start=1):
-            inside = self.relative[part, (stretch == i) & ~np.isnan(self.relative[part])]
-            if inside.size:
-                error = float(inside.max())
+            inside = (stretch == i) & ~np.isnan(self.relative[part])
+            if inside.any():
+                error, known = float(self.relative[part, inside].max()), self.z[inside].tolist()
+                low, high = max(low, min(ends[0], *known)), min(high, max(ends[1], *known))
                 # a relative error of 1e-7 leaves seven digits; an ulp is 2^(1 - bits) of a number
                 left = -math.log10(MARGIN * error) if error else math.inf
                 digits = max(0, math.floor(min(left, kept.digits)))
                 rows.append({"from": low, "to": high, "largest": error * 2.0 ** (kept.bits - 1), "digits": digits})
         return rows
+
+
+def _finite_ends(z: np.ndarray, numbers: np.ndarray) -> tuple[float, float]:
+    """The first and the last z at which numbers are finite."""
+    finite = z[np.isfinite(numbers)]
+    return float(finite.min(initial=math.inf)), float(finite.max(initial=-math.inf))
 
 
 def value_and_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -283,7 +292,8 @@ def _in_format(f: Activation, kept: Format, z: np.ndarray, junctions: Sequence[f
         # what float64 has, and the format has not
         overflows = ~np.isfinite(computed[i]) & np.isfinite(expected[i])
         ends = [_from_onset(z, low, high, partial(is_finite, i)) for low, high in stretches(z, overflows)]
-        found[part] = {"of": kept.digits, "errors": errors_found.rows(i, kept), "overflows": tuple(ends)}
+        rows = errors_found.rows(i, kept, _finite_ends(z, computed[i]))
+        found[part] = {"of": kept.digits, "errors": rows, "overflows": tuple(ends)}
         if kept is FLOAT32:
             found[part] |= {"dtype": str(computed[i].dtype)}
     return found

@@ -77,6 +77,15 @@ def test_where_a_format_overflows_is_found_to_its_last_digit(name, onset):
     assert (low < -600.0, high) == (True, pytest.approx(-onset, abs=2e-4))
 
 
+@pytest.mark.parametrize(("name", "most"), [("float64", 710.5), ("float32", 89.5), ("bfloat16", 89.5)])
+def test_no_digits_are_stated_where_numbers_overflow(name, most):
+    report = checked(formula(lambda xp, z: xp.sinh(z), lambda z, a: np.cosh(z)))
+    for part in ("value", "slope"):
+        rows = report.details[name][part]["errors"]
+        assert -most <= rows[0]["from"] < -80.0
+        assert 80.0 < rows[-1]["to"] <= most
+
+
 @pytest.mark.parametrize(("name", "digits"), [("float32", 23), ("bfloat16", 7)])
 def test_true_errors_in_ulps_of_each_format(name, digits):
     """Where 1 - a² cancels, no format keeps its digits; 1/cosh² keeps them."""
