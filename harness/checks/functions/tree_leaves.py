@@ -76,8 +76,8 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
     if values.dtype.kind in "biu":
         values = values.astype(np.float64)
     if values.dtype.kind == "c":
-        imaginary, real = (np.abs(part).max(initial=0.0) for part in (values.imag, values.real))
-        values = values.real if imaginary <= OF_ROUNDING * real else values
+        imaginary, real = (np.abs(part).max(initial=0.0) for part in (np.imag(values), np.real(values)))
+        values = np.real(values) if imaginary <= OF_ROUNDING * real else values
     if values.dtype.kind != "f":
         raise TypeError(f"{what} must be real numbers, not {_of_dtype(values, array)}")
     return values
