@@ -45,9 +45,9 @@ def _junction(fact: Fact) -> str:
 
 def _convention(fact: Fact) -> str:
     """What is claimed at a junction, beside what JAX computes there."""
-    data, number = fact.data, fact.where[0].rpartition(" = ")[2]
+    data = fact.data
     if not data["declared"] and data["jumps"]:
-        return f". Declare it with kinks=({number}, ...)"
+        return f". Declare it with kinks=({data['z']!r}, ...)"
     claimed = f". The record reports {data['claimed'] + 0.0:.6g} there"  # no negative zero
     if math.isnan(data["jax"]):
         return claimed

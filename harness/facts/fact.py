@@ -27,7 +27,7 @@ class Fact:
         What it is. The table of messages (`harness.facts.message_table`) has its words.
     severity : Severity
     where : tuple of str
-        Coordinates, blocks, sources or file:line, the most telling first.
+        Coordinates, blocks, sources or ``file:line``, the most telling first.
     data : mapping
         The numbers and names that the message needs, JSON-ready.
     """

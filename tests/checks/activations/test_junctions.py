@@ -1,6 +1,8 @@
 """Junctions: where pieces meet, what may be claimed there, kinks that nobody declared, and jumps."""
 
 import math
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -220,16 +222,18 @@ def test_undeclared_kinks_are_found_where_they_are(places):
     assert check_activation(bent_at(places, kinks=places)).verdict == "agree"
 
 
-def test_a_kink_is_where_it_was_bisected_and_not_where_a_proof_saw_it_about():
-    report = check_activation(
-        formula(
-            lambda xp, z: xp.maximum(z * z / 10, -z / 7),
-            lambda z, a: np.where(z * z / 10 >= -z / 7, z / 5, -1 / 7),
-            kinks=(0.0,),
-        )
+def test_a_kink_is_where_it_was_bisected_and_a_message_declares_it():
+    f = formula(
+        lambda xp, z: xp.maximum(z * z / 10, -z / 7),
+        lambda z, a: np.where(z * z / 10 >= -z / 7, z / 5, -1 / 7),
+        kinks=(0.0,),
     )
+    report = check_activation(f)
     assert (report.verdict, kinds_of(report.reasons)) == ("inconclusive", (Kind.UNDECLARED_KINK,))
     assert kinks_of(report)[-1]["z"] == pytest.approx(-10 / 7, rel=1e-15)
+    declared = re.search(r"kinks=\((\S+), ", str(report))
+    assert declared
+    assert check_activation(replace(f, kinks=(0.0, float(declared[1])))).verdict == "agree"
 
 
 @pytest.mark.parametrize("declared", [True, False])
