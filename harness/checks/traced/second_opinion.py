@@ -49,6 +49,10 @@ REACHES = 0.5 * 4.0 ** -np.arange(20.0, -1.0, -1.0)
 EDGES_MET = 6
 """Places beside a point on the edge of a step, of which some are on no edge."""
 
+ARGUMENT_ROUNDINGS = 4.0
+"""A value beside the point is off by as many roundings of the argument, times the slope: x + h is rounded, and so may
+be 1e6 (x + h), though it has few digits at x itself, so that rounding at random moves nothing there."""
+
 FEWEST_STEPS = 4.0
 """A width over which differences know a climb is so many times the distance at which steps are seen."""
 
@@ -220,7 +224,8 @@ class Stencil:
             here = slopes(0.0)
             if np.isnan(here).any():  # on the edge of a step; where all places are, steps are as fine as rounding
                 here = np.nan_to_num(np.fmax.reduce([here, *map(slopes, ahead[:EDGES_MET])]))
-            off = np.abs(moved[k] - distances[k][..., None] * here).min(axis=0) - 2.0 * self.noise
+            of_argument = ARGUMENT_ROUNDINGS * UNIT_ROUNDOFF["float64"] * np.abs(along[0] @ self.point * here)
+            off = np.abs(moved[k] - distances[k][..., None] * here).min(axis=0) - 2.0 * self.noise - of_argument
             for h, left in zip(ahead, off):
                 turned, is_seen = np.zeros(len(here)), (left > 0.0) & np.isinf(found[k])
                 for t in h * np.concatenate([[1.0, -1.0], rng.uniform(-1.0, 1.0, len(POINTS) - 2)]):

@@ -83,6 +83,15 @@ def test_what_is_smooth_and_finer_than_a_step_is_no_staircase(name):
     assert [finding.expected for finding in report.findings] == pytest.approx([slope] * len(wrong), rel=1e-6)
 
 
+def test_an_argument_that_is_rounded_beside_the_point_makes_no_steps():
+    """1e6 x has few digits here, so that it seems exact, and 1e6 (x + h) has not."""
+    f = lambda x: jnp.where(x > 2.0, x * x, jnp.sin(RATE * x))  # noqa: E731
+    ruled = jax.custom_jvp(f)
+    ruled.defjvp(lambda x, t: (f(*x), jnp.where(x[0] > 2.0, 2.0 * x[0], RATE * jnp.cos(RATE * x[0])) * t[0]))
+    report = check_derivatives(ruled, np.array([1.3127, 1.9]))
+    assert report.verdict == "agree", report
+
+
 def test_steps_that_climb_beside_a_line_are_judged_by_their_climb():
     steps = with_slopes(lambda x: jnp.floor(x * 1e12) / 1e12, *[lambda x: 3.0] * 2)
     report = check_derivatives(lambda x: steps(x) + x, np.array(0.31))
