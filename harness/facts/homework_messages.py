@@ -53,11 +53,11 @@ SHARES: Mapping[str, str] = {
 def _call_failed(fact: Fact) -> str:
     data = fact.data
     given = f" with {', '.join(data['given'])}" if data.get("given") else ""
-    action = f"Calling {data['function']}{given}" if data["function"] else "Running the file"
     where = f" ({fact.where[0]})" if fact.where else ""
     exercise = f" on {data['exercise']}" if data.get("exercise") else ""
+    called = f", called{given}{exercise}," if data["function"] and (given or exercise) else ""
     times = f" {data['times']} times" if data.get("times", 1) > 1 else ""
-    return f"{action}{exercise}, it {data['event']}{where}{times}."
+    return f"{data['function'] or 'The file'}{called} {data['event']}{where}{times}."
 
 
 def _not_handed_in(fact: Fact) -> str:

@@ -71,7 +71,8 @@ def _no_bug(fact: Fact) -> str:
         return f"No bug of the zoo, {alone}, explains the gradient."
     return (
         f"No bug of the zoo, {alone}, explains the whole gradient. The nearest, {fact.where[0]}, leaves "
-        f"{data['left']:,} of {data['coordinates']:,} coordinates unexplained; right code, {data['unexplained']:,}."
+        f"{data['left']:,} of {data['coordinates']:,} coordinates unexplained, and right code "
+        f"leaves {data['unexplained']:,}."
     )
 
 

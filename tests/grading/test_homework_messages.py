@@ -13,12 +13,12 @@ CALL = {"function": "cost", "event": "raised ValueError: no"}
 UNKNOWN = "No convention that was tried explains the cost, so nothing was judged."
 
 SAID: list[tuple[Fact, str]] = [
-    (doubt(Kind.CALL_FAILED, **CALL), "Calling cost, it raised ValueError: no."),
+    (doubt(Kind.CALL_FAILED, **CALL), "cost raised ValueError: no."),
     (
         note(Kind.CALL_FAILED, "line 3 of a.py: x", **CALL, exercise="2-3-2", times=4),
-        "Calling cost on 2-3-2, it raised ValueError: no (line 3 of a.py: x) 4 times.",
+        "cost, called on 2-3-2, raised ValueError: no (line 3 of a.py: x) 4 times.",
     ),
-    (doubt(Kind.CALL_FAILED, function="", event="ended"), "Running the file, it ended."),
+    (doubt(Kind.CALL_FAILED, function="", event="ended", exercise="2-3-2"), "The file ended."),
     (
         note(Kind.CELL_LEFT_OUT, cell=2, reason="it is not valid Python: invalid syntax (line 1)"),
         "Cell 2 was left out: it is not valid Python: invalid syntax (line 1).",
@@ -100,7 +100,7 @@ SAID: list[tuple[Fact, str]] = [
     ),
     (
         doubt(Kind.CALL_FAILED, **CALL, given=["theta of 3 entries", "X 2×1"]),
-        "Calling cost with theta of 3 entries, X 2×1, it raised ValueError: no.",
+        "cost, called with theta of 3 entries, X 2×1, raised ValueError: no.",
     ),
     (note(Kind.PROBLEMS_SKIPPED, count=1), "The source raised NotApplicable for 1 problem."),
     (doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "a.py cannot be read: it is no file."),
