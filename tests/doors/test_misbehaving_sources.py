@@ -143,7 +143,7 @@ RAISED = {
     "speechless": "Speechless; raised by source 'mine:speechless'",
     "shape": "source 'mine:shape' must answer (cost, gradient) with a number and an array of shape",
     "no_pair": "source 'mine:no_pair' must answer a tuple (cost, gradient), not float",
-    "masked": "source 'mine:masked' must answer numbers, but answered a masked array",
+    "masked": "source 'mine:masked' must answer real numbers, but its gradient is MaskedArray",
     "sometimes": "RuntimeError: a hidden layer; raised by source 'mine:sometimes'",
 }
 

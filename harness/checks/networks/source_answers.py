@@ -7,6 +7,7 @@ oracle adds its own error, such as the truncation of a difference or the radius 
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded32
 from reference.measured import Measured, NotApplicable
 from reference.problem import Problem
+from reference.user_input import message_of
 
 Answers = tuple[list[Answer], dict[str, Fact]]
 """The answers of the sources that can answer, and why the others cannot."""
@@ -131,17 +133,24 @@ def cost_and_gradient(source: Source, problem: Problem, theta: np.ndarray) -> tu
 
 def _as_real_arrays(name: str, measured: Measured, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cost and gradient as arrays of real numbers, of shape () and of that of θ."""
-    if isinstance(measured.gradient, np.ma.MaskedArray) or isinstance(measured.cost, np.ma.MaskedArray):
-        raise TypeError(f"source {name!r} must answer numbers, but answered a masked array")
-    cost, gradient = np.asarray(measured.cost), np.asarray(measured.gradient)
+    cost, gradient = _real_array(name, "cost", measured.cost), _real_array(name, "gradient", measured.gradient)
     if gradient.shape != theta.shape or cost.size != 1:
         raise ValueError(
             f"source {name!r} must answer (cost, gradient) with a number and an array of shape {theta.shape}, but "
             f"answered shapes {cost.shape} and {gradient.shape}"
         )
-    if cost.dtype.kind not in "biuf" or gradient.dtype.kind not in "biuf":
-        raise TypeError(f"source {name!r} must answer real numbers, but answered {cost.dtype} and {gradient.dtype}")
     return cost.reshape(()), gradient
+
+
+def _real_array(name: str, part: str, answered: Any) -> np.ndarray:
+    refused = f"source {name!r} must answer real numbers, but its {part} is {type(answered).__name__}"
+    try:
+        array = np.asarray(answered)
+    except Exception as error:  # a list of lists of unlike lengths, a tensor that requires its gradient
+        raise TypeError(f"{refused} ({message_of(error)})") from error
+    if array.dtype.kind not in "biuf" or isinstance(answered, np.ma.MaskedArray):
+        raise TypeError(f"{refused} ({array.dtype})")
+    return array
 
 
 def with_true_errors(answers: Sequence[Answer]) -> list[Answer]:

@@ -197,9 +197,10 @@ def test_a_cost_in_an_array_is_right_and_noted():
         (lambda problem, theta: (1.0, theta[:, np.newaxis]), ValueError, r"'mine' .* \(38, 1\)"),
         (lambda problem, theta: (1.0, 2.0), ValueError, r"'mine' .* shapes \(\) and \(\)"),
         (lambda problem, theta: (theta, theta), ValueError, r"'mine' .* shapes \(38,\) and \(38,\)"),
-        (lambda problem, theta: (1.0, theta + 0j), TypeError, "'mine' must answer real numbers, .* complex128"),
-        (lambda problem, theta: ("1.0", theta), TypeError, "'mine' must answer real numbers"),
-        (lambda problem, theta: (None, theta), TypeError, "'mine' must answer real numbers"),
+        (lambda problem, theta: (1.0, theta + 0j), TypeError, "'mine' must answer real numbers, .*complex128"),
+        (lambda problem, theta: ("1.0", theta), TypeError, "'mine' must answer real numbers, but its cost is str"),
+        (lambda problem, theta: (1.0, None), TypeError, "'mine' must answer real numbers, but its gradient is None"),
+        (lambda problem, theta: (1.0, [1, [2]]), TypeError, "'mine' must answer real .*, but its gradient is list"),
     ],
 )
 def test_an_answer_of_the_wrong_form_is_refused_by_the_sources_name(answer, error, sentence):
