@@ -166,8 +166,8 @@ MESSAGES: dict[Kind, Message] = {
         else "The rule ignores its cotangent: it returns the same whatever it is given."
     ),
     Kind.HIDDEN_RULE: lambda fact: (
-        f"{_wrong_rule(fact)} The derivatives of the whole function hide it: another error cancels it, or "
-        "its share is too small to show."
+        f"{_wrong_rule(fact)} The derivatives of the whole function hide it: another error cancels it, or its share is "
+        f"too small to show{', or the function does not use what is wrong' * (fact.severity == Severity.DOUBT)}."
         if fact.severity != Severity.NOTE
         else f"{_wrong_rule(fact)} The function does not use what is wrong: the program masks or stops it, or "
         "moves that argument only where the rule is right, if at all."

@@ -61,8 +61,8 @@ def find_culprits(
     return [culprit for culprit, _ in found] or _by_primals(comparison, custom + unmet[:RULES_TRIED], deadline)
 
 
-def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tuple[Culprit, bool]]:
-    """The user's own rules that are wrong although the whole does not show it; and whether f depends on what is wrong.
+def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tuple[Culprit, bool | None]]:
+    """The user's own rules that are wrong although the whole does not show it; and whether f depends on that, if known.
 
     It does where the rule is wrong along a tangent that reaches it, for a cotangent that does: another error cancels
     this one, or its share is too small to see. It does not where the program masks or stops what is wrong. A library's
@@ -72,7 +72,7 @@ def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tup
     # if f is nothing but this rule, the whole has been checked, and so has the rule
     own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}
     found = _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)
-    return [(culprit, bool(_is_in_use(case, eq, met))) for culprit, eq in found]
+    return [(culprit, _is_in_use(case, eq, met)) for culprit, eq in found]
 
 
 def _is_in_use(case: Case, equation: Equation, met: Operands) -> bool | None:

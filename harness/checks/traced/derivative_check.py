@@ -212,13 +212,14 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
     return _blame_hidden(comparison, find_hidden_culprits(case, met.operands, deadline))
 
 
-def _blame_hidden(comparison: Comparison, hidden: Sequence[tuple[Culprit, bool]]) -> Blame:
+def _blame_hidden(comparison: Comparison, hidden: Sequence[tuple[Culprit, bool | None]]) -> Blame:
     """The blame for rules that are wrong although the whole agrees, each with whether f uses what is wrong."""
     # where a solver's tolerance had to be allowed for in the whole, it may be what a rule alone is off by
     in_use = Severity.DOUBT if comparison.is_within_tolerance else Severity.WRONG
-    severities = [in_use if is_in_use else Severity.NOTE for _, is_in_use in hidden]
+    by_use = {True: in_use, None: Severity.DOUBT, False: Severity.NOTE}
+    severities = [by_use[is_in_use] for _, is_in_use in hidden]
     facts = tuple(fact for (c, _), s in zip(hidden, severities) for fact in c.facts(Kind.HIDDEN_RULE, s))
-    details = {"culprits": [vars(culprit) for culprit, is_in_use in hidden if is_in_use]}
+    details = {"culprits": [vars(culprit) for culprit, is_in_use in hidden if is_in_use is not False]}
     return Blame(facts, details=details if details["culprits"] else {}, explains_lost_digits=bool(hidden))
 
 

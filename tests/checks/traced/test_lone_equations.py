@@ -111,6 +111,17 @@ def test_a_hidden_error_is_wrong_unless_the_program_does_not_use_it(name):
     assert {fact.severity for fact in facts(report, Kind.HIDDEN_RULE)} == {Severity.WRONG if is_used else Severity.NOTE}
 
 
+def test_a_rule_is_in_doubt_where_it_is_unknown_whether_the_function_uses_what_is_wrong():
+    """JAX pulls no cotangent back through a loop that decides itself when it ends."""
+    twice, half = jax.custom_jvp(lambda x: 2.0 * x), jax.custom_jvp(lambda x: 0.5 * jnp.sin(x))
+    twice.defjvp(lambda x, t: (twice(*x), 4.0 * t[0]))
+    half.defjvp(lambda x, t: (half(*x), 0.25 * jnp.cos(x[0]) * t[0]))
+    f = lambda x: jax.lax.while_loop(lambda s: s[1] < 3, lambda s: (half(twice(s[0])), s[1] + 1), (x, 0))[0]  # noqa: E731
+    report = check_derivatives(f, X)
+    assert report.verdict == "inconclusive"
+    assert [fact.severity for fact in facts(report, Kind.HIDDEN_RULE)] == [Severity.DOUBT] * 2
+
+
 RULE_IN_A_FILE = """
 @jax.custom_vjp
 def root(x):
