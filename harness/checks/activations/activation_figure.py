@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WINDOWS = (6.0, 30.0, 1e3)  # Half widths. The first in which some of what is wrong lies is shown.
 NEARLY_ALL = 0.95  # a wrong share of the window from which on shading would look like a background
+THIN = 0.002  # a share of the window, a pixel or two, up to which a stretch is drawn as a line
 
 HEIGHT = 6.8  # inches
 LEAST = 0.1  # errors in ulps below this, such as those of exact results, are drawn here
@@ -62,9 +63,9 @@ class Curve:
             ax.grid(color=FAINT, linewidth=0.8)
         for ax in (above, below):
             for left, right in [] if self._is_wrong_throughout() else self.wrong_stretches():
-                if left < right:
+                if right - left > THIN * (high - low):
                     ax.axvspan(left, right, color=COLOURS[1], alpha=0.08, linewidth=0)
-                else:  # one point, as at a kink
+                else:  # one point, as at a kink, or a shade that nobody would see
                     ax.axvline(left, color=COLOURS[1], alpha=0.5, linewidth=1.5)
             ax.set_xlim(low, high)
         return figure
@@ -108,7 +109,8 @@ class Curve:
 
     def _difference(self, ax: "Axes", shown: np.ndarray) -> None:
         z, allowed = self.z[shown], self.allowed[shown]
-        difference = np.abs(self.claimed - self.true)[shown]
+        with np.errstate(invalid="ignore"):  # inf - inf, where both overflow
+            difference = np.abs(self.claimed - self.true)[shown]
         positive = np.where(difference > 0.0, difference, np.nan)
         allowed = np.where(np.isfinite(allowed), allowed, np.nan)
         ax.plot(z, positive, ".", color=COLOURS[1], markersize=3.0, label="|claimed - true|")
@@ -144,7 +146,7 @@ class Curve:
         ax.set_yscale("log")
         ax.set_xlim(-ULPS_TO, ULPS_TO)
         ax.set_ylim(0.5 * LEAST, max(largest, LEAST_TOP) ** HEADROOM)
-        ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK, loc="upper center", ncols=3)
+        ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK, loc="upper center", ncols=2)
 
 
 def _write(ax: "Axes", words: str) -> None:

@@ -193,7 +193,7 @@ class UserFunction:
                 f"fun must answer one number as its cost, not {what_it_is(cost)}; "
                 "if it answers ((cost, aux), gradient), give has_aux=True"
             )
-        value = to_numpy(cost, "the cost that fun answers")
+        value = to_numpy(cost, "the cost that fun returns")
         if value.size != 1:
             raise ValueError(f"fun must answer one number as its cost, but answered shape {value.shape}")
         self.see(unit_roundoff(cost))

@@ -58,7 +58,7 @@ class VectorFunction:
         return self._shaped_values(theta).ravel()
 
     def _shaped_values(self, theta: np.ndarray) -> np.ndarray:
-        return to_numpy(self._fun(theta, *self._args), f"the values that {self._called} answers")
+        return to_numpy(self._fun(theta, *self._args), f"the values that {self._called} returns")
 
     def claims(self, matrix: Mapping[str, Any], push: Mapping[str, Any], pull: Mapping[str, Any]) -> dict[str, Claim]:
         """What is to be checked: functions that return the matrix, J v and Jᵀw, by their names."""
@@ -121,7 +121,7 @@ class VectorFunction:
         """An (m, n) matrix, dense or sparse, which may come in the shape of the values and that of θ."""
         shape = self.size, self.theta.size
         is_sparse = hasattr(matrix, "tocsr")
-        found = matrix if is_sparse else to_numpy(matrix, f"what {name} answers")
+        found = matrix if is_sparse else to_numpy(matrix, f"what {name} returns")
         known = (shape,) if is_sparse else (shape, (*self._shape, *self.theta.shape))
         if _but_for_ones(found.shape) not in map(_but_for_ones, known):
             raise ValueError(f"{name} must answer a matrix of shape {shape}, not {found.shape}")
@@ -204,7 +204,7 @@ def transposed_times(matrix: Any, w: np.ndarray) -> np.ndarray:
 
 
 def _of_size(name: str, answered: Any, size: int) -> np.ndarray:
-    found = to_numpy(answered, f"what {name} answers").ravel()
+    found = to_numpy(answered, f"what {name} returns").ravel()
     if found.size != size:
         raise ValueError(f"{name} must answer {size} numbers, not {found.size}")
     return found

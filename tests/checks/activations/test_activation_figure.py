@@ -16,7 +16,10 @@ from harness.figure_style import DPI, WIDTH
 RELU, SILU, TANH = (ACTIVATIONS[name] for name in ("relu", "silu", "tanh"))
 
 
-@pytest.mark.parametrize("f", [SILU, RELU, WRONG["product rule"].f, WRONG["nothing"].f, RIGHT["a constant"]])
+SINH = formula(lambda xp, z: xp.sinh(z), lambda z, a: np.cosh(z))
+
+
+@pytest.mark.parametrize("f", [SILU, RELU, SINH, WRONG["product rule"].f, WRONG["nothing"].f, RIGHT["a constant"]])
 def test_a_picture_renders(f):
     image = matplotlib.image.imread(BytesIO(checked(f).plot()), format="png")
     assert image.shape[1] == round(WIDTH * DPI)
@@ -54,6 +57,15 @@ def test_a_picture_says_that_there_is_no_difference():
     assert rounding.get_legend() is not None
     unknown = checked(FAULTY["mixes entries"][0]).figure().axes[1]
     assert texts(unknown) == ["nothing to compare with"]
+
+
+def test_a_thin_stretch_is_a_line_and_the_legend_lies_within_its_axes():
+    figure = checked(formula(lambda xp, z: z, lambda z, a: np.where((z > 0.5) & (z < 0.501), 1.1, 1.0))).figure()
+    slopes, _, ulps = figure.axes
+    assert (len(slopes.patches), slopes.lines[-1].get_xdata()[0]) == (0, pytest.approx(0.5, abs=1e-3))
+    figure.canvas.draw()
+    legend, axes = (part.get_window_extent() for part in (ulps.get_legend(), ulps))
+    assert axes.x0 <= legend.x0 < legend.x1 <= axes.x1
 
 
 def test_a_picture_does_not_shade_all_that_it_shows():

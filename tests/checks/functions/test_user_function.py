@@ -135,8 +135,8 @@ REFUSED = {
     ),
     "a jac by name": (cost, {"jac": "2-point"}, r"jac must be callable as jac\(theta\), or True .*, not '2-point'"),
     "jac=False": (cost, {"jac": False}, "not False"),
-    "a cost that is text": (lambda t: ("1.0", t), {}, "the cost that fun answers must be real numbers, not text"),
-    "a complex cost": (lambda t: (1.0 + 1j, t), {}, "the cost that fun answers must be real numbers, not complex128"),
+    "a cost that is text": (lambda t: ("1.0", t), {}, "the cost that fun returns must be real numbers, not text"),
+    "a complex cost": (lambda t: (1.0 + 1j, t), {}, "the cost that fun returns must be real numbers, not complex128"),
 }
 
 
