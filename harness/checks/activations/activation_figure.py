@@ -22,8 +22,8 @@ THIN = 0.002  # a share of the window, a pixel or two, up to which a stretch is 
 HEIGHT = 6.8  # inches
 LEAST = 0.1  # errors in ulps below this, such as those of exact results, are drawn here
 
-LEAST_TOP, HEADROOM = 10.0, 1.4
-"""The least upper end of the axis in ulps, and the power of its end that leaves room for the legend."""
+LEAST_TOP, HEADROOM = 10.0, 1.7
+"""The least upper end of the axis in ulps, and the power of its length that leaves room for the legend."""
 
 ULPS_TO = 1e3  # |z| up to which ulps are shown, whatever the window
 SMALLEST = 1e-19  # the smallest difference shown, beside the largest slope: somewhat less than a rounding
@@ -145,7 +145,8 @@ class Curve:
         ax.set_xscale("symlog", linthresh=1.0)
         ax.set_yscale("log")
         ax.set_xlim(-ULPS_TO, ULPS_TO)
-        ax.set_ylim(0.5 * LEAST, max(largest, LEAST_TOP) ** HEADROOM)
+        bottom = 0.5 * LEAST
+        ax.set_ylim(bottom, bottom * (max(largest, LEAST_TOP) / bottom) ** HEADROOM)
         ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK, loc="upper center", ncols=2)
 
 

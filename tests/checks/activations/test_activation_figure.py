@@ -59,13 +59,14 @@ def test_a_picture_says_that_there_is_no_difference():
     assert texts(unknown) == ["nothing to compare with"]
 
 
-def test_a_thin_stretch_is_a_line_and_the_legend_lies_within_its_axes():
+def test_a_thin_stretch_is_a_line_and_the_legend_lies_above_all_lines():
     figure = checked(formula(lambda xp, z: z, lambda z, a: np.where((z > 0.5) & (z < 0.501), 1.1, 1.0))).figure()
     slopes, _, ulps = figure.axes
     assert (len(slopes.patches), slopes.lines[-1].get_xdata()[0]) == (0, pytest.approx(0.5, abs=1e-3))
     figure.canvas.draw()
     legend, axes = (part.get_window_extent() for part in (ulps.get_legend(), ulps))
     assert axes.x0 <= legend.x0 < legend.x1 <= axes.x1
+    assert max(line.get_window_extent().y1 for line in ulps.lines) <= legend.y0
 
 
 def test_a_picture_does_not_shade_all_that_it_shows():
