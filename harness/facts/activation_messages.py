@@ -210,7 +210,7 @@ MESSAGES: dict[Kind, Message] = {
     Kind.CHAIN_RULE: _lacks("factor {} of the chain rule"),
     Kind.CONSTANT_SLOPE: "The {where} is the constant {constant}, where the derivative varies.",
     Kind.DROPPED_BRANCH: _not_finite,
-    Kind.OTHER_ARGUMENT: "The {where} is computed from {used}, where {expected} belongs.",
+    Kind.OTHER_ARGUMENT: "Where the {where} is wrong, it is computed from {used} instead of {expected}.",
     Kind.SLOPE_OF_ANOTHER: _other_function,
     Kind.OUTSIDE_ONE_SIDED: "At a junction, {where} must report the one-sided derivative, or at a kink a number "
     "between both.",

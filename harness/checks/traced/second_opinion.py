@@ -7,7 +7,8 @@ where differences and JAX agree with each other, and not with them.
 A program that moves in steps, as a root by bisection does, has two slopes: that within a step, and that of the climb
 over many steps. Increments and JAX's rules for the program itself have the first one, exactly. A derivative rule that
 somebody wrote for such a program means the second one, so that differences judge it. Over a width h these know the
-climb up to the height of a step over h, and nothing where h holds no more than a few steps: then nobody judges.
+climb up to the height of a step over h, and nothing where h holds no more than a few steps: then nobody judges. Nor
+does anybody where the rule gives the slope within a step, and steps are coarse enough to be meant, as a quantiser's.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,6 +57,10 @@ be 1e6 (x + h), though it has few digits at x itself, so that rounding at random
 FEWEST_STEPS = 4.0
 """A width over which differences know a climb is so many times the distance at which steps are seen."""
 
+COARSE = UNIT_ROUNDOFF["float64"] ** 0.5
+"""Steps that are higher than this share of a value may be meant: somebody rounds to less than half of the digits, and
+reports the slope within a step."""
+
 
 def with_differences(
     point: Point, look: Look, ordinary: float, *, has_black_box: bool
@@ -80,16 +85,26 @@ def with_differences(
     def is_own(eq: Equation) -> bool:
         return eq.name in CUSTOM_RULES and not point.case.trusted(eq) and not is_rule_of_library(eq)
 
-    program, noise, climbs = point.case.program, found.noise, np.zeros((len(weights), len(examined)), bool)
+    program, noise = point.case.program, found.noise
+    climbs, coarse = np.zeros((2, len(weights), len(examined)), bool)
+    accused = np.any([at_odds(answer, look.increments) for answer in look.judged], axis=0)
     # without a rule of the user's own for all that jumps, JAX's derivative may be that within a step on purpose
-    ruled = np.any([at_odds(answer, look.increments) for answer in look.judged], axis=0) | (not jumps(program, is_own))
+    ruled = accused | (not jumps(program, is_own))
     if np.any(ruled) and jumps(program):
         reaches = found.reaches(point.program)
-        noise = np.maximum(noise, found.heights(reaches))
+        heights = found.heights(reaches)
+        noise = np.maximum(noise, heights)
+        is_coarse = heights.min(axis=1) > COARSE * np.abs(found.here)
         climbs[:, axes] = combine(np.abs(weights), np.isfinite(reaches)) > 0.0
+        coarse[:, axes] = combine(np.abs(weights), is_coarse) > 0.0
     climbs, estimate = climbs.ravel() & ruled, everywhere(found.estimate(weights, noise))
-    differenced = point.answer(DIFFERENCES, estimate, blocks)
-    increments, differenced, is_contradicted = arbitrate(look.judged, look.increments, differenced, climbs, at_odds)
+    either = climbs & coarse.ravel() & ~accused  # the slope within a step, and the climb, may be meant
+    differenced, increments = (
+        replace(answer, error=np.where(either, np.inf, answer.error))
+        for answer in (point.answer(DIFFERENCES, estimate, blocks), look.increments)
+    )
+    climbs &= ~either
+    increments, differenced, is_contradicted = arbitrate(look.judged, increments, differenced, climbs, at_odds)
     return [*look.judged, increments, differenced], estimate, climbs, is_contradicted
 
 

@@ -140,11 +140,13 @@ def of_root(a, y):
 
 IN_STEPS = {  # f, the derivative of what its steps climb, and the verdicts on 1, 0, -1, 2 and 1.01 times it
     "coarse": (halved(4), of_root, "?????"),
-    "fitting a few times": (halved(14), of_root, "?---?"),
-    "of twenty halvings": (halved(20), of_root, "?----"),
+    "fitting a few times": (halved(14), of_root, "??--?"),
+    "of twenty halvings": (halved(20), of_root, "??---"),
     "fine": (halved(40), of_root, "+----"),
     "as fine as rounding": (halved(60), of_root, "+----"),
-    "of a table": (looked_up, of_root, "?---?"),
+    "of a table": (looked_up, of_root, "??--?"),
+    "of rounding to 10 bits": (lambda a: jnp.round(a * 2.0**10) / 2.0**10, lambda a, y: 1.0, "??--?"),
+    "of rounding to 20 bits": (lambda a: jnp.round(a * 2.0**20) / 2.0**20, lambda a, y: 1.0, "??---"),
     "of rounding to 30 bits": (lambda a: jnp.round(a * 2.0**30) / 2.0**30, lambda a, y: 1.0, "+----"),
 }
 
