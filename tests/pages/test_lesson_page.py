@@ -167,7 +167,9 @@ def test_a_wide_and_a_narrow_step_are_said_to_cost_digits(opened):
     digits = {}
     for k in (-2, -5, -11):
         opened.set("hand-h", k)
-        digits[k] = int(re.search(r"about (\d+) digits", opened.text("hand-said"))[1])
+        found = re.search(r"about (\d+) digits", opened.text("hand-said"))
+        assert found
+        digits[k] = int(found[1])
         assert ("cancel" in opened.text("hand-said")) == (k == -11)
     assert digits[-5] > max(digits[-2], digits[-11])
     assert "best h is about 1e-5" in opened.text("part-1")

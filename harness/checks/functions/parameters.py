@@ -175,10 +175,10 @@ class TreeLayout:
 
     def label(self, i: int) -> str:
         """The name of coordinate i, as it is indexed: "theta[3]", "W1[0, 2]" or "layers[0]['W'][2, 1]"."""
-        for name, indices in self.blocks:
-            if indices.size and i <= indices[-1]:
-                index = np.unravel_index(i - indices[0], self.shapes[name])
-                return f"{name}[{', '.join(map(str, index))}]" if index else name
+        for block in self.blocks:
+            if block.size and i <= block.indices[-1]:
+                index = np.unravel_index(i - block.indices[0], self.shapes[block.name])
+                return f"{block.name}[{', '.join(map(str, index))}]" if index else block.name
         raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but not {i}")
 
     def notes(self) -> list[Fact]:

@@ -1,12 +1,15 @@
 """Costs that are rougher than the step of a difference, and what this explains of a contradiction.
 
-A difference may contradict a reported derivative that is right, in two ways. On the line θ + t v, f(t) is the cost,
+A difference may contradict a reported derivative that is right, in three ways. On the line θ + t v, f(t) is the cost,
 g(t) the reported derivative, and s(t) = (f(t + h) - f(t - h)) / 2h the slope at a narrow step h.
 
 Jumps
     The cost jumps, as rounding inside it or a solver's tolerance makes it do. In float32(sin t) + t² the narrow slope
     is that of t² alone, for all that the sine climbs lies in its jumps. Over a stretch from a to b these add up to
     J = f(b) - f(a) - ∫ s dt. The report is right in the mean if f(b) - f(a) = ∫ g dt, up to one jump.
+Scatter
+    Differences differ from step to step without a limit. One example of many whose log(1 - p) is nearly log 0 has jumps
+    of all sizes.
 Waves
     The cost has waves finer than the step, which its rounding hides: 1e6 + t + sin(1e10 t) / 1e10. A difference is then
     the mean of the slopes within its step, and no slope at t = 0.
@@ -63,6 +66,14 @@ BETWEEN = tuple(2.0 ** (-12 - 6 * k) for k in range(5))
 OF_FLOAT32 = 4.0
 """Jumps of so many roundings of float32 are taken for rounding of the cost; a function may have larger ones."""
 
+SURE = 1e-3
+"""A difference whose error is below this share of what it contradicts needs no other beside it. Otherwise each wrong
+entry of a smooth cost would take a hundred more calls."""
+
+STEPS_BESIDE, STEPS_BETWEEN = (0.61, 0.73, 0.83, 1.17, 1.37, 1.59), 8
+"""Steps beside one, in units of it and no powers of two, and so many between two, at which differences may scatter.
+Noise that comes and goes, as of a mean of log(1 - p) in Python's floats, may spare any one of them."""
+
 PLACES_WITHIN = np.random.default_rng(0).uniform(-1.0, 1.0, size=64)
 """Places, in units of a step, at which slopes are compared with a difference; even ones might match the waves."""
 
@@ -87,6 +98,7 @@ class Contradiction:
     reported: ReportedSlope
     line: Line
     noise: CostNoise
+    step: float  # the wide step
     finest: float  # the narrowest step at which noise leaves enough of the contradiction
     narrow: float  # h, where noise leaves all of it
     closer: StencilEstimate  # the difference at h
@@ -183,7 +195,22 @@ class Contradiction:
     def _slope(self, at: float, step: float) -> float:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
 
-    # -- waves ---------------------------------------------------------------------------------------------------------
+    # -- scatter and waves ---------------------------------------------------------------------------------------------
+
+    def is_of_scatter(self, found: StencilEstimate, at: float) -> bool:
+        """Whether differences at other steps scatter by as much as any of them is off.
+
+        The steps lie beside `at`, that of the sharpest difference, and between the wide and the narrow one. `found` is
+        the wide difference, which a smooth cost leaves no doubt about.
+        """
+        if found.error <= SURE * self.reported.distance(found):
+            return False
+        between = np.geomspace(self.step, self.finest, STEPS_BETWEEN)
+        between = np.exp2(np.round(np.log2(between)))  # so that θ_i ± h is a number
+        steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
+        looks = [estimate(self.line, each, self.noise) for each in steps]
+        off = min(map(self.reported.excess, looks))
+        return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
 
     @np.errstate(all="ignore")
     def is_of_waves(self, found: StencilEstimate, step: float) -> bool:

@@ -5,7 +5,7 @@ A wide stencil is blind to kinks, waves and poles within it. A narrow one drowns
 1. steps are tried from wide to narrow, and agreement within a small error bound decides at once;
 2. a contradiction has to stand at a narrower step, too: |t - 1e-4| has the derivative -1 at 0, and a stencil of ±2⁻⁹
    sees both sides of its kink;
-3. one that stands may be the work of jumps or waves in the cost (`rough_costs`), and then decides nothing;
+3. one that stands may be the work of jumps, scatter or waves in the cost (`rough_costs`), and then decides nothing;
 4. where noise hides the derivative at the first step, wider ones are tried, as for 1e11 + sin t.
 """
 
@@ -218,10 +218,11 @@ class Search:
         # powers of two, so that other contradictions on the line need the same costs
         finest, quiet = (2.0 ** np.ceil(np.log2(each)) for each in (narrow, min(LESS_NOISE * narrow, middle)))
         at_h = (quiet, between) if is_same else (finest, closer)
-        rough = Contradiction(self.reported, self.line, self.noise, finest, *at_h)
+        rough = Contradiction(self.reported, self.line, self.noise, step, finest, *at_h)
         if rough.is_of_jumps():
             return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
-        return seen if not _is_one_sided(best) and rough.is_of_waves(best, at) else wrong
+        is_rough = not _is_one_sided(best) and (rough.is_of_scatter(found, at) or rough.is_of_waves(best, at))
+        return seen if is_rough else wrong
 
     def _shows_the_same(self, seen: Seen, closer: StencilEstimate, found: StencilEstimate) -> bool:
         """Whether a narrower difference contradicts the report, and agrees with the wider one."""

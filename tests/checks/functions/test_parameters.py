@@ -91,7 +91,7 @@ def test_a_dict_keeps_its_keys_order_and_kinds():
 
 def test_blocks_and_labels_name_every_coordinate():
     layout = TreeLayout(NESTED)
-    assert [(name, indices.tolist()) for name, indices in layout.blocks] == [
+    assert [(block.name, block.indices.tolist()) for block in layout.blocks] == [
         ("W", [0, 1, 2, 3, 4, 5]),
         ("b", [6]),
         ("theta[7]", [7, 8]),

@@ -1,5 +1,7 @@
 """A rule that is wrong by itself although every derivative of the whole agrees, and whether f uses what is wrong."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,7 +135,7 @@ root.defvjp(lambda x: (root(x), x), lambda x, g: (0.5 * g / root(x),))
 
 @pytest.mark.parametrize(("file", "named"), [("rules.py", True), ("/lib/site-packages/solver/rules.py", False)])
 def test_where_the_whole_agrees_the_rules_of_a_library_are_not_checked_alone(file, named):
-    space = {"jax": jax, "jnp": jnp}
+    space: dict[str, Any] = {"jax": jax, "jnp": jnp}
     exec(compile(RULE_IN_A_FILE, file, "exec"), space)
     report = check_derivatives(lambda x: jnp.where(x > 0, space["root"](x), x), X)
     assert (report.verdict, Kind.HIDDEN_RULE in report.kinds) == ("agree", named)
@@ -143,7 +145,7 @@ def test_where_the_whole_agrees_the_rules_of_a_library_are_not_checked_alone(fil
 
 
 def test_a_wrong_rule_of_the_user_is_named_before_one_of_a_library_that_is_off_by_more():
-    space = {"jax": jax, "jnp": jnp}
+    space: dict[str, Any] = {"jax": jax, "jnp": jnp}
     exec(compile(RULE_IN_A_FILE, "/lib/site-packages/solver/rules.py", "exec"), space)
     own = jax.custom_vjp(jnp.sin)
     own.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x) * (1 + 1e-7),))

@@ -25,7 +25,9 @@ def _install(folder, name, address):
     (info / "RECORD").write_text(f"{name}/rules.py,,\n", encoding="utf-8")
     if address:
         (info / "direct_url.json").write_text(json.dumps({"url": address}), encoding="utf-8")
-    return str(folder / name / "rules.py")
+    (file := folder / name / "rules.py").parent.mkdir()
+    file.touch()
+    return str(file)
 
 
 @pytest.mark.parametrize(
@@ -45,5 +47,5 @@ def test_a_package_installed_from_a_file_is_the_users_own(install, tmp_path, add
     assert owner_of_file(install("package_of_somebody", address)) == owner
 
 
-def test_a_library_whose_name_begins_with_jax_is_not_jax(install):
+def test_a_library_whose_name_begins_with_jax_is_not_jax():
     assert owner_of_file(f"{rule_origins.jax_internals.JAX_FOLDER}opt/rules.py") != "jax"
