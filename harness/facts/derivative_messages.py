@@ -100,14 +100,17 @@ MESSAGES: dict[Kind, Message] = {
     Kind.FREE_PHASES: "Only combinations of the outputs were compared that the free phases of complex vectors do not "
     "change.",
     Kind.INCREMENTS_CONTRADICTED: (
-        "The exact increments are not the slopes by which f's values climb in some entries. Finite differences alone "
-        "were used there, and no mode is called wrong by the increments alone."
+        "The exact increments are not the slopes by which f's values climb in some entries. So only finite differences "
+        "may call a mode wrong."
     ),
     Kind.IN_32_BITS: "f was checked in 32 bits, as JAX is set. It does not run in 64: {message}.",
     Kind.MODE_MISSING: lambda fact: (
         f"{first_few(fact.where, 3)} has no rule for forward mode."
         if fact.where
         else f"This mode cannot be computed here: {fact.data['message']}"
+    ),
+    Kind.MOVES_IN_STEPS: lambda fact: (
+        f"{undecided(fact)}. f moves in steps there, so the slope within a step may be meant, or that over many steps."
     ),
     Kind.NAN_GIVEN: "NaN was given for {where}.",
     Kind.NOTHING_CHECKED: lambda fact: (

@@ -146,6 +146,7 @@ class Kind(StrEnum):
     LOST_DTYPE = "lost-dtype"
     MANY_INPUTS = "many-inputs"
     MODE_MISSING = "mode-missing"
+    MOVES_IN_STEPS = "moves-in-steps"
     NAN_GIVEN = "nan-given"
     NAN_ORIGIN = "nan-origin"
     NOTHING_CHECKED = "nothing-checked"

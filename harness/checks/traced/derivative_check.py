@@ -272,6 +272,7 @@ def _subject(comparison: Comparison, facts: Sequence[Fact], blame: Blame) -> Tra
         culprits=blame.culprits,
         origins=blame.origins,
         has_solver=comparison.by_solvers > SOLVERS_NOTED,
+        in_steps=comparison.in_steps,
     )
 
 

@@ -67,6 +67,7 @@ class Comparison:
     pairs: tuple[Pair, ...]  # each two of them, compared
     facts: tuple[Fact, ...]  # doubts about the function at this point
     is_contradicted: bool  # whether somewhere JAX and differences agree with each other and not with the increments
+    in_steps: np.ndarray  # mask of the coordinates in which nobody judges, for f moves in steps
     everywhere: Everywhere | None = None  # what is known of the inputs that are not examined one by one, if many
 
     @property
@@ -254,8 +255,8 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     ordinary, blocks = ordinary_derivative(point, look.true), look.coordinates.blocks
     slopes = [look.true.slopes, *([directional.slopes] if directional.slopes else [])]
     has_black_box = any(found.obstacles.differenced for found in slopes)
-    with_opinion = with_differences(point, look, ordinary, has_black_box=has_black_box)
-    answers, differenced, climbs, is_contradicted = with_opinion
+    opinion = with_differences(point, look, ordinary, has_black_box=has_black_box)
+    answers, differenced, climbs, in_steps, is_contradicted = opinion
     is_resolved = np.isfinite(look.increments_alone.error).ravel() | climbs & np.isfinite(answers[-1].error)
     facts = [*point.facts, *([] if is_resolved.all() else _unresolved(slopes))]
     # increments that are wrong in one input may be wrong along a direction, where no differences decide
@@ -265,7 +266,7 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     scale, pairs = _compare_answers(point, look, answers, ordinary)
     doubts, would_pass = twice_would_pass(point, look, answers, ordinary, scale)
     facts = *facts, *doubts
-    found = Comparison(point, look, directional, tuple(answers), tuple(pairs), facts, is_contradicted)
+    found = Comparison(point, look, directional, tuple(answers), tuple(pairs), facts, is_contradicted, in_steps)
     own = [*look.own, *(answer for answer in answers if answer.oracle)]  # JAX's own numbers, not those in float64
     own_pairs = compare_all(own, blocks, ordinary, scale)
     disagreeing = [*found.disagreeing, *(pair for pair in own_pairs if pair.disagrees)]

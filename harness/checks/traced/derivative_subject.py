@@ -39,6 +39,7 @@ class TracedDerivatives(Subject):
     culprits: tuple[Fact, ...] = ()  # the rule that is wrong, and its mistakes
     origins: tuple[Fact, ...] = ()  # where numbers that are not finite begin
     has_solver: bool = False  # whether a solver's tolerance hides digits
+    in_steps: np.ndarray | None = None  # mask of the coordinates that are open since the function moves in steps
 
     @property
     def coordinates(self) -> Coordinates:
@@ -106,8 +107,12 @@ class TracedDerivatives(Subject):
         return (note(Kind.COMPARED_IN_FLOAT64, self.label(places[0]), type=narrow, reported=example, **counts),)
 
     def why_undecided(self, coordinates: np.ndarray) -> Sequence[Fact]:
-        """A solver's tolerance where there is one; else error bounds are wide, or the function has no slope."""
-        return (doubt(Kind.SOLVER_HIDES_DIGITS),) if self.has_solver else super().why_undecided(coordinates)
+        """A solver's tolerance, or steps of the function; else error bounds are wide, or there is no slope."""
+        if self.has_solver:
+            return (doubt(Kind.SOLVER_HIDES_DIGITS),)
+        if self.in_steps is not None and self.in_steps[coordinates].any():
+            return (doubt(Kind.MOVES_IN_STEPS),)
+        return super().why_undecided(coordinates)
 
 
 def find_outliers(answers: Sequence[Answer], pairs: Sequence[Pair], directional: Sequence[Pair]) -> Consensus:

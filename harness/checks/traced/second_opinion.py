@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,14 +63,20 @@ COARSE = UNIT_ROUNDOFF["float64"] ** 0.5
 reports the slope within a step."""
 
 
-def with_differences(
-    point: Point, look: Look, ordinary: float, *, has_black_box: bool
-) -> tuple[list[Answer], Estimate, np.ndarray, bool]:
-    """The answers of a look and finite differences as one more, with infinite errors where an oracle judges nobody.
+class SecondOpinion(NamedTuple):
+    """The answers of a look and finite differences as one more, with infinite errors where an oracle judges nobody."""
 
-    And the differences with their own errors, a mask of where the climb of steps is judged, and whether f's values
-    contradict the increments somewhere. `has_black_box` says that a part of the program may compute in its own
-    precision, and have that precision's noise.
+    answers: list[Answer]
+    differenced: Estimate  # the differences with their own errors
+    climbs: np.ndarray  # mask of the coordinates in which the climb of steps is judged
+    in_steps: np.ndarray  # mask of those in which nobody judges, for f moves in steps
+    is_contradicted: bool  # whether f's values contradict the increments somewhere
+
+
+def with_differences(point: Point, look: Look, ordinary: float, *, has_black_box: bool) -> SecondOpinion:
+    """Finite differences beside the answers of a look, and who judges where they contradict the increments.
+
+    `has_black_box` says that a part of the program may compute in its own precision, and have that precision's noise.
     """
     blocks, weights, examined = look.coordinates.blocks, point.combinations.weights, look.plan.examined
     at_odds = lambda a, b: compare(a, b, blocks, ordinary).at_odds  # noqa: E731
@@ -98,14 +105,16 @@ def with_differences(
         climbs[:, axes] = combine(np.abs(weights), np.isfinite(reaches)) > 0.0
         coarse[:, axes] = combine(np.abs(weights), is_coarse) > 0.0
     climbs, estimate = climbs.ravel() & ruled, everywhere(found.estimate(weights, noise))
-    either = climbs & coarse.ravel() & ~accused  # the slope within a step, and the climb, may be meant
+    # where the slope within a step may be meant as well as the climb, or no climb is known, nobody judges
+    in_steps = climbs & (coarse.ravel() & ~accused | ~np.isfinite(estimate.error.ravel()))
     differenced, increments = (
-        replace(answer, error=np.where(either, np.inf, answer.error))
+        replace(answer, error=np.where(in_steps, np.inf, answer.error))
         for answer in (point.answer(DIFFERENCES, estimate, blocks), look.increments)
     )
-    climbs &= ~either
+    climbs &= ~in_steps
     increments, differenced, is_contradicted = arbitrate(look.judged, increments, differenced, climbs, at_odds)
-    return [*look.judged, increments, differenced], estimate, climbs, is_contradicted
+    is_contradicted |= bool((in_steps & accused).any())
+    return SecondOpinion([*look.judged, increments, differenced], estimate, climbs, in_steps, is_contradicted)
 
 
 def _axes_to_difference(look: Look, ordinary: float, rows: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from jax.custom_derivatives import linear_call
 from harness import check_derivatives
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS
 from harness.checks.traced.second_opinion import arbitrate
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, compare
 
 BLOCKS = [Block("x", np.array([0]))]
@@ -160,6 +161,15 @@ def test_a_rule_of_a_program_that_moves_in_steps_is_judged_by_their_climb(name):
         ruled.defjvp(lambda x, t, f=ruled, c=factor: (y := f(*x), c * slope(*x, y) * t[0]))
         found += {"agree": "+", "disagree": "-", "inconclusive": "?"}[check_derivatives(ruled, 1.3170531).verdict]
     assert found == expected
+
+
+def test_what_moves_in_coarse_steps_says_so():
+    zero = jax.custom_jvp(lambda a: jnp.round(a * 2.0**10) / 2.0**10)
+    zero.defjvp(lambda x, t: (zero(*x), 0.0 * t[0]))
+    report = check_derivatives(lambda a: zero(a) * jnp.array([1.0, 2.0]), 1.3170531)
+    assert report.verdict == "inconclusive"
+    assert [(fact.kind, fact.data["undecided"]) for fact in report.reasons] == [(Kind.MOVES_IN_STEPS, 2)]
+    assert Kind.INCREMENTS_CONTRADICTED not in report.kinds
 
 
 def test_jax_is_right_within_a_step_of_a_program_without_a_rule():
