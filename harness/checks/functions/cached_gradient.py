@@ -14,11 +14,11 @@ from harness.bounds.tolerances import MEANINGLESS
 from harness.checks.functions.cost_noise import costs_near, step_away
 from harness.checks.functions.gradient_case import CONDITION_GAIN, GradientCase
 from harness.checks.functions.line_stencil import scatter_of
-from harness.checks.functions.parameters import largest
 from harness.checks.functions.repeated_calls import FUN, Moved
 from harness.checks.functions.slope_search import WIDEST
 from harness.facts.fact import Fact, doubt, wrong
 from harness.facts.kinds import Kind
+from reference.arithmetics.array_pieces import largest
 
 SUSPECT = 1e-3
 """Where f' - f is off the rule by this share of v·(g' - g), a move is looked at closely. sin t at 1.1 is off by

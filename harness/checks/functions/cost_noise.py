@@ -9,10 +9,10 @@ import numpy as np
 from harness.bounds.tolerances import ALL_COORDINATES
 from harness.checks.functions.cost_probe import Budget, Probes
 from harness.checks.functions.line_stencil import CostNoise, Line, scatter_of
-from harness.checks.functions.parameters import largest
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.random_directions import random_directions
 from harness.progress import Progress
+from reference.arithmetics.array_pieces import largest
 from reference.arithmetics.central_differences import NOISE_ROUNDINGS
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 

@@ -193,7 +193,7 @@ def _digits_lost(user: UserFunction, gradient: np.ndarray) -> np.ndarray:
 
 
 def _unit_of_gradient(near: CostNear, gradient: np.ndarray, unit: float) -> float:
-    """U of the precision of a gradient, which may be that of float32 whatever its type says.
+    """The unit roundoff of the precision of a gradient, which may be that of float32 whatever its type says.
 
     Its numbers have to be numbers of float32, and float32 has to show in the noise of the cost as well. Beside a cost
     in float64, a gradient that was rounded to float32 has lost digits, and is wrong.

@@ -13,14 +13,10 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from harness.wording import first_few
+from reference.arithmetics.array_pieces import largest
 
 NAMED = 6
 """So many leaves are named in an error message."""
-
-
-def largest(values: np.ndarray) -> float:
-    """The largest absolute value of those that are finite."""
-    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 class Leaf(NamedTuple):

@@ -7,10 +7,11 @@ import numpy as np
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS
 from harness.checks.functions.cost_noise import CostNear, step_away
 from harness.checks.functions.cost_probe import edge_of_domain, leaves_domain
-from harness.checks.functions.parameters import TreeLayout, largest
+from harness.checks.functions.parameters import TreeLayout
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
+from reference.arithmetics.array_pieces import largest
 
 FUN = "fun"
 """The name of the user's function in a report."""

@@ -43,7 +43,7 @@ def accessor(name: str) -> str:
 
 
 def product_unit(tensor: Any) -> float:
-    """U of the precision to which a GPU may round the inputs of matrix products and convolutions; else 0."""
+    """The unit roundoff to which a GPU may round the inputs of matrix products and convolutions; else 0."""
     torch = sys.modules["torch"]
     if tensor.device.type != "cuda" or tensor.dtype != torch.float32:
         return 0.0

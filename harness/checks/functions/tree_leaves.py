@@ -131,7 +131,7 @@ def _of_dtype(values: np.ndarray, given: Any) -> str:
 
 
 def unit_roundoff(array: Any) -> float:
-    """U of the precision in which an array or number is stored, or of the lower one of its products."""
+    """The unit roundoff of the precision in which an array or number is stored, or of the lower one of its products."""
     if type(array) in (float, np.float64):
         return 2.0**-53
     own = 2.0**-8 if _is_bfloat16(array) else float(np.finfo(to_numpy(array).dtype).eps) / 2.0

@@ -97,7 +97,7 @@ class UserFunction:
 
     @property
     def unit(self) -> float:
-        """U of the least precise of θ, cost and gradient, as far as they have been seen."""
+        """The unit roundoff of the least precise of θ, cost and gradient, as far as they have been seen."""
         return self._units[-1]
 
     def see(self, unit: float) -> None:
