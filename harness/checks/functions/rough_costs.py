@@ -147,16 +147,14 @@ class Contradiction:
         Halving leaves all of a single jump, and of many jumps about half. A smooth cost that bends within the stretch
         leaves less. It may bend at θ itself at any scale, so that a stretch about θ proves nothing.
         """
-        least = 0.5 * added / (high - low)
+        least, left = 0.5 * added / (high - low), added
         while high - low > BESIDE * self.narrow:
             middle = 0.5 * (low + high)
-            low, high = max(
-                (low, middle), (middle, high), key=lambda half: abs(self._missed(self._narrow_slope, *half))
-            )
-            if low <= 0.0 <= high or abs(self._missed(self._narrow_slope, low, high)) < least * (high - low):
+            halves = (low, middle), (middle, high)
+            left, (low, high) = max((abs(self._missed(self._narrow_slope, *half)), half) for half in halves)
+            if low <= 0.0 <= high or not least * (high - low) <= left <= GROWS * added:
                 return 0.0
-        jump = abs(self._missed(self._narrow_slope, low, high))
-        return jump if jump <= GROWS * added else 0.0
+        return left
 
     def _stretches(self) -> Iterator[tuple[float, float]]:
         """Stretches about θ, or on one side of it where the cost ends on the other, from wide to narrow."""
