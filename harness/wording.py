@@ -9,16 +9,24 @@ from typing import Any
 
 
 def first_few(items: Sequence[Any], shown: int, name: Callable[[Any], str] = str, total: int = 0) -> str:
-    """The items as "a, b, c", or as "a, b and 7 more" if there are more than `shown`, here or in `total`."""
+    """The items as "a, b, c", or as "a, b and 7 more" if there are more than `shown`, here or in `total`.
+
+    A single further item is named, which is as short as "and 1 more".
+    """
+    shown += len(items) == shown + 1 >= total
     rest = max(total, len(items)) - shown
     return ", ".join(map(name, items[:shown])) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def distinct_digits(x: float, y: float) -> tuple[str, str]:
-    """Two numbers with six digits, or with as many digits as make them differ."""
-    return next(
-        (a, b) for digits in (6, 9, 12, 17) if (a := f"{x:.{digits}g}") != (b := f"{y:.{digits}g}") or digits == 17
-    )
+def distinct_digits(*numbers: float) -> tuple[str, ...]:
+    """Numbers with two digits more than tell them apart, at least six."""
+
+    def written(digits: int) -> tuple[str, ...]:
+        return tuple(f"{x:.{digits}g}" for x in numbers)
+
+    different = len(set(written(17)))
+    apart = next(digits for digits in range(1, 18) if len(set(written(digits))) == different)
+    return written(min(max(6, apart + 2), 17))
 
 
 def counted(number: int, what: str) -> str:

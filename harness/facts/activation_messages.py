@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.templates import Message
+from harness.facts.templates import Message, in_words
 from harness.wording import distinct_digits, first_few
 
 OF_VECTORS = "check_jacobian and check_derivatives take functions of whole vectors, such as softmax"
@@ -31,14 +31,12 @@ def _junction(fact: Fact) -> str:
         return f"The one-sided derivatives at the kink {place} are not known well enough{_convention(fact)}."
     if math.isinf(data["left"]) and data["left"] == data["right"]:
         return f"The slope is infinite at {place}{_convention(fact)}."
+    left, right = distinct_digits(data["left"], data["right"])
     if data["jumps"]:
         kind = "A kink" if data["declared"] else "An undeclared kink"
-        return f"{kind} at {place}: the slope goes from {data['left']:.6g} to {data['right']:.6g}{_convention(fact)}."
+        return f"{kind} at {place}: the slope goes from {left} to {right}{_convention(fact)}."
     if abs(data["right"] - data["left"]) > NO_KINK * max(1.0, abs(data["left"])):
-        return (
-            f"The slope at {place} goes from {data['left']:.6g} to {data['right']:.6g}, which rounding may "
-            f"explain{_convention(fact)}."
-        )
+        return f"The slope at {place} goes from {left} to {right}, which rounding may explain{_convention(fact)}."
     apart = f" to within {abs(data['right'] - data['left']):.1g}" if data["left"] != data["right"] else ""
     return f"No kink at {place}: the slope is {data['left']:.6g} on both sides{apart}{_convention(fact)}."
 
@@ -48,10 +46,10 @@ def _convention(fact: Fact) -> str:
     data = fact.data
     if not data["declared"] and data["jumps"]:
         return f". Declare it with kinks=({data['z']!r}, ...)"
-    claimed = f". The record reports {data['claimed'] + 0.0:.6g} there"  # no negative zero
-    if math.isnan(data["jax"]):
-        return claimed
-    return f"{claimed}, as JAX does" if data["follows_jax"] else f"{claimed}, and JAX computes {data['jax']:.6g}"
+    claimed, of_jax = data["claimed"] + 0.0, data["jax"]  # no negative zero
+    if math.isnan(of_jax) or data["follows_jax"]:
+        return f". The record reports {claimed:.6g} there{', as JAX does' if data['follows_jax'] else ''}"
+    return ". The record reports {} there, and JAX computes {}".format(*distinct_digits(claimed, of_jax))
 
 
 def _number_format(fact: Fact) -> str:
@@ -145,7 +143,8 @@ def _surrogate(fact: Fact) -> str:
     data = fact.data
     if "value" not in data:
         return f"The slope of {first_few(fact.where, 3)} is a surrogate, so the cost has another derivative."
-    return f"The surrogate is no derivative: {fact.where[0]} = {data['value']:.6g}, and f has {data['expected']:.6g}."
+    value, expected = distinct_digits(data["value"], data["expected"])
+    return f"The surrogate is no derivative: {fact.where[0]} = {value}, and f has {expected}."
 
 
 def _second_derivative(fact: Fact) -> str:
@@ -187,14 +186,14 @@ MESSAGES: dict[Kind, Message] = {
         f"The slope is not proved for {first_few(fact.where, STRETCHES)}, where only samples were compared"
         + (f" ({fact.data['reason']})." if "reason" in fact.data else ".")
     ),
-    Kind.LOST_TAIL: "The slope has no correct digit from z = {z:.4g} outwards: {value:.2g} instead of {expected:.2g}.",
+    Kind.LOST_TAIL: "The slope has no correct digit from z = {z:.4g} outwards: {value} instead of {expected}.",
     Kind.MINUS_ZERO: _minus_zero,
     Kind.NAN_SWALLOWED: "NaN becomes {value:g}, so a network that has diverged would look sound.",
     Kind.NOT_ELEMENTWISE: _not_elementwise,
     Kind.NUMBER_FORMAT: _number_format,
     Kind.VALUE_DEPENDS_ON_ARRAY: lambda fact: (
-        f"Under {fact.where[0]} the value is {fact.data['value']!r} instead of {fact.data['expected']!r} at "
-        f"z = {fact.data['z']:.6g}. It differs for {_stretches(fact)}."
+        in_words("Under {where[0]} the value is {value} instead of {expected} at z = {z:.6g}. ", fact)
+        + f"It differs for {_stretches(fact)}."
     ),
     Kind.PLAIN_DIFFERENCES: "{where} uses differences of plain values, because the formula cannot take increments "
     "({reason}).",

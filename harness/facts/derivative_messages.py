@@ -5,7 +5,7 @@ import math
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.facts.templates import Message, undecided
-from harness.wording import counted, first_few
+from harness.wording import counted, distinct_digits, first_few
 
 BOUNDS = {
     (): "none",
@@ -38,8 +38,8 @@ def _own_precision_only(fact: Fact) -> str:
 def _another_value(fact: Fact) -> str:
     data = fact.data
     compared = "compiled" if data["how"].startswith(("run", "batched")) else "otherwise"
-    numbers = f"{fact.where[0]} is {data['value']:.6g} when f is {data['how']}, and {data['otherwise']:.6g} {compared}"
-    return f"{numbers}.{_by(fact)}"
+    value, otherwise = distinct_digits(data["value"], data["otherwise"])
+    return f"{fact.where[0]} is {value} when f is {data['how']}, and {otherwise} {compared}.{_by(fact)}"
 
 
 def _by(fact: Fact) -> str:

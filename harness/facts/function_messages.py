@@ -4,7 +4,7 @@ from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.facts.relation_messages import times
 from harness.facts.templates import Message, undecided
-from harness.wording import counted, first_few
+from harness.wording import counted, distinct_digits, first_few
 
 
 def _undecided(fact: Fact) -> str:
@@ -23,10 +23,12 @@ def _kinks_together(fact: Fact) -> str:
         return (
             "Each of these inputs alone lies between its left and right derivatives. Together they are not consistent."
         )
-    low, high = (f"{fact.data[end]:.3g}" for end in ("low", "high"))
-    found = f"the measured one is {low}" if low == high else f"those measured are {low} to {high}"
+    low, high = (fact.data[end] for end in ("low", "high"))
+    is_one = f"{low:.3g}" == f"{high:.3g}"
+    slope, low, *ends = distinct_digits(fact.data["slope"], low, *([] if is_one else [high]))
+    found = f"those measured are {low} to {ends[0]}" if ends else f"the measured one is {low}"
     places = _places(fact, fact.data["count"])
-    return f"Along a direction across kinks in {places}, the reported slope is {fact.data['slope']:.3g}, and {found}."
+    return f"Along a direction across kinks in {places}, the reported slope is {slope}, and {found}."
 
 
 def _visible(fact: Fact) -> str:

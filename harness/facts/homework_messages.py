@@ -14,11 +14,11 @@ COURSE_SIGNATURE = "(nn_params, input_layer_size, hidden_layer_size, num_labels,
 
 FUNCTIONS_SHOWN = 8
 
-WRONG_SLOPE = "finds {value:.4g} for the slope of {expression} in {name} at {at}, where {expected:.4g} is right"
+WRONG_SLOPE = "finds {value} for the slope of {expression} in {name} at {at}, where {expected} is right"
 
 HELPER_FAULTS: Mapping[str, str] = {
     "shape": "returns an array of {type} and shape {shape}, where real numbers of shape {expected} are right",
-    "value": "returns {value:.4g} at z = {z:g} in {of}, where {expected:.4g} is right",
+    "value": "returns {value} at z = {z:g} in {of}, where {expected} is right",
     "start-shape": "returns shape {shape} for {inputs} inputs and {outputs} outputs, where {expected} is right",
     "start-repeats": "returns weights that are not all different, so hidden units stay alike",
     "start-range": "returns weights that are not small numbers of both signs",

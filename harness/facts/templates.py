@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.facts.fact import Fact
-from harness.wording import counted, first_few
+from harness.wording import counted, distinct_digits, first_few
 
 SHOWN = 3
 """So many items of a list are written out in a message. Of the others it says how many there are."""
@@ -43,5 +43,8 @@ def in_words(template: str, fact: Fact) -> str:
     """A format string over the fact's data and ``{where}``, filled in.
 
     A list shows its first items, a float three digits, and ``{count:network}`` reads "1 network" or "2 networks".
+    ``{value}`` and ``{expected}`` show the digits that tell them apart.
     """
-    return _Words().vformat(template, (), {**fact.data, "where": fact.where})
+    pair = {name: fact.data[name] for name in ("value", "expected") if isinstance(fact.data.get(name), float)}
+    apart = dict(zip(pair, distinct_digits(*pair.values()))) if len(pair) == 2 else {}
+    return _Words().vformat(template, (), {**fact.data, **apart, "where": fact.where})

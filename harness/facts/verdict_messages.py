@@ -4,7 +4,7 @@ import math
 
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.facts.templates import SHOWN, Message, undecided
+from harness.facts.templates import SHOWN, Message, in_words, undecided
 from harness.wording import counted, distinct_digits, first_few
 
 BLOCKS_SHOWN = 4
@@ -15,7 +15,7 @@ UNDERFLOW = 1e-290
 def _difference(fact: Fact) -> str:
     """The two values, how far beyond the bound they differ, and where else."""
     data = fact.data
-    differs = f"{data['source']}: {fact.where[0]} = {data['value']!r}, but {data['against']} has {data['expected']!r}"
+    differs = in_words("{source}: {where[0]} = {value}, but {against} has {expected}", fact)
     if math.isfinite(data["ratio"]) and data["bound"] >= UNDERFLOW:
         beyond = f"{data['ratio']:.2g} times the error bound {data['bound']:.1e}"
     else:
@@ -44,8 +44,9 @@ def _kink(fact: Fact) -> str:
     if not fact.where:
         accepted = "JAX's value is accepted where it lies between the left and right derivatives"
         return f"f is not differentiable here (a kink). {accepted}."
-    left, right = fact.data["left"], fact.data["right"]
-    slopes = f" (left derivative {left:.6g}, right derivative {right:.6g})" if left is not None else ""
+    slopes, ends = "", (fact.data["left"], fact.data["right"])
+    if None not in ends:
+        slopes = " (left derivative {}, right derivative {})".format(*distinct_digits(*ends))
     if fact.severity == Severity.NOTE:
         return f"As far as differences show, {fact.where[0]} is at a kink{slopes}."
     where = f"As far as differences show, θ is at a kink{slopes}, where no single value is the derivative"

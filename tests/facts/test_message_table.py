@@ -91,9 +91,9 @@ def test_the_example_of_a_row_makes_its_kind_and_the_message_reads_well(kind):
 
 
 def test_a_template_shows_numbers_lists_and_counts():
-    fact = note(Kind.SIGN, "a", "b", "c", "d", x=1234.5678, networks=2, names=["p", "q"])
-    assert in_words("{where} {x} {networks:network} {names} {x:.1f}", fact) == (
-        "a, b, c and 1 more 1.23e+03 2 networks p, q 1234.6"
+    fact = note(Kind.SIGN, *"abcde", x=1234.5678, networks=2, names=["p", "q"], value=1.0, expected=1.000000123)
+    assert in_words("{where} {x} {networks:network} {names} {x:.1f} {value} {expected}", fact) == (
+        "a, b, c and 2 more 1.23e+03 2 networks p, q 1234.6 1 1.000000123"
     )
 
 

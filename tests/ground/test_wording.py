@@ -1,5 +1,6 @@
 """Parts of messages, and the bar that shows progress."""
 
+import math
 import sys
 
 import pytest
@@ -14,13 +15,17 @@ from reference.user_input import did_you_mean
     [
         (first_few("abc", 3), "a, b, c"),
         (first_few("abcd", 2), "a, b and 2 more"),
+        (first_few("abc", 2), "a, b, c"),
         (first_few([1, 2], 2, name=hex), "0x1, 0x2"),
         (first_few("abc", 2, total=64), "a, b and 62 more"),
         (counted(1, "network"), "1 network"),
         (counted(2000, "network"), "2,000 networks"),
         (counted(0, "network"), "0 networks"),
         (distinct_digits(0.1, 0.2), ("0.1", "0.2")),
-        (distinct_digits(1.0, 1.0 + 1e-8), ("1", "1.00000001")),
+        (distinct_digits(560.1192205699367, -19.51873221767164), ("560.119", "-19.5187")),
+        (distinct_digits(1.0, 1.00000001234), ("1", "1.0000000123")),
+        (distinct_digits(0.5, 0.5000000000000001), ("0.5", "0.50000000000000011")),
+        (distinct_digits(2.0, math.nan, math.inf), ("2", "nan", "inf")),
         (distinct_digits(1.0, 1.0), ("1", "1")),
         (shortened("short"), "short"),
         (shortened(f"a {'x' * 200} {'y' * 500}"), f"a {'x' * 200} {'y' * 100}...{'y' * 100}"),
