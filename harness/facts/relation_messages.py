@@ -7,9 +7,9 @@ from harness.wording import first_few
 
 
 def _place(fact: Fact) -> str:
-    """The part that is wrong, and of which output; "or" before a relation that fits as well as the one before it."""
+    """The parts that are wrong, and of which output; "or" before a relation that fits as well as the one before it."""
     output = fact.data.get("output")
-    place = f"{fact.where[0]} (of {output})" if output else fact.where[0]
+    place = f"{first_few(fact.where, SHOWN)} (of {output})" if output else first_few(fact.where, SHOWN)
     return f"Or, equally, {place}" if fact.data.get("alternative") else place
 
 
@@ -87,7 +87,7 @@ def _rearranged(fact: Fact) -> str:
     if move == "irregular":
         return f"{_place(fact)}: the right numbers in other places."
     if move == "swapped":
-        return f"{_place(fact)}: two entries are swapped."
+        return f"{_place(fact)}: two entries are swapped{' in each' * (len(fact.where) > 1)}."
     matrix = len(axes) == 2
     along = f" along axis {', '.join(map(str, axes))}"
     words = {

@@ -37,6 +37,13 @@ def find_relation(candidates: Iterable[Part], m: int | None = None) -> Fact | No
     return next((fact for part in candidates for relation in RELATIONS if (fact := relation(part, m))), None)
 
 
+def with_parts_alike(found: Fact | None, parts: Iterable[Part], m: int | None = None) -> Fact | None:
+    """The relation of one part, with the names of all parts in which the very same holds."""
+    relations = {part.name: find_relation([part], m) for part in parts} if found else {}
+    alike = [name for name, fact in relations.items() if fact and found == replace(fact, where=found.where)]
+    return replace(found, where=tuple(alike)) if found and found.where[0] in alike else found
+
+
 def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> tuple[Fact, ...]:
     """The likeliest mistake in parts of which nothing else is known; empty where no relation holds.
 
@@ -49,7 +56,7 @@ def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> t
     if not wrong:
         return ()
     whole = join("the gradient" if len(wrong) == len(parts) else named(wrong), wrong)
-    relation = find_relation([whole, wrong[-1]] if len(wrong) > 1 else wrong, m)
+    relation = with_parts_alike(find_relation([whole, wrong[-1]] if len(wrong) > 1 else wrong, m), wrong, m)
     if relation and output:
         relation = replace(relation, data={**relation.data, "output": output})
     found = relation or find_single_entry(whole)

@@ -143,6 +143,11 @@ def test_only_what_is_wrong_is_named(wrong, where):
     assert (fact.kind, fact.where) == (Kind.FACTOR, (where,))
 
 
+def test_parts_with_the_same_relation_are_named_together():
+    parts = [part_of(E if name == "b" else E[::-1], E, name=name) for name in "Abc"]
+    assert [fact.where for fact in diagnose(parts)] == [("A", "c")]
+
+
 @pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e3, 1e9])
 def test_float32_is_recognised_in_any_unit(unit):
     kinds = {share: found(unit * E * (1.0 + share * SIGNS), unit * E) for share in (1e-11, 1e-8, 1e-5)}

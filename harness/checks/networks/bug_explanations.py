@@ -17,7 +17,15 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.verdict.comparison import Answer
-from harness.verdict.relations import LEFT_BY_DELTA, Part, find_not_finite, find_relation, find_single_entry, join
+from harness.verdict.relations import (
+    LEFT_BY_DELTA,
+    Part,
+    find_not_finite,
+    find_relation,
+    find_single_entry,
+    join,
+    with_parts_alike,
+)
 from reference.problem import Problem
 
 LARGEST = 2 * 10**7
@@ -278,7 +286,7 @@ def _relate(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
     # from the whole gradient to its parts: what holds for all of it says more
     candidates = [whole] if len(affected) > 1 else []
     candidates += halves if len(halves) == 1 else [nearest, *halves]
-    relation = find_relation(candidates, m)
+    relation = with_parts_alike(find_relation(candidates, m), affected, m)
     if relation is None:
         single = find_single_entry(whole)
         return (single,) if single else _where_it_starts(layers, nearest)

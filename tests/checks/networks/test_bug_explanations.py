@@ -158,6 +158,11 @@ def scaled_bias(gradient):
     return NETWORK.pack(gradients)
 
 
+def reversed_columns(gradient):
+    of_1, of_2, of_3 = NETWORK.unpack(gradient)
+    return NETWORK.pack([of_1[:, ::-1], of_2, of_3[:, ::-1]])
+
+
 ANSWERS = {  # an answer, and the kinds that explain it, with their places
     "a bug in the cost, another in the gradient": (
         lambda problem, theta: (
@@ -180,6 +185,14 @@ ANSWERS = {  # an answer, and the kinds that explain it, with their places
             (Kind.PART_RIGHT, "cost"),
             (Kind.FACTOR, "Theta2 bias"),
             (Kind.ERROR_STARTS_BELOW, "Theta3"),
+            (Kind.NO_BUG_EXPLAINS,),
+        ],
+    ),
+    "one order of columns in two layers": (
+        with_gradient(reversed_columns),
+        [
+            (Kind.PART_RIGHT, "cost"),
+            (Kind.REARRANGED, "Theta1", "Theta3"),
             (Kind.NO_BUG_EXPLAINS,),
         ],
     ),
