@@ -19,7 +19,7 @@ from harness.grading.error_picture import error_picture
 from harness.grading.function_diagnosis import Diagnosis
 from harness.grading.grade import AGREE, ANSWERED, DISAGREE, PART_NAMES, POINTS, Grade, Rubric
 from harness.grading.helper_checks import WRONG
-from harness.grading.student_feedback import feedback_page
+from harness.grading.student_feedback import UNSAID, feedback_page
 from harness.grading.submission_interface import ShownAnswer
 from harness.pages.html_page import Linked, Marked, table
 from harness.pages.report_page import listing, page, section, wide
@@ -81,7 +81,8 @@ class GradeRecord:
 
 def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal: bool = False) -> GradeRecord:
     """What reports show of a grade."""
-    mistakes = grade.bugs or [str(fact.kind) for fact in grade.diagnosis if fact.severity != Severity.NOTE]
+    wrong = [str(fact.kind) for fact in grade.diagnosis if fact.severity != Severity.NOTE and fact.kind not in UNSAID]
+    mistakes = grade.bugs or wrong
     columns = {
         "submission": grade.name,
         "verdict": grade.verdict,
@@ -215,10 +216,10 @@ def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> s
         name = Linked(record.name, record.name, _anchor(record.name)) if record.section else record.name
         cells = [record.columns[column] for column in SHOWN_COLUMNS]
         in_colours = [Marked(cell, cell, DISAGREE) if cell == WRONG else cell for cell in cells]
-        rows.append((name, Marked(record.verdict, record.verdict, record.verdict), record.columns["bugs"], *in_colours))
-    common = Counter(record.columns["bugs"].partition(", ")[0] for record in records if record.columns["bugs"])
-    mistakes = [(name, number, _meaning(name)) for name, number in common.most_common(MISTAKES)]
-    columns, caption = ("mistake", "submissions", "what it is"), "By the first mistake of each submission"
+        rows.append((name, Marked(record.verdict, record.verdict, record.verdict), _mistakes(record), *in_colours))
+    common = Counter(first for record in records if (first := _first_mistake(record)))
+    mistakes = [(*_explained(name), number) for name, number in common.most_common(MISTAKES)]
+    columns, caption = ("mistake", "what it is", "submissions"), "By the first mistake of each submission"
     sections = [
         section("The most common mistakes", wide(table(columns, mistakes, caption)) if mistakes else ""),
         section("All submissions", wide(table(heads, rows, PARTS_CAPTION))),
@@ -245,12 +246,28 @@ def _anchor(name: str) -> str:
     return f"submission-{checksum(name.encode(errors='surrogateescape'))[:12]}"
 
 
-def _meaning(mistake: str) -> str:
-    """What a set of bugs does, or what a kind of fact means."""
-    bugs = mistake.split(" and ")
-    if set(bugs) <= BUGS.keys():
-        return " ".join(BUGS[bug].description for bug in bugs)
-    return message_table.explanations()[Kind(mistake)].meaning
+def _first_mistake(record: GradeRecord) -> str:
+    """The name of a bug, or of bugs that are there at once; or else a kind of fact."""
+    return record.columns["bugs"].partition(", ")[0]
+
+
+def _are_bugs(mistake: str) -> bool:
+    return set(mistake.split(" and ")) <= BUGS.keys()
+
+
+def _explained(mistake: str) -> tuple[str, str]:
+    """The words for a mistake, and what a set of bugs does, or what a kind of fact means."""
+    if _are_bugs(mistake):
+        return mistake, " ".join(BUGS[bug].description for bug in mistake.split(" and "))
+    return mistake.replace("-", " "), message_table.explanations()[Kind(mistake)].meaning
+
+
+def _mistakes(record: GradeRecord) -> str:
+    """The names of bugs, or else the sentences on what is wrong."""
+    if _are_bugs(_first_mistake(record)):
+        return record.columns["bugs"]
+    wrong = [fact for fact in record.diagnosis if fact["severity"] != Severity.NOTE and fact["kind"] not in UNSAID]
+    return " ".join(fact["text"].removesuffix(f" [{fact['kind']}]") for fact in wrong)
 
 
 def _grade_section(grade: Grade) -> str:
