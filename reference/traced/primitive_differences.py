@@ -45,6 +45,10 @@ WIDTHS = (4e-3, 4e-5, 4e-7)
 Rounding leaves nearly twelve, ten and eight digits.
 """
 
+COARSE_WIDTHS = (7e-2, *WIDTHS[:2])
+"""The same for what is computed in a coarser type: truncation h⁶ and noise u/h are balanced at h in proportion to
+u^(1/7), which is 18 times as large for float32."""
+
 NOISE_ROUNDINGS = 16.0
 """The error of values, in u of the largest: that of a few elementary functions."""
 
@@ -170,12 +174,13 @@ def _found_slopes(
 
     The last ones are kept: many runs give an equation at the start of a program the same operands.
     """
-    given = [*values, *slopes]
+    given = [np.array(moving), *values, *slopes]
     # the directions belong to what is asked: other runs move the same operands otherwise
     known = equation.memo.get("differences")
     if known is not None and all(map(np.array_equal, known[0], given)):
         return known[1]
-    steps = _steps(values, moving, slopes)
+    widths = WIDTHS if _precision(equation) <= UNIT_ROUNDOFF["float64"] else COARSE_WIDTHS
+    steps = _steps(values, moving, slopes, widths)
     found = again = _richardson(equation, values, moving, slopes, steps, centre)
     finer = _more_accurate_call(equation, values, centre)
     if finer:
@@ -184,7 +189,7 @@ def _found_slopes(
     return equation.memo["differences"][1]
 
 
-def _steps(values: list[Any], moving: list[int], slopes: list[Any]) -> np.ndarray:
+def _steps(values: list[Any], moving: list[int], slopes: list[Any], widths: Sequence[float]) -> np.ndarray:
     """Step sizes, (widths, directions): each direction moves the operands by the widths' share of their size.
 
     No number changes its sign, unless it is below the narrowest step. Beyond 0 a function may have no value, such as
@@ -195,7 +200,7 @@ def _steps(values: list[Any], moving: list[int], slopes: list[Any]) -> np.ndarra
     sizes = np.max([np.abs(s).reshape(count, -1).max(axis=1, initial=0.0) for s in slopes], axis=0)
     sizes = np.where(sizes > 0.0, sizes, 1.0)
     scale = max(SMALLEST_SCALE, *(float(np.abs(values[i]).max(initial=0.0)) for i in moving))
-    steps = scale * np.array(WIDTHS)[:, None] / sizes
+    steps = scale * np.array(widths)[:, None] / sizes
     to_zero = np.min([_steps_to_zero(values[i], s) for i, s in zip(moving, slopes)], axis=0)
     return np.maximum(np.minimum(steps, 0.5 * to_zero), steps[-1])
 

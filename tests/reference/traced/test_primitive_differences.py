@@ -1,0 +1,36 @@
+"""Finite differences of one equation that has no exact rule."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+from reference.arithmetics.increments import STEP, Increment, constant, full_change
+from reference.traced.interpreter import Run
+from reference.traced.primitive_differences import differenced
+from reference.traced.traced_function import Traced
+
+
+def on_host(function):
+    return lambda *x: jax.pure_callback(function, jax.ShapeDtypeStruct(x[-1].shape, x[-1].dtype), *x)
+
+
+def test_an_operand_that_is_held_does_not_move_as_it_did_before():
+    a, s = np.array([2.0, 3.0]), np.array([0.5, -1.0])
+    (equation,) = Traced(on_host(np.multiply), a, s).program.equations
+    moving = [Increment(x, STEP * np.ones((1, 2))) for x in (a, s)]
+    (both,) = differenced(Run(), equation, *moving)
+    (one,) = differenced(Run(), equation, moving[0], constant(s))
+    np.testing.assert_allclose(full_change(both, 1)[0] / STEP, a + s, rtol=1e-4)
+    np.testing.assert_allclose(full_change(one, 1)[0] / STEP, s, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agree"), (1.01, "disagree")])
+def test_a_black_box_in_float32_is_differenced_with_wide_steps(factor, verdict):
+    """Narrow ones leave two digits of the derivative, so that an error of 1% cannot be seen."""
+    weights = np.array([1.0, 0.02, 0.005], np.float32)
+    f = jax.custom_jvp(lambda x: jax.pure_callback(lambda x: np.exp(weights @ x), jax.ShapeDtypeStruct((), x.dtype), x))
+    f.defjvp(lambda x, t: (f(*x), factor * jnp.exp(weights @ x[0]) * (weights @ t[0])))
+    report = check_derivatives(f, np.array([0.5, 0.3, -1.0], np.float32))
+    assert report.verdict == verdict, report
