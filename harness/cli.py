@@ -16,7 +16,7 @@ from harness.commands import process_start
 from harness.commands.catalogue_commands import explain, museum
 from harness.commands.check_commands import bugs, check, replay
 from harness.commands.classroom_commands import diagnose, grade, lesson
-from harness.commands.command_options import places_to_fill
+from harness.commands.command_options import OnceCommand, places_to_fill
 from harness.commands.command_output import complain, describe_error, flush_streams
 from harness.commands.function_commands import derivatives, gradient
 from harness.commands.study_commands import audit, study
@@ -76,7 +76,7 @@ def _set_up_program(
 
 
 for command in COMMANDS:
-    app.command(help=docstring(command))(_prepared(command))
+    app.command(help=docstring(command), cls=OnceCommand)(_prepared(command))
 
 
 @cache

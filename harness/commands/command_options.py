@@ -3,16 +3,39 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from harness.files import file_to_fill, write_whole
 from reference.user_input import did_you_mean, given
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+class OnceCommand(TyperCommand):
+    """A command that refuses an option of one value where it is given several times: the last would win in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments that are left when all options are read."""
+        several = copy(self)
+        several.params = [copy(param) for param in self.params]
+        for option in (single := list[Any](filter(_has_one_value, several.params))):
+            option.multiple = True
+        values = several.make_parser(ctx).parse_args(list(args))[0]
+        for option in single:
+            if len(found := values.get(option.name, ())) > 1:
+                texts = " and ".join(map(given, found))
+                raise typer.BadParameter(f"it was given {len(found)} times, as {texts}; give it once", ctx, option)
+        return super().parse_args(ctx, args)
+
+
+def _has_one_value(param: Any) -> bool:
+    return param.param_type_name == "option" and not (param.multiple or param.is_flag)
 
 
 def value(name: str, text: str, **rest: Any) -> Any:

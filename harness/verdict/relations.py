@@ -39,9 +39,11 @@ def find_relation(candidates: Iterable[Part], m: int | None = None) -> Fact | No
 
 def with_parts_alike(found: Fact | None, parts: Iterable[Part], m: int | None = None) -> Fact | None:
     """The relation of one part, with the names of all parts in which the very same holds."""
-    relations = {part.name: find_relation([part], m) for part in parts} if found else {}
+    if found is None:
+        return None
+    relations = {part.name: find_relation([part], m) for part in parts}
     alike = [name for name, fact in relations.items() if fact and found == replace(fact, where=found.where)]
-    return replace(found, where=tuple(alike)) if found and found.where[0] in alike else found
+    return replace(found, where=tuple(alike)) if found.where[0] in alike else found
 
 
 def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> tuple[Fact, ...]:

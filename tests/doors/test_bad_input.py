@@ -19,7 +19,7 @@ from scipy.io import savemat
 from scipy.sparse import csr_array
 
 import harness
-from harness import Network, Problem
+from harness import Network, Problem, cli
 from harness.checks.networks.case_files import SCHEMA
 from harness.cli import main
 from harness.digits.digit_networks import COURSE as EX4
@@ -225,6 +225,23 @@ def test_a_bad_command_line_is_one_line_and_2(arguments, folder, capsys, monkeyp
         assert err.count("\n") == 1
     else:  # the command line's own complaint, in a frame
         assert "Usage: " in err
+
+
+SINGLE = [
+    [name, option.opts[0]]
+    for name, command in cli._command_line().commands.items()
+    for option in command.params
+    if option.param_type_name == "option" and not (option.multiple or option.is_flag)
+]
+
+
+@pytest.mark.parametrize("words", SINGLE, ids=" ".join)
+def test_an_option_of_one_value_is_refused_where_it_is_given_twice(words, folder, capsys, monkeypatch):
+    command, option = words
+    err = ended_badly([command, option, "this", f"{option}=that"], folder, capsys, monkeypatch)
+    said = " ".join(err.replace("│", "").split())
+    assert f"'{option}'" in said
+    assert ": it was given 2 times, as 'this' and 'that'; give it once" in said
 
 
 @given(st.text(min_size=1, max_size=30))
