@@ -23,17 +23,17 @@ BELOW = 0.25
 def look_closely(near: CostNear, search: Search, *, explains: bool = True) -> LineSlope:
     """The difference at the step that decides; `explains` says whether a rough cost may explain a contradiction."""
     search = replace(search, noise=near.noise, explains=explains)
-    found, step = search.run()
+    found = search.run()
     for refine in (_with_own_noise, _at_own_scale, _with_rounding):
-        if better := refine(near, search, found, step):
-            search, (found, step) = better, better.run()
+        if better := refine(near, search, found):
+            search, found = better, better.run()
     found = search.hide_behind_jumps(found)
     # a cost may be constant along each coordinate and not along a direction, as a median of ties
     is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
     return LineSlope(search, found, is_flat and not search.reported.is_contradicted(found))
 
 
-def _with_own_noise(near: CostNear, search: Search, found: StencilEstimate, _: float) -> Search | None:
+def _with_own_noise(near: CostNear, search: Search, found: StencilEstimate) -> Search | None:
     """The search with the noise of the line itself, where that may be much smaller than that of all θ.
 
     In sin t₀ + floor(1e6 t₁) the jumps of one coordinate pass for noise of both. They hide the derivative in t₀, or
@@ -50,14 +50,14 @@ def _with_own_noise(near: CostNear, search: Search, found: StencilEstimate, _: f
     return replace(search, noise=own) if own.at(first) < QUIETER * noise else None
 
 
-def _at_own_scale(near: CostNear, search: Search, found: StencilEstimate, step: float) -> Search | None:
+def _at_own_scale(near: CostNear, search: Search, found: StencilEstimate) -> Search | None:
     """The search with steps below |θ_i|, where a derivative that seems to vanish may be known better there.
 
     (t / 1e-8)⁴ at 1e-9 has a slope of 4e5 at θ, and of 1e24 at the first step: beside that, any error is small.
     """
     scale = search.reported.own_scale
     steps = [each for each in search.steps if each <= BELOW * scale]
-    if search.reported.is_contradicted(found) or not found.vanishes or not steps or steps[0] >= step:
+    if search.reported.is_contradicted(found) or not found.vanishes or not steps or steps[0] >= found.step:
         return None
     if NOISE_GAIN * search.noise.near >= found.error * steps[0]:  # noise alone is as large there
         return None
@@ -66,7 +66,7 @@ def _at_own_scale(near: CostNear, search: Search, found: StencilEstimate, step: 
     return replace(search, noise=noise, steps=steps)
 
 
-def _with_rounding(near: CostNear, search: Search, found: StencilEstimate, _: float) -> Search | None:
+def _with_rounding(near: CostNear, search: Search, found: StencilEstimate) -> Search | None:
     """The search with the noise of a cost that rounds to a constant, where that contradicts the report.
 
     1 - tanh t is 0.0 all about 25. So its scatter is 0, and its differences seem to be exact.

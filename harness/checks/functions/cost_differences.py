@@ -2,8 +2,8 @@
 
 A glance at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is right.
 Where that leaves doubt, the line is looked at closely, at several step sizes (`close_look`). The lines that seem
-farthest off come first. Once some of a block are wrong for certain, a hasty look is enough for the others of it, if a
-close look along all of them together bears out what it shows.
+farthest off come first. Once some of a block are wrong for certain, a hasty look is enough for the others of it: a
+glance, or a close look that tries no explanation. A close look along all of them together has to confirm what it shows.
 
 Few parameters are differenced one by one. Many are differenced in groups, each along a random direction of its own, so
 that every coordinate is seen. The coordinates of a group that contradicts the gradient are differenced one by one.
@@ -34,10 +34,10 @@ PARTS = 8
 """A large wrong group is split into so many, until its wrong coordinates can be differenced one by one."""
 
 CONVINCING = 2
-"""After so many wrong lines of a block the verdict is certain, and a hasty look tells enough of the others of it."""
+"""After so many wrong lines of a block the verdict is certain, and a hasty look is enough for the others of it."""
 
-DECEIVED = 2.0
-"""A line is wrong if what a hasty look finds it off is so many times what may have deceived those at all lines."""
+MISLED = 2.0
+"""A line is wrong if its error is so many times what may have misled the hasty looks at all lines together."""
 
 FEW = 32
 """So many suspects are not split further. After so many close looks at a block, glances may be less sharp."""
@@ -160,7 +160,7 @@ class Differences:
         # along the gradient, so that errors of a factor add up and do not cancel
         signs = np.where(self.case.reported.gradient[clear] < 0.0, -1.0, 1.0)
         search = self._search(clear, signs * np.abs(_random_direction(clear)) * self.probes.units[clear])
-        found, _ = replace(search, steps=(TOGETHER * search.steps[0]).tolist()).run()
+        found = replace(search, steps=(TOGETHER * search.steps[0]).tolist()).run()
         return look_closely(self.near, search) if search.reported.is_contradicted(found) else LineSlope(search, found)
 
     def jumps_together(self, alone: Sequence[LineSlope]) -> bool:
@@ -206,57 +206,56 @@ class Differences:
         return [found[number] for number in sorted(found)]
 
     def _look_at_doubtful(self, doubtful: Sequence[Doubtful], *, glances: bool) -> dict[int, LineSlope]:
-        """The differences along lines that a glance left in doubt; hasty ones of blocks that are wrong for certain."""
+        """The differences along lines that a glance left in doubt: close ones, and hasty ones in a wrong block."""
         found: dict[int, LineSlope] = {}
-        looks, wrong, hasty = Counter[int](), Counter[int](), defaultdict[int, list[int]](list)
+        hasty = defaultdict[int, dict[int, LineSlope]](dict)  # wrong lines of each block, not yet confirmed
+        wrong, close_looks = Counter[int](), Counter[int]()  # by block
         for number, search, _ in self._affordable(doubtful):
             block = int(self._block_of[search.indices[0]])
-            is_certain = wrong[block] >= CONVINCING
-            cautious = StencilEstimate()
-            if glances and is_certain:
-                cautious = search.glance(self.probes.glance, cautiously=True)
-            sharp = SHARP if looks[block] < FEW else SHARP_ENOUGH
-            if search.reported.is_contradicted(cautious, 1.0 / sharp):
-                found[number] = LineSlope(search, cautious)
+            if wrong[block] < CONVINCING:
+                found[number] = look_closely(self.near, search)
+                close_looks[block] += 1
+                wrong[block] += found[number].is_wrong
+                continue
+            sharp = SHARP if close_looks[block] < FEW else SHARP_ENOUGH
+            glance = search.glance(self.probes.glance, cautiously=True) if glances else StencilEstimate()
+            if search.reported.is_contradicted(glance, 1.0 / sharp):
+                line = LineSlope(search, glance)
             else:
-                found[number] = look_closely(self.near, search, explains=not is_certain)
-                looks[block] += 1
-            if found[number].is_wrong and is_certain:
-                hasty[block].append(number)
-            elif found[number].is_wrong:
-                wrong[block] += 1
-        for numbers in hasty.values():
-            found |= self._bear_out({number: found.pop(number) for number in numbers})
+                line = look_closely(self.near, search, explains=False)
+                close_looks[block] += 1
+            (hasty[block] if line.is_wrong else found)[number] = line
+        for lines in hasty.values():
+            found |= self._confirm_together(lines)
         return found
 
-    def _bear_out(self, blamed: Mapping[int, LineSlope]) -> dict[int, LineSlope]:
-        """The lines that were blamed in haste, as far as a close look along all of them agrees; the others closely.
+    def _confirm_together(self, hasty: Mapping[int, LineSlope]) -> dict[int, LineSlope]:
+        """The lines that a hasty look found wrong, where a close look along all of them agrees; the others closely.
 
-        A hasty look is deceived by jumps, and by a cost that is odd about θ, as sin 10⁵ t is at 0. It then finds right
-        lines off. All move so that what they seem to be off by adds up, and so does what they are deceived by.
+        Jumps mislead a hasty look, and so does a cost that is odd about θ, as sin 10⁵ t at 0: right lines seem wrong.
         """
         if self.probes.budget.is_spent:
             return {}
-        lines = blamed.values()
+        lines = hasty.values()
         slopes = np.array([each.found.derivative for each in lines])
-        off = np.array([each.search.reported.derivative for each in lines]) - slopes
-        weights = np.copysign(_random_direction(np.arange(len(lines))), off)
+        errors = np.array([each.search.reported.derivative for each in lines]) - slopes
+        # each line moves towards its error: errors then add up and cannot cancel, and neither can what misleads
+        weights = np.copysign(_random_direction(np.arange(len(lines))), errors)
         indices = np.concatenate([each.search.indices for each in lines])
         moves = np.concatenate([weight * each.search.moves for weight, each in zip(weights, lines)])
-        together = look_closely(self.near, self._search(indices, moves))
-        # wide steps see over jumps, between which narrow ones are deceived as hasty looks are
-        wide = [estimate(together.search.line, step, together.search.noise) for step in self.probes.steps[:2]]
-        looks = together.found, min(wide, key=lambda each: each.error)
-        deceived = max(abs(each.derivative - weights @ slopes) + each.error for each in looks)
-        sizes = zip(blamed, np.abs(weights * off))
-        found = {each: blamed[each] for each, most in sizes if together.is_wrong and not most <= DECEIVED * deceived}
-        left = [number for number in blamed if number not in found]
+        joint = look_closely(self.near, self._search(indices, moves))
+        # a narrow step may be misled as hasty looks are, between two jumps that a wide one sees over
+        wide = [estimate(joint.search.line, step, joint.search.noise) for step in self.probes.steps[:2]]
+        sharper = min(wide, key=lambda each: each.error)
+        misled_by = max(abs(each.derivative - weights @ slopes) + each.error for each in (joint.found, sharper))
+        sizes = zip(hasty, np.abs(weights * errors))
+        left = [number for number, size in sizes if not joint.is_wrong or size <= MISLED * misled_by]
+        found = {number: line for number, line in hasty.items() if number not in left}
         if len(left) > FEW:
             for part in np.array_split(left, PARTS):
-                found |= self._bear_out({number: blamed[number] for number in part.tolist()})
+                found |= self._confirm_together({number: hasty[number] for number in part.tolist()})
             return found
-        closer = {number: look_closely(self.near, blamed[number].search) for number in self._affordable(left)}
-        return found | closer
+        return found | {number: look_closely(self.near, hasty[number].search) for number in self._affordable(left)}
 
     @np.errstate(all="ignore")
     def _search(self, indices: np.ndarray, moves: np.ndarray) -> Search:

@@ -78,6 +78,7 @@ class StencilEstimate(NamedTuple):
     steepest: float = 0.0  # the largest slope between neighbouring points of the stencil, as far as noise shows it
     obstacle: Obstacle = Obstacle.ROUGH  # what the error bound comes from, where it is not small
     slopes: tuple[float, float] = (np.nan, np.nan)  # the left and the right derivative at a kink
+    step: float = np.nan  # h of the stencil
 
     @property
     def at_least(self) -> float:
@@ -116,14 +117,14 @@ def estimate(line: Line, h: float, noise: CostNoise, at: float = 0.0) -> Stencil
     finite = np.isfinite(values)
     has_left, has_right = finite[:3].all(), finite[4:].all()
     if not np.isfinite(centre):
-        return StencilEstimate()
+        return StencilEstimate(step=h)
     if not (has_left or has_right):
-        return StencilEstimate(obstacle=Obstacle.EDGE)
+        return StencilEstimate(obstacle=Obstacle.EDGE, step=h)
     size = noise.at(4.0 * h, float(np.abs(values[finite]).max()))
     up, down = _one_sided(centre, ups, h, size), _one_sided(centre, downs, -h, size)
     if not (has_left and has_right):
-        return (up if has_right else down)._replace(obstacle=Obstacle.EDGE)
-    return _two_sided(values, up, down, h, size)
+        return (up if has_right else down)._replace(obstacle=Obstacle.EDGE, step=h)
+    return _two_sided(values, up, down, h, size)._replace(step=h)
 
 
 def _two_sided(

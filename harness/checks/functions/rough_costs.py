@@ -1,7 +1,8 @@
-"""Costs that are rougher than the step of a difference, and what this explains of a contradiction.
+"""Costs that are rougher than the step of a difference: jumps, scatter and waves, which may explain a contradiction.
 
 A difference may contradict a reported derivative that is right, in three ways. On the line θ + t v, f(t) is the cost,
-g(t) the reported derivative, and s(t) = (f(t + h) - f(t - h)) / 2h the slope at a narrow step h.
+g(t) the reported derivative, and s(t) = (f(t + h) - f(t - h)) / 2h the slope at a narrow step h. The gap is
+|g(0) - s(0)|.
 
 Jumps
     The cost jumps, as rounding inside it or a solver's tolerance makes it do. In float32(sin t) + t² the narrow slope
@@ -18,9 +19,10 @@ Waves
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import numpy as np
+from numpy.polynomial.polynomial import polyfit, polyval
 
 from harness.checks.functions.line_stencil import CostNoise, Line, ReportedSlope, StencilEstimate, estimate, scatter_of
 from reference.arithmetics.central_differences import richardson
@@ -42,7 +44,7 @@ GROWS = 4.0
 """A jump grows no more than this by halving. Beside a pole it does, where the integral of slopes does not exist."""
 
 NO_JUMPS, ENOUGH, TOO_MUCH = 1e-3, 0.03, 30.0
-"""The sum of jumps in a part over the length of the stretch, in units of g(0) - s(0): below the first there are none,
+"""The sum of jumps in a part over the length of the stretch, in gaps: below the first there are none,
 from the second on it explains something, and beyond the third, as at a wall of 1e300, it would hide everything."""
 
 IN_THE_MEAN = 0.3
@@ -77,82 +79,79 @@ Noise that comes and goes, as of a mean of log(1 - p) in Python's floats, may sp
 PLACES_WITHIN = np.random.default_rng(0).uniform(-1.0, 1.0, size=64)
 """Places, in units of a step, at which slopes are compared with a difference; even ones might match the waves."""
 
-CUBIC = np.vander(PLACES_WITHIN, 4, increasing=True)
-"""What is smooth within a step is a cubic there, or nearly so: 1, t, t², t³ at these places."""
+FEW_PLACES = PLACES_WITHIN[:8]
+
+INTERCEPT_ERROR = float(np.linalg.norm(np.linalg.pinv(np.vander(PLACES_WITHIN, 4, increasing=True))[0]))
+"""The standard error of the value at 0 of a cubic through numbers at these places, in their standard deviations."""
 
 VARIES = 0.3
-"""The slopes of waves leave their cubic, in standard deviations, by this share of what is off. A sine has 0.7."""
+"""The slopes of waves leave a cubic, in standard deviations, by this share of what is off. A sine has 0.7."""
 
 MUCH_SMOOTHER = 0.1
 """Few places show so small a share of `VARIES` only if the slopes vary less: a cubic takes half of their freedom."""
 
-SPACINGS, SMOOTH, FEW_PLACES = 2.0 ** -np.arange(2, 40), 0.1, 8
-"""Slopes vary smoothly if, at one of these spacings and so many places, they scatter by this share of what they
-vary."""
+SPACINGS, SMOOTH = 2.0 ** -np.arange(2, 40), 0.1
+"""Slopes vary smoothly if, at one of these spacings, they scatter by this share of what they vary."""
 
 
 @dataclass(frozen=True)
-class Contradiction:
-    """A reported derivative that a wide and a narrow difference contradict."""
+class CostJumps:
+    """The jumps of a cost on a line, beside a report that its narrow slope contradicts."""
 
     reported: ReportedSlope
     line: Line
     noise: CostNoise
-    step: float  # the wide step
-    finest: float  # the narrowest step at which noise leaves enough of the contradiction
-    narrow: float  # h, where noise leaves all of it
-    closer: StencilEstimate  # the difference at h
+    gap: float  # |g(0) - s(0)|
+    h: float  # the narrow step, at which noise leaves all of the gap
+    finest: float  # the narrowest step at which noise leaves enough of it
 
-    # -- jumps ---------------------------------------------------------------------------------------------------------
-
-    def is_of_jumps(self) -> bool:
-        """Whether jumps make up what the narrow slope lacks, g(0) - s(0), so that it is no evidence.
+    def explain_gap(self) -> bool:
+        """Whether the gap is the slope that jumps hide from the narrow step, so that it is no evidence.
 
         A function with jumps of its own has such jumps, too. But none is as steep as reported, wherever jumps are fine.
         """
-        lacking = self.reported.derivative - self.closer.derivative
-        if not (self._truncation() <= IN_THE_MEAN * abs(lacking) < np.inf and self._make_up_for(lacking)):
+        if not (self._truncation() <= IN_THE_MEAN * self.gap < np.inf and self._fill_gap()):
             return False
-        is_small = abs(lacking) <= TO_A_TOLERANCE * self.reported.largest_in_block
-        return is_small or any(self._is_right(at, lacking) for at in FARTHER)
+        is_small = self.gap <= TO_A_TOLERANCE * self.reported.largest_in_block
+        return is_small or any(self._is_right(at) for at in FARTHER)
 
     @np.errstate(all="ignore")
-    def _make_up_for(self, lacking: float) -> bool:
+    def _fill_gap(self) -> bool:
         """Whether reported slopes add up to the change of the cost over a stretch about θ, up to one of its jumps."""
         for low, high in self._stretches():
-            ends, width = np.linspace(low, high, PARTS + 1).tolist(), high - low
+            width, ends = high - low, np.linspace(low, high, PARTS + 1).tolist()
             parts = list(pairwise(ends))
-            missed = [abs(self._missed(self._narrow_slope, *part)) / width for part in parts]
-            size = max(missed)
-            if size <= NO_JUMPS * abs(lacking):
+            jumps = [abs(self._residual(self._narrow_slope, *part)) for part in parts]
+            most = max(jumps)
+            if most / width <= NO_JUMPS * self.gap:
                 return False
-            noise_of_slopes = self.noise.relative * max(abs(self.line(end)) for end in ends) / self.narrow
-            if not (ENOUGH * abs(lacking) < size < TOO_MUCH * abs(lacking) and noise_of_slopes < abs(lacking)):
+            noise_of_slopes = self.noise.relative * max(abs(self.line(end)) for end in ends) / self.h
+            if not (ENOUGH * self.gap < most / width < TOO_MUCH * self.gap and noise_of_slopes < self.gap):
                 continue
             # with the finest step, for beside a pole more than one may hide in a wide one
-            jump = replace(self, narrow=self.finest)._isolate_jump(*parts[missed.index(size)], size * width)
-            off = abs(sum(self._missed(self.reported.slope_at, *part) for part in parts)) / width
-            if jump and off <= max(IN_THE_MEAN * abs(lacking), jump / width):
+            jump = replace(self, h=self.finest)._isolate_jump(*parts[jumps.index(most)], most)
+            off = abs(sum(self._residual(self.reported.slope_at, *part) for part in parts))
+            if jump and off <= max(IN_THE_MEAN * self.gap * width, jump):
                 return True
         return False
 
-    def _missed(self, slope: Line, low: float, high: float) -> float:
-        """What slopes miss of the change of the cost: f(high) - f(low) - ∫ slope dt. Of s, these are the jumps J."""
+    def _residual(self, slope: Line, low: float, high: float) -> float:
+        """f(high) - f(low) - ∫ slope dt: of the narrow slope s, the sum of the jumps J."""
         nodes = 0.5 * (low + high) + 0.5 * (high - low) * NODES
         return self.line(high) - self.line(low) - 0.5 * (high - low) * float(WEIGHTS @ [slope(at) for at in nodes])
 
-    def _isolate_jump(self, low: float, high: float, added: float) -> float:
-        """The size of one jump in a stretch whose jumps add up to `added`, by halving; 0 where there is none.
+    def _isolate_jump(self, low: float, high: float, total: float) -> float:
+        """The size of one jump in a stretch whose jumps add up to `total`, by halving; 0 where there is none.
 
         Halving leaves all of a single jump, and of many jumps about half. A smooth cost that bends within the stretch
         leaves less. It may bend at θ itself at any scale, so that a stretch about θ proves nothing.
         """
-        least, left = 0.5 * added / (high - low), added
-        while high - low > BESIDE * self.narrow:
+        least, left = 0.5 * total / (high - low), total
+        while high - low > BESIDE * self.h:
             middle = 0.5 * (low + high)
             halves = (low, middle), (middle, high)
-            left, (low, high) = max((abs(self._missed(self._narrow_slope, *half)), half) for half in halves)
-            if low <= 0.0 <= high or not least * (high - low) <= left <= GROWS * added:
+            left, (low, high) = max((abs(self._residual(self._narrow_slope, *half)), half) for half in halves)
+            if low <= 0.0 <= high or not least * (high - low) <= left <= GROWS * total:
                 return 0.0
         return left
 
@@ -160,15 +159,15 @@ class Contradiction:
         """Stretches about θ, or on one side of it where the cost ends on the other, from wide to narrow."""
         for width in STRETCHES:
             ends = [end for end in (-width, width) if np.isfinite(self.line(end))]
-            if ends and width > self.narrow:
+            if ends and width > self.h:
                 yield min(ends[0], 0.0), max(ends[-1], 0.0)
 
-    def _is_right(self, at: float, lacking: float) -> bool:
+    def _is_right(self, at: float) -> bool:
         """Whether wide differences, at a place on the line, show the slope that is reported there."""
         reported = self.reported.slope_at(at)
         size, here = abs(reported), abs(self.reported.derivative)
-        # where the slope is smaller than at θ, so is what the narrow slope lacks
-        room = min(SUPPORT * abs(lacking) * (size / here if size < here else 1.0), NEARLY * size)
+        gap = self.gap * (size / here if size < here else 1.0)  # where the slope is smaller than at θ, so is the gap
+        room = min(SUPPORT * gap, NEARLY * size)
         for step in OVER_JUMPS:
             wide, half = self._slope(at, step), self._slope(at, 0.5 * step)
             if abs(wide - reported) + abs(wide - half) <= room > 0.0:
@@ -177,63 +176,62 @@ class Contradiction:
 
     def _truncation(self) -> float:
         """By how much the narrow slope is off at θ because its step is not narrower."""
-        return abs(self._narrow_slope(0.0) - richardson(*(self._slope(0.0, k * self.narrow) for k in (2.0, 4.0))))
+        return abs(self._narrow_slope(0.0) - richardson(*(self._slope(0.0, k * self.h) for k in (2.0, 4.0))))
 
     @cached_property
     def _is_sharp(self) -> bool:
         """Whether (f(t + h) - f(t - h)) / 2h is good enough, as it is beside large errors."""
-        plain = [self._slope(0.0, k * self.narrow) for k in (1.0, 2.0)]
-        return abs(plain[0] - plain[1]) <= IN_THE_MEAN * self.reported.distance(self.closer)
+        return abs(self._slope(0.0, self.h) - self._slope(0.0, 2.0 * self.h)) <= IN_THE_MEAN * self.gap
 
     def _narrow_slope(self, at: float) -> float:
-        """s(t), extrapolated where truncation is as large as what is lacking; that takes twice the calls."""
-        near = self._slope(at, self.narrow)
-        return near if self._is_sharp else richardson(near, self._slope(at, 2.0 * self.narrow))
+        """s(t), extrapolated where truncation is as large as the gap; that takes twice the calls."""
+        near = self._slope(at, self.h)
+        return near if self._is_sharp else richardson(near, self._slope(at, 2.0 * self.h))
 
     def _slope(self, at: float, step: float) -> float:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
 
-    # -- scatter and waves ---------------------------------------------------------------------------------------------
 
-    def is_of_scatter(self, found: StencilEstimate, at: float) -> bool:
-        """Whether differences at other steps scatter by as much as any of them is off.
+def is_of_scatter(
+    reported: ReportedSlope,
+    line: Line,
+    noise: CostNoise,
+    wide: StencilEstimate,  # the difference at the widest step
+    sharpest: StencilEstimate,
+    finest: float,  # the narrowest step
+) -> bool:
+    """Whether differences scatter from step to step by as much as any of them is off."""
+    if wide.error <= SURE * reported.distance(wide):  # a smooth cost
+        return False
+    between = np.exp2(np.round(np.log2(np.geomspace(wide.step, finest, STEPS_BETWEEN))))  # so that θ_i ± h is a number
+    steps = {*between.tolist(), *(share * sharpest.step for share in (1.0, *STEPS_BESIDE))}
+    looks = [estimate(line, step, noise) for step in steps]
+    off = min(map(reported.excess, looks))
+    return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
 
-        The steps lie beside `at`, that of the sharpest difference, and between the wide and the narrow one. `found` is
-        the wide difference, which a smooth cost leaves no doubt about.
-        """
-        if found.error <= SURE * self.reported.distance(found):
-            return False
-        between = np.geomspace(self.step, self.finest, STEPS_BETWEEN)
-        between = np.exp2(np.round(np.log2(between)))  # so that θ_i ± h is a number
-        steps = {*between.tolist(), *(share * at for share in (1.0, *STEPS_BESIDE))}
-        looks = [estimate(self.line, each, self.noise) for each in steps]
-        off = min(map(self.reported.excess, looks))
-        return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
 
-    @np.errstate(all="ignore")
-    def is_of_waves(self, found: StencilEstimate, step: float) -> bool:
-        """Whether a difference is the mean of the slopes that are reported within its step, which vary by as much.
+@np.errstate(all="ignore")
+def is_mean_of_waves(reported: ReportedSlope, found: StencilEstimate) -> bool:
+    """Whether a difference is the mean of the slopes that are reported within its step, which vary by as much.
 
-        The mean of wrong slopes is off, unless they are wrong near θ alone: then those farther away do not vary. The
-        mean at θ is the intercept of a regression by a cubic, known to three times its standard error.
-        """
-        off = self.reported.distance(found)
+    The mean of wrong slopes is off, unless they are wrong near θ alone: then those farther away do not vary. What is
+    smooth within a step is nearly a cubic there, whose value at θ is known to three times its standard error.
+    """
+    off = reported.distance(found)
 
-        def slopes_at(places: np.ndarray) -> np.ndarray:
-            return np.array([self.reported.slope_at(step * at) for at in places]) / off  # no square overflows
+    def slopes_at(places: np.ndarray) -> np.ndarray:
+        return np.array([reported.slope_at(found.step * at) for at in places]) / off  # no square overflows
 
-        few = slopes_at(PLACES_WITHIN[:FEW_PLACES])
-        if not np.std(few - CUBIC[:FEW_PLACES] @ np.linalg.pinv(CUBIC[:FEW_PLACES]) @ few) > MUCH_SMOOTHER * VARIES:
-            return False  # NaN is not
-        slopes = slopes_at(PLACES_WITHIN)
-        if not np.isfinite(slopes).all():
-            return False
-        fit = np.linalg.lstsq(CUBIC, slopes)[0]
-        varies = float(np.std(slopes - CUBIC @ fit))
-        error = varies * float(np.sqrt(np.linalg.inv(CUBIC.T @ CUBIC)[0, 0]))
-        is_mean = bool(abs(fit[0] - found.derivative / off) <= 3.0 * error + found.error / off)
-        waves = lambda places: slopes_at(places) - np.vander(places, 4, increasing=True) @ fit  # noqa: E731
-        return varies >= VARIES and is_mean and _varies_smoothly(waves, varies)
+    def waves_at(places: np.ndarray, cubic: np.ndarray) -> np.ndarray:
+        return slopes_at(places) - polyval(places, cubic)
+
+    few = polyfit(FEW_PLACES, slopes_at(FEW_PLACES), 3)
+    if not np.std(waves_at(FEW_PLACES, few)) > MUCH_SMOOTHER * VARIES:  # NaN is not
+        return False
+    cubic = polyfit(PLACES_WITHIN, slopes_at(PLACES_WITHIN), 3)
+    varies = float(np.std(waves_at(PLACES_WITHIN, cubic)))
+    is_mean = bool(abs(cubic[0] - found.derivative / off) <= 3.0 * INTERCEPT_ERROR * varies + found.error / off)
+    return varies >= VARIES and is_mean and _varies_smoothly(lambda places: waves_at(places, cubic), varies)
 
 
 def _varies_smoothly(waves: Callable[[np.ndarray], np.ndarray], size: float) -> bool:
@@ -242,15 +240,12 @@ def _varies_smoothly(waves: Callable[[np.ndarray], np.ndarray], size: float) -> 
     Slopes of waves are, and rounded ones, as of a gradient in float32, are not. Rounding of a product changes evenly
     between its jumps, as a saw does, so that one place may show none of these.
     """
+    places = (0.0, *FEW_PLACES)
     for spacing in SPACINGS:
-        varies = []
-        for place in (0.0, *PLACES_WITHIN[:FEW_PLACES]):
-            near = waves(place + spacing * np.arange(-4, 4))
-            if not scatter_of(near) <= SMOOTH * size:
-                break
-            varies.append(np.ptp(near))
-        else:  # at a finer spacing they vary less
-            return bool(max(varies) >= 0.5 * size)
+        near = (waves(place + spacing * np.arange(-4, 4)) for place in places)
+        smooth = list(takewhile(lambda values: scatter_of(values) <= SMOOTH * size, near))
+        if len(smooth) == len(places):
+            return bool(max(map(np.ptp, smooth)) >= 0.5 * size)  # at a finer spacing they vary less
     return False
 
 

@@ -25,7 +25,7 @@ from harness.checks.functions.line_stencil import (
     StencilEstimate,
     estimate,
 )
-from harness.checks.functions.rough_costs import Contradiction, is_slope_between_jumps
+from harness.checks.functions.rough_costs import CostJumps, is_mean_of_waves, is_of_scatter, is_slope_between_jumps
 from reference.arithmetics.central_differences import NOISE_GAIN
 
 WIDER_STEPS = (2.0, 4.0, 8.0, 16.0, 32.0)
@@ -73,9 +73,8 @@ SAME_LIMIT = 1e-2
 class Seen(NamedTuple):
     """What the steps have shown so far."""
 
-    best: StencilEstimate = StencilEstimate()  # with the smallest error bound of those that contradict nothing
-    step: float = 0.0  # of that
-    steepest: float = 0.0  # the largest slope within the first stencil
+    best: StencilEstimate  # with the smallest error bound of those that contradict nothing
+    steepest: float  # the largest slope within the first stencil
     met_edge: bool = False  # whether a stencil left the domain
     has_jumps: bool = False  # whether jumps of the cost explain a contradiction
 
@@ -120,31 +119,32 @@ class Search:
         """Whether a difference shows what is reported, to nearly all digits."""
         return self._decides(found, found._replace(steepest=0.0)) and not self.reported.is_contradicted(found)
 
-    def run(self) -> tuple[StencilEstimate, float]:
-        """The difference that decides, and its step; if none decides, the one with the smallest error bound.
+    def run(self) -> StencilEstimate:
+        """The difference that decides; if none decides, the one with the smallest error bound.
 
         It contradicts the report only if that is wrong.
         """
         first = estimate(self.line, self.steps[0], self.noise)
-        seen = Seen(step=self.steps[0], steepest=first.steepest if np.isfinite(first.steepest) else 0.0)
+        steepest = first.steepest if np.isfinite(first.steepest) else 0.0
+        seen = Seen(StencilEstimate(step=first.step), steepest)
         for step in self.steps:
-            if step < self.steps[0] and self._drowns(seen, step):
+            if step < first.step and self._drowns(seen, step):
                 break
             found = estimate(self.line, step, self.noise)
             if found.obstacle == Obstacle.EDGE:
                 seen = seen._replace(met_edge=True)
             # jumps that explain what a wider step has shown explain narrower ones, too
             if self.reported.is_contradicted(found):
-                seen = seen if seen.has_jumps else self._confirm(seen, found, step)
+                seen = seen if seen.has_jumps else self._confirm(seen, found)
             elif found.error < seen.best.error and found.obstacle != Obstacle.EDGE:  # one side alone decides nothing
-                seen = seen._replace(best=found, step=step)
+                seen = seen._replace(best=found)
             if self.reported.is_contradicted(seen.best):
-                return seen.best, step
+                return seen.best
             if self._decides(seen.best, seen.found) and self._leaves_noise_alone(seen.best):
-                return seen.found, seen.step
+                return seen.found
         if first.noise > MOSTLY_NOISE * first.error:
             seen = self._look_wider(seen)
-        return seen.found, seen.step
+        return seen.found
 
     def hide_behind_jumps(self, found: StencilEstimate) -> StencilEstimate:
         """What was found; undecided if it contradicts a report that is the slope between jumps of the cost."""
@@ -185,44 +185,52 @@ class Search:
             if not found.error < seen.best.error or found.obstacle == Obstacle.EDGE:
                 return seen
             if self.reported.is_contradicted(found):
-                seen = self._confirm(seen, found, step)
+                seen = self._confirm(seen, found)
                 if seen.has_jumps or self.reported.is_contradicted(seen.best):
                     return seen
                 continue  # noise may hide it at the narrower step
-            seen = seen._replace(best=found, step=step)
+            seen = seen._replace(best=found)
             if self._decides(found, seen.found):
                 return seen
         return seen
 
     # -- confirming a contradiction ------------------------------------------------------------------------------------
 
-    def _confirm(self, seen: Seen, found: StencilEstimate, step: float) -> Seen:
-        """What is known after a contradiction at a step: it is the best difference, if it stands."""
-        narrow = self._confirming_step(found, step)
-        closer = estimate(self.line, narrow, self.noise)
+    def _confirm(self, seen: Seen, found: StencilEstimate) -> Seen:
+        """What is known after a contradiction: it is the best difference, if it stands at two narrower steps.
+
+        It stands unless they show something else, or a rough cost explains it.
+        """
+        closer = estimate(self.line, self._confirming_step(found), self.noise)
         if not self._shows_the_same(seen, closer, found):
             return seen
         # a third step, since the wide one may be truncated and the narrow one noisy
-        middle = float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow
-        middle = 2.0 ** np.floor(np.log2(middle))  # so that θ_i ± h is a number
-        between = estimate(self.line, middle, self.noise)
+        middle = float(np.sqrt(found.step * closer.step)) if closer.step < 0.25 * found.step else 0.5 * closer.step
+        between = estimate(self.line, 2.0 ** np.floor(np.log2(middle)), self.noise)  # so that θ_i ± h is a number
         if _is_one_sided(found) and not self._converges(seen, (found, closer, between)):
             return seen
-        looks = [(found, step), *(each for each in ((closer, narrow), (between, middle)) if not _is_one_sided(each[0]))]
-        best, at = min(looks, key=lambda each: each[0].error)
-        wrong = seen._replace(best=best._replace(steepest=max(seen.steepest, best.steepest)))
+        two_sided = [each for each in (closer, between) if not _is_one_sided(each)]
+        best = min([found, *two_sided], key=lambda each: each.error)
+        contradiction = seen._replace(best=best._replace(steepest=max(seen.steepest, best.steepest)))
         if not self.explains:
-            return wrong
-        # where the middle step shows the contradiction, too, jumps are looked for with less noise
-        is_same = middle > narrow and self._shows_the_same(seen, between, closer)
-        # powers of two, so that other contradictions on the line need the same costs
-        finest, quiet = (2.0 ** np.ceil(np.log2(each)) for each in (narrow, min(LESS_NOISE * narrow, middle)))
-        at_h = (quiet, between) if is_same else (finest, closer)
-        rough = Contradiction(self.reported, self.line, self.noise, step, finest, *at_h)
-        if rough.is_of_jumps():
+            return contradiction
+        # a power of two, so that other contradictions on the line need the same costs
+        finest = float(2.0 ** np.ceil(np.log2(closer.step)))
+        if self._has_jumps(seen, closer, between, finest):
             return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
-        is_rough = not _is_one_sided(best) and (rough.is_of_scatter(found, at) or rough.is_of_waves(best, at))
-        return seen if is_rough else wrong
+        is_rough = not _is_one_sided(best) and (
+            is_of_scatter(self.reported, self.line, self.noise, found, best, finest)
+            or is_mean_of_waves(self.reported, best)
+        )
+        return seen if is_rough else contradiction
+
+    def _has_jumps(self, seen: Seen, closer: StencilEstimate, between: StencilEstimate, finest: float) -> bool:
+        """Whether jumps of the cost explain a contradiction that narrower steps show as well."""
+        shown, h = closer, finest
+        # where the middle step shows the contradiction, too, there is less noise
+        if between.step > closer.step and self._shows_the_same(seen, between, closer):
+            shown, h = between, float(2.0 ** np.ceil(np.log2(min(LESS_NOISE * closer.step, between.step))))
+        return CostJumps(self.reported, self.line, self.noise, self.reported.distance(shown), h, finest).explain_gap()
 
     def _shows_the_same(self, seen: Seen, closer: StencilEstimate, found: StencilEstimate) -> bool:
         """Whether a narrower difference contradicts the report, and agrees with the wider one."""
@@ -231,19 +239,19 @@ class Search:
         is_contradicted = self.reported.is_contradicted(closer, 1.0 if is_sure else UNSURE)
         return is_contradicted and abs(closer.derivative - found.derivative) <= closer.error + found.error
 
-    def _confirming_step(self, found: StencilEstimate, step: float) -> float:
+    def _confirming_step(self, found: StencilEstimate) -> float:
         """The narrowest step at which noise leaves enough of the contradiction; at most half of the step.
 
         With d the distance from the report, noise of a third of d is left at h = 3 · 6 noise / d.
         """
-        reported = self.reported
+        reported, half = self.reported, 0.5 * found.step
         off = reported.excess(found)
-        noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
+        noise = self.noise.at(half, abs(self.line(0.0)))
         room = NOISE_OF_ONE_SIDED if _is_one_sided(found) else NOISE_OF_SMOOTH
-        narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step
+        narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * found.step
         if abs(found.derivative) < BLIND * abs(reported.derivative) < np.inf:
             narrowest = min(narrowest, BLIND * reported.own_scale)
-        return min(max(narrowest, min(self.steps[-1], FINEST * reported.own_scale)), 0.5 * step)
+        return min(max(narrowest, min(self.steps[-1], FINEST * reported.own_scale)), half)
 
     def _converges(self, seen: Seen, looks: Sequence[StencilEstimate]) -> bool:
         """Whether one-sided slopes have a limit, up to noise: towards the end of a domain they may grow without one."""
