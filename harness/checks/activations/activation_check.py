@@ -41,6 +41,7 @@ from reference.activations import Activation
 from reference.user_input import given, whole_number
 
 JUNCTIONS_SHOWN = 6  # junctions that are reported one by one; the details have all
+MISPLACED = 0.1  # how far off a declared kink is taken for one of the formula, as if it was typed with few digits
 
 
 @settings_kept
@@ -227,17 +228,36 @@ def _choose_junctions(f: Activation, junctions: Sequence[Junction]) -> tuple[lis
 
 
 def _facts_of_junctions(reported: Sequence[Junction], undeclared: Sequence[Junction], notation: Notation) -> list[Fact]:
+    places = {one: notation.place(one.z, (other.z for other in reported)) for one in reported}
     nearest_to_zero = sorted(undeclared, key=lambda kink: abs(kink.z))
-    of_slope = [notation.place(kink.z) for kink in nearest_to_zero if not kink.value_jumps]
-    of_value = [notation.place(kink.z) for kink in nearest_to_zero if kink.value_jumps]
+    of_slope = [places[kink] for kink in nearest_to_zero if not kink.value_jumps]
+    of_value = [places[kink] for kink in nearest_to_zero if kink.value_jumps]
     facts = [doubt(Kind.UNDECLARED_KINK, *of_slope, part=notation.claim)] if of_slope else []
     # the value beside a curvature is the record's own slope, whose jumps its own check reports
     if of_value and notation == OF_Z:
         facts.append(doubt(Kind.UNDECLARED_KINK, *of_value, part="value"))
-    nearest = sorted(reported, key=lambda one: (not one.declared, abs(one.z)))[:JUNCTIONS_SHOWN]
-    facts += [note(Kind.JUNCTION, notation.place(one.z), **one.to_dict()) for one in reported if one in nearest]
-    more = len(reported) - JUNCTIONS_SHOWN
+    misplaced = _misplaced_kinks(reported, undeclared)
+    told = [one for one in reported if one not in misplaced.values()]
+    nearest = sorted(told, key=lambda one: (not one.declared and one not in misplaced, abs(one.z)))[:JUNCTIONS_SHOWN]
+    facts += [
+        note(Kind.JUNCTION, places[one], *([places[misplaced[one]]] if one in misplaced else ()), **one.to_dict())
+        for one in told
+        if one in nearest
+    ]
+    more = len(told) - JUNCTIONS_SHOWN
     return [*facts, *([note(Kind.NOT_LISTED, count=more, what="junctions")] if more > 0 else [])]
+
+
+def _misplaced_kinks(reported: Sequence[Junction], undeclared: Sequence[Junction]) -> dict[Junction, Junction]:
+    """By undeclared kink of the slope, the declared one near it at which there is none: that is meant for it."""
+    smooth = [one for one in reported if one.declared and one.is_known and not one.jumps and not one.value_jumps]
+    found: dict[Junction, Junction] = {}
+    for kink in undeclared:
+        left = [one for one in smooth if one not in found.values()]
+        nearest = min(left, key=lambda one: abs(one.z - kink.z), default=None)
+        if nearest and not kink.value_jumps and abs(nearest.z - kink.z) <= MISPLACED * max(1.0, abs(kink.z)):
+            found[kink] = nearest
+    return found
 
 
 def _draw(points: GridPoints, bound: ActivationBound, compared: Compared, precision: Precision) -> Curve:

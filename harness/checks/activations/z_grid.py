@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
+from harness.wording import distinct_digits
 from reference.activations import Activation
 
 SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
@@ -49,9 +50,10 @@ class Notation(NamedTuple):
     derivative: str = "f'"
     variable: str = "z"
 
-    def place(self, z: float) -> str:
-        """One z as a place: "z = 0.3"."""
-        return f"{self.variable} = {z:.6g}"
+    def place(self, z: float, others: Iterable[float] = ()) -> str:
+        """One z as a place, "z = 0.3", with the digits that tell it from others."""
+        nearest = min((other for other in others if other != z), key=lambda other: abs(other - z), default=z)
+        return f"{self.variable} = {distinct_digits(z, nearest)[0]}"
 
     def stretch(self, low: float, high: float, *, outwards: bool = False) -> str:
         """All z in [low, high], with as many digits as distinguish the ends.
