@@ -38,9 +38,8 @@ def find_culprits(
     traces the function itself.
     """
     case = comparison.case
-    rules = [eq for eq in equations_in(case.program) if carries_rule(eq) and not case.trusted(eq)]
-    if not all(rule in met for rule in rules):
-        met = meet_equations(case, goes_within=True).operands
+    rules = _untrusted_rules(case)
+    met = _meet_all(case, met, rules)
     custom = _rules_of(met)
     whole = next((eq for eq in custom if case.is_large and _is_all_of(case.program, eq)), None)
     # a rule of very many inputs that is all of f has been checked already: again would cost as much
@@ -68,11 +67,21 @@ def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tup
     this one, or its share is too small to see. It does not where the program masks or stops what is wrong. A library's
     rules are taken as parts of it: to try a solver's alone would cost several times the check of the whole.
     """
-    own = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not is_rule_of_library(eq)}
+    rules = [eq for eq in _untrusted_rules(case) if eq.name in CUSTOM_RULES and not is_rule_of_library(eq)]
+    own = {eq: values for eq, values in _meet_all(case, met, rules).items() if eq in rules}
     # if f is nothing but this rule, the whole has been checked, and so has the rule
     own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}
     found = _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)
-    return [(culprit, _is_in_use(case, eq, met)) for culprit, eq in found]
+    return [(culprit, _is_in_use(case, eq, own)) for culprit, eq in found]
+
+
+def _untrusted_rules(case: Case) -> list[Equation]:
+    return [eq for eq in equations_in(case.program) if carries_rule(eq) and not case.trusted(eq)]
+
+
+def _meet_all(case: Case, met: Operands, rules: Sequence[Equation]) -> Operands:
+    """What was met; where that lacks some rules, since a library's rule around them ran as a whole, theirs as well."""
+    return met if all(rule in met for rule in rules) else meet_equations(case, goes_within=True).operands
 
 
 def _is_in_use(case: Case, equation: Equation, met: Operands) -> bool | None:

@@ -340,6 +340,16 @@ def test_in_a_loop_with_a_rule_of_its_own_the_wrong_rules_are_named_and_no_other
     assert {culprit["name"] for culprit in report.details["culprits"]} == set(rules)
 
 
+def test_in_such_a_loop_a_wrong_rule_is_doubted_although_its_share_is_too_small_to_show():
+    """Whether f depends on what is wrong is unknown, since JAX cannot pull a cotangent back through the loop."""
+    step = lambda a, y: 0.3 * exact(y) + 1e-14 * squares(a * y)  # noqa: E731
+    report = check_derivatives(lambda a, y: in_steps(step)(a, y), X[:2], X[2:])
+    (fact,) = (fact for fact in report.facts if fact.kind == Kind.HIDDEN_RULE)
+    assert (report.verdict, fact.data["name"]) == ("inconclusive", "squares")
+    right = lambda a, y: 0.3 * exact(y) + 1e-14 * exact(a * y)  # noqa: E731
+    assert check_derivatives(lambda a, y: in_steps(right)(a, y), X[:2], X[2:]).verdict == "agree"
+
+
 def around_bwd_that_is_wrong(x, g):
     return (2.0 * around_bwd(x, g)[0],)
 
