@@ -156,6 +156,7 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     **{f: _method(f.__name__) for f in (np.exp, np.log, np.sqrt, np.sin, np.cos)},
     erf: _method("erf"),
     erfc: _method("erfc"),
+    special.dawsn: lambda x: (-x * x).exp() * x.erfi() * (arb.pi().sqrt() / 2),
     special.ndtr: lambda x: (x * (-1 / arb(2).sqrt())).erfc() / 2,
     np.arctan: _method("atan"),
     np.tanh: _composed("tanh", lambda x: _divide(-2, (2 * x).exp() + 1)),  # a slope without cancellation on either side

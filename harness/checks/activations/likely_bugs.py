@@ -27,6 +27,10 @@ CLOSE_AT_MOST = 1e-3
 """The share of the error s - f' that a hypothesis may leave over at half of the points. Two that do so explain it
 equally well."""
 
+LEAST_NOISE, SHARE_OF_NOISE = 32, 0.25
+"""So many errors in order of z are noise where their sign changes from one to the next for this share: of half of them
+at random, and of few where a formula is wrong."""
+
 FEWEST_POINTS = 4  # from fewer points nothing can be concluded: one number is fitted, and three have to confirm it
 ALMOST = 1e-2  # a factor as near to 1 as this, such as 0.995, was not forgotten, but has a wrong value
 LARGEST_Z = 30.0  # |z| up to which formulas neither overflow nor vanish
@@ -232,9 +236,11 @@ def _term(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _float32(claim: ClaimedSlope) -> Iterator[Fact]:
-    """s is a number of float32 at each z, and as near to f' as float32 is."""
+    """s is as near to f' as float32 is, and a number of float32 at each z, or off by noise, as what is made of them."""
     fact = relations.find_float32_digits(claim.part)
-    if fact and np.array_equal(claim.claimed, claim.claimed.astype(np.float32)):
+    signs = np.sign(claim.claimed - claim.true)
+    is_noise = signs.size >= LEAST_NOISE and np.mean(signs[1:] != signs[:-1]) >= SHARE_OF_NOISE
+    if fact and (is_noise or np.array_equal(claim.claimed, claim.claimed.astype(np.float32))):
         yield fact
 
 

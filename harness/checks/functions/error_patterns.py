@@ -22,6 +22,9 @@ BLOCKS_SHOWN = 3
 FEW_OF_FLOAT32 = 16.0 * UNIT_ROUNDOFF["float32"]
 """Errors of a few roundings of float32, as a share of the derivatives: 1e-6."""
 
+FEWEST_OF_FLOAT32 = 2.0**-4 * UNIT_ROUNDOFF["float32"]
+"""The largest of several errors that float32 leaves is hardly smaller."""
+
 APPROXIMATE = 1e-2
 """Errors below this share of the largest derivative in an array may be left by a solver that stops at a tolerance."""
 
@@ -68,7 +71,8 @@ def explain(
         for fact in _explain_part(part, layout, indices, scatter, is_alone=is_alone, is_single=not tolerance)
     ]
     # a relation says more; the only entry that is known is a single one in any case
-    if tolerance and all(fact.kind in (Kind.WRONG_ENTRIES, Kind.SINGLE_ENTRY) for fact in facts):
+    undecided = (Kind.WRONG_ENTRIES, Kind.SINGLE_ENTRY, *([] if any(map(_is_float32, bad)) else [Kind.FLOAT32_DIGITS]))
+    if tolerance and all(fact.kind in undecided for fact in facts):
         facts.insert(0, tolerance)
     if (more := len(bad) - BLOCKS_SHOWN) > 0:
         facts.append(note(Kind.NOT_LISTED, count=more, what="wrong blocks"))
@@ -138,20 +142,29 @@ def _explain_part(
     at_theta = (note(Kind.WRONG_AT_POINT, part.name),) if is_at_theta[part.wrong].all() else ()
     if wrong == 1 and (is_single or known == 1):
         label = layout.label(int(indices[np.flatnonzero(part.wrong.ravel())[0]]))
-        return _explain_entry(part, label, known, is_alone), *at_theta
+        return _explain_entry(part, label, known, is_alone), *at_theta, *(_find_float32(part) if known == 1 else ())
     if found := find_relations(part):
         return found
     largest = float(off[part.wrong].max())
     entries = note(Kind.WRONG_ENTRIES, *_places(part), wrong=wrong, known=known, largest=largest)
-    size = float(np.abs(part.expected[part.wrong]).max())
     if at_theta:
         return entries, *at_theta
     # what is off by as much as it jumps from one rounding of θ to the next has lost its digits
     if (4.0 * jumps + part.bound >= off)[part.wrong].all():
         return entries, note(Kind.DIGITS_LOST, part.name)
-    if holds_float32(part.value) and largest <= FEW_OF_FLOAT32 * size:
-        return entries, note(Kind.FLOAT32_DIGITS, part.name, relative_error=largest / size)
-    return (entries,)
+    return entries, *_find_float32(part)
+
+
+def _find_float32(part: Part) -> tuple[Fact, ...]:
+    """That the errors are those of float32: of its numbers, or of what else was computed from them."""
+    largest, size = (float(np.abs(x[part.wrong]).max()) for x in (part.difference, part.expected))
+    least = 0.0 if _is_float32(part) else FEWEST_OF_FLOAT32 * size
+    is_as_large = least <= largest <= FEW_OF_FLOAT32 * size
+    return (note(Kind.FLOAT32_DIGITS, part.name, relative_error=largest / size),) if is_as_large else ()
+
+
+def _is_float32(part: Part) -> bool:
+    return holds_float32(part.value)
 
 
 def _explain_entry(part: Part, label: str, known: int, is_alone: bool) -> Fact:

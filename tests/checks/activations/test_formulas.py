@@ -140,6 +140,19 @@ def test_a_function_that_no_arithmetic_knows_is_judged_by_differences(value, slo
     assert (report.verdict, {row.name for row in report.sources} & {"ball", "jax"}) == (verdict, set())
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agree"), (1.0001, "disagree")])
+@pytest.mark.parametrize("by_z", [False, True])
+def test_dawsns_integral_is_judged_by_balls_where_differences_are_too_coarse(by_z, factor, verdict):
+    """z D(z) tends to 1/2, so that far out its plain differences round by more than they are."""
+
+    def slope(z, a):
+        bend = 1.0 - 2.0 * z * special.dawsn(z)
+        return factor * (special.dawsn(z) + z * bend if by_z else bend)
+
+    report = check_activation(Activation("dawsn", lambda xp, z: special.dawsn(z) * (z if by_z else 1.0), slope))
+    assert (report.verdict, "ball" in {row.name for row in report.sources}) == (verdict, True)
+
+
 Z = np.array([-2.0, -0.5, 0.75, 3.0])
 
 

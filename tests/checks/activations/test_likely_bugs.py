@@ -4,7 +4,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from activation_records import WRONG, checked, formula, of, tanh_to
+from activation_records import WRONG, checked, formula, of, sigma, tanh_to
 
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
@@ -26,6 +26,12 @@ def _sinh(xp, z):
 
 
 CALLS = count()
+
+
+def _silu_slope(z, s):
+    return s + z * s * (1.0 - s)
+
+
 EVERYTHING = {  # all bugs that are named, in order, and what is said of the first
     "a factor near 1": (
         formula(lambda xp, z: xp.arctan(z), lambda z, a: (1.0 + 1e-9) / (1.0 + z * z)),
@@ -94,6 +100,12 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         {"named": "2/5", "missing": None},
     ),
     "in float32": (tanh_to(lambda z, a: (1.0 - a * a).astype(np.float32).astype(float)), (Kind.FLOAT32_DIGITS,), {}),
+    "by float32": (
+        formula(lambda xp, z: z / (1.0 + xp.exp(-z)), lambda z, a: _silu_slope(z, sigma(z).astype(np.float32))),
+        (Kind.FLOAT32_DIGITS,),
+        {},
+    ),
+    "smooth, and as small as the errors of float32": (tanh_to(lambda z, a: 1.0 - a * a + 1e-8 * np.sin(z)), (), {}),
     "a constant beside two numbers": (
         formula(lambda xp, z: xp.abs(z), lambda z, a: np.sign(z) + 1.0, kinks=(0.0,)),
         (Kind.CONSTANT_ERROR,),

@@ -177,6 +177,21 @@ VECTORS = {
         (Kind.SMALL_ERROR, {"accuracy": 1e-5}),
         (Kind.SINGLE_ENTRY, {}),
     ),
+    "made of float32": (
+        sines,
+        lambda g, t: 3.0 * np.float32(g / 3.0),
+        THETA,
+        (Kind.SMALL_ERROR, {}),
+        (Kind.WRONG_ENTRIES, {}),
+        (Kind.FLOAT32_DIGITS, {}),
+    ),
+    "one number of float32": (
+        sines,
+        lambda g, t: np.float64(np.float32(g)),
+        0.3,
+        (Kind.SINGLE_ENTRY, {}),
+        (Kind.FLOAT32_DIGITS, {}),
+    ),
     "a small error beside what is exact": (
         sines,
         lambda g, t: g + 1e-6 * np.array([1.0, 2.0, 0.0]),

@@ -9,6 +9,7 @@ import pytest
 from flint import arb, arb_series
 from golden_numbers import DEBUG_THETA, debug_problem
 from one_unit import one_unit, trial
+from scipy import special
 
 from harness import ACTIVATIONS, Network, Problem, random_problem
 from harness.sources import vectorized
@@ -270,6 +271,7 @@ FUNCTIONS = {
     "logaddexp": lambda xp, z: xp.logaddexp(z, 0.0) + xp.logaddexp(-0.5 * z, z),
     "logsumexp": lambda xp, z: xp.logsumexp(z[:, np.newaxis] * np.array([1.0, -2.0, 0.5]))[:, 0],
     "abs": lambda xp, z: xp.abs(z - 0.1) + xp.sign(z - 0.1) * z,
+    "dawsn": lambda xp, z: special.dawsn(0.01 * z),
     "maximum": lambda xp, z: xp.maximum(z, 0.1) + xp.minimum(-z, 0.2),
     "clip": lambda xp, z: xp.clip(z, -0.3, 2.2),
     "where": lambda xp, z: xp.where(z < 0.3, xp.where(z >= -0.3, z, 0.0), z * z),
@@ -303,6 +305,7 @@ KNOWN = {
     "equal": (lambda xp, z: (z == 1.0) + 2.0 * (z != 1.0), 2.0, 2.0),
     "sign": (lambda xp, z: xp.sign(z), -2.0, -1.0),
     "minimum": (lambda xp, z: xp.minimum(z, 1.0), 2.0, 1.0),
+    "dawsn": (lambda xp, z: special.dawsn(z), -3.0, special.dawsn(-3.0)),
 }
 
 
