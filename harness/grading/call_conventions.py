@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,6 +119,14 @@ class Blocks:
 COURSE_BLOCKS = Blocks()
 
 
+class Pick(NamedTuple):
+    """Places among the items of an answer."""
+
+    cost: int | None
+    first: int  # of the gradient's items
+    end: int  # behind the last of them
+
+
 @dataclass(frozen=True)
 class Convention:
     """One way to call a function.
@@ -135,7 +143,7 @@ class Convention:
     plain : whether arrays are given as lists of numbers
     single : whether it is called with one example at a time, and its answers are averaged
     l2_as : one of `L2_AS`
-    pick : where an answer holds more than one cost and one gradient, the cost's place, and the gradient's start and end
+    pick : what is taken of an answer that holds more than one cost and one gradient
     """
 
     labels: str = "labels from 1"
@@ -148,7 +156,7 @@ class Convention:
     plain: bool = False
     single: bool = False
     l2_as: str = "λ"
-    pick: tuple[int | None, int, int] | None = None
+    pick: Pick | None = None
 
     def differences(self) -> list[str]:
         """In what it differs from the course's own, by the names that a rubric may use."""
@@ -163,8 +171,8 @@ class Convention:
             "plain lists for arrays": self.plain,
             "one example at a time": self.single,
             f"{self.l2_as} in the place of λ": self.l2_as != course.l2_as,
-            "more answered than a cost and a gradient": self.pick is not None and self.pick[0] is not None,
-            "more answered than a gradient, and no cost": self.pick is not None and self.pick[0] is None,
+            "more answered than a cost and a gradient": self.pick is not None and self.pick.cost is not None,
+            "more answered than a gradient, and no cost": self.pick is not None and self.pick.cost is None,
         }
         return [words for words, differs in found.items() if differs]
 

@@ -9,11 +9,9 @@ import numpy as np
 from harness.facts import message_table
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
-from harness.grading.call_conventions import JOINED, Convention, as_array
+from harness.grading.call_conventions import JOINED, Convention, Pick, as_array
 from harness.sources.backprop_steps import Order
 from reference.problem import Problem
-
-Pick = tuple[int | None, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,26 +62,36 @@ class FoundGradient(NamedTuple):
     conventions: tuple[str, ...]
 
 
+class FoundParts(NamedTuple):
+    """What the items of an answer may be."""
+
+    items: list[Any]
+    costs: list[int]  # the places of items that may be the cost
+    gradients: list[FoundGradient]
+
+
 def parse_answer(value: Any, convention: Convention, problem: Problem) -> ParsedAnswer:
     """Cost and gradient out of a returned value; or `NotAnAnswer`: it holds neither, or something beside a cost."""
-    items, costs, gradients = _look_through(value, convention, problem)
-    place, first, end = convention.pick or (costs[0] if costs else None, *(gradients[0][:2] if gradients else (0, 0)))
-    found = next((gradient for gradient in gradients if gradient[:2] == (first, end)), None)
-    if convention.pick and (found is None or (place is not None and place not in costs)):
-        raise NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=True))
+    items, costs, gradients = _find_parts(value, convention, problem)
+    if pick := convention.pick:
+        place, found = pick.cost, next((one for one in gradients if one[:2] == (pick.first, pick.end)), None)
+        if found is None or place not in (None, *costs):
+            raise NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=True))
+    else:
+        place, found = next(iter(costs), None), next(iter(gradients), None)
     rest = [item for at, item in enumerate(items) if at != place]
     if found is None and (rest or place is None):
         raise _not_a_gradient(value if place is None else rest[0] if len(rest) == 1 else rest, problem)
     conventions = found.conventions if found else ()
     if place is not None and np.shape(items[place]):
         conventions = (*conventions, f"cost as an array of shape {np.shape(items[place])}")
-    if found and place is not None and place > first and not convention.pick:
+    if found and place is not None and place > found.first and not pick:
         conventions = (*conventions, "gradient before cost")
     return ParsedAnswer(
         None if place is None else float(np.asarray(items[place]).reshape(())),
         found.vector if found else None,
         conventions,
-        _precision(items[first:end] if found else items[place or 0]),
+        _precision(items[found.first : found.end] if found else items[place or 0]),
         convention.order,
     )
 
@@ -93,30 +101,34 @@ def possible_picks(value: Any, convention: Convention, problem: Problem) -> list
 
     The last ones come first: a regularised cost is mostly returned after the plain one.
     """
-    items, costs, gradients = _look_through(value, convention, problem)
-    used = len(costs) + sum(end - first for first, end, *_ in gradients)
+    items, costs, gradients = _find_parts(value, convention, problem)
+    used = len(costs) + sum(found.end - found.first for found in gradients)
     if not gradients or (len(costs) <= 1 and len(gradients) == 1 and used == len(items)):
         return [None]
-    return [(cost, *found[:2]) for found in reversed(gradients) for cost in (costs[::-1] or [None])]
+    return [Pick(cost, found.first, found.end) for found in reversed(gradients) for cost in (costs[::-1] or [None])]
 
 
-def _look_through(
-    value: Any, convention: Convention, problem: Problem
-) -> tuple[list[Any], list[int], list[FoundGradient]]:
-    """The items of an answer, which of them may be the cost, and which may be the gradient."""
+def _find_parts(value: Any, convention: Convention, problem: Problem) -> FoundParts:
     if isinstance(value, Mapping):
         value = convention.blocks.sort_values(problem.network, value)
+    # a list may be one gradient as a whole
     is_one = not isinstance(value, (list, tuple)) or _gradient([value], convention, problem) is not None
     items = [item for item in ([value] if is_one else value) if item is not None]
+    # a vector, two matrices, or an item for each array of θ
     lengths = sorted({1, 2, len(convention.blocks.names(problem.network))})
     places = [(first, first + length) for length in lengths for first in range(len(items) - length + 1)]
     read = [(first, end, _gradient(items[first:end], convention, problem)) for first, end in places]
     gradients = [FoundGradient(first, end, *gradient) for first, end, gradient in read if gradient]
     # the bias of a layer of one unit is one number as well, and no cost
-    in_gradients = {at for first, end, *_ in gradients for at in range(first, end)}
-    numbers = [isinstance(item, (int, float, np.generic, np.ndarray)) and np.size(item) == 1 for item in items]
-    is_cost = [is_number and np.asarray(item).dtype.kind in "biuf" for item, is_number in zip(items, numbers)]
-    return items, [at for at in range(len(items)) if is_cost[at] and at not in in_gradients], gradients
+    in_gradients = {at for found in gradients for at in range(found.first, found.end)}
+    costs = [at for at, item in enumerate(items) if at not in in_gradients and _is_number(item)]
+    return FoundParts(items, costs, gradients)
+
+
+def _is_number(item: Any) -> bool:
+    """Whether an item is one real number, by itself or in an array."""
+    is_single = isinstance(item, (int, float, np.generic, np.ndarray)) and np.size(item) == 1
+    return is_single and np.asarray(item).dtype.kind in "biuf"
 
 
 def _gradient(

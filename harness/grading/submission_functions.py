@@ -6,10 +6,10 @@ Nothing is run here: all of it is read from the syntax tree.
 """
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from keyword import iskeyword
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -128,29 +128,27 @@ def _literal(default: str) -> Any:
 # -- one function: what is bundled is taken apart, and a closure is called ---------------------------------------------
 
 
+class Argument(NamedTuple):
+    """What a stand-in takes in place of a function's parameter, and the Python that makes the parameter of it."""
+
+    taken: Signature
+    made: str
+
+
 def _defined(node: ast.FunctionDef, made_of: Mapping[str, Signature]) -> list[Function]:
     """A function under its own name, or a stand-in of plain parameters; one for each closure that it returns."""
     own = signature_of(node.args)
-    stars = {argument.arg: star for argument, star in ((node.args.vararg, "*"), (node.args.kwarg, "**")) if argument}
     by_name = {argument.arg for argument in node.args.kwonlyargs}
-    annotated = [one for one in ast.walk(node.args) if isinstance(one, ast.arg)]
-    types = {one.arg: ast.unparse(one.annotation).strip("'") for one in annotated if one.annotation}
     signature: Signature = {}
     passed = []
-    for name in (*own, *stars):
-        # a parameter that is annotated with a dataclass of sizes or data is made of its fields
-        fields = made_of.get(types.get(name, ""), {})
-        if set(map(role_of, fields)) - {None, *PARTS_OF_THETA}:
-            taken, given = fields, f"{types[name]}({', '.join(fields)})"
-        elif bundle := _bundle_in(node, name):
-            names, given = bundle
-            taken, given = dict.fromkeys(names), stars.get(name, "") + given
-        elif name in own:
-            taken, given = {name: own[name]}, name
-        else:
-            continue
-        signature |= taken
-        passed.append(f"{name}={given}" if name in by_name else given)
+    for name, default in own.items():
+        argument = _of_fields(node, name, made_of) or _bundle_in(node, name) or Argument({name: default}, name)
+        signature |= argument.taken
+        passed.append(f"{name}={argument.made}" if name in by_name else argument.made)
+    for star, parameter in (("*", node.args.vararg), ("**", node.args.kwarg)):
+        if parameter and (bundle := _bundle_in(node, parameter.arg)):
+            signature |= bundle.taken
+            passed.append(star + bundle.made)
     call = f"{node.name}({', '.join(passed)})"
     if closures := _closures_in(node):
         return [
@@ -162,24 +160,36 @@ def _defined(node: ast.FunctionDef, made_of: Mapping[str, Signature]) -> list[Fu
     return [stand_in(f"{node.name}_by_position", signature, node.name, f"return {call}")]
 
 
-def _bundle_in(node: ast.FunctionDef, name: str) -> tuple[list[str], str] | None:
-    """The names of what a function takes out of a parameter such as ``args`` or ``options``, and Python to bundle them.
+def _of_fields(node: ast.FunctionDef, name: str, made_of: Mapping[str, Signature]) -> Argument | None:
+    """The fields of a dataclass of sizes or data, for a parameter that is annotated with it."""
+    annotated = {each.arg: each.annotation for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+    kind = ast.unparse(annotation).strip("'") if (annotation := annotated[name]) else ""
+    fields = made_of.get(kind, {})
+    return Argument(fields, f"{kind}({', '.join(fields)})") if _holds_data(fields) else None
+
+
+def _holds_data(names: Iterable[str]) -> bool:
+    """Whether any of some names is that of a size, λ or data, and not of a part of θ."""
+    return bool(set(map(role_of, names)) - {None, *PARTS_OF_THETA})
+
+
+def _bundle_in(node: ast.FunctionDef, name: str) -> Argument | None:
+    """What a function takes out of a parameter such as ``args`` or ``options``.
 
     None for a parameter that is used as a whole, or that holds sizes or parts of θ alone.
     """
     items = dict(_taken_out(node, name))
-    roles = set(map(role_of, items.values())) - {None, *PARTS_OF_THETA}
-    if not roles or role_of(name) in HANDED_OVER_WHOLE or not all(map(str.isidentifier, items.values())):
+    names, kinds, keys = list(items.values()), {kind for kind, _ in items}, [key for _, key in items]
+    if role_of(name) in HANDED_OVER_WHOLE or not _holds_data(names) or not all(map(str.isidentifier, names)):
         return None
-    names = list(items.values())
-    match {kind for kind, _ in items}:
-        # without a gap; one place alone may be an index of an array
-        case kinds if kinds == {"place"} and len(items) > 1 and sorted(at for _, at in items) == [*range(len(items))]:
-            return names, f"({', '.join(items[key] for key in sorted(items))})"
-        case kinds if kinds == {"key"}:
-            return names, f"{{{', '.join(f'{at!r}: {item}' for (_, at), item in items.items())}}}"
-        case kinds if kinds == {"attribute"} and not any(hasattr(np.ndarray, item) for item in names):
-            return names, f"__import__('types').SimpleNamespace({', '.join(f'{item}={item}' for item in names)})"
+    taken: Signature = dict.fromkeys(names)
+    # without a gap; one place alone may be an index of an array
+    if kinds == {"place"} and len(items) > 1 and sorted(keys) == [*range(len(items))]:
+        return Argument(taken, f"({', '.join(items[key] for key in sorted(items))})")
+    if kinds == {"key"}:
+        return Argument(taken, f"{{{', '.join(f'{key!r}: {item}' for key, item in zip(keys, names))}}}")
+    if kinds == {"attribute"} and not any(hasattr(np.ndarray, item) for item in names):
+        return Argument(taken, f"__import__('types').SimpleNamespace({', '.join(f'{item}={item}' for item in names)})")
     return None
 
 
@@ -244,23 +254,25 @@ def _closures_in(node: ast.FunctionDef) -> list[tuple[str, str, Signature]]:
 
 def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[Function]:
     """Stand-ins for functions of what a forward pass returns, such as ``cost(h, y)``; each runs that pass first."""
-    forwards = []
-    for function in functions:  # a forward pass takes θ and X, and no labels
-        known = set(known_roles(function)[: function.required])
-        if "X" in known and not {"y", None} & known and any(set(needed) <= known for needed in OF_THETA):
-            forwards.append((function, _returned(tree, function.name)))
+    forwards = {function: _returned(tree, function.name) for function in functions if _is_forward(function)}
     for function in functions:
         # h in ``cost(h, y)`` is no θ, X or y: it is what another function returns
         unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
-        for forward, returned in forwards if unknown else ():
+        for forward, returned in forwards.items() if unknown else ():
             if values := _matched(unknown, returned):
                 needed = dict.fromkeys(forward.parameters[: forward.required])
-                own = {name: default for name, default in taken_by(function).items() if name not in unknown}
-                signature = needed | {name: default for name, default in own.items() if name not in needed}
+                others = taken_by(function).items()
+                own = {name: default for name, default in others if name not in (*unknown, *needed)}
                 passed = ", ".join(function.parameters)
                 body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {function.name}({passed})"
-                yield stand_in(f"{function.name}_after_{forward.name}", signature, function.name, body)
+                yield stand_in(f"{function.name}_after_{forward.name}", needed | own, function.name, body)
                 break
+
+
+def _is_forward(function: Function) -> bool:
+    """Whether a function takes θ and X, no labels, and nothing unknown."""
+    known = set(known_roles(function)[: function.required])
+    return "X" in known and not {"y", None} & known and any(set(needed) <= known for needed in OF_THETA)
 
 
 def _returned(tree: ast.Module, name: str) -> list[str]:
