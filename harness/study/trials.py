@@ -146,7 +146,7 @@ class Study:
 
     @cached_property
     def _tally(self) -> Counter[Trial]:
-        """Counts of the trials that differ by their number and time alone: thousands where there are 100,000 trials."""
+        """How often each trial was made, whatever its number and time; 100,000 trials are a few thousand of these."""
         return Counter(trial._replace(number=0, seconds=0.0) for trial in self.trials)
 
     def count(self, **where: Any) -> int:

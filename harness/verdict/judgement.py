@@ -92,26 +92,25 @@ def _all_facts(subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair
 
 @np.errstate(all="ignore")
 def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) -> list[Fact]:
-    """How large the largest error of an answer is that its accuracy accepts, as a share of its block's largest.
+    """The largest error that the accuracy of an answer accepts, as a share of the largest derivative of its block.
 
-    It is seen beside any of the others: forward mode of JAX has the errors that reverse mode has.
+    The error is the largest difference from any other answer: JAX's forward mode may have the errors of its reverse.
     """
     beside = [pair for pair in pairs if pair.other(answer.name) and pair.decided.any()]
     if answer.oracle or not beside or any(pair.disagrees for pair in beside):
         return []
-    largest, worst, is_needed = -1.0, 0, False
+    shares, is_needed = [], False
     for pair in beside:
         difference = np.where(pair.decided, np.abs(pair.gradients[0] - pair.gradients[1]), 0.0)
         # accepted = accuracy · scale, so that this is difference / scale
-        share = np.nan_to_num(answer.accuracy * difference / pair.accepted, nan=0.0, posinf=0.0)
+        shares.append(np.nan_to_num(answer.accuracy * difference / pair.accepted, nan=0.0, posinf=0.0))
+        # without the accuracy, the difference would be an error, or the bounds too wide to decide
         error, scale = pair.allowed - pair.accepted, pair.accepted / answer.accuracy
-        # wider bounds may decide only because the accuracy asks for no more
         is_vague = pair.decided & (error > MEANINGLESS[answer.precision] * scale)
-        is_needed = is_needed or bool((is_vague | (difference > error)).any())
-        if share.max(initial=0.0) > largest:
-            largest, worst = float(share.max(initial=0.0)), int(np.argmax(share))
-    data = {"accuracy": answer.accuracy, "largest": largest, "is_needed": is_needed}
-    return [note(Kind.ACCURACY, subject.label(worst), source=answer.name, **data)]
+        is_needed |= bool((is_vague | (difference > error)).any())
+    _, worst = np.unravel_index(np.argmax(shares), np.shape(shares))
+    data = {"accuracy": answer.accuracy, "largest": float(np.max(shares)), "is_needed": is_needed}
+    return [note(Kind.ACCURACY, subject.label(int(worst)), source=answer.name, **data)]
 
 
 def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:

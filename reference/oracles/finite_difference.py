@@ -124,20 +124,18 @@ def _rows_at_once(network: Network) -> int:
 
 
 def _loss_changes(network: Network, thetas: list, Zs: list, Y: np.ndarray, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """The change of each example's loss when the z of one unit of a layer moves by a step of the stencil, (2, n, m).
+    """How much each loss changes when one unit's z moves by a step of the stencil, and where that crosses a kink.
 
-    And whether that unit, or one in a later layer, crosses a declared kink on the way, (n, m).
+    Of a layer of n units and m examples: changes (2, n, m), and whether any unit crosses a declared kink, (n, m).
     """
     # axes: s steps (2), i units that are moved (n), e examples (m), j units that the move has reached, one layer on
     steps = STENCIL.reshape(-1, 1, 1)
-    # only what the moved unit reaches is computed: its own activation, then all units of each layer behind
-    if layer == len(Zs) - 1:
-        change = steps[..., np.newaxis] * np.eye(Y.shape[1])[:, np.newaxis]  # (s, i, 1, j): every output by itself
+    if layer == len(Zs) - 1:  # every output is moved by itself, for all examples alike
+        change = steps[..., np.newaxis] * np.eye(Y.shape[1])[:, np.newaxis]  # (s, i, 1, j)
         crossed = np.zeros((1, 1, 1), dtype=bool)
-    else:
+    else:  # a moved unit changes its own activation alone, and by its weights all units of the next layer
         f, Z = network.hidden[layer], Zs[layer]
-        own_change = _through(f, Z, steps)  # (s, e, i)
-        change = np.einsum("sei,ji->siej", own_change, thetas[layer + 1][:, 1:])
+        change = np.einsum("sei,ji->siej", _through(f, Z, steps), thetas[layer + 1][:, 1:])
         crossed = _crosses(f, Z.T[..., np.newaxis], steps[..., np.newaxis])  # (s, i, e)
     for behind in range(layer + 1, len(Zs) - 1):
         f, Z = network.hidden[behind], Zs[behind]  # Z: (e, j)

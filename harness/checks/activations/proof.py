@@ -146,9 +146,7 @@ def _prove(f: Activation) -> Proof:
 def _refine(f: Activation, cells: Cells, work: int) -> Proof:
     """Prove cells, and split those that are not proved, until none is left, one is wrong, or `work` cells were seen."""
     cells = np.array(cells)  # (2, n): their ends
-    given_up: list[np.ndarray] = []
-    wrong: list[np.ndarray] = []
-    places: set[float] = set()
+    wrong, given_up, places = cells[:, :0], list[np.ndarray](), set[float]()
     for _ in range(PASSES):
         # where they are too many, those nearest to zero are looked at
         nearest = np.argsort(np.abs(cells).min(axis=0))
@@ -156,29 +154,31 @@ def _refine(f: Activation, cells: Cells, work: int) -> Proof:
         cells = cells[:, nearest[:work]]
         seen = _enclose(f, *cells)
         work -= seen.proved.size
+        places.update(seen.place[~np.isnan(seen.place)].tolist())
         # beside a declared kink, which rounding may move, a slope may be that of the other side, and ends no proof
         is_of_kink = seen.wrong & is_near_a_kink(*cells, f.kinks)
         is_wrong = seen.wrong & ~is_of_kink
-        wrong.append(cells[:, is_wrong])
-        places.update(seen.place[~np.isnan(seen.place)].tolist())
         is_open = ~seen.proved & ~is_wrong
         # these, single floats and cells beside zero are left to balls, which need no width
         is_tiny = is_of_kink | (np.abs(cells).max(axis=0) <= NEGLIGIBLE) | (count_floats(*cells) <= FLOATS)
         given_up.append(cells[:, is_open & is_tiny])
-        # a cell is cut where a comparison changes on it, unless that is in another cell already
-        is_open &= ~is_tiny
-        is_at_place = is_open & (cells[0] <= seen.place) & (seen.place <= cells[1])
-        cut = cut_at(*cells[:, is_at_place], seen.place[is_at_place])
-        cells = np.hstack([cut, split_cells(*cells[:, is_open & ~is_at_place])])
-        is_one_wrong = wrong[-1].size > 0  # which is enough for suspects: the rest need not be proved
-        if not cells.size or not work or is_one_wrong:
+        wrong = cells[:, is_wrong]
+        cells = _split(cells[:, is_open & ~is_tiny], seen.place[is_open & ~is_tiny])
+        if not cells.size or not work or wrong.size:  # one wrong cell is enough for suspects
             break
-    wrong_low, wrong_high = np.hstack(wrong)
     low, high, suspects = decide_with_balls(f, *np.hstack([*given_up, cells]))
-    for first, last in join_cells(wrong_low, wrong_high)[:SAMPLES]:
+    for first, last in join_cells(*wrong)[:SAMPLES]:
         suspects += np.linspace(first, last, SAMPLES + 2)[1:-1].tolist()
-    left = join_cells(np.concatenate([low, wrong_low]), np.concatenate([high, wrong_high]))
+    left = join_cells(np.hstack([low, wrong[0]]), np.hstack([high, wrong[1]]))
     return Proof(tuple(left), suspects=tuple(suspects), places=tuple(places))
+
+
+def _split(cells: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Cells cut where a comparison changes on them, unless that is in another cell already; else into equal parts."""
+    low, high = cells
+    is_within = (low <= place) & (place <= high)
+    cut = cut_at(low[is_within], high[is_within], place[is_within])
+    return np.hstack([cut, split_cells(low[~is_within], high[~is_within])])
 
 
 class _Enclosed(NamedTuple):

@@ -162,31 +162,33 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
 
     NaN of the record is wrong where there is a finite number; where the value is finite, the slope is compared anyway.
     """
+    unknown = np.full(points.z.shape, np.nan)
     balls = slopes.get("ball")
-    # what each part should be, as far as it is known
-    exact = {"value": balls.value, "slope": balls.slope, "jax": balls.slope} if balls else {}
-    if not balls and slopes:  # no number is certain, but there is one
-        exact = {"slope": next(iter(slopes.values())).slope}
-    parts = {"value": points.a, "slope": points.slope}
+    certain = balls.slope if balls else unknown
+    # without balls no slope is certain, but any oracle's shows that there is one
+    possible = next(iter(slopes.values())).slope if slopes and not balls else certain
+    parts = [("value", points.a, balls.value if balls else unknown), ("slope", points.slope, possible)]
     if "jax" in slopes:
-        parts["jax"] = np.where(points.judged & ~points.at_junctions, slopes["jax"].slope, 0.0)
+        at_slopes = points.judged & ~points.at_junctions
+        parts.append(("jax", np.where(at_slopes, slopes["jax"].slope, 0.0), certain))
     # a slope that is compared with the balls' is found wrong there, and needs no second fact
     compared = points.judged if balls else np.zeros(points.z.shape, dtype=bool)
     faults = []
-    for part, computed in parts.items():
+    for part, computed, exact in parts:
         is_broken = ~np.isfinite(computed)
-        avoidable = is_broken & np.isfinite(exact.get(part, computed)) & ~points.underflows
-        where = part, *notation.stretches(points.z, is_broken)
-        reach = {"at_large": bool(is_broken[[0, -1]].any())}  # up to an end of the grid, as where exp overflows
+        if not is_broken.any():
+            continue
+        avoidable = is_broken & np.isfinite(exact) & ~points.underflows
+        kind, say, numbers = Kind.FORMULA_NOT_FINITE, note, {}
         if avoidable.any():
             i = int(avoidable.argmax())
-            could_be = {"expected": float(exact[part][i] + 0.0), "z": float(points.z[i])}  # no negative zero
-            is_wrong = part != "jax" and (avoidable & np.isnan(computed) & ~compared).any()
-            # 0 · inf of a branch that `where` drops is NaN in JAX's slope, though not in the formula
-            kind = Kind.DROPPED_BRANCH if part == "jax" else Kind.FORMULA_NOT_FINITE
-            faults.append((wrong if is_wrong else note)(kind, *where, **could_be, **reach))
-        elif is_broken.any():
-            faults.append(note(Kind.FORMULA_NOT_FINITE, *where, **reach))
+            numbers = {"expected": float(exact[i] + 0.0), "z": float(points.z[i])}  # no negative zero
+            if part == "jax":  # 0 · inf of a branch that `where` drops is NaN in JAX's slope, though not in the formula
+                kind = Kind.DROPPED_BRANCH
+            elif (avoidable & np.isnan(computed) & ~compared).any():
+                say = wrong
+        at_large = bool(is_broken[[0, -1]].any())  # up to an end of the grid, as where exp overflows
+        faults.append(say(kind, part, *notation.stretches(points.z, is_broken), **numbers, at_large=at_large))
     return faults
 
 
