@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import pytest
@@ -34,8 +34,16 @@ PERHAPS_ALIKE = (
 Causes = frozenset[tuple[str, bool, bool, str]]
 """Sources, whether their cost and whether their gradient is explained, and each set of bugs that explains it."""
 
-_shown = pytest.StashKey[dict[Any, dict[str, tuple[Causes, str]]]]()
-"""For each way in which a test fails: by the test that shows a smallest network, the causes and the line for others."""
+
+class Shown(NamedTuple):
+    """A failure whose smallest network is shown."""
+
+    causes: Causes
+    line: str  # which points others to it
+
+
+_shown = pytest.StashKey[dict[Any, dict[str, Shown]]]()
+"""For each way in which a test fails, the failures that are shown, by the identity of the test."""
 
 
 class GradientsDisagree(pytest.fail.Exception):
@@ -52,8 +60,13 @@ def complete_failures(
     raised: BaseException, item: pytest.Item, activations: Sequence[str], records: Iterable[dict[str, Any]]
 ) -> None:
     """Add to the failures of checks in an error what explains them and how to repeat them; to their records as well."""
+    from reference.problem import Problem
+
     for failure in _failures_in(raised):
-        report, how_to_repeat = _explain(failure, item, activations)
+        if isinstance(failure.call["subject"], Problem):
+            report, how_to_repeat = _explain_network(failure, item, activations)
+        else:
+            report, how_to_repeat = failure.report, _repeat_function(item, failure.call)
         example = getattr(failure, "__notes__", []) if failure is raised else []  # a group shows Hypothesis's notes
         failure.msg = "\n".join([str(report), "", failure.lines, *example, "", how_to_repeat])
         before = failure.report.to_dict()
@@ -67,15 +80,6 @@ def _failures_in(error: BaseException) -> list[GradientsDisagree]:
     if isinstance(error, BaseExceptionGroup):
         return [failure for each in error.exceptions for failure in _failures_in(each)]
     return [error] if isinstance(error, GradientsDisagree) else []
-
-
-def _explain(failure: GradientsDisagree, item: pytest.Item, activations: Sequence[str]) -> tuple[Any, str]:
-    """The report with what explains the failure, and how to repeat it: the smallest network, or a function's script."""
-    from reference.problem import Problem
-
-    if isinstance(failure.call["subject"], Problem):
-        return _explain_network(item, activations, failure.report, **failure.call)
-    return failure.report, _repeat_function(item, failure.call)
 
 
 def lines_to_check() -> str:
@@ -94,37 +98,38 @@ def lines_to_check() -> str:
     )
 
 
-def _explain_network(
-    item: pytest.Item, activations: Sequence[str], report: Any, subject: Any, theta: Any, sources: Any, **_: Any
-) -> tuple[Any, str]:
-    """Look for bugs that explain it; shrink and save it. The printed command finds sources' and activations' modules.
+def _explain_network(failure: GradientsDisagree, item: pytest.Item, activations: Sequence[str]) -> tuple[Any, str]:
+    """The report with the bugs that explain it, and its smallest network, or a line that points to an earlier one.
 
-    All of this takes longer than the check. So of a test's networks on which the same bugs explain all that is wrong,
-    or nothing does, only the first one is shrunk, and a line points from the others to it.
+    Shrinking takes longer than the check. So of a test's networks on which the same bugs explain all that is wrong, or
+    nothing does, only the first one is shrunk.
     """
     from harness.checks.networks.smallest_failure import name_failure, reproduce
     from harness.failures.check_script import search_path
     from harness.sources.source_names import named_sources
     from harness.sources.source_table import SOURCES
 
-    shown = item.config.stash.setdefault(_shown, {}).setdefault((*_without_network(item), name_failure(report)), {})
+    problem, theta, sources = (failure.call[name] for name in ("subject", "theta", "sources"))
+    report, way = failure.report, (*_without_network(item), name_failure(failure.report))
+    shown = item.config.stash.setdefault(_shown, {}).setdefault(way, {})
     # a test that runs again is shrunk again
-    earlier = [known for first, known in shown.items() if first != item.nodeid]
-    # where nothing is found, the search takes longest
-    if not earlier or any(causes for causes, _ in earlier):
-        report = _with_diagnosis(report, subject, theta, sources)
+    earlier = [each for test, each in shown.items() if test != item.nodeid]
+    # the search for bugs takes longest where there are none, and then it is not made again
+    if not earlier or any(each.causes for each in earlier):
+        report = _with_diagnosis(report, problem, theta, sources)
     causes = _causes_of(report)
-    for known, line in earlier:
-        if bool(known) == bool(causes) and known <= causes:
-            return report, line
+    for each in earlier:
+        if bool(each.causes) == bool(causes) and each.causes <= causes:
+            return report, each.line
+    # the printed command has to find the modules of sources and activations
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
     prefix = search_path(modules, item.config.invocation_params.dir)
     file, could_be_drawn = _case_file(item, ".json"), _drawn_by(item)
-    found = reproduce(subject, theta, report, sources, file, activations, prefix, could_be_drawn)
+    found = reproduce(problem, theta, report, sources, file, activations, prefix, could_be_drawn)
     if found.report:
         replayed = f"\nReplay it with: {found.command}" if found.command else ""
-        shown[item.nodeid] = causes, f"{item.nodeid} {ALIKE if causes else PERHAPS_ALIKE}{replayed}"
+        shown[item.nodeid] = Shown(causes, f"{item.nodeid} {ALIKE if causes else PERHAPS_ALIKE}{replayed}")
     return report, str(found)
 
 

@@ -26,13 +26,13 @@ MISSED_FINELY = 1e-9
 """A relative change of a constant that a check in float64 must see."""
 
 
-def _add(name, value, slope, *kinks):
-    WRONG[name] = Activation(name, value, slope, kinks=kinks)
+def _record(name, value, slope):
+    WRONG[name] = Activation(name, value, slope)
 
 
-def _of(formula, bug, slope, named=""):
-    """The formula of a right record with a wrong slope(right slope, z, a)."""
-    f = ACTIVATIONS[formula] if formula in ACTIVATIONS else RIGHT[formula]
+def _bug(formula, bug, slope, named=""):
+    """The formula of a right record, with a wrong slope(d, z, a) where d is the right one."""
+    f = (RIGHT | ACTIVATIONS)[formula]
     name = f"{named or formula}, {bug}"
     WRONG[name] = Activation(name, f.value, lambda z, a: slope(f.slope(z, a), z, a), kinks=f.kinks)
 
@@ -43,109 +43,116 @@ def _within(z, low, high):
 
 # fmt: off
 # -- a factor, a sign, a constant --------------------------------------------------------------------------------------
-_of("sigmoid", "twice", lambda d, z, a: 2.0 * d)
-_of("tanh", "half", lambda d, z, a: 0.5 * d)
-_of("gelu", "factor 1.0001", lambda d, z, a: 1.0001 * d)
-_of("silu", "factor 1 + 1e-9", lambda d, z, a: (1.0 + MISSED_FINELY) * d)
-_of("softplus", "factor 1 - 1e-9", lambda d, z, a: (1.0 - MISSED_FINELY) * d)
-_of("mish", "sign", lambda d, z, a: -d)
-_of("sin", "sign", lambda d, z, a: -np.cos(z))
-_of("softsign", "plus 1e-9", lambda d, z, a: d + MISSED_FINELY)
-_of("identity", "zero", lambda d, z, a: np.zeros_like(z))
-_of("identity", "1 + 1e-9", lambda d, z, a: np.full_like(z, 1.0 + MISSED_FINELY))
-_of("selu", "the scale in seven digits",
+_bug("sigmoid", "twice", lambda d, z, a: 2.0 * d)
+_bug("tanh", "half", lambda d, z, a: 0.5 * d)
+_bug("gelu", "factor 1.0001", lambda d, z, a: 1.0001 * d)
+_bug("silu", "factor 1 + 1e-9", lambda d, z, a: (1.0 + MISSED_FINELY) * d)
+_bug("softplus", "factor 1 - 1e-9", lambda d, z, a: (1.0 - MISSED_FINELY) * d)
+_bug("mish", "sign", lambda d, z, a: -d)
+_bug("sin", "sign", lambda d, z, a: -np.cos(z))
+_bug("softsign", "plus 1e-9", lambda d, z, a: d + MISSED_FINELY)
+_bug("identity", "zero", lambda d, z, a: np.zeros_like(z))
+_bug("identity", "1 + 1e-9", lambda d, z, a: np.full_like(z, 1.0 + MISSED_FINELY))
+_bug("selu", "the scale in seven digits",
     lambda d, z, a: np.where(z > 0.0, 1.050701, a + 1.0507009873554805 * 1.6732632423543772))
-_of("gelu", "√(2π) in five digits",
+_bug("gelu", "√(2π) in five digits",
     lambda d, z, a: 0.5 * (1.0 + erf(z * math.sqrt(0.5))) + z * np.exp(-0.5 * z * z) / 2.50663)
-_of("gelu", "that of the tanh form", lambda d, z, a: RIGHT["gelu_tanh"].slope(z, a))
-_add("gelu_tanh, 0.0447", lambda xp, z: 0.5 * z * (1.0 + xp.tanh(math.sqrt(2.0 / math.pi) * (z + 0.0447 * z**3))),
+_bug("gelu", "that of the tanh form", lambda d, z, a: RIGHT["gelu_tanh"].slope(z, a))
+_record("gelu_tanh, 0.0447", lambda xp, z: 0.5 * z * (1.0 + xp.tanh(math.sqrt(2.0 / math.pi) * (z + 0.0447 * z**3))),
      lambda z, a: RIGHT["gelu_tanh"].slope(z, a))
 # -- the value for the argument, and rules misapplied ------------------------------------------------------------------
-_of("sigmoid", "z for a", lambda d, z, a: z * (1.0 - z))
-_of("sigmoid", "σ'(a)", lambda d, z, a: _sig(a) * (1.0 - _sig(a)))
-_of("sigmoid", "no second factor", lambda d, z, a: a)
-_of("tanh", "z for a", lambda d, z, a: 1.0 - z * z)
-_of("tanh", "1 - a", lambda d, z, a: 1.0 - a)
-_of("tanh", "that of the sigmoid", lambda d, z, a: a * (1.0 - a))
-_of("softplus", "the value", lambda d, z, a: a)
-_of("silu", "first term only", lambda d, z, a: _sig(z))
-_of("silu", "second term only", lambda d, z, a: z * _sig(z) * (1.0 - _sig(z)))
-_of("silu", "that of gelu", lambda d, z, a: ACTIVATIONS["gelu"].slope(z, a))
-_of("gelu", "without z in the second term",
+_bug("sigmoid", "z for a", lambda d, z, a: z * (1.0 - z))
+_bug("sigmoid", "σ'(a)", lambda d, z, a: _sig(a) * (1.0 - _sig(a)))
+_bug("sigmoid", "no second factor", lambda d, z, a: a)
+_bug("tanh", "z for a", lambda d, z, a: 1.0 - z * z)
+_bug("tanh", "1 - a", lambda d, z, a: 1.0 - a)
+_bug("tanh", "that of the sigmoid", lambda d, z, a: a * (1.0 - a))
+_bug("softplus", "the value", lambda d, z, a: a)
+_bug("silu", "first term only", lambda d, z, a: _sig(z))
+_bug("silu", "second term only", lambda d, z, a: z * _sig(z) * (1.0 - _sig(z)))
+_bug("silu", "that of gelu", lambda d, z, a: ACTIVATIONS["gelu"].slope(z, a))
+_bug("gelu", "without z in the second term",
     lambda d, z, a: 0.5 * (1.0 + erf(z * math.sqrt(0.5))) + np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
-_of("mish", "no chain rule",
+_bug("mish", "no chain rule",
     lambda d, z, a: np.tanh(np.logaddexp(z, 0.0)) + z * (1.0 - np.tanh(np.logaddexp(z, 0.0)) ** 2))
-_of("softsign", "not squared", lambda d, z, a: 1.0 / (1.0 + np.abs(z)))
-_of("softsign", "no absolute value", lambda d, z, a: 1.0 / np.square(1.0 + z))
-_of("sin", "the value", lambda d, z, a: a)
-_add("z², z", lambda xp, z: z * z, lambda z, a: z)
-_of("z³ + z", "without the 1", lambda d, z, a: 3.0 * z * z)
-_of("gauss", "without z", lambda d, z, a: -2.0 * a)
-_of("swish β = 1.5", "β left out once", lambda d, z, a: a + _sig(1.5 * z) * (1.0 - a))
-_of("softplus β = 2", "β left out", lambda d, z, a: _sig(z))
-_of("softplus base 2", "ln 2 left out", lambda d, z, a: _sig(z))
-_of("bent", "without the 1", lambda d, z, a: z / (2.0 * np.sqrt(z * z + 1.0)))
-_of("isru", "power -1", lambda d, z, a: 1.0 / (1.0 + z * z))
-_of("snake", "cos² for sin 2z", lambda d, z, a: 1.0 + np.square(np.cos(z)))
-_of("arctan", "no square", lambda d, z, a: 1.0 / (1.0 + np.abs(z)))
-_of("tanhshrink", "1 - tanh²", lambda d, z, a: 1.0 - np.tanh(z) ** 2)
+_bug("softsign", "not squared", lambda d, z, a: 1.0 / (1.0 + np.abs(z)))
+_bug("softsign", "no absolute value", lambda d, z, a: 1.0 / np.square(1.0 + z))
+_bug("sin", "the value", lambda d, z, a: a)
+_record("z², z", lambda xp, z: z * z, lambda z, a: z)
+_bug("z³ + z", "without the 1", lambda d, z, a: 3.0 * z * z)
+_bug("gauss", "without z", lambda d, z, a: -2.0 * a)
+_bug("swish β = 1.5", "β left out once", lambda d, z, a: a + _sig(1.5 * z) * (1.0 - a))
+_bug("softplus β = 2", "β left out", lambda d, z, a: _sig(z))
+_bug("softplus base 2", "ln 2 left out", lambda d, z, a: _sig(z))
+_bug("bent", "without the 1", lambda d, z, a: z / (2.0 * np.sqrt(z * z + 1.0)))
+_bug("isru", "power -1", lambda d, z, a: 1.0 / (1.0 + z * z))
+_bug("snake", "cos² for sin 2z", lambda d, z, a: 1.0 + np.square(np.cos(z)))
+_bug("arctan", "no square", lambda d, z, a: 1.0 / (1.0 + np.abs(z)))
+_bug("tanhshrink", "1 - tanh²", lambda d, z, a: 1.0 - np.tanh(z) ** 2)
 # -- branches ----------------------------------------------------------------------------------------------------------
-_of("relu", "branches swapped", lambda d, z, a: np.where(z < 0.0, 1.0, 0.0))
-_of("relu", "z > 1", lambda d, z, a: np.where(z > 1.0, 1.0, 0.0))
-_of("relu", "always 1", lambda d, z, a: np.ones_like(z))
-_of("leaky_relu", "no leak", lambda d, z, a: np.where(z >= 0.0, 1.0, 0.0))
-_of("leaky_relu", "leak 0.1", lambda d, z, a: np.where(z >= 0.0, 1.0, 0.1))
-_of("elu", "a for a + 1", lambda d, z, a: np.where(z > 0.0, 1.0, a))
-_of("selu", "no scale above", lambda d, z, a: np.where(z > 0.0, 1.0, d))
-_of("hard_tanh", "1 up to 2", lambda d, z, a: np.where(np.abs(z) <= 2.0, 1.0, 0.0))
-_of("hard_tanh", "one side only", lambda d, z, a: np.where(z <= 1.0, 1.0, 0.0))
-_of("elu 2", "α left out", lambda d, z, a: np.where(z > 0.0, 1.0, a + 1.0))
-_of("relu6 by clip", "no upper end", lambda d, z, a: np.where(z > 0.0, 1.0, 0.0), named="relu6")
-_of("hard_silu", "z/3", lambda d, z, a: np.where(z <= -3.0, 0.0, np.where(z >= 3.0, 1.0, z / 3.0)))
+_bug("relu", "branches swapped", lambda d, z, a: np.where(z < 0.0, 1.0, 0.0))
+_bug("relu", "z > 1", lambda d, z, a: np.where(z > 1.0, 1.0, 0.0))
+_bug("relu", "always 1", lambda d, z, a: np.ones_like(z))
+_bug("leaky_relu", "no leak", lambda d, z, a: np.where(z >= 0.0, 1.0, 0.0))
+_bug("leaky_relu", "leak 0.1", lambda d, z, a: np.where(z >= 0.0, 1.0, 0.1))
+_bug("elu", "a for a + 1", lambda d, z, a: np.where(z > 0.0, 1.0, a))
+_bug("selu", "no scale above", lambda d, z, a: np.where(z > 0.0, 1.0, d))
+_bug("hard_tanh", "1 up to 2", lambda d, z, a: np.where(np.abs(z) <= 2.0, 1.0, 0.0))
+_bug("hard_tanh", "one side only", lambda d, z, a: np.where(z <= 1.0, 1.0, 0.0))
+_bug("elu 2", "α left out", lambda d, z, a: np.where(z > 0.0, 1.0, a + 1.0))
+_bug("relu6 by clip", "no upper end", lambda d, z, a: np.where(z > 0.0, 1.0, 0.0), named="relu6")
+_bug("hard_silu", "z/3", lambda d, z, a: np.where(z <= -3.0, 0.0, np.where(z >= 3.0, 1.0, z / 3.0)))
 # -- one point: where pieces meet, or a special value ------------------------------------------------------------------
-_of("relu", "9 at 0", lambda d, z, a: np.where(z == 0.0, 9.0, d))
-_of("relu", "NaN at 0", lambda d, z, a: np.where(z == 0.0, np.nan, d))
-_of("elu", "0 at 0", lambda d, z, a: np.where(z == 0.0, 0.0, d))
-_of("elu", "½ at 0", lambda d, z, a: np.where(z == 0.0, 0.5, d))
-_of("softplus", "0 at 0", lambda d, z, a: np.where(z == 0.0, 0.0, d))
-_of("tanh", "0 at 0", lambda d, z, a: np.sign(np.abs(z)) * d)
-_of("sin", "NaN at 3.7", lambda d, z, a: np.where(z == 3.7, np.nan, d))
-_of("sigmoid", "0 at 2", lambda d, z, a: np.where(z == 2.0, 0.0, d))
-_of("softsign", "NaN at 0", lambda d, z, a: d * z / z)
-_of("relu²", "1 at 0", lambda d, z, a: np.where(z == 0.0, 1.0, 2.0 * np.maximum(z, 0.0)))
-_of("sinc", "NaN at 0", lambda d, z, a: (np.cos(z) - a) / z)
-_of("sinc", "1 at 0", lambda d, z, a: np.where(z == 0.0, 1.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)))
-_of("smelu", "2 at 1.5", lambda d, z, a: np.where(z == 1.5, 2.0, np.clip((z + 1.5) / 3.0, 0.0, 1.0)))
-_of("softplus by abs", "½ more at 0", lambda d, z, a: _sig(z) + 0.5 * (z == 0.0))
-_of("softplus by max", "0 at 0", lambda d, z, a: np.where(z == 0.0, 0.0, _sig(z)))
-_of("scipy's expit", "NaN at 0", lambda d, z, a: np.where(z == 0.0, np.nan, a * (1.0 - a)), named="expit")
+_bug("relu", "9 at 0", lambda d, z, a: np.where(z == 0.0, 9.0, d))
+_bug("relu", "NaN at 0", lambda d, z, a: np.where(z == 0.0, np.nan, d))
+_bug("elu", "0 at 0", lambda d, z, a: np.where(z == 0.0, 0.0, d))
+_bug("elu", "½ at 0", lambda d, z, a: np.where(z == 0.0, 0.5, d))
+_bug("softplus", "0 at 0", lambda d, z, a: np.where(z == 0.0, 0.0, d))
+_bug("tanh", "0 at 0", lambda d, z, a: np.sign(np.abs(z)) * d)
+_bug("sin", "NaN at 3.7", lambda d, z, a: np.where(z == 3.7, np.nan, d))
+_bug("sigmoid", "0 at 2", lambda d, z, a: np.where(z == 2.0, 0.0, d))
+_bug("softsign", "NaN at 0", lambda d, z, a: d * z / z)
+_bug("relu²", "1 at 0", lambda d, z, a: np.where(z == 0.0, 1.0, 2.0 * np.maximum(z, 0.0)))
+_bug("sinc", "NaN at 0", lambda d, z, a: (np.cos(z) - a) / z)
+_bug("sinc", "1 at 0", lambda d, z, a: np.where(z == 0.0, 1.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)))
+_bug("smelu", "2 at 1.5", lambda d, z, a: np.where(z == 1.5, 2.0, np.clip((z + 1.5) / 3.0, 0.0, 1.0)))
+_bug("softplus by abs", "½ more at 0", lambda d, z, a: _sig(z) + 0.5 * (z == 0.0))
+_bug("softplus by max", "0 at 0", lambda d, z, a: np.where(z == 0.0, 0.0, _sig(z)))
+_bug("scipy's expit", "NaN at 0", lambda d, z, a: np.where(z == 0.0, np.nan, a * (1.0 - a)), named="expit")
 # -- tails and stretches -----------------------------------------------------------------------------------------------
-_of("tanh", "overflow beyond 350", lambda d, z, a: 4.0 / np.square(np.exp(z) + np.exp(-z)) + 0.0 * np.exp(2.0 * z))
-_of("sigmoid", "NaN below -745", lambda d, z, a: np.exp(-z) / np.square(1.0 + np.exp(-z)))
-_of("softplus", "clipped at 5", lambda d, z, a: _sig(np.clip(z, -5.0, 5.0)))
-_of("silu", "1 beyond 6", lambda d, z, a: np.where(z > 6.0, 1.0, d))
-_of("gelu", "0 below -3", lambda d, z, a: np.where(z < -3.0, 0.0, d))
-_of("softsign", "0 beyond 100", lambda d, z, a: np.where(np.abs(z) > 100.0, 0.0, d))
-_of("identity", "wrong in [1, 1.2]", lambda d, z, a: d + 0.1 * _within(z, 1.0, 1.2))
-_of("tanh", "wrong in [-2, -1.9]", lambda d, z, a: np.where(_within(z, -2.0, -1.9), 0.9 * d, d))
-_of("mish", "wrong in [20, 22]", lambda d, z, a: np.where(_within(z, 20.0, 22.0), 1.01 * d, d))
-_of("silu", "wrong in [0.5, 0.51]", lambda d, z, a: np.where(_within(z, 0.5, 0.51), 1.01 * d, d))
-_of("sin", "slope of the Taylor polynomial",
+_bug("tanh", "overflow beyond 350", lambda d, z, a: 4.0 / np.square(np.exp(z) + np.exp(-z)) + 0.0 * np.exp(2.0 * z))
+_bug("sigmoid", "NaN below -745", lambda d, z, a: np.exp(-z) / np.square(1.0 + np.exp(-z)))
+_bug("softplus", "clipped at 5", lambda d, z, a: _sig(np.clip(z, -5.0, 5.0)))
+_bug("silu", "1 beyond 6", lambda d, z, a: np.where(z > 6.0, 1.0, d))
+_bug("gelu", "0 below -3", lambda d, z, a: np.where(z < -3.0, 0.0, d))
+_bug("softsign", "0 beyond 100", lambda d, z, a: np.where(np.abs(z) > 100.0, 0.0, d))
+_bug("identity", "wrong in [1, 1.2]", lambda d, z, a: d + 0.1 * _within(z, 1.0, 1.2))
+_bug("tanh", "wrong in [-2, -1.9]", lambda d, z, a: np.where(_within(z, -2.0, -1.9), 0.9 * d, d))
+_bug("mish", "wrong in [20, 22]", lambda d, z, a: np.where(_within(z, 20.0, 22.0), 1.01 * d, d))
+_bug("silu", "wrong in [0.5, 0.51]", lambda d, z, a: np.where(_within(z, 0.5, 0.51), 1.01 * d, d))
+_bug("sin", "slope of the Taylor polynomial",
     lambda d, z, a: np.where(np.abs(z) < 0.5, 1.0 - z * z / 2.0 + z**4 / 24.0, d))
-_of("sigmoid", "in float16", lambda d, z, a: (a * (1.0 - a)).astype(np.float16).astype(float))
-_of("tanh", "in float32",
+_bug("sigmoid", "in float16", lambda d, z, a: (a * (1.0 - a)).astype(np.float16).astype(float))
+_bug("tanh", "in float32",
     lambda d, z, a: np.square(1.0 / np.cosh(np.clip(z, -40.0, 40.0).astype(np.float32))).astype(float))
 # -- formulas that some of the oracles cannot run ----------------------------------------------------------------------
-_of("scipy's expit", "a", lambda d, z, a: a)
-_of("np for xp", "1 - a", lambda d, z, a: 1.0 - a, named="np.tanh")
-_of("vectorized if", "0.2 for 0.1", lambda d, z, a: np.where(z > 0.0, 1.0, 0.2))
+_bug("scipy's expit", "a", lambda d, z, a: a)
+_bug("np for xp", "1 - a", lambda d, z, a: 1.0 - a, named="np.tanh")
+_bug("vectorized if", "0.2 for 0.1", lambda d, z, a: np.where(z > 0.0, 1.0, 0.2))
 # fmt: on
 
 # -- planted -----------------------------------------------------------------------------------------------------------
 
-Slope = Callable[[np.ndarray, np.ndarray], np.ndarray]
-Planter = Callable[[Activation, np.random.Generator], tuple[Slope, Sequence[float]]]
-"""(record, random numbers) -> the wrong slope(z, a), and the z near which it is wrong, if it is not wrong anywhere."""
+
+class WrongSlope(NamedTuple):
+    """A slope with a bug."""
+
+    slope: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of z and a
+    places: Sequence[float] = ()  # z near which it is wrong, if it is not wrong anywhere
+
+
+Planter = Callable[[Activation, np.random.Generator], WrongSlope]
+"""(right record, random numbers) -> its slope with a bug."""
 
 SEEN = 2.0 * ALLOWED
 """Twice the tolerance of the check, since the right slopes take up a part of it."""
@@ -165,13 +172,13 @@ class SlopeBug(NamedTuple):
 
 def _everywhere(change: Callable[..., np.ndarray]) -> Planter:
     """A bug from change(right slope, z, a, record)."""
-    return lambda f, rng: (lambda z, a: change(f.slope(z, a), z, a, f), ())
+    return lambda f, rng: WrongSlope(lambda z, a: change(f.slope(z, a), z, a, f))
 
 
 def _between(low: float, high: float, error: float, width: float | None = None) -> Planter:
     """An error added in [low, high], or in a stretch of that width somewhere there."""
 
-    def plant(f: Activation, rng: np.random.Generator) -> tuple[Slope, Sequence[float]]:
+    def plant(f: Activation, rng: np.random.Generator) -> WrongSlope:
         start, end = low, high
         if width is not None:
             start = float(rng.uniform(low, high - width))
@@ -181,22 +188,23 @@ def _between(low: float, high: float, error: float, width: float | None = None) 
             right = f.slope(z, a)
             return np.where((z >= start) & (z <= end), right + error * np.maximum(1.0, np.abs(right)), right)
 
-        return slope, (start, min(0.5 * start + 0.5 * end, start + 1.0))
+        return WrongSlope(slope, (start, min(0.5 * start + 0.5 * end, start + 1.0)))
 
     return plant
 
 
-def _bump(f: Activation, rng: np.random.Generator) -> tuple[Slope, Sequence[float]]:
+def _bump(f: Activation, rng: np.random.Generator) -> WrongSlope:
     at = float(rng.uniform(-30.0, 30.0))
-    return lambda z, a: f.slope(z, a) + 1e-6 * np.exp(-np.square((np.clip(z, -40.0, 40.0) - at) / WIDTH)), (at,)
+    bump = lambda z: 1e-6 * np.exp(-np.square((np.clip(z, -40.0, 40.0) - at) / WIDTH))  # noqa: E731
+    return WrongSlope(lambda z, a: f.slope(z, a) + bump(z), (at,))
 
 
 def _at_one_z(more: float, where: Callable[[Activation, np.random.Generator], float]) -> Planter:
     """A slope that is off by 1 + `more` at one z alone."""
 
-    def plant(f: Activation, rng: np.random.Generator) -> tuple[Slope, Sequence[float]]:
+    def plant(f: Activation, rng: np.random.Generator) -> WrongSlope:
         at = where(f, rng)
-        return lambda z, a: np.where(z == at, 1.0 + np.abs(f.slope(z, a)) + more, f.slope(z, a)), (at,)
+        return WrongSlope(lambda z, a: np.where(z == at, 1.0 + np.abs(f.slope(z, a)) + more, f.slope(z, a)), (at,))
 
     return plant
 
@@ -249,9 +257,9 @@ def wrong_records(right: Sequence[Activation], seed: int, each: int = EACH) -> I
         rng = np.random.default_rng([seed, i])
         for k in range(each):
             name = names[(i * each + k) % len(names)]
-            slope, places = SLOPE_BUGS[name].plant(f, rng)
-            record = Activation(f"{f.name}, {name}", f.value, slope, kinks=f.kinks)
-            if is_there(f, record, places):
+            planted = SLOPE_BUGS[name].plant(f, rng)
+            record = Activation(f"{f.name}, {name}", f.value, planted.slope, kinks=f.kinks)
+            if is_there(f, record, planted.places):
                 yield record, name
 
 
