@@ -57,33 +57,32 @@ def check(
         raise ValueError("--figure draws an activation; name one with --activation")
     if timeout is not None and not isolate:
         raise ValueError("--timeout goes with --isolate: a source in this process cannot be stopped")
-    names = None if sources is None else [name.strip() for name in sources.split(",")]
+    names, activation = None if sources is None else [name.strip() for name in sources.split(",")], activation or []
     if activation or names is None or may_need_jax(names):
         start_jax()
     like = options.problems_like(sizes, output, l2)
     with output_on_stderr():
-        activations, reports = _check_alone(activation or [])
-        own = {name: f for name, f in zip(activation or [], activations) if ":" in name}
+        activations, reports = _check_alone(activation)
+        own = {name: f for name, f in zip(activation, activations) if ":" in name}
         named, errors = _tolerant_sources(names, (timeout or TIME_LIMIT) if isolate else None, own)
     _show_activations(reports, figure, json)
     chosen = usable_sources(reports, named)
-    limited = [report.subject["activation"] for report in reports if needs_ordinary_problems(report)]
-    extremes = not ordinary and not limited
-    summaries = _check_in_networks(
-        activations, reports, networks=networks, seed=seed, sources=chosen, extremes=extremes, like=like
-    )
+    # activations about which extreme θ and X decide nothing; without extremes anyway, there is nothing to say of that
+    limited = [] if ordinary else [each.subject["activation"] for each in reports if needs_ordinary_problems(each)]
+    how = {"networks": networks, "seed": seed, "sources": chosen, "extremes": not (ordinary or limited), "like": like}
+    summaries = _check_in_networks(activations, reports, **how)
     failures = {name: list(raised) for name, raised in errors.items()}  # without those that shrinking adds below
     verdict = worst_verdict(found.verdict for found in (*reports, *summaries.values()))
-    # A source of the user's that raised was not compared on those networks: the others' agreement says nothing of it.
+    # a source of the user's that raised was not compared on those networks: the others' agreement says nothing of it
     verdict = "inconclusive" if failures and verdict == "agree" else verdict
-    _show_networks(verdict, reports, summaries, failures, json, limited=limited if summaries and not ordinary else ())
+    _show_networks(verdict, reports, summaries, failures, limited, json)
     if html is not None:
         from harness.pages.command_pages import check_page
 
         made = {"seed": seed, "networks": networks}
         options.write_text(html, check_page(verdict, reports, summaries, made))
     if failed := [summary.failures[0] for summary in summaries.values() if summary.failures]:
-        _save_smallest(failed[0], chosen, case, activation or [], like.fits)
+        _save_smallest(failed[0], chosen, case, activation, like.fits)
     for name, raised in failures.items():
         complain(f"harness: {name} failed on {counted(len(raised), 'network')}: {raised[0]}")
     raise typer.Exit(BAD_INPUT if failures and verdict != "disagree" else EXIT_CODES[verdict])
@@ -170,9 +169,8 @@ def _show_networks(
     reports: list[Any],
     summaries: dict[str, Any],
     failures: dict[str, list[str]],
+    limited: list[str],
     json: bool,
-    *,
-    limited: Sequence[str],
 ) -> None:
     """Print the summaries as text, or everything as one document: the first summary's fields, and more."""
     more = {step: summary.to_dict() for step, summary in summaries.items()}
@@ -184,7 +182,7 @@ def _show_networks(
     text = "\n".join(f"{titles[step]}{summary}" for step, summary in summaries.items())
     if "networks" in summaries and reports and "mixed" not in summaries:
         text += f"\nNetworks that mix {names} with other activations were left out: the record alone is wrong."
-    if limited:
+    if limited and summaries:
         names = " and ".join(limited)
         text += f"\nNetworks with extreme θ and X were left out: they decide nothing about {names} (see the notes)."
     if text or json:

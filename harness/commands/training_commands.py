@@ -72,25 +72,15 @@ def train(
         raise ValueError(f"--l2 takes a finite number, zero or more, not {l2:g}")
     with output_on_stderr():
         find_source(source)  # a wrong name is refused before any work
-    sizes, digits = options.whole_numbers("--hidden", hidden), _digits(data, max_size)
-    kept = _checkpoint(checkpoint, resume)
+    sizes = options.whole_numbers("--hidden", hidden)
+    given = {"l2": l2, "max_iter": max_iter, "seed": seed, "source": source, "gate": gate, "out": out}
+    given |= {"digits": _digits(data, max_size), "checkpoint": _checkpoint(checkpoint, resume)}
     with progress_bar() as progress, output_on_stderr():
         if gate or may_need_jax([source]):
             start_jax()
-        fit, files = main_job.train_once(
-            () if sizes == (0,) else sizes,
-            l2=l2,
-            max_iter=max_iter,
-            seed=seed,
-            source=source,
-            gate=gate,
-            digits=digits,
-            out=out,
-            progress=progress,
-            checkpoint=kept,
-        )
+        fit, files = main_job.train_once(() if sizes == (0,) else sizes, progress=progress, **given)
     verdict = fit.training.report and fit.training.report.verdict  # None without a gate
-    document = fit.to_dict() | {"verdict": verdict, "files": [str(file) for file in files]}
+    document = fit.to_dict() | {"verdict": verdict, "files": list(map(str, files))}
     show(document, "\n".join(map(str, [fit, *files])), json)
     if html is not None:
         from harness.pages.command_pages import train_page

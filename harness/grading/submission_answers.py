@@ -62,14 +62,6 @@ class FoundGradient(NamedTuple):
     conventions: tuple[str, ...]
 
 
-class FoundParts(NamedTuple):
-    """What the items of an answer may be."""
-
-    items: list[Any]
-    costs: list[int]  # the places of items that may be the cost
-    gradients: list[FoundGradient]
-
-
 def parse_answer(value: Any, convention: Convention, problem: Problem) -> ParsedAnswer:
     """Cost and gradient out of a returned value; or `NotAnAnswer`: it holds neither, or something beside a cost."""
     items, costs, gradients = _find_parts(value, convention, problem)
@@ -108,7 +100,10 @@ def possible_picks(value: Any, convention: Convention, problem: Problem) -> list
     return [Pick(cost, found.first, found.end) for found in reversed(gradients) for cost in (costs[::-1] or [None])]
 
 
-def _find_parts(value: Any, convention: Convention, problem: Problem) -> FoundParts:
+def _find_parts(
+    value: Any, convention: Convention, problem: Problem
+) -> tuple[list[Any], list[int], list[FoundGradient]]:
+    """The items of an answer, the places of those that may be the cost, and what may be the gradient."""
     if isinstance(value, Mapping):
         value = convention.blocks.sort_values(problem.network, value)
     # a list may be one gradient as a whole
@@ -121,14 +116,9 @@ def _find_parts(value: Any, convention: Convention, problem: Problem) -> FoundPa
     gradients = [FoundGradient(first, end, *gradient) for first, end, gradient in read if gradient]
     # the bias of a layer of one unit is one number as well, and no cost
     in_gradients = {at for found in gradients for at in range(found.first, found.end)}
-    costs = [at for at, item in enumerate(items) if at not in in_gradients and _is_number(item)]
-    return FoundParts(items, costs, gradients)
-
-
-def _is_number(item: Any) -> bool:
-    """Whether an item is one real number, by itself or in an array."""
-    is_single = isinstance(item, (int, float, np.generic, np.ndarray)) and np.size(item) == 1
-    return is_single and np.asarray(item).dtype.kind in "biuf"
+    single = [isinstance(item, (int, float, np.generic, np.ndarray)) and np.size(item) == 1 for item in items]
+    numbers = [at for at, item in enumerate(items) if single[at] and np.asarray(item).dtype.kind in "biuf"]
+    return items, [at for at in numbers if at not in in_gradients], gradients
 
 
 def _gradient(

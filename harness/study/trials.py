@@ -269,9 +269,9 @@ def _stored(path: Path, size: Mapping[str, object]) -> list[Trial]:
 # -- peers -------------------------------------------------------------------------------------------------------------
 
 
-def flat_case(both: Callable[[np.ndarray], Any], theta: np.ndarray, rng: np.random.Generator | None = None) -> FlatCase:
+def flat_case(both: Callable[[np.ndarray], Any], theta: np.ndarray) -> FlatCase:
     """A function of θ that returns cost and gradient, as peers take it."""
-    return FlatCase(lambda t: both(t)[0], lambda t: both(t)[1], theta.copy(), rng)
+    return FlatCase(lambda t: both(t)[0], lambda t: both(t)[1], theta.copy())
 
 
 def flat_source(source: GradientSource, problem: Problem, theta: np.ndarray) -> FlatCase:

@@ -74,7 +74,7 @@ def judge(
         blind_to=tuple(subject.blind_to()),
         left_out=dict(left_out),
         decided_share=evidence.share,
-        margin=max((_largest_ratio(pair) for pair in pairs if not pair.disagrees), default=0.0),
+        margin=max((float(p.ratio[p.decided].max(initial=0.0)) for p in pairs if not p.disagrees), default=0.0),
         smallest_visible=evidence.smallest_visible(),
         seconds=0.0 if started is None else time.perf_counter() - started,
         details=subject.details,
@@ -131,10 +131,6 @@ def _pair_row(pair: Pair) -> PairRow:
         coordinates_at_odds=int(pair.at_odds.sum()),
         coordinates_decided=int(pair.decided.sum()),
     )
-
-
-def _largest_ratio(pair: Pair) -> float:
-    return float(pair.ratio[pair.decided].max(initial=0.0))
 
 
 class _Evidence:

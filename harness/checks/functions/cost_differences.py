@@ -114,11 +114,11 @@ class Differences:
         searches = [self._search(part, _random_direction(part) * self.probes.units[part]) for part in parts]
         return self._difference("groups", searches, closely=closely)
 
-    def single_out(self, wrong: Sequence[LineSlope], seed: int = 0) -> list[LineSlope]:
+    def single_out(self, wrong: Sequence[LineSlope]) -> list[LineSlope]:
         """The coordinates of wrong groups, one by one; if there are too many, a sample from each block."""
         suspects = np.concatenate(self._narrow_down([group.search.indices for group in wrong]))
         if suspects.size > SINGLED_OUT:
-            rng = np.random.default_rng(seed)
+            rng = np.random.default_rng(0)
             numbers = self._block_of[suspects]
             blocks = [suspects[numbers == number] for number in np.unique(numbers)]
             share = max(SINGLED_OUT // len(blocks), 4)
@@ -269,7 +269,8 @@ class Differences:
             largest_in_block=float(np.max(sizes * units)),
             meaningful=max(MEANINGLESS[precision_of(probes.unit)], answer.accuracy),
             own_scale=float(own[0]) if len(indices) == 1 and own[0] else np.inf,
-            accepted=answer.accuracy * _add_up(moves * sizes),
+            # errors of random signs add up to 6 times their norm at most (Hoeffding, with probability 1 - 3e-8)
+            accepted=answer.accuracy * float(min(np.abs(moves * sizes).sum(), 6.0 * np.linalg.norm(moves * sizes))),
             slope_at=cache(lambda t: float(moves @ gradient(probes.moved(indices, t * moves))[indices])),
         )
         # the noise at θ is enough for a glance, and that farther away takes calls
@@ -284,8 +285,3 @@ def _random_direction(indices: np.ndarray) -> np.ndarray:
 def _length(count: int) -> float:
     """How far each of so many coordinates moves, so that all together do not move too far."""
     return min(1.0, LONGEST / np.sqrt(count))
-
-
-def _add_up(errors: np.ndarray) -> float:
-    """What errors add up to at most, of random signs if they are several (by Hoeffding, with probability 1 - 3e-8)."""
-    return float(min(np.abs(errors).sum(), 6.0 * np.linalg.norm(errors)))
