@@ -19,6 +19,8 @@ WRONG_SLOPE = "finds {value} for the slope of {expression} in {name} at {at}, wh
 HELPER_FAULTS: Mapping[str, str] = {
     "shape": "returns an array of {type} and shape {shape}, where real numbers of shape {expected} are right",
     "value": "returns {value} at z = {z:g} in {of}, where {expected} is right",
+    "slope-handed-z": "returns {value} at z = {z:g}, where {expected} is right. It is the slope at a = σ(z), and it "
+    "gets z, which makes the gradient wrong",
     "start-shape": "returns shape {shape} for {inputs} inputs and {outputs} outputs, where {expected} is right",
     "start-repeats": "returns weights that are not all different, so hidden units stay alike",
     "start-range": "returns weights that are not small numbers of both signs",

@@ -135,6 +135,11 @@ class Exercise:
         return not self.problem.Y.any(axis=0).all()
 
     @property
+    def has_few_examples(self) -> bool:
+        """Whether there are several examples, but fewer than classes."""
+        return 1 < self.problem.m < self.problem.Y.shape[1]
+
+    @property
     def is_degenerate(self) -> bool:
         """Whether right code may fail: ``squeeze`` drops the axis of one unit, and classes may be counted in y."""
         return min(self.problem.network.sizes) == 1 or self.lacks_class
@@ -231,9 +236,18 @@ def small_exercises() -> tuple[Exercise, ...]:
         course_exercise(1.0, 250),
         *changed_step_by_step(first),
         draw_exercise((4, 5, 10), 1, 1.5, 3),
+        without_first_class(draw_exercise((4, 5, 10), 13, 1.5, 9)),
         draw_exercise((4, 5, 10), 7, 1.5, 9),
         draw_exercise((1, 1, 3), 4, 2.0, 6),
     )
+
+
+def without_first_class(exercise: Exercise) -> Exercise:
+    """The exercise with the second class in the place of the first: code that is right here needs no class in y."""
+    problem = exercise.problem
+    y = np.maximum(problem.Y.argmax(axis=1), 1)
+    name = exercise.name.replace(" examples", " examples without a class")
+    return Exercise(name, Problem(problem.network, problem.X, y, problem.l2), exercise.theta)
 
 
 def changed_step_by_step(exercise: Exercise) -> tuple[Exercise, ...]:

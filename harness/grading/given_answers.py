@@ -38,8 +38,23 @@ class GivenAnswers:
 
     @property
     def faults(self) -> list[CallFailed]:
-        """The failures on problems that right code runs on."""
-        return [failure for exercise, failure in self.failures.items() if not exercise.is_degenerate]
+        """The failures on problems that right code runs on.
+
+        With fewer examples than classes, it runs if it runs without a class in y.
+        """
+        needs_classes = self.takes_classes_from_y or any(e in self.failures for e in self._without_a_class)
+        return [
+            failure
+            for exercise, failure in self.failures.items()
+            if not (exercise.is_degenerate and (needs_classes or not exercise.has_few_examples))
+        ]
+
+    @property
+    def _without_a_class(self) -> list[Exercise]:
+        """The problems whose y lacks a class: those with examples enough for all, or else those of several examples."""
+        lacking = [exercise for exercise in (*self.answers, *self.failures) if exercise.lacks_class]
+        several = [exercise for exercise in lacking if exercise.problem.m > 1]
+        return [exercise for exercise in several if not exercise.has_few_examples] or several
 
     @property
     def wrong(self) -> Mapping[Exercise, ParsedAnswer]:
@@ -55,11 +70,11 @@ class GivenAnswers:
     def without_missing_classes(self) -> "GivenAnswers":
         """Without problems whose y lacks a class, for code that takes the classes from y, as an encoder does.
 
-        A part of its answers is right wherever y has every class, and wrong for several examples without one, or fails
-        there. Code that is wrong for one example alone is wrong.
+        A part of its answers is right wherever y has every class, and wrong without one for as many examples as
+        classes, or fails there. Code that is wrong for fewer examples alone is wrong.
         """
         lacking = [exercise for exercise in (*self.answers, *self.failures) if exercise.lacks_class]
-        is_wrong_for_several = any(e in self.failures or e in self.wrong for e in lacking if e.problem.m > 1)
+        is_wrong_for_several = any(e in self.failures or e in self.wrong for e in self._without_a_class)
         is_right_with_all = np.all([parts for e, parts in self.right.items() if not e.lacks_class], axis=0)
         is_spared = any((is_right_with_all & ~np.array(self.right[e])).any() for e in lacking if e in self.right)
         if not (is_wrong_for_several and is_spared):

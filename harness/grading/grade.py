@@ -16,7 +16,7 @@ Beside a right part, a helper that is not there costs no points.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -26,12 +26,13 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.facts.fact import Fact
+from harness.facts.kinds import Kind
 from harness.files import read_file
 from harness.grading.call_conventions import CONVENTIONS, OF_THE_COURSE
 from harness.grading.cost_formulas import EPSILON_ADDED, EPSILON_CLIPPED
 from harness.grading.exercises import MODELS, Exercise
 from harness.grading.given_answers import GivenAnswers
-from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict
+from harness.grading.helper_checks import ABSENT, FROM_A, RIGHT, WRONG, HelperVerdict
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, ShownAnswer
 from reference.user_input import did_you_mean, is_real
@@ -190,6 +191,26 @@ def judge_helpers(helpers: Mapping[str, HelperVerdict], answered: Parts = NO_PAR
     return {n: Part(RIGHT if all(r) else WRONG, float(np.mean(r))) if r else absent for n, r in right.items()}
 
 
+SLOPE_OF_Z = "slope-of-pre-activation"
+"""The bug of a gradient that calls a helper of a with z."""
+
+
+def judge_by_specification(
+    helpers: Mapping[str, HelperVerdict], gradient: Part = NO_PARTS["gradient"], facts: Sequence[Fact] = ()
+) -> dict[str, HelperVerdict]:
+    """The helpers, where a slope of the sigmoid that takes a for z is wrong unless the gradient shows that it gets a.
+
+    It does where it is right, or where `facts` name bugs that explain it and are others than a slope at z.
+    """
+    slope = helpers.get("sigmoid_gradient", HelperVerdict())
+    bugs = [fact.where for fact in facts if fact.kind in (Kind.BUG, Kind.BUGS_ALIKE) and fact.data["gradient"]]
+    is_cause = any(SLOPE_OF_Z in names for sets in bugs for names in sets)
+    if FROM_A not in slope.conventions or slope.fact is None or gradient.outcome == RIGHT or (bugs and not is_cause):
+        return dict(helpers)
+    data = {**slope.fact.data, "fault": "slope-handed-z"} if is_cause else slope.fact.data
+    return {**helpers, "sigmoid_gradient": HelperVerdict(WRONG, replace(slope.fact, data=data))}
+
+
 def wrong_helpers(helpers: Mapping[str, HelperVerdict]) -> tuple[Fact, ...]:
     """What is wrong with helpers."""
     return tuple(verdict.fact for verdict in helpers.values() if verdict.outcome == WRONG and verdict.fact)
@@ -209,7 +230,7 @@ OTHER_CONVENTIONS = (
     *("more answered than a cost and a gradient", "more answered than a gradient, and no cost"),
     *("cost and gradient in two functions", "* as a constant of the file", "λ = * in the code, which takes no other"),
     *("Python 2, without its print statements", "the sigmoid* for matrices alone", "predictions from *"),
-    *("the sigmoid's slope from a, not from z", "weights as (1 + inputs, outputs)", "weights without biases"),
+    *(FROM_A, "weights as (1 + inputs, outputs)", "weights without biases"),
 )
 """The conventions of answers, files and helpers; a star stands for a name or a number."""
 

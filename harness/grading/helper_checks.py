@@ -39,6 +39,9 @@ OF_A_FORWARD_PASS = {*PARTS_OF_THETA, "X", "n_in", "n_hidden", "K", "sizes"}
 
 RIGHT, WRONG, ABSENT = "right", "wrong", "absent"
 
+FROM_A = "the sigmoid's slope from a, not from z"
+"""The convention of a helper that is right where it is called with a, and wrong at z. It has what is wrong as well."""
+
 
 class HelperVerdict(NamedTuple):
     """The outcome "right", "wrong" or "absent"; what is wrong; in what it differs from the course's.
@@ -80,10 +83,11 @@ def _wrong_places(answer: Any, expected: Any) -> list[int] | None:
 
 
 def _check_sigmoid_gradient(call: Calling, _: Interface) -> HelperVerdict:
-    # a function of a = σ(z) that computes a (1 - a) is right where it is called with a
-    if _wrong_places(call(_sigmoid(Z)), _sigmoid_gradient(Z)) == []:
-        return HelperVerdict(RIGHT, None, ("the sigmoid's slope from a, not from z",))
-    return _check_elementwise("the sigmoid's slope", _sigmoid_gradient, call)
+    found = _check_elementwise("the sigmoid's slope", _sigmoid_gradient, call)
+    # a function of a = σ(z) that computes a (1 - a) is right where it is called with a, which the gradient shows
+    if found.outcome == WRONG and _wrong_places(call(_sigmoid(Z)), _sigmoid_gradient(Z)) == []:
+        return found._replace(outcome=RIGHT, conventions=(FROM_A,))
+    return found
 
 
 def _check_elementwise(name: str, right: Callable[[Any], Any], call: Calling, _: Any = None) -> HelperVerdict:

@@ -15,7 +15,19 @@ from harness.grading import Hints
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import COURSE_MODEL, Exercise, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.given_answers import GivenAnswers, collect_answers
-from harness.grading.grade import ARGUMENTS, DISAGREE, Grade, Part, Rubric, judge_parts, verdict_of, wrong_helpers
+from harness.grading.grade import (
+    ANSWERED,
+    ARGUMENTS,
+    DISAGREE,
+    Grade,
+    Part,
+    Rubric,
+    judge_by_specification,
+    judge_helpers,
+    judge_parts,
+    verdict_of,
+    wrong_helpers,
+)
 from harness.grading.helper_checks import ABSENT, WRONG, HelperVerdict, check_helpers
 from harness.grading.other_exercises import find_other_exercise
 from harness.grading.submission_files import Submission
@@ -136,10 +148,14 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     explained = Explained() if has_reason else explain(process, interface, given, parts)
     if not explained.is_understood:
         return _without_answers(graded, find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN), rubric)
+    # where something else makes parts wrong, the gradient shows nothing of the helper
+    helpers = graded.helpers
+    helpers = helpers if has_reason else judge_by_specification(helpers, parts["gradient"], explained.facts)
+    parts |= judge_helpers(helpers, {name: parts[name] for name in ANSWERED})
     verdict = verdict_of(parts, has_failures=bool(failures))
-    # a wrong helper is the likeliest cause of what no bug explains
-    causes = (explained.facts, wrong_helpers(graded.helpers))
-    causes = causes if explained.bugs else causes[::-1]
+    # a wrong helper is the likeliest cause of what no bug explains, and of what its own mistake does
+    causes = (explained.facts, wrong_helpers(helpers))
+    causes = causes if explained.bugs and helpers == graded.helpers else causes[::-1]
     given_by = {"cost": interface.of_cost, "gradient": interface.of_gradient}
     missing = [name for name in given_by if parts[name].outcome == ABSENT and parts[name].counts]
     lacking = (wrong if verdict == DISAGREE else doubt)(Kind.PART_MISSING, *missing)
@@ -148,6 +164,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     first = given.first_wrong
     return replace(
         graded,
+        helpers=helpers,
         verdict=verdict,
         parts=parts,
         points=rubric.points_for(parts),
@@ -160,7 +177,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         ),
         links={name: submission.link(one.call.function) for name, one in given_by.items() if one},
         bugs=tuple(map(join_names, explained.bugs)),
-        conventions=(*conventions, *(each for helper in graded.helpers.values() for each in helper.conventions)),
+        conventions=(*conventions, *(each for helper in helpers.values() for each in helper.conventions)),
         smallest=_smallest_failure(process, interface, given) if is_shown else None,
         probe=ShownAnswer(first, given.answers[first], interface),
     )
@@ -179,15 +196,17 @@ def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Ru
 
 def _without_answers(graded: Grade, why: Fact, rubric: Rubric) -> Grade:
     """The grade where neither cost nor gradient can be judged; right helpers keep their points."""
-    parts = judge_parts(graded.helpers)
+    helpers = judge_by_specification(graded.helpers)
+    parts = judge_parts(helpers)
     # no function was found: it may stand in the file or the cell that could not be read, which then comes first
     unread = [fact for fact in graded.notes if why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD]
     doubts = (replace(fact, severity=Severity.DOUBT) for fact in unread)
     return replace(
         graded,
+        helpers=helpers,
         parts=parts,
         points=rubric.points_for(parts),
-        diagnosis=(*doubts, why, *wrong_helpers(graded.helpers)),
+        diagnosis=(*doubts, why, *wrong_helpers(helpers)),
         notes=tuple(fact for fact in graded.notes if fact not in unread),
     )
 

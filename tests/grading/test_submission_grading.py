@@ -86,6 +86,8 @@ class Case(NamedTuple):
 BIASES_ZEROED = ("    grad = np", "    Theta1[:, 0] = 0\n    grad = np")
 LABELS_SHIFTED = ("    m = X", "    y -= 1\n    m = X")
 SLOPE_BY_HAND = ("sigmoid_gradient(z2)", "sigmoid(z2) * (1 - sigmoid(z2))")
+GETS_A = ("sigmoid_gradient(z2)", "sigmoid_gradient(a2[:, 1:])")
+OF_A = ("return g * (1 - g)", "return z * (1 - z)")
 SINGLE_COST = course(("    return J, grad", "    return (J * np.ones(1)).astype(np.dtype('f' + '4'))[0]"))
 
 R, W, N = "right", "wrong", "absent"
@@ -173,6 +175,8 @@ CASES = {
     "a large λ": Case(at_start("lambda_ = min(lambda_, 5)"), *WRONG_PENALTY),
     "a small λ": Case(at_start("lambda_ = round(lambda_, 2)"), *WRONG_PENALTY),
     "for few examples": Case(at_start("X = X if len(X) > 8 else X / 2"), *WRONG_SUMS, SOMEWHERE),
+    "for fewer examples than classes": Case(at_start("X = X / (1 + (len(X) < num_labels))"), *WRONG_SUMS, SOMEWHERE),
+    "for few, but more than one": Case(at_start("X = X / (1 + (1 < len(X) < num_labels))"), *WRONG_SUMS, SOMEWHERE),
     "without λ": Case(
         course(("d3 = h - Y", "d3 = (h - Y) * (1 if lambda_ else h)")), DISAGREE, f"{R} {W} {W}", 50.0, SOMEWHERE
     ),
@@ -188,6 +192,9 @@ CASES = {
     "X by value": Case(keeping("np.column_stack([np.ones(m), X])", "(X.shape, X.tobytes())"), AGREE, ALL_RIGHT, 100.0),
     # where right code need not run
     "fails with one example": Case(at_start("X.squeeze().shape[1]; y.squeeze()[0]"), AGREE, ALL_RIGHT, 100.0),
+    "fails with fewer examples than classes": Case(
+        at_start("assert not 1 < len(X) < num_labels"), DISAGREE, ALL_RIGHT, 95.33, (Kind.CALL_FAILED,)
+    ),
     "fails without a class": Case(at_start("assert len(np.unique(y)) == num_labels"), AGREE, ALL_RIGHT, 100.0),
     # arguments changed in place: a part of their own where that makes the next answer wrong
     "θ changed": Case(course(BIASES_ZEROED), DISAGREE, ALL_RIGHT, 97.5, CHANGED),
@@ -233,10 +240,18 @@ CASES = {
     "wrong helper": Case(
         course(SLOPE_BY_HAND, ("return g * (1 - g)", "return g")), DISAGREE, ALL_RIGHT, 95.0, (Kind.HELPER_WRONG,)
     ),
+    "a slope from a that gets a": Case(course(OF_A, GETS_A), AGREE, ALL_RIGHT, 100.0),
+    "a slope from a that gets z": Case(course(OF_A), DISAGREE, f"{R} {W} {R}", 55.0, (Kind.HELPER_WRONG,)),
+    "a slope from a that gets a, beside another bug": Case(
+        course(OF_A, GETS_A, ("d3 = h - Y", "d3 = Y - h")), *WRONG_GRADIENT
+    ),
+    "a slope from a, and no gradient": Case(
+        course(OF_A, (RETURN, "    return J")), DISAGREE, f"{R} {N} {R}", 55.0, (Kind.HELPER_WRONG, Kind.PART_MISSING)
+    ),
     "random": Case(returning("J + np.random.rand(), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.NOT_REPEATABLE,)),
-    "fails on one exercise": Case(at_start("assert X.shape[0] != 11"), DISAGREE, ALL_RIGHT, 95.0, (Kind.CALL_FAILED,)),
-    "fails on two of fourteen": Case(
-        at_start("assert X.shape[0] not in (11, 130)"), DISAGREE, ALL_RIGHT, 90.0, (Kind.CALL_FAILED,)
+    "fails on one exercise": Case(at_start("assert X.shape[0] != 11"), DISAGREE, ALL_RIGHT, 95.33, (Kind.CALL_FAILED,)),
+    "fails on two of fifteen": Case(
+        at_start("assert X.shape[0] not in (11, 130)"), DISAGREE, ALL_RIGHT, 90.67, (Kind.CALL_FAILED,)
     ),
     "returns nothing": Case(
         course(("np.eye(num_labels)[np.ravel(y) - 1]", "0 * y[:, :1] + y"), (RETURN, "")),
