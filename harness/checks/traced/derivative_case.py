@@ -281,9 +281,10 @@ def _combinations(case: Case) -> Combinations:
     """Each output by itself where inputs times outputs are few, else random combinations."""
     each = not case.is_large and case.inputs.size * case.outputs.size <= ALL_ENTRIES
     count = case.outputs.size if each else 1 if case.is_large else DENSE_COMBINATIONS
-    # weights other than 1, so that a rule that drops its cotangent shows
+    # weights other than 1, so that a rule that drops its cotangent shows; and those of single outputs are below 1, so
+    # that no derivative overflows which does not for a caller
     drawn = random_directions(count, case.outputs.size, case.seed)
-    return Combinations(case.outputs, np.diag(drawn[0]) if each else drawn, each)
+    return Combinations(case.outputs, np.diag(0.5 * drawn[0]) if each else drawn, each)
 
 
 @np.errstate(all="ignore")

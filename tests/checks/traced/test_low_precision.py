@@ -294,6 +294,13 @@ def test_along_directions_of_many_inputs(factor):
     assert report.verdict == ("agree" if factor == 2.0 else "disagree"), report
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_derivative_just_below_overflow_is_not_called_infinite(seed):
+    x = np.array([0.9, 1.1, 1.3], np.float16)
+    report = check_derivatives(lambda x: x**30, x, seed=seed)
+    assert report.verdict == "agree", report
+
+
 def test_what_overflows_in_its_type_is_wrong_whatever_its_formula_is():
     overflowing = ruled(lambda x: jnp.sin(x), lambda x, g: (g * jnp.cos(x) * 1e4 * 1e4 / 1e8,))
     assert check_derivatives(overflowing, *cast("float16", X)).verdict == "disagree"
