@@ -110,10 +110,11 @@ class CostJumps:
 
         A function with jumps of its own has such jumps, too. But none is as steep as reported, wherever jumps are fine.
         """
-        if not (self._truncation() <= IN_THE_MEAN * self.gap < np.inf and self._fill_gap()):
+        truncation = abs(self._narrow_slope(0.0) - richardson(*(self._slope(0.0, k * self.h) for k in (2.0, 4.0))))
+        if not (truncation <= IN_THE_MEAN * self.gap < np.inf and self._fill_gap()):
             return False
         is_small = self.gap <= TO_A_TOLERANCE * self.reported.largest_in_block
-        return is_small or any(self._is_right(at) for at in FARTHER)
+        return is_small or any(self._is_seen_over_jumps(at) for at in FARTHER)
 
     @np.errstate(all="ignore")
     def _fill_gap(self) -> bool:
@@ -123,12 +124,13 @@ class CostJumps:
             parts = list(pairwise(ends))
             jumps = [abs(self._residual(self._narrow_slope, *part)) for part in parts]
             most = max(jumps)
-            if most / width <= NO_JUMPS * self.gap:
+            slope = most / width  # what the jumps of that part add to the mean slope
+            if slope <= NO_JUMPS * self.gap:
                 return False
             noise_of_slopes = self.noise.relative * max(abs(self.line(end)) for end in ends) / self.h
-            if not (ENOUGH * self.gap < most / width < TOO_MUCH * self.gap and noise_of_slopes < self.gap):
+            if not (ENOUGH * self.gap < slope < TOO_MUCH * self.gap and noise_of_slopes < self.gap):
                 continue
-            # with the finest step, for beside a pole more than one may hide in a wide one
+            # with the finest step, for beside a pole more than one jump may hide in a wide one
             jump = replace(self, h=self.finest)._isolate_jump(*parts[jumps.index(most)], most)
             off = abs(sum(self._residual(self.reported.slope_at, *part) for part in parts))
             if jump and off <= max(IN_THE_MEAN * self.gap * width, jump):
@@ -162,8 +164,8 @@ class CostJumps:
             if ends and width > self.h:
                 yield min(ends[0], 0.0), max(ends[-1], 0.0)
 
-    def _is_right(self, at: float) -> bool:
-        """Whether wide differences, at a place on the line, show the slope that is reported there."""
+    def _is_seen_over_jumps(self, at: float) -> bool:
+        """Whether differences with steps wider than jumps show, at a place on the line, the slope reported there."""
         reported = self.reported.slope_at(at)
         size, here = abs(reported), abs(self.reported.derivative)
         gap = self.gap * (size / here if size < here else 1.0)  # where the slope is smaller than at θ, so is the gap
@@ -174,19 +176,15 @@ class CostJumps:
                 return True
         return False
 
-    def _truncation(self) -> float:
-        """By how much the narrow slope is off at θ because its step is not narrower."""
-        return abs(self._narrow_slope(0.0) - richardson(*(self._slope(0.0, k * self.h) for k in (2.0, 4.0))))
-
     @cached_property
-    def _is_sharp(self) -> bool:
-        """Whether (f(t + h) - f(t - h)) / 2h is good enough, as it is beside large errors."""
-        return abs(self._slope(0.0, self.h) - self._slope(0.0, 2.0 * self.h)) <= IN_THE_MEAN * self.gap
+    def _needs_extrapolation(self) -> bool:
+        """Whether the truncation of (f(t + h) - f(t - h)) / 2h is as large as the gap."""
+        return not abs(self._slope(0.0, self.h) - self._slope(0.0, 2.0 * self.h)) <= IN_THE_MEAN * self.gap
 
     def _narrow_slope(self, at: float) -> float:
-        """s(t), extrapolated where truncation is as large as the gap; that takes twice the calls."""
+        """s(t); extrapolated where need be, for that takes twice the calls."""
         near = self._slope(at, self.h)
-        return near if self._is_sharp else richardson(near, self._slope(at, 2.0 * self.h))
+        return richardson(near, self._slope(at, 2.0 * self.h)) if self._needs_extrapolation else near
 
     def _slope(self, at: float, step: float) -> float:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)

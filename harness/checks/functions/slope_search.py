@@ -196,60 +196,60 @@ class Search:
 
     # -- confirming a contradiction ------------------------------------------------------------------------------------
 
-    def _confirm(self, seen: Seen, found: StencilEstimate) -> Seen:
-        """What is known after a contradiction: it is the best difference, if it stands at two narrower steps.
+    def _confirm(self, seen: Seen, wide: StencilEstimate) -> Seen:
+        """What is known after a difference contradicts the report: it stands if two narrower steps show the same.
 
-        It stands unless they show something else, or a rough cost explains it.
+        Even then, a rough cost may explain it.
         """
-        closer = estimate(self.line, self._confirming_step(found), self.noise)
-        if not self._shows_the_same(seen, closer, found):
+        narrow = estimate(self.line, self._confirming_step(wide), self.noise)
+        if not self._repeats(seen, wide, narrow):
             return seen
         # a third step, since the wide one may be truncated and the narrow one noisy
-        middle = float(np.sqrt(found.step * closer.step)) if closer.step < 0.25 * found.step else 0.5 * closer.step
-        between = estimate(self.line, 2.0 ** np.floor(np.log2(middle)), self.noise)  # so that θ_i ± h is a number
-        if _is_one_sided(found) and not self._converges(seen, (found, closer, between)):
+        h = float(np.sqrt(wide.step * narrow.step)) if narrow.step < 0.25 * wide.step else 0.5 * narrow.step
+        middle = estimate(self.line, 2.0 ** np.floor(np.log2(h)), self.noise)  # so that θ_i ± h is a number
+        if _is_one_sided(wide) and not self._converges(seen, (wide, narrow, middle)):
             return seen
-        two_sided = [each for each in (closer, between) if not _is_one_sided(each)]
-        best = min([found, *two_sided], key=lambda each: each.error)
+        two_sided = [each for each in (narrow, middle) if not _is_one_sided(each)]
+        best = min([wide, *two_sided], key=lambda each: each.error)
         contradiction = seen._replace(best=best._replace(steepest=max(seen.steepest, best.steepest)))
         if not self.explains:
             return contradiction
         # a power of two, so that other contradictions on the line need the same costs
-        finest = float(2.0 ** np.ceil(np.log2(closer.step)))
-        if self._has_jumps(seen, closer, between, finest):
-            return seen._replace(best=self._undecided_by_jumps(closer), has_jumps=True)
+        finest = float(2.0 ** np.ceil(np.log2(narrow.step)))
+        if self._has_jumps(seen, narrow, middle, finest):
+            return seen._replace(best=self._undecided_by_jumps(narrow), has_jumps=True)
         is_rough = not _is_one_sided(best) and (
-            is_of_scatter(self.reported, self.line, self.noise, found, best, finest)
+            is_of_scatter(self.reported, self.line, self.noise, wide, best, finest)
             or is_mean_of_waves(self.reported, best)
         )
         return seen if is_rough else contradiction
 
-    def _has_jumps(self, seen: Seen, closer: StencilEstimate, between: StencilEstimate, finest: float) -> bool:
-        """Whether jumps of the cost explain a contradiction that narrower steps show as well."""
-        shown, h = closer, finest
-        # where the middle step shows the contradiction, too, there is less noise
-        if between.step > closer.step and self._shows_the_same(seen, between, closer):
-            shown, h = between, float(2.0 ** np.ceil(np.log2(min(LESS_NOISE * closer.step, between.step))))
+    def _has_jumps(self, seen: Seen, narrow: StencilEstimate, middle: StencilEstimate, finest: float) -> bool:
+        """Whether jumps of the cost explain a contradiction that a narrow step shows."""
+        shown, h = narrow, finest
+        # where the middle step shows the contradiction, too, a wider h leaves less noise and takes fewer calls
+        if middle.step > narrow.step and self._repeats(seen, narrow, middle):
+            shown, h = middle, float(2.0 ** np.ceil(np.log2(min(LESS_NOISE * narrow.step, middle.step))))
         return CostJumps(self.reported, self.line, self.noise, self.reported.distance(shown), h, finest).explain_gap()
 
-    def _shows_the_same(self, seen: Seen, closer: StencilEstimate, found: StencilEstimate) -> bool:
-        """Whether a narrower difference contradicts the report, and agrees with the wider one."""
+    def _repeats(self, seen: Seen, found: StencilEstimate, other: StencilEstimate) -> bool:
+        """Whether another difference contradicts the report as well, and agrees with the one found before."""
         # the error bound of a kink is its jump, and not uncertain
-        is_sure = self._decides(closer, seen.found) or np.isfinite(closer.slopes).all()
-        is_contradicted = self.reported.is_contradicted(closer, 1.0 if is_sure else UNSURE)
-        return is_contradicted and abs(closer.derivative - found.derivative) <= closer.error + found.error
+        is_sure = self._decides(other, seen.found) or np.isfinite(other.slopes).all()
+        is_contradicted = self.reported.is_contradicted(other, 1.0 if is_sure else UNSURE)
+        return is_contradicted and abs(other.derivative - found.derivative) <= other.error + found.error
 
-    def _confirming_step(self, found: StencilEstimate) -> float:
-        """The narrowest step at which noise leaves enough of the contradiction; at most half of the step.
+    def _confirming_step(self, wide: StencilEstimate) -> float:
+        """The narrowest step at which noise leaves enough of the contradiction; at most half of the wide one.
 
         With d the distance from the report, noise of a third of d is left at h = 3 · 6 noise / d.
         """
-        reported, half = self.reported, 0.5 * found.step
-        off = reported.excess(found)
+        reported, half = self.reported, 0.5 * wide.step
+        off = reported.excess(wide)
         noise = self.noise.at(half, abs(self.line(0.0)))
-        room = NOISE_OF_ONE_SIDED if _is_one_sided(found) else NOISE_OF_SMOOTH
-        narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * found.step
-        if abs(found.derivative) < BLIND * abs(reported.derivative) < np.inf:
+        room = NOISE_OF_ONE_SIDED if _is_one_sided(wide) else NOISE_OF_SMOOTH
+        narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * wide.step
+        if abs(wide.derivative) < BLIND * abs(reported.derivative) < np.inf:
             narrowest = min(narrowest, BLIND * reported.own_scale)
         return min(max(narrowest, min(self.steps[-1], FINEST * reported.own_scale)), half)
 
