@@ -90,10 +90,9 @@ class Finding:
 
     def __str__(self) -> str:
         rule, error = self.rule, self.error
-        return (
-            f"{rule.library}: {DERIVATIVES[rule.order]} derivative of {rule.function}: {error.harm} at {self.where}: "
-            f"{error.answered:.17g} for {error.true:.17g}"
-        )
+        numbers = " for ".join(distinct_digits(error.answered, error.true))
+        what = f"{DERIVATIVES[rule.order]} derivative of {rule.function}"
+        return f"{rule.library}: {what}: {error.harm} at {self.where}: {numbers}"
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,12 @@ def test_what_a_function_closes_over_moves_with_the_input(recwarn):
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
 
 
+def test_a_backward_by_float32_gets_a_hint_though_its_answer_is_of_float64():
+    sine = by_rule(torch.sin, lambda x, g: g * x.float().cos().double())
+    with pytest.raises(GradcheckError, match="float32-digits"):
+        gradcheck(sine, (tensor(4),))
+
+
 def test_a_report_names_the_inputs():
     def scaled(weight, scale):
         return weight * scale.detach()
