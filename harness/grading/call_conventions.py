@@ -28,14 +28,14 @@ IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)
 VECTOR, COLUMN, ROW = "vectors", "columns", "rows"
 """The shapes of biases for n units: (n,), (n, 1) or (1, n)."""
 
-ONE_HOT = "one-hot targets"
-LABELS = ("labels from 1", "labels from 0", ONE_HOT)
+FROM_ONE, FROM_ZERO, ONE_HOT = "labels from 1", "labels from 0", "one-hot targets"
+LABELS = (FROM_ONE, FROM_ZERO, ONE_HOT)
 ZERO_LAST, TEN_FIRST = "labels from 1, and 0 for the tenth", "labels from 0, and 10 for the first"
 LABELS_OF_TEN = (*LABELS, ZERO_LAST, TEN_FIRST)
 """How ten digits may be labelled: the course's data has 10 for the digit 0, and its last unit stands for it."""
 
 L2_AS = {"λ": lambda m: 1.0, "λ/m": lambda m: 1.0 / m, "λ/(2m)": lambda m: 0.5 / m}
-"""What a function takes as λ, by the factor for m examples: some leave the mean over the examples to their caller."""
+"""What a function takes as λ, by its factor for m examples: some leave the division by m to their caller."""
 
 THETA_AS = {"list": "a list of matrices", "dictionary": "a dictionary of matrices", "column": "a column"}
 
@@ -146,7 +146,7 @@ class Convention:
     pick : what is taken of an answer that holds more than one cost and one gradient
     """
 
-    labels: str = "labels from 1"
+    labels: str = FROM_ONE
     column: bool = False
     order: Order = "F"
     ones: bool = False
@@ -200,8 +200,8 @@ class Convention:
     def fits(self, roles: Sequence[Role]) -> bool:
         """Whether parameters with these roles can take θ in this way.
 
-        Of conventions that give the same arguments to such parameters, one fits: arrays that are parameters by
-        themselves have no order and no form.
+        Arrays that are parameters by themselves have no order and no form. Of the conventions that differ in these
+        alone, one fits.
         """
         if self.l2_as != "λ" and "l2" not in roles:
             return False
@@ -246,7 +246,7 @@ TABLE: tuple[Row, ...] = (
     # one example at a time
     {
         "blocks": tuple(Blocks(arrangement, biases=COLUMN) for arrangement in IN_LISTS), "single": (True,),
-        "labels": LABELS[2:], "transposed": (True,), "theta": ("list",),
+        "labels": (ONE_HOT,), "transposed": (True,), "theta": ("list",),
     },
     # without NumPy
     {
@@ -254,7 +254,7 @@ TABLE: tuple[Row, ...] = (
         "order": ORDERS, "plain": (True,),
     },
     # the digit 0 in a place of its own
-    OF_TEN | {"labels": LABELS_OF_TEN[len(LABELS):]},
+    OF_TEN | {"labels": (ZERO_LAST, TEN_FIRST)},
 )  # fmt: skip
 """The options of some fields of a `Convention` in each row, of which all combinations are tried; usual ones first."""
 
@@ -274,10 +274,8 @@ def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, t
     """What a function with these roles is called with: new objects, which it may change."""
     if "problem" in roles:
         return problem, theta.copy()
-    network, blocks = problem.network, convention.blocks
-    matrices = network.unpack(theta)
-    pieces = blocks.split(network, matrices)
-    X = np.array(problem.X)
+    network, X = problem.network, np.array(problem.X)
+    pieces = convention.blocks.split(network, network.unpack(theta))
     X = np.column_stack([np.ones(len(X)), X]) if convention.ones else X
     given: dict[Any, Any] = dict(zip(("n_in", "n_hidden", "K"), network.sizes)) | {
         "theta": _in_form(convention, pieces),
@@ -311,7 +309,7 @@ def labels_of(convention: Convention, Y: np.ndarray) -> np.ndarray:
     """The labels of one-hot rows in a convention."""
     if convention.labels == ONE_HOT:
         return Y.T.copy() if convention.transposed else Y.copy()
-    classes = Y.argmax(axis=1) + (convention.labels in ("labels from 1", ZERO_LAST))
+    classes = Y.argmax(axis=1) + (convention.labels in (FROM_ONE, ZERO_LAST))
     if convention.labels == ZERO_LAST:
         classes %= 10
     elif convention.labels == TEN_FIRST:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import takewhile
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -52,20 +52,6 @@ both."""
 
 ACROSS_KINKS = 3
 """So many random directions show whether the slopes at kinks that meet belong together."""
-
-
-class Doubtful(NamedTuple):
-    """A line that a glance left in doubt."""
-
-    number: int
-    search: Search
-    first: StencilEstimate  # what the glance showed
-
-    @property
-    def how_far_off(self) -> float:
-        """How far off a glance finds a report, in error bounds; infinite where it shows nothing."""
-        off = self.search.reported.distance(self.first) / self.search.reported.allowed(self.first)
-        return off if np.isfinite(off) and np.isfinite(self.first.error) else np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,8 +176,7 @@ class Differences:
     @np.errstate(all="ignore")
     def _difference(self, what: str, searches: Sequence[Search], *, closely: bool) -> list[LineSlope]:
         """The differences along lines, in their order, as far as the budget goes."""
-        found: dict[int, LineSlope] = {}
-        doubtful: list[Doubtful] = []
+        found, doubtful = dict[int, LineSlope](), dict[int, LineSlope]()
         # where noise is no rounding it may be the work of some coordinates, and a glance would blame all
         glances = not closely and self.near.is_quiet
         for number, search in self._affordable(enumerate(searches)):
@@ -200,17 +185,17 @@ class Differences:
             if search.confirms(first):
                 found[number] = LineSlope(search, first, is_clear=True)
             else:
-                doubtful.append(Doubtful(number, search, first))
-        doubtful.sort(key=lambda each: each.how_far_off, reverse=True)
-        found |= self._look_at_doubtful(doubtful, glances=glances)
+                doubtful[number] = LineSlope(search, first)
+        farthest_first = sorted(doubtful, key=lambda number: _how_far_off(doubtful[number]), reverse=True)
+        found |= self._look_at_doubtful({number: doubtful[number].search for number in farthest_first}, glances=glances)
         return [found[number] for number in sorted(found)]
 
-    def _look_at_doubtful(self, doubtful: Sequence[Doubtful], *, glances: bool) -> dict[int, LineSlope]:
+    def _look_at_doubtful(self, doubtful: Mapping[int, Search], *, glances: bool) -> dict[int, LineSlope]:
         """The differences along lines that a glance left in doubt: close ones, and hasty ones in a wrong block."""
         found: dict[int, LineSlope] = {}
         hasty = defaultdict[int, dict[int, LineSlope]](dict)  # wrong lines of each block, not yet confirmed
         wrong, close_looks = Counter[int](), Counter[int]()  # by block
-        for number, search, _ in self._affordable(doubtful):
+        for number, search in self._affordable(doubtful.items()):
             block = int(self._block_of[search.indices[0]])
             if wrong[block] < CONVINCING:
                 found[number] = look_closely(self.near, search)
@@ -275,6 +260,12 @@ class Differences:
         )
         # the noise at θ is enough for a glance, and that farther away takes calls
         return Search(indices, moves, reported, probes.line(indices, moves), self.near.noise_at_theta, probes.steps)
+
+
+def _how_far_off(line: LineSlope) -> float:
+    """How far off a glance finds a report, in error bounds; infinite where it shows nothing."""
+    off = line.search.reported.distance(line.found) / line.search.reported.allowed(line.found)
+    return off if np.isfinite(off) and np.isfinite(line.found.error) else np.inf
 
 
 def _random_direction(indices: np.ndarray) -> np.ndarray:
