@@ -130,22 +130,10 @@ def _not_finite(fact: Fact) -> str:
     return f"{broken} It could be finite: {fact.data['expected']:.6g} at z = {fact.data['z']:.6g}."
 
 
-def _minus_zero(fact: Fact) -> str:
-    here, there = distinct_digits(fact.data["value"], fact.data["expected"])
-    return f"The {fact.where[0]} is {here} at z = -0.0 and {there} at 0.0, which is the same number."
-
-
-def _at_infinity(fact: Fact) -> str:
-    here, limit = distinct_digits(fact.data["value"], fact.data["expected"])
-    return f"At z = {fact.data['z']:g} the {fact.where[0]} is {here}, but it tends to {limit}."
-
-
 def _surrogate(fact: Fact) -> str:
-    data = fact.data
-    if "value" not in data:
+    if "value" not in fact.data:
         return f"The slope of {first_few(fact.where, 3)} is a surrogate, so the cost has another derivative."
-    value, expected = distinct_digits(data["value"], data["expected"])
-    return f"The surrogate is no derivative: {fact.where[0]} = {value}, and f has {expected}."
+    return in_words("The surrogate is no derivative: {where} = {value}, and f has {expected}.", fact)
 
 
 def _second_derivative(fact: Fact) -> str:
@@ -179,7 +167,7 @@ def _lacks(what: str) -> Callable[[Fact], str]:
 
 
 MESSAGES: dict[Kind, Message] = {
-    Kind.AT_INFINITY: _at_infinity,
+    Kind.AT_INFINITY: "At z = {z:g} the {where} is {value}, but it tends to {expected}.",
     Kind.FORMULA_NOT_FINITE: _not_finite,
     Kind.FORMULA_REFUSED: "The formula does not run in {where}: {reason}.",
     Kind.JUNCTION: _junction,
@@ -188,7 +176,7 @@ MESSAGES: dict[Kind, Message] = {
         + (f" ({fact.data['reason']})." if "reason" in fact.data else ".")
     ),
     Kind.LOST_TAIL: "The slope has no correct digit from z = {z:.4g} outwards: {value} instead of {expected}.",
-    Kind.MINUS_ZERO: _minus_zero,
+    Kind.MINUS_ZERO: "The {where} is {value} at z = -0.0 and {expected} at 0.0, which is the same number.",
     Kind.NAN_SWALLOWED: "NaN becomes {value:g}, so a network that has diverged would look sound.",
     Kind.NOT_ELEMENTWISE: _not_elementwise,
     Kind.NUMBER_FORMAT: _number_format,

@@ -253,10 +253,9 @@ def _misplaced_kinks(reported: Sequence[Junction], undeclared: Sequence[Junction
     smooth = [one for one in reported if one.declared and one.is_known and not one.jumps and not one.value_jumps]
     found: dict[Junction, Junction] = {}
     for kink in undeclared:
-        left = [one for one in smooth if one not in found.values()]
-        nearest = min(left, key=lambda one: abs(one.z - kink.z), default=None)
-        if nearest and not kink.value_jumps and abs(nearest.z - kink.z) <= MISPLACED * max(1.0, abs(kink.z)):
-            found[kink] = nearest
+        near = [one for one in smooth if abs(one.z - kink.z) <= MISPLACED * max(1.0, abs(kink.z))]
+        if left := [] if kink.value_jumps else [one for one in near if one not in found.values()]:
+            found[kink] = min(left, key=lambda one: abs(one.z - kink.z))
     return found
 
 

@@ -71,8 +71,9 @@ def explain(
         for fact in _explain_part(part, layout, indices, scatter, is_alone=is_alone, is_single=not tolerance)
     ]
     # a relation says more; the only entry that is known is a single one in any case
-    undecided = (Kind.WRONG_ENTRIES, Kind.SINGLE_ENTRY, *([] if any(map(_is_float32, bad)) else [Kind.FLOAT32_DIGITS]))
-    if tolerance and all(fact.kind in undecided for fact in facts):
+    are_float32 = any(holds_float32(part.value) for part in bad)
+    vague = (Kind.WRONG_ENTRIES, Kind.SINGLE_ENTRY, *([] if are_float32 else [Kind.FLOAT32_DIGITS]))
+    if tolerance and all(fact.kind in vague for fact in facts):
         facts.insert(0, tolerance)
     if (more := len(bad) - BLOCKS_SHOWN) > 0:
         facts.append(note(Kind.NOT_LISTED, count=more, what="wrong blocks"))
@@ -158,13 +159,9 @@ def _explain_part(
 def _find_float32(part: Part) -> tuple[Fact, ...]:
     """That the errors are those of float32: of its numbers, or of what else was computed from them."""
     largest, size = (float(np.abs(x[part.wrong]).max()) for x in (part.difference, part.expected))
-    least = 0.0 if _is_float32(part) else FEWEST_OF_FLOAT32 * size
+    least = 0.0 if holds_float32(part.value) else FEWEST_OF_FLOAT32 * size
     is_as_large = least <= largest <= FEW_OF_FLOAT32 * size
     return (note(Kind.FLOAT32_DIGITS, part.name, relative_error=largest / size),) if is_as_large else ()
-
-
-def _is_float32(part: Part) -> bool:
-    return holds_float32(part.value)
 
 
 def _explain_entry(part: Part, label: str, known: int, is_alone: bool) -> Fact:
