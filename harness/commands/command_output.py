@@ -24,16 +24,13 @@ def show(document: dict[str, Any], text: object, as_json: bool) -> None:
         typer.echo(json.dumps(document, indent=1, ensure_ascii=not in_full, allow_nan=False))
     else:
         shown = printable(str(text), keep=f"\n{ISOLATES}")
-        typer.echo(for_terminal(shown, get_terminal_size().columns) if _is_terminal() else shown)
+        is_terminal = getattr(sys.stdout, "isatty", lambda: False)()
+        typer.echo(for_terminal(shown, get_terminal_size().columns) if is_terminal else shown)
 
 
 COLOURS = {"AGREE": typer.colors.GREEN, "DISAGREE": typer.colors.RED, "INCONCLUSIVE": typer.colors.YELLOW}
 NARROWEST = 40
 """Columns: below that, folded text is harder to read than long lines."""
-
-
-def _is_terminal() -> bool:
-    return bool(getattr(sys.stdout, "isatty", lambda: False)())
 
 
 def for_terminal(text: str, columns: int) -> str:

@@ -110,14 +110,11 @@ def _needed(tree: ast.Module) -> set[str]:
     needed = set().union(*names_read(tree).values())
     while True:
         setting = [node for node in tree.body if not needed.isdisjoint(_changed(node))]
-        more = needed.union(*(_read(node) for node in setting))
+        names = (name for node in setting for name in ast.walk(node) if isinstance(name, ast.Name))
+        more = needed | {name.id for name in names if isinstance(name.ctx, ast.Load)}
         if more == needed:
             return needed
         needed = more
-
-
-def _read(node: ast.AST) -> set[str]:
-    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Load)}
 
 
 def _changed(node: ast.stmt) -> set[str]:

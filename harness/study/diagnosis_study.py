@@ -63,7 +63,8 @@ def run_study(problems: int = 3, pairs: int = 150, seed: int = 0, progress: Prog
         SINGLE: _planted_cases(SINGLE, [(bug,) for bug in zoo for _ in range(problems)], seed),
         PAIRS: _planted_cases(PAIRS, drawn, seed),
     }
-    return conduct(SCHEMA, parts, {HARNESS: _respond}, progress, seed=seed, naming="diagnosis")
+    checkers = {HARNESS: lambda case: Response(ALARM, name_planted(case.subject))}
+    return conduct(SCHEMA, parts, checkers, progress, seed=seed, naming="diagnosis")
 
 
 def _planted_cases(kind: str, groups: Sequence[Bugs], seed: int) -> Iterator[Case]:
@@ -72,10 +73,6 @@ def _planted_cases(kind: str, groups: Sequence[Bugs], seed: int) -> Iterator[Cas
         if planted := plant(group, seed, number):
             names = " and ".join(bug.name for bug in planted.bugs)
             yield Case(names, kind, planted, names, kind, number)
-
-
-def _respond(case: Case) -> Response:
-    return Response(ALARM, name_planted(case.subject))
 
 
 # -- what is planted ---------------------------------------------------------------------------------------------------

@@ -148,10 +148,6 @@ def _cube_root(x):
     return _where(_above(x, arb(0)), _power(size, arb(1) / 3), -_power(size, arb(1) / 3))
 
 
-def _arccos(x):
-    return arb.pi() / 2 - _divide(x, ((1 - x) * (1 + x)).sqrt()).atan()
-
-
 _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     **{f: _method(f.__name__) for f in (np.exp, np.log, np.sqrt, np.sin, np.cos)},
     erf: _method("erf"),
@@ -170,7 +166,7 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     np.log2: lambda x: x.log() / arb(2).log(),
     np.log10: lambda x: x.log() / arb(10).log(),
     np.cbrt: _cube_root,
-    np.arccos: _arccos,
+    np.arccos: lambda x: arb.pi() / 2 - _divide(x, ((1 - x) * (1 + x)).sqrt()).atan(),
     np.square: lambda x: x * x,
     np.reciprocal: lambda x: _divide(1, x),
     np.absolute: _absolute,

@@ -26,11 +26,6 @@ def _sinc(x):
     return np.where(at_zero, 1.0, np.sin(angle) / angle)
 
 
-def _ndtr(x):
-    """Φ(x) = ½ (1 + erf(x/√2)), without its digits for x << 0; whoever needs these has a rule of its own."""
-    return 0.5 * (1.0 + special.erf(x * math.sqrt(0.5)))
-
-
 def _arctan2(y, x):
     """By y/x on the right half of the plane, and by x/y above and below the left one."""
     on_the_right, above = x > 0.0, y >= 0.0
@@ -41,11 +36,6 @@ def _arctan2(y, x):
 def _x_log(x, y):
     """x log y, and 0 at x = 0 whatever y is."""
     return np.where(x == 0.0, 0.0, x * np.log(np.where(x == 0.0, 1.0, y)))
-
-
-def _exprel(x):
-    """(exp(x) - 1)/x, and its limit 1 at 0."""
-    return np.where(x == 0.0, 1.0, np.expm1(x) / np.where(x == 0.0, 1.0, x))
 
 
 COMPOSED: dict[Any, Callable[..., Any]] = {
@@ -75,11 +65,12 @@ COMPOSED: dict[Any, Callable[..., Any]] = {
     special.xlogy: lambda x, y: _x_log(x, y),
     special.xlog1py: lambda x, y: _x_log(x, 1.0 + y),
     special.entr: lambda x: -_x_log(x, x),
-    special.exprel: _exprel,
+    special.exprel: lambda x: np.where(x == 0.0, 1.0, np.expm1(x) / np.where(x == 0.0, 1.0, x)),
     special.log1p: lambda x: np.log1p(x),
     special.expm1: lambda x: np.expm1(x),
     special.erfc: lambda x: 1.0 - special.erf(x),
-    special.ndtr: _ndtr,
+    # without its digits for x << 0; whoever needs these has a rule of its own
+    special.ndtr: lambda x: 0.5 * (1.0 + special.erf(x * math.sqrt(0.5))),
     special.cbrt: lambda x: np.cbrt(x),
 }
 """From a function to the same in terms of others. NaN is passed on, though `fmax` and `fmin` drop it."""

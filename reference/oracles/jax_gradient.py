@@ -19,12 +19,7 @@ from reference.network import Network
 from reference.problem import Problem, regularised_cost
 from reference.traced.traced_function import Traced
 
-
-def _logsumexp(z: Any) -> Any:
-    return jax.nn.logsumexp(z, axis=-1, keepdims=True)
-
-
-JAX = Namespace("jax", jnp, erf=jax.scipy.special.erf, logsumexp=_logsumexp)
+JAX = Namespace("jax", jnp, erf=jax.scipy.special.erf, logsumexp=partial(jax.nn.logsumexp, axis=-1, keepdims=True))
 
 
 def _value_and_slope(f: Activation, z: Any) -> tuple[Any, Any]:

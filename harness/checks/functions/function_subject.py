@@ -158,7 +158,8 @@ def _coverage(case: GradientCase, seen: Differenced, covered: np.ndarray) -> lis
         facts.append(note(Kind.GROUPED, alone=len(seen.found), groups=len(seen.groups)))
     if not covered.all():
         left, keep = int((~covered).sum()), doubt if covered.mean() < CONCLUSIVE_SHARE else note
-        facts.append(keep(Kind.UNEXAMINED, *_places(case, ~covered), left=left, budget=str(probes.budget)))
+        places = map(case.layout.label, np.flatnonzero(~covered)[:PLACES_SHOWN].tolist())
+        facts.append(keep(Kind.UNEXAMINED, *places, left=left, budget=str(probes.budget)))
     if probes.raised:
         facts.append(note(Kind.RAISED_NEARBY, FUN, raised=dict(probes.raised)))
     return facts
@@ -173,7 +174,3 @@ def _precision(case: GradientCase, pair: Pair) -> list[Fact]:
     if case.fine.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
         facts.append(note(Kind.FLOAT32_COST, FUN))
     return facts
-
-
-def _places(case: GradientCase, mask: np.ndarray) -> Sequence[str]:
-    return [case.layout.label(i) for i in np.flatnonzero(mask)[:PLACES_SHOWN].tolist()]

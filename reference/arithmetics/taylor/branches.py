@@ -103,10 +103,6 @@ def _maximum(x: Taylor, y: Taylor) -> Taylor:
     return Taylor(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
 
 
-def _minimum(x: Taylor, y: Taylor) -> Taylor:
-    return negative(_maximum(negative(x), negative(y)))
-
-
 def _sign(x: Taylor) -> Taylor:
     zero = Taylor.lift(0.0)
     return _where(_less(x, zero), Taylor.lift(-1.0), _where(_equal(x, zero), zero, Taylor.lift(1.0)))
@@ -125,7 +121,7 @@ BRANCHES = {
     np.where: _where,
     np.absolute: _absolute,
     np.maximum: _maximum,
-    np.minimum: _minimum,
+    np.minimum: lambda x, y: negative(_maximum(negative(x), negative(y))),
     np.sign: _sign,
 }
 """Rules by function."""

@@ -80,11 +80,6 @@ def _powers_of_step(g_k: Any, step: Any, shape: tuple[int, ...]) -> tuple[Any, A
 
 _exp, _log, _sqrt, _reciprocal = (partial(_compose, EXPANSIONS[f]) for f in (np.exp, np.log, np.sqrt, np.reciprocal))
 
-
-def _divide(x: Taylor, y: Taylor) -> Taylor:
-    return multiply(x, _reciprocal(y))
-
-
 HIGHEST = 64
 """The largest whole exponent that is multiplied out, by squares: that holds for z of any sign, and at zero."""
 
@@ -131,7 +126,7 @@ Taylor.rules = {
     np.subtract: lambda x, y: add(x, negative(y)),
     np.multiply: multiply,
     np.square: square,
-    np.divide: _divide,
+    np.divide: lambda x, y: multiply(x, _reciprocal(y)),
     np.power: _power,
     **{f: partial(_compose, g) for f, g in (EXPANSIONS | SIGMOIDS).items()},
     np.logaddexp: _logaddexp,
