@@ -41,7 +41,7 @@ def with_parts_alike(found: Fact | None, parts: Iterable[Part], m: int | None = 
     """The relation of one part, with the names of all parts in which the very same holds."""
     if found is None:
         return None
-    relations = {part.name: find_relation([part], m) for part in parts}
+    relations = {part.name: find_relation([part], m) for part in parts if part.wrong.any()}
     alike = [name for name, fact in relations.items() if fact and found == replace(fact, where=found.where)]
     return replace(found, where=tuple(alike)) if found.where[0] in alike else found
 

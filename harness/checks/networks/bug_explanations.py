@@ -281,13 +281,13 @@ def _relate(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
     # made, and in the others it is mixed with their weights and slopes.
     nearest, whole = affected[-1], join(_extent(layers), layers)
     biases, weights = (("bias", np.s_[:, :1]), ("weights", np.s_[:, 1:]))
-    halves = [nearest.at(f"{nearest.name} {name}", columns) for name, columns in (biases, weights)]
-    halves = [half for half in halves if half.wrong.any()]
+    halves = [[layer.at(f"{layer.name} {name}", columns) for layer in affected] for name, columns in (biases, weights)]
+    halves = [half for half in halves if half[-1].wrong.any()]
     # from the whole gradient to its parts: what holds for all of it says more
-    candidates = [whole] if len(affected) > 1 else []
-    candidates += halves if len(halves) == 1 else [nearest, *halves]
-    relation = with_parts_alike(find_relation(candidates, m), affected, m)
-    if relation is None:
+    groups = [[whole]] if len(affected) > 1 else []
+    groups += halves if len(halves) == 1 else [affected, *halves]
+    found = (with_parts_alike(find_relation(group[-1:], m), group, m) for group in groups)
+    if (relation := next(filter(None, found), None)) is None:
         single = find_single_entry(whole)
         return (single,) if single else _where_it_starts(layers, nearest)
     is_of_delta = relation.kind in LEFT_BY_DELTA and nearest is not layers[-1]

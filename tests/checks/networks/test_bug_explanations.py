@@ -163,6 +163,11 @@ def reversed_columns(gradient):
     return NETWORK.pack([of_1[:, ::-1], of_2, of_3[:, ::-1]])
 
 
+def reversed_weights(gradient):
+    thetas = NETWORK.unpack(gradient)
+    return NETWORK.pack([np.c_[Theta[:, :1], Theta[:, :0:-1]] for Theta in thetas[:2]] + [thetas[2]])
+
+
 ANSWERS = {  # an answer, and the kinds that explain it, with their places
     "a bug in the cost, another in the gradient": (
         lambda problem, theta: (
@@ -193,6 +198,14 @@ ANSWERS = {  # an answer, and the kinds that explain it, with their places
         [
             (Kind.PART_RIGHT, "cost"),
             (Kind.REARRANGED, "Theta1", "Theta3"),
+            (Kind.NO_BUG_EXPLAINS,),
+        ],
+    ),
+    "one order of weights in two layers": (
+        with_gradient(reversed_weights),
+        [
+            (Kind.PART_RIGHT, "cost"),
+            (Kind.REARRANGED, "Theta1 weights", "Theta2 weights"),
             (Kind.NO_BUG_EXPLAINS,),
         ],
     ),
