@@ -196,7 +196,9 @@ def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Ru
 
 def _without_answers(graded: Grade, why: Fact, rubric: Rubric) -> Grade:
     """The grade where neither cost nor gradient can be judged; right helpers keep their points."""
-    helpers = judge_by_specification(graded.helpers)
+    # what is called in an unknown way may be right, and its helpers with it
+    is_unknown = why.kind == Kind.CONVENTION_UNKNOWN
+    helpers = graded.helpers if is_unknown else judge_by_specification(graded.helpers)
     parts = judge_parts(helpers)
     # no function was found: it may stand in the file or the cell that could not be read, which then comes first
     unread = [fact for fact in graded.notes if why.kind == Kind.NO_HOMEWORK_FUNCTION and fact.kind in UNREAD]

@@ -87,6 +87,7 @@ BIASES_ZEROED = ("    grad = np", "    Theta1[:, 0] = 0\n    grad = np")
 LABELS_SHIFTED = ("    m = X", "    y -= 1\n    m = X")
 SLOPE_BY_HAND = ("sigmoid_gradient(z2)", "sigmoid(z2) * (1 - sigmoid(z2))")
 GETS_A = ("sigmoid_gradient(z2)", "sigmoid_gradient(a2[:, 1:])")
+SLOPE_FROM_A = "def sigmoid_prime(a):\n    return a * (1 - a)\n"
 OF_A = ("return g * (1 - g)", "return z * (1 - z)")
 SINGLE_COST = course(("    return J, grad", "    return (J * np.ones(1)).astype(np.dtype('f' + '4'))[0]"))
 
@@ -244,6 +245,16 @@ CASES = {
     "a slope from a that gets z": Case(course(OF_A), DISAGREE, f"{R} {W} {R}", 55.0, (Kind.HELPER_WRONG,)),
     "a slope from a that gets a, beside another bug": Case(
         course(OF_A, GETS_A, ("d3 = h - Y", "d3 = Y - h")), *WRONG_GRADIENT
+    ),
+    "a slope from a, and no function": Case(
+        course(OF_A).partition("def nn_cost_function")[0],
+        ERROR,
+        f"{N} {N} {N}",
+        5.0,
+        (Kind.NO_HOMEWORK_FUNCTION, Kind.HELPER_WRONG),
+    ),
+    "a slope from a, in an unknown layout": Case(
+        f"{apart('b2 W2 W1 b1')}\n{SLOPE_FROM_A}", ERROR, f"{N} {N} {N}", 5.0, (Kind.CONVENTION_UNKNOWN,)
     ),
     "a slope from a, and no gradient": Case(
         course(OF_A, (RETURN, "    return J")), DISAGREE, f"{R} {N} {R}", 55.0, (Kind.HELPER_WRONG, Kind.PART_MISSING)
