@@ -233,14 +233,14 @@ class Differences:
         wide = [estimate(joint.search.line, step, joint.search.noise) for step in self.probes.steps[:2]]
         sharper = min(wide, key=lambda each: each.error)
         misled_by = max(abs(each.derivative - weights @ slopes) + each.error for each in (joint.found, sharper))
-        sizes = zip(hasty, np.abs(weights * errors))
-        left = [number for number, size in sizes if not joint.is_wrong or size <= MISLED * misled_by]
+        sizes = zip(hasty.items(), np.abs(weights * errors))
+        left = {number: line for (number, line), size in sizes if not joint.is_wrong or size <= MISLED * misled_by}
         found = {number: line for number, line in hasty.items() if number not in left}
         if len(left) > FEW:
-            for part in np.array_split(left, PARTS):
-                found |= self._confirm_together({number: hasty[number] for number in part.tolist()})
+            for part in np.array_split(list(left), PARTS):
+                found |= self._confirm_together({number: left[number] for number in part.tolist()})
             return found
-        return found | {number: look_closely(self.near, hasty[number].search) for number in self._affordable(left)}
+        return found | {number: look_closely(self.near, line.search) for number, line in self._affordable(left.items())}
 
     @np.errstate(all="ignore")
     def _search(self, indices: np.ndarray, moves: np.ndarray) -> Search:

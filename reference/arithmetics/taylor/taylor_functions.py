@@ -58,8 +58,8 @@ def _compose(g: Expansion, x: Taylor) -> Taylor:
 
     powers = np.cumprod(np.broadcast_to(reach, (NEXT, *np.shape(reach))), axis=0)  # D¹, ..., D⁸
     sizes = np.abs(g_k)
-    total = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)
-    steepest = sizes[1] + (np.arange(2.0, NEXT)[:, np.newaxis] * sizes[2:] * powers[:-2]).sum(axis=0)
+    total = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)  # Σ |g_k| Dᵏ
+    steepest = sizes[1] + (np.arange(2.0, NEXT)[:, np.newaxis] * sizes[2:] * powers[:-2]).sum(axis=0)  # Σ k |g_k| Dᵏ⁻¹
     products = NEXT * (min(len(step), NEXT) + 3.0) if len(step) > 1 else 0.0  # roundings of Horner's rule
     rounding = (COEFFICIENT_ROUNDINGS + products) * UNIT * total
     rounding += g.noise(centre) * DEGREE * np.maximum(powers[0], powers[-2])  # Σ Dᵏ for k from 1 to DEGREE
