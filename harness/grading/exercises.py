@@ -136,8 +136,8 @@ class Exercise:
 
     @property
     def has_few_examples(self) -> bool:
-        """Whether there are several examples, but fewer than classes."""
-        return 1 < self.problem.m < self.problem.Y.shape[1]
+        """Whether there are fewer examples than classes."""
+        return self.problem.m < self.problem.Y.shape[1]
 
     @property
     def is_degenerate(self) -> bool:

@@ -40,14 +40,15 @@ class GivenAnswers:
     def faults(self) -> list[CallFailed]:
         """The failures on problems that right code runs on.
 
-        With fewer examples than classes, it runs if it runs without a class in y.
+        With several examples, but fewer than classes, it runs if it runs without a class in y.
         """
         needs_classes = self.takes_classes_from_y or any(e in self.failures for e in self._without_a_class)
-        return [
-            failure
-            for exercise, failure in self.failures.items()
-            if not (exercise.is_degenerate and (needs_classes or not exercise.has_few_examples))
-        ]
+
+        def must_run(exercise: Exercise) -> bool:
+            is_of_several = min(*exercise.problem.network.sizes, exercise.problem.m) > 1
+            return not exercise.is_degenerate or (exercise.has_few_examples and is_of_several and not needs_classes)
+
+        return [failure for exercise, failure in self.failures.items() if must_run(exercise)]
 
     @property
     def _without_a_class(self) -> list[Exercise]:

@@ -1,15 +1,20 @@
 """The problems that submissions are called on differ in all that right code accepts."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import pytest
 
 from harness.grading.exercises import (
     changed_step_by_step,
     course_exercises,
     draw_exercise,
     small_exercises,
+    without_first_class,
 )
+from harness.grading.given_answers import GivenAnswers
+from harness.grading.submission_answers import ParsedAnswer
 
 
 def test_problems_of_one_shape_differ_in_one_quantity_from_the_one_before():
@@ -44,3 +49,20 @@ def test_right_code_need_not_run_where_a_class_or_an_axis_may_be_missing():
         "4-5-10, 7 examples",
         "1-1-3, 4 examples",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "m", "with_class", "is_fault"),
+    [
+        ((4, 5, 10), 7, "answered", True),
+        ((4, 5, 10), 7, "failed", False),  # for want of a class
+        ((4, 1, 10), 7, "answered", False),  # as of one unit
+        ((4, 5, 10), 1, "answered", False),
+        ((4, 5, 10), 13, "answered", True),
+    ],
+)
+def test_right_code_runs_for_fewer_examples_than_classes_if_it_runs_without_a_class(sizes, m, with_class, is_fault):
+    lacking, failure = without_first_class(draw_exercise((4, 5, 10), 13, 1.5, 9)), Any
+    failures = {draw_exercise(sizes, m, 1.0, 0): failure} | ({lacking: failure} if with_class == "failed" else {})
+    answers = {lacking: ParsedAnswer()} if with_class == "answered" else {}
+    assert bool(GivenAnswers(answers, failures).faults) == is_fault  # pyright: ignore[reportArgumentType]
