@@ -148,9 +148,8 @@ class Search:
 
     def hide_behind_jumps(self, found: StencilEstimate) -> StencilEstimate:
         """What was found; undecided if it contradicts a report that is the slope between jumps of the cost."""
-        if not (self.explains and self.reported.is_contradicted(found)):
-            return found
-        is_right = is_slope_between_jumps(self.reported, self.line, self.noise, found)
+        is_tried = self.explains and self.reported.is_contradicted(found)
+        is_right = is_tried and is_slope_between_jumps(self.reported, self.line, self.noise, found)
         return self._undecided_by_jumps(found) if is_right else found
 
     def _undecided_by_jumps(self, found: StencilEstimate) -> StencilEstimate:
@@ -217,7 +216,9 @@ class Search:
         # a power of two, so that other contradictions on the line need the same costs
         finest = float(2.0 ** np.ceil(np.log2(narrow.step)))
         if self._has_jumps(seen, narrow, middle, finest):
-            return seen._replace(best=self._undecided_by_jumps(narrow), has_jumps=True)
+            # a search at the scale of θ_i goes on from the step that jumps do not hide
+            hidden = self._undecided_by_jumps(narrow)._replace(step=seen.best.step)
+            return seen._replace(best=hidden, has_jumps=True)
         is_rough = not _is_one_sided(best) and (
             is_of_scatter(self.reported, self.line, self.noise, wide, best, finest)
             or is_mean_of_waves(self.reported, best)
