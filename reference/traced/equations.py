@@ -6,9 +6,10 @@ primal of a custom rule) stand among its parameters, under JAX's own names. `ref
 programs from JAX.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import chain
 from typing import Any
 
 import jax
@@ -184,9 +185,31 @@ def iterates(program: Program) -> bool:
     return any(eq.primitive.iterates for eq in equations_in(program))
 
 
-def draws(program: Program) -> bool:
-    """Whether random numbers are drawn in it."""
-    return any(eq.name in RANDOM_BITS for eq in equations_in(program))
+def is_refused_by_draws(program: Program) -> bool:
+    """Whether random numbers decide how long a loop in it goes on, as where samples are refused."""
+    return any(eq.primitive.iterates and _goes_on_by_draws(eq) for eq in equations_in(program))
+
+
+def _goes_on_by_draws(loop: Equation) -> bool:
+    condition, body = loop.params["cond_jaxpr"], loop.params["body_jaxpr"]
+    deciding, read = _behind(condition, condition.results)
+    carried, known = {i - loop.params["cond_nconsts"] for i in read}, set[int]()
+    while carried - known:  # what decides the condition now was carried here from earlier steps
+        known |= carried
+        equations, read = _behind(body, [body.results[i] for i in known if i >= 0])
+        deciding += equations
+        carried = {i - loop.params["body_nconsts"] for i in read}
+    return any(each.name in RANDOM_BITS for eq in deciding for each in (eq, *chain(*map(equations_in, eq.programs))))
+
+
+def _behind(program: Program, atoms: Iterable[Any]) -> tuple[list[Equation], set[int]]:
+    """The equations that atoms of a program are computed by, and the numbers of the arguments."""
+    slots, equations = {atom for atom in atoms if isinstance(atom, int)}, []
+    for eq in reversed(program.equations):
+        if not slots.isdisjoint(eq.outputs):
+            slots |= {atom for atom in eq.inputs if isinstance(atom, int)}
+            equations.append(eq)
+    return equations, {i for i, slot in enumerate(program.arguments) if slot in slots}
 
 
 def reads_bits(program: Program) -> bool:

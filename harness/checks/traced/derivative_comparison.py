@@ -151,6 +151,7 @@ def _within_tolerance(comparison: Comparison) -> Comparison | None:
     """The comparison again with what a solver's tolerance may leave accepted; None where that does not explain all.
 
     An error of a rule may be of that size, too. So there is a doubt, unless finer tolerances leave less in proportion.
+    Where they do, a solver may have left more: of n steps that shrink by the factor k, the derivative n k' k^(n-1).
     """
     point, look = comparison.point, comparison.look
     tolerance = max(mode.tolerance for mode in look.plan.modes)
@@ -159,16 +160,21 @@ def _within_tolerance(comparison: Comparison) -> Comparison | None:
         return None
     # a step of less than an ulp moves nothing, so that a solver in float32 stops there, whatever its tolerance is
     reached, finer = (max(x, 2.0 * point.program.coarsest) for x in (tolerance, TIGHTER * tolerance))
-    accepting = _accepting(point, reached)
-    again = _compare(accepting, judge_again(accepting, look))
-    if again.disagreeing or again.is_open:
-        return None
-    is_borne_out = finer < reached and REFERENCE not in look.reports and _shrinks(comparison, finer)
-    if not (is_borne_out or comparison.disagreeing):
-        return None
-    numbers = {"tolerance": reached, "accuracy": accepting.case.accuracy, "finer": finer if is_borne_out else 0.0}
-    fact = Fact(Kind.WITHIN_TOLERANCE, Severity.NOTE if is_borne_out else Severity.DOUBT, data=numbers)
-    return replace(again, facts=(*again.facts, fact))
+    # a solver in float64 goes on below an ulp of float32, where that is the type of a constant alone
+    tried = finer if finer < reached else TIGHTER * tolerance
+    for times in (1.0, TOLERANCES_LEFT):
+        accepting = _accepting(point, times * reached)
+        again = _compare(accepting, judge_again(accepting, look))
+        if again.disagreeing or again.is_open:
+            continue
+        is_borne_out = REFERENCE not in look.reports and _shrinks(comparison, times * tried)
+        if not (is_borne_out or (comparison.disagreeing and times == 1.0)):
+            return None
+        shrunk = times * finer if is_borne_out else 0.0
+        numbers = {"tolerance": times * reached, "accuracy": accepting.case.accuracy, "finer": shrunk}
+        fact = Fact(Kind.WITHIN_TOLERANCE, Severity.NOTE if is_borne_out else Severity.DOUBT, data=numbers)
+        return replace(again, facts=(*again.facts, fact))
+    return None
 
 
 def _accepting(point: Point, tolerance: float) -> Point:
@@ -178,7 +184,7 @@ def _accepting(point: Point, tolerance: float) -> Point:
 
 
 def _shrinks(comparison: Comparison, tolerance: float) -> bool:
-    """Whether all agrees within a finer tolerance once the solvers of f and of the modes stop at finer ones.
+    """Whether all agrees within a finer tolerance once the solvers of the modes, or those of f too, stop at finer ones.
 
     A solver's error shrinks with its tolerance, and the mistake of a rule stays.
     """
@@ -187,11 +193,23 @@ def _shrinks(comparison: Comparison, tolerance: float) -> bool:
         return False
     plan = replace(plan, modes=tuple(mode.finely for mode in plan.modes if mode.name not in comparison.missing))
     with suppress(CallbackRaised), raising_callbacks():  # a solver may raise that it takes too many steps
-        traced = with_finer_solvers(case.traced, *case.leaves)
-        finer = _accepting(measure(replace(case, traced=traced, program=traced.program)), tolerance)
-        found = _compare(finer, look_at_inputs(finer, replace(plan, whole=None), None))
-        return not (found.disagreeing or found.is_open or found.facts or found.missing)
+        # f as it is may have left nothing, and a solver that is nearly exact may do worse with a finer tolerance
+        return _agrees_with(comparison.point, plan, tolerance) or _agrees_with(
+            measure(_with_finer_solvers(case)), plan, tolerance
+        )
     return False
+
+
+def _with_finer_solvers(case: Case) -> Case:
+    traced = with_finer_solvers(case.traced, *case.leaves)
+    return replace(case, traced=traced, program=traced.program)
+
+
+def _agrees_with(point: Point, plan: Plan, tolerance: float) -> bool:
+    """Whether all agrees at a point within what a solver leaves that stops at a tolerance."""
+    accepting = _accepting(point, tolerance)
+    found = _compare(accepting, look_at_inputs(accepting, replace(plan, whole=None), None))
+    return not (found.disagreeing or found.is_open or found.facts or found.missing)
 
 
 def _is_same_for_callers(comparison: Comparison) -> bool:

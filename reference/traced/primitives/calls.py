@@ -13,7 +13,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, count_directions
 from reference.traced.bounded_run import Unbounded
-from reference.traced.equations import Equation, bind, draws, is_floating, is_key, iterates, reads_bits
+from reference.traced.equations import Equation, bind, is_floating, is_key, is_refused_by_draws, iterates, reads_bits
 from reference.traced.primitive import EXACT, Primitive
 from reference.traced.primitive_differences import by_its_rule, differenced, values_of
 from reference.traced.program_replay import Applied, Inlined, float64_version, replayed_with_primals, widened
@@ -41,7 +41,7 @@ def differences_whole(equation: Equation) -> bool:
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     program = equation.primal
     # a loop that draws and refuses; what is taken as a whole; a value alone; what simply runs
-    if count_directions(*operands) and iterates(program) and draws(program):
+    if count_directions(*operands) and is_refused_by_draws(program):
         return _sampled(run, equation, *operands)
     if count_directions(*operands) and differences_whole(equation):
         return differenced(run, equation, *operands)

@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
-from harness.checks.traced import derivative_check
+from harness.checks.traced import derivative_check, derivative_comparison
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.lone_equations import Culprit
 from harness.facts.fact import Severity
@@ -27,13 +27,13 @@ DEFINITE = SQUARE @ SQUARE.T / 8 + np.eye(8)
 RIGHT_SIDE = rng.normal(size=8)
 
 
-def fixed_point(tolerance, factor=1.0):
+def fixed_point(tolerance, factor=1.0, of_rule=None):
     """y = tanh(W y + x), and the implicit derivative by a series of as many terms as it needs."""
 
     def step(x, y):
         return jnp.tanh(WEIGHTS @ y + x)
 
-    def repeated(step, y):
+    def repeated(step, y, tolerance=tolerance):
         far = lambda pair: jnp.max(jnp.abs(pair[0] - pair[1])) > tolerance  # noqa: E731
         return lax.while_loop(far, lambda pair: (step(pair[0]), pair[0]), (y, y + 1.0))[0]
 
@@ -46,7 +46,7 @@ def fixed_point(tolerance, factor=1.0):
 
     def backward(residuals, g):
         x, y = residuals
-        u = repeated(lambda u: g + jax.vjp(lambda y: step(x, y), y)[1](u)[0], g)
+        u = repeated(lambda u: g + jax.vjp(lambda y: step(x, y), y)[1](u)[0], g, of_rule or tolerance)
         return (factor * jax.vjp(lambda x: step(x, y), x)[1](u)[0],)
 
     equilibrium.defvjp(forward, backward)
@@ -129,6 +129,44 @@ def test_what_shrinks_with_the_tolerance_is_the_error_of_the_solver_and_what_sta
     assert report.verdict == ("agree" if severity == Severity.NOTE else "inconclusive"), report
     (fact,) = [fact for fact in report.every_fact() if fact.kind == Kind.WITHIN_TOLERANCE]
     assert (fact.severity, fact.data["finer"]) == (severity, pytest.approx(1e-3 * TIGHTER) if factor == 1.0 else 0.0)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agree"), (1.0001, "inconclusive")])
+def test_where_the_solver_of_a_rule_alone_leaves_something_that_of_f_need_not_go_on(monkeypatch, factor, verdict):
+    worse = lambda traced, *leaves: Traced(lambda *given: [1.1 * jnp.tanh(x) for x in given], *leaves)  # noqa: E731
+    monkeypatch.setattr(derivative_comparison, "with_finer_solvers", worse)
+    measured = Mode.solvers_error  # what a finer tolerance moves is too little by chance
+    monkeypatch.setattr(Mode, "solvers_error", lambda *given: tuple(1e-6 * x for x in measured(*given)))
+    report = check_derivatives(fixed_point(1e-13, factor, of_rule=1e-5), X)
+    assert report.verdict == verdict, report
+
+
+def slow_descent(factor):
+    """The minimum of y⁴/4 + y²/2 - x y by slow steps, if the last was short; its derivative is off by far more."""
+
+    @jax.custom_vjp
+    def solve(x):
+        step = lambda pair: (pair[0] - 0.05 * (pair[0] ** 3 + pair[0] - x), pair[0])  # noqa: E731
+        y, last = lax.while_loop(lambda pair: jnp.abs(pair[0] - pair[1]) > 1e-8, step, (0.5 * x, x))
+        return y, y - last
+
+    def backward(y, g):
+        return (factor * g[0] / (3.0 * y * y + 1.0),)
+
+    solve.defvjp(lambda x: (solve(x), solve(x)[0]), backward)
+
+    def minimum(x):
+        y, last = solve(x)
+        return jnp.where(lax.stop_gradient(jnp.abs(last)) < 1.0, y, jnp.nan)
+
+    return minimum
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001, *more(1.01, -1.0)])
+def test_the_derivative_of_many_steps_is_the_error_of_the_solver_where_it_shrinks_with_the_tolerance(factor):
+    report = check_derivatives(slow_descent(factor), -0.7)
+    assert report.verdict == ("agree" if factor == 1.0 else "disagree"), report
+    assert (Kind.WITHIN_TOLERANCE in report.kinds) == (factor == 1.0)
 
 
 def test_a_solver_with_finer_tolerances_is_not_rounded_at_random(monkeypatch):
@@ -313,6 +351,32 @@ def test_the_implicit_derivative_of_a_sampler_is_in_doubt_until_it_is_trusted():
     assert report.verdict == "inconclusive"
     assert Kind.NO_SLOPE in report.kinds
     assert check_derivatives(f, key, 0.7, trust=["sample"]).verdict == "agree"
+
+
+def bridge(factor, sign=1.0):
+    """A number drawn for each halving of [0, 1] down to 1e-6, however large it is, times its argument."""
+
+    @jax.custom_jvp
+    def path(key, a):
+        def halve(state):
+            key, width, total = state
+            key, once = jax.random.split(key)
+            return key, 0.5 * width, total + width * jax.random.normal(once, dtype=a.dtype) * a**2
+
+        return lax.while_loop(lambda state: state[1] > 1e-6, halve, (key, jnp.ones_like(a), a))[2]
+
+    def slope(x, t):
+        y, a = path(*x), x[1]
+        return y, factor * (1.0 + sign * 2.0 * (y - a) / a) * t[1]
+
+    path.defjvp(slope)
+    return lambda key, a: path(key, a) + jnp.floor(a)  # which jumps, so that not everything is judged by differences
+
+
+@pytest.mark.parametrize("rule", [(1.0, 1.0), (1.0, 0.0), *more((1.001, 1.0), (1.01, 1.0), (1.0, -1.0))])
+def test_a_loop_that_draws_and_refuses_nothing_shows_its_derivative(rule):
+    report = check_derivatives(bridge(*rule), jax.random.key(1), 0.7)
+    assert report.verdict == ("agree" if rule == (1.0, 1.0) else "disagree"), report
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(5e-7, "inconclusive"), (0.0, "disagree")])
