@@ -85,8 +85,8 @@ def _accuracy(fact: Fact) -> str:
     data = fact.data
     needed = "" if data["is_needed"] else "; no error exceeds its error bound, so accuracy= is not needed here"
     return (
-        f"Errors of {data['source']} below {data['accuracy']:.2g} of the largest derivative in "
-        f"{'a random sum of all rows, where their errors add up,' if data.get('is_summed') else 'their block'} are "
+        f"Beside the error bounds, errors of {data['source']} below {data['accuracy']:.2g} of the largest derivative "
+        f"in {'a random sum of all rows, where their errors add up,' if data.get('is_summed') else 'their block'} are "
         f"accepted. The largest is {data['largest']:.2g}, in {fact.where[0]}{needed}."
     )
 
