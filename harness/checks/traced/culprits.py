@@ -16,6 +16,7 @@ from harness.checks.traced.derivative_comparison import Comparison, compare_deri
 from harness.checks.traced.equations_met import Operands, meet_equations
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.lone_equations import Culprit, check_alone, convict_of_mode, is_wrong_in_use, name_culprit
+from harness.checks.traced.precomputed_state import rules_given_state_within
 from reference.traced.bypassed_rules import without_rules
 from reference.traced.equations import Equation, Program, equations_in
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
@@ -67,7 +68,9 @@ def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tup
     this one, or its share is too small to see. It does not where the program masks or stops what is wrong. A library's
     rules are taken as parts of it: to try a solver's alone would cost several times the check of the whole.
     """
-    rules = [eq for eq in _untrusted_rules(case) if eq.name in CUSTOM_RULES and not is_rule_of_library(eq)]
+    given_state = rules_given_state_within(case.program)  # with its state held, a right rule would look wrong alone
+    rules = [eq for eq in _untrusted_rules(case) if eq.name in CUSTOM_RULES and eq not in given_state]
+    rules = [eq for eq in rules if not is_rule_of_library(eq)]
     own = {eq: values for eq, values in _meet_all(case, met, rules).items() if eq in rules}
     # if f is nothing but this rule, the whole has been checked, and so has the rule
     own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}

@@ -152,6 +152,7 @@ def _within_tolerance(comparison: Comparison) -> Comparison | None:
 
     An error of a rule may be of that size, too. So there is a doubt, unless finer tolerances leave less in proportion.
     Where they do, a solver may have left more: of n steps that shrink by the factor k, the derivative n k' k^(n-1).
+    Then what is left has to shrink in proportion to what was found, of which the mistake of a rule may be a small part.
     """
     point, look = comparison.point, comparison.look
     tolerance = max(mode.tolerance for mode in look.plan.modes)
@@ -167,14 +168,23 @@ def _within_tolerance(comparison: Comparison) -> Comparison | None:
         again = _compare(accepting, judge_again(accepting, look))
         if again.disagreeing or again.is_open:
             continue
-        is_borne_out = REFERENCE not in look.reports and _shrinks(comparison, times * tried)
+        left = tried if times == 1.0 else TIGHTER * _largest_share(again)
+        is_borne_out = REFERENCE not in look.reports and _shrinks(comparison, left)
         if not (is_borne_out or (comparison.disagreeing and times == 1.0)):
             return None
-        shrunk = times * finer if is_borne_out else 0.0
+        shrunk = (finer if times == 1.0 else left) if is_borne_out else 0.0
         numbers = {"tolerance": times * reached, "accuracy": accepting.case.accuracy, "finer": shrunk}
         fact = Fact(Kind.WITHIN_TOLERANCE, Severity.NOTE if is_borne_out else Severity.DOUBT, data=numbers)
         return replace(again, facts=(*again.facts, fact))
     return None
+
+
+def _largest_share(comparison: Comparison) -> float:
+    """The largest difference between the derivatives, as a share of the largest one."""
+    differences = [pair.difference[pair.decided] for pair in comparison.pairs]
+    found = max((float(x.max(initial=0.0)) for x in differences), default=0.0)
+    sizes = np.abs([answer.gradient for answer in comparison.look.own])
+    return found / sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
 
 
 def _accepting(point: Point, tolerance: float) -> Point:
@@ -184,7 +194,7 @@ def _accepting(point: Point, tolerance: float) -> Point:
 
 
 def _shrinks(comparison: Comparison, tolerance: float) -> bool:
-    """Whether all agrees within a finer tolerance once the solvers of the modes, or those of f too, stop at finer ones.
+    """Whether all agrees within a finer tolerance once the solvers of f and of the modes stop at finer ones.
 
     A solver's error shrinks with its tolerance, and the mistake of a rule stays.
     """
@@ -193,23 +203,11 @@ def _shrinks(comparison: Comparison, tolerance: float) -> bool:
         return False
     plan = replace(plan, modes=tuple(mode.finely for mode in plan.modes if mode.name not in comparison.missing))
     with suppress(CallbackRaised), raising_callbacks():  # a solver may raise that it takes too many steps
-        # f as it is may have left nothing, and a solver that is nearly exact may do worse with a finer tolerance
-        return _agrees_with(comparison.point, plan, tolerance) or _agrees_with(
-            measure(_with_finer_solvers(case)), plan, tolerance
-        )
+        traced = with_finer_solvers(case.traced, *case.leaves)
+        finer = _accepting(measure(replace(case, traced=traced, program=traced.program)), tolerance)
+        found = _compare(finer, look_at_inputs(finer, replace(plan, whole=None), None))
+        return not (found.disagreeing or found.is_open or found.facts or found.missing)
     return False
-
-
-def _with_finer_solvers(case: Case) -> Case:
-    traced = with_finer_solvers(case.traced, *case.leaves)
-    return replace(case, traced=traced, program=traced.program)
-
-
-def _agrees_with(point: Point, plan: Plan, tolerance: float) -> bool:
-    """Whether all agrees at a point within what a solver leaves that stops at a tolerance."""
-    accepting = _accepting(point, tolerance)
-    found = _compare(accepting, look_at_inputs(accepting, replace(plan, whole=None), None))
-    return not (found.disagreeing or found.is_open or found.facts or found.missing)
 
 
 def _is_same_for_callers(comparison: Comparison) -> bool:

@@ -188,3 +188,9 @@ def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[
         run(everything, *(Increment(x, STEP * d.reshape(1, *x.shape).astype(x.dtype)) for x, d in zip(values, parts)))
     same = zip(equations_in(everything), equations_in(program))
     return with_moving_state({eq for copy, eq in same if run.moves_state.get(copy) and eq in flow.operands})
+
+
+def rules_given_state_within(program: Program) -> set[Equation]:
+    """The rules that may be handed such state within what is differenced as a whole, where it is not recomputed."""
+    wholes = [equation for equation in equations_in(program) if differences_whole(equation)]
+    return {rule for whole in wholes for rule in _Flow(whole.primal).operands}

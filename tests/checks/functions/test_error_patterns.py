@@ -179,7 +179,7 @@ VECTORS = {
     ),
     "made of float32": (
         sines,
-        lambda g, t: 3.0 * np.float32(g / 3.0),
+        lambda g, t: 3.0 * np.float64(np.float32(g / 3.0)),
         THETA,
         (Kind.SMALL_ERROR, {}),
         (Kind.WRONG_ENTRIES, {}),
