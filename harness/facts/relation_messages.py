@@ -2,14 +2,14 @@
 
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
-from harness.facts.templates import SHOWN, Message
+from harness.facts.templates import Message, places_of
 from harness.wording import first_few
 
 
 def _place(fact: Fact) -> str:
     """The parts that are wrong, and of which output; "or" before a relation that fits as well as the one before it."""
     output = fact.data.get("output")
-    place = f"{first_few(fact.where, SHOWN)} (of {output})" if output else first_few(fact.where, SHOWN)
+    place = f"{places_of(fact)} (of {output})" if output else places_of(fact)
     return f"Or, equally, {place}" if fact.data.get("alternative") else place
 
 
@@ -116,7 +116,7 @@ def _single_entry(fact: Fact) -> str:
 def _not_finite(fact: Fact) -> str:
     source = fact.data.get("source")
     what = f"{source} reports derivatives that are not finite: " if source else "Not finite in "
-    return f"{what}{first_few(fact.where, SHOWN)}."
+    return f"{what}{places_of(fact)}."
 
 
 def _float32_digits(fact: Fact) -> str:

@@ -21,8 +21,15 @@ def undecided(fact: Fact, shown: int = SHOWN) -> str:
         return f"{fact.where[0]} cannot be decided"
     of = f"{data['undecided']} of {data['total']} coordinates" if "total" in data else ""
     whose = f" of {first_few(data['sources'], 4)}" if data.get("sources") else ""
-    places = first_few(fact.where, shown, total=data["undecided"])  # `where` may name only some of them
-    return f"{of or counted(data['undecided'], 'coordinate')}{whose} cannot be decided: {places}"
+    return f"{of or counted(data['undecided'], 'coordinate')}{whose} cannot be decided: {places_of(fact, shown)}"
+
+
+def places_of(fact: Fact, shown: int = SHOWN) -> str:
+    """The first places of a fact, and how many more there are: `where` may name only some of them.
+
+    "places" counts them all; where a fact lacks it, each undecided coordinate is a place.
+    """
+    return first_few(fact.where, shown, total=fact.data.get("places", fact.data.get("undecided", 0)))
 
 
 class _Words(string.Formatter):

@@ -4,7 +4,7 @@ import math
 
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.facts.templates import SHOWN, Message, in_words, undecided
+from harness.facts.templates import Message, in_words, places_of, undecided
 from harness.wording import counted, distinct_digits, first_few
 
 BLOCKS_SHOWN = 4
@@ -77,8 +77,7 @@ def _one_family(fact: Fact) -> str:
 
 def _few_undecided(fact: Fact) -> str:
     why = f" ({', '.join(fact.data['why'])})" if fact.data["why"] else ""
-    places = first_few(fact.where, SHOWN, total=fact.data["undecided"])
-    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {places}{why}."
+    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {places_of(fact)}{why}."
 
 
 def _accuracy(fact: Fact) -> str:

@@ -178,8 +178,9 @@ class _Evidence:
         if not len(few):
             return []
         why = dict.fromkeys(str(fact.kind) for fact in self.subject.why_undecided(few) if fact.kind != Kind.UNDECIDED)
-        places = self.subject.places(few)[:PLACES_KEPT]
-        return [note(Kind.FEW_UNDECIDED, *places, undecided=len(few), why=list(why))]
+        places = self.subject.places(few)
+        counts = {"undecided": len(few), "places": len(places)}
+        return [note(Kind.FEW_UNDECIDED, *places[:PLACES_KEPT], **counts, why=list(why))]
 
     def doubts(self, ends: Sequence[Pair], left_out: Mapping[str, Fact]) -> list[Fact]:
         """Why the answers are not shown to be right, although nothing was found wrong."""
@@ -205,13 +206,13 @@ class _Evidence:
         doubts = []
         for names in sources.values():
             left = self.to_decide[~self.decided[names[0]][self.to_decide]]
-            counts = {"undecided": len(left), "total": len(self.to_decide)}
-            whose = {"sources": [] if len(names) == len(self.decided) else names}
-            places = self.subject.places(left)[:PLACES_KEPT]
-            doubts += [
-                replace(why, where=why.where or places, data={**counts, **whose, **why.data})
-                for why in self.subject.why_undecided(left)
-            ]
+            whose = [] if len(names) == len(self.decided) else names
+            data = {"undecided": len(left), "total": len(self.to_decide), "sources": whose}
+            places = self.subject.places(left)
+            for why in self.subject.why_undecided(left):
+                if not why.where:
+                    why = replace(why, where=places[:PLACES_KEPT], data={"places": len(places), **why.data})
+                doubts.append(replace(why, data={**data, **why.data}))
         return doubts
 
     def _not_finite(self) -> list[Fact]:
@@ -220,8 +221,8 @@ class _Evidence:
         for answer in self.tested:
             broken = self.to_decide[~np.isfinite(answer.gradient[self.to_decide])]
             if len(broken):
-                places = self.subject.places(broken)[:PLACES_KEPT]
-                doubts.append(doubt(Kind.NOT_FINITE, *places, source=answer.name))
+                places = self.subject.places(broken)
+                doubts.append(doubt(Kind.NOT_FINITE, *places[:PLACES_KEPT], source=answer.name, places=len(places)))
         return doubts
 
     def _costs_not_decided(self) -> list[Fact]:

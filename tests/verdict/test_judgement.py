@@ -10,6 +10,7 @@ import pytest
 from harness.bounds.tolerances import CONCLUSIVE_SHARE
 from harness.facts.fact import doubt, kinds_of, note, wrong
 from harness.facts.kinds import Kind
+from harness.facts.message_table import say
 from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.verdict.consensus import find_consensus
 from harness.verdict.judgement import NOBODY, judge
@@ -132,7 +133,7 @@ def test_nearly_all_coordinates_must_be_decided():
     assert report.verdict == "inconclusive"
     assert report.decided_share == pytest.approx(1.0 - (spared + 1) / N)
     (reason,) = report.reasons
-    assert reason.data == {"undecided": spared + 1, "total": N, "sources": []}
+    assert reason.data == {"undecided": spared + 1, "total": N, "sources": [], "places": spared + 1}
     assert reason.where[:3] == ("x[0]", "x[1]", "x[2]")
 
 
@@ -307,7 +308,7 @@ def test_others_do_not_vouch_for_a_source_that_nobody_could_check():
     report = verdict_on(answer("mine", error=np.inf), answer("jax"), answer("differences"))
     assert report.verdict == "inconclusive"
     assert report.decided_share == 0.0
-    assert report.reasons[0].data == {"undecided": 100, "total": 100, "sources": ["mine"]}
+    assert report.reasons[0].data == {"undecided": 100, "total": 100, "sources": ["mine"], "places": 100}
 
 
 def test_an_oracle_that_decides_nothing_is_no_doubt_about_the_others():
@@ -321,11 +322,30 @@ def test_one_number_that_is_not_finite_is_never_agreed_upon(broken):
     answers = [answer(name, error=undecided(1)) for name in "ab"]
     assert verdict_on(*answers).verdict == "agree"
     answers[0].gradient[0] = broken
-    assert reasons_of(*answers) == doubt(Kind.NOT_FINITE, "x[0]", source="a")
+    assert reasons_of(*answers) == doubt(Kind.NOT_FINITE, "x[0]", source="a", places=1)
+
+
+def test_a_fact_names_twenty_places_and_counts_all_of_them():
+    answers = [answer(name, error=undecided(60)) for name in "ab"]
+    answers[0].gradient[:60] = np.nan
+    for fact in verdict_on(*answers).reasons:
+        assert (len(fact.where), fact.data["places"]) == (20, 60)
+        assert "x[0], x[1], x[2] and 57 more" in say(fact)
+
+
+def test_stretches_of_coordinates_are_counted_as_stretches():
+    class InStretches(MadeUp):
+        def places(self, coordinates):
+            return (f"x[{coordinates[0]}] to x[{coordinates[-1]}]",)
+
+    pairs = compare_all(answers := [answer(name, error=undecided(60)) for name in "ab"], BLOCKS)
+    consensus = find_consensus({a.name: a.family for a in answers}, pairs)
+    (fact,) = judge(InStretches(), answers, pairs, [], consensus, NOBODY, None).reasons
+    assert say(fact).startswith("60 of 100 coordinates cannot be decided: x[0] to x[59]. ")
 
 
 def test_the_few_that_are_undecided_are_named_beside_the_verdict():
-    few = note(Kind.FEW_UNDECIDED, "x[0]", "x[1]", undecided=2, why=[])
+    few = note(Kind.FEW_UNDECIDED, "x[0]", "x[1]", undecided=2, places=2, why=[])
     assert verdict_on(answer("a", error=undecided(2)), answer("b")).notes == (few,)
     assert verdict_on(answer("a"), answer("b")).notes == ()
 
