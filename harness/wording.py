@@ -13,7 +13,8 @@ def first_few(items: Sequence[Any], shown: int, name: Callable[[Any], str] = str
 
     A single further item is named, which is as short as "and 1 more".
     """
-    shown += len(items) == shown + 1 >= total
+    if len(items) == shown + 1 >= total:
+        shown += 1
     rest = max(total, len(items)) - shown
     return ", ".join(map(name, items[:shown])) + (f" and {rest:,} more" if rest > 0 else "")
 

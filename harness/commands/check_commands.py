@@ -69,8 +69,10 @@ def check(
     chosen = usable_sources(reports, named)
     # activations about which extreme θ and X decide nothing; without extremes anyway, there is nothing to say of that
     limited = [] if ordinary else [each.subject["activation"] for each in reports if needs_ordinary_problems(each)]
-    how = {"networks": networks, "seed": seed, "sources": chosen, "extremes": not (ordinary or limited), "like": like}
-    summaries = _check_in_networks(activations, reports, **how)
+    extremes = not (ordinary or limited)
+    summaries = _check_in_networks(
+        activations, reports, networks=networks, seed=seed, sources=chosen, extremes=extremes, like=like
+    )
     failures = {name: list(raised) for name, raised in errors.items()}  # without those that shrinking adds below
     verdict = worst_verdict(found.verdict for found in (*reports, *summaries.values()))
     # a source of the user's that raised was not compared on those networks: the others' agreement says nothing of it

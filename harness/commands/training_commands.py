@@ -73,12 +73,14 @@ def train(
     with output_on_stderr():
         find_source(source)  # a wrong name is refused before any work
     sizes = options.whole_numbers("--hidden", hidden)
-    given = {"l2": l2, "max_iter": max_iter, "seed": seed, "source": source, "gate": gate, "out": out}
-    given |= {"digits": _digits(data, max_size), "checkpoint": _checkpoint(checkpoint, resume)}
+    digits, kept = _digits(data, max_size), _checkpoint(checkpoint, resume)
     with progress_bar() as progress, output_on_stderr():
         if gate or may_need_jax([source]):
             start_jax()
-        fit, files = main_job.train_once(() if sizes == (0,) else sizes, progress=progress, **given)
+        fit, files = main_job.train_once(
+            () if sizes == (0,) else sizes, l2=l2, max_iter=max_iter, seed=seed, source=source, gate=gate,
+            digits=digits, out=out, progress=progress, checkpoint=kept,
+        )  # fmt: skip
     verdict = fit.training.report and fit.training.report.verdict  # None without a gate
     document = fit.to_dict() | {"verdict": verdict, "files": list(map(str, files))}
     show(document, "\n".join(map(str, [fit, *files])), json)

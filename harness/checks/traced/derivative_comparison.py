@@ -160,21 +160,22 @@ def _within_tolerance(comparison: Comparison) -> Comparison | None:
     if point.case.accuracy or not tolerance or not (comparison.disagreeing or comparison.is_open):
         return None
     # a step of less than an ulp moves nothing, so that a solver in float32 stops there, whatever its tolerance is
-    reached, finer = (max(x, 2.0 * point.program.coarsest) for x in (tolerance, TIGHTER * tolerance))
-    # a solver in float64 goes on below an ulp of float32, where that is the type of a constant alone
-    tried = finer if finer < reached else TIGHTER * tolerance
+    ulp = 2.0 * point.program.coarsest
+    reached, finer = max(tolerance, ulp), TIGHTER * tolerance
+    if tolerance > ulp:  # a finer one may be the tolerance of a solver in float64, if only a constant is of float32
+        finer = max(finer, ulp)
     for times in (1.0, TOLERANCES_LEFT):
         accepting = _accepting(point, times * reached)
         again = _compare(accepting, judge_again(accepting, look))
         if again.disagreeing or again.is_open:
             continue
-        left = tried if times == 1.0 else TIGHTER * _largest_share(again)
+        left = finer if times == 1.0 else TIGHTER * _largest_share(again)
         is_borne_out = REFERENCE not in look.reports and _shrinks(comparison, left)
         if not (is_borne_out or (comparison.disagreeing and times == 1.0)):
             return None
-        shrunk = (finer if times == 1.0 else left) if is_borne_out else 0.0
-        numbers = {"tolerance": times * reached, "accuracy": accepting.case.accuracy, "finer": shrunk}
-        fact = Fact(Kind.WITHIN_TOLERANCE, Severity.NOTE if is_borne_out else Severity.DOUBT, data=numbers)
+        severity, left = (Severity.NOTE, left) if is_borne_out else (Severity.DOUBT, 0.0)
+        numbers = {"tolerance": times * reached, "accuracy": accepting.case.accuracy, "finer": left}
+        fact = Fact(Kind.WITHIN_TOLERANCE, severity, data=numbers)
         return replace(again, facts=(*again.facts, fact))
     return None
 
