@@ -152,6 +152,12 @@ SAID = {  # parts of messages that few inputs reach
     ),
     "all together cannot be decided. As far": doubt(Kind.KINK, "all together", left=None, right=None),
     "Too few coordinates could be decided": doubt(Kind.UNDECIDED),
+    "60 of 100 coordinates cannot be decided: x[0], x[1], x[2] and 57 more. ": doubt(
+        Kind.UNDECIDED, *(f"x[{i}]" for i in range(20)), undecided=60, places=60, total=100, sources=[]
+    ),
+    "60 of 100 coordinates cannot be decided: x[0] to x[59]. ": doubt(
+        Kind.UNDECIDED, "x[0] to x[59]", undecided=60, places=1, total=100, sources=[]
+    ),
     "the gradient: the cost does not change with these": note(Kind.FLAT_COST, "the gradient"),
     "They are rounded or cached": wrong(Kind.WHOLE_NUMBERS, "fun", is_same=True),
 }
