@@ -169,7 +169,7 @@ class _Evidence:
 
     def smallest_visible(self) -> tuple[float, float]:
         """The smallest error that would show, in the best and in the worst coordinate."""
-        allowed = self.allowed[self.to_decide]
+        allowed = (self.allowed + self.subject.leeway)[self.to_decide]
         return float(allowed.min(initial=np.inf)), float(allowed.max(initial=0.0))
 
     def few_undecided(self) -> list[Fact]:

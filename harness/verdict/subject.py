@@ -26,12 +26,15 @@ class Subject:
         What only this kind of subject has to tell, JSON-ready.
     picture : object or None
         What `Report.plot` draws instead of a heat map: its ``figure(report)`` is a Matplotlib figure.
+    leeway : (n,) array or 0
+        How far right answers may lie apart, as at a kink.
     """
 
     blocks: Sequence[Block] = ()
     facts: Sequence[Fact] = ()
     details: dict[str, Any] = {}  # noqa: RUF012  replaced, never written to
     picture: Any = None
+    leeway: np.ndarray | float = 0.0
 
     def label(self, i: int) -> str:
         """The name of coordinate i."""

@@ -39,7 +39,7 @@ class Observations:
 
     ties: bool = False  # whether equal numbers decided something, so that the slope on the other side may differ
     unresolved: str = ""  # the last reason why some changes are unknown (NaN), such as a jump at this point
-    differenced: set[str] = field(default_factory=set)  # primitives without a rule, whose changes are differences
+    differenced: set[str] = field(default_factory=set)  # names of what has no exact rule, whose changes are differences
     # custom rules and primitives that were trusted, and primitives whose derivative is a matter of definition
     taken_as_they_are: set[str] = field(default_factory=set)
     in_own_precision: set[str] = field(default_factory=set)  # primitives that JAX computed, and not in float64

@@ -36,7 +36,7 @@ from reference.traced.equations import (
     unit_roundoff,
 )
 from reference.traced.program_replay import Applied, bound, float64_version, widened
-from reference.traced.rule_origins import function_of
+from reference.traced.rule_origins import function_of, name_of
 from reference.traced.solver_tolerances import more_accurate
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
@@ -149,7 +149,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     count, moving = count_directions(*operands), _changing(operands)
     if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
         return list(map(constant, centre))
-    run.observed.differenced.add(equation.name)
+    run.observed.differenced.add(name_of(equation))
     # increments are STEP times a slope, far below what values resolve: the stencil chooses steps of its own
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []

@@ -10,7 +10,7 @@ from harness.checks.traced.derivative_answers import Look
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, JAX
 from harness.checks.traced.derivative_mistakes import find_mistakes
 from harness.checks.traced.jax_modes import MODES
-from harness.checks.traced.real_coordinates import Coordinates
+from harness.checks.traced.real_coordinates import Coordinates, Estimate
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair
@@ -50,6 +50,11 @@ class TracedDerivatives(Subject):
     def blocks(self) -> Sequence[Block]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The coordinates of each array."""
         return self.coordinates.blocks
+
+    @property
+    def leeway(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How far the left and the right derivative lie apart: every value between them is accepted."""
+        return 2.0 * np.nan_to_num(self.coordinates.combinations.per_output(Estimate(*self.look.true.sides)).error)
 
     def label(self, i: int) -> str:
         """The name of a coordinate."""

@@ -52,7 +52,7 @@ class Obstacles(NamedTuple):
     """What a run met that keeps its increments from being exact slopes of what JAX differentiates."""
 
     unresolved: str = ""  # why some change has no slope at this point, such as a jump; empty where all have one
-    differenced: frozenset[str] = frozenset()  # primitives without a rule, which were differenced as black boxes
+    differenced: frozenset[str] = frozenset()  # names of what was differenced as black boxes
     taken_as_they_are: frozenset[str] = frozenset()  # custom rules and samplers whose derivatives were not checked
     in_own_precision: frozenset[str] = frozenset()  # primitives that JAX computed in less than float64
 

@@ -296,6 +296,7 @@ def test_a_kink_is_where_the_slopes_on_both_sides_differ(f, is_kink):
     report = check_derivatives(f, np.array([0.0, 0.4]))
     assert report.verdict == "agree"
     assert (Kind.KINK in report.kinds) == is_kink
+    assert (report.smallest_visible[1] >= 2e-9) == is_kink, "an error as large as the jump shows"
 
 
 def test_progress_is_shown_for_each_source(monkeypatch):

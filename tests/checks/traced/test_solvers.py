@@ -101,6 +101,8 @@ def test_right_rules_of_solvers_are_not_accused_and_a_tolerance_is_reported_wher
     is_borrowed = any("borrowed" in fact.data["bounds"] for fact in facts(report, Kind.ERROR_BOUNDS))
     assert (Kind.SOLVER_TOLERANCE in report.kinds) != is_borrowed
     assert Kind.NO_CORRECT_DIGIT not in report.kinds, report  # of what the tolerance leaves
+    differenced = {name for fact in facts(report, Kind.BLACK_BOX) for name in fact.where}
+    assert differenced <= {"equilibrium", "minimum", "odeint"}, "the name of the user's function"
 
 
 WRONG = {
