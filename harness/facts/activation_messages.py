@@ -152,7 +152,7 @@ def _product_rule(fact: Fact) -> str:
 
 def _other_function(fact: Fact) -> str:
     if "activation" in fact.data:
-        return f"This is the slope of {fact.data['activation']}."
+        return in_words("Where the {where[0]} is wrong, it is the slope of {activation}.", fact)
     return f"{fact.data['returned']} itself is returned in place of the {fact.where[0]}."
 
 

@@ -125,9 +125,11 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
         # whether f' is a constant as well, where the slope is wrong
         varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
         hypotheses = HYPOTHESES
+        # chain and product rule say nothing about a constant, because many a formula of z and a is one
         if claim.is_constant:
-            # chain and product rule say nothing about a constant, because many a formula of z and a is one
             hypotheses = (_another,) if varies else (_another, _constant)
+        elif not varies:
+            hypotheses = tuple(each for each in HYPOTHESES if each not in (_chain_rule, _product_rule))
         bugs = tuple(fact for hypothesis in hypotheses for fact in hypothesis(claim))
     if claim.is_constant and varies and not bugs:
         return (claim.fact(Kind.CONSTANT_SLOPE, constant=_name_beside_one(float(claim.claimed[0]))),)
@@ -211,9 +213,12 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
         yield claim.fact(Kind.PRODUCT_RULE, term=terms[0])
     claimed_second = claim.claimed - g  # what is reported for z g'(z), if the first term is right
     c = claim.find_multiple(claimed_second, second)
-    if c is not None and abs(c - 1.0) > CLOSE and not _is_proportional(second, g):  # else the two terms are one
-        surplus = _is_written(c, 1.0 / c)
-        yield claim.fact(Kind.PRODUCT_RULE, term=terms[1], factor=_name(c if surplus else 1.0 / c), missing=not surplus)
+    # no mistake makes -3 of 1: a factor is forgotten, or a sign; and of proportional terms none is there
+    is_likely = c is not None and abs(c - 1.0) > CLOSE and (c > 0.0 or abs(c + 1.0) <= CLOSE)
+    if is_likely and not _is_proportional(second, g):
+        surplus = abs(c - 1.0) <= ALMOST or _is_written(c, 1.0 / c)
+        factor = _name_beside_one(c if surplus else 1.0 / c)
+        yield claim.fact(Kind.PRODUCT_RULE, term=terms[1], factor=factor, missing=not surplus)
     for name, h in _functions(claim):
         c = claim.find_multiple(second, claimed_second * h)
         if c is not None:

@@ -8,6 +8,7 @@ from activation_records import WRONG, checked, formula, of, sigma, tanh_to
 
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
+from reference.activations import ACTIVATIONS
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=list(WRONG))
@@ -121,6 +122,25 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         formula(lambda xp, z: z * xp.tanh(z), lambda z, a: a / z + z * (1.0 - np.square(a / z))),
         (Kind.NOT_FINITE,),
         {},
+    ),
+    "a sign in a second term that is a multiple of z": (
+        formula(
+            lambda xp, z: z * (1.0 - xp.minimum(xp.abs(z), 2.0) / 4.0),
+            lambda z, a: np.where(np.abs(z) < 2.0, 1.0 - z / 2.0, 0.5),
+            kinks=(-2.0, 2.0),
+        ),
+        (Kind.TERM,),
+        {"term": "z", "missing": True},
+    ),
+    "a line beside a constant slope": (
+        formula(lambda xp, z: 1.0 * z, lambda z, a: np.where(np.abs(z) < 2.0, 1.0 + z, 1.0)),
+        (Kind.TERM,),
+        {"term": "z", "missing": False},
+    ),
+    "a factor near 1 of the second term": (
+        of("gelu", lambda z, a: (g := a / np.where(z, z, 1.0)) + 1.0001 * (ACTIVATIONS["gelu"].slope(z, a) - g)),
+        (Kind.PRODUCT_RULE,),
+        {"factor": "1.0001", "missing": False},
     ),
     "another's": (of("gelu", lambda z, a: np.ones_like(z)), (Kind.SLOPE_OF_ANOTHER,), {"activation": "identity"}),
 }
