@@ -57,7 +57,7 @@ def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> t
         return (broken,)
     if not wrong:
         return ()
-    whole = join("the gradient" if len(wrong) == len(parts) else named(wrong), wrong)
+    whole = join(named(wrong), wrong)
     relation = with_parts_alike(find_relation([whole, wrong[-1]] if len(wrong) > 1 else wrong, m), wrong, m)
     if relation and output:
         relation = replace(relation, data={**relation.data, "output": output})

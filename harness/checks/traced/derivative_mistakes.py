@@ -245,13 +245,12 @@ def _side(bad: np.ndarray, good: np.ndarray) -> tuple[str, str] | None:
         ("<", bad.max() < good.min(), good.min(), bad.max()),
     ):
         if is_apart:
-            if first == 0.0:
-                return f"{sign}=", "0"
-            edge = 0.0 if first * last <= 0.0 else last  # between -0.3 and 0.2, zero is what a formula branches at
-            texts = (f"{edge:.{digits}g}" for digits in (3, 6, 9, 17))  # as many digits as still part the two
-            return sign, next(text for text in texts if _parts(sign, first, float(text), last))
+            if first * last <= 0.0:  # between -0.3 and 0.2, zero is what a formula branches at
+                return sign if first else f"{sign}=", "0"
+            texts = (f"{first:.{digits}g}" for digits in (3, 6, 9, 17))  # as many digits as still part the two
+            return f"{sign}=", next(text for text in texts if _parts(sign, first, float(text), last))
     return None
 
 
 def _parts(sign: str, bad: float, edge: float, good: float) -> bool:
-    return bad > edge >= good if sign == ">" else bad < edge <= good
+    return bad >= edge > good if sign == ">" else bad <= edge < good

@@ -71,9 +71,9 @@ class Culprit:
     of_jax: bool = False  # whether the rule comes with JAX
 
     def facts(self, kind: Kind = Kind.WRONG_RULE, severity: Severity = Severity.NOTE) -> tuple[Fact, ...]:
-        """The rule as a fact, followed by its mistakes."""
+        """The rule as a fact, followed by its mistakes, which no other fact of another severity parts from it."""
         data = {name: value for name, value in vars(self).items() if name not in ("where", "mistakes")}
-        return (Fact(kind, severity, (self.where,), data), *self.mistakes)
+        return (Fact(kind, severity, (self.where,), data), *(replace(x, severity=severity) for x in self.mistakes))
 
 
 def name_culprit(

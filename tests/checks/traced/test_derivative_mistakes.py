@@ -65,7 +65,8 @@ EDGES = {
     "one branch": (X, jnp.abs, lambda x, g: g, ("<", "0")),
     "one number": ([0.0, 0.0, 0.0, 2.0, 3.0, 0.7], jnp.sin, lambda x: x == 0.0, ("=", "0")),
     "zero and less": ([0.0, -2.0, -1.0, 2.0, 3.0, 0.7], jnp.sin, lambda x: x <= 0.0, ("<=", "0")),
-    "numbers nearby": ([2.7101, 2.71, 2.7102, 2.7104, 2.7105], jnp.sin, lambda x: x < 2.7103, ("<", "2.7104")),
+    "numbers nearby": ([2.7101, 2.71, 2.7102, 2.7104, 2.7105], jnp.sin, lambda x: x < 2.7103, ("<=", "2.7102")),
+    "numbers apart": ([0.3, 0.5, 3.6, 4.0, 0.1], jnp.sin, lambda x: x > 3.5, (">=", "3.6")),
 }
 
 

@@ -16,7 +16,8 @@ X = np.random.default_rng(0).normal(size=4)
 wrong = rule(lambda x: jnp.sin(x) * x, lambda x, g: g * (jnp.cos(x) * x * (1 + 1e-7) + jnp.sin(x)))
 
 
-def test_two_errors_that_cancel_are_both_named():
+@pytest.mark.parametrize("x", [X, X[:1]], ids=len)
+def test_two_errors_that_cancel_are_both_named(x):
     @jax.custom_vjp
     def half(x):
         return x * 2.0
@@ -27,9 +28,11 @@ def test_two_errors_that_cancel_are_both_named():
 
     half.defvjp(lambda x: (x * 2.0, None), lambda _, g: (g,))
     twice.defvjp(lambda x: (x * 3.0, None), lambda _, g: (6.0 * g,))
-    report = check_derivatives(lambda x: half(twice(x)), X)
+    report = check_derivatives(lambda x: half(twice(x)), x)
     assert report.verdict == "disagree"
-    assert {fact.data["name"] for fact in facts(report, Kind.HIDDEN_RULE)} == {"half", "twice"}
+    rules, mistakes = report.facts[:4:2], report.facts[1:4:2]  # each rule, and what is wrong with it
+    assert {(fact.kind, fact.data["name"]) for fact in rules} == {(Kind.HIDDEN_RULE, x) for x in ("half", "twice")}
+    assert all(fact.where == ("its argument x",) and fact.data["factor"] in (0.5, 2.0) for fact in mistakes)
     assert {culprit["name"] for culprit in report.details["culprits"]} == {"half", "twice"}
 
 
