@@ -212,10 +212,9 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
     if claim.is_explained(second):
         yield claim.fact(Kind.PRODUCT_RULE, term=terms[0])
     claimed_second = claim.claimed - g  # what is reported for z g'(z), if the first term is right
-    c = claim.find_multiple(claimed_second, second)
-    # no mistake makes -3 of 1: a factor is forgotten, or a sign; and of proportional terms none is there
-    is_likely = c is not None and abs(c - 1.0) > CLOSE and (c > 0.0 or abs(c + 1.0) <= CLOSE)
-    if is_likely and not _is_proportional(second, g):
+    c = claim.find_multiple(claimed_second, second) or 1.0
+    # no mistake makes -3 of 1: a factor is forgotten, or a sign; and two proportional terms are one
+    if abs(c - 1.0) > CLOSE and (c > 0.0 or abs(c + 1.0) <= CLOSE) and not _is_proportional(second, g):
         surplus = abs(c - 1.0) <= ALMOST or _is_written(c, 1.0 / c)
         factor = _name_beside_one(c if surplus else 1.0 / c)
         yield claim.fact(Kind.PRODUCT_RULE, term=terms[1], factor=factor, missing=not surplus)
