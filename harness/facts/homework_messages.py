@@ -36,6 +36,7 @@ HELPER_FAULTS: Mapping[str, str] = {
 MEANS: Mapping[str, str] = {
     "last-example-missing": "the last example adds nothing to it",
     "first-example-missing": "the first example adds nothing to it",
+    "last-example-twice": "the last example is counted twice",
     "last-class-missing": "the last class adds nothing to it",
     "first-class-missing": "the first class adds nothing to it",
     "divided-twice": "the sum over the examples is divided by m twice",
@@ -65,8 +66,8 @@ def _call_failed(fact: Fact) -> str:
 def _not_handed_in(fact: Fact) -> str:
     data = fact.data
     where = f" ({fact.where[0]})" if fact.where else ""
-    source = f", from {data['source']}," if data["source"] else ""
-    return f"{data['missing']}{source} is used and was not handed in{where}. Hand in the file that has it."
+    missing = f"{data['missing']}, from {data['source']}," if data["source"] else data["missing"]
+    return f"{missing} is used, and is neither handed in nor installed{where}. Hand it in, or ask for the library."
 
 
 def _not_an_answer(fact: Fact) -> str:

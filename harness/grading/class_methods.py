@@ -6,6 +6,7 @@ its derivatives reaches every entry of the gradient, so each operation is tried 
 
 import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from harness.grading.parameter_roles import PARTS_OF_THETA, Function, is_surely_l2, role_of
 from harness.grading.submission_functions import SETTINGS, Signature, fields_of, passed_on, signature_of, stand_in
@@ -62,14 +63,16 @@ def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
         gradients = [] if _returns_value(method) else _gradients_of(theta, stored)
         after = ", ".join(f"made.{attribute}" for attribute in gradients)
     kept = _kept_settings(method, methods, {**taken, **made})
-    call = f"{method.name}({passed})"
-    if not theta and not kept:
-        body = f"return {node.name}({given}).{call}"
-    else:
-        sets = "; ".join(f"made.{attribute} = {attribute}" for attribute in (*theta, *kept))
-        ends = f"made.{call}; return {after}" if after else f"return made.{call}"
-        body = f"made = {node.name}({given}); {sets}; {before}{ends}"
-    return stand_in(name, {**taken, **made, **dict.fromkeys((*theta, *kept))}, wraps, body)
+    steps = "".join(f"made.{attribute} = {attribute}; " for attribute in (*theta, *kept)) + before
+    makes, call = f"made = {node.name}({given}); ", f"made.{method.name}({passed})"
+    answer = f"{call}; return {after}" if after else f"return {call}"
+    signature = {**taken, **made, **dict.fromkeys((*theta, *kept))}
+    found = stand_in(name, signature, wraps, f"{makes}{steps}{answer}")
+    # a step of training moves the θ that the object was made with, so that its next answer is another
+    if PARTS_OF_THETA & set(map(role_of, made)):
+        return found
+    again = stand_in(f"{name}_again", signature, wraps, f"{makes}{steps}{call}; {steps}{answer}")
+    return replace(found, stand_in=f"{found.stand_in}\n{again.stand_in}", again=again.name)
 
 
 def _with_training(made: Signature, names: Collection[str]) -> Signature:

@@ -27,6 +27,7 @@ MEANS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "": lambda ones, zeros: ones + zeros,
     "last-example-missing": lambda ones, zeros: (ones + zeros)[:-1],
     "first-example-missing": lambda ones, zeros: (ones + zeros)[1:],
+    "last-example-twice": lambda ones, zeros: np.vstack([ones + zeros, (ones + zeros)[-1:]]),
     "last-class-missing": lambda ones, zeros: (ones + zeros)[:, :-1],
     "first-class-missing": lambda ones, zeros: (ones + zeros)[:, 1:],
     "divided-twice": lambda ones, zeros: (ones + zeros) / len(ones),

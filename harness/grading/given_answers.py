@@ -22,7 +22,7 @@ class GivenAnswers:
     ----------
     answers : by exercise
     failures : why others were not answered, by exercise
-    change : the first argument that was changed in place; rather one whose change spoils the next answer
+    change : the first argument or object that was changed; rather one whose change spoils the next answer
     takes_classes_from_y : whether answers are left out because y lacks a class
     """
 
@@ -94,7 +94,7 @@ class GivenAnswers:
 
     @property
     def is_spoilt(self) -> bool:
-        """Whether a change in place makes the next answer wrong."""
+        """Whether a change makes the next answer wrong."""
         return self.change is not None and self.change.severity == Severity.WRONG
 
     @property
@@ -138,7 +138,9 @@ def collect_answers(process: SubmissionProcess, interface: Interface, exercises:
         except CallFailed as failure:
             failures[exercise] = failure.with_data(exercise=exercise.name)
             continue
-        if answer.changes_arguments and not any(change.severity == Severity.WRONG for change in changes):
+        # what an object keeps shows in one exercise
+        is_kept = len(answers) == 1 and any(attempt.call.function.again for attempt in interface.attempts)
+        if (answer.changes_arguments or is_kept) and not any(change.severity == Severity.WRONG for change in changes):
             changes += filter(None, [interface.find_changes(process, exercise)])
     # a change that spoils the next answer is the last one that was looked for
     change = changes[-1] if changes and changes[-1].severity == Severity.WRONG else next(iter(changes), None)

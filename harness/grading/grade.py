@@ -40,7 +40,7 @@ from reference.user_input import did_you_mean, is_real
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
 
 ARGUMENTS = "arguments"
-"""Under this name, among the helpers, stands that arguments are changed in place and spoil the next answer."""
+"""Under this name, among the helpers, stands that a call changes its object or arguments and spoils the next answer."""
 
 
 class Part(NamedTuple):

@@ -104,6 +104,7 @@ class Function:
     defaults : values, or `NO_LITERAL`
     stand_in : Python that defines it where the submission does not, so that it can be called by position
     wraps : the function or method that a stand-in calls, such as "Net.loss"
+    again : the name, in the stand-in, of what gives the second answer of one object
     constants : the file's constants that a stand-in sets
     file, line : the module's file that defines it, and the line there
     """
@@ -114,6 +115,7 @@ class Function:
     defaults: tuple[Any, ...] = field(default=(), hash=False)  # a list among them has no hash
     stand_in: str = ""
     wraps: str = ""
+    again: str = ""
     constants: tuple[str, ...] = ()
     file: str = ""
     line: int = 0

@@ -11,7 +11,7 @@ from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
 from harness.grading import Hints
 from harness.grading.call_conventions import arguments
-from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, OF_HELPERS, Grade
+from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, OF_HELPERS, PART_NAMES, Grade
 from harness.grading.helper_checks import ABSENT, WRONG
 from harness.grading.parameter_roles import Default, Parameters
 from harness.grading.submission_interface import ShownAnswer
@@ -22,14 +22,6 @@ SUMMARIES = {
     DISAGREE: "Some of it is not right yet.",
     INCONCLUSIVE: "What is there is right, and something is missing.",
     ERROR: "Cost and gradient could not be graded.",
-}
-
-PARTS = {
-    "cost": "The cost",
-    "gradient": "The gradient",
-    "regularised": "The regulariser (what λ adds to cost and gradient)",
-    "sigmoid_gradient": "The slope of the sigmoid",
-    "other": "The other helpers",
 }
 
 PLAIN_KINDS = (homework_messages.MESSAGES.keys() - {Kind.COST_PATTERN}) | {Kind.NOT_REPEATABLE, Kind.ZERO}
@@ -70,7 +62,7 @@ def hints_in(grade: Grade, hints: Hints) -> list[Fact]:
 def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = False) -> str:
     """One student's page; `reveal` adds a right backprop to read."""
     lines = [f"# {_escaped(grade.name)}", "", SUMMARIES[grade.verdict], "", f"**Points: {grade.points:g}**", ""]
-    lines += [f"- {part}: {outcome}" for name, part in PARTS.items() if (outcome := _outcome(grade, name))]
+    lines += [f"- The {part}: {outcome}" for name, part in PART_NAMES.items() if (outcome := _outcome(grade, name))]
     for title, sentences in (
         ("What is wrong", map(message_table.say_plainly, hints_in(grade, hints))),
         ("How it was read, where the course's way is another", () if grade.verdict == AGREE else grade.conventions),
@@ -147,7 +139,7 @@ def _script(shown: ShownAnswer) -> list[str]:
         f"from {Path(call.function.file).stem} import {wanted}  # your file, or the cells of your notebook",
         "",
         *(inspect.getsource(Parameters).splitlines() if any(isinstance(value, Parameters) for value in given) else ()),
-        *filter(None, [call.function.stand_in]),
+        *call.function.stand_in.splitlines()[:1],
         *(f"{name} = {_literal(value)}" for name, value in zip(names, given)),
         f"print({call.function.name}({', '.join(names)}))",
         f"# expected: a cost of {cost:.12g}, and as gradients of Theta1 and Theta2",

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.facts.fact import Fact
+from harness.facts.fact import Fact, wrong
+from harness.facts.kinds import Kind
 from harness.grading.call_conventions import COURSE_BLOCKS, COURSE_CONVENTION, JOINED, LABELS, Convention, arguments
 from harness.grading.cost_formulas import without_allowances
 from harness.grading.exercises import COURSE_MODEL, Exercise, Model, small_exercises
@@ -129,11 +130,11 @@ class Attempt:
         """What is compared to find the best attempt; of equal ones, the first and most usual is taken."""
         convention = self.call.convention
         is_known = self.is_explained or any(self.right)
-        # where nothing is known, the nearest answer counts, but not one in a layout that few use: among hundreds of
-        # layouts, some are near by chance
+        # Where nothing is known, the nearest answer counts, to one digit: a few percent say nothing. One in a layout
+        # that few use does not, because among hundreds of layouts some are near by chance.
         is_of_course = convention.blocks == COURSE_BLOCKS and convention.labels in LABELS
         is_usual = is_of_course or self.model != COURSE_MODEL
-        nearness = 0.0 if is_known else -self.distance if is_usual else -np.inf
+        nearness = 0.0 if is_known else -float(f"{self.distance:.1g}") if is_usual else -np.inf
         # ``cost(theta, X, y)`` beside ``regularised_cost(theta, X, y, l2)`` is an earlier part of the homework
         is_whole = "l2" in self.call.roles and (is_known or self.distance < FAR)
         has_cost = self.answer.cost is not None
@@ -223,21 +224,28 @@ class Interface:
         )
 
     def find_changes(self, process: SubmissionProcess, exercise: Exercise) -> Fact | None:
-        """The first call that changes arguments in place, as a fact: wrong where that spoils the next answer.
+        """The first call that changes its object or its arguments, as a fact: wrong where that spoils the next answer.
 
         ``X *= 1`` harms nobody. ``nn_params *= 0.99`` does: an optimiser calls again with the same array, and what was
-        right is then wrong.
+        right is then wrong. So does ``self.Delta1 += ...`` of sums that only ``__init__`` sets to zero.
         """
         for attempt in self.attempts:
-            call = attempt.call
+            call, function = attempt.call, attempt.call.function
             try:
                 returned = call.returned(process, exercise)
-                if len(returned) > 1 or not returned[0].left:
+                if len(returned) > 1 or not (returned[0].left or function.again):
                     continue
                 first = exercise.is_right(call.read(returned, process.submission, exercise))
-                again = process.call(call.function, *deepcopy(returned[0].afterwards))
-                second = exercise.is_right(call.read([again], process.submission, exercise))
-                return returned[0].change(call.function, spoils=any(a and not b for a, b in zip(first, second)))
+                twice, given = function, deepcopy(returned[0].afterwards)
+                if function.again:  # both calls of its object get the same arguments
+                    twice = replace(function, name=function.again)
+                    given = arguments(call.roles, call.convention, exercise.problem, exercise.theta)
+                again = call.read([process.call(twice, *given)], process.submission, exercise)
+                spoils = any(a and not b for a, b in zip(first, exercise.is_right(again)))
+                if returned[0].left:
+                    return returned[0].change(function, spoils=spoils)
+                if spoils:
+                    return wrong(Kind.NOT_REPEATABLE, function.author_name, argument="arguments")
             except CallFailed:
                 continue
         return None

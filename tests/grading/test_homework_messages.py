@@ -87,12 +87,12 @@ SAID: list[tuple[Fact, str]] = [
     (note(Kind.LINKED_FILE, "a.py", target="../b.py"), "a.py is a link to ../b.py."),
     (note(Kind.SAME_CODE, "b.py", "c.py", functions=["cost", "grad"]), "The same code is in b.py, c.py: cost, grad."),
     (
-        doubt(Kind.NOT_HANDED_IN, missing="sigmoid", source="ex2.sigmoid"),
-        "sigmoid, from ex2.sigmoid, is used and was not handed in. Hand in the file that has it.",
+        doubt(Kind.NOT_HANDED_IN, missing="g", source="ex2.sigmoid"),
+        "g, from ex2.sigmoid, is used, and is neither handed in nor installed. Hand it in, or ask for the library.",
     ),
     (
-        doubt(Kind.NOT_HANDED_IN, "line 2 of a.py: x", missing="X.txt", source=""),
-        "X.txt is used and was not handed in (line 2 of a.py: x). Hand in the file that has it.",
+        doubt(Kind.NOT_HANDED_IN, "line 2 of a.py: x", missing="X", source=""),
+        "X is used, and is neither handed in nor installed (line 2 of a.py: x). Hand it in, or ask for the library.",
     ),
     (
         doubt(Kind.OTHER_EXERCISE, "ex2data", exercise="exercise 2"),

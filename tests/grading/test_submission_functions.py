@@ -79,19 +79,22 @@ def test_a_method_is_likely_by_its_own_name():
 CALLABLE = {  # a definition, and how it is called by position
     "def f(a, *, lam=1): pass": ["def f_by_position(a, lam=1): return f(a, lam=lam)"],
     "class N:\n def __init__(self, n, h=2): pass\n def cost(self, theta): pass\n def __own(self): pass": [
-        "def cost_of_N(theta, n, h=2): return N(n, h).cost(theta)"
+        "def cost_of_N(theta, n, h=2): made = N(n, h); return made.cost(theta)"
     ],
     "class N:\n @staticmethod\n def cost(theta, X): pass": ["def cost_of_N(theta, X): return N.cost(theta, X)"],
     "class N:\n @classmethod\n def cost(cls, theta): pass": ["def cost_of_N(theta): return N.cost(theta)"],
     "class N:\n def __init__(self, X): pass\n def __call__(self, theta): pass": [
-        "def __call___of_N(theta, X): return N(X).__call__(theta)"
+        "def __call___of_N(theta, X): made = N(X); return made.__call__(theta)"
     ],
     "class N:\n def __init__(self, lam, learning_rate, epochs): pass\n def cost(self, theta): pass": [
-        "def cost_of_N(theta, lam, learning_rate=1, epochs=1): return N(lam, learning_rate, epochs).cost(theta)"
+        (
+            "def cost_of_N(theta, lam, learning_rate=1, epochs=1): made = N(lam, learning_rate, epochs); "
+            "return made.cost(theta)"
+        )
     ],
     "class N:\n def fit(self, X, y): self.X, self.y, self.K, self.loss = X, y, 3, self.cost(1)\n"
     " def h(self, theta): return self.X @ theta\n def cost(self, theta): return self.h(theta) - self.y": [
-        "def fit_of_N(X, y): return N().fit(X, y)",
+        "def fit_of_N(X, y): made = N(); return made.fit(X, y)",
         "def h_of_N(theta, X): made = N(); made.X = X; return made.h(theta)",
         "def cost_of_N(theta, X, y): made = N(); made.X = X; made.y = y; return made.cost(theta)",
     ],
@@ -103,10 +106,10 @@ CALLABLE = {  # a definition, and how it is called by position
         "def cost_of_N(X, params, y=None): made = N(); made.params = params; return made.cost(X, y)"
     ],
     "class N:\n def __init__(self, W1, W2): self.W1, self.W2 = W1, W2\n def cost(self, X): pass": [
-        "def cost_of_N(X, W1, W2): return N(W1, W2).cost(X)"
+        "def cost_of_N(X, W1, W2): made = N(W1, W2); return made.cost(X)"
     ],
     "@dataclass\nclass N:\n W1: float\n W2: float = 0\n def cost(self, X): pass": [
-        "def cost_of_N(X, W1, W2=0): return N(W1, W2).cost(X)"
+        "def cost_of_N(X, W1, W2=0): made = N(W1, W2); return made.cost(X)"
     ],
     "def f(a, args): X, y = args": ["def f_by_position(a, X, y): return f(a, (X, y))"],
     "def f(a, *args): X, y = args": ["def f_by_position(a, X, y): return f(a, *(X, y))"],
@@ -175,7 +178,7 @@ CALLABLE = {  # a definition, and how it is called by position
 def test_methods_and_keyword_only_parameters_get_a_stand_in(definition):
     tree = ast.parse(definition)
     found = [*functions_in(tree), *class_functions_in(tree)]
-    assert [function.stand_in for function in found] == CALLABLE[definition]
+    assert [function.stand_in.partition("\n")[0] for function in found] == CALLABLE[definition]
 
 
 def test_a_derivative_takes_the_parameters_of_its_function_and_a_method_keeps_its_name():

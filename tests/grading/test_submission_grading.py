@@ -14,7 +14,7 @@ from harness.grading.function_diagnosis import diagnose
 from harness.grading.grade import AGREE, ANSWERED, DISAGREE, ERROR, INCONCLUSIVE, Rubric
 from harness.grading.submission_files import read_submission
 from harness.grading.submission_grading import GradingPlan, grade, judge
-from tests.grading.handed_in import MICROGRAD
+from tests.grading.handed_in import MICROGRAD, TRAINER
 from tests.grading.submissions import (
     BROKEN,
     BY_MATRICES,
@@ -104,6 +104,25 @@ SOMEWHERE, KEPT = (Kind.WRONG_SOMEWHERE,), (Kind.NOT_REPEATABLE,)
 EACH_DIGIT = "np.eye(num_labels)[np.ravel(y) - 1]"
 CHANGED = (Kind.ARGUMENT_CHANGED,)
 
+SUMS = ("        G1, G2 = D2.T @ A1 / m, D3.T @ A2 / m\n", "        G1, G2 = D2.T @ A1 / m, self.add(D3.T @ A2 / m)\n")
+SUMS_OF_OBJECT = "    sums = 0.0\n    def add(self, G):\n        self.sums = self.sums + G\n        return +self.sums\n"
+STEP = ("        return J, G1", "        self.Theta1 = self.Theta1 - G1\n        return J, G1")
+MADE_WITH_THETA = (
+    ("n_input, n_hidden, n_output, lam", "Theta1, Theta2, lam"),
+    ("np.random.rand(n_hidden, n_input + 1)", "Theta1"),
+    ("np.random.rand(n_output, n_hidden + 1)", "Theta2"),
+)
+
+
+def net(*edits):
+    """A class whose method returns the cost and the gradients, with parts of its text replaced."""
+    text = TRAINER
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text + SUMS_OF_OBJECT
+
+
 CASES = {
     # each part is judged by itself
     "wrong sign": Case(WRONG["sign.py"][0], DISAGREE, f"{R} {W} {R}", 60.0),
@@ -123,6 +142,7 @@ CASES = {
     # costs that no bug of the zoo gives
     "last example skipped": Case(LOOP.replace("range(m)", "range(m - 1)"), *WRONG_MEAN),
     "first example skipped": Case(LOOP.replace("range(m)", "range(1, m)"), *WRONG_MEAN),
+    "last example twice": Case(LOOP.replace("range(m)", "[*range(m), -1]"), *WRONG_MEAN),
     "sign of a term": Case(course(("np.log(h) + (1", "np.log(h) - (1")), *WRONG_MEAN_ALONE),
     "last class skipped": Case(
         course(("h)) / m", "h))[:, :-1]) / m"), ("= -np.sum(Y", "= -np.sum((Y")), *WRONG_MEAN_ALONE
@@ -187,6 +207,10 @@ CASES = {
     "z by X": Case(keeping("a1 @ Theta1.T", "X.tobytes()"), *WRONG_SUMS, KEPT),
     "h by θ": Case(keeping("sigmoid(a2 @ Theta2.T)", "nn_params.tobytes()"), *WRONG_SUMS, KEPT),
     "labels by X": Case(keeping(EACH_DIGIT, "X.tobytes()"), *WRONG_SUMS, KEPT),
+    # an object that is called again gets its θ again, unless it was made with θ
+    "sums of an object": Case(net(SUMS), DISAGREE, ALL_RIGHT, 97.5, KEPT),
+    "steps of an object": Case(net(STEP), AGREE, ALL_RIGHT, 100.0),
+    "steps of an object made with θ": Case(net(STEP, *MADE_WITH_THETA), AGREE, ALL_RIGHT, 100.0),
     "labels by number": Case(
         keeping(EACH_DIGIT, "m"), DISAGREE, f"{R} {R} {N}", 45.0, (Kind.NOT_REPEATABLE, Kind.CALL_FAILED)
     ),
@@ -401,6 +425,11 @@ def test_a_wrong_answer_is_read_in_the_nearest_convention(tmp_path):
     )
     grade = graded_here(tmp_path, "a.py", text)
     assert (grade.verdict, list(grade.conventions)) == (DISAGREE, ["labels from 0", "θ and gradient by rows"])
+
+
+def test_a_few_percent_of_a_wrong_answer_make_no_convention_another(tmp_path):
+    grade = graded_here(tmp_path, "a.py", LOOP.replace("exp(-z)", "exp(z)"))
+    assert (grade.verdict, [each for each in grade.conventions if "labels" in each]) == (DISAGREE, [])
 
 
 # sizes and λ in constants, and cost and gradient apart
