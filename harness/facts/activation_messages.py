@@ -142,12 +142,14 @@ def _second_derivative(fact: Fact) -> str:
     return f"The second derivative is at most {fact.data['largest']:.6g} in size on the grid, at {fact.where[0]}."
 
 
+VERBS = {True: "lacks the", False: "has the surplus"}
+
+
 def _product_rule(fact: Fact) -> str:
     data, rule = fact.data, "of the product rule for z·g(z)"
     if "factor" not in data:
         return f"The {fact.where[0]} lacks the term {data['term']} {rule}."
-    verb = "lacks the factor" if data["missing"] else "has the surplus factor"
-    return f"The {fact.where[0]}'s term {data['term']} {rule} {verb} {data['factor']}."
+    return f"The {fact.where[0]}'s term {data['term']} {rule} {VERBS[data['missing']]} factor {data['factor']}."
 
 
 def _other_function(fact: Fact) -> str:
@@ -159,11 +161,7 @@ def _other_function(fact: Fact) -> str:
 def _lacks(what: str) -> Callable[[Fact], str]:
     """A message on a factor or a term that is missing or too much."""
     key = what.split()[0]
-    return lambda fact: (
-        f"The {fact.where[0]} lacks the {what.format(fact.data[key])}."
-        if fact.data["missing"]
-        else f"The {fact.where[0]} has the surplus {what.format(fact.data[key])}."
-    )
+    return lambda fact: f"The {fact.where[0]} {VERBS[fact.data['missing']]} {what.format(fact.data[key])}."
 
 
 MESSAGES: dict[Kind, Message] = {

@@ -287,7 +287,7 @@ def _outcomes_in(
     try:
         returned = call.returned(process, exercise)
     except CallFailed as failure:
-        yield failure.detached()
+        yield failure.with_data()
         return
     # θ came as matrices, which says nothing of how a gradient was unrolled into a vector
     value, convention = returned[0].value, call.convention
@@ -298,7 +298,7 @@ def _outcomes_in(
             try:
                 yield _attempt(picked, returned, process.submission, exercise.of_model(model))
             except CallFailed as failure:
-                yield failure.detached()
+                yield failure.with_data()
                 break  # it is as unreadable for the other networks
 
 

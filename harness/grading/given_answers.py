@@ -142,6 +142,4 @@ def collect_answers(process: SubmissionProcess, interface: Interface, exercises:
         is_kept = len(answers) == 1 and any(attempt.call.function.again for attempt in interface.attempts)
         if (answer.changes_arguments or is_kept) and not any(change.severity == Severity.WRONG for change in changes):
             changes += filter(None, [interface.find_changes(process, exercise)])
-    # a change that spoils the next answer is the last one that was looked for
-    change = changes[-1] if changes and changes[-1].severity == Severity.WRONG else next(iter(changes), None)
-    return GivenAnswers(answers, failures, change)
+    return GivenAnswers(answers, failures, max(changes, key=lambda fact: fact.severity == Severity.WRONG, default=None))

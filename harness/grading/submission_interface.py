@@ -236,12 +236,13 @@ class Interface:
                 if len(returned) > 1 or not (returned[0].left or function.again):
                     continue
                 first = exercise.is_right(call.read(returned, process.submission, exercise))
-                twice, given = function, deepcopy(returned[0].afterwards)
-                if function.again:  # both calls of its object get the same arguments
-                    twice = replace(function, name=function.again)
-                    given = arguments(call.roles, call.convention, exercise.problem, exercise.theta)
-                again = call.read([process.call(twice, *given)], process.submission, exercise)
-                spoils = any(a and not b for a, b in zip(first, exercise.is_right(again)))
+                # both calls of an object get the same arguments
+                left = {} if function.again else deepcopy(returned[0].left)
+                given = arguments(call.roles, call.convention, exercise.problem, exercise.theta)
+                given = [left.get(place, argument) for place, argument in enumerate(given)]
+                again = process.call(replace(function, name=function.again or function.name), *given)
+                second = exercise.is_right(call.read([again], process.submission, exercise))
+                spoils = any(a and not b for a, b in zip(first, second))
                 if returned[0].left:
                     return returned[0].change(function, spoils=spoils)
                 if spoils:

@@ -71,13 +71,12 @@ class CallFailed(Exception):
         self.fact, self.outcome, self.error, self.is_loading, self.line = fact, outcome, error, is_loading, line
 
     def with_data(self, **data: Any) -> "CallFailed":
-        """The same failure with more said of it, such as the exercise on which the call failed."""
+        """The same failure with more said of it, such as the exercise on which the call failed; and no traceback.
+
+        Its frames would keep the arguments of the call: 16 MB of digits each.
+        """
         fact = replace(self.fact, data={**self.fact.data, **data})
         return CallFailed(fact, self.outcome, self.error, is_loading=self.is_loading, line=self.line)
-
-    def detached(self) -> "CallFailed":
-        """The same failure without its traceback, whose frames keep the call's arguments: 16 MB of digits each."""
-        return self.with_data()
 
     @property
     def is_fatal(self) -> bool:
@@ -110,11 +109,6 @@ class Returned:
     value: Any
     given: Sequence[Any] = ()
     left: Mapping[int, Any] = field(default_factory=dict)
-
-    @property
-    def afterwards(self) -> list[Any]:
-        """The arguments of a caller who calls again with the same objects."""
-        return [self.left.get(place, argument) for place, argument in enumerate(self.given)]
 
     def change(self, function: Function, *, spoils: bool) -> Fact:
         """Which arguments of a function changed, and by how much: wrong, if that makes the next answer wrong."""
