@@ -9,7 +9,6 @@ Derivatives are (combinations, inputs) arrays here, or (combinations, directions
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -144,6 +143,38 @@ def _derived_or_spread(
 # -- what a mode reports ----------------------------------------------------------------------------------------------
 
 
+class _Derivatives(NamedTuple):
+    """The derivatives that a mode reports, and the true ones beside them."""
+
+    point: Point
+    mode: Mode
+    request: Request
+    reported: np.ndarray
+    true: Estimate
+    scope: Scope
+    rngs: Sequence[np.random.Generator]  # for runs that round at random
+
+    def rounded_runs(self) -> Iterator[np.ndarray]:
+        """The mode's program run without rounding, then rounded at random. A run is made when it is asked for."""
+        return (self.mode.by_run(Run(rng, self.mode.coarsest), *self.request) for rng in (None, *self.rngs))
+
+    def at(self, inputs: np.ndarray) -> "_Derivatives":
+        """The same in some inputs alone."""
+        return self._replace(
+            reported=self.reported[:, inputs],
+            true=Estimate(*(x[:, inputs] for x in self.true)),
+            scope=self.scope._replace(judged=self.scope.judged[:, inputs]),
+        )
+
+    def are_covered_by(self, *errors: np.ndarray) -> bool:
+        """Whether the sum of these bounds and of the true derivatives' errors covers all differences."""
+        return self.scope.covers((self.true.error, *errors), self.reported, self.true)
+
+    def is_small(self, error: np.ndarray) -> np.ndarray:
+        """Where an error is small for the precision of the function."""
+        return self.scope.is_small(error, self.true, self.point.program.precision)
+
+
 @np.errstate(all="ignore")
 def bound_of_mode(
     point: Point, mode: Mode, request: Request, reported: np.ndarray, true: Estimate, scope: Scope, *, borrows: bool
@@ -155,121 +186,111 @@ def bound_of_mode(
     """
     if mode.coarser:  # compared within its tolerance; rounded at random, a solver may find no end within its steps
         return Bound(few_roundings(reported, mode.coarsest), frozenset()), 0.0
-    smallest = partial(point.smallest_error, reported, scope.blocks, mode.coarsest)
+    rngs = np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
+    derivatives = _Derivatives(point, mode, request, reported, true, scope, rngs)
+    if borrows and (bound := _cheap_bound(derivatives)):
+        return bound, 0.0
+    return _own_bound(derivatives)
 
-    def is_sharp() -> bool:
-        return bool(scope.is_small(2.0 * true.error, true, point.program.precision)[scope.judged].all())
 
-    # the first run does not round; a generator, so that no more runs are made than the spread needs
-    rngs = None, *np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
-
-    def rounded_runs() -> Iterator[np.ndarray]:
-        return (mode.by_run(Run(rng, mode.coarsest), *request) for rng in rngs)
-
+def _cheap_bound(derivatives: _Derivatives) -> Bound | None:
+    """The increments' bound, or what a rounding of the arguments moves; None where neither settles the differences."""
+    point, mode, _, reported, true, scope, _ = derivatives
     # beside what a solver leaves open, a bound of its own may decide more
-    if borrows and (not mode.has_solver or is_sharp()):
-        if scope.covers_with_digits([true.error], smallest(), reported, true):
-            return Bound(true.error.copy(), frozenset([BORROWED])), 0.0
-        if point.case.is_large and not mode.has_solver:
-            bound = _bound_by_rounded_arguments(point, mode, request, reported, true, smallest(), scope, rounded_runs())
-            if bound:
-                return bound, 0.0
-    by_solvers, share = _left_by_solvers(mode, request, reported.shape, scope.blocks)
-    off, is_half = np.abs(reported - true.derivative), mode.coarsest > COARSE
-    derived = mode.bound(*request)
-    of_terms = scope.of_nothing_known(true, derived)
-
-    def is_enough(error: np.ndarray) -> bool:
-        # in 16-bit types the whole spread is computed: the evaluation in float64 is compared where it decides more
-        return not is_half and scope.covers((true.error, np.maximum(error + by_solvers, of_terms)), reported, true)
-
-    runs = rounded_runs()
-    found = _derived_or_spread(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
-    error = np.maximum(found.error + by_solvers, of_terms)
-    if point.case.is_large:
-        error = no_less_than_typical(error, reported, scope.blocks)
-    if mode.coarsest > UNIT_ROUNDOFF["float64"] and has_rules(point.case.program):
-
-        def error_in_range() -> np.ndarray:
-            # where rounding turns a branch of f itself, a rule may take either
-            keeps_branches = not any(point.turned_decisions)
-            runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in rngs)
-            return spread(runs, mode.coarsest) + by_solvers
-
-        error = _without_underflow(point, off, error, true, scope, error_in_range)
-    return Bound(error, found.kinds), share
+    if mode.has_solver and not derivatives.is_small(2.0 * true.error)[scope.judged].all():
+        return None
+    floor = point.smallest_error(reported, scope.blocks, mode.coarsest)
+    if scope.covers_with_digits([true.error], floor, reported, true):
+        return Bound(true.error.copy(), frozenset([BORROWED]))
+    if point.case.is_large and not mode.has_solver:
+        return _bound_by_rounded_arguments(derivatives, floor)
+    return None
 
 
-def _bound_by_rounded_arguments(
-    point: Point,
-    mode: Mode,
-    request: Request,
-    reported: np.ndarray,
-    true: Estimate,
-    floor: np.ndarray,
-    scope: Scope,
-    runs: Iterator[np.ndarray],
-) -> Bound | None:
+def _bound_by_rounded_arguments(derivatives: _Derivatives, floor: np.ndarray) -> Bound | None:
     """What a rounding of the arguments moves, by JAX's own code; None where that does not settle the differences.
 
     That costs a call by JAX, and a run of the interpreter with millions of inputs costs far more. Where it does not
     cover the differences, such runs follow, and are compared in the inputs that are farthest off. If some number is
     beyond its bound then, it is wrong, and the others' bounds grow by as much as those of these inputs.
     """
+    point, mode, request, reported, true, scope, _ = derivatives
     rngs = np.random.default_rng(point.case.seed + 7).spawn(ROUNDED_ARGUMENTS)
     moved = chain([reported], (mode.at_rounded_arguments(rng, *request) for rng in rngs))
     error = np.zeros(0)
     for error in widening_spreads(moved, mode.coarsest):
         error = no_less_than_typical(error, reported, scope.blocks, out=error)
-        if scope.covers((true.error, floor, error), reported, true):
+        if derivatives.are_covered_by(floor, error):
             return Bound(error, frozenset([SPREAD]))
-    at = scope.farthest_off((true.error, floor, error), reported, true)
-    few, expected = scope._replace(judged=scope.judged[:, at]), Estimate(*(x[:, at] for x in true))
-    of_terms = scope.of_nothing_known(true, np.broadcast_to(np.inf, error.shape))[:, at]
 
-    def is_enough(error: np.ndarray) -> bool:
-        return few.covers((expected.error, floor[:, at], np.maximum(error, of_terms)), reported[:, at], expected)
+    inputs = scope.farthest_off((true.error, floor, error), reported, true)
+    farthest = derivatives.at(inputs)
+    of_terms = scope.of_nothing_known(true, np.broadcast_to(np.inf, error.shape))[:, inputs]
 
-    moved = spread((run[:, at] for run in runs), mode.coarsest, is_enough)
-    growth = np.max(np.maximum(moved, of_terms) / error[:, at], initial=1.0)
+    def is_enough(rounding: np.ndarray) -> bool:
+        return farthest.are_covered_by(floor[:, inputs], np.maximum(rounding, of_terms))
+
+    by_runs = spread((run[:, inputs] for run in derivatives.rounded_runs()), mode.coarsest, is_enough)
+    growth = np.max(np.maximum(by_runs, of_terms) / error[:, inputs], initial=1.0)
     error *= growth
-    is_beyond = np.isfinite(growth) and not is_enough(error[:, at])
-    return Bound(error, frozenset([SPREAD]), shows_error=True) if is_beyond else None
+    if np.isfinite(growth) and not is_enough(error[:, inputs]):
+        return Bound(error, frozenset([SPREAD]), shows_error=True)
+    return None
 
 
-def _left_by_solvers(
-    mode: Mode, request: Request, shape: tuple[int, ...], blocks: Sequence[Block]
-) -> tuple[np.ndarray, float]:
+def _own_bound(derivatives: _Derivatives) -> tuple[Bound, float]:
+    """A bound by the mode's own program, derived or by runs that round, as `bound_of_mode` has it."""
+    point, mode, request, reported, true, scope, _ = derivatives
+    by_solvers, share = _left_by_solvers(derivatives)
+    derived = mode.bound(*request)
+    of_terms = scope.of_nothing_known(true, derived)
+
+    def whole_error(rounding: np.ndarray) -> np.ndarray:
+        return np.maximum(rounding + by_solvers, of_terms)
+
+    def is_enough(rounding: np.ndarray) -> bool:
+        # in 16-bit types the whole spread is computed: the evaluation in float64 is compared where it decides more
+        return mode.coarsest <= COARSE and derivatives.are_covered_by(whole_error(rounding))
+
+    runs = derivatives.rounded_runs()
+    found = _derived_or_spread(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
+    error = whole_error(found.error)
+    if point.case.is_large:
+        error = no_less_than_typical(error, reported, scope.blocks)
+    if mode.coarsest > UNIT_ROUNDOFF["float64"] and has_rules(point.case.program):
+        error = _without_underflow(derivatives, error, by_solvers)
+    return Bound(error, found.kinds), share
+
+
+def _left_by_solvers(derivatives: _Derivatives) -> tuple[np.ndarray, float]:
     """What the tolerances of solvers leave in a mode's derivatives, and the same as a share of the largest."""
+    mode, shape = derivatives.mode, derivatives.reported.shape
     if not mode.has_solver:
         return np.zeros(shape), 0.0
-    moved, share = mode.solvers_error(*request)
+    moved, share = mode.solvers_error(*derivatives.request)
     # where in a block a finer tolerance moves less than elsewhere is chance
-    return largest_in_block(moved.ravel(), blocks).reshape(moved.shape), share
+    return largest_in_block(moved.ravel(), derivatives.scope.blocks).reshape(shape), share
 
 
-def _without_underflow(
-    point: Point,
-    off: np.ndarray,
-    error: np.ndarray,
-    true: Estimate,
-    scope: Scope,
-    error_in_range: Callable[[], np.ndarray],
-) -> np.ndarray:
+def _without_underflow(derivatives: _Derivatives, error: np.ndarray, by_solvers: np.ndarray) -> np.ndarray:
     """The bound `error` of a custom rule, without what underflow adds to it where a number is far off.
 
     A bound may be wide for two reasons. Rounding may be amplified: then the same program without underflow, and with
     the branches of its run in float64, has as wide a bound, and that stands. Or a number underflows, or a branch of the
     rule turns, as in ``jnp.where(s > 0, e / s, 0)`` with s = 1e-50 in float32. That excuses no number which is far off:
     callers get it. It does where f itself loses its value in this way, and it does not concern JAX's own derivative of
-    a formula, whose tail may underflow. `error_in_range` evaluates that program: it is called only where it matters.
+    a formula, whose tail may underflow.
     """
-    is_small = partial(scope.is_small, true=true, precision=point.program.precision)
+    point, mode, request, reported, true, scope, rngs = derivatives
+    off, is_small = np.abs(reported - true.derivative), derivatives.is_small
     # NaN and infinities are judged by themselves, whatever the bound is
     is_excused = is_small(error) | is_small(off - true.error) | ~np.isfinite(off) | ~point.keeps_value[:, None]
     if not (scope.judged & ~is_excused).any():
         return error
-    in_range = error_in_range()
+    # where rounding turns a branch of f itself, a rule may take either
+    keeps_branches = not any(point.turned_decisions)
+    runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in (None, *rngs))
+    in_range = spread(runs, mode.coarsest) + by_solvers
     return np.where(~is_excused & is_small(in_range), in_range, error)
 
 
