@@ -38,31 +38,44 @@ def twice_would_pass(
 
     `ordinary` and `scale` are the sizes that the comparison has used.
     """
-    blocks, examined = look.coordinates.blocks, look.coordinates.examined
-    oracles, judged = ([a for a in answers if a.oracle is is_oracle] for is_oracle in (True, False))
-    true = look.increments.gradient
-    passes, in_doubt, bounds = np.zeros(true.size, bool), np.zeros(true.size, bool), {}
-    for answer in judged:
-        # a coordinate that is decided without any help of f's terms has a bound that is small beside its block
+    passes = _is_twice_accepted(point, look, answers, ordinary, scale)
+    if not passes.any():
+        return [], passes
+    is_nonzero = (look.increments.gradient != 0.0) & look.coordinates.examined
+    allowed = np.max([answer.error for answer in answers if not answer.oracle], axis=0)
+    in_doubt, bounds = np.zeros(passes.size, bool), {}
+    for block in look.coordinates.blocks:
+        own = block.indices[passes[block.indices]]
+        # some entries far below the largest of their block pass anyway: only a block of such ones is in doubt
+        if len(own) > MOST * np.count_nonzero(is_nonzero[block.indices]):
+            bounds[block.name] = max(bounds.get(block.name, 0.0), float(allowed[own].max()))
+            in_doubt[own] = True
+    return [doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values()))] if bounds else [], in_doubt
+
+
+def _is_twice_accepted(
+    point: Point, look: Look, answers: Sequence[Answer], ordinary: float, scale: np.ndarray
+) -> np.ndarray:
+    """Where the bound of some answer, beside f's terms alone, would accept twice the true derivative."""
+    true, blocks = look.increments.gradient, look.coordinates.blocks
+    oracles = [answer for answer in answers if answer.oracle]
+    passes = np.zeros(true.size, bool)
+    for answer in answers:
+        if answer.oracle:
+            continue
         twice = replace(answer, gradient=2.0 * true)
-        by_scale, by_itself = (
-            [compare(twice, o, blocks, ordinary, absolute=size) for o in oracles] for size in (scale, 0.0)
+        by_terms, by_block = (
+            [compare(twice, oracle, blocks, ordinary, absolute=size) for oracle in oracles] for size in (scale, 0.0)
         )
-        decided, decided_by_itself = (np.any([p.decided for p in pairs], axis=0) for pairs in (by_scale, by_itself))
-        passes |= decided & ~decided_by_itself & ~np.any([pair.at_odds for pair in by_scale], axis=0)
-    passes &= np.isfinite(true) & (true != 0.0) & examined
+        # a coordinate that is decided without any help of f's terms has a bound that is small beside its block
+        is_decided, is_sharp = (np.any([pair.decided for pair in pairs], axis=0) for pairs in (by_terms, by_block))
+        passes |= is_decided & ~is_sharp & ~np.any([pair.at_odds for pair in by_terms], axis=0)
+    passes &= np.isfinite(true) & (true != 0.0) & look.coordinates.examined
     if passes.any():  # what is small beside f itself is in no doubt. Its size is measured around, which costs four runs
         size = point.size_of_function
         size = size[look.plan.examined] if point.case.is_large else size
         passes &= np.abs(true) > MEANINGLESS[point.program.precision] * size
-    for block in blocks:
-        own = passes[block.indices]
-        # some entries far below the largest of their block pass anyway: only a block of such ones is in doubt
-        if own.sum() > MOST * np.count_nonzero((true[block.indices] != 0.0) & examined[block.indices]):
-            allowed = np.max([answer.error for answer in judged], axis=0)[block.indices]
-            bounds[block.name] = max(bounds.get(block.name, 0.0), float(allowed[own].max()))
-            in_doubt[block.indices] = own
-    return [doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values()))] if bounds else [], in_doubt
+    return passes
 
 
 class KnownDerivatives(NamedTuple):
@@ -76,6 +89,10 @@ class KnownDerivatives(NamedTuple):
     def off(self, gradient: np.ndarray) -> np.ndarray:
         """How far a gradient is off for all that is known."""
         return np.abs(gradient - self.true) - self.error
+
+    def ulps(self, gradient: np.ndarray) -> np.ndarray:
+        """The same in units in the last place; NaN where too little is known."""
+        return np.where(self.is_known, np.maximum(self.off(gradient), 0.0) / self.last_place, np.nan)
 
     def is_lost(self, gradient: np.ndarray) -> np.ndarray:
         """Where a gradient has no correct digit for all that is known."""
@@ -124,40 +141,23 @@ def with_digits(
     wrong : names of answers that are wrong, by no rounding
     by_solvers : what tolerances of solvers move, as a share: digits below it are not said to be lost
     """
-    sizes = np.abs([answer.gradient for answer in look.own])
-    left = SOLVERS_FACTOR * by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
-    errors, counting = {answer.name: answer.error for answer in answers}, []
-    for name, estimate in alone.items():
-        derivative, error = point.combinations.per_output(estimate)
-        counting.append(Estimate(derivative, np.where(np.isfinite(errors[name]), error + left, np.inf)))
-    inputs = look.coordinates.inputs
-    known = _know(counting, inputs)
-    # what a right rule may be off by in float64 (`MEANT`), beside the function's terms, is no doubt about digits
-    small = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel()
-    small = small if inputs.places is None else small[inputs.places]
+    known = _know(_judging(point, look, answers, alone, by_solvers), look.coordinates.inputs)
+    small = _small_terms(point, look.coordinates.inputs)
     noted, in_doubt = {}, np.zeros(known.true.shape, bool)
     for answer in look.own:
         beside = [pair for pair in pairs if pair.first == answer.name and pair.second in alone]
         if not beside or answer.name in wrong:
             continue
         # at a kink, or beside a jump, nothing is decided and nothing is lost
-        allowed = np.where(np.any([p.decided for p in beside], axis=0), beside[0].allowed, -np.inf)
-        off, evaluated = np.abs(answer.gradient - known.true), look.float64_derivatives.get(answer.name)
-        lost = known.is_lost(answer.gradient) & (off <= allowed)
-        is_beyond = off > look.roundings[answer.name] + known.error if evaluated is None else known.is_lost(evaluated)
-        is_doubtful = lost & is_beyond & (np.abs(known.true) > small)
-        # one note for each reason and severity, whichever of them there are
-        masks = (
-            ("rounding", Severity.NOTE, lost & ~is_beyond),
-            ("formula", Severity.NOTE, lost & is_beyond & ~is_doubtful),
-            ("formula", Severity.DOUBT, is_doubtful),
-        )
-        in_doubt |= is_doubtful
-        ulps = np.where(known.is_known, np.maximum(known.off(answer.gradient), 0.0) / known.last_place, np.nan)
+        is_decided = np.any([pair.decided for pair in beside], axis=0)
+        allowed = np.where(is_decided, beside[0].allowed, -np.inf)
+        lost = _lost_digits(look, answer, known, allowed, small)
+        in_doubt |= lost["formula", Severity.DOUBT]
+        ulps = known.ulps(answer.gradient)
         numbers = {"reported": answer.gradient, "true": known.true, "ulps": ulps, "bound": allowed}
         notes = [
-            _lost(look, mask, numbers, severity, source=answer.name, by=by)
-            for by, severity, mask in masks
+            _say_lost(look, mask, numbers, severity, source=answer.name, by=by)
+            for (by, severity), mask in lost.items()
             if mask.any()
         ]
         if notes:
@@ -165,7 +165,44 @@ def with_digits(
     return tuple(replace(answer, **noted.get(answer.name, {})) for answer in answers), in_doubt
 
 
-def _lost(look: Look, lost: np.ndarray, numbers: Mapping[str, np.ndarray], severity: Severity, **data: str) -> Fact:
+def _judging(
+    point: Point, look: Look, answers: Sequence[Answer], alone: Mapping[str, Estimate], by_solvers: float
+) -> list[Estimate]:
+    """Increments and differences with what solvers leave in their errors; infinite ones where they do not judge."""
+    sizes = np.abs([answer.gradient for answer in look.own])
+    left = SOLVERS_FACTOR * by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
+    judges = {answer.name: np.isfinite(answer.error) for answer in answers}
+    estimates = {name: point.combinations.per_output(estimate) for name, estimate in alone.items()}
+    return [
+        Estimate(derivative, np.where(judges[name], error + left, np.inf))
+        for name, (derivative, error) in estimates.items()
+    ]
+
+
+def _small_terms(point: Point, inputs: Layout) -> np.ndarray:
+    """What a right rule may be off by in float64 (`MEANT`) beside the function's terms: no doubt about digits."""
+    small = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel()
+    return small if inputs.places is None else small[inputs.places]
+
+
+def _lost_digits(
+    look: Look, answer: Answer, known: KnownDerivatives, allowed: np.ndarray, small: np.ndarray
+) -> dict[tuple[str, Severity], np.ndarray]:
+    """Masks of where an answer has no correct digit, by what has lost them and by how severe that is."""
+    off = np.abs(answer.gradient - known.true)
+    is_lost = known.is_lost(answer.gradient) & (off <= allowed)
+    evaluated = look.float64_derivatives.get(answer.name)
+    is_beyond_rounding = off > look.roundings[answer.name] + known.error
+    is_by_formula = is_beyond_rounding if evaluated is None else known.is_lost(evaluated)
+    is_small = ~(np.abs(known.true) > small)
+    return {
+        ("rounding", Severity.NOTE): is_lost & ~is_by_formula,
+        ("formula", Severity.NOTE): is_lost & is_by_formula & is_small,
+        ("formula", Severity.DOUBT): is_lost & is_by_formula & ~is_small,
+    }
+
+
+def _say_lost(look: Look, lost: np.ndarray, numbers: Mapping[str, np.ndarray], severity: Severity, **data: str) -> Fact:
     """What was lost, with the numbers of the worst coordinate."""
     places, label = np.flatnonzero(lost), look.coordinates.label
     worst = int(places[np.argmax(numbers["ulps"][places])])

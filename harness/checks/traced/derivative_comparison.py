@@ -48,7 +48,7 @@ from harness.checks.traced.program_at_point import Obstacles
 from harness.checks.traced.program_derivatives import Slopes
 from harness.checks.traced.real_coordinates import Estimate
 from harness.checks.traced.reported_derivatives import Reported, evaluate_modes, report_reference
-from harness.checks.traced.second_opinion import with_differences
+from harness.checks.traced.second_opinion import SecondOpinion, with_differences
 from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare_all
@@ -269,28 +269,33 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     3. Agreement by a wide bound alone decides nothing: where twice the derivative would agree as well, or where no
        digit of what is reported is correct.
     """
-    ordinary, blocks = ordinary_derivative(point, look.true), look.coordinates.blocks
+    ordinary = ordinary_derivative(point, look.true)
     slopes = [look.true.slopes, *([directional.slopes] if directional.slopes else [])]
     has_black_box = any(found.obstacles.differenced for found in slopes)
     opinion = with_differences(point, look, ordinary, has_black_box=has_black_box)
-    answers, differenced, climbs, in_steps, is_contradicted = opinion
-    is_resolved = np.isfinite(look.increments_alone.error).ravel() | climbs & np.isfinite(answers[-1].error)
-    facts = [*point.facts, *([] if is_resolved.all() else _unresolved(slopes))]
+    facts = [*point.facts, *_unresolved(look, opinion, slopes)]
     # increments that are wrong in one input may be wrong along a direction, where no differences decide
-    if is_contradicted and directional.disagree:
+    if opinion.is_contradicted and directional.disagree:
         directional = replace(directional, pairs=())
         facts.append(doubt(Kind.INCREMENTS_CONTRADICTED))
+
+    answers = opinion.answers
     scale, pairs = _compare_answers(point, look, answers, ordinary)
-    doubts, would_pass = twice_would_pass(point, look, answers, ordinary, scale)
-    facts = *facts, *doubts
-    found = Comparison(point, look, directional, tuple(answers), tuple(pairs), facts, is_contradicted, in_steps)
-    own = [*look.own, *(answer for answer in answers if answer.oracle)]  # JAX's own numbers, not those in float64
-    own_pairs = compare_all(own, blocks, ordinary, scale)
+    doubts, is_twice_accepted = twice_would_pass(point, look, answers, ordinary, scale)
+    found = Comparison(
+        point, look, directional, tuple(answers), tuple(pairs), (*facts, *doubts), opinion.is_contradicted,
+        opinion.in_steps,
+    )  # fmt: skip
+
+    # digits are those of JAX's own numbers, not of the evaluation in float64
+    own = [*look.own, *(answer for answer in answers if answer.oracle)]
+    own_pairs = compare_all(own, look.coordinates.blocks, ordinary, scale)
     disagreeing = [*found.disagreeing, *(pair for pair in own_pairs if pair.disagrees)]
     wrong = {name for pair in disagreeing for name in (pair.first, pair.second)}
-    alone = {INCREMENTS: look.increments_alone, DIFFERENCES: differenced}
-    noted, without_digit = with_digits(point, look, answers, own_pairs, alone, wrong, found.by_solvers)
-    decided = [replace(p, decided=p.decided & ~(would_pass | without_digit) | p.at_odds) for p in pairs]
+    alone = {INCREMENTS: look.increments_alone, DIFFERENCES: opinion.differenced}
+    noted, has_no_digit = with_digits(point, look, answers, own_pairs, alone, wrong, found.by_solvers)
+    is_open = is_twice_accepted | has_no_digit
+    decided = [replace(pair, decided=pair.decided & ~is_open | pair.at_odds) for pair in pairs]
     return replace(found, answers=noted, pairs=tuple(decided))
 
 
@@ -315,8 +320,12 @@ def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
     return bool(decided[applies].all())
 
 
-def _unresolved(slopes: Sequence[Slopes]) -> list[Fact]:
-    """Why some derivative is unknown: the first of the reasons."""
+def _unresolved(look: Look, opinion: SecondOpinion, slopes: Sequence[Slopes]) -> list[Fact]:
+    """Why some derivative is unknown to increments, and to differences where these judge: the first of the reasons."""
+    *_, differences = opinion.answers
+    is_resolved = np.isfinite(look.increments_alone.error).ravel() | opinion.climbs & np.isfinite(differences.error)
+    if is_resolved.all():
+        return []
     if any(found.has_no_limit for found in slopes):
         return [doubt(Kind.NO_SLOPE, reason="slopes grow without limit as steps shrink")]
     reasons = [found.obstacles.unresolved for found in slopes if found.obstacles.unresolved]
