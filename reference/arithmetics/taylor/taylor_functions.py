@@ -20,6 +20,7 @@ from reference.arithmetics.taylor.expansions import (
     DEGREE,
     EXPANSIONS,
     NEXT,
+    ORDERS,
     UNIT,
     Expansion,
     outward,
@@ -49,22 +50,15 @@ def _compose(g: Expansion, x: Taylor) -> Taylor:
     - the rounding of the coefficients g_k and of this sum;
     - the rest of the expansion, sup |g⁽⁸⁾|/8! · D⁸.
     """
-    centre = x.poly[0]
-    step = x.poly.copy()
+    centre, step = x.poly[0], x.poly.copy()
     step[0] = 0.0
-    reach = spread(x)  # D
     g_k = g.coefficients(centre)
-    poly, cut_off = _powers_of_step(g_k, step, np.shape(x.low))
-
-    powers = np.cumprod(np.broadcast_to(reach, (NEXT, *np.shape(reach))), axis=0)  # D¹, ..., D⁸
-    sizes = np.abs(g_k)
-    total = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)  # Σ |g_k| Dᵏ
-    steepest = sizes[1] + (np.arange(2.0, NEXT)[:, np.newaxis] * sizes[2:] * powers[:-2]).sum(axis=0)  # Σ k |g_k| Dᵏ⁻¹
-    products = NEXT * (min(len(step), NEXT) + 3.0) if len(step) > 1 else 0.0  # roundings of Horner's rule
-    rounding = (COEFFICIENT_ROUNDINGS + products) * UNIT * total
-    rounding += g.noise(centre) * DEGREE * np.maximum(powers[0], powers[-2])  # Σ Dᵏ for k from 1 to DEGREE
+    sizes, powers = np.abs(g_k), np.cumprod(np.broadcast_to(spread(x), (NEXT, *x.shape)), axis=0)  # |g_k|; D¹, ..., D⁸
+    poly, cut_off = _powers_of_step(g_k, step, x.shape)
+    slope = sizes[1] + (ORDERS[2:] * sizes[2:] * powers[:-2]).sum(axis=0)  # Σ k |g_k| Dᵏ⁻¹
+    rounding = _rounding_of_powers(sizes, powers, len(step), g.noise(centre))
     remainder = g.rest(np.fmin(x.low, centre), np.fmax(x.high, centre)) * powers[-1]
-    return narrowed(poly, cut_off + steepest * x.rest + rounding + remainder, *g.image(x.low, x.high))
+    return narrowed(poly, cut_off + slope * x.rest + rounding + remainder, *g.image(x.low, x.high))
 
 
 def _powers_of_step(g_k: Any, step: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
@@ -76,6 +70,14 @@ def _powers_of_step(g_k: Any, step: Any, shape: tuple[int, ...]) -> tuple[Any, A
         poly[0] += g_k[k]
         cut_off = cut_off * moved + cut
     return poly, cut_off
+
+
+def _rounding_of_powers(sizes: Any, powers: Any, rows: int, noise: Any) -> Any:
+    """The rounding of Σ g_k sᵏ: of its products, for a polynomial s of so many rows, and of the coefficients g_k."""
+    terms = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)  # Σ |g_k| Dᵏ
+    of_products = NEXT * (min(rows, NEXT) + 3.0) if rows > 1 else 0.0  # units in Horner's rule
+    sum_of_powers = DEGREE * np.maximum(powers[0], powers[-2])  # at least Σ Dᵏ for k from 1 to DEGREE
+    return (COEFFICIENT_ROUNDINGS + of_products) * UNIT * terms + noise * sum_of_powers
 
 
 _exp, _log, _sqrt, _reciprocal = (partial(_compose, EXPANSIONS[f]) for f in (np.exp, np.log, np.sqrt, np.reciprocal))
@@ -111,11 +113,11 @@ CANCELLED = 4.0 * UNIT
 def _logaddexp(x: Taylor, y: Taylor) -> Taylor:
     """y + log(1 + exp(x - y)), where y is the constant if there is one: then only one expansion depends on t."""
     x, y = (y, x) if len(x.poly) < len(y.poly) else (x, y)
-    ends = zip((x.low, x.high), (y.low, y.high))
-    low, high = (np.logaddexp(a, b) for a, b in ends)  # increasing in both
     model = y + _compose(SOFTPLUS, x - y)
-    larger = [np.maximum(np.abs(a), np.abs(b)) for a, b in zip((x.low, x.high), (y.low, y.high))]
-    low, high = outward(low - larger[0] * CANCELLED, high + larger[1] * CANCELLED)
+    # increasing in both; what the difference may cancel is of the size of the larger number
+    low = np.logaddexp(x.low, y.low) - CANCELLED * np.maximum(np.abs(x.low), np.abs(y.low))
+    high = np.logaddexp(x.high, y.high) + CANCELLED * np.maximum(np.abs(x.high), np.abs(y.high))
+    low, high = outward(low, high)
     return narrowed(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
 
 
