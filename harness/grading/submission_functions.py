@@ -98,10 +98,19 @@ def fields_of(node: ast.ClassDef) -> Signature:
     return {ast.unparse(field.target): field.value and ast.unparse(field.value) for field in fields}
 
 
+def _required_of(function: Function) -> Signature:
+    """The signature of a function without its optional parameters."""
+    return dict.fromkeys(function.parameters[: function.required])
+
+
 def taken_by(function: Function) -> Signature:
     """The signature of a function."""
-    optional = zip(function.parameters[function.required :], map(repr, function.defaults))
-    return dict.fromkeys(function.parameters[: function.required]) | dict(optional)
+    return _required_of(function) | dict(zip(function.parameters[function.required :], map(repr, function.defaults)))
+
+
+def _call(function: Function) -> str:
+    """A call that passes all parameters by position."""
+    return f"{function.name}({', '.join(function.parameters)})"
 
 
 def function_of(name: str, signature: Signature) -> Function:
@@ -254,19 +263,22 @@ def _closures_in(node: ast.FunctionDef) -> list[tuple[str, str, Signature]]:
 
 def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[Function]:
     """Stand-ins for functions of what a forward pass returns, such as ``cost(h, y)``; each runs that pass first."""
-    forwards = {function: _returned(tree, function.name) for function in functions if _is_forward(function)}
+    forwards = [(function, _returned(tree, function.name)) for function in functions if _is_forward(function)]
     for function in functions:
         # h in ``cost(h, y)`` is no θ, X or y: it is what another function returns
-        unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
-        for forward, returned in forwards.items() if unknown else ():
-            if values := _matched(unknown, returned):
-                needed = dict.fromkeys(forward.parameters[: forward.required])
-                others = taken_by(function).items()
-                own = {name: default for name, default in others if name not in (*unknown, *needed)}
-                passed = ", ".join(function.parameters)
-                body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {function.name}({passed})"
-                yield stand_in(f"{function.name}_after_{forward.name}", needed | own, function.name, body)
+        unknown = [name for name in _required_of(function) if role_of(name) is None]
+        for forward, returned in forwards if unknown else ():
+            if values := _names_for(returned, unknown):
+                yield _run_after(forward, values, function, unknown)
                 break
+
+
+def _run_after(forward: Function, values: Sequence[str], function: Function, unknown: Sequence[str]) -> Function:
+    """A stand-in for a function that takes the values, under these names, which a forward pass returns."""
+    needed = _required_of(forward)
+    own = {name: default for name, default in taken_by(function).items() if name not in (*unknown, *needed)}
+    body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {_call(function)}"
+    return stand_in(f"{function.name}_after_{forward.name}", needed | own, function.name, body)
 
 
 def _is_forward(function: Function) -> bool:
@@ -285,20 +297,20 @@ def _returned(tree: ast.Module, name: str) -> list[str]:
     return [item.id if isinstance(item, ast.Name) else "" for item in items]
 
 
-def _matched(unknown: Sequence[str], returned: Sequence[str]) -> list[str]:
+def _names_for(returned: Sequence[str], unknown: Sequence[str]) -> list[str]:
     """The names for what a forward pass returns, so that all unknown parameters are among them; or none.
 
     What it returns without a name, or one thing under another name, is what the parameter without a match takes.
     """
-    left = [name for name in unknown if name not in returned]
-    free = [place for place, name in enumerate(returned) if left and name not in unknown]
-    places = [place for place in free if not returned[place]]
-    if len(places) != len(left) == 1:
+    missing = [name for name in unknown if name not in returned]
+    others = [place for place, name in enumerate(returned) if name not in unknown]
+    places = [place for place in others if not returned[place]]
+    if len(missing) == 1 and len(places) != 1:
         # ``return z2, a2, a3`` before ``cost(h, y)``: the output comes last
-        places = [place for place in free if "cache" not in returned[place]][-1:]
-    if len(places) != len(left):
+        places = [place for place in others if "cache" not in returned[place]][-1:]
+    if missing and len(places) != len(missing):
         return []
-    named = dict(zip(places, left))
+    named = dict(zip(places, missing))
     return [named.get(place) or name or f"returned_{place}" for place, name in enumerate(returned)]
 
 
@@ -316,29 +328,36 @@ def with_settings(tree: ast.Module, functions: Sequence[Function]) -> list[Funct
 
 
 def _with_settings(function: Function, settings: Mapping[str, str], read: set[str]) -> Function:
+    """The function, or a stand-in where it reads settings that no parameter brings, and takes what homework takes."""
     roles = next(readings(function), None) or known_roles(function)
     if "problem" in roles or function.stand_in:
         return function
-    taken = {*named_roles(roles), *(SIZES if "sizes" in roles else ())}
-    wanted = {name: role for name, role in settings.items() if name in read and role not in taken}
+    brought = {*named_roles(roles), *(SIZES if "sizes" in roles else ())}
+    wanted = {name: role for name, role in settings.items() if name in read and role not in brought}
     # of ``LAMBDA = 1`` and ``alpha = 0.5``, either may be λ
     if list(wanted.values()).count("l2") > 1:
         wanted = {name: role for name, role in wanted.items() if role != "l2"}
+    if not wanted:
+        return function
     values = ", ".join(f"{name}={role}" for name, role in wanted.items())
     signature = taken_by(function) | dict.fromkeys(wanted.values())
-    passed = ", ".join(function.parameters)
-    body = f"{function.name}.__globals__.update({values}); return {function.name}({passed})"
+    body = f"{function.name}.__globals__.update({values}); return {_call(function)}"
     made = replace(stand_in(f"{function.name}_by_constants", signature, function.name, body), constants=tuple(wanted))
-    return made if wanted and next(readings(made), None) else function
+    return made if next(readings(made), None) else function
 
 
 def _settings(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """The names that a file sets, each with the role that it has."""
     for node in tree.body:
         for name, value in assigned(node) if isinstance(node, ast.Assign) else ():
-            role, is_number = role_of(name), isinstance(value, ast.Constant) and type(value.value) in (int, float)
-            # ``LABELS = 10`` is a number of classes
-            role = "K" if role == "y" and is_number else role
-            is_array = role in ("X", "y")
-            if role in SETTINGS and not (is_array and (is_number or name[0] not in "XxYy")):
+            if (role := _role_of_setting(name, value)) in SETTINGS:
                 yield name, role
+
+
+def _role_of_setting(name: str, value: ast.expr) -> str | None:
+    """The role of a name that a file sets; None for arrays by names such as `data`, which may hold anything."""
+    role, is_number = role_of(name), isinstance(value, ast.Constant) and type(value.value) in (int, float)
+    if role == "y" and is_number:  # ``LABELS = 10`` is a number of classes
+        return "K"
+    is_array = not is_number and name[0] in "XxYy"
+    return role if role not in ("X", "y") or is_array else None
