@@ -5,7 +5,7 @@
 # pyright: reportIncompatibleMethodOverride=false
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,15 +18,7 @@ from autograd.misc import flatten
 from autograd.test_util import check_grads as original
 from autograd.tracer import Node, trace
 
-from harness.drop_in.fallback import (
-    ACCURACY,
-    LIBRARY_ACCURACY,
-    NothingToCheck,
-    Result,
-    fail,
-    is_installed,
-    settle,
-)
+from harness.drop_in.fallback import ACCURACY, LIBRARY_ACCURACY, NothingToCheck, Result, fail, is_installed, settle
 from harness.drop_in.line_looks import OutputSum, look
 from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction, drawn_weights
 from harness.drop_in.whole_checks import check_unconfirmed
@@ -53,39 +45,50 @@ def check_grads(
     """
     # An assertion, as in the original.
     assert all(mode in MODES for mode in modes), f"modes must be some of fwd and rev, not {modes}"
+    wanted = [MODES[mode] for mode in modes]
 
     def check(*args: Any, **kwargs: Any) -> None:
         __tracebackhide__ = True  # pytest shows the caller's line
-        ask = partial(original(f, argnum, list(modes), order), *args, **kwargs)
-        places = [argnum] if isinstance(argnum, int) else argnum
-        is_one = isinstance(argnum, int)
-
-        def of_chosen(chosen: Any) -> Any:
-            given = list(args)
-            for place, value in zip(places, [chosen] if is_one else chosen):
-                given[place] = value
-            return f(*given, **kwargs)
-
-        chosen = args[places[0]] if is_one else tuple(args[place] for place in places)
+        of_chosen, chosen = _of_chosen(f, argnum, args, kwargs)
         f(*args, **kwargs)  # which may warn, as it does when the original calls it
-
-        def find() -> Iterator[Result]:
-            if not flatten(chosen)[0].size:
-                raise NothingToCheck
-            functions = [_AutogradFunction(*_of_real_arrays(of_chosen, chosen))]
-            wanted = [MODES[mode] for mode in modes]
-            for _ in range(order):
-                looks = [look(each, wanted) for each in functions]
-                # Which rules take part is found by tracing f, and only needed where a look leaves doubt.
-                of_library = any(found.unconfirmed for found in looks) and _is_of_library(of_chosen, chosen)
-                accuracy = LIBRARY_ACCURACY if of_library else ACCURACY
-                for each, found in zip(functions, looks):
-                    yield from check_unconfirmed(each, found, accuracy, rules_of_library=of_library)
-                functions = [derivative for each in functions for derivative in each.derivatives(wanted)]
-
-        return settle(NAME, ask, find, refuse=partial(fail, AssertionError))
+        ask = partial(original(f, argnum, list(modes), order), *args, **kwargs)
+        return settle(
+            NAME, ask, lambda: _check_orders(of_chosen, chosen, wanted, order), refuse=partial(fail, AssertionError)
+        )
 
     return check
+
+
+def _of_chosen(
+    f: Callable[..., Any], argnum: int | Sequence[int], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Callable[[Any], Any], Any]:
+    """f as a function of the differentiated argument alone, or of a tuple of several; and that argument."""
+    if isinstance(argnum, int):
+        of_several, (one,) = _of_chosen(f, [argnum], args, kwargs)
+        return lambda chosen: of_several((chosen,)), one
+
+    def of_chosen(chosen: Sequence[Any]) -> Any:
+        given = list(args)
+        for place, value in zip(argnum, chosen):
+            given[place] = value
+        return f(*given, **kwargs)
+
+    return of_chosen, tuple(args[place] for place in argnum)
+
+
+def _check_orders(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int) -> Iterator[Result]:
+    """The results on the derivatives of f at x, and then on those of the derivatives, up to an order."""
+    if not flatten(x)[0].size:
+        raise NothingToCheck
+    functions = [_AutogradFunction(*_of_real_arrays(f, x))]
+    for _ in range(order):
+        looks = [look(each, modes) for each in functions]
+        # Which rules take part is found by tracing f, and only needed where a look leaves doubt.
+        of_library = any(found.unconfirmed for found in looks) and _is_of_library(f, x)
+        accuracy = LIBRARY_ACCURACY if of_library else ACCURACY
+        for each, found in zip(functions, looks):
+            yield from check_unconfirmed(each, found, accuracy, rules_of_library=of_library)
+        functions = [derivative for each in functions for derivative in each.derivatives(modes)]
 
 
 def _of_real_arrays(f: Callable[[Any], Any], chosen: Any) -> tuple[Callable[[Any], Any], Any]:

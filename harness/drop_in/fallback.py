@@ -114,26 +114,36 @@ def check_within(
     report = check(accuracy)
     in_doubt = Outcome.COARSE if is_blind else Outcome.OPEN
     if report.verdict == "disagree":
-        error = max((pair.difference for pair in report.pairs), default=math.inf)
-        # A rule that is not linear or keeps its first answer is wrong, however small the error is here.
-        is_of_size_alone = not any(fact.severity == Severity.WRONG for fact in report.facts)
-        if is_of_size_alone and error <= accuracy * size:
+        if _is_small(report, accuracy * size):
             return Result(Outcome.RIGHT, report=report)
-        if rules_of_library:
-            is_small = is_of_size_alone and error <= LIBRARY_TOLERANCE * size
-            if is_small or (accuracy < LIBRARY_TOLERANCE and check(LIBRARY_TOLERANCE).verdict != "disagree"):
-                return Result(in_doubt, [doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY_TOLERANCE)], report)
+        if rules_of_library and (
+            _is_small(report, LIBRARY_TOLERANCE * size)
+            or (accuracy < LIBRARY_TOLERANCE and check(LIBRARY_TOLERANCE).verdict != "disagree")
+        ):
+            return Result(in_doubt, [doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY_TOLERANCE)], report)
         return Result(Outcome.WRONG, report=report)
     if is_right(report):
         return Result(Outcome.RIGHT, report=report)
-    # Noise may hide an error of 1e-10 and not one of 1e-3, which is all that the original would see. A second check is
-    # in vain where noise is known to hide that, too, and where numbers are not finite.
-    hidden = max((fact.data.get("visible") or 0.0 for fact in report.reasons), default=0.0)
-    is_hidden = size > 0.0 and hidden > ORIGINAL_TOLERANCE * size
-    is_finite = report.kinds.isdisjoint({Kind.NOT_FINITE, Kind.COST_NOT_FINITE})
-    is_in_vain = accuracy >= ORIGINAL_TOLERANCE or is_hidden or not is_finite
-    is_coarse = not is_in_vain and check(ORIGINAL_TOLERANCE).verdict == "agree"
-    return Result(Outcome.COARSE if is_coarse else in_doubt, doubts_of(report), report)
+    # Noise may hide an error of 1e-10 and not one of 1e-3, which is all that the original would see.
+    may_be_coarse = accuracy < ORIGINAL_TOLERANCE and not _hides(report, ORIGINAL_TOLERANCE * size)
+    if may_be_coarse and check(ORIGINAL_TOLERANCE).verdict == "agree":
+        return Result(Outcome.COARSE, doubts_of(report), report)
+    return Result(in_doubt, doubts_of(report), report)
+
+
+def _is_small(report: Report, limit: float) -> bool:
+    """Whether no error in a report exceeds a limit, and none is one of another kind.
+
+    A rule that is not linear or keeps its first answer is wrong, however small the error is here.
+    """
+    error = max((pair.difference for pair in report.pairs), default=math.inf)
+    return error <= limit and not any(fact.severity == Severity.WRONG for fact in report.facts)
+
+
+def _hides(report: Report, error: float) -> bool:
+    """Whether noise is known to hide an error of this size, if it is not 0, or numbers are not finite."""
+    visible = max((fact.data.get("visible") or 0.0 for fact in report.reasons), default=0.0)
+    return 0.0 < error < visible or not report.kinds.isdisjoint({Kind.NOT_FINITE, Kind.COST_NOT_FINITE})
 
 
 def settle(

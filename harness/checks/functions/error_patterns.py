@@ -58,22 +58,21 @@ def explain(
     bad = [part for part in parts if part.wrong.any()]
     if mixed_up := _find_mixed_up(bad, parts):
         return (mixed_up,)
-    whole = join("the gradient" if len(bad) == len(parts) else named(bad), bad)
-    # one mistake in all blocks is likelier than the same one in each
-    if len(bad) > 1 and (together := find_relations(whole)):
-        return together
+    if len(bad) > 1:  # one mistake in all blocks is likelier than the same one in each
+        name = "the gradient" if len(bad) == len(parts) else named(bad)
+        if together := find_relations(join(name, bad)):
+            return together
     tolerance = _find_tolerance(bad)
-    shown = [(part, block.indices) for part, block in zip(parts, layout.blocks) if part.wrong.any()][:BLOCKS_SHOWN]
-    is_alone = len(bad) == 1
     facts = [
         fact
-        for part, indices in shown
-        for fact in _explain_part(part, layout, indices, scatter, is_alone=is_alone, is_single=not tolerance)
+        for part in bad[:BLOCKS_SHOWN]
+        for fact in _explain_part(part, layout, scatter, is_alone=len(bad) == 1, is_single=not tolerance)
     ]
     # a relation says more; the only entry that is known is a single one in any case
-    are_float32 = any(holds_float32(part.value) for part in bad)
-    vague = (Kind.WRONG_ENTRIES, Kind.SINGLE_ENTRY, *([] if are_float32 else [Kind.FLOAT32_DIGITS]))
-    if tolerance and all(fact.kind in vague for fact in facts):
+    vague = {Kind.WRONG_ENTRIES, Kind.SINGLE_ENTRY, Kind.FLOAT32_DIGITS}
+    if any(holds_float32(part.value) for part in bad):
+        vague.remove(Kind.FLOAT32_DIGITS)
+    if tolerance and vague.issuperset(fact.kind for fact in facts):
         facts.insert(0, tolerance)
     if (more := len(bad) - BLOCKS_SHOWN) > 0:
         facts.append(note(Kind.NOT_LISTED, count=more, what="wrong blocks"))
@@ -133,8 +132,9 @@ def _without_cause(fact: Fact) -> dict:
 
 
 def _explain_part(
-    part: Part, layout: TreeLayout, indices: np.ndarray, scatter: np.ndarray, *, is_alone: bool, is_single: bool
+    part: Part, layout: TreeLayout, scatter: np.ndarray, *, is_alone: bool, is_single: bool
 ) -> tuple[Fact, ...]:
+    (indices,) = (block.indices for block in layout.blocks if block.name == part.name)
     wrong, known = int(part.wrong.sum()), int(part.known.sum())
     jumps, off = scatter[indices].reshape(part.wrong.shape), np.abs(part.difference)
     # a value that is wrong at one point alone jumps twice its error: to the right value next to θ, and back

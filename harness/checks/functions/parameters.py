@@ -60,20 +60,24 @@ class TreeLayout:
         arrays = [to_numpy(leaf.value, leaf.name) for leaf in self._parameters]
         if self._form is None and str(getattr(theta, "dtype", type(theta).__name__)) == "bool":
             raise TypeError("theta must be real numbers, not bool; give numbers, and the mask to fun itself")
-        names = [leaf.name for leaf in self._parameters]
-        if len(set(names)) < len(names):
-            raise ValueError(f"{max(names, key=names.count)} stands for two things in theta; rename a key")
-        self.shapes = {leaf.name: array.shape for leaf, array in zip(self._parameters, arrays)}
         self.size = sum(array.size for array in arrays)
-        if self.size == 0:
-            held = first_few([f"{leaf.name} {leaf.held}" for leaf in self._leaves if leaf.held], NAMED)
-            held = f" ({held})" if held else ""
-            raise ValueError(f"theta holds no parameters; give an array, or a tree of arrays, with one at least{held}")
+        self._require_parameters()
+        self.shapes = {leaf.name: array.shape for leaf, array in zip(self._parameters, arrays)}
         ends = np.cumsum([array.size for array in arrays])
         self.blocks = [
             Block(leaf.name, np.arange(end - a.size, end)) for leaf, a, end in zip(self._parameters, arrays, ends)
         ]
         self.unit_roundoff = max(unit_roundoff(leaf.value) for leaf in self._parameters)
+
+    def _require_parameters(self) -> None:
+        """Refuse two parameters of one name, and a θ without any number that may change."""
+        names = [leaf.name for leaf in self._parameters]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{max(names, key=names.count)} stands for two things in theta; rename a key")
+        if self.size == 0:
+            held = first_few([f"{leaf.name} {leaf.held}" for leaf in self._leaves if leaf.held], NAMED)
+            held = f" ({held})" if held else ""
+            raise ValueError(f"theta holds no parameters; give an array, or a tree of arrays, with one at least{held}")
 
     def _outline(self, node: Any, name: str, is_root: bool = False) -> tuple[Any, list[Leaf]]:
         """The form, which is (branch, forms of its children) or None for a leaf, and all leaves in order."""

@@ -64,7 +64,6 @@ class Look:
     own: tuple[Answer, ...]  # JAX's own numbers, and the reference gradient
     judged: tuple[Answer, ...]  # the same, replaced by the evaluation in float64 where that decides more
     increments: Answer
-    increments_alone: Estimate  # the increments with their own errors alone, without the allowance of an answer
     roundings: Mapping[str, np.ndarray]  # by mode: how far rounding may move its numbers, without that allowance
     float64_derivatives: Mapping[str, np.ndarray]  # each mode evaluated in float64, where that is possible
     replaced: Mapping[str, np.ndarray]  # by mode: a mask of where its evaluation is judged
@@ -168,42 +167,42 @@ def _answer(
     missing: Mapping[str, Fact],
 ) -> Look:
     """What is reported and what is true, as answers in the coordinates that are compared."""
-    blocks = coordinates.blocks
-    selected = plan.examined if point.case.is_large else slice(None)  # of many inputs, answers are kept of these alone
+    blocks, examined, is_large = coordinates.blocks, plan.examined, point.case.is_large
+    selected = examined if is_large else slice(None)  # of many inputs, answers are kept of these alone
     # what has no finite value, or one that JAX and the interpreter disagree on, is not judged
     known = true.estimate
     if not point.is_known.all():
         known = known._replace(error=np.where(point.is_known[:, None], known.error, np.inf))
     bounded = {
-        name: allow_conventions(report.estimate, true.estimate, true.sides, plan.examined)
+        name: allow_conventions(report.estimate, true.estimate, true.sides, examined)
         for name, report in reports.items()
     }
     finite = {name: judge_not_finite(point, estimate, known) for name, estimate in bounded.items()}
     own = tuple(point.answer(name, estimate, blocks).at(selected) for name, estimate in finite.items())
     increments = point.answer(INCREMENTS, known, blocks).at(selected)
-    roundings = {name: point.combinations.per_output(estimate).error for name, estimate in bounded.items()}
-    is_outside = _outside([estimate.derivative for estimate in bounded.values()], point.is_outside)
-    in_all_inputs, alone = {}, known
-    if point.case.is_large:
-        in_all_inputs = finite
-        roundings = {name: error[plan.examined] for name, error in roundings.items()}
-        alone = Estimate(*(x[:, plan.examined] for x in known))
-        coordinates = coordinates.select(plan.examined)
+    # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more
     evaluated = {
-        name: in_float64(point, runs, bounded[name].error, blocks, plan.examined)
+        name: in_float64(point, runs, bounded[name].error, blocks, examined)
         for name, report in reports.items()
         if isinstance(runs := comparable_runs(report, true.slopes.obstacles, point.program.coarsest), np.ndarray)
     }
-    # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more
     sides = Sides(*point.combinations.per_output(Estimate(*true.sides)))
     taken = {a.name: with_float64(a, *evaluated[a.name], increments, sides) for a in own if a.name in evaluated}
-    judged = tuple(taken.get(answer.name, (answer,))[0] for answer in own)
-    replaced = {name: mask for name, (_, mask) in taken.items()}
-    derivatives = {name: estimate.derivative for name, (estimate, _) in evaluated.items()}
     return Look(
-        plan, coordinates, reports, missing, true._replace(estimate=alone), own, judged, increments, alone, roundings,
-        derivatives, replaced, is_outside, in_all_inputs,
-    )  # fmt: skip
+        plan=plan,
+        coordinates=coordinates.select(examined) if is_large else coordinates,
+        reports=reports,
+        missing=missing,
+        true=true._replace(estimate=Estimate(*(x[:, selected] for x in known))),
+        own=own,
+        judged=tuple(taken[answer.name][0] if answer.name in taken else answer for answer in own),
+        increments=increments,
+        roundings={name: point.combinations.per_output(x).error[selected] for name, x in bounded.items()},
+        float64_derivatives={name: estimate.derivative for name, (estimate, _) in evaluated.items()},
+        replaced={name: is_taken for name, (_, is_taken) in taken.items()},
+        is_outside=_outside([estimate.derivative for estimate in bounded.values()], point.is_outside),
+        in_all_inputs=finite if is_large else {},
+    )
 
 
 def in_float64(

@@ -292,7 +292,7 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     own_pairs = compare_all(own, look.coordinates.blocks, ordinary, scale)
     disagreeing = [*found.disagreeing, *(pair for pair in own_pairs if pair.disagrees)]
     wrong = {name for pair in disagreeing for name in (pair.first, pair.second)}
-    alone = {INCREMENTS: look.increments_alone, DIFFERENCES: opinion.differenced}
+    alone = {INCREMENTS: look.true.estimate, DIFFERENCES: opinion.differenced}
     noted, has_no_digit = with_digits(point, look, answers, own_pairs, alone, wrong, found.by_solvers)
     is_open = is_twice_accepted | has_no_digit
     decided = [replace(pair, decided=pair.decided & ~is_open | pair.at_odds) for pair in pairs]
@@ -323,7 +323,7 @@ def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
 def _unresolved(look: Look, opinion: SecondOpinion, slopes: Sequence[Slopes]) -> list[Fact]:
     """Why some derivative is unknown to increments, and to differences where these judge: the first of the reasons."""
     *_, differences = opinion.answers
-    is_resolved = np.isfinite(look.increments_alone.error).ravel() | opinion.climbs & np.isfinite(differences.error)
+    is_resolved = np.isfinite(look.true.estimate.error).ravel() | opinion.climbs & np.isfinite(differences.error)
     if is_resolved.all():
         return []
     if any(found.has_no_limit for found in slopes):

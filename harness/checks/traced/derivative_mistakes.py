@@ -4,7 +4,6 @@ Beside the relations of `harness.verdict.relations`, a derivative rule has mista
 transposes and conjugates, with the branches of its function, and with a dtype that is lost on the way.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +31,10 @@ class Tables(NamedTuple):
     expected: np.ndarray  # zero where it is no larger than its error: nothing there has a factor
     differs: np.ndarray  # mask of where they differ by more than their error bounds
     rows: np.ndarray  # (combinations,) mask of those that are wrong; of random ones the first alone
+
+    def count_wrong(self, rows: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
+        """How many derivatives are wrong in some rows and columns, and how many right, as `_wrong_and_right` has it."""
+        return _wrong_and_right(*(x[np.ix_(rows, columns)] for x in (self.given, self.expected, self.differs)))
 
 
 def find_mistakes(
@@ -72,31 +75,31 @@ def _relation(coordinates: Coordinates, tables: Tables, *, is_counted: bool = Fa
     With `is_counted` it says in how many entries it holds, where others are right.
     """
     given, expected, differs, rows = tables
-    inputs, cotangents = coordinates.inputs, coordinates.combinations.cotangents
+    blocks, cotangents = coordinates.inputs.blocks, coordinates.combinations.cotangents
     output, among = _output_of(coordinates, rows)
 
-    def count_in(places: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-        parts = ([x[np.ix_(among, at)] for x in (given, expected, differs)] for at in places)
-        return [_wrong_and_right(*part) if is_counted else (0, 0) for part in parts]
+    def count(columns: np.ndarray) -> tuple[int, int]:
+        return tables.count_wrong(among, columns) if is_counted else (0, 0)
 
     columns = np.flatnonzero(np.any(differs[rows], axis=0))
     if len(columns) == 1 and rows.sum() > 1:  # one input of several outputs: the relation is one down a column
         here, nothing = differs[:, columns[0]], np.zeros(len(given))
         entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
-        return diagnose([Part(inputs.label(columns[0]), *entries, entries=count_in([columns])[0])], output=output)
-    first = np.zeros(len(rows))
-    first[np.argmax(rows)] = 1.0
-    wrong = np.asarray(differs[rows].any(axis=0))
-    counted = count_in([b.indices[coordinates.is_examined[b.indices]] for b in inputs.blocks])
-    of_all, of_one = (
-        diagnose(
-            [_part(coordinates, b, w @ given, w @ expected, wrong, n) for b, n in zip(inputs.blocks, counted)],
-            output=output,
-        )
-        for w in (np.where(rows, cotangents, 0.0), first)
-    )
+        part = Part(coordinates.inputs.label(columns[0]), *entries, entries=count(columns))
+        return diagnose([part], output=output)
+
+    is_wrong = np.asarray(differs[rows].any(axis=0))
+    counts = [count(block.indices[coordinates.is_examined[block.indices]]) for block in blocks]
+
+    def relation_of(weights: np.ndarray) -> tuple[Fact, ...]:
+        """The relation that holds for a combination of the outputs."""
+        numbers = weights @ given, weights @ expected, is_wrong
+        return diagnose([_part(coordinates, b, *numbers, n) for b, n in zip(blocks, counts)], output=output)
+
+    of_one = relation_of((np.arange(len(rows)) == np.argmax(rows)).astype(float))
     if rows.sum() == 1:
         return of_one
+    of_all = relation_of(np.where(rows, cotangents, 0.0))
     is_scaled = any(fact.kind in (Kind.CONSTANT_ERROR, Kind.REGULARISER, Kind.SINGLE_ENTRY) for fact in of_all)
     return () if is_scaled and of_all != of_one else of_all
 

@@ -56,28 +56,29 @@ class Arguments:
         paths, self._tree = flatten("an argument", tuple(args), name_of)
         self._all = [leaf for _, leaf in paths]
         self._paths = [name_of(path) for path, _ in paths]
-        modules = {path[0].idx for path, leaf in paths if callable(leaf)}
-        found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
-        settings = [i for i in found if _is_number(self._all[i]) and paths[i][0][0].idx in modules]
-        found = [i for i in found if i not in settings]
+        argument_of = [path[0].idx for path, _ in paths]
+        found = [i for i, leaf in enumerate(self._all) if argument_of[i] in chosen and differentiable(leaf)]
+        # beside functions, as in a module of Equinox, numbers are settings
+        beside_functions = {argument_of[i] for i, leaf in enumerate(self._all) if callable(leaf)}
+        settings = [i for i in found if _is_number(self._all[i]) and argument_of[i] in beside_functions]
+        self.f, self._places = f, [i for i in found if i not in settings]
+        self.settings = [self._paths[i] for i in settings]
         if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
             raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
-        if settings and not found:
-            names = first_few([self._paths[i] for i in settings], 3)
+        if settings and not self._places:
+            names = first_few(self.settings, 3)
             raise TypeError(f"{names}: beside a function, numbers are settings; give them as arrays, or by themselves")
-        if not found:
-            raise TypeError(_nothing_to_differentiate([leaf for path, leaf in paths if path[0].idx in chosen]))
-        self.f, self._places = f, found
-        self.names = [self._paths[i] for i in found]
-        self.leaves = [_array(self._all[i]) for i in found]
-        self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
+        if not self._places:
+            raise TypeError(_nothing_to_differentiate([x for k, x in zip(argument_of, self._all) if k in chosen]))
+        self.names = [self._paths[i] for i in self._places]
+        self.leaves = [_array(self._all[i]) for i in self._places]
+        if not any(leaf.size for leaf in self.leaves):
+            raise NoNumber("the arguments hold no number to differentiate in: every floating array is empty")
+        self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in self._places}
         # f gets these as they are, and might change them; the leaves it gets as tracers
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
-        self.settings = [self._paths[i] for i in settings]
         self.outputs: list[str] = []
         self.left_out: list[str] = []
-        if sum(leaf.size for leaf in self.leaves) == 0:
-            raise NoNumber("the arguments hold no number to differentiate in: every floating array is empty")
 
     def function(self, *leaves: Any) -> list[Any]:
         """f's outputs that can have a derivative, as a list of arrays, from the leaves."""

@@ -7,6 +7,7 @@ direction the change of an extreme is a one-sided derivative, and in the opposit
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Any
@@ -169,63 +170,84 @@ def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
 # -- extremes ---------------------------------------------------------------------------------------------------------
 
 
-def _extremes(which: str, *, larger: bool) -> tuple[Primitive, Primitive]:
-    """The largest or the smallest entries along axes, and of windows: along the axis of the entries that one covers."""
-    fold, pick, worst_value = (np.max, np.argmax, -np.inf) if larger else (np.min, np.argmin, np.inf)
+@dataclass(frozen=True)
+class _Extreme:
+    """The largest entries along axes, or the smallest ones."""
 
-    def rule(run: Any, x: Increment, axes: tuple[int, ...]) -> Increment:
+    name: str  # "max" or "min"
+    side: float  # 1 for the largest, -1 for the smallest
+    of_entries: Callable[..., Any]  # NumPy's fold along axes,
+    place: Callable[..., Any]  # and where it finds the extreme
+    of_two: Fold
+
+    @property
+    def fill(self) -> float:
+        """What is no extreme beside any number."""
+        return -self.side * np.inf
+
+    def along(self, run: Any, x: Increment, axes: tuple[int, ...]) -> Increment:
+        """The rule: of equal entries, that with the largest change is the largest just after the step."""
         value = np.asarray(x.value)
-        folded = fold(value, axis=axes, keepdims=True)
+        folded = np.asarray(self.of_entries(value, axis=axes))
         if is_constant(x) or not is_floating(value):
-            return constant(folded.squeeze(axes))
+            return constant(folded)
         if value.dtype.kind == "c":  # by real parts first, which np.max does not do to changes
-            return _folded(run, x, axes, larger_of if larger else smaller_of)
-        # of equal entries the one with the largest change is the largest just after the step
-        first = value == folded
-        run.note_ties(first.sum(axis=axes) > 1)
-        change = fold(np.where(first, x.change, worst_value), axis=tuple(1 + axis for axis in axes))
-        # NaN equals no entry, itself included, and would leave -∞
-        change = np.where(np.isnan(folded.squeeze(axes)), np.nan, change)
-        return Increment(folded.squeeze(axes), change)
+            return _folded(run, x, axes, self.of_two)
+        is_extreme = value == np.expand_dims(folded, axes)
+        run.note_ties(is_extreme.sum(axis=axes) > 1)
+        change = self.of_entries(np.where(is_extreme, x.change, self.fill), axis=tuple(1 + axis for axis in axes))
+        # NaN equals no entry, itself included, and would leave an infinite change
+        return Increment(folded, np.where(np.isnan(folded), np.nan, change))
 
-    def bound(run: Any, x: Increment, axes: tuple[int, ...]) -> Increment:
+    def bound_along(self, run: Any, x: Increment, axes: tuple[int, ...]) -> Increment:
+        """The bound: |max x - max x'| <= max |x - x'| over the entries that might be the largest."""
         if is_constant(x):
-            return rule(run, x, axes)
+            return self.along(run, x, axes)
         # value and error, and behind an axis of directions the change and its error
         columns = [_axes_joined(p, lead, axes) for lead, p in zip((0, 0, 1, 1), parts(x, run.count), strict=True)]
         value, error, change, change_error = columns
-        at = pick(value, axis=-1)[..., None]
+        at = self.place(value, axis=-1)[..., None]
         best = Parts(*(np.take_along_axis(a, np.broadcast_to(at, (*a.shape[:-1], 1)), -1) for a in columns))
         # any entry within its error of the best one may be the exact one
         might_be_it = may_differ(Parts(value, error, 0.0, 0.0), best) | (np.arange(value.shape[-1]) == at)
-        # |max x - max x'| <= max |x - x'| over the entries that might be the largest
         worst = np.max(np.where(might_be_it, error, 0.0), axis=-1)
         off = np.where(might_be_it, np.abs(change - best.change) + change_error, 0.0).max(axis=-1)
         return with_error(best.value[..., 0], worst, run.count, best.change[..., 0], off)
 
-    def level(numbers: np.ndarray, reach: np.ndarray, params: Any) -> np.ndarray | None:
+    def level(self, numbers: np.ndarray, reach: np.ndarray, params: Any) -> np.ndarray | None:
         """See `Choice.level`."""
-        side = 1.0 if larger else -1.0
-        x, axes = side * numbers, params["axes"]
+        x, axes = self.side * numbers, params["axes"]
         largest = x.max(axis=axes, keepdims=True)
         # entries whose range overlaps that of the largest one
         near = (x + reach >= (x - reach).max(axis=axes, keepdims=True)) & (x != largest) & np.isfinite(reach)
-        return side * np.where(near, largest, x) if near.any() else None
+        return self.side * np.where(near, largest, x) if near.any() else None
 
-    def of_axes(find: Callable[..., Increment]) -> Rule:
-        return lambda run, equation, x: find(run, x, equation.params["axes"])
+    def of_axes(self, compilation: Compilation) -> Primitive:
+        """The primitive that takes the extreme along axes."""
 
-    def of_windows(find: Callable[..., Increment]) -> Rule:
-        return lambda run, equation, x: find(run, _covered(equation.params, x, worst_value), (0,))
+        def rule(run: Any, equation: Any, x: Increment) -> Increment:
+            return self.along(run, x, equation.params["axes"])
 
-    compilation = Compilation.KEPT if larger else Compilation.FUSED
-    whole, each = of_axes(rule), of_windows(rule)
-    return (
-        Primitive(
-            f"reduce_{which}", whole, of_axes(bound), EXACT, place_choice(whole, level=level), compilation=compilation
-        ),
-        Primitive(f"reduce_window_{which}", each, of_windows(bound), EXACT, place_choice(each)),
-    )
+        def bound(run: Any, equation: Any, x: Increment) -> Increment:
+            return self.bound_along(run, x, equation.params["axes"])
+
+        choice = place_choice(rule, level=self.level)
+        return Primitive(f"reduce_{self.name}", rule, bound, EXACT, choice, compilation=compilation)
+
+    def of_windows(self) -> Primitive:
+        """The primitive that takes the extreme of each window: along the axis of the entries that one covers."""
+
+        def rule(run: Any, equation: Any, x: Increment) -> Increment:
+            return self.along(run, _covered(equation.params, x, self.fill), (0,))
+
+        def bound(run: Any, equation: Any, x: Increment) -> Increment:
+            return self.bound_along(run, _covered(equation.params, x, self.fill), (0,))
+
+        return Primitive(f"reduce_window_{self.name}", rule, bound, EXACT, place_choice(rule))
+
+
+LARGEST = _Extreme("max", 1.0, np.max, np.argmax, larger_of)
+SMALLEST = _Extreme("min", -1.0, np.min, np.argmin, smaller_of)
 
 
 def _axes_joined(array: Any, lead: int, axes: Any) -> Any:
@@ -314,8 +336,10 @@ PRIMITIVES: tuple[Primitive, ...] = (
     _reduce_truth("reduce_and", np.bitwise_and),
     _reduce_truth("reduce_or", np.bitwise_or),
     _reduce_truth("reduce_xor", np.bitwise_xor),
-    *_extremes("max", larger=True),
-    *_extremes("min", larger=False),
+    LARGEST.of_axes(Compilation.KEPT),
+    LARGEST.of_windows(),
+    SMALLEST.of_axes(Compilation.FUSED),
+    SMALLEST.of_windows(),
     _running_extreme("cummax", larger_of),
     _running_extreme("cummin", smaller_of),
     _arg_extreme("argmax", np.argmax, -1),
