@@ -57,21 +57,16 @@ BESIDE_ZERO = 1e-200
 
 
 class Bound(NamedTuple):
-    """Bounds on rounding in a correct cost and in each coordinate of a correct gradient.
+    """Bounds on rounding in a correct cost and in each coordinate of a correct gradient."""
 
-    Attributes
-    ----------
-    cost, gradient : the bounds
-    notes : which activations are sampled
-    value, cost_value : that gradient and that cost themselves
-    cost_from_one : the bound on a cost that computes log(1 - p) from p, whose digits are lost where p is nearly 1
-    """
-
+    # their bounds
     cost: float
     gradient: np.ndarray
-    notes: tuple[Fact, ...] = ()
+    notes: tuple[Fact, ...] = ()  # which activations are sampled
+    # the gradient and the cost themselves
     value: np.ndarray | float = np.nan
     cost_value: float = np.nan
+    # the bound on a cost that computes log(1 - p) from p, whose digits are lost where p is nearly 1
     cost_from_one: float = 0.0
 
     def has_lost_digits(self, cost: float) -> bool:

@@ -39,22 +39,14 @@ class Curves(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A network trained on digits, and the share of them that it reads correctly.
-
-    Attributes
-    ----------
-    test : Digits or None
-        The digits held out.
-    test_accuracy : float or None
-        On those; None if there are none.
-    """
+    """A network trained on digits, and the share of them that it reads correctly."""
 
     problem: Problem
     training: TrainingResult
-    test: Digits | None
+    test: Digits | None  # the digits held out
     cost: float
     training_accuracy: float
-    test_accuracy: float | None
+    test_accuracy: float | None  # on those; None if there are none
     curves: Curves
 
     @property

@@ -57,26 +57,16 @@ PLANS = (
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """The results of the main job, as far as it has come.
+    """The results of the main job, as far as it has come."""
 
-    Attributes
-    ----------
-    summary : of the random networks
-    plans : the trainings that were to be done
-    fits : those that were done, by the names of their plans
-    closed : what closed the gate on a training and so ended the job, or None
-    interrupted : whether Ctrl-C ended the job
-    seconds : by step; the gate's are not among those of the trainings
-    files : what was written
-    """
-
-    summary: Summary
-    plans: Sequence[Plan] = PLANS
-    fits: Mapping[str, Fit] = field(default_factory=dict)
-    closed: GateClosed | None = None
-    interrupted: bool = False
+    summary: Summary  # of the random networks
+    plans: Sequence[Plan] = PLANS  # the trainings that were to be done
+    fits: Mapping[str, Fit] = field(default_factory=dict)  # those that were done, by the names of their plans
+    closed: GateClosed | None = None  # what closed the gate on a training and so ended the job, or None
+    interrupted: bool = False  # whether Ctrl-C ended the job
+    # by step; the gate's are not among those of the trainings
     seconds: Mapping[str, float] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()  # what was written
 
     @property
     def verdict(self) -> str:

@@ -46,24 +46,15 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OutputSum:
-    """A sum φ = Σ w·f of outputs, whose gradient is checked.
+    """A sum φ = Σ w·f of outputs, whose gradient is checked."""
 
-    Attributes
-    ----------
-    weights : list of arrays
-        One array w for each output; None for an output that is left out, whose cotangent is then missing.
-    name : str
-        Which outputs these are, for a report.
-    is_fixed : bool
-        Whether no entry in it changes along a line on which others do, so that its gradient has to be 0.
-    in_forward : bool
-        Whether it is checked in forward mode, too. That answers all outputs at once, and a sum of several shows nothing
-        that each output alone does not.
-    """
-
+    # one array w for each output; None for an output that is left out, whose cotangent is then missing
     weights: Sequence[np.ndarray | None]
-    name: str
+    name: str  # which outputs these are, for a report
+    # whether no entry in it changes along a line on which others do, so that its gradient has to be 0
     is_fixed: bool = False
+    # whether it is checked in forward mode, too, which answers all outputs at once: a sum of several shows nothing that
+    # each output alone does not
     in_forward: bool = True
 
     def total(self, outputs: Arrays) -> float:
@@ -116,30 +107,16 @@ class ReportedSums:
 
 
 class Looks(NamedTuple):
-    """What the looks at one function found.
-
-    Attributes
-    ----------
-    reported : ReportedSums
-    unconfirmed : list of Unconfirmed
-        What is left to the whole check.
-    faults : list of Fact
-        What is wrong whatever the numbers are, such as a rule that is not linear.
-    error : float
-        The largest distance of an accepted slope from differences.
-    direction, pushed : arrays
-        The last direction that forward mode was applied to, and the derivatives that it answered.
-    scatter : float
-        How far values and gradients differ from call to call, as a share of themselves.
-    """
+    """What the looks at one function found."""
 
     reported: ReportedSums
-    unconfirmed: list[Unconfirmed]
-    faults: list[Fact]
-    error: float
+    unconfirmed: list[Unconfirmed]  # what is left to the whole check
+    faults: list[Fact]  # what is wrong whatever the numbers are, such as a rule that is not linear
+    error: float  # the largest distance of an accepted slope from differences
+    # the last direction that forward mode was applied to, and the derivatives that it answered
     direction: Arrays
     pushed: Arrays
-    scatter: float = 0.0
+    scatter: float = 0.0  # how far values and gradients differ from call to call, as a share of themselves
 
 
 def look(

@@ -78,17 +78,10 @@ LEAST_STEP = 2.0**-14
 
 
 class Slope(NamedTuple):
-    """A reported derivative along a line.
+    """A reported derivative along a line."""
 
-    Attributes
-    ----------
-    value : float
-        g·v.
-    shares : sequence of float
-        Σ |g·v| over the entries of each input. Terms that cancel in g·v still show how large the gradient is.
-    """
-
-    value: float
+    value: float  # g·v
+    # Σ |g·v| over the entries of each input. Terms that cancel in g·v still show how large the gradient is.
     shares: Sequence[float]
 
 

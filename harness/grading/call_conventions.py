@@ -48,16 +48,11 @@ BOTH = (False, True)
 
 @dataclass(frozen=True)
 class Blocks:
-    """The arrays that θ consists of, and the gradient alike.
+    """The arrays that θ consists of, and the gradient alike."""
 
-    Attributes
-    ----------
-    arrangement, biases : one of `ARRANGEMENTS`; `VECTOR`, `COLUMN` or `ROW`, where biases are apart
-    by_inputs : whether weights are (inputs, outputs) instead of (outputs, inputs)
-    """
-
+    # one of `ARRANGEMENTS`; `VECTOR`, `COLUMN` or `ROW`, where biases are apart
     arrangement: str = JOINED
-    by_inputs: bool = False
+    by_inputs: bool = False  # whether weights are (inputs, outputs) instead of (outputs, inputs)
     biases: str = VECTOR
 
     def names(self, network: Network) -> list[str]:
@@ -129,34 +124,20 @@ class Pick(NamedTuple):
 
 @dataclass(frozen=True)
 class Convention:
-    """One way to call a function.
+    """One way to call a function."""
 
-    Attributes
-    ----------
-    labels : one of `LABELS`
-    column : whether labels are (m, 1) instead of (m,)
-    order : whether matrices are unrolled by columns, "F", or by rows, "C", in θ and gradient alike
-    ones : whether X comes with its column of ones
-    transposed : whether examples are columns of X, and of one-hot targets
-    theta : "flat", "column" (n, 1), "list" of matrices, or "dictionary" under the usual keys, which are attributes, too
-    blocks : the arrays that θ consists of
-    plain : whether arrays are given as lists of numbers
-    single : whether it is called with one example at a time, and its answers are averaged
-    l2_as : one of `L2_AS`
-    pick : what is taken of an answer that holds more than one cost and one gradient
-    """
-
-    labels: str = FROM_ONE
-    column: bool = False
-    order: Order = "F"
-    ones: bool = False
-    transposed: bool = False
+    labels: str = FROM_ONE  # one of `LABELS`
+    column: bool = False  # whether labels are (m, 1) instead of (m,)
+    order: Order = "F"  # whether matrices are unrolled by columns, "F", or by rows, "C", in θ and gradient alike
+    ones: bool = False  # whether X comes with its column of ones
+    transposed: bool = False  # whether examples are columns of X, and of one-hot targets
+    # "flat", "column" (n, 1), "list" of matrices, or "dictionary" under the usual keys, which are attributes, too
     theta: str = "flat"
-    blocks: Blocks = COURSE_BLOCKS
-    plain: bool = False
-    single: bool = False
-    l2_as: str = "λ"
-    pick: Pick | None = None
+    blocks: Blocks = COURSE_BLOCKS  # the arrays that θ consists of
+    plain: bool = False  # whether arrays are given as lists of numbers
+    single: bool = False  # whether it is called with one example at a time, and its answers are averaged
+    l2_as: str = "λ"  # one of `L2_AS`
+    pick: Pick | None = None  # what is taken of an answer that holds more than one cost and one gradient
 
     def differences(self) -> list[str]:
         """In what it differs from the course's own, by the names that a rubric may use."""

@@ -45,32 +45,20 @@ L2_DRAWN = (0.0, 1.0, 0.5, 3.0)
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a function came to.
+    """What a function came to."""
 
-    Attributes
-    ----------
-    target : what was called
-    verdict : "agree", "disagree" or "inconclusive"
-    problems, answered : how many problems were tried, and how many of these were answered
-    coordinates : how many coordinates of the gradients were compared
-    diagnosis : the bugs that explain the answers, or what can be seen in them
-    bugs : the names of the sets of bugs that explain everything
-    conventions : in what it differs from the course's own way
-    notes : why the rest was not answered, and what else is worth knowing
-    answers : the answer to each problem, for a page; not in the document
-    """
-
-    target: str
-    verdict: str
+    target: str  # what was called
+    verdict: str  # "agree", "disagree" or "inconclusive"
+    # how many problems were tried, and how many of these were answered
     problems: int
     answered: int
-    coordinates: int
-    diagnosis: tuple[Fact, ...]
-    bugs: tuple[tuple[str, ...], ...]
-    conventions: tuple[str, ...]
-    notes: tuple[Fact, ...]
+    coordinates: int  # how many coordinates of the gradients were compared
+    diagnosis: tuple[Fact, ...]  # the bugs that explain the answers, or what can be seen in them
+    bugs: tuple[tuple[str, ...], ...]  # the names of the sets of bugs that explain everything
+    conventions: tuple[str, ...]  # in what it differs from the course's own way
+    notes: tuple[Fact, ...]  # why the rest was not answered, and what else is worth knowing
     seconds: float
-    answers: tuple[ShownAnswer, ...] = ()
+    answers: tuple[ShownAnswer, ...] = ()  # the answer to each problem, for a page; not in the document
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""

@@ -16,20 +16,13 @@ from harness.isolation.limits import ENDINGS
 
 @dataclass(frozen=True, eq=False)
 class GivenAnswers:
-    """Answers, failures and changes.
+    """Answers, failures and changes."""
 
-    Attributes
-    ----------
-    answers : by exercise
-    failures : why others were not answered, by exercise
-    change : the first argument or object that was changed; rather one whose change spoils the next answer
-    takes_classes_from_y : whether answers are left out because y lacks a class
-    """
-
-    answers: Mapping[Exercise, ParsedAnswer]
-    failures: Mapping[Exercise, CallFailed]
+    answers: Mapping[Exercise, ParsedAnswer]  # by exercise
+    failures: Mapping[Exercise, CallFailed]  # why others were not answered, by exercise
+    # the first argument or object that was changed; rather one whose change spoils the next answer
     change: Fact | None = None
-    takes_classes_from_y: bool = False
+    takes_classes_from_y: bool = False  # whether answers are left out because y lacks a class
 
     @cached_property
     def right(self) -> Mapping[Exercise, tuple[bool, bool]]:

@@ -73,36 +73,23 @@ PART_NAMES: Mapping[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Grade:
-    """What a submission came to.
-
-    Attributes
-    ----------
-    verdict : "agree", "disagree", "inconclusive" (a part is missing) or "error" (it could not be called)
-    parts : by name, the parts that points are given for
-    helpers : by name, each helper beside the cost function; and `ARGUMENTS`
-    diagnosis : what is wrong or missing
-    links : the functions of which cost and gradient were judged, as "ex4.py:41 nnCostFunction"
-    notes : what else is worth knowing
-    remarks : whether somebody else's work may be in it
-    bugs : the sets of bugs that explain all that is wrong
-    conventions : in what it differs from the course's way, and is right all the same
-    smallest : the smallest exercise on which it is wrong, with its answer
-    probe : the answer to the first exercise, for pictures
-    """
+    """What a submission came to."""
 
     submission: Submission
-    verdict: str = ERROR
-    parts: Parts = field(default_factory=lambda: NO_PARTS)
+    verdict: str = ERROR  # "agree", "disagree", "inconclusive" (a part is missing) or "error" (it could not be called)
+    parts: Parts = field(default_factory=lambda: NO_PARTS)  # by name, the parts that points are given for
+    # by name, each helper beside the cost function; and `ARGUMENTS`
     helpers: Mapping[str, HelperVerdict] = field(default_factory=dict)
     points: float = 0.0
-    diagnosis: tuple[Fact, ...] = ()
+    diagnosis: tuple[Fact, ...] = ()  # what is wrong or missing
+    # the functions of which cost and gradient were judged, as "ex4.py:41 nnCostFunction"
     links: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[Fact, ...] = ()
-    remarks: tuple[Fact, ...] = ()
-    bugs: tuple[str, ...] = ()
-    conventions: tuple[str, ...] = ()
-    smallest: ShownAnswer | None = None
-    probe: ShownAnswer | None = None
+    notes: tuple[Fact, ...] = ()  # what else is worth knowing
+    remarks: tuple[Fact, ...] = ()  # whether somebody else's work may be in it
+    bugs: tuple[str, ...] = ()  # the sets of bugs that explain all that is wrong
+    conventions: tuple[str, ...] = ()  # in what it differs from the course's way, and is right all the same
+    smallest: ShownAnswer | None = None  # the smallest exercise on which it is wrong, with its answer
+    probe: ShownAnswer | None = None  # the answer to the first exercise, for pictures
     seconds: float = 0.0
 
     @property

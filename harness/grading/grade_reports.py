@@ -48,25 +48,18 @@ MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 @dataclass(frozen=True)
 class GradeRecord:
-    """A grade as reports show it, JSON-ready.
+    """A grade as reports show it, JSON-ready."""
 
-    Attributes
-    ----------
-    columns : the row of the table, by column
-    diagnosis, notes : facts as documents
-    lines : what is wrong and what is worth knowing, a sentence each
-    page, section : the student's page, in Markdown, and the teacher's section, in HTML; empty where all is right
-    parts : (name, points, largest points, outcome) of each part that counts
-    conventions, links : in what it differs from the course's way, and by part, the function that was judged
-    """
-
-    columns: Mapping[str, Any]
+    columns: Mapping[str, Any]  # the row of the table, by column
+    # facts as documents
     diagnosis: list[Any] = field(default_factory=list)
     notes: list[Any] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)  # what is wrong and what is worth knowing, a sentence each
+    # the student's page, in Markdown, and the teacher's section, in HTML; empty where all is right
     page: str = ""
     section: str = ""
-    parts: list[Any] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)  # (name, points, largest points, outcome) of each part that counts
+    # in what it differs from the course's way, and by part, the function that was judged
     conventions: list[str] = field(default_factory=list)
     links: Mapping[str, str] = field(default_factory=dict)
 

@@ -95,28 +95,18 @@ Role = str | Default
 
 @dataclass(frozen=True)
 class Function:
-    """A function that a submission defines.
+    """A function that a submission defines."""
 
-    Attributes
-    ----------
-    name : the name under which it is called
-    parameters : positional parameters; those after the first `required` have `defaults`
-    defaults : values, or `NO_LITERAL`
-    stand_in : Python that defines it where the submission does not, so that it can be called by position
-    wraps : the function or method that a stand-in calls, such as "Net.loss"
-    again : the name, in the stand-in, of what gives the second answer of one object
-    constants : the file's constants that a stand-in sets
-    file, line : the module's file that defines it, and the line there
-    """
-
-    name: str
-    parameters: tuple[str, ...]
+    name: str  # the name under which it is called
+    parameters: tuple[str, ...]  # positional parameters; those after the first `required` have `defaults`
     required: int
+    # values, or `NO_LITERAL`
     defaults: tuple[Any, ...] = field(default=(), hash=False)  # a list among them has no hash
-    stand_in: str = ""
-    wraps: str = ""
-    again: str = ""
-    constants: tuple[str, ...] = ()
+    stand_in: str = ""  # Python that defines it where the submission does not, so that it can be called by position
+    wraps: str = ""  # the function or method that a stand-in calls, such as "Net.loss"
+    again: str = ""  # the name, in the stand-in, of what gives the second answer of one object
+    constants: tuple[str, ...] = ()  # the file's constants that a stand-in sets
+    # where it is defined
     file: str = ""
     line: int = 0
 

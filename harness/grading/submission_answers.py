@@ -16,22 +16,15 @@ from reference.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class ParsedAnswer:
-    """A returned value, read.
+    """A returned value, read."""
 
-    Attributes
-    ----------
-    cost, gradient : a number and an (n,) array as θ lies in `reference`, or None
-    conventions : in what the answer differs from the course's, such as "gradient before cost"
-    order : how θ and gradient lay for the submission, "F" by columns or "C" by rows
-    changes_arguments : whether a call on the way to this answer changed its arguments in place
-    """
-
+    # a number and an (n,) array as θ lies in `reference`, or None
     cost: float | None = None
     gradient: np.ndarray | None = None
-    conventions: tuple[str, ...] = ()
+    conventions: tuple[str, ...] = ()  # in what the answer differs from the course's, such as "gradient before cost"
     precision: str = "float64"
-    order: Order = "F"
-    changes_arguments: bool = False
+    order: Order = "F"  # how θ and gradient lay for the submission, "F" by columns or "C" by rows
+    changes_arguments: bool = False  # whether a call on the way to this answer changed its arguments in place
 
     @property
     def key(self) -> tuple[Any, ...]:

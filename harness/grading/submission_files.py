@@ -37,30 +37,20 @@ FOLDERS_ABOVE = 2
 
 @dataclass(frozen=True)
 class SubmissionFile:
-    """One file, read.
+    """One file, read."""
 
-    Attributes
-    ----------
-    name, shown : the path under which its code is run, relative to the submission's folder; and that of its author
-    text : all of its code, with the stand-ins for functions that cannot be called by themselves
-    tree : its syntax tree, without these
-    functions : what it defines
-    error, notes : why it cannot be read; what was left out of it
-    cells : for a notebook, (first line, cell number) of each code cell
-    is_python_2 : whether print statements of Python 2 were taken out of it
-    is_own : whether it was handed in, and not found elsewhere
-    """
-
+    # the path under which its code is run, relative to the submission's folder; and that of its author
     name: str
     shown: str
-    text: str = ""
-    tree: ast.Module = field(default_factory=lambda: ast.Module([], []))
-    functions: tuple[Function, ...] = ()
+    text: str = ""  # all of its code, with the stand-ins for functions that cannot be called by themselves
+    tree: ast.Module = field(default_factory=lambda: ast.Module([], []))  # its syntax tree, without these
+    functions: tuple[Function, ...] = ()  # what it defines
+    # why it cannot be read; what was left out of it
     error: Fact | None = None
     notes: tuple[Fact, ...] = ()
-    cells: tuple[tuple[int, int], ...] = ()
-    is_python_2: bool = False
-    is_own: bool = True
+    cells: tuple[tuple[int, int], ...] = ()  # for a notebook, (first line, cell number) of each code cell
+    is_python_2: bool = False  # whether print statements of Python 2 were taken out of it
+    is_own: bool = True  # whether it was handed in, and not found elsewhere
 
     @property
     def libraries(self) -> set[str]:

@@ -48,28 +48,19 @@ UNREAD = (Kind.NOT_READABLE, Kind.CELL_LEFT_OUT)
 
 @dataclass(frozen=True)
 class GradingPlan:
-    """How a class is graded.
+    """How a class is graded."""
 
-    Attributes
-    ----------
-    rubric : points and conventions; by default close to the course's
-    hints, reveal : what students' pages tell
-    function : the name of the function to call; by default found by name and parameters
-    timeout : seconds of CPU time for each call
-    data, beside : folders with data files and with modules that submissions use and did not hand in
-    is_one : whether a folder is one submission, for its author
-    sandbox : whether submissions run in a sandbox
-    """
-
-    rubric: Rubric = field(default_factory=Rubric)
+    rubric: Rubric = field(default_factory=Rubric)  # points and conventions; by default close to the course's
+    # what students' pages tell
     hints: Hints = Hints.BUG
     reveal: bool = False
-    function: str | None = None
-    timeout: float = TIMEOUT
+    function: str | None = None  # the name of the function to call; by default found by name and parameters
+    timeout: float = TIMEOUT  # seconds of CPU time for each call
+    # folders with data files and with modules that submissions use and did not hand in
     data: Path | None = None
     beside: Path | None = None
-    is_one: bool = False
-    sandbox: bool = False
+    is_one: bool = False  # whether a folder is one submission, for its author
+    sandbox: bool = False  # whether submissions run in a sandbox
 
 
 DEFAULT_PLAN = GradingPlan()

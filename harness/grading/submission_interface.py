@@ -102,22 +102,14 @@ def described(function: Function, given: Sequence[Any]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A call that was tried on an exercise, and how good its answer was.
-
-    Attributes
-    ----------
-    right : whether the cost is right, and whether the gradient is
-    is_explained : whether the parts that are there are right, or a bug of the zoo gives just them
-    distance : from the right answer; of wrong answers, the nearest likely came in the right convention
-    model : the network whose answer it was compared with
-    """
+    """A call that was tried on an exercise, and how good its answer was."""
 
     call: Call
     answer: ParsedAnswer
-    right: tuple[bool, bool] = (False, False)
-    is_explained: bool = False
-    distance: float = np.inf
-    model: Model = COURSE_MODEL
+    right: tuple[bool, bool] = (False, False)  # whether the cost is right, and whether the gradient is
+    is_explained: bool = False  # whether the parts that are there are right, or a bug of the zoo gives just them
+    distance: float = np.inf  # from the right answer; of wrong answers, the nearest likely came in the right convention
+    model: Model = COURSE_MODEL  # the network whose answer it was compared with
 
     @property
     def is_right_so_far(self) -> bool:
@@ -143,26 +135,18 @@ class Attempt:
 
 @dataclass(frozen=True, eq=False)
 class Interface:
-    """How a submission answers: one call for both parts, or one for the cost and one for the gradient.
+    """How a submission answers: one call for both parts, or one for the cost and one for the gradient."""
 
-    Attributes
-    ----------
-    of_cost, of_gradient : the best attempts, or None
-    failure : why there is neither
-    failures : the calls that failed on the way: fatal ones, or all where there is neither
-    exercises : what it is judged on: one, the same without a regulariser, and more
-    only_at : the sizes at which alone it runs, or is right; empty for any
-    l2 : the λ in the code of one that takes none
-    refused : where only a cost or only a gradient was returned, why other functions returned nothing
-    """
-
+    # the best attempts, or None
     of_cost: Attempt | None = None
     of_gradient: Attempt | None = None
-    failure: Fact | None = None
-    failures: tuple[CallFailed, ...] = ()
+    failure: Fact | None = None  # why there is neither
+    failures: tuple[CallFailed, ...] = ()  # the calls that failed on the way: fatal ones, or all where there is neither
+    # what it is judged on: one, the same without a regulariser, and more
     exercises: tuple[Exercise, ...] = field(default_factory=small_exercises)
-    only_at: str = ""
-    l2: float | None = None
+    only_at: str = ""  # the sizes at which alone it runs, or is right; empty for any
+    l2: float | None = None  # the λ in the code of one that takes none
+    # where only a cost or only a gradient was returned, why other functions returned nothing
     refused: tuple[Fact, ...] = ()
 
     @property

@@ -34,19 +34,13 @@ NOT_REPEATABLE = wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"
 
 
 class Explained(NamedTuple):
-    """What explains wrong answers.
+    """What explains wrong answers."""
 
-    Attributes
-    ----------
-    facts, bugs : what is known, and the sets of bugs that explain all that is wrong
-    is_understood : whether something shows that the function was called in its own convention
-    coordinates : how many coordinates of the gradients were compared
-    """
-
+    # what is known, and the sets of bugs that explain all that is wrong
     facts: tuple[Fact, ...] = ()
     bugs: tuple[Bugs, ...] = ()
-    is_understood: bool = True
-    coordinates: int = 0
+    is_understood: bool = True  # whether something shows that the function was called in its own convention
+    coordinates: int = 0  # how many coordinates of the gradients were compared
 
     @property
     def is_repeatable(self) -> bool:

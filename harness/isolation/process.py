@@ -46,33 +46,18 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a call.
+    """The outcome of a call."""
 
-    Attributes
-    ----------
-    kind : str
-        "answered"; "raised" an exception; "exited", by `sys.exit` or `os._exit`; "died" of a signal, such as that of a
-        segmentation fault, or gave an answer that cannot be read; "timed out".
-    value : object
-        The answer, where there is one.
-    changed : mapping of int
-        The arguments, by their place, that the call changed in place, as it left them; lists and tuples of arrays, too.
-    what : str
-        A few words on it, such as "ZeroDivisionError: division by zero".
-    error : str
-        The name of the exception's type, such as "ZeroDivisionError".
-    place : Place or None
-        The line of the user's own file where it happened, if that is known.
-    stdout, stderr : str
-        What was printed meanwhile; the first 64 KiB of each.
-    """
-
+    # "answered"; "raised" an exception; "exited", by `sys.exit` or `os._exit`; "died" of a signal, such as that of a
+    # segmentation fault, or gave an answer that cannot be read; "timed out"
     kind: Kind
-    value: Any = None
+    value: Any = None  # the answer, where there is one
+    # the arguments, by their place, that the call changed in place, as it left them; lists and tuples of arrays, too
     changed: Mapping[int, Any] = field(default_factory=dict)
-    what: str = ""
-    error: str = ""
-    place: Place | None = None
+    what: str = ""  # a few words on it, such as "ZeroDivisionError: division by zero"
+    error: str = ""  # the name of the exception's type, such as "ZeroDivisionError"
+    place: Place | None = None  # the line of the user's own file where it happened, if that is known
+    # what was printed meanwhile; the first 64 KiB of each
     stdout: str = ""
     stderr: str = ""
 

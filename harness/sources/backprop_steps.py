@@ -26,19 +26,12 @@ Order = Literal["F", "C"]  # by columns, or by rows
 
 @dataclass(frozen=True)
 class ThetaLayout:
-    """How the matrices Theta_l lie in a vector: [[b, w], [c, v]] is b, c, w, v by columns and b, w, c, v by rows.
+    """How the matrices Theta_l lie in a vector: [[b, w], [c, v]] is b, c, w, v by columns and b, w, c, v by rows."""
 
-    Attributes
-    ----------
-    order : "F" by columns, which is the course's, or "C" by rows
-    last_first : whether the last Theta_l comes first
-    bias_last : whether the biases are the last column of each Theta_l instead of the first
-    starts_without_biases : whether a Theta_l is looked for where it would be if the ones before it had no biases
-    """
-
-    order: Order = "F"
-    last_first: bool = False
-    bias_last: bool = False
+    order: Order = "F"  # "F" by columns, which is the course's, or "C" by rows
+    last_first: bool = False  # whether the last Theta_l comes first
+    bias_last: bool = False  # whether the biases are the last column of each Theta_l instead of the first
+    # whether a Theta_l is looked for where it would be if the ones before it had no biases
     starts_without_biases: bool = False
 
     def unroll(self, matrices: Sequence[np.ndarray]) -> np.ndarray:

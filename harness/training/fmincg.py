@@ -131,30 +131,14 @@ def fmincg(
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """Where a run stands between two line searches.
+    """Where a run stands between two line searches."""
 
-    Attributes
-    ----------
-    point : LinePoint
-        x, with the slope gᵀs along the direction.
-    direction : (n,) array
-        s, along which the next search goes.
-    step : float
-        t, the next search's first trial.
-    costs : tuple of float
-        The cost at x0 and after each search that succeeded.
-    nit : int
-        Searches so far.
-    failures : int
-        Searches in a row, up to now, that found no step.
-    """
-
-    point: LinePoint
-    direction: np.ndarray
-    step: float
-    costs: tuple[float, ...] = ()
-    nit: int = 0
-    failures: int = 0
+    point: LinePoint  # x, with the slope gᵀs along the direction
+    direction: np.ndarray  # (n,) array: s, along which the next search goes
+    step: float  # t, the next search's first trial
+    costs: tuple[float, ...] = ()  # the cost at x0 and after each search that succeeded
+    nit: int = 0  # searches so far
+    failures: int = 0  # searches in a row, up to now, that found no step
 
 
 def _run(

@@ -125,24 +125,13 @@ def _real_array(what: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Bracket(NamedTuple):
-    """Where a search stands: the step that it looks for is between the anchor's and the limit.
+    """Where a search stands: the step that it looks for is between the anchor's and the limit."""
 
-    Attributes
-    ----------
-    trial : LinePoint
-        The last point evaluated.
-    anchor : LinePoint
-        The longest step known to be too short; at first the start.
-    to_anchor : float
-        The anchor's step minus the trial's: below zero. It is kept, since subtracting the steps would round again.
-    limit : float
-        The shortest step known to be too long.
-    """
-
-    trial: LinePoint
-    anchor: LinePoint
+    trial: LinePoint  # the last point evaluated
+    anchor: LinePoint  # the longest step known to be too short; at first the start
+    # The anchor's step minus the trial's: below zero. It is kept, since subtracting the steps would round again.
     to_anchor: float
-    limit: float = math.inf
+    limit: float = math.inf  # the shortest step known to be too long
 
 
 def search_line(objective: Objective, start: LinePoint, direction: np.ndarray, step: float) -> LinePoint | None:

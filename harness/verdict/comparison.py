@@ -22,43 +22,26 @@ EXACT = 4.0 * float(np.finfo(np.float64).tiny)
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """The cost and the gradient of one source, with bounds on their rounding and truncation errors.
+    """The cost and the gradient of one source, with bounds on their rounding and truncation errors."""
 
-    Attributes
-    ----------
-    name, family : str
-        The source, and the family whose members share one vote.
-    cost, cost_error : float
-        Both zero where the subject has no cost.
-    gradient, error : (n,) arrays
-        The error bound is infinite where the source knows nothing.
-    precision : "float64", "float32", "float16" or "bfloat16"
-    oracle : bool
-        An oracle is there to judge the others. A coordinate that it cannot decide is no doubt about them.
-    seconds : float or None
-        How long the source took.
-    broken_rules : tuple of Fact
-        Rules that the source breaks, such as changing its argument.
-    ulps : (float, float) or None
-        Median and largest true error, where the exact gradient is known.
-    notes : tuple of Fact
-        What is worth knowing about how it was computed.
-    accuracy : float
-        The share of a block's largest derivative below which its errors are accepted (`require_accuracy`).
-    """
-
+    # the source, and the family whose members share one vote
     name: str
     family: str
+    # both zero where the subject has no cost
     cost: float
     cost_error: float
+    # (n,) arrays; the error bound is infinite where the source knows nothing
     gradient: np.ndarray
     error: np.ndarray
-    precision: str = "float64"
+    precision: str = "float64"  # "float64", "float32", "float16" or "bfloat16"
+    # An oracle is there to judge the others. A coordinate that it cannot decide is no doubt about them.
     oracle: bool = False
-    seconds: float | None = None
-    broken_rules: tuple[Fact, ...] = ()
+    seconds: float | None = None  # how long the source took
+    broken_rules: tuple[Fact, ...] = ()  # rules that the source breaks, such as changing its argument
+    # median and largest true error, where the exact gradient is known
     ulps: tuple[float, float] | None = None
-    notes: tuple[Fact, ...] = ()
+    notes: tuple[Fact, ...] = ()  # what is worth knowing about how it was computed
+    # the share of a block's largest derivative below which its errors are accepted (`require_accuracy`)
     accuracy: float = 0.0
 
     @property
@@ -90,41 +73,24 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two answers compared.
-
-    Attributes
-    ----------
-    first, second : str
-    cost_at_odds, cost_decided : bool
-    at_odds : (n,) bool array
-        Where the gradients differ by more than both error bounds.
-    decided : (n,) bool array
-        Where they do, or where the error bounds are so small that agreement means something.
-    applies : (n,) bool array
-        Where both sources have a derivative.
-    difference, allowed : (n,) arrays
-        |g_a - g_b|, and the sum of both error bounds and of what is accepted.
-    accepted : (n,) array or float
-        The errors that the accuracy of the answers accepts.
-    costs, gradients : (float, float) and two (n,) arrays, or empty
-        Of the first and the second source.
-    cost_allowed : float
-        The sum of the costs' error bounds.
-    """
+    """Two answers compared."""
 
     first: str
     second: str
     cost_at_odds: bool
     cost_decided: bool
-    at_odds: np.ndarray
+    at_odds: np.ndarray  # (n,) bool array: where the gradients differ by more than both error bounds
+    # (n,) bool array: where they do, or where the error bounds are so small that agreement means something
     decided: np.ndarray
-    applies: np.ndarray
+    applies: np.ndarray  # (n,) bool array: where both sources have a derivative
+    # (n,) arrays: |g_a - g_b|, and the sum of both error bounds and of what is accepted
     difference: np.ndarray
     allowed: np.ndarray
+    # of each of the two, or empty: of the first and the second source
     costs: tuple[float, ...] = ()
-    cost_allowed: float = np.nan
+    cost_allowed: float = np.nan  # the sum of the costs' error bounds
     gradients: tuple[np.ndarray, ...] = ()
-    accepted: np.ndarray | float = 0.0
+    accepted: np.ndarray | float = 0.0  # (n,) array or number: the errors that the accuracy of the answers accepts
 
     def other(self, name: str) -> str:
         """The pair's other source; empty when `name` is not in it."""

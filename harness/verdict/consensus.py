@@ -26,20 +26,13 @@ class Vote(Enum):
 
 @dataclass(frozen=True)
 class Policy:
-    """How a kind of check settles a disagreement.
+    """How a kind of check settles a disagreement."""
 
-    Attributes
-    ----------
-    judges : sequence of str
-        Answers that are certain wherever they have a derivative. Whoever contradicts one is an outlier, and no vote
-        changes that. A judge need not be among the voters.
-    vote : Vote
-    blamed_in_tie : str
-        The outlier where a vote ends in a tie and this answer is part of a disagreement: that which is being checked.
-    """
-
+    # Answers that are certain wherever they have a derivative. Whoever contradicts one is an outlier, and no vote
+    # changes that. A judge need not be among the voters.
     judges: Sequence[str] = ()
     vote: Vote = Vote.ALWAYS
+    # the outlier where a vote ends in a tie and this answer is part of a disagreement: that which is being checked
     blamed_in_tie: str = ""
 
 

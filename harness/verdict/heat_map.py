@@ -28,24 +28,16 @@ MATRICES = 12  # drawn; a function of more leaves shows the worst of them
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
-    """What a check of a gradient draws.
+    """What a check of a gradient draws."""
 
-    Attributes
-    ----------
-    source, against : whose answers are compared
-    difference, bound : (n,) arrays
-        By coordinate; the bound is infinite where nothing is known.
-    ratio : (n,) array
-        |difference| / bound; NaN where there is no bound.
-    matrices : name and 2-D array of ratios
-        The same in the shape of the subject: a Θ with its bias column first, or a leaf.
-    """
-
+    # whose answers are compared
     source: str
     against: str
+    # (n,) arrays by coordinate; the bound is infinite where nothing is known
     difference: np.ndarray
     bound: np.ndarray
-    ratio: np.ndarray
+    ratio: np.ndarray  # (n,) array: |difference| / bound; NaN where there is no bound
+    # name and 2-D array of ratios: the same in the shape of the subject: a Θ with its bias column first, or a leaf
     matrices: Mapping[str, np.ndarray]
 
     def figure(self, report: Report) -> "Figure":

@@ -14,27 +14,16 @@ class Subject:
     """A gradient to be judged: of a network at (problem, θ), of somebody's function at θ, an activation on its grid.
 
     Each kind of check defines one, and overrides the defaults that do not fit it.
-
-    Attributes
-    ----------
-    blocks : sequence of Block
-        All coordinates, in groups whose derivatives are of comparable size.
-    facts : sequence of Fact
-        What is known apart from the answers. One that is wrong makes the verdict "disagree" whatever the answers are, a
-        doubt keeps it from being "agree".
-    details : dict
-        What only this kind of subject has to tell, JSON-ready.
-    picture : object or None
-        What `Report.plot` draws instead of a heat map: its ``figure(report)`` is a Matplotlib figure.
-    leeway : (n,) array or 0
-        How far right answers may lie apart, as at a kink.
     """
 
-    blocks: Sequence[Block] = ()
+    blocks: Sequence[Block] = ()  # all coordinates, in groups whose derivatives are of comparable size
+    # What is known apart from the answers. One that is wrong makes the verdict "disagree" whatever the answers are, a
+    # doubt keeps it from being "agree".
     facts: Sequence[Fact] = ()
+    # what only this kind of subject has to tell, JSON-ready
     details: dict[str, Any] = {}  # noqa: RUF012  replaced, never written to
-    picture: Any = None
-    leeway: np.ndarray | float = 0.0
+    picture: Any = None  # what `Report.plot` draws instead of a heat map: its ``figure(report)`` is a Matplotlib figure
+    leeway: np.ndarray | float = 0.0  # how far right answers may lie apart, as at a kink; one for each coordinate
 
     def label(self, i: int) -> str:
         """The name of coordinate i."""

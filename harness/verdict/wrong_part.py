@@ -30,25 +30,18 @@ PARTS_NAMED = 3
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Derivatives that belong together, such as those in one array of parameters; arrays of one shape.
-
-    Attributes
-    ----------
-    value, expected : what a source reported, and the right derivatives: NaN where these are not known
-    theta : the parameters
-    penalty : the regulariser's share of the gradient, λ/m · θ, zero on biases
-    wrong : where value and expected differ by more than their error bounds
-    entries : how many derivatives are wrong, and how many are right; an entry of the arrays may stand for several
-    error : the error bounds of value and expected together; None where both are as good as exact
-    """
+    """Derivatives that belong together, such as those in one array of parameters; arrays of one shape."""
 
     name: str
+    # what a source reported, and the right derivatives: NaN where these are not known
     value: np.ndarray
     expected: np.ndarray
-    theta: np.ndarray
-    penalty: np.ndarray
-    wrong: np.ndarray
+    theta: np.ndarray  # the parameters
+    penalty: np.ndarray  # the regulariser's share of the gradient, λ/m · θ, zero on biases
+    wrong: np.ndarray  # where value and expected differ by more than their error bounds
+    # how many derivatives are wrong, and how many are right; an entry of the arrays may stand for several
     entries: tuple[int, int] = field(default=(0, 0), kw_only=True)
+    # the error bounds of value and expected together; None where both are as good as exact
     error: np.ndarray | None = field(default=None, kw_only=True)
 
     @property

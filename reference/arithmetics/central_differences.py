@@ -98,20 +98,13 @@ def extrapolated_to_zero(near: Any, middle: Any, far: Any) -> Differences:
 
 
 class Stencil(NamedTuple):
-    """What values at 0, ±h, ±2h and ±4h show.
+    """What values at 0, ±h, ±2h and ±4h show."""
 
-    Attributes
-    ----------
-    derivative : R1
-    truncation : |R1 - R2|, and at least 2 |D(4h) - D(2h)| where that is not about four times |D(2h) - D(h)|
-    bend : |S(2h) - 4 S(h)|, which at a kink is 2h times the jump of the slope, and less where the kink is beside 0
-    has_kink : whether that is more than noise, and grows too slowly with h for a smooth function
-    """
-
-    derivative: Any
-    truncation: Any
+    derivative: Any  # R1
+    truncation: Any  # |R1 - R2|, and at least 2 |D(4h) - D(2h)| where that is not about four times |D(2h) - D(h)|
+    # |S(2h) - 4 S(h)|, which at a kink is 2h times the jump of the slope, and less where the kink is beside 0
     bend: Any
-    has_kink: Any
+    has_kink: Any  # whether that is more than noise, and grows too slowly with h for a smooth function
 
 
 def stencil(centre: Any, ups: Any, downs: Any, h: Any, noise: Any, total: Callable[[Any], Any] = np.asarray) -> Stencil:

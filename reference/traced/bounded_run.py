@@ -112,27 +112,18 @@ def times(slope: Any, error: Any) -> Any:
 class BoundedRun(Run):
     """A run of a program over increments that carry `Parts`.
 
-    Attributes
-    ----------
-    count : int
-        The number of directions that the arguments change in.
-    widest : float
-        Give up once a carried value of a loop has an error of this share of the largest: later steps only widen it.
-    constants_round : bool
-        Whether a constant of many digits is good to a rounding, as in a derivative rule, or exact, as in the function.
-    body : Program, optional
-        The program of the innermost loop that runs.
-
     Raises
     ------
     Unbounded
         By a call, where no bound is known.
     """
 
-    count: int = 0
+    count: int = 0  # the number of directions that the arguments change in
+    # give up once a carried value of a loop has an error of this share of the largest: later steps only widen it
     widest: float = np.inf
+    # whether a constant of many digits is good to a rounding, as in a derivative rule, or exact, as in the function
     constants_round: bool = False
-    body: Program | None = None
+    body: Program | None = None  # the program of the innermost loop that runs
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs with their bounds."""

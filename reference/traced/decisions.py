@@ -61,15 +61,9 @@ class RecordingRun(Run):
 
 @dataclass(eq=False, kw_only=True)
 class TurnedRun(Run):
-    """A run that decides as it would by other numbers, and computes with its own.
+    """A run that decides as it would by other numbers, and computes with its own."""
 
-    Attributes
-    ----------
-    decisions : iterator of Decision
-        In the order in which the program makes them.
-    """
-
-    decisions: Iterator[Decision]
+    decisions: Iterator[Decision]  # in the order in which the program makes them
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         choice = choice_of(equation)
@@ -104,15 +98,11 @@ class TiedRun(Run):
     At max(x, y) with x = y, JAX reports a mean of both slopes, and a sort of equal numbers takes them by position.
     There may be a direction in which no tie is left and each decision is as it is taken here: `moves` and `wanted` say
     which.
-
-    Attributes
-    ----------
-    moves : list of arrays, (numbers, directions)
-    wanted : list of arrays, (numbers,)
-        Moves in these proportions lead to a point without ties where each decision is the one that is taken here.
     """
 
-    moves: list[np.ndarray] = field(default_factory=list)
+    moves: list[np.ndarray] = field(default_factory=list)  # (numbers, directions) arrays
+    # (numbers,) arrays: moves in these proportions lead to a point without ties where each decision is the one that is
+    # taken here
     wanted: list[np.ndarray] = field(default_factory=list)
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
@@ -139,18 +129,11 @@ class TiedRun(Run):
 
 
 class TurnedDecisions(NamedTuple):
-    """What rounding may decide otherwise than a run.
+    """What rounding may decide otherwise than a run."""
 
-    Attributes
-    ----------
-    ways : list of decisions
-        Each way once, as all decisions of a run.
-    tied : decisions, or empty
-        With all numbers equal of which any may be the largest, or the smallest: the changes decide which it is. Among n
-        such numbers there are too many ways to turn them one by one.
-    """
-
-    ways: list[list[Decision]]
+    ways: list[list[Decision]]  # each way once, as all decisions of a run
+    # With all numbers equal of which any may be the largest, or the smallest: the changes decide which it is. Among n
+    # such numbers there are too many ways to turn them one by one.
     tied: list[Decision]
 
 

@@ -31,39 +31,22 @@ PRIMAL_PARAMETERS = ("jaxpr", "call_jaxpr", "fun_jaxpr", "call", "callee")
 
 @dataclass(frozen=True, eq=False)
 class Equation:
-    """One primitive applied. Two equations are the same only where they are one object, since each has a `memo`.
+    """One primitive applied. Two equations are the same only where they are one object, since each has a `memo`."""
 
-    Attributes
-    ----------
-    primitive : Primitive
-        What is known of the primitive.
-    inputs : tuple
-        A slot (an int), or a `Constant`.
-    outputs : tuple of int
-        Slots; `UNUSED` where nobody reads the output.
-    params : dict
-        JAX's parameters, with a `Program` in the place of each jaxpr.
-    shapes, dtypes : tuples
-        Of the outputs.
-    input_dtypes : tuple
-    raw, platform
-        JAX's own equation, and its name of the kind of device that runs it.
-    precomputed : set of int
-        The numbers of the operands that were computed from others before derivatives go through these.
-    memo : dict
-        What is computed once for this equation, such as a compiled program of it, and is freed with it.
-    """
-
-    primitive: Primitive
-    inputs: tuple[Any, ...]
-    outputs: tuple[int, ...]
-    params: Mapping[str, Any]
+    primitive: Primitive  # what is known of the primitive
+    inputs: tuple[Any, ...]  # a slot (an int), or a `Constant`
+    outputs: tuple[int, ...]  # slots; `UNUSED` where nobody reads the output
+    params: Mapping[str, Any]  # JAX's parameters, with a `Program` in the place of each jaxpr
+    # shapes and types of the outputs, and types of the inputs
     shapes: tuple[tuple[int, ...], ...]
     dtypes: tuple[Any, ...]
     input_dtypes: tuple[Any, ...]
+    # JAX's own equation, and its name of the kind of device that runs it
     raw: Any
     platform: str = "cpu"
+    # the numbers of the operands that were computed from others before derivatives go through these
     precomputed: frozenset[int] = frozenset()
+    # what is computed once for this equation, such as a compiled program of it, and is freed with it
     memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -115,29 +98,15 @@ UNREAD = Constant(np.zeros(()))
 
 @dataclass(frozen=True, eq=False, repr=False)  # JAX writes out the arguments of what it compiles
 class Program:
-    """Equations over slots: arguments first, then what the equations write.
+    """Equations over slots: arguments first, then what the equations write."""
 
-    Attributes
-    ----------
-    size : the number of slots
-    arguments : tuple of int
-    constants : pairs of a slot and an array
-    equations : tuple of Equation
-        Those whose results somebody reads.
-    results : tuple
-        Slots or `Constant`s.
-    dtypes : tuple
-        Of the results.
-    raw : JAX's own jaxpr
-    """
-
-    size: int
+    size: int  # the number of slots
     arguments: tuple[int, ...]
-    constants: tuple[tuple[int, Any], ...]
-    equations: tuple[Equation, ...]
-    results: tuple[Any, ...]
-    dtypes: tuple[Any, ...]
-    raw: Any
+    constants: tuple[tuple[int, Any], ...]  # pairs of a slot and an array
+    equations: tuple[Equation, ...]  # those whose results somebody reads
+    results: tuple[Any, ...]  # slots or `Constant`s
+    dtypes: tuple[Any, ...]  # of the results
+    raw: Any  # JAX's own jaxpr
 
 
 def map_programs(value: Any, change: Callable[[Program], Any]) -> Any:

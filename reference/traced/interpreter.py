@@ -47,38 +47,25 @@ class Observations:
 
 @dataclass(eq=False)
 class Run:
-    """One run of a program. The only thing that changes in it is `observed`.
+    """One run of a program. The only thing that changes in it is `observed`."""
 
-    Attributes
-    ----------
-    rounding : Generator, optional
-        Round at random; by default nothing is rounded beyond float64. Several such runs show the spread that rounding
-        leads to, which is measured and bounds nothing.
-    coarsest : float
-        Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
-    trusted : predicate of equations
-        Custom rules and primitives that are taken as they are.
-    pivot : float
-        Stands for a pivot that is zero, beside the matrix. Some functions of the factors are smooth where the factors
-        are not, such as a determinant; any small number will do then.
-    phases : Generator, optional
-        Turns the free phases of complex vectors at random, so that what depends on a phase shows as a spread.
-    has_unlimited_range : bool
-        Whether the program's types have an unlimited range where it rounds at random, so that nothing underflows.
-    ignores_stop_gradient : bool
-        Whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing: the solver of a
-        custom_linear_solve.
-    is_in_branch : bool
-        Whether a branch of the program runs, of several. An error that a callback raises there belongs to the branch.
-    """
-
+    # Round at random; by default nothing is rounded beyond float64. Several such runs show the spread that rounding
+    # leads to, which is measured and bounds nothing.
     rounding: np.random.Generator | None = None
+    # round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does
     coarsest: float = UNIT_ROUNDOFF["float64"]
-    trusted: Callable[[Equation], bool] = lambda _: False
+    trusted: Callable[[Equation], bool] = lambda _: False  # custom rules and primitives that are taken as they are
+    # Stands for a pivot that is zero, beside the matrix. Some functions of the factors are smooth where the factors are
+    # not, such as a determinant; any small number will do then.
     pivot: float = 0.0
+    # turns the free phases of complex vectors at random, so that what depends on a phase shows as a spread
     phases: np.random.Generator | None = None
+    # whether the program's types have an unlimited range where it rounds at random, so that nothing underflows
     has_unlimited_range: bool = field(default=False, kw_only=True)
+    # whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing: the solver of a
+    # custom_linear_solve
     ignores_stop_gradient: bool = field(default=False, kw_only=True)
+    # Whether a branch of the program runs, of several. An error that a callback raises there belongs to the branch.
     is_in_branch: bool = field(default=False, kw_only=True)
     observed: Observations = field(default_factory=Observations, kw_only=True)
     noise: Any = field(default=None, kw_only=True)  # made of `rounding`

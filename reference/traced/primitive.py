@@ -27,29 +27,19 @@ ErrorSize = Callable[[Any, Mapping[str, Any]], Any]
 
 @dataclass(frozen=True)
 class Rounding:
-    """How a primitive rounds, in runs that round at random.
+    """How a primitive rounds, in runs that round at random."""
 
-    Attributes
-    ----------
-    size : float
-        The largest error of one result, in unit roundoffs of its type.
-    sums : bool
-        Whether the primitive adds up within, so that its operands are rounded as well: Σ x_i (1 ± u) is a computed sum
-        whose terms were rounded on the way.
-    sizes_add_up : bool
-        Whether partial sums are bounded by the same sum of the operands' sizes. 1e16 + 1 - 1e16 may be off by u · 2e16.
-    operand_errors, result_errors : tuples of ErrorSize
-        Further errors of each operand (backward errors) and of each result, beside a rounding of each entry.
-    is_inexact : callable, optional
-        ``is_inexact(*operands)``: where a result is rounded although it has few significant bits, as 1e20 + 4 is. By
-        default such a result counts as exact, like 0.5 + 0.25.
-    """
-
-    size: float = 1.0
+    size: float = 1.0  # the largest error of one result, in unit roundoffs of its type
+    # whether the primitive adds up within, so that its operands are rounded as well: Σ x_i (1 ± u) is a computed sum
+    # whose terms were rounded on the way
     sums: bool = False
+    # Whether partial sums are bounded by the same sum of the operands' sizes. 1e16 + 1 - 1e16 may be off by u · 2e16.
     sizes_add_up: bool = False
+    # further errors of each operand (backward errors) and of each result, beside a rounding of each entry
     operand_errors: tuple[ErrorSize, ...] = ()
     result_errors: tuple[ErrorSize, ...] = ()
+    # ``is_inexact(*operands)``: where a result is rounded although it has few significant bits, as 1e20 + 4 is. By
+    # default such a result counts as exact, like 0.5 + 0.25.
     is_inexact: Callable[..., Any] | None = None
 
 
@@ -61,31 +51,19 @@ EXACT = None
 
 @dataclass(frozen=True)
 class Choice:
-    """What a primitive decides by the size of its operands, and rounding may therefore decide otherwise.
+    """What a primitive decides by the size of its operands, and rounding may therefore decide otherwise."""
 
-    Attributes
-    ----------
-    find : callable
-        ``find(equation, numbers)``: the decision, entry by entry, as whole numbers or truth values: of abs the signs,
-        of sort the places.
-    is_continuous : bool
-        Whether the values on both sides of a decision meet: those of abs do, those of sign do not.
-    level : callable, optional
-        ``level(numbers, reach, params)``: the operand with every entry equal to the chosen one that comes within
-        `reach` of it; None where no entry does.
-    needs_cast : bool
-        Whether it decides only where its result is not a floating number.
-    compares_pair : bool
-        Whether it is decided by which of its two operands is larger, or that they are equal.
-    order_of_ties : 1, -1 or 0
-        How equal entries are taken: as if they ascended, or descended, by position; 0 where it takes none.
-    """
-
+    # ``find(equation, numbers)``: the decision, entry by entry, as whole numbers or truth values: of abs the signs, of
+    # sort the places
     find: Callable[[Any, Sequence[np.ndarray]], np.ndarray]
+    # whether the values on both sides of a decision meet: those of abs do, those of sign do not
     is_continuous: bool = False
+    # ``level(numbers, reach, params)``: the operand with every entry equal to the chosen one that comes within `reach`
+    # of it; None where no entry does
     level: Callable[[np.ndarray, np.ndarray, Any], np.ndarray | None] | None = None
-    needs_cast: bool = False
-    compares_pair: bool = False
+    needs_cast: bool = False  # whether it decides only where its result is not a floating number
+    compares_pair: bool = False  # whether it is decided by which of its two operands is larger, or that they are equal
+    # how equal entries are taken: as if they ascended, or descended, by position; 0 where it takes none
     order_of_ties: int = 0
 
 
@@ -99,60 +77,31 @@ class Compilation(Enum):
 
 @dataclass(frozen=True)
 class Primitive:
-    """What is known of one primitive.
+    """What is known of one primitive."""
 
-    Attributes
-    ----------
-    name : str
-        JAX's name.
-    rule : Rule, optional
-        Values and increments. Without one JAX computes the values, and differences of these the increments.
-    bound : Rule, optional
-        The same with bounds on rounding errors (`reference.traced.bounded_run`). A program with a primitive that has
-        none is judged by random rounding instead.
-    rounding : Rounding, optional
-        None where the primitive is exact.
-    choice : Choice, optional
-        None where it decides nothing.
-    is_comparison : bool
-        Whether its result is the truth of a comparison of two numbers.
-    compilation : Compilation
-    is_call : bool
-        Whether it does nothing but run its inner program.
-    rule_parameter : str
-        The parameter that holds the derivative rule of a call which has one of its own.
-    iterates : bool
-        Whether it is a loop that ends by a condition.
-    takes_keys : bool
-        Whether its rule takes arrays of random keys.
-    has_free_phases : bool
-        Whether its complex results are determined up to factors of modulus one, as eigenvectors are.
-    reads_bits : bool
-        Whether it looks at the bits of a number, which are others in another precision.
-    product_units : callable, optional
-        ``product_units(equation)``: unit roundoffs of the types that accelerators round the operands to and add up in.
-    replay : callable, optional
-        ``replay(equation, operands, run, inlined)``: JAX's results, with inner programs by ``run(program, *values)``;
-        None where JAX binds the primitive as it stands.
-    widen : callable, optional
-        ``widen(equation)``: what computes it in float64; None where nothing does.
-    """
-
-    name: str
+    name: str  # JAX's name
+    # Values and increments. Without one JAX computes the values, and differences of these the increments.
     rule: Rule | None = None
+    # The same with bounds on rounding errors (`reference.traced.bounded_run`). A program with a primitive that has none
+    # is judged by random rounding instead.
     bound: Rule | None = None
-    rounding: Rounding | None = ROUNDED_ONCE
-    choice: Choice | None = None
-    is_comparison: bool = False
+    rounding: Rounding | None = ROUNDED_ONCE  # none where the primitive is exact
+    choice: Choice | None = None  # none where it decides nothing
+    is_comparison: bool = False  # whether its result is the truth of a comparison of two numbers
     compilation: Compilation = Compilation.FUSED
-    is_call: bool = False
-    rule_parameter: str = ""
-    iterates: bool = False
-    takes_keys: bool = False
+    is_call: bool = False  # whether it does nothing but run its inner program
+    rule_parameter: str = ""  # the parameter that holds the derivative rule of a call which has one of its own
+    iterates: bool = False  # whether it is a loop that ends by a condition
+    takes_keys: bool = False  # whether its rule takes arrays of random keys
+    # whether its complex results are determined up to factors of modulus one, as eigenvectors are
     has_free_phases: bool = False
-    reads_bits: bool = False
+    reads_bits: bool = False  # whether it looks at the bits of a number, which are others in another precision
+    # ``product_units(equation)``: unit roundoffs of the types that accelerators round the operands to and add up in
     product_units: Callable[[Any], tuple[float, float]] | None = None
+    # ``replay(equation, operands, run, inlined)``: JAX's results, with inner programs by ``run(program, *values)``;
+    # None where JAX binds the primitive as it stands
     replay: Callable[..., Any] | None = None
+    # ``widen(equation)``: what computes it in float64; None where nothing does
     widen: Callable[[Any], Any] | None = None
 
     @property

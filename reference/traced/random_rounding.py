@@ -43,23 +43,15 @@ DRAWN_AT_A_TIME = 1024
 
 
 class ArrayRounding(NamedTuple):
-    """How one operand, or result, of an equation is rounded.
+    """How one operand, or result, of an equation is rounded."""
 
-    Attributes
-    ----------
-    unit, size : float
-        By up to size · u; where u is zero, not at all.
-    tiny, lost : float
-        Below `tiny` a number loses up to `lost`, however small it is.
-    further : function of the array, optional
-        A further error of each entry, over size · u.
-    """
-
+    # by up to size · u; where u is zero, not at all
     unit: float
     size: float
+    # below `tiny` a number loses up to `lost`, however small it is
     tiny: float = 0.0
     lost: float = 0.0
-    further: Callable[[Any], Any] | None = None
+    further: Callable[[Any], Any] | None = None  # a further error of each entry, over size · u
 
 
 class EquationRounding(NamedTuple):
