@@ -44,10 +44,7 @@ def _places(name: str) -> list[Path]:
 def require_own_packages() -> None:
     """Raise an error unless `harness` and `reference` are those of this distribution.
 
-    Raises
-    ------
-    ImportError
-        With what is imported in their place, and what to do.
+    Raises ImportError with what is imported in their place, and what to do.
     """
     if obstacle := find_obstacle():
         raise ImportError(obstacle)

@@ -14,10 +14,7 @@ OPTION, MARKER = "--gradient-networks-like", "@pytest.mark.networks"
 def parse_option(text: str) -> dict[str, Any]:
     """What an option such as ``layers=2 activations=sigmoid,tanh`` asks for, as the marker's arguments.
 
-    Raises
-    ------
-    ValueError
-        When it has an unknown name, or no number where one is expected.
+    Raises ValueError when it has an unknown name, or no number where one is expected.
     """
     readers = {"layers": int, "l2": float, "sizes": lambda value: tuple(map(int, value.split(",")))}
     asked = {}

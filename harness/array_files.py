@@ -17,12 +17,8 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 def read_arrays(path: Path, max_size: int) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name, or that of an .npy file under the name "".
 
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    ValueError
-        It is damaged, holds pickled objects, or takes more than `max_size` bytes.
+    Raises FileNotFoundError where there is no such file; ValueError where it is damaged, holds pickled objects, or
+    takes more than `max_size` bytes.
     """
     raw = read_file(path, "a .npy or .npz file", max_size)
     try:
@@ -35,10 +31,7 @@ def read_arrays(path: Path, max_size: int) -> dict[str, np.ndarray]:
 def npz_arrays(raw: bytes, max_size: int) -> dict[str, np.ndarray]:
     """The arrays of an .npz file's content.
 
-    Raises
-    ------
-    ValueError
-        It is no zip archive, or an array would take more than `max_size` bytes in float64.
+    Raises ValueError where it is no zip archive, or an array would take more than `max_size` bytes in float64.
     """
     if not raw.startswith(ZIP):  # NumPy would take it for a pickle, and say how to load it
         raise ValueError("it is not a zip archive, as every .npz file is")

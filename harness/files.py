@@ -47,10 +47,8 @@ def _in_words(size: int) -> str:
 def read_file(path: str | Path, expected: str, max_size: int = MAX_SIZE) -> bytes:
     """The content of an ordinary file. From a FIFO or a device, reading might never end.
 
-    Raises
-    ------
-    OSError, ValueError
-        When it cannot be read, or is larger than `max_size`. The message names the path and what is `expected` there.
+    Raises OSError or ValueError when it cannot be read, or is larger than `max_size`. The message names the path and
+    what is `expected` there.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not an existing file; expected {expected}")
@@ -68,13 +66,9 @@ def read_file(path: str | Path, expected: str, max_size: int = MAX_SIZE) -> byte
 def write_whole(path: str | Path, content: bytes) -> None:
     """Write a file whole. A failure leaves the old file, and nothing else.
 
-    Links are followed. Devices, FIFOs and the files of stdout and stderr are written to and not replaced.
-
-    Raises
-    ------
-    OSError
-        When the folder is missing or cannot be written to, a FIFO has no reader, or the path is not a file. The
-        message names the path.
+    Links are followed. Devices, FIFOs and the files of stdout and stderr are written to and not replaced. Raises
+    OSError when the folder is missing or cannot be written to, a FIFO has no reader, or the path is not a file. The
+    message names the path.
     """
     try:
         fd = _descriptor_of_what_stays(path)
@@ -183,10 +177,7 @@ def _remove_stale_folders(_: int) -> None:
 def folder_to_fill(path: str | Path) -> Iterator[Path]:
     """The folder, made if need be, and locked against other commands. New folders that stay empty are removed.
 
-    Raises
-    ------
-    OSError
-        When it cannot be made or written to, or another command holds its lock.
+    Raises OSError when it cannot be made or written to, or another command holds its lock.
     """
     made = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
     try:
@@ -206,10 +197,7 @@ def folder_to_fill(path: str | Path) -> Iterator[Path]:
 def file_to_fill(path: str | Path) -> Iterator[None]:
     """Refuse a place that cannot be written to, and keep other commands away from it. Nothing is written.
 
-    Raises
-    ------
-    OSError
-        As `write_whole`, or when another command holds its lock.
+    Raises OSError as `write_whole`, or when another command holds its lock.
     """
     try:
         fd = _descriptor_of_what_stays(path)  # kept, because the reader of a FIFO ends when it is closed
@@ -231,12 +219,8 @@ def exclusive_lock(path: str | Path) -> Iterator[None]:
 
     What is locked is an empty file in the folder, or beside the file, which may be replaced. It is removed afterwards,
     and so is a new file that stayed empty, as on a full disk. If the process is killed, the system releases the lock,
-    and the next lock removes the empty file.
-
-    Raises
-    ------
-    OSError
-        When another command holds the lock, the file system has no locks, or the place cannot be written to.
+    and the next lock removes the empty file. Raises OSError when another command holds the lock, the file system has no
+    locks, or the place cannot be written to.
     """
     place = Path(os.path.realpath(path))
     lock = place / _LOCK if place.is_dir() else place.with_name(f"{_LOCK}-{checksum(place.name.encode())}")

@@ -18,10 +18,8 @@ from reference.user_input import did_you_mean, error_in_words, given
 def import_attribute(name: str) -> Any:
     """The object that ``module:attribute`` or ``file.py:attribute`` names. The current folder is searched, too.
 
-    Raises
-    ------
-    ValueError
-        When the name has no colon, there is no such module, importing it fails, or it has no such attribute.
+    Raises ValueError when the name has no colon, there is no such module, importing it fails, or it has no such
+    attribute.
     """
     module_name, colon, attribute = name.rpartition(":")
     if not (module_name and colon and attribute):
@@ -163,10 +161,7 @@ def _run_file(name: str, path: str | Path) -> ModuleType:
 def import_file_as(name: str, path: str | Path) -> ModuleType:
     """The module `name` from its file, whatever else has that name. Its packages are imported by name.
 
-    Raises
-    ------
-    ImportError
-        When there is no such file. Errors of the file are passed on.
+    Raises ImportError when there is no such file. Errors of the file are passed on.
     """
     package = name.rpartition(".")[0]
     if package:

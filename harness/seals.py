@@ -29,10 +29,7 @@ def sealed(schema: str, content: dict[str, Any]) -> bytes:
 def unsealed(path: str | Path, raw: bytes | str, schema: str) -> dict[str, Any]:
     """The content of what `sealed` has made with this schema.
 
-    Raises
-    ------
-    ValueError
-        When it is something else, is damaged or changed, or has another version.
+    Raises ValueError when it is something else, is damaged or changed, or has another version.
     """
     try:
         content = json.loads(raw)

@@ -39,12 +39,7 @@ def given(value: Any, longest: int = 80) -> str:
 def seed_of_generator(value: Any) -> Any:
     """`value`, if `numpy.random.default_rng` takes it: None, a whole number, some of them, or a generator.
 
-    NumPy itself ends the interpreter on a list that contains itself.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything else.
+    NumPy itself ends the interpreter on a list that contains itself. Raises TypeError or ValueError for anything else.
     """
     import numpy as np
 
@@ -78,12 +73,8 @@ def _is_escaped(c: str) -> bool:
 def real_number(what: str, value: Any, largest: float = sys.float_info.max) -> float:
     """`value` as a float between zero and `largest`, whatever type of real numbers it has.
 
-    Raises
-    ------
-    TypeError
-        For a value that is no real number.
-    ValueError
-        For NaN, infinity, and numbers below zero or above `largest`. Both messages name `what`.
+    Raises TypeError for a value that is no real number; ValueError for NaN, infinity, and numbers below zero or above
+    `largest`. Both messages name `what`.
     """
     if not is_real(value):
         raise TypeError(f"{what} must be a number, zero or more, not {given(value)}")
@@ -110,12 +101,8 @@ def is_real(value: Any) -> bool:
 def whole_number(what: str, value: Any, at_least: int = 0) -> int:
     """`value` as an int, whatever integer type it has.
 
-    Raises
-    ------
-    TypeError
-        For a value that is no integer, such as 2.0 or True.
-    ValueError
-        For less than `at_least`. Both messages name `what`, what was expected and what was given.
+    Raises TypeError for a value that is no integer, such as 2.0 or True; ValueError for less than `at_least`. Both
+    messages name `what`, what was expected and what was given.
     """
     try:
         if _is_truth_value(value):
@@ -138,11 +125,8 @@ def of_type(what: str, value: Any, kind: Any, expected: str) -> Any:
 def listed(what: str, value: Any, expected: str) -> list[Any]:
     """The items of a sequence that a user gave.
 
-    Raises
-    ------
-    TypeError
-        For a text, a mapping, or a set, whose order changes from run to run, and for what has no items. The message
-        names `what`.
+    Raises TypeError for a text, a mapping, or a set, whose order changes from run to run, and for what has no items.
+    The message names `what`.
     """
     try:
         if isinstance(value, (str, bytes, Mapping, Set)):

@@ -72,16 +72,12 @@ def moved_with_a(f: Activation, z: np.ndarray, a: np.ndarray, error: Any) -> np.
 
 
 def evaluate(
-    formula: Callable[[], Any], plain: Callable[[np.ndarray], Any], Z: Rounded, expected: Any = None
+    formula: Callable[[], Any],  # evaluates it in the arithmetic of Z
+    plain: Callable[[np.ndarray], Any],  # evaluates it at an array of z
+    Z: Rounded,
+    expected: Any = None,  # its plain value, if given: the arithmetic must take the same branches
 ) -> tuple[Rounded, str]:
-    """A formula at Z with its rounding error; and why that was sampled, where the arithmetic has no rule for it.
-
-    Parameters
-    ----------
-    formula : evaluates it in the arithmetic of Z
-    plain : evaluates it at an array of z
-    expected : its plain value, if given: the arithmetic must take the same branches
-    """
+    """A formula at Z with its rounding error; and why that was sampled, where the arithmetic has no rule for it."""
     try:
         result = formula()
         result = result if isinstance(result, Rounded) else type(Z).lift(result)

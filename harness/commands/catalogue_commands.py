@@ -36,10 +36,7 @@ def explain(
 def _find_kind(name: str) -> Kind:
     """The kind of a name, also in brackets.
 
-    Raises
-    ------
-    ValueError
-        When there is no such kind.
+    Raises ValueError when there is no such kind.
     """
     name = name.strip("[]")
     if name not in [*Kind]:

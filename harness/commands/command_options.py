@@ -127,10 +127,7 @@ MaxSize = Annotated[
 def problems_like(sizes: str | None, output: str | None, l2: float | None) -> Any:
     """The random problems that --sizes, --output and --l2 ask for.
 
-    Raises
-    ------
-    ValueError
-        When sizes are not whole numbers, or there is no such output layer.
+    Raises ValueError when sizes are not whole numbers, or there is no such output layer.
     """
     from harness.checks.networks.random_problems import Like
     from reference.network import OUTPUTS

@@ -28,10 +28,7 @@ class Terminated(KeyboardInterrupt):
 def require_address_space(*, jax: bool = False) -> None:
     """Check that the libraries fit into the limit of address space (``ulimit -v``).
 
-    Raises
-    ------
-    OSError
-        When they do not fit.
+    Raises OSError when they do not fit.
     """
     try:
         import resource
@@ -50,12 +47,8 @@ def require_address_space(*, jax: bool = False) -> None:
 def start_jax() -> None:
     """Import JAX and start its CPU backend, before anything else in the command needs it.
 
-    Signals wait until that is done, because JAX's libraries crash if their start is interrupted.
-
-    Raises
-    ------
-    OSError
-        When there is too little address space for JAX.
+    Signals wait until that is done, because JAX's libraries crash if their start is interrupted. Raises OSError when
+    there is too little address space for JAX.
     """
     require_address_space(jax=True)
     with _signals_delayed():

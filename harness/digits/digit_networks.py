@@ -114,10 +114,8 @@ def fit(
 ) -> Fit:
     """Train a network on digits behind the gate, from ``network.init(seed)`` on, and measure how well it reads.
 
-    Raises
-    ------
-    GateClosed, ValueError, TypeError
-        As by `train`. The network must have ten outputs, and as many inputs as an image has pixels.
+    Raises GateClosed, ValueError or TypeError as by `train`. The network must have ten outputs, and as many inputs as
+    an image has pixels.
     """
     network = Network(plan.sizes)
     problem = Problem(network, training.X, training.classes, plan.l2)
@@ -169,10 +167,7 @@ class Comparison(NamedTuple):
 def load_weights(path: str | Path, max_size: int = MAX_SIZE) -> np.ndarray:
     """θ of the 400-25-10 network from a .mat file with Theta1 (25 x 401) and Theta2 (10 x 26).
 
-    Raises
-    ------
-    OSError, ValueError
-        The file is missing, damaged or too large, or holds other matrices.
+    Raises OSError or ValueError where the file is missing, damaged or too large, or holds other matrices.
     """
     raw = read_file(path, "the course's ex4weights.mat", max_size)
     try:

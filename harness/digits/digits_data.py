@@ -122,12 +122,8 @@ def load_data(path: str | Path, max_size: int = MAX_SIZE) -> Digits:
     blank lines and comments (#) are skipped. Pixels are taken as they are. Pickled objects are never loaded. Neither
     the file nor one of its arrays in float64 may take more than `max_size` bytes.
 
-    Raises
-    ------
-    FileNotFoundError
-        There is no file to read.
-    ValueError
-        The suffix is another, the file is damaged or too large, or its numbers are not as above and finite.
+    Raises FileNotFoundError where there is no file to read; ValueError where the suffix is another, the file is damaged
+    or too large, or its numbers are not as above and finite.
     """
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:

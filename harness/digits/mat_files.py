@@ -73,10 +73,8 @@ class Variable(NamedTuple):
     def array(self, name: str, at_most: int) -> NDArray:
         """The values, in the type in which they are stored.
 
-        Raises
-        ------
-        ValueError
-            They are no real numbers, take more than `at_most` bytes as float64, or are fewer than the shape needs.
+        Raises ValueError where they are no real numbers, take more than `at_most` bytes as float64, or are fewer than
+        the shape needs.
         """
         if self.stored is None:
             raise ValueError(f"{name} is {self.kind}, not a full matrix of real numbers")
@@ -91,10 +89,7 @@ class Variable(NamedTuple):
 def read_mat(raw: bytes, at_most: int) -> dict[str, Variable]:
     """The variables of a file by name, of which compressed ones may take `at_most` bytes together.
 
-    Raises
-    ------
-    ValueError
-        It is no .mat file, is damaged, or holds too much.
+    Raises ValueError where it is no .mat file, is damaged, or holds too much.
     """
     if HDF5 in raw[:520]:  # MATLAB writes the signature after a header of 512 bytes, Octave at once
         raise ValueError("it is an HDF5 file (as MATLAB's -v7.3 writes), and version 7 at most can be read")

@@ -88,29 +88,17 @@ def doubts_of(report: Report) -> tuple[Fact, ...]:
 
 
 def check_within(
-    check: Callable[[float], Report],
-    accuracy: float,
+    check: Callable[[float], Report],  # the report at an accuracy
+    accuracy: float,  # errors below this share of the largest derivative beside them are accepted
+    # The largest derivative in any input, or 0 where it is not known. No error within `accuracy` of it is wrong: the
+    # derivative in an input where it vanishes has errors as large as those of the others.
     size: float = 0.0,
     *,
-    rules_of_library: bool = False,
+    rules_of_library: bool = False,  # whether every rule is a library's own
+    # whether the original's differences show nothing either, so that whatever is open is coarse
     is_blind: bool = False,
 ) -> Result:
-    """The result of a check at an accuracy, and of a second one at a coarser accuracy where the first is no answer.
-
-    Parameters
-    ----------
-    check : callable
-        The report at an accuracy.
-    accuracy : float
-        Errors below this share of the largest derivative beside them are accepted.
-    size : float
-        The largest derivative in any input, or 0 where it is not known. No error within `accuracy` of it is wrong: the
-        derivative in an input where it vanishes has errors as large as those of the others.
-    rules_of_library : bool
-        Whether every rule is a library's own.
-    is_blind : bool
-        Whether the original's differences show nothing either, so that whatever is open is coarse.
-    """
+    """The result of a check at an accuracy, and of a second one at a coarser accuracy where the first is no answer."""
     report = check(accuracy)
     in_doubt = Outcome.COARSE if is_blind else Outcome.OPEN
     if report.verdict == "disagree":
@@ -147,28 +135,15 @@ def _hides(report: Report, error: float) -> bool:
 
 
 def settle(
-    name: str,
-    call_original: Callable[[], Any],
+    name: str,  # the original's
+    call_original: Callable[[], Any],  # calls the original with the caller's arguments
+    # The results on all derivatives. Whatever it raises is a doubt, and `NothingToCheck` none.
     check: Callable[[], Iterable[Result]],
     *,
-    refuse: Callable[[Report], Any],
-    accept: Callable[[], Any] = lambda: None,
+    refuse: Callable[[Report], Any],  # answers or raises for a report that disagrees
+    accept: Callable[[], Any] = lambda: None,  # answers where no error is found
 ) -> Any:
-    """Answer a call of a drop-in by the worst of the results that `check` finds.
-
-    Parameters
-    ----------
-    name : str
-        The original's.
-    call_original : callable
-        Calls the original with the caller's arguments.
-    check : callable
-        The results on all derivatives. Whatever it raises is a doubt, and `NothingToCheck` none.
-    refuse : callable
-        Answers or raises for a report that disagrees.
-    accept : callable
-        Answers where no error is found.
-    """
+    """Answer a call of a drop-in by the worst of the results that `check` finds."""
     __tracebackhide__ = True  # pytest shows the caller's line
     results: list[Result] = []
     try:

@@ -121,24 +121,12 @@ class Looks(NamedTuple):
 
 def look(
     function: ReportedFunction,
-    modes: Sequence[str],
-    accuracy: float = ACCURACY,
-    faults: Sequence[Fact] = (),
+    modes: Sequence[str],  # of "reverse" and "forward"
+    accuracy: float = ACCURACY,  # the share by which a slope may be off
+    faults: Sequence[Fact] = (),  # faults that are known already: with any, the whole is unconfirmed
     x: Arrays | None = None,
 ) -> Looks:
-    """Look at a function's derivatives in these modes, at its x or elsewhere.
-
-    Parameters
-    ----------
-    function : ReportedFunction
-    modes : sequence of str
-        Of "reverse" and "forward".
-    accuracy : float
-        The share by which a slope may be off.
-    faults : sequence of Fact
-        Faults that are known already: with any, the whole is unconfirmed.
-    x : arrays, optional
-    """
+    """Look at a function's derivatives in these modes, at its x or elsewhere."""
     x = function.x if x is None else x
     here = function.call(x)
     lines = lines_through(function, x, here)

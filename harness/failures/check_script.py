@@ -48,12 +48,8 @@ class Script:
     def text(self, fun: Any, theta: Any, reference: Any = None, check: str = "check_gradient", **options: Any) -> str:
         """The script that repeats this call of `check_gradient`, or of `check_derivatives` with the arguments θ.
 
-        Afterwards, `arrays` holds the arrays that the script loads.
-
-        Raises
-        ------
-        NotWritable
-            When a function has no name in a module, or θ or an argument has a type without a short expression.
+        Afterwards, `arrays` holds the arrays that the script loads. Raises NotWritable when a function has no name in a
+        module, or θ or an argument has a type without a short expression.
         """
         arguments = [self._named(fun), "theta" if check == "check_gradient" else "*theta"]
         if reference is not None:
@@ -152,18 +148,14 @@ def save(path: Path, theta: Any, seed: int, arrays: Mapping[str, np.ndarray]) ->
 
 
 def how_to_repeat(
-    path: Path, rerun: str, seed: int, call: Mapping[str, Any], modules: Iterable[ModuleType] = ()
+    path: Path,  # the file for θ; its folder is made if need be, and the script lies beside it
+    rerun: str,  # the command that runs the failing test again
+    seed: int,  # the seed of the run
+    call: Mapping[str, Any],  # the arguments of `check_gradient` by name, and ``check`` if it is another check
+    # further modules to look for functions in, beside those that the functions state
+    modules: Iterable[ModuleType] = (),
 ) -> str:
-    """Save a failing check, and return how to repeat it. An error here does not hide the failure.
-
-    Parameters
-    ----------
-    path : the file for θ; its folder is made if need be, and the script lies beside it
-    rerun : the command that runs the failing test again
-    seed : the seed of the run
-    call : the arguments of `check_gradient` by name, and ``check`` if it is another check
-    modules : further modules to look for functions in, beside those that the functions state
-    """
+    """Save a failing check, and return how to repeat it. An error here does not hide the failure."""
     script = Script(path, modules)
     try:
         text, reason = script.text(**call), ""
@@ -193,13 +185,9 @@ class NotWritable(ValueError):
 def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> tuple[str, str]:
     """A statement that imports an object's module, and an expression for the object after it.
 
-    It is looked for in its own module, in those given, and in any module that is not installed.
-    Its own module may not have it: a rule of JAX, like any wrapper, states the module of the function that it wraps.
-
-    Raises
-    ------
-    NotWritable
-        When it has no name in a module: a lambda, a function inside another, a bound method.
+    It is looked for in its own module, in those given, and in any module that is not installed. Its own module may not
+    have it: a rule of JAX, like any wrapper, states the module of the function that it wraps. Raises NotWritable when
+    it has no name in a module: a lambda, a function inside another, a bound method.
     """
     own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not state its module
     # the likeliest module first: looking through all of them takes longer

@@ -50,10 +50,8 @@ class GradeStore:
 def open_store(path: Path) -> Iterator[GradeStore]:
     """The records in a file, made if need be, which no other grading writes to meanwhile.
 
-    Raises
-    ------
-    OSError, ValueError
-        Another grading is writing to it, it cannot be written to, or it is no file of grades.
+    Raises OSError or ValueError where another grading is writing to it, it cannot be written to, or it is no file of
+    grades.
     """
     with exclusive_lock(path):
         try:

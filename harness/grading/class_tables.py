@@ -38,10 +38,8 @@ class Roster(NamedTuple):
 def read_roster(path: Path) -> Roster:
     """The students in a CSV file, in any encoding that spreadsheets write.
 
-    Raises
-    ------
-    OSError, ValueError
-        It cannot be read, it has no header and no row, or it is a damaged table of grades.
+    Raises OSError or ValueError where it cannot be read, it has no header and no row, or it is a damaged table of
+    grades.
     """
     content = read_file(path, "a roster, which is a CSV file")
     encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"

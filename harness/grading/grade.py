@@ -269,10 +269,8 @@ class Rubric:
 def read_rubric(path: str | Path) -> Rubric:
     """The rubric in a TOML file.
 
-    Raises
-    ------
-    OSError, ValueError
-        The file is missing, is not TOML, or holds something else than points and conventions.
+    Raises OSError or ValueError where the file is missing, is not TOML, or holds something else than points and
+    conventions.
     """
     try:
         document = tomllib.loads(read_file(path, "a rubric, which is a TOML file").decode())

@@ -59,10 +59,7 @@ def sandboxed(command: Sequence[str], writable: Sequence[str | Path], hidden: Se
 def require_sandbox() -> None:
     """Make sure that there can be a sandbox.
 
-    Raises
-    ------
-    OSError
-        The command is not there, or the system refuses.
+    Raises OSError where the command is not there, or the system refuses.
     """
     advice = "install util-linux, allow user namespaces, or grade within a container and leave out --sandbox"
     if shutil.which(NAMESPACES[0]) is None:

@@ -31,13 +31,8 @@ def encode(value: Any) -> bytes:
     """A message with a value: None, bool, int, float, str, list, tuple, dict, arrays of numbers, and `Foreign`.
 
     The arrays of JAX and PyTorch become NumPy arrays. Masked arrays do not, for what is under the mask is no number.
-
-    Raises
-    ------
-    ValueError
-        For more than `MOST_HEADER` or `MOST_ARRAYS` bytes.
-    RecursionError
-        For a list that contains itself.
+    Raises ValueError for more than `MOST_HEADER` or `MOST_ARRAYS` bytes; RecursionError for a list that contains
+    itself.
     """
     arrays: list[np.ndarray] = []
     header = json.dumps(_described(value, arrays)).encode()
@@ -87,10 +82,7 @@ def _described_array(value: np.generic | np.ndarray, arrays: list[np.ndarray]) -
 def lengths(prefix: bytes) -> tuple[int, int]:
     """How many bytes of header and of arrays follow a prefix.
 
-    Raises
-    ------
-    ValueError
-        For more than `MOST_HEADER` or `MOST_ARRAYS`.
+    Raises ValueError for more than `MOST_HEADER` or `MOST_ARRAYS`.
     """
     header, arrays = PREFIX.unpack(prefix)
     _check_sizes(header, arrays)
@@ -100,10 +92,7 @@ def lengths(prefix: bytes) -> tuple[int, int]:
 def decode(header: bytes, arrays: bytes) -> Any:
     """The value of a message that anybody may have written.
 
-    Raises
-    ------
-    ValueError
-        For whatever `encode` does not write.
+    Raises ValueError for whatever `encode` does not write.
     """
     try:
         chunks = _Chunks(arrays)

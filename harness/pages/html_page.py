@@ -70,18 +70,14 @@ class Marked(NamedTuple):
 
 
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[object]], caption: str, marks: Mapping[int, str] | None = None
+    head: Sequence[str],  # the columns' names
+    # cells; a pair (shown, value) shows the first and sorts by the second; `Linked` is a link, and `Marked` has a
+    # class, such as "disagree", which is red
+    rows: Iterable[Sequence[object]],
+    caption: str,  # what the table holds
+    marks: Mapping[int, str] | None = None,  # classes of the style sheet for some rows, by the row's number
 ) -> str:
-    """A sortable table. Numbers sort by value and are aligned to the right. All cells are escaped here.
-
-    Parameters
-    ----------
-    head : the columns' names
-    rows : cells; a pair (shown, value) shows the first and sorts by the second; `Linked` is a link, and `Marked` has a
-        class, such as "disagree", which is red
-    caption : what the table holds
-    marks : classes of the style sheet for some rows, by the row's number
-    """
+    """A sortable table. Numbers sort by value and are aligned to the right. All cells are escaped here."""
     marks, rows = marks or {}, list(rows)
     numeric = [bool(rows) and _is_number(_value(rows[0][place])) for place in range(len(head))]
     columns = "".join(

@@ -15,18 +15,14 @@ from harness.verdict.report import Finding, Report
 
 
 def page(
-    title: str, verdict: str, headline: str, sections: Iterable[str], made: Mapping[str, object], heading: str = ""
+    title: str,  # the command
+    verdict: str,  # "agree", "disagree" or "inconclusive"; it gives the heading its colour
+    headline: str,  # one sentence
+    sections: Iterable[str],
+    made: Mapping[str, object],  # the command's options, such as its seed; versions and machine are added
+    heading: str = "",  # the verdict, unless given
 ) -> str:
-    """A report's page.
-
-    Parameters
-    ----------
-    title : the command
-    verdict : "agree", "disagree" or "inconclusive"; it gives the heading its colour
-    headline : one sentence
-    made : the command's options, such as its seed; versions and machine are added
-    heading : the verdict, unless given
-    """
+    """A report's page."""
     heading = heading or verdict
     rows = environment() | {name: str(value) for name, value in made.items()}
     terms = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows.items())

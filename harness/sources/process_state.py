@@ -133,10 +133,8 @@ class KeptSettings:
 def blamed(source: Source) -> Iterator[None]:
     """A ``with`` around a source's call: an exception goes on with a note that names the source and the line.
 
-    Raises
-    ------
-    SourceFailed
-        In place of what would end the program, such as ``sys.exit()``, whose exit code 0 would mean that sources agree.
+    Raises SourceFailed in place of what would end the program, such as ``sys.exit()``, whose exit code 0 would mean
+    that sources agree.
     """
     try:
         yield

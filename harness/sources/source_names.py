@@ -66,12 +66,8 @@ def find_source(name: str) -> Source:
 def as_source(name: str, source: Any) -> Source:
     """A source, or the one of that name, under the name that somebody gives it.
 
-    A function that is not the harness's has a family of its own, whatever its name.
-
-    Raises
-    ------
-    ValueError, TypeError
-        When there is no such source, or it cannot be called.
+    A function that is not the harness's has a family of its own, whatever its name. Raises ValueError or TypeError when
+    there is no such source, or it cannot be called.
     """
     name = printable(name)
     if isinstance(source, str):
@@ -93,10 +89,7 @@ def as_source(name: str, source: Any) -> Source:
 def named_sources(sources: Sources) -> dict[str, Source]:
     """The sources by name; one function under two names keeps the vote of the first.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For a name that stands for no source, what cannot be called, or no name at all.
+    Raises ValueError or TypeError for a name that stands for no source, what cannot be called, or no name at all.
     """
     chosen: dict[str, Source] = {}
     if isinstance(sources, Mapping):

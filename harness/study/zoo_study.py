@@ -22,9 +22,10 @@ BLAMES = ("right", "wrong", "abstained")
 
 
 def run_study(
-    problems: int = 30,
-    networks: int = 10_000,
+    problems: int = 30,  # of each kind, for every bug
+    networks: int = 10_000,  # correct random networks for this harness alone, as `harness check` draws them
     seed: int = 0,
+    # names from the bug zoo and from `PEERS`; by default all
     bugs: Iterable[str] | None = None,
     peers: Iterable[str] | None = None,
     progress: Progress = silent,
@@ -32,12 +33,6 @@ def run_study(
     """Show bugs and correct code to every checker.
 
     Raises a ValueError for fewer than one problem, a negative number of networks, or names that do not exist.
-
-    Parameters
-    ----------
-    problems : of each kind, for every bug
-    networks : correct random networks for this harness alone, as `harness check` draws them
-    bugs, peers : names from the bug zoo and from `PEERS`; by default all
     """
     if problems < 1 or networks < 0:
         raise ValueError(f"a study needs problems >= 1 and networks >= 0, not {problems} and {networks}")

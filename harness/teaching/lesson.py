@@ -76,15 +76,12 @@ QUICK = Size(A_FEW, Training(examples=1000, held_out=1000, line_searches=30))
 
 
 def lesson_data(
-    size: Size = FULL, progress: Progress = silent, cache: Path | None = None, processes: int | None = None
+    size: Size = FULL,
+    progress: Progress = silent,
+    cache: Path | None = None,  # the folder in which results are kept; None computes all anew and keeps nothing
+    processes: int | None = None,  # as for `map_in_processes`
 ) -> dict[str, Any]:
-    """Every number of the lesson, JSON-ready.
-
-    Parameters
-    ----------
-    cache : the folder in which results are kept; None computes all anew and keeps nothing
-    processes : as for `map_in_processes`
-    """
+    """Every number of the lesson, JSON-ready."""
     started = time.perf_counter()
     once = partial(compute_once, folder=cache)
     data: dict[str, Any] = {"hand": worked_example.worked_example(), "steps": worked_example.step_sizes()}
@@ -266,16 +263,13 @@ def _file(name: str, arguments: Any, folder: Path) -> Path:
 
 
 def map_in_processes(
-    function: Callable[..., Any], calls: Sequence[tuple], processes: int | None = None
+    function: Callable[..., Any],
+    calls: Sequence[tuple],
+    # By default as many as the machine has processors. BLAS has one thread in each, which for small matrices is faster
+    # than one process of many. 0 calls the function in this process.
+    processes: int | None = None,
 ) -> Iterator[Any]:
-    """The results of a function of a module for the arguments of each call, in order, as soon as they are there.
-
-    Parameters
-    ----------
-    processes : int, optional
-        By default as many as the machine has processors. BLAS has one thread in each, which for small matrices is
-        faster than one process of many. 0 calls the function in this process.
-    """
+    """The results of a function of a module for the arguments of each call, in order, as soon as they are there."""
     if processes == 0:
         yield from starmap(function, calls)
         return

@@ -47,10 +47,7 @@ class Checkpoint:
     def save(self, state: State, stamp: dict[str, str]) -> None:
         """Replace the file.
 
-        Raises
-        ------
-        OSError
-            It cannot be written. The old file is then still there.
+        Raises OSError where it cannot be written. The old file is then still there.
         """
         file = io.BytesIO()
         arrays: dict[str, Any] = {"trace": np.array(self.trace, dtype=np.float64), **state}
@@ -61,12 +58,8 @@ class Checkpoint:
     def load(self, stamp: dict[str, str]) -> State:
         """The state that the same training saved; its `trace` is filled from the file.
 
-        Raises
-        ------
-        ValueError
-            The file is damaged, no checkpoint, or of another training.
-        OSError
-            It cannot be read.
+        Raises ValueError where the file is damaged, no checkpoint, or of another training; OSError where it cannot be
+        read.
         """
         content = read_file(self.path, "a checkpoint of harness train")
         try:

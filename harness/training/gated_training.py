@@ -88,13 +88,9 @@ def check_gate(
 def with_defaults(source: str | GradientSource, problem: Problem) -> tuple[str, dict[str, Source]]:
     """The source's name, and the default sources with it among them.
 
-    A source that is not in `SOURCES` takes the name of its function. If `SOURCES` has that name, it becomes
-    "the given ...", so that the one in `SOURCES` still checks it.
-
-    Raises
-    ------
-    ValueError, TypeError
-        No source has that name, or the object cannot be called.
+    A source that is not in `SOURCES` takes the name of its function. If `SOURCES` has that name, it becomes "the given
+    ...", so that the one in `SOURCES` still checks it. Raises ValueError or TypeError where no source has that name, or
+    the object cannot be called.
     """
     if isinstance(source, str):
         return source, default_sources(problem) | named_sources(source)

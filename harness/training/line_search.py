@@ -68,10 +68,7 @@ def _is_finite(a: np.ndarray) -> bool:
 class Objective:
     """The function to be minimised, checked and counted, with the best point seen.
 
-    Raises
-    ------
-    ValueError
-        The cost or the gradient is not finite at x0.
+    Raises ValueError where the cost or the gradient is not finite at x0.
     """
 
     def __init__(
@@ -134,16 +131,13 @@ class Bracket(NamedTuple):
     limit: float = math.inf  # the shortest step known to be too long
 
 
-def search_line(objective: Objective, start: LinePoint, direction: np.ndarray, step: float) -> LinePoint | None:
-    """The first trial that satisfies both conditions; None where `MAX_TRIALS` more trials do not find one.
-
-    Parameters
-    ----------
-    start : LinePoint
-        With its slope along the direction, which is negative.
-    step : float
-        The first trial's.
-    """
+def search_line(
+    objective: Objective,
+    start: LinePoint,  # with its slope along the direction, which is negative
+    direction: np.ndarray,
+    step: float,  # the first trial's
+) -> LinePoint | None:
+    """The first trial that satisfies both conditions; None where `MAX_TRIALS` more trials do not find one."""
     # Each trial is displaced from the one before, as in 2002, and not from the start. Where the cost is quadratic, the
     # leading coefficient of the cubic is nothing but rounding: other operations would lead to other trials.
     bracket = Bracket(_move(objective, start, direction, step), start, -step)

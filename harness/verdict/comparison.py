@@ -114,12 +114,8 @@ def require_accuracy(accuracy: Any) -> float:
 
     It is for gradients that are right to a solver's tolerance: implicit, adjoint, by sensitivities. A block is compared
     with its largest derivative, or with the largest one step away where these vanish. Larger errors are wrong as ever,
-    and the report says how large the largest accepted one is (`Kind.ACCURACY`).
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is no number from 0 up to 1, without 1.
+    and the report says how large the largest accepted one is (`Kind.ACCURACY`). Raises ValueError or TypeError if it is
+    no number from 0 up to 1, without 1.
     """
     share = real_number("accuracy, a share of the largest derivative,", accuracy, largest=1.0)
     if share == 1.0:
@@ -161,25 +157,14 @@ def _is_settled(difference: Any, error: Any, errors_of_oracles: Sequence[Any], s
 def compare(
     a: Answer,
     b: Answer,
-    blocks: Sequence[Block],
-    ordinary: float = 1.0,
+    blocks: Sequence[Block],  # coordinates whose derivatives are of comparable size
+    ordinary: float = 1.0,  # a size of the cost that is not small
+    # (n,) array: the size beside which errors have to be small; by default that of the smaller of both
+    # gradients
     scale: np.ndarray | None = None,
-    absolute: np.ndarray | float = 0.0,
+    absolute: np.ndarray | float = 0.0,  # a size beside which errors may be small instead
 ) -> Pair:
-    """Compare costs and gradients, coordinate by coordinate.
-
-    Parameters
-    ----------
-    a, b : Answer
-    blocks : sequence of Block
-        Coordinates whose derivatives are of comparable size.
-    ordinary : float
-        A size of the cost that is not small.
-    scale : (n,) array, optional
-        The size beside which errors have to be small; by default that of the smaller of both gradients.
-    absolute : (n,) array or float
-        A size beside which errors may be small instead.
-    """
+    """Compare costs and gradients, coordinate by coordinate."""
     if scale is None:
         scale = scale_of([a, b], blocks, ordinary)
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN

@@ -40,16 +40,13 @@ MAJORITY = Policy()
 """Nobody is certain: the largest number of families decides, and a tie names nobody."""
 
 
-def find_consensus(families: Mapping[str, str], pairs: Sequence[Pair], policy: Policy = MAJORITY) -> Consensus:
-    """Who stands and who is the odd one out.
-
-    Parameters
-    ----------
-    families : dict
-        The family of each answer, in order. Answers of one family share their author's mistakes, and one vote.
-    pairs : sequence of Pair
-        Answers compared, with each other and with judges.
-    """
+def find_consensus(
+    # The family of each answer, in order. Answers of one family share their author's mistakes, and one vote.
+    families: Mapping[str, str],
+    pairs: Sequence[Pair],  # answers compared, with each other and with judges
+    policy: Policy = MAJORITY,
+) -> Consensus:
+    """Who stands and who is the odd one out."""
     disagreeing = [pair for pair in pairs if pair.disagrees]
     # judges come first: whoever contradicts one is refuted, and has no vote among those that still stand
     contradict_judge = {pair.other(judge) for pair in disagreeing for judge in policy.judges} - {"", *policy.judges}

@@ -29,26 +29,14 @@ PLACES_KEPT = 20
 def judge(
     subject: Subject,
     answers: Sequence[Answer],
+    # sources compared with each other, and along directions with the computation as a whole
     pairs: Sequence[Pair],
     ends: Sequence[Pair],
     consensus: Consensus,
-    left_out: Mapping[str, Fact] = NOBODY,
-    started: float | None = None,
+    left_out: Mapping[str, Fact] = NOBODY,  # sources that could not answer, and why
+    started: float | None = None,  # when the check began, by `time.perf_counter`
 ) -> Report:
-    """The report on compared answers.
-
-    Parameters
-    ----------
-    subject : Subject
-    answers : sequence of Answer
-    pairs, ends : sequences of Pair
-        Sources compared with each other, and along directions with the computation as a whole.
-    consensus : Consensus
-    left_out : dict from name to Fact
-        Sources that could not answer, and why.
-    started : float, optional
-        When the check began, by `time.perf_counter`.
-    """
+    """The report on compared answers."""
     evidence = _Evidence(subject, answers, pairs)
     findings = _find_disagreements(subject, answers, pairs, ends, consensus)
     facts = _all_facts(subject, answers, pairs)

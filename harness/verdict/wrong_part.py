@@ -90,21 +90,16 @@ class Part:
         return min(SHARP_ENOUGH, SHARP ** (1.0 / others)) if others > 0 else SHARP
 
     def leaves_little(
-        self, rest: np.ndarray, *, gain: float = 1.0, sharp: float = SHARP_ENOUGH, everywhere: bool = False
+        self,
+        rest: np.ndarray,  # what should be zero
+        *,
+        gain: float = 1.0,  # by how much the relation enlarges the error bounds; they are taken 1 + gain times
+        # the largest share of the difference, at the median, that the enlarged bounds may have
+        sharp: float = SHARP_ENOUGH,
+        # whether the relation is one of the whole array, so that entries that are right have to satisfy it as well
+        everywhere: bool = False,
     ) -> bool:
-        """Whether the rest that a relation leaves is small, and would have been larger without the relation.
-
-        Parameters
-        ----------
-        rest : array
-            What should be zero.
-        gain : float
-            By how much the relation enlarges the error bounds; they are taken 1 + gain times.
-        sharp : float
-            The largest share of the difference, at the median, that the enlarged bounds may have.
-        everywhere : bool
-            Whether the relation is one of the whole array, so that entries that are right have to satisfy it as well.
-        """
+        """Whether the rest that a relation leaves is small, and would have been larger without the relation."""
         rest, size = np.abs(rest), np.abs(self.difference)
         at = self.known if everywhere else self.compared
         if self.error is None:

@@ -166,17 +166,14 @@ def noise_of(value: np.ndarray | float) -> float:
     return NOISE_ROUNDINGS * UNIT * float(np.sum(np.abs(value)))
 
 
-def gradient(fun: Callable[[np.ndarray], np.ndarray | float], theta: np.ndarray, step: float = STEP) -> Differences:
-    """The derivatives of `fun` in the coordinates of θ, and their errors, (n,) each.
-
-    Parameters
-    ----------
-    fun : callable
-        θ -> cost, or θ -> the terms whose sum it is; every θ that it sees is a fresh copy.
-    theta : (n,) float64 array
-    step : float
-        h = step · max(1, |θ_i|) for coordinate i; rounded so that θ_i ± h, ± 2h, ± 4h differ by exactly that.
-    """
+def gradient(
+    # θ -> cost, or θ -> the terms whose sum it is; every θ that it sees is a fresh copy
+    fun: Callable[[np.ndarray], np.ndarray | float],
+    theta: np.ndarray,  # (n,) float64 array
+    # h = step · max(1, |θ_i|) for coordinate i; rounded so that θ_i ± h, ± 2h, ± 4h differ by exactly that
+    step: float = STEP,
+) -> Differences:
+    """The derivatives of `fun` in the coordinates of θ, and their errors, (n,) each."""
     noise = noise_of(fun(theta.copy()))
 
     def partial(i: int) -> Differences:

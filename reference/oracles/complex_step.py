@@ -216,12 +216,8 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     """f(z) and f'(z) = Im f(z + ih)/h, at z of shape (n,).
 
     The error is infinite where the formula is not analytic, and for z nearer to zero than `NEAREST`. Kinks that f
-    declares do not matter: at each z, f is continued by the piece on which z lies.
-
-    Raises
-    ------
-    NotApplicable
-        When the formula is analytic at no z.
+    declares do not matter: at each z, f is continued by the piece on which z lies. Raises NotApplicable when the
+    formula is analytic at no z.
     """
     try:
         a = _complex_value(f, z)

@@ -71,10 +71,7 @@ LARGEST_STEP = 1.0
 def gradient(problem: Problem, theta: np.ndarray) -> Measured:
     """J(θ) and dJ/dθ by the sharpest difference that the problem's activations allow.
 
-    Raises
-    ------
-    NotApplicable
-        When only plain differences are possible, and the network is too large for them.
+    Raises NotApplicable when only plain differences are possible, and the network is too large for them.
     """
     try:
         return per_pre_activation(problem, theta)
@@ -88,10 +85,7 @@ def gradient(problem: Problem, theta: np.ndarray) -> Measured:
 def per_pre_activation(problem: Problem, theta: np.ndarray) -> Measured:
     """J(θ) and dJ/dθ of shape (n,) by central differences of each unit's pre-activation.
 
-    Raises
-    ------
-    NoRule
-        When an activation calls a function that increments cannot be carried through.
+    Raises NoRule when an activation calls a function that increments cannot be carried through.
     """
     network, m = problem.network, problem.m
     thetas = network.unpack(theta)
@@ -263,10 +257,8 @@ def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) 
 def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     """f(z) and f'(z) by increments, at z of shape (n,); the error is the gap between both sides, or two widths.
 
-    Raises
-    ------
-    NoRule
-        When the formula calls what increments cannot pass, or takes another branch for them than for plain numbers.
+    Raises NoRule when the formula calls what increments cannot pass, or takes another branch for them than for plain
+    numbers.
     """
     step = np.ldexp(STEP, np.clip(np.frexp(z)[1], NEAREST, 0))  # a formula in 1/z bends on the scale of z
     (derivative, gap), (twice_as_wide, _) = (

@@ -77,10 +77,7 @@ def _run(program: Any, problem: Problem, theta: np.ndarray, dtype: Any = np.floa
 def reverse(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
     """J(θ) and dJ/dθ by `jax.value_and_grad`.
 
-    Raises
-    ------
-    NotApplicable
-        Here and below, when JAX cannot trace an activation's formula.
+    Raises NotApplicable, here and below, when JAX cannot trace an activation's formula.
     """
     return _run(_reverse_program(problem.network), problem, theta)
 

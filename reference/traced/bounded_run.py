@@ -112,10 +112,7 @@ def times(slope: Any, error: Any) -> Any:
 class BoundedRun(Run):
     """A run of a program over increments that carry `Parts`.
 
-    Raises
-    ------
-    Unbounded
-        By a call, where no bound is known.
+    Raises Unbounded by a call, where no bound is known.
     """
 
     count: int = 0  # the number of directions that the arguments change in

@@ -104,10 +104,7 @@ class Entries(np.ndarray):
 def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
     """A formula of arrays of some arithmetic, run on every path through it.
 
-    Raises
-    ------
-    NoRule
-        When a path has more than `DEEPEST` comparisons, or the result has another shape.
+    Raises NoRule when a path has more than `DEEPEST` comparisons, or the result has another shape.
     """
 
     def on_path(path: dict[Any, bool]) -> Any:

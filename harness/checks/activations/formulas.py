@@ -57,10 +57,7 @@ multiples of one height that fit float32, it is 0.04."""
 def find_activation(name: Any) -> Activation:
     """A record, a registered one by its name, one that ``module:attribute`` names, or a `torch.autograd.Function`.
 
-    Raises
-    ------
-    ValueError
-        When there is none, or it is something else.
+    Raises ValueError when there is none, or it is something else.
     """
     if is_function_pair(name):
         return record_of_pair(name)
@@ -189,10 +186,7 @@ def _has_float32_numbers(x: np.ndarray, z: np.ndarray) -> bool:
 def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
     """The value or the slope of a record at each z, as float64 of z's shape.
 
-    Raises
-    ------
-    ValueError
-        When it cannot be computed, or is not elementwise, real and of float64.
+    Raises ValueError when it cannot be computed, or is not elementwise, real and of float64.
     """
     name = f"the {part} of activation {f.name!r}"
     try:

@@ -55,10 +55,7 @@ OF_ROUNDING = 64.0 * 2.0**-53
 def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
     """A NumPy array of real numbers, in its own precision.
 
-    Raises
-    ------
-    TypeError
-        If there are other things than real numbers in it. The message calls it `what`.
+    Raises TypeError if there are other things than real numbers in it. The message calls it `what`.
     """
     if _is_plain(array):
         return array

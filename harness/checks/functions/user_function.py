@@ -30,10 +30,7 @@ NO_GRADIENT = (
 def gradient_function(gradient: Any, jac: Any) -> Callable[..., Any] | None:
     """The function that returns the gradient, by our name or SciPy's; None where `fun` returns both.
 
-    Raises
-    ------
-    TypeError
-        If both are given, or if one is no function.
+    Raises TypeError if both are given, or if one is no function.
     """
     if gradient is not None and jac is not None:
         raise TypeError("gradient and jac are two names of one argument; give one of them")

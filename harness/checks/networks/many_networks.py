@@ -185,12 +185,8 @@ def _verdict(
 def plant(bug: Bug, seed: int = 0, tries: int = 100) -> Checked:
     """The first ordinary random problem (seed, index) on which a bug shows.
 
-    A bug need not show everywhere: without a hidden layer, no slope can be wrong.
-
-    Raises
-    ------
-    ValueError
-        When it shows on none of so many tries.
+    A bug need not show everywhere: without a hidden layer, no slope can be wrong. Raises ValueError when it shows on
+    none of so many tries.
     """
     for index in range(tries):
         problem, theta = random_problem((seed, index), extremes=False)

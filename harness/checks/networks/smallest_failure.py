@@ -28,28 +28,19 @@ MAX_TRIES = 2000
 
 
 def reproduce(
+    # the network that disagrees, and the sources as given to `cross_check`
     problem: Problem,
     theta: np.ndarray,
     report: Report,
     sources: Sources | None,
-    path: Path,
+    path: Path,  # where the case is saved, in a folder that is made if need be
+    # those of one's own in the network, as ``module:attribute``, and what the replay command needs before it
     activations: Sequence[str] = (),
     search_path: str = "",
+    # whether a problem is one of those that the sources are meant for; others are not tried
     could_be_drawn: Callable[[Problem], bool] = lambda problem: True,
 ) -> Reproduction:
-    """Shrink a failing network, and save it; whatever goes wrong here, the failure stands.
-
-    Parameters
-    ----------
-    problem, theta, report, sources
-        The network that disagrees, and the sources as given to `cross_check`.
-    path : Path
-        Where the case is saved, in a folder that is made if need be.
-    activations, search_path
-        Those of one's own in the network, as ``module:attribute``, and what the replay command needs before it.
-    could_be_drawn : callable
-        Whether a problem is one of those that the sources are meant for; others are not tried.
-    """
+    """Shrink a failing network, and save it; whatever goes wrong here, the failure stands."""
     try:
         problem, theta, report = shrink_disagreement(problem, theta, sources, report, could_be_drawn)
     except Exception as error:  # noqa: BLE001  a source may raise anything

@@ -122,24 +122,16 @@ def _know(estimates: Sequence[Estimate], inputs: Layout) -> KnownDerivatives:
 def with_digits(
     point: Point,
     look: Look,
-    answers: Sequence[Answer],
-    pairs: Sequence[Pair],
-    alone: Mapping[str, Estimate],
-    wrong: Collection[str],
-    by_solvers: float,
+    answers: Sequence[Answer],  # with increments and differences, whose errors are infinite where they were outvoted
+    pairs: Sequence[Pair],  # JAX's own numbers compared with these
+    alone: Mapping[str, Estimate],  # increments and differences, by name, with their own errors alone
+    wrong: Collection[str],  # names of answers that are wrong, by no rounding
+    by_solvers: float,  # what tolerances of solvers move, as a share: digits below it are not said to be lost
 ) -> tuple[tuple[Answer, ...], np.ndarray]:
     """The answers, with notes of lost digits and their true errors in ulps; and where lost digits are a doubt, a mask.
 
     What a formula has lost is a doubt, unless it is small beside the function itself. What is lost in float64 as well
     is no rounding. Where there is no such evaluation, nor is what is further off than roundings may move it.
-
-    Parameters
-    ----------
-    answers : with increments and differences, whose errors are infinite where they were outvoted
-    pairs : JAX's own numbers compared with these
-    alone : increments and differences, by name, with their own errors alone
-    wrong : names of answers that are wrong, by no rounding
-    by_solvers : what tolerances of solvers move, as a share: digits below it are not said to be lost
     """
     known = _know(_judging(point, look, answers, alone, by_solvers), look.coordinates.inputs)
     small = _small_terms(point, look.coordinates.inputs)

@@ -109,10 +109,7 @@ def trace_case(
 ) -> Case:
     """Trace a function of arrays at its leaves. `output_names` is called once the function was traced.
 
-    Raises
-    ------
-    TypeError
-        When JAX cannot trace the function.
+    Raises TypeError when JAX cannot trace the function.
     """
     inputs, traced = Layout.of(names, leaves), Traced(function, *leaves)
     outputs, program = Layout.of(output_names(), traced.outputs), traced.program

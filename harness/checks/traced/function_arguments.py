@@ -116,10 +116,7 @@ class Arguments:
     def flat(self, gradient: Any) -> list[Any]:
         """A gradient with respect to the differentiated arguments, as a list of arrays with the shapes of the leaves.
 
-        Raises
-        ------
-        ValueError
-            When its shapes are others.
+        Raises ValueError when its shapes are others.
         """
         leaves = [leaf for _, leaf in flatten("the answer of reference", gradient)[0] if differentiable(leaf)]
         shapes, expected = ([np.shape(leaf) for leaf in each] for each in (leaves, self.leaves))
@@ -145,10 +142,7 @@ class Arguments:
 def flatten(what: str, tree: Any, name_of: Callable[[Any], str] | None = None) -> tuple[list[tuple[Any, Any]], Any]:
     """The leaves of a tree with their paths, and its structure; `what`, or `name_of` a path, names it in an error.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For a tree without an end, and for arrays of other libraries.
+    Raises ValueError or TypeError for a tree without an end, and for arrays of other libraries.
     """
     try:
         paths, structure = jax.tree_util.tree_flatten_with_path(tree)

@@ -117,10 +117,7 @@ def _shares(point: Point, count: int, *, is_half: bool) -> np.ndarray:
 def report_reference(point: Point, gradient: Sequence[Any]) -> Reported:
     """A reference gradient of the one output, good to some roundings of its largest entry.
 
-    Raises
-    ------
-    ValueError
-        When the function has several outputs.
+    Raises ValueError when the function has several outputs.
     """
     if point.case.outputs.size != 1:
         raise ValueError(f"a reference gradient goes with one real output, and f returns {point.case.outputs.size}")
