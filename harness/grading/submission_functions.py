@@ -26,9 +26,6 @@ from harness.grading.parameter_roles import (
 )
 from harness.grading.submission_code import names_read, transformed
 
-UNLIKELY = ("sigmoid", "numerical", "check", "test", "plot", "debug", "train", "descent", "update", "sgd", "predict")
-"""Parts of names of functions that are certainly not the homework's cost function."""
-
 HANDED_OVER_WHOLE = ("sizes", "problem")
 """Roles of parameters that the harness fills with one object, so that nothing taken out of them is asked for."""
 
@@ -37,18 +34,6 @@ SETTINGS = (*SIZES, "l2", "m", "X", "y")
 
 Signature = dict[str, str | None]
 """Parameters in their order, each with its default as text; None where it is required."""
-
-
-def likelihood(function: Function) -> int:
-    """How likely a function is the homework's cost function; below zero for what certainly is not.
-
-    A name such as "cost" counts more than four parameters, and the course's seven parameters more than one such name.
-    """
-    name = function.name.lower().replace("_", "")
-    likely = [word for word in ("cost", "backprop", "grad", "nn", "loss", "network") if word in name]
-    own = function.author_name.rpartition(".")[2].lower().replace("_", "")  # a method of a class Trainer trains nothing
-    unlikely = own.startswith("fit") or any(word in own for word in UNLIKELY)
-    return 3 * len(likely) + 2 * (len(function.parameters) >= 4) + 4 * (len(function.parameters) == 7) - 20 * unlikely
 
 
 def functions_in(tree: ast.Module) -> Iterator[Function]:

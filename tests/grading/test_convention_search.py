@@ -1,5 +1,6 @@
 """The search for a convention: what an earlier answer or failure rules out is not tried."""
 
+import ast
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import Blocks, Convention
+from harness.grading.class_methods import class_functions_in
 from harness.grading.convention_failures import RuledOut
-from harness.grading.convention_search import find_interface
+from harness.grading.convention_search import find_interface, likelihood
 from harness.grading.submission_process import CallFailed
 from tests.grading.submissions import COURSE, WRONG, Here, graded_here, written
 
@@ -76,3 +78,10 @@ def test_a_right_cost_ends_the_search(tmp_path, monkeypatch):
     grade = graded_here(tmp_path, "no_slope.py", WRONG["no_slope.py"][0])
     assert grade.bugs == ("slope-missing",)
     assert len(calls) < 40
+
+
+def test_a_method_is_likely_by_its_own_name():
+    (cost, train) = class_functions_in(
+        ast.parse("class Trainer:\n def cost(self, theta, X, y): pass\n def train(self, theta, X, y): pass")
+    )
+    assert likelihood(train) < 0 < likelihood(cost)

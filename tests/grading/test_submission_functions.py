@@ -6,7 +6,7 @@ import pytest
 
 from harness.grading.class_methods import class_functions_in
 from harness.grading.parameter_roles import COURSE, Default, Function, readings
-from harness.grading.submission_functions import functions_in, likelihood, with_settings
+from harness.grading.submission_functions import functions_in, with_settings
 
 ROLES = {
     "nn_params input_layer_size hidden_layer_size num_labels X y lambda_": COURSE,
@@ -67,13 +67,6 @@ def test_a_default_between_is_passed_if_its_value_is_known(default, roles):
 def test_a_number_with_a_default_may_be_lambda_and_a_flag_is_tried_both_ways(parameters, expected):
     (function,) = functions_in(ast.parse(f"def f({parameters}): pass"))
     assert list(readings(function)) == expected
-
-
-def test_a_method_is_likely_by_its_own_name():
-    (cost, train) = class_functions_in(
-        ast.parse("class Trainer:\n def cost(self, theta, X, y): pass\n def train(self, theta, X, y): pass")
-    )
-    assert likelihood(train) < 0 < likelihood(cost)
 
 
 CALLABLE = {  # a definition, and how it is called by position
