@@ -64,16 +64,9 @@ def _mosaic(
 
 
 def digit_grid(X: np.ndarray) -> "Figure":
-    """Images of digits, ten in a row.
+    """Images of digits, ten in a row: each row of X (m, n) is one, unrolled, from 0 (paper) to 1 (ink).
 
-    Parameters
-    ----------
-    X : (m, n) array, an unrolled image per row, from 0 (paper) to 1 (ink).
-
-    Raises
-    ------
-    ValueError
-        The rows are not square images.
+    Raises ValueError where the rows are not square images.
     """
     return _mosaic(
         "Handwritten digits, 20 × 20 pixels each", X, columns=10, facecolor=FAINT, cmap="gray_r", vmin=0.0, vmax=1.0
@@ -115,16 +108,9 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def hidden_units(Theta1: np.ndarray) -> "Figure":
-    """The weights of each hidden unit as an image, without the bias.
+    """The weights of each hidden unit, a row of Theta1 (units, 1 + n), as an image without the bias.
 
-    Parameters
-    ----------
-    Theta1 : (units, 1 + n) array
-
-    Raises
-    ------
-    ValueError
-        The weights of a unit do not form a square image.
+    Raises ValueError where the weights of a unit do not form a square image.
     """
     W = Theta1[:, 1:]
     columns = math.ceil(math.sqrt(len(W)))

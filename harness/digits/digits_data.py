@@ -205,21 +205,10 @@ HELD_OUT = 0.2  # of each class
 
 
 def stratified_split(classes: ArrayLike, seed: int = 0) -> tuple[IntArray, IntArray]:
-    """Keep a fifth of every class aside, chosen at random.
+    """Numbers of examples to train with, and those of a fifth of every class to test with, chosen at random and sorted.
 
-    Parameters
-    ----------
-    classes : (m,) integers, the class of each example.
-        Of two or more at least one is kept aside and at least one is not. A single one is kept for training.
-
-    Returns
-    -------
-    (train_indices, test_indices) : sorted, disjoint, and together 0..m-1. The same seed gives the same split.
-
-    Raises
-    ------
-    ValueError
-        `classes` is not a vector of integers, or no class has two examples.
+    Of two or more examples of a class at least one is in either part. A single one is kept for training. Raises
+    ValueError where `classes` (m,) is not a vector of integers, or no class has two examples.
     """
     classes = np.asarray(classes)
     if classes.ndim != 1 or classes.dtype.kind not in "iu":

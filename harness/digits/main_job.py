@@ -129,33 +129,20 @@ class RunResult:
 
 
 def run(
-    out: str | Path | None = None,
+    out: str | Path | None = None,  # the directory for θ, figures and ``report.json``; by default nothing is written
     *,
+    # how many random networks to check, and the seed of these, of the split and of θ
     networks: int = 200,
     seed: int = 0,
-    digits: Digits | None = None,
-    plans: Sequence[Plan] = PLANS,
-    progress: Progress = silent,
+    digits: Digits | None = None,  # instead of the course's
+    plans: Sequence[Plan] = PLANS,  # others under the same names
+    progress: Progress = silent,  # its steps are "cross-check" and the names of the plans
 ) -> RunResult:
     """Do the main job.
 
     Random networks that disagree, a gate that closes and Ctrl-C in a training end the job early. The result shows how
-    far it came.
-
-    Parameters
-    ----------
-    out : the directory for θ, figures and ``report.json``, made if need be; without it, nothing is written
-    networks, seed : how many random networks to check, and the seed of these, of the split and of θ
-    digits : instead of the course's
-    plans : instead of `PLANS`, under the same names
-    progress : called as ``progress(step, done, total)``; the steps are "cross-check" and the names of the plans
-
-    Raises
-    ------
-    OSError
-        `out` cannot be written to. That is found before anything is computed.
-    ValueError
-        `networks` is less than one, or the digits do not fit the plans.
+    far it came. Raises OSError where `out` cannot be written to, which is found before anything is computed, and
+    ValueError where `networks` is less than one, or the digits do not fit the plans.
     """
     with _folder_for(out) as directory:
         digits = digits or load_digits()

@@ -92,27 +92,16 @@ def slope_of(gradient: Sequence[Any], direction: Sequence[Any]) -> Slope:
 
 
 def slope_error(
-    values: Sequence[float], step: float, slope: Slope, accuracy: float, terms_size: float, rounding_size: float
+    values: Sequence[float],  # five, φ at `POINTS`
+    step: float,  # h
+    slope: Slope,
+    accuracy: float,  # the share of the slope by which it may be off
+    terms_size: float,  # Σ |w·f(x)|, the size of the terms of φ = Σ w·f, to which its roundings are relative
+    rounding_size: float,  # slopes and values up to this are 0 but for rounding
 ) -> float:
     """|slope - (4 D(h) - D(2h))/3| with the central differences D(w) = (φ(w) - φ(-w))/2w; infinite where in doubt.
 
-    Parameters
-    ----------
-    values : five numbers
-        φ at `POINTS`.
-    step : float
-        h.
-    accuracy : float
-        The share of the slope by which it may be off.
-    terms_size : float
-        Σ |w·f(x)|, the size of the terms of φ = Σ w·f, to which its roundings are relative.
-    rounding_size : float
-        Slopes and values up to this are 0 but for rounding.
-
-    Returns
-    -------
-    float
-        Infinite where the differences do not confirm the slope, are too coarse to, or are NaN.
+    That is where the differences do not confirm the slope, are too coarse to, or are NaN.
     """
     lowest, lower, here, upper, highest = values
     size, noise = sum(slope.shares), NOISE * terms_size / max(step, LEAST_STEP)
@@ -140,16 +129,9 @@ def slope_error(
 def row_units(behind: np.ndarray, here: np.ndarray, ahead: np.ndarray) -> np.ndarray:
     """What to divide each output's entries by, so that no wrong entry hides in the rounding of another.
 
-    Parameters
-    ----------
-    behind, here, ahead : array, shape (n,)
-        All entries of the outputs, one step back, at x, and one step ahead along the first look's line.
-
-    Returns
-    -------
-    array, shape (n,)
-        Powers of two up to 1, near each entry's slope as a share of the largest. All are 1 where the slopes are not far
-        apart; so is that of an entry that does not move smoothly, which may be rounding alone.
+    Given are all entries of the outputs, (n,), one step back, at x, and one step ahead along the first look's line.
+    Returned are powers of two up to 1, near each entry's slope as a share of the largest. All are 1 where the slopes
+    are not far apart; so is that of an entry that does not move smoothly, which may be rounding alone.
     """
     with np.errstate(all="ignore"):
         moves = np.abs(ahead - behind)

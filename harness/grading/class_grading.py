@@ -87,14 +87,8 @@ def grade_class(
 ) -> tuple[list[GradeRecord], list[str]]:
     """The records of a class, by name, and what could not be kept.
 
-    Parameters
-    ----------
-    kept : the file that records are written to as they come, and that those of an earlier grading are taken from
-
-    Raises
-    ------
-    OSError, ValueError
-        There is no submission, or the file cannot be used.
+    Records are written to the file `kept` as they come, and those of an earlier grading are taken from it. Raises
+    OSError or ValueError where there is no submission, or the file cannot be used.
     """
     submissions, failures = _submissions(plan, folder), list[str]()
     remarks = remarks_on(submissions)

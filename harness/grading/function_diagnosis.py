@@ -67,33 +67,22 @@ class Diagnosis:
 
 
 def diagnose(
+    # ``FILE.py``, ``FILE.py:function``, a notebook in place of the file, or ``module:function``; the function has the
+    # course's signature, or is a gradient source ``f(problem, theta)``
     target: str,
     problems: int = 25,
     seed: int = 0,
-    like: Like = ANY,
-    activations: Sequence[str | Activation] | None = None,
+    like: Like = ANY,  # layer sizes, output and λ, where they are given
+    activations: Sequence[str | Activation] | None = None,  # for a gradient source, those that hidden layers draw from
     progress: Progress = silent,
     *,
+    # whether X and θ are of ordinary size alone; a function of the course's signature is called on no others
     ordinary: bool = True,
-    timeout: float = TIMEOUT,
+    timeout: float = TIMEOUT,  # seconds for each call
 ) -> Diagnosis:
     """Call a function on many problems, and find the bugs that explain its answers.
 
-    Parameters
-    ----------
-    target : str
-        ``FILE.py``, ``FILE.py:function``, a notebook in place of the file, or ``module:function``. The function has the
-        course's signature, or is a gradient source ``f(problem, theta)``.
-    problems, seed : how many are drawn, and what decides them
-    like : layer sizes, output and λ, where they are given
-    activations : for a gradient source, those that hidden layers draw from
-    ordinary : whether X and θ are of ordinary size alone; a function of the course's signature is called on no others
-    timeout : seconds for each call
-
-    Raises
-    ------
-    ValueError, OSError
-        There is no such file or function, or no convention in which it can be called.
+    Raises ValueError or OSError where there is no such file or function, or no convention in which it can be called.
     """
     started = time.perf_counter()
     process = _start_process(target, timeout)

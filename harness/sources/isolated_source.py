@@ -21,20 +21,9 @@ from reference.problem import Problem
 class Isolated:
     """``module:function`` or ``file.py:function`` as ``source(problem, theta)``, called in another process.
 
-    What it prints goes to stderr. Its module is not imported here.
-
-    Parameters
-    ----------
-    name : str
-    timeout : float
-        Seconds for each call.
-    activations : mapping
-        Activations of one's own that networks may have, by their ``module:attribute``. The other process imports them.
-
-    Raises
-    ------
-    SourceFailed
-        When called, and no answer comes. After `ENDINGS` processes it is not called any more.
+    What it prints goes to stderr. Its module is not imported here. Networks may have activations of one's own, by their
+    ``module:attribute``: the other process imports them. A call may take `timeout` seconds; it raises SourceFailed when
+    no answer comes. After `ENDINGS` processes it is not called any more.
     """
 
     def __init__(self, name: str, timeout: float, activations: Mapping[str, Activation]):

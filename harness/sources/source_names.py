@@ -33,16 +33,9 @@ def default_sources(problem: Problem) -> dict[str, Source]:
 def find_source(name: str) -> Source:
     """The gradient source that a name stands for.
 
-    Parameters
-    ----------
-    name : str
-        One of `SOURCES` or `FLOAT32_SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's
-        own; modules of the current folder are found, too.
-
-    Raises
-    ------
-    ValueError, TypeError
-        When there is no such source, or it cannot be called.
+    It is one of `SOURCES` or `FLOAT32_SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for
+    anybody's own; modules of the current folder are found, too. Raises ValueError or TypeError when there is no such
+    source, or it cannot be called.
     """
     known = SOURCES | FLOAT32_SOURCES
     if not isinstance(name, str) or (name not in known and ":" not in name):

@@ -61,24 +61,11 @@ class GateClosed(Exception):
 def check_gate(
     problem: Problem,
     theta: np.ndarray,
-    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,  # as for `cross_check`
     *,
-    when: str = "at this θ",
+    when: str = "at this θ",  # where in the training θ is, for the message
 ) -> Report:
-    """Cross-check gradient sources, and return the report only if they agree.
-
-    Parameters
-    ----------
-    problem, theta, sources
-        As for `cross_check`.
-    when : str
-        Where in the training θ is, for the message.
-
-    Raises
-    ------
-    GateClosed
-        The verdict is "disagree" or "inconclusive".
-    """
+    """Cross-check gradient sources, and return the report only if they agree; otherwise raise GateClosed."""
     report = cross_check(problem, theta, sources)
     if report.verdict != "agree":
         raise GateClosed(report, theta, when)

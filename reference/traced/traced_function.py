@@ -34,18 +34,9 @@ LONGEST_FUSED = 2.0**64
 
 
 class Traced:
-    """A function of trees of arrays, traced once.
+    """A function f of trees of arrays, traced once, at arguments that are examples of their shapes and types.
 
-    Parameters
-    ----------
-    f : callable
-    *arguments : trees of arrays
-        Examples: of their shapes and types.
-
-    Raises
-    ------
-    TypeError
-        Where f uses a traced array of another call.
+    Raises TypeError where f uses a traced array of another call.
     """
 
     def __init__(self, f: Callable[..., Any], *arguments: Any):
