@@ -17,16 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.drop_in.fallback import ACCURACY, ORIGINAL_TOLERANCE
-from harness.drop_in.line_slopes import (
-    FIXED_SLOPE,
-    JUMP,
-    POINTS,
-    SCALES,
-    ZERO_VALUE,
-    row_units,
-    slope_error,
-    slope_of,
-)
+from harness.drop_in.line_slopes import FIXED_SLOPE, JUMP, POINTS, SCALES, ZERO_VALUE, row_units, slope_error, slope_of
 from harness.drop_in.reported_function import Arrays, ReportedFunction, drawn_weights, largest_of, relative_difference
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind

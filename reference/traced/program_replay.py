@@ -13,16 +13,7 @@ import jax
 import numpy as np
 
 from reference.jax_settings import precisely
-from reference.traced.equations import (
-    WIDE_TYPES,
-    Constant,
-    Equation,
-    Program,
-    bind,
-    kind,
-    lifted,
-    map_programs,
-)
+from reference.traced.equations import WIDE_TYPES, Constant, Equation, Program, bind, kind, lifted, map_programs
 
 Applied = Callable[..., list[Any]]
 """What computes the outputs of an equation from its operands."""

@@ -22,13 +22,7 @@ from harness.checks.activations.other_claims import (
 )
 from harness.checks.activations.proof import Proof, bound_rounding_of_claim, prove
 from harness.checks.activations.slope_answers import CLAIMED, ActivationSlope, Compared, compare_slopes
-from harness.checks.activations.slope_oracles import (
-    ORACLES,
-    OracleSlopes,
-    SlopeFunction,
-    ask_oracles,
-    slope_function,
-)
+from harness.checks.activations.slope_oracles import ORACLES, OracleSlopes, SlopeFunction, ask_oracles, slope_function
 from harness.checks.activations.torch_formulas import OverTorch
 from harness.checks.activations.z_grid import OF_Z, GridPoints, Notation, grid
 from harness.facts.fact import Fact, doubt, note

@@ -18,13 +18,7 @@ import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, moved_with_a
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.checks.activations.slope_oracles import (
-    SideSlopes,
-    SlopeFunction,
-    choose,
-    is_known,
-    one_sided_derivatives,
-)
+from harness.checks.activations.slope_oracles import SideSlopes, SlopeFunction, choose, is_known, one_sided_derivatives
 from harness.checks.activations.z_grid import BESIDE, NEARBY, GridPoints, distinct, is_near, shortest
 from reference.activations import Activation
 from reference.arithmetics.branch_log import Watched, watched

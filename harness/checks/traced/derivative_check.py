@@ -23,12 +23,7 @@ import numpy as np
 from harness.checks.traced.culprits import find_culprits, find_hidden_culprits
 from harness.checks.traced.derivative_case import REFERENCE, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
-from harness.checks.traced.derivative_notes import (
-    SOLVERS_NOTED,
-    details_of,
-    note_everything,
-    type_of,
-)
+from harness.checks.traced.derivative_notes import SOLVERS_NOTED, details_of, note_everything, type_of
 from harness.checks.traced.derivative_subject import TracedDerivatives, find_outliers
 from harness.checks.traced.equations_met import Met, find_nan_origin, meet_equations
 from harness.checks.traced.function_arguments import Arguments, in_32_bits, require

@@ -11,14 +11,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, aligned, constant, count_directions, is_constant, linear
 from reference.arithmetics.roundoff import ELEMENTARY, lost_in_sum
-from reference.traced.bounded_run import (
-    CHANGE_ROUNDINGS,
-    CHANGE_UNIT,
-    Parts,
-    is_undecided,
-    parts,
-    times,
-)
+from reference.traced.bounded_run import CHANGE_ROUNDINGS, CHANGE_UNIT, Parts, is_undecided, parts, times
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule, with_aliases
 
 

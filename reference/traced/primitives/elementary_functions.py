@@ -15,15 +15,7 @@ from reference.arithmetics.elementary import SERIES_ROUNDINGS
 from reference.arithmetics.elementary_record import Elementary, Reach, power_suprema
 from reference.arithmetics.increments import Increment, constant, is_constant
 from reference.arithmetics.roundoff import ELEMENTARY
-from reference.traced.bounded_run import (
-    CHANGE_ROUNDINGS,
-    CHANGE_UNIT,
-    Parts,
-    is_undecided,
-    parts,
-    times,
-    with_error,
-)
+from reference.traced.bounded_run import CHANGE_ROUNDINGS, CHANGE_UNIT, Parts, is_undecided, parts, times, with_error
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule
 from reference.traced.primitive_differences import differenced
