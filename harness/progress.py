@@ -16,12 +16,9 @@ def silent(step: str, done: int, total: int) -> None:
 
 @contextmanager
 def progress_bar(after: float = 0.0, *, rate: bool = False) -> Iterator[Progress]:
-    """A bar on stderr, if that is a terminal. It disappears when the work is done.
+    """A bar on stderr, if that is a terminal, after some seconds of work. It disappears when the work is done.
 
-    Parameters
-    ----------
-    after : seconds of work before the bar appears
-    rate : whether to show how many are done in a second; the first call states how many were done before
+    With `rate` it shows how many are done in a second; the first call states how many were done before.
     """
     bar = _Bar(time.monotonic() + after, rate)
     try:

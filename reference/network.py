@@ -20,22 +20,13 @@ LARGEST_EPSILON = 1e300
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """An output layer.
-
-    Parameters
-    ----------
-    name : str
-    predict : callable
-        ``predict(xp, z)``: pre-activations (..., K) to predictions (..., K).
-    loss : callable
-        ``loss(xp, z, Y)``: the loss of each example, (..., K) and targets (m, K) to (..., m).
-    target_error : callable
-        ``target_error(Y)``: the end of an error message about the targets, or None where they are right.
-    """
+    """An output layer."""
 
     name: str
-    predict: Callable[[Any, Any], Any]
+    predict: Callable[[Any, Any], Any]  # ``predict(xp, z)``: pre-activations (..., K) to predictions (..., K)
+    # ``loss(xp, z, Y)``: the loss of each example, (..., K) and targets (m, K) to (..., m)
     loss: Callable[[Any, Any, Any], Any]
+    # ``target_error(Y)``: the end of an error message about the targets, or None where they are right
     target_error: Callable[[np.ndarray], str | None]
 
     def __repr__(self) -> str:

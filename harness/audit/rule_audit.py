@@ -127,16 +127,10 @@ class Audit:
 
 
 def audit_rules(libraries: Sequence[str] = LIBRARIES, only: Sequence[str] = (), progress: Progress = silent) -> Audit:
-    """Measure the derivatives that libraries ship.
+    """Measure the derivatives that libraries ship, of all functions and matrix functions or `only` of some, by name.
 
-    Raises a ValueError for a library or function that is not audited, and where no library has any of the functions.
-
-    Parameters
-    ----------
-    libraries : some of "jax", "optax", "torch" and "scipy"
-        The result names those that are not installed.
-    only : names of functions
-        By default all, and matrix functions with them.
+    The result names libraries that are not installed. Raises a ValueError for a library or function that is not
+    audited, and where no library has any of the functions.
     """
     _require("library", libraries, LIBRARIES)
     _require("function", only, [function.name for function in AUDITED])

@@ -74,12 +74,7 @@ def digit_grid(X: np.ndarray) -> "Figure":
 
 
 def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> "Figure":
-    """Cost and accuracy after each line search.
-
-    Parameters
-    ----------
-    curves : for each network's name the cost, the training accuracy and the held-out accuracy, arrays of one length.
-    """
+    """Cost, training accuracy and held-out accuracy after each line search, by the networks' names."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     figure = new_figure("Training, and reading digits never seen", 3.2)
@@ -125,12 +120,7 @@ def hidden_units(Theta1: np.ndarray) -> "Figure":
 
 
 def confusion_matrix(written: np.ndarray, predicted: np.ndarray) -> "Figure":
-    """How often each digit is read as each.
-
-    Parameters
-    ----------
-    written, predicted : (m,) arrays of digits 0..9
-    """
+    """How often each digit is read as each, from (m,) arrays of digits 0..9."""
     from matplotlib import colormaps
 
     counts = np.zeros((10, 10), dtype=int)
@@ -157,13 +147,9 @@ def confusion_matrix(written: np.ndarray, predicted: np.ndarray) -> "Figure":
 
 
 def worst_mistakes(X: np.ndarray, written: np.ndarray, predicted: np.ndarray, probability: np.ndarray) -> "Figure":
-    """The misread digits with the largest outputs, each with the digit written, the digit read, and the output.
+    """The misread digits of X (m, n) with the largest outputs, each with the digit written, that read, and the output.
 
-    Parameters
-    ----------
-    X : (m, n) array
-    written, predicted : (m,) arrays of digits
-    probability : (m,) array, the output of the predicted digit's unit
+    `probability` (m,) is the output of the predicted digit's unit.
     """
     wrong = np.flatnonzero(written != predicted)
     shown = wrong[np.argsort(-probability[wrong], kind="stable")][:SHOWN_MISTAKES]

@@ -59,37 +59,21 @@ class ReportedFunction:
     """A function f of real arrays, with the derivatives that a library reports of it.
 
     Each drop-in converts what it is given to one of these: f itself in first order, f's derivatives in higher orders.
-
-    Attributes
-    ----------
-    x : arrays
-        The inputs.
-    theta : tree of arrays
-        The same inputs, in their own types and under their own names, which reports use.
-    output_name : str
-        What f answers, for a report: `OUTPUTS`, or which derivatives. It also seeds the weights of the outputs.
-    primal_size : float
-        Where f is a derivative of g, the size Σ |w·g(x)| that roundings in f are relative to; else 0. A second
-        derivative such as that of Σ softmax(x) is 0 but for such roundings.
-    output_numbers : sequence of int
-        Which of the caller's outputs f answers, where a library may also send None for an output: a rule can take that
-        for something else than zeros. Empty where all outputs are always there.
-    is_pure : bool
-        Whether a call cannot leave anything behind for a later one.
-    may_look : bool
-        Whether values are fine enough for differences that show ten digits.
-    can_hold_inputs : bool
-        Whether there is an `of_inputs`.
     """
 
     x: Arrays
-    theta: Any
+    theta: Any  # the same inputs as a tree, in their own types and under their own names, which reports use
+    # What f answers, for a report: `OUTPUTS`, or which derivatives. It also seeds the weights of the outputs.
     output_name = OUTPUTS
+    # Where f is a derivative of g, the size Σ |w·g(x)| that roundings in f are relative to; else 0. A second derivative
+    # such as that of Σ softmax(x) is 0 but for such roundings.
     primal_size = 0.0
+    # Which of the caller's outputs f answers, where a library may also send None for an output: a rule can take that
+    # for something else than zeros. Empty where all outputs are always there.
     output_numbers: Sequence[int] = ()
-    is_pure = True
-    may_look = True
-    can_hold_inputs = False
+    is_pure = True  # whether a call cannot leave anything behind for a later one
+    may_look = True  # whether values are fine enough for differences that show ten digits
+    can_hold_inputs = False  # whether there is an `of_inputs`
 
     @property
     def is_derivative(self) -> bool:

@@ -74,11 +74,9 @@ that computes tanh by exponentials is still known where its answer is right: the
 
 
 def find_interface(process: SubmissionProcess, named: str | None = None) -> Interface:
-    """The best way to call a submission, of all functions and conventions.
+    """The best way to call a submission, of all conventions and of all functions that look like the homework's.
 
-    Parameters
-    ----------
-    named : the function to call; by default those whose name and parameters look like the homework's
+    Of these only the function `named` is called, if a name is given.
     """
     candidates = find_candidates(process.submission, named)
     if not candidates:

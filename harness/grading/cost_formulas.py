@@ -48,9 +48,7 @@ SHARES: Mapping[str, Callable[[int], float]] = {
 def without_allowances(exercise: Exercise, answer: ParsedAnswer, *, names_float32: bool) -> ParsedAnswer:
     """The answer without what right code may add: an ε in the logarithms, or single precision, by its convention.
 
-    Parameters
-    ----------
-    names_float32 : whether the code names single precision: what computes in it may return Python's floats
+    Code that names float32 computes in it, and may return Python's floats.
     """
     is_cost_right, is_gradient_right = exercise.is_right(answer)
     is_single, has_wrong_gradient = answer.precision == "float32", not (is_gradient_right or answer.gradient is None)

@@ -25,10 +25,8 @@ TRANSFORMS = {"grad", "value_and_grad", "elementwise_grad", "jit"}
 def runnable(tree: ast.Module, *, with_needed: bool = False, own: Collection[str] = ()) -> ast.Module:
     """The statements of a file that are run, each of which may fail: definitions, and neither training nor plots.
 
-    Parameters
-    ----------
-    with_needed : whether to keep as well what sets names that functions read
-    own : the submission's modules, which a file may import for others that import them from there
+    With `with_needed`, what sets names that functions read is kept as well. Imports of the submission's `own` modules
+    are kept for others that import them from there.
     """
     needed = _needed(tree) if with_needed else set()
     kept = [node for node in tree.body if _defines(node) or not needed.isdisjoint(_changed(node))]

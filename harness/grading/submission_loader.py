@@ -144,9 +144,7 @@ def _asked_by_the_submission() -> bool:
 def prepare(folder: str, optional: tuple[str, ...], with_needed: bool, package: str) -> None:
     """Load what follows from a folder, which may be a package of that name.
 
-    Parameters
-    ----------
-    optional : modules whose absence the submission itself handles
+    The submission itself handles the absence of `optional` modules.
     """
     _State.folder, _State.optional, _State.with_needed = folder, frozenset(optional), with_needed
     files = [file.relative_to(folder).with_suffix("") for file in Path(folder).rglob("*.py")]

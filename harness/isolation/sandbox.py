@@ -45,12 +45,7 @@ class Sandbox(NamedTuple):
 
 
 def sandboxed(command: Sequence[str], writable: Sequence[str | Path], hidden: Sequence[str | Path]) -> list[str]:
-    """The command within the sandbox; it keeps the process's number.
-
-    Parameters
-    ----------
-    writable, hidden : folders that it may write to, and folders that it sees empty
-    """
+    """The command within the sandbox, where it sees the `hidden` folders empty; it keeps the process's number."""
     lists = (":".join(map(str, folders)) for folders in (writable, hidden))
     return [*NAMESPACES, "sh", "-c", SCRIPT, "sandbox", *lists, *command]
 

@@ -92,11 +92,8 @@ def visit(name: str, peers: Iterable[str] | None = None) -> Visit:
 def curves_of(exhibit: Exhibit) -> dict[str, Any]:
     """The right and the shipped derivative in the entry that is off most, while that entry of θ passes its place.
 
-    Returns
-    -------
-    dict
-        ``at``: its place in θ; ``x``: where it is moved to, `at` among them, and the right derivative is finite;
-        ``right`` and ``shipped``: the derivatives there, None for one that is not finite.
+    ``at`` is that place; ``x`` is where the entry is moved to, `at` among them, and the right derivative is finite;
+    ``right`` and ``shipped`` are the derivatives there, None for one that is not finite.
     """
     theta = np.array(exhibit.at)
     with quiet_numerics():

@@ -24,14 +24,9 @@ def embedded(data: Any) -> str:
 
 
 def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = None) -> str:
-    """The whole page.
+    """The whole page: a plain title, which is escaped here, and HTML, in which the caller escapes foreign text.
 
-    Parameters
-    ----------
-    title : plain text, which is escaped here
-    body : HTML; the caller escapes text from elsewhere
-    scripts : the texts of scripts, which run in this order at the end of the page
-    data : JSON-ready; scripts find it in the element with the id ``data``
+    The scripts run in this order at the end of the page. They find `data` in the element with the id ``data``.
     """
     contents = [] if data is None else [f'<script type="application/json" id="data">{embedded(data)}</script>']
     runs = [f"<script>\n{script}</script>" for script in scripts]

@@ -49,13 +49,7 @@ class Planted(NamedTuple):
 
 
 def run_study(problems: int = 3, pairs: int = 150, seed: int = 0, progress: Progress = silent) -> Study:
-    """Plant bugs, and count how they are named.
-
-    Parameters
-    ----------
-    problems : how many for each single bug
-    pairs : how many pairs of bugs are drawn, with a problem for each
-    """
+    """Plant each single bug in some problems, and pairs of bugs in one problem each, and count how they are named."""
     zoo = [bug for bug in BUGS.values() if bug.part != "program"]
     rng = np.random.default_rng(seed)
     drawn = [tuple(zoo[i] for i in rng.choice(len(zoo), 2, replace=False)) for _ in range(pairs)]

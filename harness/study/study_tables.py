@@ -19,12 +19,8 @@ HEAD = ("", "wrong caught", "undecided", "right passed", "called wrong", "undeci
 def trial_table(study: Study, *more: Sequence[str], by: str = "group") -> str:
     """A row for each checker and group of cases, how the harness named culprits, and what it got wrong.
 
-    ms is the median CPU time of a check, and s that of all of them.
-
-    Parameters
-    ----------
-    more : further sections, as lines
-    by : the field of `Trial` by which cases are grouped
+    ms is the median CPU time of a check, and s that of all of them. Cases are grouped `by` a field of `Trial`, and
+    further sections follow as lines.
     """
     groups = list(dict.fromkeys(getattr(trial, by) for trial in study.trials))
     rows = [HEAD, *(_row(study, checker, {by: group}) for group in groups for checker in study.checkers)]

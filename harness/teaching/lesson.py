@@ -229,10 +229,7 @@ def cache_folder() -> Path:
 def compute_once(name: str, arguments: Any, compute: Callable[[], Any], folder: Path | None = None) -> Any:
     """The JSON-ready result of a computation, read from the folder if it is there, or else computed and kept.
 
-    Parameters
-    ----------
-    name, arguments : what is computed, and for what; JSON-ready
-    folder : None keeps nothing. Where the folder cannot be written to, nothing is kept, either.
+    Without a folder, or where it cannot be written to, nothing is kept.
     """
     found = read_result(name, arguments, folder)
     return keep_result(name, arguments, compute(), folder) if found is None else found

@@ -26,23 +26,11 @@ SCHEMA = "harness.checkpoint/2"
 
 
 class Checkpoint:
-    """The file of one training.
-
-    Parameters
-    ----------
-    path : path
-    every : int
-        Line searches between two writes.
-
-    Attributes
-    ----------
-    trace : list of tuples of float
-        A row for each line search, kept with the state. The caller appends to it.
-    """
+    """The file of one training, written after `every` so many line searches."""
 
     def __init__(self, path: str | Path, every: int = EVERY) -> None:
         self.path, self.every = Path(path), every
-        self.trace: list[tuple[float, ...]] = []
+        self.trace: list[tuple[float, ...]] = []  # a row for each line search; the caller appends to it
 
     def save(self, state: State, stamp: dict[str, str]) -> None:
         """Replace the file.

@@ -28,22 +28,14 @@ class Leaf(NamedTuple):
 
 
 class TreeLayout:
-    """How a user's θ lies in a flat vector.
+    """How a user's θ lies in a flat vector of `size` numbers.
 
     The gradient at θ shows whether the integers of a tree are parameters or counts. A TypeError or a ValueError says
     that θ holds no parameters, or something that is neither a parameter nor held fixed.
-
-    Attributes
-    ----------
-    size : the number n of parameters
-    blocks : the indices of each array in the flat vector, under the name by which it is indexed in Python
-    shapes : the shape of each array, by that name
-    unit_roundoff : u of the least precise array
-    modules : the modules of PyTorch in θ
     """
 
     def __init__(self, theta: Any, gradient: Any = None):
-        self.modules: list[Any] = []
+        self.modules: list[Any] = []  # those of PyTorch in θ
         try:
             self._form, leaves = self._outline(theta, "theta", is_root=True)
         except RecursionError:
@@ -62,12 +54,13 @@ class TreeLayout:
             raise TypeError("theta must be real numbers, not bool; give numbers, and the mask to fun itself")
         self.size = sum(array.size for array in arrays)
         self._require_parameters()
+        # by the names by which arrays are indexed in Python
         self.shapes = {leaf.name: array.shape for leaf, array in zip(self._parameters, arrays)}
         ends = np.cumsum([array.size for array in arrays])
         self.blocks = [
             Block(leaf.name, np.arange(end - a.size, end)) for leaf, a, end in zip(self._parameters, arrays, ends)
         ]
-        self.unit_roundoff = max(unit_roundoff(leaf.value) for leaf in self._parameters)
+        self.unit_roundoff = max(unit_roundoff(leaf.value) for leaf in self._parameters)  # of the least precise array
 
     def _require_parameters(self) -> None:
         """Refuse two parameters of one name, and a θ without any number that may change."""

@@ -28,25 +28,6 @@ class Arguments:
 
     Integers, truth values, random keys, `None` and whatever is no array are passed on as they are. So are Python's own
     numbers beside functions, as in a module of Equinox: there they are settings, and arrays are weights.
-
-    Parameters
-    ----------
-    f : callable
-    args : tuple of trees
-    argnums : int, sequence of int or None
-        The arguments that are differentiated; by default all.
-
-    Attributes
-    ----------
-    leaves : list of arrays
-    names : list of str
-        Such as ``params['dense']['kernel']``: the argument's name in f, and the path of the leaf.
-    settings : list of str
-        The names of numbers that are held fixed.
-    outputs : list of str
-        The same for the leaves of f's output that can have a derivative, filled in when f is called.
-    left_out : list of str
-        What else f returns, with its type, filled in when f is called.
     """
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
@@ -62,7 +43,7 @@ class Arguments:
         beside_functions = {argument_of[i] for i, leaf in enumerate(self._all) if callable(leaf)}
         settings = [i for i in found if _is_number(self._all[i]) and argument_of[i] in beside_functions]
         self.f, self._places = f, [i for i in found if i not in settings]
-        self.settings = [self._paths[i] for i in settings]
+        self.settings = [self._paths[i] for i in settings]  # numbers that are held fixed
         if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
             raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
         if settings and not self._places:
@@ -70,6 +51,7 @@ class Arguments:
             raise TypeError(f"{names}: beside a function, numbers are settings; give them as arrays, or by themselves")
         if not self._places:
             raise TypeError(_nothing_to_differentiate([x for k, x in zip(argument_of, self._all) if k in chosen]))
+        # such as ``params['dense']['kernel']``: the argument's name in f, and the path of the leaf
         self.names = [self._paths[i] for i in self._places]
         self.leaves = [_array(self._all[i]) for i in self._places]
         if not any(leaf.size for leaf in self.leaves):
@@ -77,6 +59,7 @@ class Arguments:
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in self._places}
         # f gets these as they are, and might change them; the leaves it gets as tracers
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
+        # filled in when f is called: outputs that can have a derivative, and all others with their types
         self.outputs: list[str] = []
         self.left_out: list[str] = []
 

@@ -40,13 +40,8 @@ bits every constant of bfloat16 would count as exact; with 1, 0.75 would not."""
 class PerturbedRun(Run):
     """A run in float64 with other roundings of the rule's own constants, and with nearly equal numbers reordered.
 
-    Parameters
-    ----------
-    rng : Generator
-    order : 0, 1 or -1
-        One of `ORDERS`: how numbers compare that a rounding in their type keeps apart. Equal ones stay equal.
-    shared : set of float
-        Constants that the function itself has. Its derivative has them as they are.
+    By `order`, one of `ORDERS`, numbers compare that a rounding in their type keeps apart. Equal ones stay equal. The
+    function's own constants are `shared`: its derivative has them as they are.
     """
 
     def __init__(self, rng: np.random.Generator, order: int, shared: frozenset[float]):

@@ -73,23 +73,14 @@ class _Value(NamedTuple):
 
 
 class _Flow:
-    """Where the values behind every `stop_gradient` of a program go.
-
-    Attributes
-    ----------
-    operands : dict from equations to sets of numbers
-        The rules, and primitives without an exact rule, that take such a value beside one that moves (`solve` above),
-        and which of their operands come through a stop_gradient (1: `state`).
-    takers : dict from stop_gradients to sets of equations
-        Of each, those rules.
-    elsewhere : set of stop_gradients
-        Those whose values go anywhere else: as a wish of the user's, they stay.
-    """
+    """Where the values behind every `stop_gradient` of a program go."""
 
     def __init__(self, program: Program):
+        # the rules, and primitives without an exact rule, that take such a value beside one that moves (`solve` above),
+        # and which of their operands come through a stop_gradient (1: `state`)
         self.operands: dict[Equation, frozenset[int]] = {}
-        self.takers: dict[Equation, set[Equation]] = {}
-        self.elsewhere: set[Equation] = set()
+        self.takers: dict[Equation, set[Equation]] = {}  # of each stop_gradient, those rules
+        self.elsewhere: set[Equation] = set()  # stop_gradients with values that go elsewhere: a user wants them
         self._follow(program)
 
     def _follow(self, program: Program) -> None:
