@@ -59,7 +59,7 @@ def find_explained(process: SubmissionProcess, attempts: Sequence[Attempt], exer
     known = {one for one in partly if one.is_right_so_far or one.model != COURSE_MODEL}
     usual = [one for one in attempts if one.call.convention.is_usual]
     has_one_bug = partial(_is_explained, exercise)
-    for alike in _by_answer(one for one in attempts if one in {*usual, *partly} - known):
+    for alike in _by_answer(one for one in attempts if one in (partly or {*usual}) - known):
         known |= set(alike) if has_one_bug(alike[0]) else set()
     if known or partly:
         return known

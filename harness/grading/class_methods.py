@@ -19,6 +19,9 @@ PARAMETER_ATTRIBUTES = (
 TRAINING = ("rate", "alpha", "epoch", "iter", "batch", "momentum")
 """Parts of names of what decides how a network trains."""
 
+CLEARING = ("zero", "reset", "clear")
+"""Parts of names of what sets gradients back to zero, as ``zero_grad``."""
+
 COMPUTING = ("drop", "norm")
 """Parts of names of what changes the cost as well: the rate of dropout, and normalisation by batches."""
 
@@ -71,7 +74,10 @@ def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
     # a step of training moves the θ that the object was made with, so that its next answer is another
     if PARTS_OF_THETA & set(map(role_of, made)):
         return found
-    again = stand_in(f"{name}_again", signature, wraps, f"{makes}{steps}{call}; {steps}{answer}")
+    # what clears gradients runs in between, as in training
+    clears = [each for each, one in methods.items() if None not in signature_of(one.args, 1).values()]
+    clears = [f"made.{each}(); " for each in clears if any(part in each.lower() for part in CLEARING)]
+    again = stand_in(f"{name}_again", signature, wraps, f"{makes}{steps}{call}; {''.join(clears)}{steps}{answer}")
     return replace(found, stand_in=f"{found.stand_in}\n{again.stand_in}", again=again.name)
 
 

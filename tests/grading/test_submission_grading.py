@@ -18,6 +18,7 @@ from tests.grading.handed_in import MICROGRAD, TRAINER
 from tests.grading.submissions import (
     BROKEN,
     BY_MATRICES,
+    BY_ROWS,
     COURSE,
     FROM_0,
     JAX_COST,
@@ -104,9 +105,17 @@ SOMEWHERE, KEPT = (Kind.WRONG_SOMEWHERE,), (Kind.NOT_REPEATABLE,)
 EACH_DIGIT = "np.eye(num_labels)[np.ravel(y) - 1]"
 CHANGED = (Kind.ARGUMENT_CHANGED,)
 
+SUMS_OF_FILE = (
+    ("def sigmoid(z)", "SUMS = {}\ndef sigmoid(z)"),
+    (
+        "    Theta2_grad = d3.T @ a2 / m",
+        "    S = Theta2.shape\n    SUMS[S] = d3.T @ a2 / m + SUMS.get(S, 0)\n    Theta2_grad = +SUMS[S]",
+    ),
+)
 SUMS = ("        G1, G2 = D2.T @ A1 / m, D3.T @ A2 / m\n", "        G1, G2 = D2.T @ A1 / m, self.add(D3.T @ A2 / m)\n")
 SUMS_OF_OBJECT = "    sums = 0.0\n    def add(self, G):\n        self.sums = self.sums + G\n        return +self.sums\n"
 STEP = ("        return J, G1", "        self.Theta1 = self.Theta1 - G1\n        return J, G1")
+ZERO_GRAD = ("    def computeCost", "    def zero_grad(self):\n        self.sums = 0.0\n    def computeCost")
 MADE_WITH_THETA = (
     ("n_input, n_hidden, n_output, lam", "Theta1, Theta2, lam"),
     ("np.random.rand(n_hidden, n_input + 1)", "Theta1"),
@@ -209,8 +218,10 @@ CASES = {
     "labels by X": Case(keeping(EACH_DIGIT, "X.tobytes()"), *WRONG_SUMS, KEPT),
     # an object that is called again gets its θ again, unless it was made with θ
     "sums of an object": Case(net(SUMS), DISAGREE, ALL_RIGHT, 97.5, KEPT),
+    "sums of an object that has zero_grad": Case(net(SUMS, ZERO_GRAD), AGREE, ALL_RIGHT, 100.0),
     "steps of an object": Case(net(STEP), AGREE, ALL_RIGHT, 100.0),
     "steps of an object made with θ": Case(net(STEP, *MADE_WITH_THETA), AGREE, ALL_RIGHT, 100.0),
+    "sums of a file, by rows": Case(course(BY_ROWS, *SUMS_OF_FILE), DISAGREE, f"{R} {W} {W}", 50.0, KEPT),
     "labels by number": Case(
         keeping(EACH_DIGIT, "m"), DISAGREE, f"{R} {R} {N}", 45.0, (Kind.NOT_REPEATABLE, Kind.CALL_FAILED)
     ),
