@@ -191,19 +191,23 @@ def _output_sums(function: ReportedFunction, here: Arrays, line: Line | None) ->
     weights = [drawn_weights(f"{function.output_name} {k}", y.shape) for k, y in enumerate(here)]
     if line is None or function.is_derivative or sum(y.size for y in here) == 1:
         return _sums_of_subsets(function, weights, [np.ones(y.shape) for y in here])
-    # Entries that are the same at all points are apart from the others, where there are both.
-    fixed = [np.logical_and.reduce([y == other for other in others]) for y, *others in zip(here, *line.outputs)]
-    if all(map(np.all, fixed)) or not any(map(np.any, fixed)):
-        fixed = [np.zeros(y.shape, dtype=bool) for y in here]
-    behind, at, ahead = (np.concatenate([np.ravel(y) for y in outputs]) for outputs in line.outputs[1:4])
-    ends = np.cumsum([y.size for y in here])[:-1]
-    units = [each.reshape(y.shape) for each, y in zip(np.split(row_units(behind, at, ahead), ends), here)]
+    fixed = _fixed_entries(here, line)
     # A fixed entry of 1e10 would bring a rounding of 1e-3 into the slope of a sum with others, so it is left out there.
-    sums = _sums_of_subsets(function, [np.where(rest, 0.0, w) for rest, w in zip(fixed, weights)], units)
+    moving = [np.where(rest, 0.0, w) for rest, w in zip(fixed, weights)]
+    behind, at, ahead = (np.concatenate([np.ravel(y) for y in outputs]) for outputs in line.outputs[1:4])
+    units = np.split(row_units(behind, at, ahead), np.cumsum([y.size for y in here])[:-1])
+    sums = _sums_of_subsets(function, moving, [unit.reshape(y.shape) for unit, y in zip(units, here)])
     if any(map(np.any, fixed)):
         of_fixed = [np.where(rest, w, 0.0) if np.any(rest) else None for rest, w in zip(fixed, weights)]
         sums.append(OutputSum(of_fixed, f"entries of the {function.output_name} that do not move", is_fixed=True))
     return sums
+
+
+def _fixed_entries(here: Arrays, line: Line) -> Arrays:
+    """Masks of the entries that are the same at all points of a line; of none where all are, or none."""
+    fixed = [np.logical_and.reduce([y == other for other in others]) for y, *others in zip(here, *line.outputs)]
+    is_mixed = any(map(np.any, fixed)) and not all(map(np.all, fixed))
+    return fixed if is_mixed else [np.zeros(y.shape, dtype=bool) for y in here]
 
 
 def _sums_of_subsets(function: ReportedFunction, weights: Arrays, units: Arrays) -> list[OutputSum]:

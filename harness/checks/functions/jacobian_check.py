@@ -170,18 +170,12 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
     if whole.verdict == "agree":
         left = _find_hidden(function, whole, w, slopes, accuracy)
         most = max(most, EACH_ENTRY // function.theta.size)
-        # an error e of an entry in row k is w_k e in the sum
-        best, worst = whole.smallest_visible
-        visible = best / np.abs(w).max(), worst / np.abs(w).min()
-        whole = replace(whole, smallest_visible=visible, blind_to=())  # where the sum is small, its rows are not
+        whole = _as_seen_in_rows(whole, w)
     if not left:
         return whole
     examined = left if len(left) <= most else [_find_suspect(function, claim.pull, w, left)]
-    rows = _check_outputs(function, claim.pull, examined, budget, accuracy)
     unknown = len(left) - len(examined)
-    share = 1.0 - ((1.0 - rows.decided_share) * len(examined) + unknown) / function.size
-    findings = tuple(replace(each, perhaps_more=each.perhaps_more or unknown > 0) for each in rows.findings)
-    rows = replace(rows, decided_share=share, findings=findings)
+    rows = _count_unknown(_check_outputs(function, claim.pull, examined, budget, accuracy), examined, unknown, function)
     if rows.verdict == "disagree":
         return rows
     if whole.verdict == "agree":
@@ -189,6 +183,20 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
     # errors that are too small to show in one row add up in the sum, and so do those that are accepted in each
     is_accepted = accuracy > 0.0 and whole.verdict == "disagree"
     return rows if (is_accepted or rows.verdict == whole.verdict) and not unknown else whole
+
+
+def _as_seen_in_rows(whole: Report, w: np.ndarray) -> Report:
+    """The report on a sum that agrees, on its rows: an error e of an entry in row k is w_k e in the sum."""
+    best, worst = whole.smallest_visible
+    visible = best / np.abs(w).max(), worst / np.abs(w).min()
+    return replace(whole, smallest_visible=visible, blind_to=())  # where the sum is small, its rows are not
+
+
+def _count_unknown(rows: Report, examined: Sequence[int], unknown: int, function: VectorFunction) -> Report:
+    """The report on the rows that were examined, as a share of all, where more may be wrong among those unknown."""
+    share = 1.0 - ((1.0 - rows.decided_share) * len(examined) + unknown) / function.size
+    findings = tuple(replace(each, perhaps_more=each.perhaps_more or unknown > 0) for each in rows.findings)
+    return replace(rows, decided_share=share, findings=findings)
 
 
 def _check_sum(

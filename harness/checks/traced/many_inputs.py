@@ -233,38 +233,37 @@ class Everywhere:
 def compare_everywhere(point: Point, look: Look, directional: DirectionalDerivatives) -> Everywhere:
     """What is reported in all of many inputs, compared with the reverse pass if increments vouch for that."""
     # an entry of a direction is at least SMALLEST_ENTRY, so that an error e in one input shows as e times that
-    allowed = [pair.allowed.min() for pair in directional.pairs]
-    visible = max(allowed, default=np.inf) / SMALLEST_ENTRY
-    whole, slopes, blocks = look.plan.whole, directional.slopes, point.case.inputs.blocks
-    nothing = Everywhere(float(visible))
-    if whole is None or slopes is None or directional.of_pass is None or not look.in_all_inputs:
-        return nothing
-    off = np.abs(directional.of_pass.derivative - slopes.sides.mean[0])
-    allowed = slopes.error[0] + slopes.sides.half_gap[0] + directional.of_pass.error
-    visible = allowed.min() / SMALLEST_ENTRY
-    ordinary = ordinary_derivative(point, look.true)
+    along_directions = max((pair.allowed.min() for pair in directional.pairs), default=np.inf) / SMALLEST_ENTRY
+    whole, slopes, of_pass = look.plan.whole, directional.slopes, directional.of_pass
+    if whole is None or slopes is None or of_pass is None or not look.in_all_inputs:
+        return Everywhere(float(along_directions))
+    allowed = slopes.error[0] + slopes.sides.half_gap[0] + of_pass.error
+    in_pass, ordinary = allowed.min() / SMALLEST_ENTRY, ordinary_derivative(point, look.true)
     # the pass is used if increments agree with it, and would have shown an error that is large enough to matter
-    if not (off <= allowed).all() or visible > MEANINGLESS["float64"] * max(ordinary, largest(whole)):
-        return nothing
-    rounding = floor_of(whole, blocks, UNIT_ROUNDOFF["float64"])
-    true = Answer(WHOLE, WHOLE, 0.0, 0.0, whole, rounding, oracle=True)
+    agrees = (np.abs(of_pass.derivative - slopes.sides.mean[0]) <= allowed).all()
+    if agrees and not in_pass > MEANINGLESS["float64"] * max(ordinary, largest(whole)):
+        return _compare_with_pass(point, look, whole, ordinary, float(in_pass))
+    return Everywhere(float(along_directions))
+
+
+def _compare_with_pass(point: Point, look: Look, whole: np.ndarray, ordinary: float, visible: float) -> Everywhere:
+    """What is reported in all inputs, compared with the reverse pass, one piece of the inputs after the other."""
+    blocks = point.case.inputs.blocks
+    true = Answer(WHOLE, WHOLE, 0.0, 0.0, whole, floor_of(whole, blocks, UNIT_ROUNDOFF["float64"]), oracle=True)
     reported = [_decisive(point, look, answer, true) for answer in _answers_in_all(point, look)]
     scales = [scale_of([answer, true], blocks, ordinary) for answer in reported]
-    found = [
-        _compare_piece(
-            [
-                compare(answer.at(part), true.at(part), (), ordinary, scale[part], point.scale(part))
-                for answer, scale in zip(reported, scales)
-            ],
-            part.start,
-        )
-        for part in slices(whole.size)
-    ]
+    found = []
+    for part in slices(whole.size):
+        pairs = [
+            compare(answer.at(part), true.at(part), (), ordinary, scale[part], point.scale(part))
+            for answer, scale in zip(reported, scales)
+        ]
+        found.append(_compare_piece(pairs, part.start))
     decided, least, most, suspects, ratios = zip(*found)
     # the pass accuses nobody: the inputs that are farthest off are examined by increments
     worst = np.concatenate(suspects)[np.argsort(np.concatenate(ratios))[-SAMPLED_INPUTS:]]
     allowed = float(np.min(least)), float(np.max(most))
-    return Everywhere(float(visible), np.concatenate(decided), allowed, np.sort(worst))
+    return Everywhere(visible, np.concatenate(decided), allowed, np.sort(worst))
 
 
 def _answers_in_all(point: Point, look: Look) -> Iterator[Answer]:
