@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment, constant
+from reference.arithmetics.increments import Increment, constant, unknown_where
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced import primitive_differences
 from reference.traced.equations import UNUSED, Constant, Equation, Program, is_floating, lifted
@@ -82,6 +82,13 @@ class Run:
     def note_ties(self, where: Any) -> None:
         """Note that equal numbers decided something, if they did anywhere."""
         self.observed.ties |= bool(np.any(where))
+
+    def unknown(self, where: Any, change: Any, why: str) -> Any:
+        """A change with NaN where it is unknown; notes why, if it is unknown anywhere."""
+        if not np.any(where):
+            return change
+        self.observed.unresolved = why
+        return unknown_where(where, change)
 
     # -- running ------------------------------------------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ Rule = Callable[..., Any]
 """``rule(run, equation, *operands)`` over `Increment`s, which returns one `Increment`, or one for each output.
 
 A value has the shape that JAX knows; its change has one axis more, the first, for the directions, or is the float 0.0.
-`equation.params` are JAX's parameters. What a rule cannot know is NaN, with a reason in ``run.observed.unresolved``, as
-the change of floor(x) at x = 2 is. Where equal numbers decide, it calls ``run.note_ties``.
+`equation.params` are JAX's parameters. What a rule cannot know is NaN by ``run.unknown``, with a reason, as the
+change of floor(x) at x = 2 is. Where equal numbers decide, it calls ``run.note_ties``.
 """
 
 ErrorSize = Callable[[Any, Mapping[str, Any]], Any]

@@ -255,5 +255,6 @@ def _extrapolate(
     near, middle, far = (program.changes(along, program.run(rounding=rounding), point) for point in points)
     bends = np.abs(near - middle)
     # towards a limit, slopes change by half as much on half of the way; those like log x by as much
-    has_none = (bends > 0.75 * np.abs(middle - far)) & (bends > NOTHING_BENDS * np.abs(near))
+    nothing = NOTHING_BENDS * np.abs(near) + NO_JUMP * np.abs(program.value())  # a slope of zero is rounding
+    has_none = (bends > 0.75 * np.abs(middle - far)) & (bends > nothing)
     return np.where(has_none, np.nan, (8.0 * near - 6.0 * middle + far) / 3.0), 2.0 * near - middle

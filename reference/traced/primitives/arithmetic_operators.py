@@ -13,6 +13,7 @@ from reference.arithmetics.increments import Increment, aligned, constant, count
 from reference.arithmetics.roundoff import ELEMENTARY, lost_in_sum
 from reference.traced.bounded_run import CHANGE_ROUNDINGS, CHANGE_UNIT, Parts, is_undecided, parts, times
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule, with_aliases
+from reference.traced.primitives.elementary_functions import AT_CUT, crosses_cut
 
 
 def of_one_rank(rule: Rule) -> Rule:
@@ -146,9 +147,7 @@ def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment
     moved = x.change - turns * y.change
     # fmod(4, 2): a step down gives nearly 2. At x = 0 it does not jump, since fmod has the sign of x
     at_jump = (value == 0.0) & (x.value != 0.0) & (moved != 0.0)
-    if np.any(at_jump):
-        run.observed.unresolved = "a remainder is at one of its jumps"
-    return Increment(value, np.where(at_jump, np.nan, moved))
+    return Increment(value, run.unknown(at_jump, moved, "a remainder is at one of its jumps"))
 
 
 def _bound_of_remainder(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
@@ -186,7 +185,8 @@ def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         nothing = (x.value == 0.0) & (np.real(y.value) > 0.0)
         log = np.log(np.where(nothing, 1.0, x.value))
         change = change + np.where(nothing, 0.0, power * log * y.change)
-    return Increment(power, change)
+    jumps = crosses_cut(np.real(x.value), np.imag(x.value), np.imag(x.change)) & (y.value != np.round(y.value))
+    return Increment(power, run.unknown(jumps, change, AT_CUT))
 
 
 def _bound_of_power(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
@@ -229,7 +229,8 @@ def _atan2(run: Any, equation: Any, y: Increment, x: Increment) -> Increment:
         size, value = np.hypot(x.value, y.value), np.arctan2(y.value, x.value)
     if is_constant(x) and is_constant(y):
         return constant(value)
-    return Increment(value, (x.value / size * y.change - y.value / size * x.change) / size)
+    change = (x.value / size * y.change - y.value / size * x.change) / size
+    return Increment(value, run.unknown(crosses_cut(x.value, y.value, y.change), change, AT_CUT))
 
 
 def _bound_of_atan2(run: Any, equation: Any, y: Parts, x: Parts) -> Increment:

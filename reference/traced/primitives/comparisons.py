@@ -116,9 +116,7 @@ def extreme(run: Any, x: Increment, y: Increment, *, larger: bool) -> Increment:
     change = np.where(x_wins, x.change, y.change)
     if np.iscomplexobj(value):
         jumps = np.where(x_wins, x.value, y.value) != value
-        if np.any(jumps):
-            run.observed.unresolved = "the larger of two complex numbers of equal real parts jumps"
-            change = unknown_where(jumps, change)
+        change = run.unknown(jumps, change, "the larger of two complex numbers of equal real parts jumps")
     return Increment(value, change)
 
 

@@ -17,7 +17,6 @@ from reference.arithmetics.increments import (
     full_change,
     is_constant,
     linear,
-    unknown_where,
 )
 from reference.traced.bounded_run import Unbounded, parts, with_error
 from reference.traced.equations import is_floating
@@ -226,10 +225,7 @@ def _reordered(run: Any, x: Increment, value: Any, order: Any, orders: Any, axis
     change = np.take_along_axis(full_change(x, len(orders)), orders, 1 + axis)
     own = np.take_along_axis(np.broadcast_to(x.value, orders.shape), orders, 1 + axis)
     # sorted along with equal keys, an operand such as the places of an argsort depends on their order: it jumps
-    if np.any(own != value):
-        run.observed.unresolved = "an order of equal numbers decides what is computed"
-        change = unknown_where(own != value, change)
-    return Increment(value, change)
+    return Increment(value, run.unknown(own != value, change, "an order of equal numbers decides what is computed"))
 
 
 def _order(keys: list[tuple[Any, ...]], axis: int) -> np.ndarray:

@@ -20,6 +20,14 @@ from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule
 from reference.traced.primitive_differences import differenced
 
+AT_CUT = "the phase of a complex number, or an angle, is at its jump from -π to π"
+
+
+def crosses_cut(real: Any, imag: Any, change_of_imag: Any) -> Any:
+    """Whether a complex number leaves the negative real axis, at which its phase jumps."""
+    return (real < 0.0) & (imag == 0.0) & (change_of_imag != 0.0)
+
+
 # -- smooth functions -------------------------------------------------------------------------------------------------
 
 
@@ -31,7 +39,9 @@ def _rule(f: Elementary) -> Rule:
         # at an end of its domain a composition may have a kink: √x² = |x|, and arccos(1 - x²) has one like it
         for end in f.ends:
             run.note_ties(x.value == end)
-        return Increment(y, f.change(x.value, x.change, y))
+        # f(conj z) is the conjugate of f(z): beside a real z where f(z) is not real, f jumps
+        jumps = (np.imag(x.value) == 0.0) & (np.imag(y) != 0.0) & (np.imag(x.change) != 0.0)
+        return Increment(y, run.unknown(jumps, f.change(x.value, x.change, y), AT_CUT))
 
     return rule
 
@@ -170,10 +180,8 @@ def _bound_of_sign(run: Any, equation: Any, x: Increment) -> Increment:
 
 def _steps(run: Any, x: Increment, value: Any, at_jump: Any) -> Increment:
     """A function that is constant between its jumps, and at one of these changes by what nobody knows."""
-    if is_constant(x) or not np.any(at_jump & (x.change != 0.0)):
-        return constant(value)
-    run.observed.unresolved = "a function that jumps (sign, floor, round) is at one of its jumps"
-    return Increment(value, np.where(at_jump & (x.change != 0.0), np.nan, 0.0))
+    why = "a function that jumps (sign, floor, round) is at one of its jumps"
+    return Increment(value, run.unknown(at_jump & (np.asarray(x.change) != 0.0), 0.0, why))
 
 
 def _to_whole(function: Callable[[Any], Any]) -> Rule:

@@ -66,6 +66,38 @@ def test_what_is_right_agrees(name):
     assert report.verdict == "agree", report
 
 
+@jax.custom_jvp
+def size_of_angle(z):
+    return jnp.abs(jnp.angle(z))
+
+
+def between_both_sides(primals, tangents):  # a slope of 0 where the angle is π, and on both sides falls
+    (z,), (dz,) = primals, tangents
+    return size_of_angle(z), jnp.sign(z.imag) * jnp.imag(jnp.conj(z) * dz) / jnp.abs(z) ** 2
+
+
+size_of_angle.defjvp(between_both_sides)
+
+AT_A_CUT = {
+    "a root": (lambda z: jnp.sqrt(z).imag, "inconclusive", False),
+    "a power": (lambda z: jnp.power(z, 0.3).imag, "inconclusive", False),
+    "an angle": (lambda z: jnp.arctan2(z.imag, z.real), "inconclusive", False),
+    "an arccosine": (lambda z: jnp.arccos(z - 1.0).imag, "inconclusive", False),
+    "what has a kink there": (lambda z: jnp.arccos(z - 1.0).real, "agree", True),
+    "a rule between both sides": (size_of_angle, "agree", True),
+    "what is smooth there": (lambda z: (jnp.sqrt(z) ** 2).real + jnp.cos(jnp.angle(z)), "agree", False),
+    "along the cut": (lambda z: jnp.log(z.real + 0j).imag + jnp.abs(z), "agree", False),
+}
+
+
+@pytest.mark.parametrize("name", AT_A_CUT)
+def test_complex_functions_jump_at_their_branch_cuts(name):
+    f, verdict, has_kink = AT_A_CUT[name]
+    report = check_derivatives(f, -1.0 + 0.0j)
+    assert (report.verdict, Kind.KINK in report.kinds) == (verdict, has_kink), report
+    assert (Kind.NO_SLOPE in report.kinds) == (verdict == "inconclusive")
+
+
 @pytest.mark.parametrize("f", [lambda z: lax.reduce_max(z, (0,)), lambda z: lax.sort(z)])
 def test_a_jump_of_the_imaginary_part_is_not_agreed_upon(f):
     report = check_derivatives(f, TIED)
