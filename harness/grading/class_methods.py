@@ -74,10 +74,14 @@ def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
     # a step of training moves the θ that the object was made with, so that its next answer is another
     if PARTS_OF_THETA & set(map(role_of, made)):
         return found
-    # what clears gradients runs in between, as in training
-    clears = [each for each, one in methods.items() if None not in signature_of(one.args, 1).values()]
-    clears = [f"made.{each}(); " for each in clears if any(part in each.lower() for part in CLEARING)]
-    again = stand_in(f"{name}_again", signature, wraps, f"{makes}{steps}{call}; {''.join(clears)}{steps}{answer}")
+    # the first call gets another X, and what clears gradients runs in between, as in training
+    x = next((name for name in taken if role_of(name) == "X" and name not in made), "")
+    first, between = (f"kept, {x} = {x}, {x}[::-1]; ", f"{x} = kept; ") if x else ("", "")
+    for each, one in methods.items():
+        if any(part in each.lower() for part in CLEARING) and None not in signature_of(one.args, 1).values():
+            between += f"made.{each}(); "
+    body = f"{makes}{first}{steps}{call}; {between}{steps}{answer}"
+    again = stand_in(f"{name}_again", signature, wraps, body)
     return replace(found, stand_in=f"{found.stand_in}\n{again.stand_in}", again=again.name)
 
 

@@ -140,10 +140,8 @@ def imported_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def numbers_in(tree: ast.Module) -> Iterator[float]:
     """The numbers that stand in code."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-                yield number
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    yield from (value for value in constants if isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
 def tried_imports(tree: ast.Module) -> set[str]:

@@ -195,12 +195,9 @@ def _names(home: Path, files: Sequence[Path]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     for file in sorted(files, key=lambda file: file.suffix != ".py"):
         stem = file.stem if file.stem.isidentifier() else "submission"
-        number = 1
-        while (
-            name := str(file.relative_to(home).with_name(f"{stem}{number if number > 1 else ''}.py"))
-        ) in names.values():
-            number += 1
-        names[file] = name
+        tried = (f"{stem}{number or ''}.py" for number in (0, *range(2, MOST_FILES + 2)))
+        wanted = (str(file.relative_to(home).with_name(name)) for name in tried)
+        names[file] = next(name for name in wanted if name not in names.values())
     return names
 
 

@@ -230,7 +230,9 @@ class Interface:
                 if returned[0].left:
                     return returned[0].change(function, spoils=spoils)
                 if spoils:
-                    return wrong(Kind.NOT_REPEATABLE, function.author_name, argument="arguments")
+                    return wrong(
+                        Kind.NOT_REPEATABLE, function.author_name, how="called on one object", argument="arguments"
+                    )
             except CallFailed:
                 continue
         return None

@@ -27,9 +27,6 @@ from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_interface import Interface
 from harness.grading.submission_process import SubmissionProcess
 
-OF_PARTS = (Kind.PART_RIGHT, Kind.PART_UNEXPLAINED)
-"""What is said of a part as a whole, and not of one that is wrong on some problems alone."""
-
 NOT_REPEATABLE = wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments")
 
 
@@ -109,7 +106,7 @@ def _facts(
     for fact in describe_bugs(found, exercise.problem, exercise.theta, given.costs_are_finite):
         if fact == note(Kind.PART_UNEXPLAINED, "cost") and (pattern := find_cost_pattern(given.answers)):
             yield pattern
-        elif fact not in left_out and not (fact.kind in OF_PARTS and fact.where[0] in somewhere):
+        elif fact not in left_out and somewhere.keys().isdisjoint(fact.where):  # what is said of a part as a whole
             yield _for_homework(fact)
     if found.gradient_wrong and not known["gradient"]:
         yield from map(_for_homework, _relations(exercise, given.answers[exercise]))
