@@ -180,12 +180,12 @@ def _answer(
     finite = {name: judge_not_finite(point, estimate, known) for name, estimate in bounded.items()}
     own = tuple(point.answer(name, estimate, blocks).at(selected) for name, estimate in finite.items())
     increments = point.answer(INCREMENTS, known, blocks).at(selected)
+    evaluated: dict[str, tuple[Estimate, np.ndarray]] = {}
+    for name, report in reports.items():
+        runs = comparable_runs(report, true.slopes.obstacles, point.program.coarsest)
+        if isinstance(runs, np.ndarray):
+            evaluated[name] = in_float64(point, runs, bounded[name].error, blocks, examined)
     # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more
-    evaluated = {
-        name: in_float64(point, runs, bounded[name].error, blocks, examined)
-        for name, report in reports.items()
-        if isinstance(runs := comparable_runs(report, true.slopes.obstacles, point.program.coarsest), np.ndarray)
-    }
     sides = Sides(*point.combinations.per_output(Estimate(*true.sides)))
     taken = {a.name: with_float64(a, *evaluated[a.name], increments, sides) for a in own if a.name in evaluated}
     return Look(

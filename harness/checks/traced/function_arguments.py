@@ -44,13 +44,7 @@ class Arguments:
         settings = [i for i in found if _is_number(self._all[i]) and argument_of[i] in beside_functions]
         self.f, self._places = f, [i for i in found if i not in settings]
         self.settings = [self._paths[i] for i in settings]  # numbers that are held fixed
-        if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
-            raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
-        if settings and not self._places:
-            names = first_few(self.settings, 3)
-            raise TypeError(f"{names}: beside a function, numbers are settings; give them as arrays, or by themselves")
-        if not self._places:
-            raise TypeError(_nothing_to_differentiate([x for k, x in zip(argument_of, self._all) if k in chosen]))
+        self._require_places([leaf for k, leaf in zip(argument_of, self._all) if k in chosen])
         # such as ``params['dense']['kernel']``: the argument's name in f, and the path of the leaf
         self.names = [self._paths[i] for i in self._places]
         self.leaves = [_array(self._all[i]) for i in self._places]
@@ -62,6 +56,17 @@ class Arguments:
         # filled in when f is called: outputs that can have a derivative, and all others with their types
         self.outputs: list[str] = []
         self.left_out: list[str] = []
+
+    def _require_places(self, chosen: Sequence[Any]) -> None:
+        """Refuse masked arrays, and leaves of the chosen arguments of which none can be differentiated."""
+        if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
+            raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
+        if self._places:
+            return
+        if self.settings:
+            names = first_few(self.settings, 3)
+            raise TypeError(f"{names}: beside a function, numbers are settings; give them as arrays, or by themselves")
+        raise TypeError(_nothing_to_differentiate(chosen))
 
     def function(self, *leaves: Any) -> list[Any]:
         """f's outputs that can have a derivative, as a list of arrays, from the leaves."""

@@ -112,13 +112,17 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     answers += [point.answer(name, found.estimate, scope.blocks) for name, found in reports.items()]
     increments = point.answer(INCREMENTS, true, scope.blocks)
     answers, replaced = _evaluated_along(point, along, answers, {**look.reports, **reports}, slopes, increments)
-    ordinary = ordinary_derivative(point, look.true)
-    pairs = compare_ends(answers, increments, ordinary) if point.is_known.all() else []
-    of_pass = None
-    if whole is not None:
-        rounding = floor_of(whole, inputs.blocks, UNIT_ROUNDOFF["float64"])
-        of_pass = Estimate(along @ whole, sizes_along(along, rounding))
-    return DirectionalDerivatives(tuple(pairs), (), reports, {**missing, **missing_after}, replaced, slopes, of_pass)
+    pairs = compare_ends(answers, increments, ordinary_derivative(point, look.true)) if point.is_known.all() else []
+    of_pass, missing = _pass_along(point, along, whole), {**missing, **missing_after}
+    return DirectionalDerivatives(tuple(pairs), (), reports, missing, replaced, slopes, of_pass)
+
+
+def _pass_along(point: Point, along: np.ndarray, whole: np.ndarray | None) -> Estimate | None:
+    """What the reverse pass in float64, if there is one, says along directions, and its rounding."""
+    if whole is None:
+        return None
+    rounding = floor_of(whole, point.case.inputs.blocks, UNIT_ROUNDOFF["float64"])
+    return Estimate(along @ whole, sizes_along(along, rounding))
 
 
 def _evaluated_along(

@@ -96,26 +96,31 @@ class _Flow:
         return list(map(read, program.results))
 
     def _equation(self, equation: Equation, operands: Sequence[_Value]) -> list[_Value]:
-        primitive, moves = equation.primitive, any(x.moves for x in operands)
-        if primitive.is_call:
+        if equation.primitive.is_call:
             return self._run(equation.primal, operands)
         # a loop's body, or a branch, is followed for itself; what is differenced as a whole moves whatever is in it
         for inner in () if differences_whole(equation) else equation.programs:
             self._follow(inner)
-        stops = frozenset[Equation]().union(*(x.stops for x in operands))
+        moves, stops = any(x.moves for x in operands), frozenset[Equation]().union(*(x.stops for x in operands))
         if equation.name == "stop_gradient" or (moves and _detaches(equation)):
-            moves, stops = False, stops | ({equation} if moves or stops else set())
-        elif moves:  # what moves and what is stopped meet here; what is computed from stopped values alone goes on
-            if stops and (primitive.has_own_rule or primitive.rule is None):
-                self.operands[equation] = frozenset(i for i, x in enumerate(operands) if x.stops)
-                for stop in stops:
-                    self.takers.setdefault(stop, set()).add(equation)
-            else:
-                self.elsewhere |= stops
-            stops = frozenset()
+            value = _Value(stops=stops | {equation} if moves or stops else stops)
+        elif moves:
+            self._note_meeting(equation, operands, stops)
+            value = _Value(moves=True)
+        else:  # what is computed from stopped values alone goes on
+            value = _Value(stops=stops)
         # no derivative goes through whole numbers, such as the pivots of a factorisation
         is_floating = [t is not None and kind(t) in ("f", "c") for t in equation.dtypes]
-        return [_Value(moves, stops) if floats else _Value() for floats in is_floating]
+        return [value if floats else _Value() for floats in is_floating]
+
+    def _note_meeting(self, equation: Equation, operands: Sequence[_Value], stops: frozenset[Equation]) -> None:
+        """Note where stopped values, if any, meet what moves: in a rule that takes them, or elsewhere."""
+        if stops and (equation.primitive.has_own_rule or equation.primitive.rule is None):
+            self.operands[equation] = frozenset(i for i, x in enumerate(operands) if x.stops)
+            for stop in stops:
+                self.takers.setdefault(stop, set()).add(equation)
+        else:
+            self.elsewhere |= stops
 
 
 class _StateRun(Run):
