@@ -50,15 +50,15 @@ def find_consensus(
     disagreeing = [pair for pair in pairs if pair.disagrees]
     # judges come first: whoever contradicts one is refuted, and has no vote among those that still stand
     contradict_judge = {pair.other(judge) for pair in disagreeing for judge in policy.judges} - {"", *policy.judges}
-    refuted = [name for name in families if name in contradict_judge]
+    refuted = tuple(name for name in families if name in contradict_judge)
     standing = {name: family for name, family in families.items() if name not in contradict_judge}
+    disputes = [pair for pair in disagreeing if pair.first in standing and pair.second in standing]
     compared = {name for pair in pairs for name in (pair.first, pair.second)}
     judges_without_vote = [judge for judge in policy.judges if judge in compared and judge not in families]
-    if refuted and policy.vote != Vote.ALWAYS:
-        return Consensus((*standing, *judges_without_vote), tuple(refuted), tie=False)
-    disputes = [pair for pair in disagreeing if pair.first in standing and pair.second in standing]
+    if not disputes or (refuted and policy.vote != Vote.ALWAYS):
+        return Consensus((*standing, *judges_without_vote), refuted, tie=False)
     if policy.vote == Vote.NEVER:
-        return Consensus((), (), tie=True) if disputes else Consensus((*standing, *judges_without_vote), (), tie=False)
+        return Consensus((), (), tie=True)
     found = _majority(standing, disputes)
     # two against two: what is being checked has to be right by more than its own word
     if found.tie and any(pair.other(policy.blamed_in_tie) for pair in disputes):

@@ -180,11 +180,7 @@ def _answer(
     finite = {name: judge_not_finite(point, estimate, known) for name, estimate in bounded.items()}
     own = tuple(point.answer(name, estimate, blocks).at(selected) for name, estimate in finite.items())
     increments = point.answer(INCREMENTS, known, blocks).at(selected)
-    evaluated: dict[str, tuple[Estimate, np.ndarray]] = {}
-    for name, report in reports.items():
-        runs = comparable_runs(report, true.slopes.obstacles, point.program.coarsest)
-        if isinstance(runs, np.ndarray):
-            evaluated[name] = in_float64(point, runs, bounded[name].error, blocks, examined)
+    evaluated = _evaluations_in_float64(point, reports, bounded, true.slopes, blocks, examined)
     # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more
     sides = Sides(*point.combinations.per_output(Estimate(*true.sides)))
     taken = {a.name: with_float64(a, *evaluated[a.name], increments, sides) for a in own if a.name in evaluated}
@@ -203,6 +199,23 @@ def _answer(
         is_outside=_outside([estimate.derivative for estimate in bounded.values()], point.is_outside),
         in_all_inputs=finite if is_large else {},
     )
+
+
+def _evaluations_in_float64(
+    point: Point,
+    reports: Mapping[str, Reported],
+    bounded: Mapping[str, Estimate],
+    slopes: Slopes,
+    blocks: Sequence[Block],
+    examined: np.ndarray,
+) -> dict[str, tuple[Estimate, np.ndarray]]:
+    """The evaluations that can be compared, by mode, as `in_float64` has each."""
+    evaluated = {}
+    for name, report in reports.items():
+        runs = comparable_runs(report, slopes.obstacles, point.program.coarsest)
+        if isinstance(runs, np.ndarray):
+            evaluated[name] = in_float64(point, runs, bounded[name].error, blocks, examined)
+    return evaluated
 
 
 def in_float64(
