@@ -86,10 +86,9 @@ class Pair:
     # (n,) arrays: |g_a - g_b|, and the sum of both error bounds and of what is accepted
     difference: np.ndarray
     allowed: np.ndarray
-    # of each of the two, or empty: of the first and the second source
-    costs: tuple[float, ...] = ()
+    costs: tuple[float, ...] = ()  # of the first and the second source, or empty
     cost_allowed: float = np.nan  # the sum of the costs' error bounds
-    gradients: tuple[np.ndarray, ...] = ()
+    gradients: tuple[np.ndarray, ...] = ()  # of the first and the second source, or empty
     accepted: np.ndarray | float = 0.0  # (n,) array or number: the errors that the accuracy of the answers accepts
 
     def other(self, name: str) -> str:

@@ -37,7 +37,7 @@ class HeatMap:
     difference: np.ndarray
     bound: np.ndarray
     ratio: np.ndarray  # (n,) array: |difference| / bound; NaN where there is no bound
-    # name and 2-D array of ratios: the same in the shape of the subject: a Θ with its bias column first, or a leaf
+    # by name, ratios in the shape of the subject: a Θ with its bias column first, or a leaf; 2-D arrays
     matrices: Mapping[str, np.ndarray]
 
     def figure(self, report: Report) -> "Figure":
