@@ -46,7 +46,7 @@ class Fit:
     test: Digits | None  # the digits held out
     cost: float
     training_accuracy: float
-    test_accuracy: float | None  # on those; None if there are none
+    test_accuracy: float | None  # the share of these that it reads correctly; None if there are none
     curves: Curves
 
     @property

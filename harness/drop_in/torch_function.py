@@ -44,29 +44,6 @@ class TensorFunction(ReportedFunction):
     A call at other numbers writes them into the caller's own tensors, and writes the old ones back. So a function that
     closes over a tensor sees the change, and strides, views and parameters are what they are. At `x` itself nothing is
     written, and outputs and graph are those of one call.
-
-    Parameters
-    ----------
-    func : callable
-    inputs : sequence
-        Its arguments.
-    names : sequence of str
-        What reports call the inputs.
-    masked : bool
-        Whether only the entries that a sparse input specifies are differentiated, as the original's `masked` says.
-    output_name, primal_size
-        As the attributes of `ReportedFunction`.
-
-    Attributes
-    ----------
-    places : list of int
-        Which inputs are differentiated. One that is given twice, as in a * b of (x, x), is there once: autograd has one
-        gradient for it.
-    outputs : list of tensors
-        All that func answers at the inputs. `output_numbers` has those whose derivatives are checked.
-    theta : dict of tensors
-        The inputs as real tensors by their names. A complex one has its two parts along a last axis, a sparse one the
-        entries that it specifies.
     """
 
     is_pure = False
@@ -75,10 +52,10 @@ class TensorFunction(ReportedFunction):
     def __init__(
         self,
         func: Callable[..., Any],
-        inputs: Sequence[Any],
-        names: Sequence[str],
+        inputs: Sequence[Any],  # its arguments
+        names: Sequence[str],  # of the inputs, for reports
         *,
-        masked: bool = False,
+        masked: bool = False,  # whether only the entries that a sparse input specifies are differentiated
         output_name: str = OUTPUTS,
         primal_size: float = 0.0,
     ) -> None:
@@ -87,10 +64,12 @@ class TensorFunction(ReportedFunction):
         first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if getattr(x, "requires_grad", False)}
         if not first:
             raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
+        # One that is given twice, as in a * b of (x, x), is there once: autograd has one gradient for it.
         self.places = sorted(first.values())
         if not masked and any(_is_sparse(inputs[i]) for i in self.places):
             raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
-        # jax.tree would sort the names of a dict.
+        # A complex tensor has its two parts along a last axis, a sparse one the entries that it specifies. jax.tree
+        # would sort the names of a dict.
         self.theta = OrderedDict((names[i], _as_real(_numbers(inputs[i]))) for i in self.places)
         self.x = [_array(leaf) for leaf in self.theta.values()]
         # Inputs in one memory, as x and x.t(), would move together, where each is to move alone.

@@ -125,15 +125,7 @@ def explain(kind: Kind) -> str:
 
 
 class FactError(ValueError):
-    """An error about a fact, for callers that cannot go on.
-
-    Attributes
-    ----------
-    fact : Fact
-        What is wrong. Programs read its kind and data.
-    before : str
-        What the message begins with, such as the name of the file.
-    """
+    """An error about a fact, for callers that cannot go on; the message may begin `before` it, with a file's name."""
 
     def __init__(self, fact: Fact, before: str = ""):
         super().__init__(fact, before)  # both, so that it can be pickled

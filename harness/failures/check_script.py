@@ -31,12 +31,9 @@ PLAIN = (type(None), bool, int, float, str)
 
 
 class Script:
-    """A Python script that repeats a check of a function.
+    """A Python script that repeats a check of a function; its arrays are in the .npz file `path`.
 
-    Parameters
-    ----------
-    path : the file for its arrays, which ends in .npz
-    modules : further modules to look for functions in, beside those that the functions state
+    Functions are looked for in the modules that they state, and in further ones.
     """
 
     def __init__(self, path: Path, modules: Iterable[ModuleType] = ()):

@@ -55,13 +55,11 @@ def interrupt_all() -> None:
 
 
 class CallFailed(Exception):
-    """A call gave no answer.
+    """A call gave no answer: `outcome` is as `harness.isolation.Outcome.kind`.
 
-    Attributes
-    ----------
-    outcome : as `harness.isolation.Outcome.kind`; "answered" where the value was no cost and no gradient
-    error, line : the name of the exception's type, where one was raised, and the line where it happened, or 0
-    is_loading : whether the file itself failed, so that nothing in it can be called
+    It is "answered" where the value was no cost and no gradient. `error` is the name of the exception's type, where one
+    was raised, and `line` the line where it happened, or 0. With `is_loading` the file itself failed, so that nothing
+    in it can be called.
     """
 
     def __init__(
@@ -131,26 +129,17 @@ def _describe_change(before: Any, after: Any) -> str:
 
 
 class SubmissionProcess:
-    """A submission in a process of its own, with copies of its files in a folder that goes with it.
-
-    Parameters
-    ----------
-    timeout : seconds of CPU time for each call
-    data : a folder with data files that submissions read
-    with_needed : whether files also run what sets names that their functions read, with the data there
-    sandbox : whether it runs in a sandbox, in which the folder with its neighbours is hidden
-    module : what is called in the place of the submission's files, which are then read for signatures only
-    """
+    """A submission in a process of its own, with copies of its files in a folder that goes with it."""
 
     def __init__(
         self,
         submission: Submission,
-        timeout: float,
+        timeout: float,  # seconds of CPU time for each call
         *,
-        data: Path | None = None,
-        with_needed: bool = False,
-        module: str = "",
-        sandbox: bool = False,
+        data: Path | None = None,  # a folder with data files that submissions read
+        with_needed: bool = False,  # whether files also run what sets names that functions read, with the data there
+        module: str = "",  # called in the place of the submission's files, which are then read for signatures only
+        sandbox: bool = False,  # whether it runs in a sandbox, in which the folder with its neighbours is hidden
     ):
         self.submission, self._module, self._package = submission, module, ""
         self._failed: dict[str, Outcome] = {}

@@ -85,17 +85,12 @@ class Process:
 
     Requests and answers go through two pipes of their own, for stdout and stderr belong to the user's code. A traceback
     of a crash goes to a file, which holds it when the process is gone.
-
-    Attributes
-    ----------
-    ended : bool
-        Whether nothing more is to be expected of it.
     """
 
     def __init__(self, sandbox: Sandbox | None = None):
         if os.name != "posix":
             raise OSError("running code in a process of its own needs a POSIX system, such as Linux or macOS")
-        self.ended = False
+        self.ended = False  # whether nothing more is to be expected of it
         self._folder = scratch_folder()
         self._trace = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
         requests, self._requests = os.pipe()

@@ -21,39 +21,21 @@ class Worker:
     module lasts as long as the process. A worker is used by one thread at a time, and closed by ``with`` or `close`.
     POSIX only. macOS does not hold the limit on memory.
 
-    Parameters
-    ----------
-    target : str or Path
-        A file that ends in .py, or the name of a module.
-    timeout : float
-        Seconds of CPU time for each call, and for running the file itself.
-    memory : int
-        Bytes of address space (`harness.isolation.limits`).
-    prepare : sequence of (str, tuple)
-        What to call there before the target is imported: functions as ``module:function``, with arguments that can be
-        pickled.
-    home : str or Path
-        The file or folder whose lines are reported; by default the target's file.
-    sandbox : Sandbox or None
-        The folders of a sandbox (`harness.isolation.sandbox`); None for the rights of this process.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For limits that are not numbers, or too small for Python itself.
-    OSError
-        Later, when no process can be started.
+    Raises ValueError or TypeError for limits that are not numbers, or too small for Python itself; and later OSError,
+    when no process can be started.
     """
 
     def __init__(
         self,
-        target: str | Path,
+        target: str | Path,  # a file that ends in .py, or the name of a module
         *,
-        timeout: float = TIMEOUT,
-        memory: int = MEMORY,
+        timeout: float = TIMEOUT,  # seconds of CPU time for each call, and for running the file itself
+        memory: int = MEMORY,  # bytes of address space (`harness.isolation.limits`)
+        # what to call there before the target is imported: functions as ``module:function``, and their arguments, which
+        # can be pickled
         prepare: Sequence[tuple[str, tuple]] = (),
-        home: str | Path = "",
-        sandbox: Sandbox | None = None,
+        home: str | Path = "",  # the file or folder whose lines are reported; by default the target's file
+        sandbox: Sandbox | None = None,  # its folders; None for the rights of this process
     ):
         self._process: Process | None = None
         self._loaded: Outcome | None = None

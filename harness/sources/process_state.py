@@ -97,15 +97,10 @@ class KeptSettings:
     """A ``with`` around code of a user: it puts back what was changed within, and lists it.
 
     A call of ``sys.exit()`` becomes a ValueError, because the exit code 0 would mean that all is right.
-
-    Attributes
-    ----------
-    changed : list of str
-        What was put back, such as "the current folder".
     """
 
     def __init__(self):
-        self.changed: list[str] = []
+        self.changed: list[str] = []  # what was put back, such as "the current folder"
 
     def __enter__(self) -> "KeptSettings":
         self._before = [setting.get() for setting in _SETTINGS]
