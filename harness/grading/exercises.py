@@ -233,7 +233,7 @@ def small_exercises() -> tuple[Exercise, ...]:
         draw_exercise((3, 3, 10), 11, 0.75, 1),
         draw_exercise((4, 5, 3), 13, 3.0, 2),
         draw_exercise((2, 7, 4), 130, 0.3, 3),
-        course_exercise(1.0, 250),
+        _course_exercise(250),
         *changed_step_by_step(first),
         draw_exercise((4, 5, 10), 1, 1.5, 3),
         without_first_class(draw_exercise((4, 5, 10), 13, 1.5, 9)),
@@ -270,18 +270,18 @@ def changed_step_by_step(exercise: Exercise) -> tuple[Exercise, ...]:
 @cache
 def course_exercises(every: int) -> tuple[Exercise, ...]:
     """The course's own network, with its λ and without, on every so-many-th of its digits; and with other data."""
-    first = course_exercise(1.0, every)
+    first = _course_exercise(every)
     changed = changed_step_by_step(first)
     if every == 1:  # all digits take a hundred times as long
         return first, first.with_l2(0.0), changed[-1]
-    return first, first.with_l2(0.0), *changed, course_exercise(1.0, 5000), course_exercise(1.0, 1000)
+    return first, first.with_l2(0.0), *changed, _course_exercise(5000), _course_exercise(1000)
 
 
 @cache
-def course_exercise(l2: float, every: int) -> Exercise:
-    """400-25-10 on every so-many-th of the course's digits."""
+def _course_exercise(every: int) -> Exercise:
+    """400-25-10 on every so-many-th of the course's digits, with the course's λ."""
     digits, network = course_digits(), Network(COURSE_SIZES)
-    problem = Problem(network, digits.X[::every], digits.classes[::every], l2)
+    problem = Problem(network, digits.X[::every], digits.classes[::every], 1.0)
     return Exercise(_name(problem), problem, network.init(0))
 
 

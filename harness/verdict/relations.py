@@ -99,7 +99,7 @@ def find_sign(part: Part, m: int | None = None) -> Fact | None:
     return None
 
 
-def find_whole_numbers(part: Part, m: int | None = None) -> Fact | None:
+def find_whole_numbers(part: Part) -> Fact | None:
     """The derivative cut off or rounded to whole numbers."""
     value, expected = part.value[part.known], part.expected[part.known]
     if part.wrong.sum() < 2 or not np.array_equal(value, np.round(value)):
