@@ -122,8 +122,7 @@ MESSAGES: dict[Kind, Message] = {
     # -- how a gradient was examined -----------------------------------------------------------------------------------
     Kind.FLOAT32_COST: "{where} computes its cost in float32 or less, whose differences show little. Let it compute in "
     "float64.",
-    Kind.FLOAT32_GRADIENT: "The gradient of {where} holds float32 numbers. Errors below a few of their roundings do "
-    "not show.",
+    Kind.FLOAT32_GRADIENT: "The gradient of {where} holds float32 numbers, and is compared as one computed in float32.",
     Kind.DECAY_ORDER: lambda fact: (
         f"The Taylor remainder decays with order {fact.data['orders'][0]:.1f} to {fact.data['orders'][1]:.1f}. "
         "A right gradient has 2, a wrong one or a kink 1."
@@ -143,10 +142,10 @@ MESSAGES: dict[Kind, Message] = {
     ),
     # -- where a gradient is wrong -------------------------------------------------------------------------------------
     Kind.BLOCK_OF_ANOTHER: _block_of_another,
-    Kind.DIGITS_LOST: "The gradient loses digits in {where}: it scatters when θ moves by a rounding.",
+    Kind.DIGITS_LOST: "The gradient loses digits in {where}: it scatters when θ moves by a few roundings.",
     Kind.FLAT_COST: "{where}: the cost does not change with these parameters near θ, so the right gradient is 0.",
     Kind.SMALL_ERROR: (
-        "The errors are at most {share:.1g} of the largest derivative. If the function stops a solver at a tolerance, "
+        "The largest error is {share:.2g} of the largest derivative. If the function stops a solver at a tolerance, "
         "that may explain them: then check again with accuracy={accuracy:.0e}."
     ),
     Kind.NOT_SYMMETRIC: (

@@ -122,7 +122,7 @@ def _not_finite(fact: Fact) -> str:
 def _float32_digits(fact: Fact) -> str:
     off = fact.data["relative_error"]
     kept = "float32 keeps that many digits, and so does" if off > 1e-9 else "That many digits are left of"
-    return f"{_place(fact)}: right to {off:.0e} of its largest entry. {kept} a finite difference."
+    return f"{_place(fact)}: the wrong entries are right to {off:.0e} of their largest. {kept} a finite difference."
 
 
 MESSAGES: dict[Kind, Message] = {

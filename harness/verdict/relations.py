@@ -116,7 +116,7 @@ def find_factor(part: Part, m: int | None = None) -> Fact | None:
         # c - 1 is fitted to the difference: near c = 1, value and expected are proportional to within any tolerance
         right = part.expected - removed
         more = part.fit(part.difference, right)
-        c = 1.0 + more
+        c = 1.0 + more if abs(more) < 0.5 else part.fit(part.value - removed, right)
         if part.error is None and abs(c) <= CLOSE:
             continue  # nearly zero times a large derivative is close to anything small
         if np.isfinite(c) and part.leaves_little(part.difference - more * right, gain=1.0 + abs(c), sharp=part.sharp):
@@ -238,7 +238,7 @@ def find_rearranged_matrix(part: Part, m: int | None = None) -> Fact | None:
 
 def find_float32_digits(part: Part, m: int | None = None) -> Fact | None:
     """Errors as small as those of float32 in most entries."""
-    off, size = np.abs(part.difference).max(), np.abs(part.expected).max()
+    off, size = np.abs(part.difference).max(), np.abs(part.expected[part.wrong]).max(initial=0.0)
     if 2 * part.wrong.sum() > part.wrong.size > 2 and 1e-10 * size < off < 1e-6 * size:
         return note(Kind.FLOAT32_DIGITS, part.name, relative_error=float(off / size))
     return None

@@ -28,8 +28,9 @@ FEWEST_OF_FLOAT32 = 2.0**-4 * UNIT_ROUNDOFF["float32"]
 APPROXIMATE = 1e-2
 """Errors below this share of the largest derivative in an array may be left by a solver that stops at a tolerance."""
 
-EVEN = 1e-3
-"""An entry right to this share of the largest error shows that no solver made that: one leaves errors everywhere."""
+EVEN, MOSTLY_EVEN = 1e-3, 1e-2
+"""One entry right to the first share of the largest error, or most to the second, show that no solver made that: one
+leaves errors everywhere."""
 
 FITTED: tuple[relations.Relation, ...] = (
     relations.find_factor,
@@ -51,7 +52,7 @@ def explain(
     """The mistakes in the first blocks that are wrong; in all blocks together, where one relation holds for them.
 
     `right` are the differences, NaN where a coordinate was not examined, and `scatter` (n,) is how far the reported
-    gradient jumps when θ moves by a rounding.
+    gradient jumps when θ moves by some roundings.
     """
     columns = (wrong.gradient, right.gradient, theta, np.zeros(layout.size), at_odds)
     parts = [_part(layout, block.name, block.indices, columns, wrong.error + right.error) for block in layout.blocks]
@@ -89,14 +90,18 @@ def _part(layout: TreeLayout, name: str, indices: np.ndarray, columns: Sequence[
 def _find_tolerance(bad: Sequence[Part]) -> Fact | None:
     """The share of the derivatives that a solver's tolerance would leave as errors, and the accuracy that accepts it.
 
-    None where an error is too large, or where a right entry of the same array shows that no solver made the others'.
+    None where an error is too large beside the entries that are wrong, or less than a rounding of the largest entry; or
+    where right entries of the same array show that no solver made the others'.
     """
     share = 0.0
     for part in bad:
-        size = float(np.abs(part.expected[part.known]).max())
+        size, of_wrong = (float(np.abs(part.expected[at]).max()) for at in (part.known, part.wrong))
         off = np.abs(part.difference)
         largest, right = float(off[part.wrong].max()), part.known & ~part.wrong
-        if not largest <= APPROXIMATE * size or (off + part.bound <= EVEN * largest)[right].any():
+        if not UNIT_ROUNDOFF["float64"] * size < largest <= APPROXIMATE * of_wrong:
+            return None
+        shown = (off + part.bound) / largest
+        if (shown[right] <= EVEN).any() or 2 * (shown[right] <= MOSTLY_EVEN).sum() > part.known.sum():
             return None
         share = max(share, largest / size)
     accuracy = 10.0 ** np.ceil(np.log10(2.0 * share))  # other θ leave other errors
@@ -159,9 +164,9 @@ def _explain_part(
 def _find_float32(part: Part) -> tuple[Fact, ...]:
     """That the errors are those of float32: of its numbers, or of what else was computed from them."""
     largest, size = (float(np.abs(x[part.wrong]).max()) for x in (part.difference, part.expected))
-    least = 0.0 if holds_float32(part.value) else FEWEST_OF_FLOAT32 * size
-    is_as_large = least <= largest <= FEW_OF_FLOAT32 * size
-    return (note(Kind.FLOAT32_DIGITS, part.name, relative_error=largest / size),) if is_as_large else ()
+    is_likely = 2 * part.wrong.sum() > part.known.sum() and largest >= FEWEST_OF_FLOAT32 * size
+    is_made = largest <= FEW_OF_FLOAT32 * size and (is_likely or holds_float32(part.value))
+    return (note(Kind.FLOAT32_DIGITS, part.name, relative_error=largest / size),) if is_made else ()
 
 
 def _explain_entry(part: Part, label: str, known: int, is_alone: bool) -> Fact:

@@ -1,6 +1,6 @@
 """The gradient of a user's function as a subject of a verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     Obstacle.EDGE: Kind.DOMAIN_EDGE,
     Obstacle.NOISE: Kind.NOISY_COST,
     Obstacle.JUMPS: Kind.COST_JUMPS,
+    Kind.DIRECTION_DIFFERS: Kind.DIRECTION_DIFFERS,
 }
 """What hides a derivative, as a kind of fact; anything else is `Kind.ROUGH_COST`."""
 
@@ -54,13 +55,14 @@ class FunctionGradient(Subject):
         reported: Answer,  # what the user's function returned at θ
         found: Mapping[int, StencilEstimate],  # differences of coordinates that were examined one by one
         examined: np.ndarray,  # (n,) mask of those that were examined, by themselves or in a group
-        scatter: np.ndarray,  # (n,), how far the reported gradient jumps when θ moves by a rounding
+        scatter: Callable[[], np.ndarray],  # (n,), how far the reported gradient jumps when θ moves by some roundings
         bounds: np.ndarray,  # (n,), how far off right coordinates may be, in groups as well; NaN for others
+        suspected: np.ndarray,  # (n,) mask of those that were examined in a group that is wrong
         facts: Sequence[Fact] = (),
     ):
         self.layout, self.theta, self.blocks, self.facts = layout, theta, layout.blocks, facts
         self.reported, self.found, self.examined = reported, found, examined
-        self.scatter, self.bounds = scatter, bounds
+        self.scatter, self.bounds, self.suspected = scatter, bounds, suspected
 
     def label(self, i: int) -> str:
         return self.layout.label(i)
@@ -75,7 +77,8 @@ class FunctionGradient(Subject):
         right = replace(right, gradient=gradient, error=np.where(is_right, self.bounds, right.error))
         at_kinks = {i for i, each in self.found.items() if each.obstacle == Obstacle.KINK}
         kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in at_kinks]
-        scatter = np.where(np.isin(np.arange(self.layout.size), kinks), 0.0, self.scatter)  # right ones jump there, too
+        scatter = self.scatter()
+        scatter[kinks] = 0.0  # right ones jump there, too
         facts = explain(self.layout, self.theta, wrong, right, at_odds, scatter)
         kink = [note(Kind.KINK, self.label(i), **_slopes(self.found[i])) for i in kinks[:1]]
         return (*facts, *kink)
@@ -100,6 +103,8 @@ class FunctionGradient(Subject):
 
     def _reason(self, i: int, found: StencilEstimate) -> str:
         """What hides a derivative; where the cost nearly overflows, a wider difference is beyond the largest number."""
+        if self.suspected[i] and i not in self.found:
+            return Kind.DIRECTION_DIFFERS
         if self.reported.error[i] > found.error:
             return ROUNDING
         is_overflow = found.obstacle == Obstacle.ROUGH and self._is_nearly_too_large()
@@ -146,9 +151,9 @@ def gradient_subject(case: GradientCase, seen: Differenced, pair: Pair, doubts: 
     covered = seen.covered(case.layout.size)
     bounds = np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan)
     facts = [*case.user.notes(), *doubts, *_coverage(case, seen, covered), *_precision(case, pair)]
-    return FunctionGradient(
-        case.layout, case.user.theta, case.reported, seen.found, covered, case.scatter, bounds, facts
-    )
+    wrong = replace(seen, found={}, groups=tuple(each for each in seen.groups if each.is_wrong))
+    known = case.layout, case.user.theta, case.reported, seen.found
+    return FunctionGradient(*known, covered, case.scatter, bounds, wrong.covered(bounds.size), facts)
 
 
 def _coverage(case: GradientCase, seen: Differenced, covered: np.ndarray) -> list[Fact]:

@@ -7,7 +7,7 @@ cancellation, and a value that is wrong at this θ alone, are errors of the grad
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -52,13 +52,24 @@ class GradientCase:
     fine: CostNear  # as it is differenced: in float64 where the function can do that
     unit: float  # u of the least precise of θ, cost and gradient
     reported: Answer  # what the user's function returned at θ, with error bounds for rounding
-    scatter: np.ndarray  # (n,), how far the reported gradient jumps when θ moves by a rounding
     elsewhere: tuple[Moved, ...]  # what the function returned at other points
 
     @property
     def layout(self) -> TreeLayout:
         """How θ lies in a flat vector."""
         return self.user.layout
+
+    @np.errstate(all="ignore")
+    def scatter(self) -> np.ndarray:
+        """(n,), how far the gradient jumps in some roundings of θ: lost digits, or 2 d if it is off by d at θ alone.
+
+        A move that is not as small may meet a kink, or a bend of a function that bends at a scale far below θ.
+        """
+        theta = self.user.theta
+        move = np.where(theta == 0.0, SMALL, GRADIENT_ROUNDINGS * self.unit * np.abs(theta))
+        move *= np.sign(random_direction(theta.size))
+        jumps = self.gradient(theta + move) - 2.0 * self.reported.gradient + self.gradient(theta - move)
+        return np.nan_to_num(np.abs(jumps), nan=0.0, posinf=0.0)
 
 
 def measure(
@@ -72,14 +83,14 @@ def measure(
     """Measure the noise of the cost and the rounding of the gradient, and call the function elsewhere in between."""
     near, fine = measure_cost(user, first.cost, budget, progress)
     unit, gradient = max(user.unit, near.probes.unit), _gradient_near(user)
-    rounding = _measure_rounding(near, user.layout, gradient, first.gradient, unit, first.cost, own=True)
-    error = np.maximum(rounding.error, _digits_lost(user, first.gradient)) if fine.is_extended else rounding.error
+    own_unit, error = _measure_rounding(near, user.layout, gradient, first.gradient, unit, first.cost, own=True)
+    error = np.maximum(error, _digits_lost(user, first.gradient)) if fine.is_extended else error
     moves = moves_of_halves(near, user.layout)
     facts, elsewhere = call_elsewhere(user, first, moves, max(GRADIENT_ROUNDINGS * unit, accuracy))
     numbers = first.cost, fine.noise_at_theta.near, first.gradient, error
-    rules, precision = (*first.facts, *facts), precision_of(rounding.unit)
+    rules, precision = (*first.facts, *facts), precision_of(own_unit)
     reported = Answer(FUN, FUN, *numbers, precision, broken_rules=rules, notes=notes, accuracy=accuracy)
-    return GradientCase(user, gradient, near, fine, unit, reported, rounding.jumps, elsewhere)
+    return GradientCase(user, gradient, near, fine, unit, reported, elsewhere)
 
 
 def precision_of(unit: float) -> str:
@@ -109,9 +120,9 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
             return np.asarray(program(jnp.asarray(flat))[1])
 
         cost, gradient = float(cost), np.asarray(gradient)
-        rounding = _measure_rounding(case.near, user.layout, source, gradient, case.unit, cost, own=False)
+        _, error = _measure_rounding(case.near, user.layout, source, gradient, case.unit, cost, own=False)
     cost_error = case.fine.noise_at_theta.near + GRADIENT_ROUNDINGS * case.unit * abs(cost)
-    return Answer(REFERENCE, REFERENCE, cost, cost_error, gradient, rounding.error)
+    return Answer(REFERENCE, REFERENCE, cost, cost_error, gradient, error)
 
 
 def _one_number(cost: Any) -> Any:
@@ -145,19 +156,11 @@ def _gradient_near(user: UserFunction) -> Gradient:
     return gradient
 
 
-class MeasuredRounding(NamedTuple):
-    """How far rounding may have moved a gradient."""
-
-    unit: float  # u of its precision
-    error: np.ndarray  # (n,), the error bound
-    jumps: np.ndarray  # (n,), |g(θ + w) - 2 g(θ) + g(θ - w)|: lost digits, or 2 d where it is off by d at θ alone
-
-
 @np.errstate(all="ignore")
 def _measure_rounding(
     near: CostNear, layout: TreeLayout, source: Gradient, gradient: np.ndarray, unit: float, cost: float, own: bool
-) -> MeasuredRounding:
-    """The error bound of a gradient: some roundings of it, and by how much it changes when θ is rounded.
+) -> tuple[float, np.ndarray]:
+    """u of a gradient, and its error bound (n,): some roundings of it, and by how much it changes when θ is rounded.
 
     A formula may take exp of numbers as large as the cost, such as exp(log φ - log Φ) for the slope of -log Φ. Where
     the cost is 1e5, that is off by 1e5 roundings. Roundings of the largest entry in a block would hide entries that are
@@ -175,7 +178,7 @@ def _measure_rounding(
         alone = GRADIENT_ROUNDINGS * unit * np.abs(gradient) + CONDITION_GAIN * jumps
         is_hidden = rounded > MEANINGLESS["float64"] * np.abs(gradient)
         rounded = np.where(is_hidden, np.minimum(alone, rounded), rounded)
-    return MeasuredRounding(unit, rounded + CONDITION_GAIN * moved, jumps)
+    return unit, rounded + CONDITION_GAIN * moved
 
 
 @np.errstate(all="ignore")

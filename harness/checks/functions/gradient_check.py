@@ -178,7 +178,9 @@ def _report_not_repeatable(user: UserFunction, first: FirstAnswer, notes: tuple[
     """The report on a gradient that is another every time: more sources are no help, so nothing else is evaluated."""
     nothing = np.zeros_like(first.gradient)
     reported = Answer(FUN, FUN, first.cost, 0.0, first.gradient, nothing, broken_rules=first.facts, notes=notes)
-    subject = FunctionGradient(user.layout, user.theta, reported, {}, nothing.astype(bool), nothing, nothing)
+    subject = FunctionGradient(
+        user.layout, user.theta, reported, {}, nothing > 0.0, lambda: nothing, nothing, nothing > 0.0
+    )
     report = judge(subject, [reported], [], [], Consensus((FUN,), (), tie=False), started=started)
     return replace(report, facts=tuple(fact for fact in report.facts if fact.severity != Severity.DOUBT))
 

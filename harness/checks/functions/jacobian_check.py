@@ -312,7 +312,8 @@ def _judge_rows(function: VectorFunction, outputs: Sequence[int], found: Sequenc
         reported=answers[0],
         found={r * columns + i: each for r, row in enumerate(rows) for i, each in row.found.items()},
         facts=list({fact.kind: fact for row in rows for fact in row.facts}.values()),
-        **_joined(rows, "examined", "scatter", "bounds"),
+        scatter=lambda: np.concatenate([row.scatter() for row in rows]),
+        **_joined(rows, "examined", "bounds", "suspected"),
     )
     report = judge(subject, answers, pairs, ends, settle(answers, pairs, ends), started=started)
     return replace(report, subject={**report.subject, "parameters": columns})

@@ -174,7 +174,8 @@ class Search:
     def _drowns(self, seen: Seen, step: float) -> bool:
         """Whether noise leaves nothing to see at a step."""
         noise = NOISE_GAIN * self.noise.at(step, abs(self.line(0.0))) / step
-        size = max(self.reported.largest_in_block, seen.steepest, seen.best.at_least)
+        # the first stencil may have left the domain, and what is reported may be far too small
+        size = max(self.reported.largest_in_block, seen.steepest, seen.best.at_least, seen.best.steepest)
         return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(seen.best.error))
 
     def _look_wider(self, seen: Seen) -> Seen:

@@ -131,6 +131,19 @@ def maximum(t):
     return np.max(t), 1.0 * (t == np.max(t))
 
 
+def unlike(t):
+    """Slopes of which one is far below a rounding of the other."""
+    return np.sin(t[0]) + np.sin(1e13 * t[1]), np.array([np.cos(t[0]), 1e13 * np.cos(1e13 * t[1])])
+
+
+def hinge(t):
+    return np.maximum(t - 0.5, 0.0).sum() + t @ t, 1.0 * (t > 0.5) + 2.0 * t
+
+
+def long_waves(t):
+    return np.sin((t - 1e8) / 10.0).sum(), np.cos((t - 1e8) / 10.0) / 10.0
+
+
 SINGLE = np.linspace(-1.0, 1.0, 7, dtype=np.float32)
 
 VECTORS = {
@@ -216,6 +229,34 @@ VECTORS = {
         (Kind.SMALL_ERROR, {}),
         (Kind.WRONG_ENTRIES, {}),
     ),
+    # no solver leaves less than a rounding of the largest derivative, nor a right gradient in most coordinates
+    "a small derivative": (
+        unlike,
+        lambda g, t: g * [1.0001, 1.0],
+        [0.3, 7e-14],
+        (Kind.SINGLE_ENTRY, {"factor": 1.0001}),
+    ),
+    "no small derivative": (unlike, lambda g, t: g * [0.0, 1.0], [0.3, 7e-14], (Kind.ZERO, {})),
+    "one small error": (sines, lambda g, t: g + 1e-9 * np.eye(4)[0], [0.3, -0.7, 1.1, 0.2], (Kind.SINGLE_ENTRY, {})),
+    "an error beside a kink": (
+        hinge,
+        lambda g, t: g * [1.1, 1.3],
+        [0.5 - 1e-9, 0.5 - 2e-9],
+        (Kind.WRONG_ENTRIES, {"wrong": 2}),
+    ),
+    "an error where θ is large beside a wave": (
+        long_waves,
+        lambda g, t: g * [1.0, 1.0001],
+        [1e8 + 3.0, 1e8 + 8.0],
+        (Kind.SMALL_ERROR, {}),
+        (Kind.WRONG_ENTRIES, {"wrong": 1}),
+    ),
+    "other units": (
+        sines,
+        lambda g, t: 1e-12 * g,
+        THETA,
+        (Kind.FACTOR, {"factor": pytest.approx(1e-12, rel=1e-6, abs=0.0)}),
+    ),
     "a flat cost": (rounded, lambda g, t: 2 * t, THETA, (Kind.REGULARISER, {"multiple": 2.0}), (Kind.FLAT_COST, {})),
 }
 
@@ -225,7 +266,8 @@ VECTORS = {
 )
 def test_a_relation_is_named_where_it_could_have_failed_and_a_cause_where_no_other_fits(fun, change, theta, expected):
     report = check_gradient(lambda t: (fun(t)[0], change(fun(t)[1], t)), np.array(theta))
-    assert_explained(report, *((kind, "theta", data) for kind, data in expected))
+    alone = "theta[0]" if np.ndim(theta) and expected[0][0] in (Kind.SINGLE_ENTRY, Kind.ZERO) else "theta"
+    assert_explained(report, *((kind, alone, data) for kind, data in expected))
     if len(expected) > 1 and expected[0][0] != Kind.WRONG_ENTRIES and fun is not rounded:
         assert not any(fact.data.get("strength") for fact in report.findings[0].diagnosis), "no cause is picked"
 

@@ -352,6 +352,12 @@ CASES = {
     "a wall of 1e300": (times(1.001, wall), [1.0 - 1e-3, 0.5], "disagree"),
     "errors raised nearby": (lambda t: (log_of(t), 1.0 / t), [1e-3, 0.5], "agree", Kind.RAISED_NEARBY),
     "errors raised nearby, wrong": (lambda t: (log_of(t), 1.001 / t), [1e-3, 0.5], "disagree", Kind.RAISED_NEARBY),
+    "a report of 0 at a tiny scale": (
+        lambda t: (np.exp(-1e12 * t).sum(), 0.0 * t),
+        [1e-12, 3e-12],
+        "disagree",
+        Kind.ZERO,
+    ),
     "nearly too large": (lambda t: (np.sum(np.exp(t)), np.exp(t)), [709.5], "inconclusive", Kind.DOMAIN_EDGE),
     **{
         f"nearly too large, times {factor}": (
@@ -1067,3 +1073,9 @@ def test_an_accuracy_is_a_share(accuracy):
 def test_bad_input_gets_one_clear_sentence(arguments, error, sentence):
     with pytest.raises(error, match=sentence):
         check_gradient(*arguments)
+
+
+def test_what_a_wrong_group_leaves_undecided_is_not_put_down_to_noise():
+    report = check_gradient(lambda t: (np.log1p(t * t).sum(), np.zeros(2000)), np.linspace(0.5, 2.0, 2000), budget=60)
+    assert report.verdict == "disagree"
+    assert [fact.data["why"] for fact in report.facts if fact.kind == Kind.FEW_UNDECIDED] == [["direction-differs"]]
