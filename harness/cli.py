@@ -69,9 +69,7 @@ VERSION = typer.Option("--version", help="Print the version, and nothing else.",
 
 
 @app.callback()
-def _set_up_program(
-    version: Annotated[bool, VERSION] = False,
-) -> None:
+def _set_up_program(version: Annotated[bool, VERSION] = False) -> None:
     pass
 
 

@@ -76,13 +76,7 @@ def derivatives(
     with output_on_stderr():
         arguments = [_read_point(place, max_size) for place in at]
         result = check_derivatives(
-            import_attribute(f),
-            *arguments,
-            order=order,
-            trust=trust or (),
-            accuracy=accuracy,
-            seed=seed,
-            budget=budget,
+            import_attribute(f), *arguments, order=order, trust=trust or (), accuracy=accuracy, seed=seed, budget=budget
         )
     _show(f"harness derivatives {f}", result, html, {"at": ", ".join(at), "seed": seed}, json)
 

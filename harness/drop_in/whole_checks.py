@@ -36,12 +36,7 @@ is the same to 1e-8. So many `PLACES` at random are on every side of two or thre
 
 
 def check_unconfirmed(
-    function: ReportedFunction,
-    looks: Looks,
-    accuracy: float,
-    *,
-    rules_of_library: bool = False,
-    is_blind: bool = False,
+    function: ReportedFunction, looks: Looks, accuracy: float, *, rules_of_library: bool = False, is_blind: bool = False
 ) -> Iterator[Result]:
     """The result of the whole check on each unconfirmed derivative. Options are those of `fallback.check_within`."""
     for derivative in looks.unconfirmed:

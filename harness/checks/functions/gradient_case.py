@@ -73,12 +73,7 @@ class GradientCase:
 
 
 def measure(
-    user: UserFunction,
-    first: FirstAnswer,
-    notes: tuple[Fact, ...],
-    budget: Budget,
-    progress: Progress,
-    accuracy: float,
+    user: UserFunction, first: FirstAnswer, notes: tuple[Fact, ...], budget: Budget, progress: Progress, accuracy: float
 ) -> GradientCase:
     """Measure the noise of the cost and the rounding of the gradient, and call the function elsewhere in between."""
     near, fine = measure_cost(user, first.cost, budget, progress)

@@ -47,11 +47,7 @@ class Case(NamedTuple):
 
 
 def save_case(
-    path: str | Path,
-    problem: Problem,
-    theta: np.ndarray,
-    sources: Sources | None = None,
-    report: Report | None = None,
+    path: str | Path, problem: Problem, theta: np.ndarray, sources: Sources | None = None, report: Report | None = None
 ) -> None:
     """Write a case; `load_case` reads it, and ``harness replay FILE`` checks it again.
 
@@ -203,10 +199,7 @@ def _used(problem: Problem, activations: Iterable[str]) -> list[str]:
 
 
 def as_script(
-    problem: Problem,
-    theta: np.ndarray,
-    sources: Sources | None = None,
-    activations: Iterable[str] = (),
+    problem: Problem, theta: np.ndarray, sources: Sources | None = None, activations: Iterable[str] = ()
 ) -> str:
     """A short Python program that shows the verdict on a small case; `activations` as for `replay_command`."""
     network = problem.network

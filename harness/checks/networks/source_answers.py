@@ -175,11 +175,7 @@ def with_true_errors(answers: Sequence[Answer]) -> list[Answer]:
 
 
 def ask_suspects_again(
-    answers: Sequence[Answer],
-    consensus: Consensus,
-    sources: Mapping[str, Source],
-    problem: Problem,
-    theta: np.ndarray,
+    answers: Sequence[Answer], consensus: Consensus, sources: Mapping[str, Source], problem: Problem, theta: np.ndarray
 ) -> list[Answer]:
     """The answers, where an outlier that answers differently the second time has that among its broken rules.
 

@@ -28,10 +28,7 @@ RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 
 
 def find_culprits(
-    comparison: Comparison,
-    met: Operands,
-    deadline: float,
-    trace_first_order: Callable[[], Case] | None = None,
+    comparison: Comparison, met: Operands, deadline: float, trace_first_order: Callable[[], Case] | None = None
 ) -> list[Culprit]:
     """The equations whose derivatives are wrong, the worst first: custom rules, or else JAX's own.
 

@@ -117,10 +117,7 @@ def find_unsound_modes(comparison: Comparison) -> list[Fact]:
 def find_values_changed_by_modes(comparison: Comparison) -> list[Fact]:
     """Outputs that have another value while a mode differentiates the function."""
     case, found = comparison.case, []
-    ways = {
-        "reverse": lambda *x: jax.vjp(case.function, *x)[0],
-        "forward": lambda *x: jax.jvp(case.function, x, x)[0],
-    }
+    ways = {"reverse": lambda *x: jax.vjp(case.function, *x)[0], "forward": lambda *x: jax.jvp(case.function, x, x)[0]}
     for mode in (mode.name for mode in comparison.look.plan.modes if mode.name not in comparison.missing):
         with suppress(Exception):  # what cannot be traced reports no derivative either
             program = Traced(ways[mode], *case.leaves).program

@@ -159,13 +159,7 @@ def bound_modes(
 
 
 def _report_mode(
-    point: Point,
-    mode: Mode,
-    request: Request,
-    products: Products,
-    true: Estimate,
-    scope: Scope,
-    borrows: bool,
+    point: Point, mode: Mode, request: Request, products: Products, true: Estimate, scope: Scope, borrows: bool
 ) -> Reported:
     """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
     bound, by_solvers = bound_of_mode(point, mode, request, products.derivative, true, scope, borrows=borrows)

@@ -114,11 +114,7 @@ def _sharded(equation: Equation, apply: Applied) -> Applied:
 CALLS = ("jit", "closed_call", "core_call", "call", "remat2", "composite", "eval_jaxpr", "custom_vmap_call")
 """Primitives that do nothing but run a program, by all releases of JAX; the last has a rule of its own for batches."""
 
-CUSTOM_RULES = {
-    "custom_jvp_call": "jvp_jaxpr_fun",
-    "custom_vjp_call": "bwd",
-    "call_hi_primitive": "_prim",
-}
+CUSTOM_RULES = {"custom_jvp_call": "jvp_jaxpr_fun", "custom_vjp_call": "bwd", "call_hi_primitive": "_prim"}
 """Calls with a derivative rule of their own, and the parameter that holds the rule."""
 
 PRIMITIVES: tuple[Primitive, ...] = (

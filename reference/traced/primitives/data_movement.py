@@ -10,14 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import (
-    Increment,
-    constant,
-    count_directions,
-    full_change,
-    is_constant,
-    linear,
-)
+from reference.arithmetics.increments import Increment, constant, count_directions, full_change, is_constant, linear
 from reference.traced.bounded_run import Unbounded, parts, with_error
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
