@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 
-EXIT_CODES = {"agree": 0, "disagree": 1, "inconclusive": 3}
-"""The exit code of each verdict."""
+EXIT_CODES = {"agree": 0, "disagree": 1, "inconclusive": 3}  # the exit code of each verdict
 
-BAD_INPUT = 2
-"""Bad usage, bad input, or a source or program that fails."""
+BAD_INPUT = 2  # bad usage, bad input, or a source or program that fails
 
-INTERRUPTED, TERMINATED = 130, 143
-"""Ctrl-C and SIGTERM: 128 and the signal's number, as shells have it."""
+INTERRUPTED, TERMINATED = 130, 143  # Ctrl-C and SIGTERM: 128 and the signal's number, as shells have it
 
 MEANINGS = (
     "Exit codes: 0 the sources agree, or done; 1 they disagree; 2 bad input, bad usage, or a source or program that "

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-Progress = Callable[[str, int, int], object]
-"""Called as ``progress(step, done, total)``."""
+Progress = Callable[[str, int, int], object]  # called as ``progress(step, done, total)``
 
 
 def silent(step: str, done: int, total: int) -> None:

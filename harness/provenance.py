@@ -17,8 +17,7 @@ from harness.seals import checksum
 LIBRARIES = ("jax", "jaxlib", "numpy", "python-flint", "scipy")
 """The libraries that results are computed with."""
 
-PACKAGES = ("autodiff-cross-check", *LIBRARIES, "matplotlib")
-"""The packages whose versions a page names."""
+PACKAGES = ("autodiff-cross-check", *LIBRARIES, "matplotlib")  # the packages whose versions a page names
 
 
 def code_and_libraries() -> dict[str, str]:

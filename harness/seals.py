@@ -8,8 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-DIGEST = 16
-"""Hexadecimal digits of a checksum: 64 bits, so that chance makes no two alike."""
+DIGEST = 16  # hexadecimal digits of a checksum: 64 bits, so that chance makes no two alike
 
 
 def checksum(*parts: bytes) -> str:

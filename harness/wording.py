@@ -45,8 +45,7 @@ def isolated(name: str) -> str:
     return ISOLATES[0] + name + ISOLATES[1] if runs_left else name
 
 
-LONGEST_WORD = 200
-"""Characters; longer words, such as the path of a file, are cut in the middle."""
+LONGEST_WORD = 200  # characters; longer words, such as the path of a file, are cut in the middle
 
 
 def shortened(text: str) -> str:

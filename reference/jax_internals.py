@@ -126,8 +126,7 @@ class Lines(NamedTuple):
 RULE_MAKERS = ("custom_jvp.defjvps.<locals>.jvp", "custom_gradient.<locals>.fwd")
 """Functions of JAX that make a rule out of functions which they close over, and which users wrote."""
 
-MOST_WRAPPERS = 8
-"""JAX wraps a rule in no more functions of its own than this."""
+MOST_WRAPPERS = 8  # JAX wraps a rule in no more functions of its own than this
 
 
 def source_of(holder: Any) -> Lines:

@@ -18,8 +18,7 @@ ABSOLUTE = 1e-9
 """A derivative is wrong if it is off by more than this times max(1, |derivative|). Else it has lost digits at most: an
 error of 1e-17 in a tail of 1e-20 leaves no digit right, and changes no sum that it is part of."""
 
-DIGITS = 1e-8
-"""The relative error from which on half of the digits are lost."""
+DIGITS = 1e-8  # the relative error from which on half of the digits are lost
 
 HARMS = ("not finite", "wrong", "no correct digit", "half the digits lost", "right")
 """Worst first: NaN or infinity where the derivative is finite; beyond the absolute bound; the rest within it."""

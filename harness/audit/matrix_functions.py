@@ -15,8 +15,7 @@ from harness.audit.derivative_errors import Error, decades, error_of, is_float64
 from harness.audit.true_derivatives import TERMS, Series, derivative_of
 from reference.arithmetics.balls import array_of, exact, precision
 
-BITS = 2000
-"""Enough for matrices whose entries differ by 10²⁰⁰."""
+BITS = 2000  # enough for matrices whose entries differ by 10²⁰⁰
 
 MATRICES = {
     "ordinary": [[2.0, -1.0, 0.5], [0.3, 1.5, -0.7], [-0.2, 0.4, 1.1]],
@@ -33,8 +32,7 @@ MATRICES = {
 
 B = np.array([1.0, -2.0, 0.5])
 WEIGHTS = np.array([[0.7, -0.4, 1.3], [0.2, 0.9, -1.1], [-0.6, 0.1, 0.8]])
-Matrix = Any
-"""Three by three `Balls`, which are power series here."""
+Matrix = Any  # three by three `Balls`, which are power series here
 
 ENTRIES = tuple(product(range(3), repeat=2))
 

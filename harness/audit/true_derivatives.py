@@ -14,11 +14,9 @@ from flint import arb, arb_series
 
 from reference.arithmetics.balls import precision
 
-Series = Any
-"""An `arb_series`: z + t as an argument of the functions below, f(z + t) as their value."""
+Series = Any  # an `arb_series`: z + t as an argument of the functions below, f(z + t) as their value
 
-BITS = 80
-"""Of a true derivative, so that it is known to far less than half an ulp of float64."""
+BITS = 80  # of a true derivative, so that it is known to far less than half an ulp of float64
 
 MOST_BITS = 1 << 16
 

@@ -35,8 +35,7 @@ its θ at zero and a fifth at saturation, where kinked and dead units cannot be 
 ALL_COORDINATES = 1000
 """Up to this number of parameters, each is differenced by itself; more are differenced in groups."""
 
-GROUPS = 500
-"""The number of groups, each with a random direction of its own."""
+GROUPS = 500  # the number of groups, each with a random direction of its own
 
 GROUPED = 1e-3
 """Where a coordinate was differenced in a group alone, an error of this share of the largest derivative in its block
@@ -45,8 +44,7 @@ must be visible. The report states the smallest error that would have been seen.
 LONGEST = 10.0
 """The longest direction of a group, in steps: more entries move by less each, since the cost bends more."""
 
-SINGLED_OUT = 300
-"""Coordinates of wrong groups that are differenced one by one, for the diagnosis."""
+SINGLED_OUT = 300  # coordinates of wrong groups that are differenced one by one, for the diagnosis
 
 ENTRIES_MOVED = 1e8
 """Entries moved in all groups together, for each point of a stencil: very many parameters have fewer groups, since
@@ -115,8 +113,7 @@ DERIVATIVE_ROUNDINGS = 16
 SAMPLED_INPUTS = 64
 """Inputs that are checked one by one where a traced function has more than `ALL_COORDINATES`."""
 
-RANDOM_ENDS = 8
-"""Random directions in those inputs of a traced function that are not checked one by one."""
+RANDOM_ENDS = 8  # random directions in those inputs of a traced function that are not checked one by one
 
 DIFFERENCED = 6
 """Inputs along which a traced function's values are differenced, beside as many that look wrong."""

@@ -18,8 +18,7 @@ from harness.sources.source_table import SPELLINGS, Source
 from harness.wording import counted
 from reference.user_input import did_you_mean, error_in_words
 
-TIME_LIMIT = 10.0
-"""Seconds for a call of an isolated source, unless --timeout gives another limit."""
+TIME_LIMIT = 10.0  # seconds for a call of an isolated source, unless --timeout gives another limit
 
 SOURCES = f"Gradient sources: {SPELLINGS}."
 CASE = "Where a failing network is saved, shrunk."

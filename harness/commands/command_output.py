@@ -29,8 +29,7 @@ def show(document: dict[str, Any], text: object, as_json: bool) -> None:
 
 
 COLOURS = {"AGREE": typer.colors.GREEN, "DISAGREE": typer.colors.RED, "INCONCLUSIVE": typer.colors.YELLOW}
-NARROWEST = 40
-"""Columns: below that, folded text is harder to read than long lines."""
+NARROWEST = 40  # columns: below that, folded text is harder to read than long lines
 
 
 def for_terminal(text: str, columns: int) -> str:

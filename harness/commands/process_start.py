@@ -17,8 +17,7 @@ SPACE_WITH_JAX, SPACE_A_CORE_WITH_JAX = 3 * 2**29, 2**28
 AGAIN, STILL_THERE = 0.01, 5.0
 """Seconds until a signal is sent again that Python ignored, or that has not ended the program."""
 
-received_terminations: list[int] = []
-"""The SIGTERMs that this process has received."""
+received_terminations: list[int] = []  # the SIGTERMs that this process has received
 
 
 class Terminated(KeyboardInterrupt):

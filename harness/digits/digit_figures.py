@@ -24,8 +24,7 @@ RIGHT_SHADE = "#D3E5F1"
 LABELS = {"baseline": "no hidden layer"}
 """By the name of a training: its label, where the name says too little."""
 
-SHOWN_MISTAKES = 20
-"""Four rows of five."""
+SHOWN_MISTAKES = 20  # four rows of five
 
 
 def are_square(X: np.ndarray) -> bool:

@@ -21,14 +21,11 @@ from reference.network import Network
 WRITTEN_HEADER = b"MATLAB 5.0 MAT-file, written by autodiff-cross-check"
 """In the place of the usual header, which holds the date: the same θ gives the same bytes."""
 
-HEADER_TEXT, HEADER = 116, 128
-"""Bytes of text in the header of version 5 and later, and of the whole header."""
+HEADER_TEXT, HEADER = 116, 128  # bytes of text in the header of version 5 and later, and of the whole header
 
-TAG = 8
-"""Bytes that state the type and the size of an element."""
+TAG = 8  # bytes that state the type and the size of an element
 
-MOST_VARIABLES = 10_000
-"""More variables than that are no file of matrices, and would take long to list."""
+MOST_VARIABLES = 10_000  # more variables than that are no file of matrices, and would take long to list
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 

@@ -14,8 +14,7 @@ LINEARITY_FACTORS = (-(2.0**20), 2.0**-10)
 other rules that are not: the sign finds those that take |v|, the large one those that clip v or square it, the small
 one those that drop small numbers. Powers of two, so that a linear rule scales without rounding."""
 
-OUTPUTS = "outputs"
-"""What the caller's own function answers; of a derivative of it, `output_name` is another."""
+OUTPUTS = "outputs"  # what the caller's own function answers; of a derivative of it, `output_name` is another
 
 Arrays = Sequence[np.ndarray]
 """Real arrays in float64. A complex array is its real and its imaginary part, along an axis of their own."""

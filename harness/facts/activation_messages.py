@@ -14,8 +14,7 @@ OF_VECTORS = "check_jacobian and check_derivatives take functions of whole vecto
 NO_KINK = 1e-6
 """Relative: one-sided derivatives that differ by more are said to differ, though rounding may explain it."""
 
-STRETCHES = 4
-"""So many stretches of z are written out in a message."""
+STRETCHES = 4  # so many stretches of z are written out in a message
 
 
 def _stretches(fact: Fact) -> str:

@@ -5,8 +5,7 @@ from harness.facts.kinds import Kind
 from harness.facts.templates import SHOWN, Message, undecided
 from harness.wording import first_few
 
-DESCRIBED = 3
-"""Of several candidates so many are described; more are only named."""
+DESCRIBED = 3  # of several candidates so many are described; more are only named
 
 CAUSES = {
     Kind.UNITS_AT_KINK: "units sit at a kink, where slopes are a convention",

@@ -7,8 +7,7 @@ from typing import Any
 from harness.facts.fact import Fact
 from harness.wording import counted, distinct_digits, first_few
 
-SHOWN = 3
-"""So many items of a list are written out in a message. Of the others it says how many there are."""
+SHOWN = 3  # So many items of a list are written out in a message. Of the others it says how many there are.
 
 Message = str | Callable[[Fact], str]
 """At most two sentences: a format string as `in_words` fills it in, or a function of the fact."""

@@ -8,8 +8,7 @@ from harness.facts.templates import Message, in_words, places_of, undecided
 from harness.wording import counted, distinct_digits, first_few
 
 BLOCKS_SHOWN = 4
-UNDERFLOW = 1e-290
-"""A bound below this only allows for underflow, so a ratio to it says nothing."""
+UNDERFLOW = 1e-290  # a bound below this only allows for underflow, so a ratio to it says nothing
 
 
 def _difference(fact: Fact) -> str:

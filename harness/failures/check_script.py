@@ -26,8 +26,7 @@ from harness.checks.functions.tree_leaves import to_numpy
 from harness.files import write_whole
 from reference.user_input import message_of
 
-PLAIN = (type(None), bool, int, float, str)
-"""Types whose repr is an expression that makes them again."""
+PLAIN = (type(None), bool, int, float, str)  # types whose repr is an expression that makes them again
 
 
 class Script:

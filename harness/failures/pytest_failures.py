@@ -15,8 +15,7 @@ import pytest
 
 from harness.facts.kinds import Kind
 
-CASES = Path(".gradient-cases")
-"""The folder below the root directory in which failing checks are saved."""
+CASES = Path(".gradient-cases")  # the folder below the root directory in which failing checks are saved
 
 NOT_SHOWN = (__name__, "autodiff_cross_check.pytest_plugin", "contextlib")
 """Modules whose frames lie between a test and the check, and say nothing to the test's author."""

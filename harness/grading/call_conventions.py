@@ -25,8 +25,7 @@ ARRANGEMENTS = (JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST, BIASES_THEN_WEIGHT
 IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)
 """The arrangements of gradients of weights and of biases as two lists."""
 
-VECTOR, COLUMN, ROW = "vectors", "columns", "rows"
-"""The shapes of biases for n units: (n,), (n, 1) or (1, n)."""
+VECTOR, COLUMN, ROW = "vectors", "columns", "rows"  # the shapes of biases for n units: (n,), (n, 1) or (1, n)
 
 FROM_ONE, FROM_ZERO, ONE_HOT = "labels from 1", "labels from 0", "one-hot targets"
 LABELS = (FROM_ONE, FROM_ZERO, ONE_HOT)
@@ -247,8 +246,7 @@ def _conventions_in(*rows: Row) -> tuple[Convention, ...]:
 
 CONVENTIONS = _conventions_in(*TABLE)
 
-OF_THE_COURSE = _conventions_in(OF_TEN)
-"""Those for code that knows the course's sizes alone."""
+OF_THE_COURSE = _conventions_in(OF_TEN)  # those for code that knows the course's sizes alone
 
 
 def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, theta: np.ndarray) -> tuple[Any, ...]:

@@ -19,8 +19,7 @@ PARAMETER_ATTRIBUTES = (
 TRAINING = ("rate", "alpha", "epoch", "iter", "batch", "momentum")
 """Parts of names of what decides how a network trains."""
 
-CLEARING = ("zero", "reset", "clear")
-"""Parts of names of what sets gradients back to zero, as ``zero_grad``."""
+CLEARING = ("zero", "reset", "clear")  # parts of names of what sets gradients back to zero, as ``zero_grad``
 
 COMPUTING = ("drop", "norm")
 """Parts of names of what changes the cost as well: the rate of dropout, and normalisation by batches."""

@@ -21,8 +21,7 @@ from harness.grading.grade_reports import (
 )
 from harness.seals import checksum
 
-SHORTEST_KEY = 3
-"""Letters that a name or number of a roster needs to tell a student from others."""
+SHORTEST_KEY = 3  # letters that a name or number of a roster needs to tell a student from others
 
 POINTS_COLUMNS = ("grade", "points", "score")
 """The columns of a roster that the points go to, as Moodle's gradebook has one."""

@@ -49,8 +49,7 @@ A submission of one file has two or three that take θ, X and y. Each more costs
 UNLIKELY = ("sigmoid", "numerical", "check", "test", "plot", "debug", "train", "descent", "update", "sgd", "predict")
 """Parts of names of functions that are certainly not the homework's cost function."""
 
-ALL_EXAMPLES = 5000
-"""A number in code that is written for all of the course's examples."""
+ALL_EXAMPLES = 5000  # a number in code that is written for all of the course's examples
 
 COURSE_NUMBERS = {ALL_EXAMPLES, 400, 401, 10025, 10285}
 """Numbers in code that is written for the course's network alone: inputs, with the bias, and parameters of Theta1 and

@@ -8,8 +8,7 @@ import numpy as np
 from harness.grading.student_feedback import OFF
 from harness.grading.submission_interface import ShownAnswer
 
-CELL = 14
-"""Pixels of a square, one for each coordinate."""
+CELL = 14  # pixels of a square, one for each coordinate
 
 DECADES = 16
 """Differences are shaded from rounding, 1e-16 of the largest entry, to as large as the gradient itself."""
@@ -19,8 +18,7 @@ KEY: Mapping[float, str] = {-16.0: "rounding", -9.0: "1e-9", -4.0: "1e-4", 0.0: 
 
 KEY_STEP = 76
 
-LARGEST_PICTURE = 400
-"""Parameters of a network that is still drawn: 20 rows and columns of squares."""
+LARGEST_PICTURE = 400  # parameters of a network that is still drawn: 20 rows and columns of squares
 
 
 def error_picture(shown: ShownAnswer | None) -> str:

@@ -36,8 +36,7 @@ ENOUGH = 0.2
 A source may be for networks of one hidden layer alone, which are some of those drawn.
 """
 
-TIMEOUT = 60.0
-"""Seconds of CPU time for each call: somebody's own source may compile or take differences."""
+TIMEOUT = 60.0  # seconds of CPU time for each call: somebody's own source may compile or take differences
 
 L2_DRAWN = (0.0, 1.0, 0.5, 3.0)
 """λ of the problems: 0 tells the regulariser's mistakes from others, and 1 alone would hide a missing factor λ."""

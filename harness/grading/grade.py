@@ -178,8 +178,7 @@ def judge_helpers(helpers: Mapping[str, HelperVerdict], answered: Parts = NO_PAR
     return {n: Part(RIGHT if all(r) else WRONG, float(np.mean(r))) if r else absent for n, r in right.items()}
 
 
-SLOPE_OF_Z = "slope-of-pre-activation"
-"""The bug of a gradient that calls a helper of a with z."""
+SLOPE_OF_Z = "slope-of-pre-activation"  # the bug of a gradient that calls a helper of a with z
 
 
 def judge_by_specification(

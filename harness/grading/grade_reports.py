@@ -34,16 +34,14 @@ SCHEMA = "harness.grades/4"
 
 COLUMNS = ("submission", "verdict", *POINTS, "points", "diagnosis", "conventions", "remarks", "seconds")
 
-CHECKSUM = "checksum"
-"""The last column of a table, by which a damaged row is known."""
+CHECKSUM = "checksum"  # the last column of a table, by which a damaged row is known
 
 LONGEST_NAME = 40
 
 FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
 """What a spreadsheet takes for the start of a formula, full-width signs included."""
 
-MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
-"""The byte order mark by which spreadsheets know UTF-8."""
+MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # the byte order mark by which spreadsheets know UTF-8
 
 
 @dataclass(frozen=True)
@@ -186,8 +184,7 @@ def _judged(grade: Grade) -> list[str]:
 
 # -- pages -------------------------------------------------------------------------------------------------------------
 
-MISTAKES = 8
-"""So many mistakes of a class are counted on top of its page."""
+MISTAKES = 8  # so many mistakes of a class are counted on top of its page
 
 PARTS_CAPTION = (
     "Each part is judged by itself. The regulariser is what λ adds to cost and gradient; where it is wrong, these are "

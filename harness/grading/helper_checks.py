@@ -162,8 +162,7 @@ def _check_predict(call: Calling, interface: Interface) -> HelperVerdict:
     return faults[0] if faults else HelperVerdict()
 
 
-A, B, C = 0.6, -1.7, 0.3
-"""The first has a logarithm, and the second has the sign at which relu is 0."""
+A, B, C = 0.6, -1.7, 0.3  # the first has a logarithm, and the second has the sign at which relu is 0
 
 SLOPES: Mapping[str, tuple[float, float]] = {
     "a + b": (1.0, 1.0),

@@ -35,11 +35,9 @@ OTHERS: Mapping[str, str] = {
 
 REGRESSION = "a regression without a hidden layer, as in exercises 1 to 3"
 
-INPUTS, CLASSES = 3, 2
-"""Of the regressions that functions are tried on."""
+INPUTS, CLASSES = 3, 2  # of the regressions that functions are tried on
 
-OF_REGRESSION = {"theta", "X", "y", "l2", "m", "n_in"}
-"""The roles that the parameters of a regression have."""
+OF_REGRESSION = {"theta", "X", "y", "l2", "m", "n_in"}  # the roles that the parameters of a regression have
 
 
 def find_other_exercise(process: SubmissionProcess) -> Fact | None:

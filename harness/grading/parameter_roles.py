@@ -8,19 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-NO_LITERAL = ...
-"""Stands for a default whose value is known only when the code is run."""
+NO_LITERAL = ...  # stands for a default whose value is known only when the code is run
 
 COURSE = ("theta", "n_in", "n_hidden", "K", "X", "y", "l2")
 """The roles of the course's function, in its order."""
 
 SIZES = ("n_in", "n_hidden", "K")
 
-BLOCKS = ("W1", "b1", "W2", "b2")
-"""The roles of weights and biases as parameters of their own."""
+BLOCKS = ("W1", "b1", "W2", "b2")  # the roles of weights and biases as parameters of their own
 
-LISTS = ("weights", "biases")
-"""The roles of weights and of biases as two lists."""
+LISTS = ("weights", "biases")  # the roles of weights and of biases as two lists
 
 OF_THETA = (("theta",), ("theta1", "theta2"), BLOCKS, LISTS)
 """The sets of roles that bring θ; a function has one of them."""

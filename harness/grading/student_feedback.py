@@ -30,16 +30,13 @@ PLAIN_KINDS = (homework_messages.MESSAGES.keys() - {Kind.COST_PATTERN}) | {Kind.
 UNSAID = (Kind.PART_RIGHT, Kind.NO_BUG_EXPLAINS)
 """What a student's page leaves out: the parts say what is right, and what was not found helps nobody."""
 
-OFF = 1e-9
-"""Of the largest entry: entries that are off by more are shown as wrong. It is far above rounding."""
+OFF = 1e-9  # Of the largest entry: entries that are off by more are shown as wrong. It is far above rounding.
 
 ENTRIES_SHOWN = 12
 
-RIGHT_ENTRIES_SHOWN = 4
-"""So many entries are shown where only the cost is wrong."""
+RIGHT_ENTRIES_SHOWN = 4  # so many entries are shown where only the cost is wrong
 
-LARGEST_SCRIPT = 100
-"""Parameters of a network whose numbers still fit into a script."""
+LARGEST_SCRIPT = 100  # parameters of a network whose numbers still fit into a script
 
 
 def hints_in(grade: Grade, hints: Hints) -> list[Fact]:

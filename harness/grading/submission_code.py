@@ -15,8 +15,7 @@ NOT_HARMLESS = {"load", "loadtxt", "genfromtxt", "fromfile", "save", "savetxt", 
 CONFIGURES = ("config.update", "set_default_dtype")
 """Calls that decide how everything is computed: JAX's and PyTorch's precision."""
 
-FAILURES = "failures_of_statements"
-"""The name in a module under which its statements that failed are kept."""
+FAILURES = "failures_of_statements"  # the name in a module under which its statements that failed are kept
 
 TRANSFORMS = {"grad", "value_and_grad", "elementwise_grad", "jit"}
 """JAX's and autograd's transforms that return a function of the same parameters."""

@@ -28,11 +28,9 @@ LARGEST = 2_000_000
 SKIPPED = ("__MACOSX", "__pycache__", "node_modules", "venv", "site-packages")
 """Folders that hold nobody's homework; those whose names begin with a dot are skipped as well."""
 
-MOST_FILES = 200
-"""Files of a submission that are read; a folder with more holds something else than homework."""
+MOST_FILES = 200  # files of a submission that are read; a folder with more holds something else than homework
 
-FOLDERS_ABOVE = 2
-"""So many folders above a submission are searched for modules that it imports."""
+FOLDERS_ABOVE = 2  # so many folders above a submission are searched for modules that it imports
 
 
 @dataclass(frozen=True)

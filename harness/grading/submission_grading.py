@@ -42,8 +42,7 @@ TIMEOUT = 10.0
 POLLING = 0.05
 """Seconds between two attempts to end the processes of an interrupted grading: a thread may just be starting one."""
 
-UNREAD = (Kind.NOT_READABLE, Kind.CELL_LEFT_OUT)
-"""Notes that some of the code is not known."""
+UNREAD = (Kind.NOT_READABLE, Kind.CELL_LEFT_OUT)  # notes that some of the code is not known
 
 
 @dataclass(frozen=True)

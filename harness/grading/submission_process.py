@@ -29,8 +29,7 @@ from reference.network import Network
 LOADER = "harness.grading.submission_loader"
 """The module in the child that loads and calls the submission's files."""
 
-NOT_HANDED_IN = "NotHandedIn"
-"""The loader's exception that names something which is not there."""
+NOT_HANDED_IN = "NotHandedIn"  # the loader's exception that names something which is not there
 
 LOADING = 30.0
 """Seconds of CPU time for running a file: its imports may take long, and are nobody's fault.

@@ -17,32 +17,25 @@ IDLE = 3.0
 With less, code would be ended on a busy machine, where it gets a part of a processor. With more, ``sleep`` costs more.
 """
 
-START_TIMEOUT = 60.0
-"""Seconds that starting Python and importing NumPy may take on a busy machine."""
+START_TIMEOUT = 60.0  # seconds that starting Python and importing NumPy may take on a busy machine
 
-LONGEST_WAIT = 3600.0
-"""Seconds: the system's calls do not take a number of any size."""
+LONGEST_WAIT = 3600.0  # seconds: the system's calls do not take a number of any size
 
-TRACE_TIMEOUT = 1.0
-"""Seconds in which a process that is ended may still write down which line it was at."""
+TRACE_TIMEOUT = 1.0  # seconds in which a process that is ended may still write down which line it was at
 
-MEMORY = 4 * 2**30
-"""Bytes of address space. NumPy alone takes a tenth of it; JAX and PyTorch fit, too."""
+MEMORY = 4 * 2**30  # Bytes of address space. NumPy alone takes a tenth of it; JAX and PyTorch fit, too.
 
-LEAST_MEMORY = 2**28
-"""Bytes below which Python itself does not start."""
+LEAST_MEMORY = 2**28  # bytes below which Python itself does not start
 
 ENDINGS = 3
 """Processes that code may take down, or keep busy until time is up; then it is not called any more."""
 
-FILE_SIZE = 2**30
-"""Bytes that a file may grow to: a loop that writes stops before the disk is full."""
+FILE_SIZE = 2**30  # bytes that a file may grow to: a loop that writes stops before the disk is full
 
 PRINTED = 2**16
 """Bytes of stdout, and of stderr, that are kept: enough for any message, and a loop that prints fills no memory."""
 
-MESSAGE_LENGTH = 2_000
-"""Characters of an exception's message that are kept."""
+MESSAGE_LENGTH = 2_000  # characters of an exception's message that are kept
 
 MOST_PROCESSES = 64
 """Processes and threads in a sandbox, which are counted by themselves there: room for the threads of a library, and

@@ -21,8 +21,7 @@ from harness.verdict.report import Report
 
 SCHEMA = "harness.museum/1"
 
-PACKAGES = {"ott": "ott-jax", "torch": "torch"}
-"""What to install, by the module of an exhibit's library."""
+PACKAGES = {"ott": "ott-jax", "torch": "torch"}  # what to install, by the module of an exhibit's library
 
 CURVE_POINTS = 81
 

@@ -103,8 +103,7 @@ def betaln_slope(jax: Any, functions: Any, theta: Any) -> Any:
     return jax.grad(functions.betaln)(theta[0], theta[1])
 
 
-PLACES = np.array([0.0, 0.4, 1.0])
-"""Where mass is carried to, from three points θ."""
+PLACES = np.array([0.0, 0.4, 1.0])  # where mass is carried to, from three points θ
 
 ENTROPY, ITERATIONS = 0.2, 20
 
@@ -210,8 +209,7 @@ def score_of_estimated_scale(theta: Vector) -> Vector:
 
 
 OBSERVED = np.array([0.3, -0.2, 0.9, 0.4, 1.1, 0.7, 1.9, 1.4])
-DESIGN = np.column_stack([np.ones(8), np.linspace(-1.0, 1.0, 8)])
-"""A line through eight points."""
+DESIGN = np.column_stack([np.ones(8), np.linspace(-1.0, 1.0, 8)])  # a line through eight points
 
 PAIRS = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 4.0, 4.0, 5.0, 5.0])
 """The squared distances of three points, each pair twice."""

@@ -55,8 +55,7 @@ class ThetaLayout:
         return turned[::-1] if self.last_first else turned
 
 
-BY_COLUMNS = ThetaLayout()
-"""The course's layout, which is also that of `Network.pack`."""
+BY_COLUMNS = ThetaLayout()  # the course's layout, which is also that of `Network.pack`
 
 
 class Forward(NamedTuple):

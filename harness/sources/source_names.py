@@ -15,8 +15,7 @@ SMALL = 1000
 """Parameters up to which JAX's forward mode is a source by default. It computes the cost once more for each of them,
 and the other sources decide as much in far less time."""
 
-BUG = "bug:"
-"""The prefix of a bug's name."""
+BUG = "bug:"  # the prefix of a bug's name
 
 Sources = Iterable[str | Source] | Mapping[str, GradientSource] | Mapping[str, str]
 """What checks take: names, sources of the harness, or a mapping from any name to a source or to its name."""

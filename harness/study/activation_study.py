@@ -20,15 +20,12 @@ from harness.study.wrong_activations import EACH, SLOPE_BUGS, wrong_records
 from harness.study.wrong_activations import WRONG as WRONG_RECORDS
 from reference.activations import ACTIVATIONS, Activation
 
-WRITTEN = "written out"
-"""The bug of the records of `wrong_activations`, which are of many kinds."""
+WRITTEN = "written out"  # the bug of the records of `wrong_activations`, which are of many kinds
 
-POINTS, SPREAD = 100, 3.0
-"""Peers get so many z, from a normal distribution of this width."""
+POINTS, SPREAD = 100, 3.0  # peers get so many z, from a normal distribution of this width
 
 QUICK = {"records": 6, "each": 2}
-SCHEMA = "harness.study.activations/2"
-"""Version 2: every trial, as in other studies."""
+SCHEMA = "harness.study.activations/2"  # version 2: every trial, as in other studies
 
 DESCRIPTIONS = {WRITTEN: "wrong in many ways"} | {name: bug.description for name, bug in SLOPE_BUGS.items()}
 

@@ -17,11 +17,9 @@ MARKS = (("o", COLOURS[0]), ("s", "#E69F00"), ("D", COLOURS[2]), ("^", COLOURS[3
 LANES = (-0.35, 0.17, 0.32)
 """The heights of the first mark, the last mark and the interval in a row, so that none hides another."""
 
-ROW, MARK = 0.66, 5.8
-"""The height of a row in inches, and the size of a mark in points."""
+ROW, MARK = 0.66, 5.8  # the height of a row in inches, and the size of a mark in points
 
-EDGE = 0.025
-"""The share of an axis that is left free beyond its ends, for the marks that are there."""
+EDGE = 0.025  # the share of an axis that is left free beyond its ends, for the marks that are there
 
 BAR, OURS = "#E4E4E4", "#BFD9EA"
 

@@ -23,15 +23,13 @@ from reference.problem import Problem
 
 NAMED, AMONG, VAGUE, MISLEADING = OUTCOMES = "right", "right among several", "vague", "misleading"
 
-SCHEMA = "harness.naming/2"
-"""Version 2: every trial, as in other studies."""
+SCHEMA = "harness.naming/2"  # version 2: every trial, as in other studies
 
 QUICK = {"problems": 1, "pairs": 30}
 
 DRAWN_FROM = ("ex4-like", "random")
 
-TRIES = 40
-"""So many problems are drawn, until the bugs show on one."""
+TRIES = 40  # so many problems are drawn, until the bugs show on one
 
 SHOWS = 1e-9
 """Bugs show where they move the answer by this share of its largest entry: more than any rounding error here."""

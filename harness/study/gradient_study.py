@@ -28,20 +28,17 @@ EXACT = 1e-13
 VAGUE = frozenset({"wrong-entries", "single-entry", "constant-error", "regulariser"})
 """Kinds of facts that tell where and how much, and may hold for many bugs."""
 
-AT_POINT = "wrong-at-point"
-"""The kind of fact by which a gradient is wrong at θ alone."""
+AT_POINT = "wrong-at-point"  # the kind of fact by which a gradient is wrong at θ alone
 
 BESIDE = 1e-7
 """The distance from θ at which a gradient is compared with the right one at θ, as a share of 1 + |θ|."""
 
-STEP = 5
-"""Of the functions with a bug, every so many are shown."""
+STEP = 5  # of the functions with a bug, every so many are shown
 
 SCHEMA = "harness.study.own/1"
 QUICK: dict[str, Any] = {"step": 80, "peers": ()}
 
-SCALES = {"ordinary": 0.7, "awkward": 3.0}
-"""The width of the normal distribution of a model's parameters."""
+SCALES = {"ordinary": 0.7, "awkward": 3.0}  # the width of the normal distribution of a model's parameters
 
 
 # -- bugs --------------------------------------------------------------------------------------------------------------

@@ -28,8 +28,7 @@ SCHEMA = "harness.study.operators/1"
 
 DTYPES = ("float64", "complex128")
 
-LARGEST = 400
-"""Samples with more numbers than this are left out: a slow Jacobian of theirs takes minutes."""
+LARGEST = 400  # samples with more numbers than this are left out: a slow Jacobian of theirs takes minutes
 
 
 class Mode(NamedTuple):
@@ -119,13 +118,11 @@ def _of_differentiated(operator: Any, sample: Any) -> tuple[Callable[..., Any], 
 
 # -- the run -----------------------------------------------------------------------------------------------------------
 
-SAMPLES = 4
-"""Of each operator, so many samples are checked."""
+SAMPLES = 4  # of each operator, so many samples are checked
 
 QUICK = {"step": 60, "samples": 1}
 
-FELL_BACK = "asked the original"
-"""What a trial says where a drop-in warned that it could not decide."""
+FELL_BACK = "asked the original"  # what a trial says where a drop-in warned that it could not decide
 
 
 class OperatorChecker(NamedTuple):

@@ -10,8 +10,7 @@ from scipy.special import erf, expit
 
 from reference.activations import Activation, elu, leaky_relu
 
-RIGHT: dict[str, Activation] = {}
-"""Right records by name; each must agree."""
+RIGHT: dict[str, Activation] = {}  # right records by name; each must agree
 
 
 def _add(name, value, slope, *kinks):

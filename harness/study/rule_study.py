@@ -22,8 +22,7 @@ NATIVE = "JAX check_grads"
 FLAT_PEERS = ("torch gradcheck", "autograd check_grads")
 """Peers that get the cost w·f(θ) of a flat θ and JAX's reverse gradient of it."""
 
-SHOWS = 1e-11
-"""A wrong rule is wrong here if it moves an answer by this share of its largest entry."""
+SHOWS = 1e-11  # a wrong rule is wrong here if it moves an answer by this share of its largest entry
 
 QUICK: dict[str, Any] = {"step": 45, "peers": ()}
 

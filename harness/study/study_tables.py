@@ -8,8 +8,7 @@ from functools import partial
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PASS
 from harness.study.trials import Rate, Study
 
-LISTED = 12
-"""Lines that are listed, before the rest is only counted."""
+LISTED = 12  # lines that are listed, before the rest is only counted
 
 POOR = "Bugs that the harness missed or misnamed, and right code that it did not pass"
 

@@ -22,8 +22,7 @@ from reference.activations import ACTIVATIONS, Activation
 WRONG: dict[str, Activation] = {}
 """Wrong records by name. None may agree, and where an oracle can run the formula, the report must name the slope."""
 
-MISSED_FINELY = 1e-9
-"""A relative change of a constant that a check in float64 must see."""
+MISSED_FINELY = 1e-9  # a relative change of a constant that a check in float64 must see
 
 
 def _record(name, value, slope):
@@ -154,11 +153,9 @@ class WrongSlope(NamedTuple):
 Planter = Callable[[Activation, np.random.Generator], WrongSlope]
 """(right record, random numbers) -> its slope with a bug."""
 
-SEEN = 2.0 * ALLOWED
-"""Twice the tolerance of the check, since the right slopes take up a part of it."""
+SEEN = 2.0 * ALLOWED  # twice the tolerance of the check, since the right slopes take up a part of it
 
-WIDTH = 0.01
-"""Of a narrow stretch."""
+WIDTH = 0.01  # of a narrow stretch
 
 LARGEST = np.finfo(float).max
 
@@ -242,8 +239,7 @@ SLOPE_BUGS: dict[str, SlopeBug] = {
 }  # fmt: skip
 """By name."""
 
-EACH = 3
-"""Bugs planted in each right record; each bug is planted as often as the others."""
+EACH = 3  # bugs planted in each right record; each bug is planted as often as the others
 
 
 def wrong_records(right: Sequence[Activation], seed: int, each: int = EACH) -> Iterator[tuple[Activation, str]]:

@@ -45,16 +45,14 @@ GROUPS = {
 CONTROLS = 5
 """Correct code gets so many problems for each problem of the bugs, as there are a hundred bugs and one correct code."""
 
-SLOW = {"785 parameters": 5}
-"""A fifth of the problems, where a check takes the peers twenty times as long."""
+SLOW = {"785 parameters": 5}  # a fifth of the problems, where a check takes the peers twenty times as long
 
 # -- problems ----------------------------------------------------------------------------------------------------------
 
 EX4_LIKE = (Network((3, 5, 3)), Network((8, 6, 4)), Network((20, 8, 5)))
 """The course's own check network, and larger ones that the slowest peers can check; each is compiled once."""
 
-PARAMETERS_785 = Network((20, 25, 10))
-"""The course's 25 hidden units and 10 digits, on 20 pixels."""
+PARAMETERS_785 = Network((20, 25, 10))  # the course's 25 hidden units and 10 digits, on 20 pixels
 
 
 @cache

@@ -14,14 +14,12 @@ from harness.sweep.worker_pools import Pool, make_rows
 CHUNK = {"networks": 25, "functions": 10, "activations": 2}
 """Rows of a task: some tenths of a second, so that handing tasks over costs little and Ctrl-C waits for little."""
 
-QUEUED = 2
-"""Tasks for each worker, so that none waits for the next."""
+QUEUED = 2  # tasks for each worker, so that none waits for the next
 
 STORE_EVERY = 0.5
 """Seconds between two writes. A crash loses the rows since the last one, and the next run makes them again."""
 
-LOOK_EVERY = 2.0
-"""Seconds without a finished task until the workers are asked whether they are still there."""
+LOOK_EVERY = 2.0  # seconds without a finished task until the workers are asked whether they are still there
 
 
 def sweep(

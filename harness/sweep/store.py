@@ -15,8 +15,7 @@ from harness.provenance import differences
 from harness.seals import checksum, require_version
 from harness.sweep.rows import VERDICTS, SweepRow
 
-FILE_SCHEMA = "harness.sweep-file/2"
-"""Version 2: checksums. SQLite keeps the number as its `user_version`."""
+FILE_SCHEMA = "harness.sweep-file/2"  # Version 2: checksums. SQLite keeps the number as its `user_version`.
 
 APPLICATION_ID = 0x67726164  # "grad": marks a SQLite file as a sweep's
 LARGEST_SEED = 2**63 - 1  # of SQLite's integers

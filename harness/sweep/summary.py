@@ -14,11 +14,9 @@ from harness.sweep.store import Store
 from harness.verdict.report import json_ready
 from harness.wording import counted
 
-SCHEMA = "harness.sweep/2"
-"""Version 2: facts in the place of reasons in words."""
+SCHEMA = "harness.sweep/2"  # version 2: facts in the place of reasons in words
 
-SHOWN = 5
-"""So many rows of each verdict are shown; the others are counted."""
+SHOWN = 5  # so many rows of each verdict are shown; the others are counted
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from harness.facts.kinds import Kind
 from harness.isolation import Outcome, Worker
 from harness.sweep.rows import Settings, SweepRow, error_row
 
-CONNECT = 10.0
-"""Seconds to wait for a Dask scheduler."""
+CONNECT = 10.0  # seconds to wait for a Dask scheduler
 
 START = 120.0
 """Seconds that the first answer of a process may take, on a busy machine: JAX is imported, and compiles."""

@@ -30,8 +30,7 @@ from reference.problem import Problem
 
 SWITCHES = ("λ = 0", "θ = 0", "m = 1", "one hidden unit a layer")
 
-INPUTS, HIDDEN, CLASSES, EXAMPLES, LAMBDA, SEED = 4, 3, 3, 5, 1.5, 0
-"""The small problem of the blind spots."""
+INPUTS, HIDDEN, CLASSES, EXAMPLES, LAMBDA, SEED = 4, 3, 3, 5, 1.5, 0  # the small problem of the blind spots
 
 WHERE = {
     "regulariser": "regulariser",
@@ -45,14 +44,12 @@ WHERE = {
 }
 """By `Bug.part`: where a bug is, for the page."""
 
-H, ENOUGH = 1e-4, 1e-4
-"""The naive check's step, and the relative error that it accepts."""
+H, ENOUGH = 1e-4, 1e-4  # the naive check's step, and the relative error that it accepts
 
 DISTANCES = tuple(sign * 10.0**-k for sign, ks in ((-1.0, range(1, 10)), (1.0, range(9, 0, -1))) for k in ks)
 """From the kink."""
 
-DEPTHS = tuple(float(z) for z in range(0, 46, 3))
-"""z of the saturated unit."""
+DEPTHS = tuple(float(z) for z in range(0, 46, 3))  # z of the saturated unit
 
 SOURCES_COMPARED = ("loop", "vectorized", "jax", "finite-difference")
 

@@ -44,8 +44,7 @@ MUSEUM_PLACE = "<!-- museum -->"
 
 OWN_PLACE = "{{ own function }}"
 
-CELL_SECONDS = 300
-"""For one cell of the notebook, on a slow machine."""
+CELL_SECONDS = 300  # for one cell of the notebook, on a slow machine
 
 PARTS = ("by_hand", "step_sizes", "bugs", "museum", "detection", "false_alarms", "choice")
 SCRIPTS = ("plot", "network", "controls", *PARTS, "start")

@@ -28,11 +28,9 @@ from reference.problem import Problem
 
 L2, SEED = 1.0, 0
 
-CHECKED = 500
-"""Digits of the cross-check: its bounds are as narrow as on all, in a tenth of the time."""
+CHECKED = 500  # digits of the cross-check: its bounds are as narrow as on all, in a tenth of the time
 
-MISREAD = 10
-"""Misread digits that are shown for each training."""
+MISREAD = 10  # misread digits that are shown for each training
 
 LOWEST, PER_DECADE, LEVELS = -4.0, 12, 254
 """A ratio as a byte: the floor of 1 + 12 log10(ratio / 1e-4), 254 at most; 0 below 1e-4; 255 for NaN."""

@@ -35,8 +35,7 @@ MOVED = 2
 ALONG = (-3.0, -0.7, 0.0, 1.3, 3.0)
 """Values of a coordinate at which the page's own numbers are compared with the loop's."""
 
-STEPS = tuple(range(-16, 1))
-"""The steps of the page's dots are 10 to these powers."""
+STEPS = tuple(range(-16, 1))  # the steps of the page's dots are 10 to these powers
 
 CONSTANTS = (0.0, 1e4, 1e8)
 

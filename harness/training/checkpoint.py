@@ -21,8 +21,7 @@ from reference.problem import Problem
 EVERY = 5
 """Line searches between two writes: a second or two on the digits, of which writing takes a hundredth."""
 
-SCHEMA = "harness.checkpoint/2"
-"""Version 2: a checksum."""
+SCHEMA = "harness.checkpoint/2"  # version 2: a checksum
 
 
 class Checkpoint:

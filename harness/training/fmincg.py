@@ -46,8 +46,7 @@ MOST_FAILURES = 2
 
 Callback = Callable[[OptimizeResult], object]
 
-State = Mapping[str, np.ndarray]
-"""Where a descent stands, as arrays, so that it can be kept in a file."""
+State = Mapping[str, np.ndarray]  # where a descent stands, as arrays, so that it can be kept in a file
 
 VECTORS = ("x", "gradient", "direction", "best_x", "best_gradient")
 COUNTS = ("nit", "nfev", "failures")

@@ -36,8 +36,7 @@ class Policy:
     blamed_in_tie: str = ""
 
 
-MAJORITY = Policy()
-"""Nobody is certain: the largest number of families decides, and a tie names nobody."""
+MAJORITY = Policy()  # nobody is certain: the largest number of families decides, and a tie names nobody
 
 
 def find_consensus(

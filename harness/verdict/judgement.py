@@ -22,8 +22,7 @@ SAME_COST = 1e-6
 """A relative difference of costs below this is rather lost digits than another function: a forgotten factor or term is
 larger."""
 
-PLACES_KEPT = 20
-"""A fact names so many undecided coordinates at most; it counts all of them."""
+PLACES_KEPT = 20  # a fact names so many undecided coordinates at most; it counts all of them
 
 
 def judge(

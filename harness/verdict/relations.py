@@ -18,11 +18,9 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.wrong_part import CLOSE, SHARP, Part, join, named
 
-AXES_PERMUTED = 4
-"""Arrays of more dimensions have too many permutations of their axes to try: 5 have 120."""
+AXES_PERMUTED = 4  # arrays of more dimensions have too many permutations of their axes to try: 5 have 120
 
-SHIFTS = (1, -1, 2, -2)
-"""Off-by-one and off-by-two errors of an index."""
+SHIFTS = (1, -1, 2, -2)  # off-by-one and off-by-two errors of an index
 
 
 Relation = Callable[[Part, int | None], Fact | None]

@@ -12,14 +12,12 @@ from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from reference.user_input import printable
 
-SCHEMA = "harness.report/3"
-"""Version 3: facts (kind, severity, where, data, text) in the place of sentences."""
+SCHEMA = "harness.report/3"  # version 3: facts (kind, severity, where, data, text) in the place of sentences
 
 COLOURS = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}
 """The colours of the verdicts in notebooks; `harness/pages/style.css` has those of pages."""
 
-SAME = 1e-9
-"""Relative: sources whose answers differ by less are wrong for one reason, and share a line."""
+SAME = 1e-9  # relative: sources whose answers differ by less are wrong for one reason, and share a line
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,7 @@ def _composed(name: str, series: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda x: constant(x) if isinstance(x, arb) else arb_series([constant(x[0]), series(x)[1]])
 
 
-_UNKNOWN = arb_series([arb.nan(), arb.nan()])
-"""A value and a slope of which nothing is known."""
+_UNKNOWN = arb_series([arb.nan(), arb.nan()])  # a value and a slope of which nothing is known
 
 
 def _divide(x, y):

@@ -23,8 +23,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 UNIT = UNIT_ROUNDOFF["float64"]
 
-WIDTHS = (1.0, 2.0, 4.0)
-"""Of the central differences, in steps."""
+WIDTHS = (1.0, 2.0, 4.0)  # of the central differences, in steps
 
 STEP = 2e-3
 """Balances the truncation h⁴ of R1 against rounding, u/h, on functions of ordinary scale: 1.6e-11 against 5.6e-14.

@@ -23,23 +23,19 @@ from reference.measured import Measured, MeasuredSlope, Oracle, known
 from reference.network import Network, Output
 from reference.problem import Problem, regularised_cost
 
-BITS = 106
-"""Twice the precision of float64: where nothing cancels, an ulp is known to 2**-50 of itself."""
+BITS = 106  # twice the precision of float64: where nothing cancels, an ulp is known to 2**-50 of itself
 
 DOUBLINGS = 4
 """How often the precision is doubled where it does not suffice. 1,696 bits resolve all that float64 holds, 2**-1074."""
 
-BITS_BESIDE = 1024
-"""For what lies 2**-180 beside a number, where a difference may cancel twice."""
+BITS_BESIDE = 1024  # for what lies 2**-180 beside a number, where a difference may cancel twice
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 """A slope that is known to this, the smallest normal number, is sharp: XLA takes for zero what is smaller."""
 
-BITS_ON_CELLS = 1280
-"""The smallest float beside 1, and twice the digits of a float64 for the rest."""
+BITS_ON_CELLS = 1280  # the smallest float beside 1, and twice the digits of a float64 for the rest
 
-BLOCK_ROWS = 500
-"""Examples at once: a ball takes some hundred bytes."""
+BLOCK_ROWS = 500  # examples at once: a ball takes some hundred bytes
 
 
 class Enclosure(NamedTuple):
@@ -251,5 +247,4 @@ def _value_and_slope(f: Activation, Z: Balls) -> tuple[Balls, Balls]:
     return values(A), slopes(A)
 
 
-ORACLE = Oracle(measure)
-"""The same as a gradient source."""
+ORACLE = Oracle(measure)  # the same as a gradient source

@@ -41,11 +41,9 @@ ROUNDINGS = 2.0
 So the rounding is within twice the bound of one gradient.
 """
 
-AFFORDABLE = 10**8
-"""Parameters times entries of X: some seconds."""
+AFFORDABLE = 10**8  # parameters times entries of X: some seconds
 
-ELEMENTS_AT_ONCE = 2**16
-"""1 MiB of complex numbers: they stay in the cache."""
+ELEMENTS_AT_ONCE = 2**16  # 1 MiB of complex numbers: they stay in the cache
 
 MADE_REAL = "its formula makes real numbers of complex ones, which is not analytic"
 
@@ -252,5 +250,4 @@ def _where_analytic(f: Activation, z: np.ndarray) -> np.ndarray:
     return np.concatenate([_where_analytic(f, half) for half in np.array_split(z, 2)])
 
 
-ORACLE = Oracle(measure)
-"""The same as a gradient source."""
+ORACLE = Oracle(measure)  # the same as a gradient source

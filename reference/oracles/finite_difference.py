@@ -55,11 +55,9 @@ ROUNDINGS = 4.0
 So its rounding is within four times the bound of one gradient.
 """
 
-ELEMENTS_AT_ONCE = 2**17
-"""One MiB of increments: the handful in use stay in the cache."""
+ELEMENTS_AT_ONCE = 2**17  # one MiB of increments: the handful in use stay in the cache
 
-AFFORDABLE = 10**8
-"""Parameters times entries of X, for `per_weight`: some seconds."""
+AFFORDABLE = 10**8  # parameters times entries of X, for `per_weight`: some seconds
 
 LARGEST_STEP = 1.0
 """In z: activations bend on a scale of about one, and the differences of a wider stencil say nothing of the slope."""
@@ -282,5 +280,4 @@ def plain_slope(f: Activation, z: np.ndarray, noise: np.ndarray) -> MeasuredSlop
     return MeasuredSlope(f(z.copy()), derivative, known(derivative, error), ROUNDINGS)
 
 
-ORACLE = Oracle(gradient)
-"""The same as a gradient source."""
+ORACLE = Oracle(gradient)  # the same as a gradient source

@@ -34,11 +34,9 @@ from reference.traced.traced_function import Traced
 WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10
 """Units in a layer, hidden layers, and examples: those of random networks. A larger shape costs each network more."""
 
-KNOWN = 3
-"""Networks with an activation that is not registered, after which there will be more of them."""
+KNOWN = 3  # networks with an activation that is not registered, after which there will be more of them
 
-SILENT = -1e300
-"""A bias at which σ and softmax are exactly zero: exp(-1e300) is, and so is its derivative."""
+SILENT = -1e300  # a bias at which σ and softmax are exactly zero: exp(-1e300) is, and so is its derivative
 
 
 def fits(problem: Problem) -> bool:

@@ -30,8 +30,7 @@ from reference.traced.equations import Constant, Equation, Program, underflow, u
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import has_few_bits
 
-CHANGE_UNIT = UNIT_ROUNDOFF["float64"]
-"""u of the changes, which the interpreter alone computes."""
+CHANGE_UNIT = UNIT_ROUNDOFF["float64"]  # u of the changes, which the interpreter alone computes
 
 CHANGE_ROUNDINGS = 64.0
 """Roundings of a change: a slope takes some four elementary functions and as many products, none of which cancels.
@@ -39,8 +38,7 @@ CHANGE_ROUNDINGS = 64.0
 4 · 8 + 4 is 36, with room. These are of float64, so that ten times as many would still be nothing beside a float32.
 """
 
-HALF_FACTOR_BITS = 26
-"""The product of two numbers of so many significant bits is exact in float64."""
+HALF_FACTOR_BITS = 26  # the product of two numbers of so many significant bits is exact in float64
 
 TINY = float(np.finfo(float).tiny)
 

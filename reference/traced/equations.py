@@ -19,8 +19,7 @@ from reference import jax_internals
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.primitive import EXACT, Primitive
 
-UNUSED = -1
-"""The slot of an output that nobody reads, so that a run keeps no array for it."""
+UNUSED = -1  # the slot of an output that nobody reads, so that a run keeps no array for it
 
 RANDOM_BITS = ("random_bits", "threefry2x32", "rng_bit_generator", "rng_uniform")
 """Primitives that make random numbers of a key."""
@@ -92,8 +91,7 @@ class Constant:
         return lifted(self.value)
 
 
-UNREAD = Constant(np.zeros(()))
-"""What stands for a result that nobody reads."""
+UNREAD = Constant(np.zeros(()))  # what stands for a result that nobody reads
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # JAX writes out the arguments of what it compiles

@@ -167,8 +167,7 @@ def _is_inexact(equation: Equation, values: Sequence[np.ndarray]) -> Callable[[]
     return (lambda: find(*values)) if find and all(x.dtype.kind == "f" for x in values) else None
 
 
-_UNREAD = Run()
-"""A run of which nobody reads what it observes."""
+_UNREAD = Run()  # a run of which nobody reads what it observes
 
 
 def value_by(rule: Rule, equation: Equation, numbers: Sequence[Any]) -> np.ndarray:

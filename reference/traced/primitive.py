@@ -45,8 +45,7 @@ class Rounding:
 
 ROUNDED_ONCE = Rounding()
 ADDED_UP = Rounding(sums=True)
-EXACT = None
-"""The rounding of a primitive that rounds nothing."""
+EXACT = None  # the rounding of a primitive that rounds nothing
 
 
 @dataclass(frozen=True)

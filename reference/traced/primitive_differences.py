@@ -49,14 +49,12 @@ COARSE_WIDTHS = (7e-2, *WIDTHS[:2])
 """The same for what is computed in a coarser type: truncation h⁶ and noise u/h are balanced at h in proportion to
 u^(1/7), which is 18 times as large for float32."""
 
-NOISE_ROUNDINGS = 16.0
-"""The error of values, in u of the largest: that of a few elementary functions."""
+NOISE_ROUNDINGS = 16.0  # the error of values, in u of the largest: that of a few elementary functions
 
 FEWEST = 8 * len(WIDTHS) * len(POINTS)
 """Points of eight directions: fewer are padded to these, since each number of points is another program to compile."""
 
-SMALLEST_SCALE = 1e-3
-"""Steps are as for operands of this size at least: at zero there is no other scale."""
+SMALLEST_SCALE = 1e-3  # steps are as for operands of this size at least: at zero there is no other scale
 
 SOLVER_SHARE = 0.25
 """The part of a solver's error that the differences are moved by. Runs that round at random show 16 times that: four
@@ -65,8 +63,7 @@ times the error."""
 REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeError)
 """What JAX raises where a primitive, or a callback, does not take float64."""
 
-Slopes = tuple[Any, Any]
-"""Slopes of one output, and estimates of their errors."""
+Slopes = tuple[Any, Any]  # slopes of one output, and estimates of their errors
 
 
 def _compiled(equation: Equation, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:

@@ -15,11 +15,9 @@ import numpy as np
 from reference.jax_settings import precisely
 from reference.traced.equations import WIDE_TYPES, Constant, Equation, Program, bind, kind, lifted, map_programs
 
-Applied = Callable[..., list[Any]]
-"""What computes the outputs of an equation from its operands."""
+Applied = Callable[..., list[Any]]  # what computes the outputs of an equation from its operands
 
-Inlined = Callable[[Equation], bool]
-"""Which custom rules to replace by their primals."""
+Inlined = Callable[[Equation], bool]  # which custom rules to replace by their primals
 
 
 @dataclass(frozen=True)

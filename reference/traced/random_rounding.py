@@ -22,8 +22,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.equations import Equation, kind, product_units, smallest_normal, underflow, unit_roundoff
 from reference.traced.primitive import ErrorSize
 
-COARSE = 1e-4
-"""u of float16 and bfloat16 is above this (4.9e-4 and 3.9e-3), and that of float32 below (6e-8)."""
+COARSE = 1e-4  # u of float16 and bfloat16 is above this (4.9e-4 and 3.9e-3), and that of float32 below (6e-8)
 
 EXACT_BITS = 44
 """A float64 of no more significant bits is taken as exact: a rounded result looks so once in 500 times.

@@ -36,8 +36,7 @@ CELLS_SAMPLED = 24  # larger cells of which the middle is looked at
 BESIDE_ZERO = 1e-9  # |z| of cells that balls decide as a whole, because no slope changes by much on them
 QUOTIENT = 2.0**16  # of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them
 
-Cells = tuple[np.ndarray, np.ndarray] | np.ndarray
-"""Their lower and upper ends, (n,) each."""
+Cells = tuple[np.ndarray, np.ndarray] | np.ndarray  # their lower and upper ends, (n,) each
 
 _LEAST = np.iinfo(np.int64).min
 

@@ -37,8 +37,7 @@ ORACLES = {
 """Where the ``slope(f, z)`` is of each kind of gradient source that needs no slope by hand."""
 
 
-IN_TORCH = "torch"
-"""The source beside these of a formula over torch."""
+IN_TORCH = "torch"  # the source beside these of a formula over torch
 
 
 class OracleSlopes(NamedTuple):

@@ -18,8 +18,7 @@ SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
 SEED = 0  # of the points between, so that two checks of one record look at the same z
 
 TINY = float(np.finfo(np.float64).tiny)  # The smallest normal float. XLA flushes what is smaller to zero.
-REACHED = 6.0
-"""The |z| that units of a network reach: standard normal pre-activations stay below."""
+REACHED = 6.0  # the |z| that units of a network reach: standard normal pre-activations stay below
 
 FLOOR = 128 * 2.0**-53
 """Errors below this share of the mean slope within `REACHED` are not judged: a term of a softplus that is written in
@@ -31,8 +30,7 @@ cube root at 0, larger ones would set the scale for all."""
 
 BRIDGED = 2  # a wrong stretch may contain so many points of agreement in a row, such as those where two curves cross
 
-BESIDE = 1e-6
-"""Distance from a junction within which finite differences of plain values reach across it."""
+BESIDE = 1e-6  # distance from a junction within which finite differences of plain values reach across it
 
 AROUND_A_KINK, MOST_AROUND = 50, 40
 """Points around a kink, and kinks with points around them. A staircase has more kinks, between which points of others

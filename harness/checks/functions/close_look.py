@@ -16,8 +16,7 @@ from reference.arithmetics.central_differences import NOISE_GAIN
 QUIETER = 0.1
 """A line that has at most this share of the noise is judged by its own noise. Two samples of one noise are closer."""
 
-BELOW = 0.25
-"""Steps of at most this share of |θ_i|: the stencil reaches four steps far, and so not beyond 0."""
+BELOW = 0.25  # steps of at most this share of |θ_i|: the stencil reaches four steps far, and so not beyond 0
 
 
 def look_closely(near: CostNear, search: Search, *, explains: bool = True) -> LineSlope:

@@ -50,8 +50,7 @@ AT_ONCE = (2.0**-36, 2.0**-32)
 """Steps near and far. A continuous cost changes 16 times less over the first, and one that jumps at θ by its jump over
 both."""
 
-ACROSS_KINKS = 3
-"""So many random directions show whether the slopes at kinks that meet belong together."""
+ACROSS_KINKS = 3  # so many random directions show whether the slopes at kinks that meet belong together
 
 
 @dataclass(frozen=True, eq=False)

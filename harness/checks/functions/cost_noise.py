@@ -16,8 +16,7 @@ from reference.arithmetics.array_pieces import largest
 from reference.arithmetics.central_differences import NOISE_ROUNDINGS
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
-SAMPLES = 8
-"""Costs, whose five third differences tell their scatter to a factor of two or so."""
+SAMPLES = 8  # costs, whose five third differences tell their scatter to a factor of two or so
 
 SPACING = 2.0**13
 """Between the samples, in u of θ: over eight of them, 7e-12, a cost that bends at the scale of θ is a parabola."""

@@ -30,8 +30,7 @@ DOMAIN_ERRORS = (ValueError, ArithmeticError, AssertionError, IndexError, Runtim
 """What functions raise outside their domain: math.log, a table at its end, Cholesky in PyTorch. A TypeError is a
 bug."""
 
-BUG_ERRORS = (NotImplementedError, RecursionError, UnicodeError)
-"""Subclasses of these that only a bug raises."""
+BUG_ERRORS = (NotImplementedError, RecursionError, UnicodeError)  # subclasses of these that only a bug raises
 
 STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
 """Steps for float64, in units of max(1, |θ_i|), from wide to narrow. The first balances the truncation h⁴ against the

@@ -32,8 +32,7 @@ NEARLY_TOO_LARGE = 2.0**-64
 
 PLACES_SHOWN = 3
 
-ROUNDING = "rounding"
-"""What hides a derivative whose own rounding is larger than the error of its difference."""
+ROUNDING = "rounding"  # what hides a derivative whose own rounding is larger than the error of its difference
 
 KINDS: dict[str, Kind] = {
     Obstacle.KINK: Kind.KINK,

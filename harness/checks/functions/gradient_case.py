@@ -26,8 +26,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 REFERENCE = "jax"
 
-Gradient = Callable[[np.ndarray], np.ndarray]
-"""θ -> the gradient there, both flat (n,)."""
+Gradient = Callable[[np.ndarray], np.ndarray]  # θ -> the gradient there, both flat (n,)
 
 SMALL = 1e-30
 """How far a parameter of zero is moved to be rounded: below any scale at which a cost may bend there."""

@@ -41,11 +41,9 @@ from harness.verdict.consensus import Consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 
-PATIENCE = 2.0
-"""Seconds until a terminal shows how far the check is."""
+PATIENCE = 2.0  # seconds until a terminal shows how far the check is
 
-CALLS_OF_LINE = 4.0
-"""Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
+CALLS_OF_LINE = 4.0  # calls of the cost that a line needs on average: two, and seven where these leave doubt
 
 FEWEST_GROUPS = 50.0
 """Of very many parameters: with fewer groups, one wrong entry would be small beside the others of its group."""

@@ -32,14 +32,12 @@ from harness.verdict.comparison import Answer, Block, Pair, require_accuracy
 from harness.verdict.judgement import PLACES_KEPT, judge
 from harness.verdict.report import Report
 
-NARROW_STEP = 1e-6
-"""The step of the difference that finds a suspect output, which is then examined by itself."""
+NARROW_STEP = 1e-6  # the step of the difference that finds a suspect output, which is then examined by itself
 
 EACH_ENTRY = 4000
 """Outputs that the sum does not show are all examined if they have so few entries, each of which takes some calls."""
 
-LOOSEST = 0.9
-"""The largest accuracy that is asked of a sum of many outputs."""
+LOOSEST = 0.9  # the largest accuracy that is asked of a sum of many outputs
 
 COLUMNS = 300
 """From products J v alone, the matrix is made of so many columns; more inputs are moved along one direction."""

@@ -31,8 +31,7 @@ measure."""
 MOSTLY_NOISE = 0.3
 """An error bound of which this share is noise becomes no smaller at narrower steps, where noise grows as 1/h."""
 
-Line = Callable[[float], float]
-"""f(t), the cost along a line, or the derivative that is reported there."""
+Line = Callable[[float], float]  # f(t), the cost along a line, or the derivative that is reported there
 
 
 class Obstacle(StrEnum):

@@ -15,8 +15,7 @@ from harness.verdict.comparison import Block
 from harness.wording import first_few
 from reference.arithmetics.array_pieces import largest
 
-NAMED = 6
-"""So many leaves are named in an error message."""
+NAMED = 6  # so many leaves are named in an error message
 
 
 class Leaf(NamedTuple):

@@ -13,8 +13,7 @@ from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
 from reference.arithmetics.array_pieces import largest
 
-FUN = "fun"
-"""The name of the user's function in a report."""
+FUN = "fun"  # the name of the user's function in a report
 
 
 @dataclass(frozen=True, eq=False)

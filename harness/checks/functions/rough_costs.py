@@ -31,8 +31,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 STRETCHES = tuple(2.0 ** (1 - 2 * k) for k in range(9))
 """Half of the stretches over which jumps are added up, in units of a parameter: some costs have jumps as wide as 1."""
 
-PARTS = 4
-"""Of a stretch. The part with the largest sum of jumps is halved until a single jump is left of it."""
+PARTS = 4  # Of a stretch. The part with the largest sum of jumps is halved until a single jump is left of it.
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(4)
 """Gauss' rule of four slopes is exact for polynomials of degree 7, so that it finds no jumps in a smooth cost."""

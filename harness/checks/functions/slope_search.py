@@ -37,8 +37,7 @@ WIDEST = 0.1
 FINEST = 2.0**-36
 """The narrowest step for a contradiction, as a share of |θ_i|. There θ_i ± h has lost two thirds of the digits of h."""
 
-GLANCE_GAIN = 4.0
-"""Noise of (f(h) - f(-h)) / 2h, in noises of a cost over h: one, with room."""
+GLANCE_GAIN = 4.0  # noise of (f(h) - f(-h)) / 2h, in noises of a cost over h: one, with room
 
 MOST_TRUNCATION = 4.0
 """The truncation h² f'''/6 of a glance is taken for 4 h² max(|f'|, |f''|). Where it is more, as for sin 50 t, a wrong
@@ -47,8 +46,7 @@ report still has to agree to six digits."""
 UNSEEN = 1e-5
 """A cautious glance may be off by this share of the slope, as at sin 1000 t at 0, which bends nowhere near."""
 
-VISIBLE = 1e-3
-"""Narrower steps are tried until noise hides more than this share of the derivative."""
+VISIBLE = 1e-3  # narrower steps are tried until noise hides more than this share of the derivative
 
 HIDDEN = 2.0
 """An error bound of a difference that a rough cost explains, in units of its distance from the report."""

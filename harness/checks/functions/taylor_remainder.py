@@ -31,14 +31,11 @@ TAYLOR = "taylor-remainder"
 STEPS = 2.0 ** -np.arange(2, 20)
 """In units of max(1, |θ_i|), from wide to narrow: 2⁻² to 2⁻¹⁹, below which the noise of a solver leaves nothing."""
 
-NEARBY = 7
-"""The step 2⁻⁹, whose slope is the size of a derivative that vanishes beside it, as at a minimum."""
+NEARBY = 7  # the step 2⁻⁹, whose slope is the size of a derivative that vanishes beside it, as at a minimum
 
-CLEARLY = 16.0
-"""A remainder of so many times the noise is none of it."""
+CLEARLY = 16.0  # a remainder of so many times the noise is none of it
 
-FEWEST = 7
-"""Steps of a fit at least: two numbers are fitted, and five more show the noise."""
+FEWEST = 7  # steps of a fit at least: two numbers are fitted, and five more show the noise
 
 DEVIATIONS = 5.0
 """The error bound of a fitted number, in standard deviations, which the steps show to a factor of two or so."""

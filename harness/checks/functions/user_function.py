@@ -18,8 +18,7 @@ from harness.facts.kinds import Kind
 from harness.wording import what_it_is
 from reference.user_input import flag, given
 
-MISSING = object()
-"""Stands for the gradient of an answer that holds none."""
+MISSING = object()  # stands for the gradient of an answer that holds none
 
 NO_GRADIENT = (
     "; answer (cost, gradient), or give the function that answers the gradient as gradient= "

@@ -14,17 +14,14 @@ from harness.checks.functions.tree_leaves import to_numpy
 from harness.checks.random_directions import ADDED_UP, random_directions
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
-EACH_OUTPUT = 50
-"""Up to so many outputs are examined one by one."""
+EACH_OUTPUT = 50  # up to so many outputs are examined one by one
 
 SHRUNK = 2.0**-4
 """A change is compared with that in this share of the step. A slope shrinks with it, and rounding does not."""
 
-PAIRS = 3
-"""So many pairs of random directions show whether a matrix is symmetric."""
+PAIRS = 3  # so many pairs of random directions show whether a matrix is symmetric
 
-Product = Callable[[np.ndarray, np.ndarray], Any]
-"""``product(theta, vector)`` -> Jᵀw or J v."""
+Product = Callable[[np.ndarray, np.ndarray], Any]  # ``product(theta, vector)`` -> Jᵀw or J v
 
 
 class Claim(NamedTuple):

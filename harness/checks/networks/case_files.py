@@ -28,8 +28,7 @@ from reference.network import Network
 from reference.problem import Problem
 from reference.user_input import file_path, flag, given, real_number
 
-SCHEMA = "harness.case/2"
-"""Version 2: a checksum."""
+SCHEMA = "harness.case/2"  # version 2: a checksum
 
 _PER_ENTRY = 64
 """Bytes that an entry of a list takes in Python, at most: a list that is read from "0.5,0.5," is larger than its

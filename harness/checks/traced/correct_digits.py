@@ -21,8 +21,7 @@ from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare
 
-PLACES_KEPT = 20
-"""A note names so many coordinates at most; it counts all of them."""
+PLACES_KEPT = 20  # a note names so many coordinates at most; it counts all of them
 
 
 MOST = 0.5

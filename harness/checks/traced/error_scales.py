@@ -36,8 +36,7 @@ TERMS = 1.0
 """Terms that cancel count up to this size beside f's own. With it, the lost tail of tanh(x) - 1 is small, and in no
 doubt; without a limit, so would be all derivatives of (1e8 + x) - 1e8."""
 
-EVERYWHERE = slice(None)
-"""All inputs, in the place of the numbers of some."""
+EVERYWHERE = slice(None)  # all inputs, in the place of the numbers of some
 
 
 @np.errstate(all="ignore")

@@ -152,8 +152,7 @@ def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int
     return {int(number) % len(args) for number in numbers}
 
 
-TABLES = ("pandas", "polars", "cudf", "modin")
-"""Libraries whose series and tables have `to_numpy`."""
+TABLES = ("pandas", "polars", "cudf", "modin")  # libraries whose series and tables have `to_numpy`
 
 
 def _refuse_foreign(name: str, leaf: Any) -> None:

@@ -46,8 +46,7 @@ LACKING = (
 as it does for mistakes of users. The last is forward mode of a custom_vjp in a compiled loop that was differentiated
 before."""
 
-RULE_OF_MAPS = "custom_vmap_call"
-"""The primitive of a function that has its own rule for `jax.vmap`."""
+RULE_OF_MAPS = "custom_vmap_call"  # the primitive of a function that has its own rule for `jax.vmap`
 
 
 class ModeMissing(NotApplicable):

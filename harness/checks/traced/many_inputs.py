@@ -170,8 +170,7 @@ def _suspect_gradient(point: Point, look: Look, directional: DirectionalDerivati
 
 # -- all inputs at once ------------------------------------------------------------------------------------------------
 
-WHOLE = "the reverse pass in float64"
-"""The name of the answer that it gives, which no report shows."""
+WHOLE = "the reverse pass in float64"  # the name of the answer that it gives, which no report shows
 
 
 def gradient_by_primals(case: Case, weights: np.ndarray) -> np.ndarray | None:

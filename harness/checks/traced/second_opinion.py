@@ -48,8 +48,7 @@ NOISE_GAIN = 8.0
 REACHES = 0.5 * 4.0 ** -np.arange(20.0, -1.0, -1.0)
 """Distances from 5e-13 to 0.5, in units of the argument, at which a function that moves in steps is seen to."""
 
-EDGES_MET = 6
-"""Places beside a point on the edge of a step, of which some are on no edge."""
+EDGES_MET = 6  # places beside a point on the edge of a step, of which some are on no edge
 
 ARGUMENT_ROUNDINGS = 4.0
 """A value beside the point is off by as many roundings of the argument, times the slope: x + h is rounded, and so may

@@ -103,8 +103,7 @@ POINTS = np.array([[0.0, 1.0], [0.5, 0.7], [0.7, 0.1], [1.1, -0.2], [1.4, 0.3]])
 BACKSOLVE, DIRECT, FORWARD = dfx.BacksolveAdjoint(), dfx.DirectAdjoint(), dfx.ForwardMode()
 NARROW = tuple(np.float32(x) for x in (DECAY, START))
 
-ARGUMENTS = (DECAY, START)
-"""Of the functions that stand alone below."""
+ARGUMENTS = (DECAY, START)  # of the functions that stand alone below
 
 FUNCTIONS: dict[str, Function | tuple[Function, tuple]] = {
     "Euler": _solve(_linear, dfx.Euler()),

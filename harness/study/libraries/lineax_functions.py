@@ -79,8 +79,7 @@ CG, GMRES = lx.CG(1e-12, 1e-12), lx.GMRES(1e-12, 1e-12)
 POSITIVE = lx.positive_semidefinite_tag
 NARROW = np.float32(A), np.float32(B)
 
-ARGUMENTS = (A, B)
-"""Of the functions that stand alone below."""
+ARGUMENTS = (A, B)  # of the functions that stand alone below
 
 FUNCTIONS: dict[str, Function | tuple[Function, tuple]] = {
     "LU": _solve(lx.LU()),

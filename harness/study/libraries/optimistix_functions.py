@@ -64,8 +64,7 @@ def _nested(p):
 UNROLLED = {"adjoint": optx.RecursiveCheckpointAdjoint()}
 BETWEEN = {"lower": 0.0, "upper": 1.0}
 
-ARGUMENTS = (P,)
-"""Of the functions that stand alone below."""
+ARGUMENTS = (P,)  # of the functions that stand alone below
 
 FUNCTIONS: dict[str, Function | tuple[Function, tuple]] = {
     "root by Newton": _root(optx.Newton(**TOLERANCES)),

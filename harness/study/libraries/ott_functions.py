@@ -66,8 +66,7 @@ def _grid(x):
 NARROW = np.float32(X), np.float32(Z)
 ROOT = np.array([[0.8, 0.1], [0.3, 0.6]])
 
-ARGUMENTS = (X, Z)
-"""Of the functions that stand alone below."""
+ARGUMENTS = (X, Z)  # of the functions that stand alone below
 
 FUNCTIONS: dict[str, Function | tuple[Function, tuple]] = {
     "Sinkhorn": _cost(),

@@ -104,8 +104,7 @@ def _softplus_coefficients(c):
 
 # erf
 
-BELL_ENDS = 40.0
-"""Beyond this exp(-x²) is zero in float64, and x² might overflow; exp(-x²/2) is below 1e-347."""
+BELL_ENDS = 40.0  # beyond this exp(-x²) is zero in float64, and x² might overflow; exp(-x²/2) is below 1e-347
 
 
 def _bell_coefficients(c):

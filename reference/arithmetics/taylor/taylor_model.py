@@ -29,8 +29,7 @@ from reference.arithmetics.taylor.expansions import NEXT, TINY, UNIT, furthest_f
 RELAXED = 1.0 + 2.0**-40
 """Times this, a bound that was rounded fewer than a thousand times is a bound again: 1000 u is 2**-43."""
 
-LARGEST = 1e300
-"""A polynomial of this size may overflow when it is evaluated, so that its rest is unknown."""
+LARGEST = 1e300  # a polynomial of this size may overflow when it is evaluated, so that its rest is unknown
 
 
 class Taylor(Companion):

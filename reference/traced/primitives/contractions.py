@@ -27,8 +27,7 @@ LEAD, LETTERS = "Z", string.ascii_lowercase + string.ascii_uppercase.replace("Z"
 ONE_THREAD, ONE_THREAD_OF_VECTOR = 2**18, 9216
 """Products of numbers up to which a BLAS multiplies matrices, or a matrix and a vector, in one thread (OpenBLAS)."""
 
-FEWEST_ROWS = 16
-"""Fewer rows at once cost more than the threads do."""
+FEWEST_ROWS = 16  # fewer rows at once cost more than the threads do
 
 ROUNDED_OPERANDS = 2.1
 """Roundings of both operands, and the product of these: (1 + u)² - 1 is at most 2.1 u, where u is at most 0.1."""

@@ -34,8 +34,7 @@ LARGEST_MATRIX = 1_500
 STEPS_FACTOR = 2
 """Random rounding may keep a loop from its end: it is ended after so many times the steps that it takes without."""
 
-UNKNOWN_STEPS = 10_000
-"""The steps of a loop that never ran without random rounding."""
+UNKNOWN_STEPS = 10_000  # the steps of a loop that never ran without random rounding
 
 LONGEST_LOOP = 50_000
 """Steps after which a replayed loop is ended: with smaller tolerances, a solver may never reach its end."""
