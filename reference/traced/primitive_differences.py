@@ -37,7 +37,7 @@ from reference.traced.equations import (
 )
 from reference.traced.program_replay import Applied, bound, float64_version, widened
 from reference.traced.rule_origins import function_of, name_of
-from reference.traced.solver_tolerances import more_accurate
+from reference.traced.solver_tolerances import TIGHTER, more_accurate
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge.
@@ -137,10 +137,7 @@ def _changing(operands: Sequence[Increment]) -> list[int]:
 
 
 def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    """Values and, by differences, their increments.
-
-    The difference that a finer tolerance of an iteration makes to the slopes counts as an error.
-    """
+    """Values and, by differences, their increments."""
     values = [x.value for x in operands]
     centre = values_of(equation, values, run)
     count, moving = count_directions(*operands), _changing(operands)
@@ -150,18 +147,30 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     # increments are STEP times a slope, far below what values resolve: the stencil chooses steps of its own
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []
-    for value, found in zip(centre, _found_slopes(equation, values, moving, slopes, centre)):
+    for value, (found, again) in zip(centre, _found_slopes(equation, values, moving, slopes, centre)):
         if not is_floating(value):
             outputs.append(constant(value))
             continue
-        (change, error), (finest, _) = (best_width(*each, axis=0) for each in found)
-        error = error + SOLVER_SHARE * np.abs(finest - change)
+        change, error = _better_slopes(best_width(*found, axis=0), best_width(*again, axis=0))
         # what is not known shows as a spread of such runs, like rounding
         if run.rounding is not None:
             signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
             change = change + error * (signs[0] + 1j * signs[1] if np.iscomplexobj(change) else signs[0])
         outputs.append(Increment(value, change * STEP))
     return outputs
+
+
+def _better_slopes(found: Slopes, finer: Slopes) -> Slopes:
+    """Of slopes by solvers with their own tolerances and with finer ones, those that are known better, and their errors.
+
+    What the finer tolerance changes counts as an error. Where values go in steps, as those of a bisection, only the
+    finer ones are known, and what they leave is smaller by the tolerance.
+    """
+    (slope, error), (finer_slope, finer_error) = found, finer
+    moved = np.abs(finer_slope - slope)
+    error, finer_error = error + SOLVER_SHARE * moved, finer_error + TIGHTER * moved
+    is_better = finer_error < error
+    return np.where(is_better, finer_slope, slope), np.where(is_better, finer_error, error)
 
 
 def _found_slopes(
@@ -266,10 +275,18 @@ def _at_stencil(
             answers = [np.asarray(x) for x in apply(*_in_taken_types(equation, flat))]
     except Exception:  # noqa: BLE001  of a broken rule for batches, or beyond the edge of its domain
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(count)]
-        with precisely():
-            one_by_one = [finer(*x) if finer else _computed(equation, x) for x in at]
+        one_by_one = [_by_finer_solvers(equation, finer, x) if finer else _computed(equation, x) for x in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [(lifted(x[:count]).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
+
+
+def _by_finer_solvers(equation: Equation, finer: Applied, values: Sequence[Any]) -> Sequence[Any]:
+    """The outputs at one point; NaN beyond the edge of the domain, where a solver may raise."""
+    try:
+        with precisely(), raising_callbacks():
+            return finer(*values)
+    except CallbackRaised:
+        return _nothing_known(equation)
 
 
 def _padded(points: np.ndarray) -> np.ndarray:

@@ -41,6 +41,8 @@ LARGEST_TOLERANCES = (1e-2, 1e-3, 1e-5)
 SOLUTION_SHARE = 1e-1
 """A tolerance moves a solution by less than this share of its largest entry. What moves it further is no tolerance.
 
+A residual falls below the share.
+
 Ten times the largest number that is taken for one (`LARGEST_TOLERANCES`).
 """
 
@@ -95,14 +97,17 @@ def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any])
         with np.errstate(all="ignore"), suppress(CallbackRaised), raising_callbacks():
             again = jax.jit(finer, compiler_options=compiler_options())(*values)
             floating = [(np.asarray(x), np.asarray(y)) for x, y in zip(found, again) if kind(y.dtype) in ("f", "c")]
-            if all(_is_close(x, y) for x, y in floating):
+            if all(_is_finer(x, y) for x, y in floating):
                 return finer  # not compiled, since JAX takes no options for what is called from compiled code
     return None
 
 
-def _is_close(x: np.ndarray, y: np.ndarray) -> bool:
-    largest = np.abs(x[np.isfinite(x)]).max(initial=0.0)
-    return bool((np.abs(x - y)[np.isfinite(x)] <= SOLUTION_SHARE * largest).all())
+def _is_finer(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether a more accurate solver may give `after`: a solution stays, and a residual or the last step shrinks."""
+    known = np.isfinite(before)
+    before, after = before[known], after[known]
+    small = SOLUTION_SHARE * np.abs(before).max(initial=0.0)
+    return bool((np.abs(before - after) <= small).all() or (np.abs(after) <= small).all())
 
 
 def numbers_in(program: Program) -> Iterator[tuple[Any, float]]:
