@@ -82,6 +82,7 @@ def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) ->
     """The largest error that the accuracy of an answer accepts, as a share of the largest derivative of its block.
 
     The error is the largest difference from any other answer: JAX's forward mode may have the errors of its reverse.
+    A difference above what is accepted is allowed by the other's wide bound, and measures that.
     """
     beside = [pair for pair in pairs if pair.other(answer.name) and pair.decided.any()]
     if answer.oracle or not beside or any(pair.disagrees for pair in beside):
@@ -90,7 +91,8 @@ def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) ->
     for pair in beside:
         difference = np.where(pair.decided, np.abs(pair.gradients[0] - pair.gradients[1]), 0.0)
         # accepted = accuracy · scale, so that this is difference / scale
-        shares.append(np.nan_to_num(answer.accuracy * difference / pair.accepted, nan=0.0, posinf=0.0))
+        share = np.where(difference <= pair.accepted, answer.accuracy * difference / pair.accepted, 0.0)
+        shares.append(np.nan_to_num(share, nan=0.0))
         # without the accuracy, the difference would be an error, or the bounds too wide to decide
         error, scale = pair.allowed - pair.accepted, pair.accepted / answer.accuracy
         is_vague = pair.decided & (error > MEANINGLESS[answer.precision] * scale)

@@ -147,11 +147,10 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     # increments are STEP times a slope, far below what values resolve: the stencil chooses steps of its own
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []
-    for value, (found, again) in zip(centre, _found_slopes(equation, values, moving, slopes, centre)):
+    for value, (change, error) in zip(centre, _slopes_and_errors(equation, values, moving, slopes, centre)):
         if not is_floating(value):
             outputs.append(constant(value))
             continue
-        change, error = _better_slopes(best_width(*found, axis=0), best_width(*again, axis=0))
         # what is not known shows as a spread of such runs, like rounding
         if run.rounding is not None:
             signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
@@ -160,23 +159,10 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     return outputs
 
 
-def _better_slopes(found: Slopes, finer: Slopes) -> Slopes:
-    """Of slopes by solvers with their own tolerances and with finer ones, those that are known better, and their errors.
-
-    What the finer tolerance changes counts as an error. Where values go in steps, as those of a bisection, only the
-    finer ones are known, and what they leave is smaller by the tolerance.
-    """
-    (slope, error), (finer_slope, finer_error) = found, finer
-    moved = np.abs(finer_slope - slope)
-    error, finer_error = error + SOLVER_SHARE * moved, finer_error + TIGHTER * moved
-    is_better = finer_error < error
-    return np.where(is_better, finer_slope, slope), np.where(is_better, finer_error, error)
-
-
-def _found_slopes(
+def _slopes_and_errors(
     equation: Equation, values: list[Any], moving: list[int], slopes: list[Any], centre: list[Any]
-) -> list[tuple[Slopes, Slopes]]:
-    """For each output the slopes of all widths with their errors, and the same by more accurate solvers.
+) -> list[Slopes]:
+    """For each output its slopes along the directions, and estimates of their errors.
 
     The last ones are kept: many runs give an equation at the start of a program the same operands.
     """
@@ -185,14 +171,38 @@ def _found_slopes(
     known = equation.memo.get("differences")
     if known is not None and all(map(np.array_equal, known[0], given)):
         return known[1]
-    widths = WIDTHS if _precision(equation) <= UNIT_ROUNDOFF["float64"] else COARSE_WIDTHS
-    steps = _steps(values, moving, slopes, widths)
-    found = again = _richardson(equation, values, moving, slopes, steps, centre)
+    own = _precision(equation)
+    steps = _steps(values, moving, slopes, WIDTHS if own <= UNIT_ROUNDOFF["float64"] else COARSE_WIDTHS)
+    moved = _stencil(values, moving, slopes, steps)
+    lead = len(POINTS), *steps.shape
+    answers = finer_answers = _at_stencil(equation, moved, moving, lead)
     finer = _more_accurate_call(equation, values, centre)
     if finer:
-        again = _richardson(equation, values, moving, slopes, steps, centre, finer)
-    equation.memo["differences"] = given, list(zip(found, again))
-    return equation.memo["differences"][1]
+        finer_answers = _at_stencil(equation, moved, moving, lead, finer)
+    found = []
+    for value, (answer, unit), (finer_answer, _) in zip(centre, answers, finer_answers):
+        if not is_floating(answer):
+            found.append((answer, answer))
+            continue
+        noise = NOISE_ROUNDINGS * max(own, unit) * np.abs(np.asarray(value)).max(initial=0.0)
+        found.append(_better_slopes(answer, finer_answer, steps, noise))
+    equation.memo["differences"] = given, found
+    return found
+
+
+def _better_slopes(values: np.ndarray, finer_values: np.ndarray, steps: np.ndarray, noise: float) -> Slopes:
+    """Slopes by a solver with its own tolerances or by one with finer ones, whichever are known better, and errors.
+
+    To the first, what the finer tolerance changes counts as an error. Where values go in steps, as those of a
+    bisection, only the others are known.
+    """
+    with np.errstate(invalid="ignore"):
+        left = TIGHTER * np.abs(finer_values - values).max(initial=0.0)
+        slope, error = _richardson(values, steps, noise)
+        finer_slope, finer_error = _richardson(finer_values, steps, noise + left)
+        error = error + SOLVER_SHARE * np.abs(finer_slope - slope)
+    is_better = finer_error < error
+    return np.where(is_better, finer_slope, slope), np.where(is_better, finer_error, error)
 
 
 def _steps(values: list[Any], moving: list[int], slopes: list[Any], widths: Sequence[float]) -> np.ndarray:
@@ -230,33 +240,22 @@ def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequen
         return equation.once("finer", lambda: more_accurate(program, given, found))
 
 
-def _richardson(
-    equation: Equation,
-    values: Sequence[Any],
-    moving: Sequence[int],
-    slopes: Sequence[Any],
-    steps: np.ndarray,
-    centre: Sequence[Any],
-    finer: Applied | None = None,
-) -> list[Slopes]:
-    """For each output the slopes and estimates of their errors, (widths, directions, ...) each."""
-    lead = (len(POINTS), *steps.shape)
+def _stencil(values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any], steps: np.ndarray) -> list[Any]:
+    """The operands, and of those that move the points of the stencil: (points, widths, directions, ...)."""
     moved = list(values)
     for i, slope in zip(moving, slopes):
         ones = (1,) * np.ndim(values[i])
         distance = POINTS.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
         moved[i] = np.asarray(values[i]) + distance * slope
-    found, own = [], _precision(equation)
-    for value, (answer, unit) in zip(centre, _at_stencil(equation, moved, moving, lead, finer)):
-        if not is_floating(answer):
-            found.append((answer, answer))
-            continue
-        step = steps.reshape(*steps.shape, *(1,) * (answer.ndim - 3))
-        slopes_found, truncation = slopes_from(answer, step)
-        # the narrowest difference divides the noise by the smallest distance
-        noise = NOISE_ROUNDINGS * max(own, unit) * np.abs(np.asarray(value)).max(initial=0.0)
-        found.append((slopes_found, truncation + noise / (POINTS[4] * step)))
-    return found
+    return moved
+
+
+def _richardson(values: np.ndarray, steps: np.ndarray, noise: float) -> Slopes:
+    """The slopes of the best width and estimates of their errors, from values at the stencil that are off by a noise."""
+    step = steps.reshape(*steps.shape, *(1,) * (values.ndim - 3))
+    slopes, truncation = slopes_from(values, step)
+    # the narrowest difference divides the noise by the smallest distance
+    return best_width(slopes, truncation + noise / (POINTS[4] * step), axis=0)
 
 
 def _at_stencil(

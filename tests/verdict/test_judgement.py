@@ -324,6 +324,12 @@ def test_one_number_that_is_not_finite_is_never_agreed_upon(broken):
     assert reasons_of(*answers) == doubt(Kind.NOT_FINITE, "x[0]", source="a", places=1)
 
 
+def test_a_difference_that_a_wide_bound_allows_is_no_error_that_an_accuracy_accepts():
+    loose, vague = replace(answer("a", at_0=1e6), accuracy=1e-3), answer("c", error=8e-4, at_1=7.5e8)
+    (fact,) = [fact for fact in verdict_on(loose, answer("b"), vague).facts if fact.kind == Kind.ACCURACY]
+    assert (fact.where, fact.data["largest"]) == (("x[0]",), near(2e-6))
+
+
 def test_a_fact_names_twenty_places_and_counts_all_of_them():
     answers = [answer(name, error=undecided(60)) for name in "ab"]
     answers[0].gradient[:60] = np.nan

@@ -6,7 +6,8 @@ where differences and JAX agree with each other, and not with them.
 
 A program that moves in steps, as a root by bisection does, has two slopes: that within a step, and that of the climb
 over many steps. Increments and JAX's rules for the program itself have the first one, exactly. A derivative rule that
-somebody wrote for such a program means the second one, so that differences judge it. Over a width h these know the
+somebody wrote for such a program means the second one, so that differences judge it, unless the steps are those of a
+solver's tolerance: increments take a finer one. Over a width h these know the
 climb up to the height of a step over h, and nothing where h holds no more than a few steps: then nobody judges. Nor
 does anybody where the rule gives the slope within a step, and steps are coarse enough to be meant, as a quantiser's.
 """
@@ -32,6 +33,7 @@ from reference.traced.decisions import choice_of
 from reference.traced.equations import Equation, Program
 from reference.traced.primitives.calls import CUSTOM_RULES
 from reference.traced.rule_origins import is_rule_of_library
+from reference.traced.solver_tolerances import largest_tolerance
 from reference.traced.traced_function import Traced
 
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
@@ -96,7 +98,7 @@ def with_differences(point: Point, look: Look, ordinary: float, *, has_black_box
     accused = np.any([at_odds(answer, look.increments) for answer in look.judged], axis=0)
     # without a rule of the user's own for all that jumps, JAX's derivative may be that within a step on purpose
     ruled = accused | (not jumps(program, is_own))
-    if np.any(ruled) and jumps(program):
+    if np.any(ruled) and jumps(program, _has_tolerance):
         reaches = found.reaches(point.program)
         heights = found.heights(reaches)
         noise = np.maximum(noise, heights)
@@ -168,6 +170,11 @@ def jumps(program: Program, ignores: Callable[[Equation], bool] = lambda _: Fals
     return any((choice := choice_of(eq)) is not None and not choice.is_continuous for eq in kept) or any(
         jumps(inner, ignores) for eq in kept for inner in eq.programs
     )
+
+
+def _has_tolerance(equation: Equation) -> bool:
+    """Whether the steps of a solver are those of its tolerance: then the increments are those of a finer solver."""
+    return equation.primitive.has_own_rule and largest_tolerance(equation.primal) > 0.0
 
 
 # -- differences of values --------------------------------------------------------------------------------------------

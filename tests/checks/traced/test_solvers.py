@@ -118,19 +118,23 @@ def test_wrong_rules_of_solvers_are_seen(name):
 
 
 LOOSE = {
-    "a root": (cube_root, 1.7, 1.0, Severity.NOTE),
     "a root by a wrong rule": (cube_root, 1.7, 1.001, Severity.DOUBT),
     "an equilibrium": (fixed_point, X, 1.0, Severity.NOTE),
 }
 
 
-@pytest.mark.parametrize("name", [*list(LOOSE)[:2], *more(*list(LOOSE)[2:])])
+@pytest.mark.parametrize("name", LOOSE)
 def test_what_shrinks_with_the_tolerance_is_the_error_of_the_solver_and_what_stays_is_a_doubt(name):
     make, x, factor, severity = LOOSE[name]
     report = check_derivatives(make(1e-3, factor), x)
     assert report.verdict == ("agree" if severity == Severity.NOTE else "inconclusive"), report
     (fact,) = [fact for fact in report.every_fact() if fact.kind == Kind.WITHIN_TOLERANCE]
     assert (fact.severity, fact.data["finer"]) == (severity, pytest.approx(1e-3 * TIGHTER) if factor == 1.0 else 0.0)
+
+
+def test_a_right_rule_agrees_with_the_slopes_of_a_finer_solver():
+    report = check_derivatives(cube_root(1e-3), 1.7)
+    assert (report.verdict, Kind.WITHIN_TOLERANCE in report.kinds) == ("agree", False)
 
 
 def slow_descent(factor):
@@ -155,10 +159,10 @@ def slow_descent(factor):
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.001, *more(1.01, -1.0)])
-def test_the_derivative_of_many_steps_is_the_error_of_the_solver_where_it_shrinks_with_the_tolerance(factor):
+def test_the_derivative_of_many_steps_is_that_of_a_finer_solver(factor):
     report = check_derivatives(slow_descent(factor), -0.7)
     assert report.verdict == ("agree" if factor == 1.0 else "disagree"), report
-    assert (Kind.WITHIN_TOLERANCE in report.kinds) == (factor == 1.0)
+    assert Kind.WITHIN_TOLERANCE not in report.kinds
 
 
 def test_a_solver_with_finer_tolerances_is_not_rounded_at_random(monkeypatch):
@@ -174,7 +178,7 @@ def test_a_solver_with_finer_tolerances_is_not_rounded_at_random(monkeypatch):
 
 
 def test_a_tolerance_that_hides_the_digits_is_reported():
-    report = check_derivatives(cube_root(1e-3, 1.0001), 1.7)
+    report = check_derivatives(fixed_point(1e-3, 1.0001), X)
     assert report.verdict == "inconclusive"
     assert Kind.SOLVER_HIDES_DIGITS in report.kinds
 
@@ -275,6 +279,40 @@ def test_the_derivative_of_a_root_is_right_to_the_jumps_of_its_value(factor):
     for finding in report.findings:
         assert finding.value / finding.expected == pytest.approx(factor, rel=1e-7)
         assert [fact.data["explains"] for fact in finding.diagnosis if fact.kind == Kind.WRONG_RULE] == [None]
+
+
+def halved(factor, tolerance=1e-6):
+    """The same until an interval is narrower than a tolerance; beside it, the residual. Beyond 0 < a < 3 it raises."""
+
+    def checked(a):
+        if not 0.0 < a < 3.0:
+            raise ValueError("the root is not contained")
+        return a
+
+    @jax.custom_jvp
+    def solution(a):
+        def halve(bounds):
+            middle = 0.5 * (bounds[0] + bounds[1])
+            is_above = middle**3 + middle > a
+            return jnp.where(is_above, bounds[0], middle), jnp.where(is_above, middle, bounds[1])
+
+        a = jax.pure_callback(checked, jax.ShapeDtypeStruct(a.shape, a.dtype), a, vmap_method="sequential")
+        y = lax.while_loop(lambda bounds: bounds[1] - bounds[0] > tolerance, halve, (0.0 * a, 0.0 * a + 2.0))[0]
+        return y, y**3 + y - a
+
+    @solution.defjvp
+    def slope(primals, tangents):
+        y, residual = solution(*primals)
+        moved = factor * tangents[0] / (3.0 * y * y + 1.0)
+        return (y, residual), (moved, 0.0 * moved)
+
+    return lambda a: solution(a)[0]
+
+
+@pytest.mark.parametrize("factor, verdict", [(1.0, "agree"), (1.01, "disagree")])
+def test_where_values_go_in_steps_the_slopes_of_a_finer_solver_decide(factor, verdict):
+    assert check_derivatives(halved(factor), 1.7).verdict == verdict
+    assert check_derivatives(halved(factor), 2.9).verdict == verdict  # differences leave its domain
 
 
 COMPUTED_WITH = {
