@@ -251,7 +251,7 @@ def _stencil(values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any]
 
 
 def _richardson(values: np.ndarray, steps: np.ndarray, noise: float) -> Slopes:
-    """The slopes of the best width and estimates of their errors, from values at the stencil that are off by a noise."""
+    """The slopes of the best width and estimates of their errors, from values that are off by a noise."""
     step = steps.reshape(*steps.shape, *(1,) * (values.ndim - 3))
     slopes, truncation = slopes_from(values, step)
     # the narrowest difference divides the noise by the smallest distance

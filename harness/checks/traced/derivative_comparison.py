@@ -151,8 +151,6 @@ def _within_tolerance(comparison: Comparison) -> Comparison | None:
     """The comparison again with what a solver's tolerance may leave accepted; None where that does not explain all.
 
     An error of a rule may be of that size, too. So there is a doubt, unless finer tolerances leave less in proportion.
-    Where they do, a solver may have left more: of n steps that shrink by the factor k, the derivative n k' k^(n-1).
-    Then what is left has to shrink in proportion to what was found, of which the mistake of a rule may be a small part.
     """
     point, look = comparison.point, comparison.look
     tolerance = max(mode.tolerance for mode in look.plan.modes)
@@ -164,28 +162,17 @@ def _within_tolerance(comparison: Comparison) -> Comparison | None:
     reached, finer = max(tolerance, ulp), TIGHTER * tolerance
     if tolerance > ulp:  # a finer one may be the tolerance of a solver in float64, if only a constant is of float32
         finer = max(finer, ulp)
-    for times in (1.0, TOLERANCES_LEFT):
-        accepting = _accepting(point, times * reached)
-        again = _compare(accepting, judge_again(accepting, look))
-        if again.disagreeing or again.is_open:
-            continue
-        left = finer if times == 1.0 else TIGHTER * _largest_share(again)
-        is_borne_out = REFERENCE not in look.reports and _shrinks(comparison, left)
-        if not (is_borne_out or (comparison.disagreeing and times == 1.0)):
-            return None
-        severity, left = (Severity.NOTE, left) if is_borne_out else (Severity.DOUBT, 0.0)
-        numbers = {"tolerance": times * reached, "accuracy": accepting.case.accuracy, "finer": left}
-        fact = Fact(Kind.WITHIN_TOLERANCE, severity, data=numbers)
-        return replace(again, facts=(*again.facts, fact))
-    return None
-
-
-def _largest_share(comparison: Comparison) -> float:
-    """The largest difference between the derivatives, as a share of the largest one."""
-    differences = [pair.difference[pair.decided] for pair in comparison.pairs]
-    found = max((float(x.max(initial=0.0)) for x in differences), default=0.0)
-    sizes = np.abs([answer.gradient for answer in comparison.look.own])
-    return found / sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
+    accepting = _accepting(point, reached)
+    again = _compare(accepting, judge_again(accepting, look))
+    if again.disagreeing or again.is_open:
+        return None
+    is_borne_out = REFERENCE not in look.reports and _shrinks(comparison, finer)
+    if not (is_borne_out or comparison.disagreeing):
+        return None
+    severity, left = (Severity.NOTE, finer) if is_borne_out else (Severity.DOUBT, 0.0)
+    numbers = {"tolerance": reached, "accuracy": accepting.case.accuracy, "finer": left}
+    fact = Fact(Kind.WITHIN_TOLERANCE, severity, data=numbers)
+    return replace(again, facts=(*again.facts, fact))
 
 
 def _accepting(point: Point, tolerance: float) -> Point:
