@@ -8,6 +8,7 @@
     run by JAX           without custom rules, or in float64                program_replay, eager_run
 
 What a primitive computes is stated by its record in `primitives`, of the type in `primitive`. What has no rule is
-differenced (`primitive_differences`), solvers with smaller tolerances as well (`solver_tolerances`). `rule_origins`
-says who wrote a function and its derivative rule.
+differenced (`primitive_differences`), solvers with smaller tolerances as well (`solver_tolerances`), and
+rules that are trusted are taken as they are (`trusted_rules`). `rule_origins` says who wrote a function and its
+derivative rule.
 """

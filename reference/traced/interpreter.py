@@ -31,6 +31,7 @@ from reference.traced.random_rounding import (
     rounding_of,
 )
 from reference.traced.rule_origins import name_of
+from reference.traced.trusted_rules import by_its_rule
 
 
 @dataclass(eq=False)
@@ -120,7 +121,7 @@ class Run:
         primitive = equation.primitive
         if self.trusted(equation):  # here, and for random_gamma, a rule of JAX or of the user makes the increments
             self.observed.taken_as_they_are.add(name_of(equation))
-            return primitive_differences.by_its_rule(self, equation, *operands)
+            return by_its_rule(self, equation, *operands)
         if "" in equation.kinds and not primitive.takes_keys:  # NumPy knows no random keys
             values = primitive_differences.values_of(equation, [x.value for x in operands], self)
             return list(map(constant, values))

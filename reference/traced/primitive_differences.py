@@ -2,8 +2,8 @@
 
 One such primitive is differenced alone, along each direction, so that the others stay exact. A run that rounds at
 random moves the differences by their estimated error, too, which makes it a part of the spread. A call that iterates is
-also differenced with smaller tolerances (`reference.traced.solver_tolerances`): what these change counts as an error of
-the differences. For operands x and a direction v, in units of the operands' size:
+also differenced with smaller tolerances (`reference.traced.solver_tolerances`): these slopes are taken where they are
+known better; else what they change counts as an error. For operands x and a direction v, in units of their size:
 
     y' = (16 R1 - R2)/15, from values at x ± h v, ± h v/2 and ± h v/4, for three steps h
     error = |R1 - R2| + 16 u |y|/(h/4)
@@ -13,14 +13,13 @@ Errors are estimates (`reference.arithmetics.central_differences`): the step wit
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
 from reference.arithmetics.central_differences import POINTS, best_width, slopes_from
-from reference.arithmetics.increments import STEP, Increment, constant, count_directions, full_change, is_constant
+from reference.arithmetics.increments import STEP, Increment, constant, count_directions, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.jax_settings import compiler_options, precisely
@@ -36,7 +35,7 @@ from reference.traced.equations import (
     unit_roundoff,
 )
 from reference.traced.program_replay import Applied, bound, float64_version, widened
-from reference.traced.rule_origins import function_of, name_of
+from reference.traced.rule_origins import name_of
 from reference.traced.solver_tolerances import TIGHTER, more_accurate
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
@@ -66,7 +65,7 @@ REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeErr
 Slopes = tuple[Any, Any]  # slopes of one output, and estimates of their errors
 
 
-def _compiled(equation: Equation, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+def compiled(equation: Equation, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
     """A compiled program of an equation, made once."""
     return equation.once(key, lambda: jax.jit(make(), compiler_options=compiler_options()))
 
@@ -84,14 +83,14 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
 
 def _computed(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
     """The same, in the types in which it is computed."""
-    apply = _compiled(equation, "values", lambda: float64_version(equation) or bound(equation))
+    apply = compiled(equation, "values", lambda: float64_version(equation) or bound(equation))
     try:
         with precisely(), raising_callbacks():
             # in float64 where JAX can trace that; whether a callback takes it shows only when it is called
             try:
                 return list(map(host, apply(*_in_taken_types(equation, values))))
             except REFUSALS:
-                apply = _compiled(equation, "as it is", lambda: bound(equation))
+                apply = compiled(equation, "as it is", lambda: bound(equation))
                 return list(map(host, apply(*own_types(equation, values))))
     except CallbackRaised:
         # in a branch, the error says that another one is to be taken; elsewhere it is the edge of a domain, as NaN is
@@ -131,7 +130,7 @@ def _precision(equation: Equation) -> float:
 # -- differences ------------------------------------------------------------------------------------------------------
 
 
-def _changing(operands: Sequence[Increment]) -> list[int]:
+def changing(operands: Sequence[Increment]) -> list[int]:
     """The operands that change and have derivatives."""
     return [i for i, x in enumerate(operands) if not is_constant(x) and is_floating(x.value)]
 
@@ -140,7 +139,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     """Values and, by differences, their increments."""
     values = [x.value for x in operands]
     centre = values_of(equation, values, run)
-    count, moving = count_directions(*operands), _changing(operands)
+    count, moving = count_directions(*operands), changing(operands)
     if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
         return list(map(constant, centre))
     run.observed.differenced.add(name_of(equation))
@@ -268,7 +267,7 @@ def _at_stencil(
     key, one = "stencil", float64_version(equation) or bound(equation)
     if finer:  # without its own jit, since JAX takes no compiler options for what is called from compiled code
         key, one = "finer stencil", inspect.unwrap(finer)
-    apply = _compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=axes))
+    apply = compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=axes))
     try:
         with precisely(), raising_callbacks():
             answers = [np.asarray(x) for x in apply(*_in_taken_types(equation, flat))]
@@ -292,65 +291,3 @@ def _padded(points: np.ndarray) -> np.ndarray:
     """At least `FEWEST`, of which the last is repeated."""
     missing = max(0, FEWEST - len(points))
     return np.concatenate([points, np.repeat(points[-1:], missing, axis=0)]) if missing else points
-
-
-# -- rules that are taken as they are ---------------------------------------------------------------------------------
-
-
-def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    """Values and increments by JAX's own derivative rule, for a rule that is to be taken as it is.
-
-    A rule that is not linear in its cotangent, such as one that clips it, has no transpose: its increments are NaN.
-    """
-    values = own_types(equation, [x.value for x in operands])
-    count, moving = count_directions(*operands), _changing(operands)
-    if not count or not moving:
-        apply = _compiled(equation, "as it is", lambda: bound(equation))
-        return [constant(lifted(host(y))) for y in apply(*values)]
-    push = _compiled(equation, ("pushed", tuple(moving)), lambda: _Pushed(bound(equation), tuple(moving)))
-    # over STEP, since the program's own types may hold no number as small as an increment
-    tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
-    outputs, changes = push(values, tangents)
-    if changes is None:
-        run.observed.unresolved = (
-            f"the rule of {function_of(equation).name} is not linear in its cotangent, so derivatives through it are "
-            "unknown; check the parts before and after it separately"
-        )
-        # unknown along each direction that moves an operand, and zero along the others
-        moves = np.array([any(np.any(t[k]) for t in tangents) for k in range(count)])
-        unknown = np.where(moves, np.nan, 0.0)
-        changes = [np.broadcast_to(unknown.reshape(count, *(1,) * np.ndim(y)), (count, *np.shape(y))) for y in outputs]
-    wide = [lifted(host(y)) if kind(y.dtype) in ("f", "c") else host(y) for y in outputs]
-    return [
-        Increment(y, np.asarray(c).astype(y.dtype) * STEP) if kind(y.dtype) in ("f", "c") else constant(y)
-        for y, c in zip(wide, changes)
-    ]
-
-
-@dataclass(frozen=True)
-class _Pushed:
-    """An equation's outputs and their JVPs along tangents of some operands; no JVPs where its rule is not linear.
-
-    It equals that of an equation alike.
-    """
-
-    bound: Applied
-    moving: tuple[int, ...]
-
-    def __call__(self, values: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any] | None]:
-        # a function of the operands that move: JAX would ask tangents of whole numbers to be of a type of their own
-        def apply(*changing: Any) -> list[Any]:
-            full = dict(enumerate(values)) | dict(zip(self.moving, changing))
-            return self.bound(*full.values())
-
-        primals = [values[i] for i in self.moving]
-        try:
-            return apply(*primals), jax.vmap(lambda *t: jax.jvp(apply, tuple(primals), t)[1])(*tangents)
-        except TypeError:  # a custom_vjp has no forward mode: transpose its reverse mode instead
-            outputs, pull_back = jax.vjp(apply, *primals)
-            zero = [np.zeros(np.shape(y), y.dtype) for y in outputs]
-            try:
-                transpose = jax.linear_transpose(lambda *w: pull_back(list(w)), *zero)
-                return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
-            except Exception:  # noqa: BLE001  each primitive that is not linear refuses in its own way
-                return outputs, None

@@ -37,11 +37,11 @@ from reference.traced.equations import (
     map_equations,
 )
 from reference.traced.interpreter import Run
-from reference.traced.primitive_differences import by_its_rule
 from reference.traced.primitives import PRIMITIVES
 from reference.traced.primitives.calls import differences_whole
 from reference.traced.rule_origins import is_rule_of_jax
 from reference.traced.traced_function import Traced
+from reference.traced.trusted_rules import by_its_rule
 
 
 def _detaches(equation: Equation) -> bool:
