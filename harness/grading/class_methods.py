@@ -8,7 +8,7 @@ import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from harness.grading.parameter_roles import PARTS_OF_THETA, Function, is_surely_l2, role_of
+from harness.grading.parameter_roles import PARTS_OF_THETA, Function, is_surely_l2, role_of, simplify
 from harness.grading.submission_functions import SETTINGS, Signature, fields_of, passed_on, signature_of, stand_in
 
 PARAMETER_ATTRIBUTES = (
@@ -56,7 +56,7 @@ def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
     if init := methods.get("__init__"):
         made, given = signature_of(init.args, 1), passed_on(init.args, 1)
     made = _with_training(made, [*made, *signature_of(method.args, 1)])
-    stored = {_plain(attribute): attribute for attribute in sorted(_attributes(node, ast.Store))}
+    stored = {simplify(attribute): attribute for attribute in sorted(_attributes(node, ast.Store))}
     taken, passed = _of_one_pair(method)
     theta, before, after = _theta_attributes(stored, taken, made), "", ""
     if theta:
@@ -91,7 +91,7 @@ def _with_training(made: Signature, names: Collection[str]) -> Signature:
     for name, default in made.items():
         # beside λ, a learning rate is one; alone, many call λ so
         is_other = has_l2 and not is_surely_l2(name.lower()) if role_of(name) == "l2" else role_of(name) is None
-        trains, computes = (any(part in _plain(name) for part in parts) for parts in (TRAINING, COMPUTING))
+        trains, computes = (any(part in simplify(name) for part in parts) for parts in (TRAINING, COMPUTING))
         found[name] = "1" if default is None and is_other and trains and not computes else default
     return found
 
@@ -122,10 +122,6 @@ def _attributes(node: ast.AST, context: type) -> set[str]:
     """The attributes of ``self`` that code reads (`ast.Load`) or sets (`ast.Store`)."""
     found = (each for each in ast.walk(node) if isinstance(each, ast.Attribute) and isinstance(each.ctx, context))
     return {each.attr for each in found if isinstance(each.value, ast.Name) and each.value.id == "self"}
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "")
 
 
 def _of_one_pair(method: ast.FunctionDef) -> tuple[Signature, str]:
@@ -170,7 +166,8 @@ def _returns_value(method: ast.FunctionDef) -> bool:
 
 def _gradients_of(theta: Sequence[str], stored: Mapping[str, str]) -> list[str]:
     """The attributes in which an object leaves the gradients of others, such as dW1 or W1_grad; or none."""
-    patterns = [[pattern.format(_plain(one)) for one in theta] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
+    plain = list(map(simplify, theta))
+    patterns = [[pattern.format(one) for one in plain] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
     return next(([stored[name] for name in names] for names in patterns if set(names) <= stored.keys()), [])
 
 

@@ -123,11 +123,12 @@ def named_roles(roles: Sequence[Role | None]) -> set[str]:
 
 def role_of(name: str) -> str | None:
     """The role of a parameter of that name; None for an unknown name."""
-    plain = _plain(name)
+    plain = simplify(name)
     return _ROLE.get(plain) or next((role for part, role in PARTS_OF_NAMES.items() if part in plain), None)
 
 
-def _plain(name: str) -> str:
+def simplify(name: str) -> str:
+    """A name in small letters, without underscores and without "my" before it."""
     plain = name.lower().replace("_", "")
     return plain.removeprefix("my") or plain
 
@@ -171,7 +172,7 @@ def known_roles(function: Function) -> list[str | None]:
         for place in rates:
             known[place] = OTHER if place < function.required else None
     usual: dict[str, int] = {}
-    for i in sorted(range(len(known)), key=lambda i: _PLACE.get(_plain(function.parameters[i]), len(_PLACE))):
+    for i in sorted(range(len(known)), key=lambda i: _PLACE.get(simplify(function.parameters[i]), len(_PLACE))):
         usual.setdefault(known[i] or "", i)
     return [role if role and usual[role] == i else None for i, role in enumerate(known)]
 
