@@ -168,16 +168,12 @@ def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 def _another(claim: ClaimedSlope) -> Iterator[Fact]:
-    """s = g'(z) of another registered activation g, as of the tanh-GELU for the GELU."""
+    """s = g'(z) of another registered activation g, as of the tanh-GELU for the GELU; or the value or the argument."""
     for g in ACTIVATIONS.values():
         if g is not claim.f and claim.is_explained(g.slope(claim.z, g(claim.z))):
             yield claim.fact(Kind.SLOPE_OF_ANOTHER, activation=g.name)
-            return  # on one side of zero, identity, relu and others have the same
-
-
-def _value_itself(claim: ClaimedSlope) -> Iterator[Fact]:
-    """s = a or s = z: the value or the argument is returned."""
-    for name, other in (("a", claim.a), (claim.notation.variable, claim.z)):
+            break  # on one side of zero, identity, relu and others have the same
+    for name, other in () if claim.is_constant else (("a", claim.a), (claim.notation.variable, claim.z)):
         if claim.is_explained(other):
             yield claim.fact(Kind.SLOPE_OF_ANOTHER, returned=name)
 
@@ -252,7 +248,6 @@ HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
     _arguments,
     _product_rule,
     _another,
-    _value_itself,
     _chain_rule,
     _term,
     _float32,

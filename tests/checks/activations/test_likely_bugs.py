@@ -93,6 +93,11 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         (Kind.CONSTANT_ERROR,),
         {"error": 1e-4},
     ),
+    "an end of a clip, where a is 1 as well": (
+        formula(lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: (z > -1.0) * 1.0, kinks=(-1.0, 1.0)),
+        (Kind.SLOPE_OF_ANOTHER, Kind.CONSTANT_ERROR),
+        {"activation": "identity"},
+    ),
     "a number for another": (
         formula(
             lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: np.where(np.abs(z) < 1.0, 0.4, 0.0), kinks=(-1.0, 1.0)
