@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from activation_records import WRONG, checked, formula, of, sigma, tanh_to
 
-from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 from reference.activations import ACTIVATIONS
 
@@ -155,7 +154,7 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
 def test_only_what_explains_as_well_as_the_best_is_named(f, kinds, data):
     """Where slopes reach 1e12, what is off by one is small beside the largest difference and yet explains nothing."""
     (finding,) = checked(f).findings
-    assert kinds_of(finding.diagnosis) == kinds
+    assert tuple(fact.kind for fact in finding.diagnosis) == kinds
     assert not data or {name: finding.diagnosis[0].data.get(name) for name in data} == pytest.approx(data)
 
 
