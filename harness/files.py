@@ -28,8 +28,7 @@ _PART = ".harness-part"
 _LOCK = ".harness-lock"
 _SCRATCH = "harness-scratch"
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a file system answers that has no locks."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what a file system answers that has no locks
 
 
 def too_large(what: str, size: int, at_most: int) -> str:

@@ -14,8 +14,7 @@ from typing import Any
 import reference
 from harness.seals import checksum
 
-LIBRARIES = ("jax", "jaxlib", "numpy", "python-flint", "scipy")
-"""The libraries that results are computed with."""
+LIBRARIES = ("jax", "jaxlib", "numpy", "python-flint", "scipy")  # the libraries that results are computed with
 
 PACKAGES = ("autodiff-cross-check", *LIBRARIES, "matplotlib")  # the packages whose versions a page names
 

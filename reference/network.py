@@ -14,8 +14,7 @@ import numpy as np
 from reference.activations import Activation, get_activation
 from reference.user_input import given, listed, real_number, seed_of_generator, whole_number
 
-LARGEST_EPSILON = 1e300
-"""The interval from -ε to ε has a finite length up to here, as NumPy's uniform numbers need it."""
+LARGEST_EPSILON = 1e300  # the interval from -ε to ε has a finite length up to here, as NumPy's uniform numbers need it
 
 
 @dataclass(frozen=True, eq=False)

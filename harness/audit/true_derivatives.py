@@ -20,8 +20,7 @@ BITS = 80  # of a true derivative, so that it is known to far less than half an 
 
 MOST_BITS = 1 << 16
 
-TERMS = 4
-"""Of the series: digamma is the derivative of a series, and needs one more than the three that are read."""
+TERMS = 4  # of the series: digamma is the derivative of a series, and needs one more than the three that are read
 
 
 def true_derivative(function: Callable[[Series], Series], z: float, order: int) -> arb:

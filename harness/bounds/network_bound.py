@@ -34,8 +34,7 @@ from reference.arithmetics.tangent import Tangent
 from reference.namespaces import NUMPY
 from reference.problem import Problem
 
-FROM_ONE = 2 * ELEMENTARY
-"""Roundings of 1 that a difference from 1 may be off by: 1 - a² where a is off by 8 u."""
+FROM_ONE = 2 * ELEMENTARY  # roundings of 1 that a difference from 1 may be off by: 1 - a² where a is off by 8 u
 
 REACHED = np.linspace(-6.0, 6.0, 49)
 """Where slopes are of their usual size. One that is more than twice as large 50 times farther out, as that of exp, has

@@ -20,8 +20,7 @@ from reference.traced.bounded_run import BoundedRun, Unbounded, parts
 from reference.traced.equations import Program
 from reference.traced.random_rounding import COARSE
 
-SMALLEST = 1e-45
-"""Derivatives up to this size are zero: increments by steps of 2^-200 leave something as small."""
+SMALLEST = 1e-45  # derivatives up to this size are zero: increments by steps of 2^-200 leave something as small
 
 
 def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
@@ -62,8 +61,7 @@ def largest_in_block(derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarra
     return found
 
 
-LIKE = 3
-"""Numbers are of like size if their exponents, divided by this, have one whole part: within a factor of 8."""
+LIKE = 3  # numbers are of like size if their exponents, divided by this, have one whole part: within a factor of 8
 
 
 def no_less_than_typical(

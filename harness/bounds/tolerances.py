@@ -19,8 +19,7 @@ NEGLIGIBLE = 1e-5
 differ by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other
 function, the size of its cost takes the place of 1."""
 
-CONCLUSIVE_SHARE = 0.98
-"""The share of coordinates that must be decided for the verdict "agree". The rest sit at kinks."""
+CONCLUSIVE_SHARE = 0.98  # The share of coordinates that must be decided for the verdict "agree". The rest sit at kinks.
 
 DIRECTIONS = 3
 """Random directions in all of θ, beside one for each layer. An error of fixed size escapes one direction with a
@@ -32,8 +31,7 @@ its θ at zero and a fifth at saturation, where kinked and dead units cannot be 
 
 # -- check_gradient: functions of which only the values are known ------------------------------------------------------
 
-ALL_COORDINATES = 1000
-"""Up to this number of parameters, each is differenced by itself; more are differenced in groups."""
+ALL_COORDINATES = 1000  # up to this number of parameters, each is differenced by itself; more are differenced in groups
 
 GROUPS = 500  # the number of groups, each with a random direction of its own
 
@@ -41,8 +39,7 @@ GROUPED = 1e-3
 """Where a coordinate was differenced in a group alone, an error of this share of the largest derivative in its block
 must be visible. The report states the smallest error that would have been seen."""
 
-LONGEST = 10.0
-"""The longest direction of a group, in steps: more entries move by less each, since the cost bends more."""
+LONGEST = 10.0  # the longest direction of a group, in steps: more entries move by less each, since the cost bends more
 
 SINGLED_OUT = 300  # coordinates of wrong groups that are differenced one by one, for the diagnosis
 
@@ -74,8 +71,7 @@ RANDOM_INCREMENTS = 3
 SPREAD_FACTOR = 16.0
 """An estimated error bound is this multiple of the largest deviation among the randomly rounded runs."""
 
-COARSE_SPREAD_FACTOR = 4.0
-"""The same in float16 and bfloat16, whose functions are computed in float32 and rounded once."""
+COARSE_SPREAD_FACTOR = 4.0  # the same in float16 and bfloat16, whose functions are computed in float32 and rounded once
 
 MEANT = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 2.4e-2}
 """The tolerance of a rule for a coarse type that is evaluated in float64, as a share of the largest of its block: some
@@ -97,8 +93,7 @@ ALL_ENTRIES = 4096
 DENSE_COMBINATIONS = 2
 """Random combinations of the outputs. An error of one output shows in each; two guard against chance."""
 
-NO_DIGIT = 0.1
-"""A derivative that is off by more than this share of the true one has no correct decimal digit."""
+NO_DIGIT = 0.1  # a derivative that is off by more than this share of the true one has no correct decimal digit
 
 SOLVERS_FACTOR = 4.0
 """A multiple of the change that a finer tolerance of a solver makes; what remains below that is a thousandth or so."""
@@ -110,10 +105,8 @@ fixed point is its last step over 1 - k, where k is the factor by which steps sh
 DERIVATIVE_ROUNDINGS = 16
 """The tolerance of a derivative in u times the largest of its block, beside the spread of the randomly rounded runs."""
 
-SAMPLED_INPUTS = 64
-"""Inputs that are checked one by one where a traced function has more than `ALL_COORDINATES`."""
+SAMPLED_INPUTS = 64  # inputs that are checked one by one where a traced function has more than `ALL_COORDINATES`
 
 RANDOM_ENDS = 8  # random directions in those inputs of a traced function that are not checked one by one
 
-DIFFERENCED = 6
-"""Inputs along which a traced function's values are differenced, beside as many that look wrong."""
+DIFFERENCED = 6  # inputs along which a traced function's values are differenced, beside as many that look wrong

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 RIGHT_SHADE = "#D3E5F1"
 """A pale blue: the diagonal of the confusion matrix."""
 
-LABELS = {"baseline": "no hidden layer"}
-"""By the name of a training: its label, where the name says too little."""
+LABELS = {"baseline": "no hidden layer"}  # by the name of a training: its label, where the name says too little
 
 SHOWN_MISTAKES = 20  # four rows of five
 

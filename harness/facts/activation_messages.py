@@ -11,8 +11,7 @@ from harness.wording import distinct_digits, first_few
 
 OF_VECTORS = "check_jacobian and check_derivatives take functions of whole vectors, such as softmax"
 
-NO_KINK = 1e-6
-"""Relative: one-sided derivatives that differ by more are said to differ, though rounding may explain it."""
+NO_KINK = 1e-6  # relative: one-sided derivatives that differ by more are said to differ, though rounding may explain it
 
 STRETCHES = 4  # so many stretches of z are written out in a message
 

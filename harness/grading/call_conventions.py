@@ -22,8 +22,7 @@ BIASES_THEN_WEIGHTS = "b1, b2, W1, W2"
 ARRANGEMENTS = (JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST, BIASES_THEN_WEIGHTS)
 """In which order the arrays of θ lie: the course's Theta1, Theta2 with a column of biases, or W and b apart."""
 
-IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)
-"""The arrangements of gradients of weights and of biases as two lists."""
+IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)  # the arrangements of gradients of weights and of biases as two lists
 
 VECTOR, COLUMN, ROW = "vectors", "columns", "rows"  # the shapes of biases for n units: (n,), (n, 1) or (1, n)
 

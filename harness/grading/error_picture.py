@@ -10,8 +10,7 @@ from harness.grading.submission_interface import ShownAnswer
 
 CELL = 14  # pixels of a square, one for each coordinate
 
-DECADES = 16
-"""Differences are shaded from rounding, 1e-16 of the largest entry, to as large as the gradient itself."""
+DECADES = 16  # differences are shaded from rounding, 1e-16 of the largest entry, to as large as the gradient itself
 
 KEY: Mapping[float, str] = {-16.0: "rounding", -9.0: "1e-9", -4.0: "1e-4", 0.0: "all of it"}
 """By decade: the shades that a picture's key explains."""

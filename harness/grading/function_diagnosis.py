@@ -27,8 +27,7 @@ from harness.verdict.report import json_ready
 from reference.activations import Activation
 from reference.user_input import did_you_mean
 
-SCHEMA = "harness.diagnosis/2"
-"""Version 2: facts (kind, severity, where, data, text) in the place of sentences."""
+SCHEMA = "harness.diagnosis/2"  # version 2: facts (kind, severity, where, data, text) in the place of sentences
 
 ENOUGH = 0.2
 """Of the problems, the share that has to be answered and compared before anything is agreed upon.

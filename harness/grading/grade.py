@@ -53,13 +53,11 @@ class Part(NamedTuple):
 
 Parts = Mapping[str, Part]
 
-ANSWERED = ("cost", "gradient", "regularised")
-"""The parts that are judged by what the homework's function returns."""
+ANSWERED = ("cost", "gradient", "regularised")  # the parts that are judged by what the homework's function returns
 
 OF_HELPERS = ("sigmoid_gradient", "other")
 
-NO_PARTS: Parts = {name: Part() for name in (*ANSWERED, *OF_HELPERS)}
-"""Of a submission that could not be called."""
+NO_PARTS: Parts = {name: Part() for name in (*ANSWERED, *OF_HELPERS)}  # of a submission that could not be called
 
 PART_NAMES: Mapping[str, str] = {
     "cost": "cost",

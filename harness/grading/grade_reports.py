@@ -29,8 +29,7 @@ from harness.verdict.report import json_ready
 from harness.wording import counted, first_few, isolated
 from reference.user_input import printable
 
-SCHEMA = "harness.grades/4"
-"""Version 4: the functions that were judged; a helper that is not there has its points."""
+SCHEMA = "harness.grades/4"  # version 4: the functions that were judged; a helper that is not there has its points
 
 COLUMNS = ("submission", "verdict", *POINTS, "points", "diagnosis", "conventions", "remarks", "seconds")
 
@@ -38,8 +37,9 @@ CHECKSUM = "checksum"  # the last column of a table, by which a damaged row is k
 
 LONGEST_NAME = 40
 
-FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
-"""What a spreadsheet takes for the start of a formula, full-width signs included."""
+FORMULA_STARTS = tuple(
+    "=+-@\t\r＝＋－＠"
+)  # what a spreadsheet takes for the start of a formula, full-width signs included
 
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # the byte order mark by which spreadsheets know UTF-8
 

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 NO_LITERAL = ...  # stands for a default whose value is known only when the code is run
 
-COURSE = ("theta", "n_in", "n_hidden", "K", "X", "y", "l2")
-"""The roles of the course's function, in its order."""
+COURSE = ("theta", "n_in", "n_hidden", "K", "X", "y", "l2")  # the roles of the course's function, in its order
 
 SIZES = ("n_in", "n_hidden", "K")
 
@@ -22,8 +21,7 @@ LISTS = ("weights", "biases")  # the roles of weights and of biases as two lists
 OF_THETA = (("theta",), ("theta1", "theta2"), BLOCKS, LISTS)
 """The sets of roles that bring θ; a function has one of them."""
 
-OTHER = "other"
-"""The role of what no call here supplies: a third layer's matrix or biases, or a learning rate beside λ."""
+OTHER = "other"  # the role of what no call here supplies: a third layer's matrix or biases, or a learning rate beside λ
 
 PARTS_OF_THETA = frozenset((*(role for roles in OF_THETA for role in roles), OTHER))
 

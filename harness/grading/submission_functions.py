@@ -32,8 +32,7 @@ HANDED_OVER_WHOLE = ("sizes", "problem")
 SETTINGS = (*SIZES, "l2", "m", "X", "y")
 """Roles of what a file or an object may set around a function; the parameter in its place has the same name."""
 
-Signature = dict[str, str | None]
-"""Parameters in their order, each with its default as text; None where it is required."""
+Signature = dict[str, str | None]  # parameters in their order, each with its default as text; None where it is required
 
 
 def functions_in(tree: ast.Module) -> Iterator[Function]:

@@ -36,8 +36,7 @@ from harness.grading.submission_process import CallFailed, SubmissionProcess, in
 from harness.grading.wrong_answers import Explained, explain
 from reference.user_input import error_in_words
 
-TIMEOUT = 10.0
-"""Seconds of CPU time for each call: the course's network on all of its digits takes less than one."""
+TIMEOUT = 10.0  # seconds of CPU time for each call: the course's network on all of its digits takes less than one
 
 POLLING = 0.05
 """Seconds between two attempts to end the processes of an interrupted grading: a thread may just be starting one."""

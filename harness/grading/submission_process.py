@@ -26,8 +26,7 @@ from harness.isolation.values import differ
 from harness.wording import counted
 from reference.network import Network
 
-LOADER = "harness.grading.submission_loader"
-"""The module in the child that loads and calls the submission's files."""
+LOADER = "harness.grading.submission_loader"  # the module in the child that loads and calls the submission's files
 
 NOT_HANDED_IN = "NotHandedIn"  # the loader's exception that names something which is not there
 

@@ -14,8 +14,7 @@ from typing import NamedTuple
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 
-UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What parsing raises for text that is not Python."""
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what parsing raises for text that is not Python
 
 PYTHON_2 = {
     r"(^|[:;])([ \t]*)print\b(?![ \t]*[(=])[^;\n]*": r"\1\2pass",  # prints compute nothing

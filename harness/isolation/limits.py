@@ -27,8 +27,7 @@ MEMORY = 4 * 2**30  # Bytes of address space. NumPy alone takes a tenth of it; J
 
 LEAST_MEMORY = 2**28  # bytes below which Python itself does not start
 
-ENDINGS = 3
-"""Processes that code may take down, or keep busy until time is up; then it is not called any more."""
+ENDINGS = 3  # processes that code may take down, or keep busy until time is up; then it is not called any more
 
 FILE_SIZE = 2**30  # bytes that a file may grow to: a loop that writes stops before the disk is full
 

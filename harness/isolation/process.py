@@ -25,8 +25,7 @@ _PROGRAM = (
     "from harness.isolation.child_process import main; main(*fds)"
 )
 
-MARK = "HARNESS_CHILD_FOLDER"
-"""The variable by which what a child has started is known, whatever session it is in."""
+MARK = "HARNESS_CHILD_FOLDER"  # the variable by which what a child has started is known, whatever session it is in
 
 Kind = Literal["answered", "raised", "exited", "died", "timed out"]
 

@@ -33,8 +33,7 @@ The list of mounts is read first: what is bound after that stays writable. A mou
 change stays as it is, with the rights of its files. ``cd`` enters the folder anew, as it was entered before the binds.
 """
 
-PROBE_SECONDS = 20.0
-"""Seconds in which the system has to say whether there can be a sandbox, however busy it is."""
+PROBE_SECONDS = 20.0  # seconds in which the system has to say whether there can be a sandbox, however busy it is
 
 
 class Sandbox(NamedTuple):

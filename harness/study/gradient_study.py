@@ -30,8 +30,7 @@ VAGUE = frozenset({"wrong-entries", "single-entry", "constant-error", "regularis
 
 AT_POINT = "wrong-at-point"  # the kind of fact by which a gradient is wrong at θ alone
 
-BESIDE = 1e-7
-"""The distance from θ at which a gradient is compared with the right one at θ, as a share of 1 + |θ|."""
+BESIDE = 1e-7  # the distance from θ at which a gradient is compared with the right one at θ, as a share of 1 + |θ|
 
 STEP = 5  # of the functions with a bug, every so many are shown
 

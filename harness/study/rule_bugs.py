@@ -15,8 +15,7 @@ from jax import lax
 
 from harness.study.traced_functions import Function, RuleFunction, Saved, named
 
-Change = Callable[[Any, Any], Any]
-"""``change(cotangent, argument)``; of a forward rule, ``change(tangent, output)``."""
+Change = Callable[[Any, Any], Any]  # ``change(cotangent, argument)``; of a forward rule, ``change(tangent, output)``
 
 # -- in what a rule returns --------------------------------------------------------------------------------------------
 

@@ -26,8 +26,7 @@ from reference.problem import Problem
 
 RIGHT, WRONG = "right", "wrong"
 
-STORE = "harness.study.trials/1"
-"""The schema of the lines of a store. The first holds what all trials depend on."""
+STORE = "harness.study.trials/1"  # The schema of the lines of a store. The first holds what all trials depend on.
 
 
 class Case(NamedTuple):
@@ -41,8 +40,7 @@ class Case(NamedTuple):
     number: int = 0  # tells cases of the same name and kind from each other
 
 
-MISNAMED = ("false", "misleading", "no", "another")
-"""Words of studies for an alarm that names another culprit, or none."""
+MISNAMED = ("false", "misleading", "no", "another")  # words of studies for an alarm that names another culprit, or none
 
 
 class Response(NamedTuple):

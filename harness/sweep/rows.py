@@ -52,8 +52,7 @@ class Settings:
         return settings | code_and_libraries() | own
 
 
-ERROR = "error"
-"""The verdict of a row whose check could not be made: a source raised, hung, or took its process down."""
+ERROR = "error"  # the verdict of a row whose check could not be made: a source raised, hung, or took its process down
 
 VERDICTS: tuple[str, ...] = ("agree", "disagree", "inconclusive", ERROR)
 

@@ -19,8 +19,7 @@ from harness.sweep.rows import Settings, SweepRow, error_row
 
 CONNECT = 10.0  # seconds to wait for a Dask scheduler
 
-START = 120.0
-"""Seconds that the first answer of a process may take, on a busy machine: JAX is imported, and compiles."""
+START = 120.0  # seconds that the first answer of a process may take, on a busy machine: JAX is imported, and compiles
 
 DEATHS = 2
 """Deaths of a process at the same row from which on the row is the cause. A first one may come from outside, such as

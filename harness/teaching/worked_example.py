@@ -29,8 +29,7 @@ X, Y = (1.0, 0.5), 1.0
 THETA1 = ((0.1, 0.3, -0.2), (-0.1, 0.2, 0.6))
 THETA2 = ((0.2, 0.5, -0.6),)
 
-MOVED = 2
-"""The coordinate whose derivative is taken by differences: Theta1[0, 1], the first unit's first weight."""
+MOVED = 2  # the coordinate whose derivative is taken by differences: Theta1[0, 1], the first unit's first weight
 
 ALONG = (-3.0, -0.7, 0.0, 1.3, 3.0)
 """Values of a coordinate at which the page's own numbers are compared with the loop's."""

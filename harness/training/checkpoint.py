@@ -18,8 +18,7 @@ from harness.seals import checksum, sealed, unsealed
 from harness.training.fmincg import STATE, State
 from reference.problem import Problem
 
-EVERY = 5
-"""Line searches between two writes: a second or two on the digits, of which writing takes a hundredth."""
+EVERY = 5  # line searches between two writes: a second or two on the digits, of which writing takes a hundredth
 
 SCHEMA = "harness.checkpoint/2"  # version 2: a checksum
 

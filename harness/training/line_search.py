@@ -35,8 +35,7 @@ MARGIN = 0.1
 """A trial stays away from both ends of the bracket by this share of it (its INT), so that brackets shrink by a tenth at
 least: fits through costs that hardly differ may return an end."""
 
-EXTRAPOLATION = 3.0
-"""Without an upper limit, a step grows at most by this factor (its EXT) from trial to trial."""
+EXTRAPOLATION = 3.0  # without an upper limit, a step grows at most by this factor (its EXT) from trial to trial
 
 MAX_TRIALS = 20
 """Evaluations in one line search, after the first (its MAX). Halving 20 times leaves a millionth of the first step."""

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
-"""u: the largest relative error of one rounding to nearest."""
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}  # u: the largest relative error of one rounding to nearest
 
 ELEMENTARY = 8
 """exp, tanh, log1p, ...: error of one call in units of u. NumPy documents up to 4 ulp = 8 u for its vectorized loops;

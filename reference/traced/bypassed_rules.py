@@ -42,8 +42,7 @@ def without_rules(places: Collection[Place]) -> Iterator[None]:
             kind.__call__ = call
 
 
-BatchedFunction = tuple[Lines, Lines]
-"""A function of `jax.custom_batching`: where it is written, and where its rule is."""
+BatchedFunction = tuple[Lines, Lines]  # a function of `jax.custom_batching`: where it is written, and where its rule is
 
 
 @contextmanager

@@ -30,17 +30,14 @@ from harness.verdict.wrong_part import SHARP, SHARP_ENOUGH
 
 T = TypeVar("T")
 
-PARTS = 8
-"""A large wrong group is split into so many, until its wrong coordinates can be differenced one by one."""
+PARTS = 8  # a large wrong group is split into so many, until its wrong coordinates can be differenced one by one
 
 CONVINCING = 2
 """After so many wrong lines of a block the verdict is certain, and a hasty look is enough for the others of it."""
 
-MISLED = 2.0
-"""A line is wrong if its error is so many times what may have misled the hasty looks at all lines together."""
+MISLED = 2.0  # a line is wrong if its error is so many times what may have misled the hasty looks at all lines together
 
-FEW = 32
-"""So many suspects are not split further. After so many close looks at a block, glances may be less sharp."""
+FEW = 32  # So many suspects are not split further. After so many close looks at a block, glances may be less sharp.
 
 TOGETHER = 0.5 ** np.arange(40)
 """Steps in all coordinates at once, in units of the first step in one. Each takes two more costs, for it shares the

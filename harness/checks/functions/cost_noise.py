@@ -33,14 +33,12 @@ SAME_CHANGE = 3
 LARGEST_ROUNDING = 4.0
 """A first change up to so many √u is rounding, as √(1 - tanh² t) has; a larger one is a jump, as of floor(t)."""
 
-NOISIER = 100.0
-"""Noise above so many roundings of the cost is none of rounding. Perhaps one coordinate alone makes it."""
+NOISIER = 100.0  # Noise above so many roundings of the cost is none of rounding. Perhaps one coordinate alone makes it.
 
 LARGEST_LOSS = 0.1
 """Lost digits move the cost by at most this share of it, or by the root of a rounding. More is another cost."""
 
-SMOOTH = 0.1
-"""A difference of two costs whose scatter is below this share of it loses the same digits all along."""
+SMOOTH = 0.1  # a difference of two costs whose scatter is below this share of it loses the same digits all along
 
 LEFT_OF_LOSS = 2.0**-8
 """Extended precision has eleven bits more than float64, and loses at most so much of what float64 loses."""

@@ -23,8 +23,7 @@ from reference.user_input import given, is_real
 FLOAT64_SPACING = 1e-4
 """Relative distance between the points at which a function has to show that it computes in float64."""
 
-SAME_COST = 1e4
-"""Costs in two precisions may differ by so many u of the lower one, as a sum of thousands of terms does."""
+SAME_COST = 1e4  # costs in two precisions may differ by so many u of the lower one, as a sum of thousands of terms does
 
 DOMAIN_ERRORS = (ValueError, ArithmeticError, AssertionError, IndexError, RuntimeError, RuntimeWarning)
 """What functions raise outside their domain: math.log, a table at its end, Cholesky in PyTorch. A TypeError is a
@@ -37,8 +36,7 @@ STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
 rounding u/h; the narrow ones are for functions that bend at scales far below 1. Powers of two, so that θ_i ± h is a
 number."""
 
-GLANCE = 2.0**-17
-"""The step of the first look in float64, which takes two costs: u^(1/3) balances h² against u/h."""
+GLANCE = 2.0**-17  # the step of the first look in float64, which takes two costs: u^(1/3) balances h² against u/h
 
 
 def leaves_domain(error: Exception) -> bool:

@@ -21,14 +21,12 @@ from harness.verdict.subject import Subject
 from reference.arithmetics.central_differences import NOISE_ROUNDINGS
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
-LARGE = 1e3
-"""A cost that is so many times its derivatives has a constant part that may hide them in its roundings."""
+LARGE = 1e3  # a cost that is so many times its derivatives has a constant part that may hide them in its roundings
 
 ROUNDINGS_OF_COST = 4.0 * NOISE_ROUNDINGS
 """Noise of at most so many roundings of the cost is rounding, and no noise of its own."""
 
-NEARLY_TOO_LARGE = 2.0**-64
-"""A cost above this share of the largest number overflows nearby, or its derivative does."""
+NEARLY_TOO_LARGE = 2.0**-64  # a cost above this share of the largest number overflows nearby, or its derivative does
 
 PLACES_SHOWN = 3
 

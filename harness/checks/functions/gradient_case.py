@@ -28,8 +28,7 @@ REFERENCE = "jax"
 
 Gradient = Callable[[np.ndarray], np.ndarray]  # θ -> the gradient there, both flat (n,)
 
-SMALL = 1e-30
-"""How far a parameter of zero is moved to be rounded: below any scale at which a cost may bend there."""
+SMALL = 1e-30  # how far a parameter of zero is moved to be rounded: below any scale at which a cost may bend there
 
 OF_FLOAT32 = 1e-3
 """What float32 inside a cost leaves of its roundings as noise at least: those of a million terms average to that."""

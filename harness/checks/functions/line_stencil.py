@@ -21,8 +21,7 @@ ONE_SIDED_GAIN = 2.0 * NOISE_GAIN
 CLEAR = 0.1
 """A kink is at θ if its one-sided slopes are known to this share of their jump: that of |t - a| is within 0.03 h."""
 
-LIKELY = 4.0
-"""One-sided slopes that differ by so many times their error bounds show a kink near θ, if not where it is."""
+LIKELY = 4.0  # one-sided slopes that differ by so many times their error bounds show a kink near θ, if not where it is
 
 VANISHING = 1e-3
 """A derivative below this share of the steepest slope nearby vanishes, as at a minimum: that slope is then the

@@ -46,8 +46,7 @@ NO_JUMPS, ENOUGH, TOO_MUCH = 1e-3, 0.03, 30.0
 """The sum of jumps in a part over the length of the stretch, in gaps: below the first there are none,
 from the second on it explains something, and beyond the third, as at a wall of 1e300, it would hide everything."""
 
-IN_THE_MEAN = 0.3
-"""∫ g dt may be off by a jump, or by this share of g(0) - s(0). A factor of 1.5 is off by a third."""
+IN_THE_MEAN = 0.3  # ∫ g dt may be off by a jump, or by this share of g(0) - s(0). A factor of 1.5 is off by a third.
 
 TO_A_TOLERANCE = 0.1
 """A solver leaves errors below this share of a derivative. Of larger ones, a wide difference has to show the slope."""
@@ -83,8 +82,7 @@ FEW_PLACES = PLACES_WITHIN[:8]
 INTERCEPT_ERROR = float(np.linalg.norm(np.linalg.pinv(np.vander(PLACES_WITHIN, 4, increasing=True))[0]))
 """The standard error of the value at 0 of a cubic through numbers at these places, in their standard deviations."""
 
-VARIES = 0.3
-"""The slopes of waves leave a cubic, in standard deviations, by this share of what is off. A sine has 0.7."""
+VARIES = 0.3  # The slopes of waves leave a cubic, in standard deviations, by this share of what is off. A sine has 0.7.
 
 MUCH_SMOOTHER = 0.1
 """Few places show so small a share of `VARIES` only if the slopes vary less: a cubic takes half of their freedom."""

@@ -48,8 +48,7 @@ UNSEEN = 1e-5
 
 VISIBLE = 1e-3  # narrower steps are tried until noise hides more than this share of the derivative
 
-HIDDEN = 2.0
-"""An error bound of a difference that a rough cost explains, in units of its distance from the report."""
+HIDDEN = 2.0  # an error bound of a difference that a rough cost explains, in units of its distance from the report
 
 NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
 """The confirming step leaves noise of one part in so many of the contradiction. One-sided slopes need more room, to

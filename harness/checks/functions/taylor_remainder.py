@@ -46,11 +46,9 @@ FIRST, UNCONFIRMED = 1.5, 100.0
 BESIDE = 4.0
 """So many times the change of fits of narrower steps is added to a bound: they show h⁵ and more, which is left out."""
 
-ONE_BY_ONE = 10
-"""Up to so many parameters are moved by themselves; more are moved along this many random directions."""
+ONE_BY_ONE = 10  # up to so many parameters are moved by themselves; more are moved along this many random directions
 
-COARSE = "float32"
-"""Noise leaves as few digits as float32 does, so that a bound of a hundredth decides (`MEANINGLESS`)."""
+COARSE = "float32"  # noise leaves as few digits as float32 does, so that a bound of a hundredth decides (`MEANINGLESS`)
 
 HEIGHT = 3.6  # inches
 

@@ -23,8 +23,7 @@ from reference.user_input import message_of
 
 ProblemAtTheta = tuple[Problem, np.ndarray]
 
-MAX_TRIES = 2000
-"""Cases tried. Six networks drawn at random took at most 42; the limit is for large ones of one's own."""
+MAX_TRIES = 2000  # Cases tried. Six networks drawn at random took at most 42; the limit is for large ones of one's own.
 
 
 def reproduce(

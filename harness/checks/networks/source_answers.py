@@ -25,8 +25,7 @@ from reference.measured import Measured, NotApplicable
 from reference.problem import Problem
 from reference.user_input import message_of
 
-Answers = tuple[list[Answer], dict[str, Fact]]
-"""The answers of the sources that can answer, and why the others cannot."""
+Answers = tuple[list[Answer], dict[str, Fact]]  # the answers of the sources that can answer, and why the others cannot
 
 
 def ask_sources(sources: Iterable[Source], problem: Problem, theta: np.ndarray, bound: Bound) -> Answers:

@@ -49,11 +49,9 @@ from reference.jax_settings import settings
 from reference.traced.equations import Equation
 from reference.traced.rule_origins import name_of
 
-MOST_NAMED = 4
-"""Rules that a printed report names, of many that are wrong; `details["culprits"]` has all of them."""
+MOST_NAMED = 4  # rules that a printed report names, of many that are wrong; `details["culprits"]` has all of them
 
-PATIENCE = 2.0
-"""Seconds after which a bar shows how far the check is: most checks end before, and print nothing."""
+PATIENCE = 2.0  # seconds after which a bar shows how far the check is: most checks end before, and print nothing
 
 
 class Blame(NamedTuple):

@@ -55,8 +55,7 @@ SAMPLED_BESIDE_WHOLE, MOVED_BESIDE_WHOLE = 8, 5e6
 """Inputs that are examined one by one, and entries moved for them, where a reverse pass is compared in all inputs: few,
 since the pass covers them as well. They show kinks and jumps, of which the pass knows nothing."""
 
-FEWEST = 2
-"""Of millions of inputs, no fewer are examined one by one, and no fewer random directions cover the others."""
+FEWEST = 2  # of millions of inputs, no fewer are examined one by one, and no fewer random directions cover the others
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,8 +34,7 @@ a long program, and far below what another convention changes."""
 KEPT = 1e-3
 """A value that is rounded at random on its way is the same up to this share: it may move by a solver's tolerance."""
 
-COPIES = 8
-"""Arrays as large as the arguments that a pass holds for each direction, beside what the program writes."""
+COPIES = 8  # arrays as large as the arguments that a pass holds for each direction, beside what the program writes
 
 BESIDE_STEP = 1e-40
 """Below this size of an argument the step, 6e-61, shrinks with it, so that it stays below 1e-20 of the argument. With

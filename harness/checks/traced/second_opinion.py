@@ -56,8 +56,7 @@ ARGUMENT_ROUNDINGS = 4.0
 """A value beside the point is off by as many roundings of the argument, times the slope: x + h is rounded, and so may
 be 1e6 (x + h), though it has few digits at x itself, so that rounding at random moves nothing there."""
 
-FEWEST_STEPS = 4.0
-"""A width over which differences know a climb is so many times the distance at which steps are seen."""
+FEWEST_STEPS = 4.0  # a width over which differences know a climb is so many times the distance at which steps are seen
 
 COARSE = UNIT_ROUNDOFF["float64"] ** 0.5
 """Steps that are higher than this share of a value may be meant: somebody rounds to less than half of the digits, and

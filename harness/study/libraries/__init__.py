@@ -4,5 +4,4 @@ from collections.abc import Callable
 
 from harness.study.traced_functions import Function
 
-Host = Callable[[Function], Function]
-"""From a function of arrays, entry by entry, to one of the library that calls it."""
+Host = Callable[[Function], Function]  # from a function of arrays, entry by entry, to one of the library that calls it

@@ -82,8 +82,7 @@ def _rounding_of_powers(sizes: Any, powers: Any, rows: int, noise: Any) -> Any:
 
 _exp, _log, _sqrt, _reciprocal = (partial(_compose, EXPANSIONS[f]) for f in (np.exp, np.log, np.sqrt, np.reciprocal))
 
-HIGHEST = 64
-"""The largest whole exponent that is multiplied out, by squares: that holds for z of any sign, and at zero."""
+HIGHEST = 64  # the largest whole exponent that is multiplied out, by squares: that holds for z of any sign, and at zero
 
 
 def _power(x: Taylor, y: Taylor) -> Taylor:
@@ -106,8 +105,7 @@ def _whole_power(x: Taylor, n: int) -> Taylor:
     return square(half) if n % 2 == 0 else multiply(square(half), x)
 
 
-CANCELLED = 4.0 * UNIT
-"""The rounding of logaddexp over the larger number, which log(1 + exp(-|x - y|)) may cancel."""
+CANCELLED = 4.0 * UNIT  # the rounding of logaddexp over the larger number, which log(1 + exp(-|x - y|)) may cancel
 
 
 def _logaddexp(x: Taylor, y: Taylor) -> Taylor:

@@ -32,8 +32,7 @@ FEWEST_ROWS = 16  # fewer rows at once cost more than the threads do
 ROUNDED_OPERANDS = 2.1
 """Roundings of both operands, and the product of these: (1 + u)² - 1 is at most 2.1 u, where u is at most 0.1."""
 
-FIRST_SPACE_LETTER = 20
-"""Letters of the axes of space in a convolution start here, after those of its other axes."""
+FIRST_SPACE_LETTER = 20  # letters of the axes of space in a convolution start here, after those of its other axes
 
 # -- products of matrices ---------------------------------------------------------------------------------------------
 
