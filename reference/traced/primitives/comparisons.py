@@ -14,20 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import (
-    Increment,
-    constant,
-    count_directions,
-    full_change,
-    is_constant,
-    linear,
-    unknown_where,
-)
+from reference.arithmetics.increments import Increment, constant, count_directions, full_change, is_constant, linear
 from reference.traced.bounded_run import Parts, Unbounded, may_differ, parts, with_error
 from reference.traced.equations import bind, is_floating, kind, lifted
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rule, with_aliases
 from reference.traced.primitives.arithmetic_operators import of_one_rank, on_parts
+
+BRANCHES_APART = "a branch changes at this point, where the value jumps or slopes have no limit"
 
 # -- comparisons and truth values -------------------------------------------------------------------------------------
 
@@ -198,9 +192,7 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
         if not is_floating(value):  # a truth value flips where the other case has the other one
             change = np.where(flips_here, case.value != value, change) if value.dtype == bool else change
             continue
-        if np.any(flips_here & ~same):
-            run.observed.unresolved = "a branch changes at this point, where the value jumps or slopes have no limit"
-        change = np.where(flips_here, unknown_where(~same, changes[i]), change)
+        change = run.unknown(flips_here & ~same, np.where(flips_here, changes[i], change), BRANCHES_APART)
     return Increment(value, change)
 
 
@@ -242,9 +234,8 @@ def _convert(run: Any, equation: Any, x: Increment) -> Increment:
     if new in "fc" and value.dtype.kind in "fc":
         return x
     if new in "fc":
-        if not is_constant(x):
-            run.observed.unresolved = "a truth value that turns at this point is used as a number"
-        return Increment(value.astype(float), 0.0 if is_constant(x) else np.where(x.change, np.nan, 0.0))
+        why = "a truth value that turns at this point is used as a number"
+        return Increment(value.astype(float), run.unknown(x.change, 0.0, why))
     with np.errstate(all="ignore"):
         return _converted_to_exact(value, x, equation.params["new_dtype"])
 

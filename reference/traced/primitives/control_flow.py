@@ -19,12 +19,12 @@ from reference.arithmetics.increments import (
     full_change,
     is_constant,
     linear,
-    unknown_where,
 )
 from reference.jax_internals import CallbackRaised, counts_of_scan
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, Program, bind, is_floating, iterates
 from reference.traced.primitive import EXACT, Compilation, Primitive, Rule
+from reference.traced.primitives.comparisons import BRANCHES_APART
 from reference.traced.primitives.data_movement import block_of, stacked
 from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widened
 
@@ -193,11 +193,8 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
     """One branch's output in most directions, the other's in those that cross over."""
     if not is_floating(here.value):
         return here
-    meets = np.asarray(here.value) == there.value
-    if not meets.all():
-        run.observed.unresolved = "a branch changes at this point, where the value jumps or slopes have no limit"
-    count = len(crosses)
-    crossed = unknown_where(~meets, full_change(there, count))
+    count, parts = len(crosses), np.asarray(here.value) != there.value
+    crossed = run.unknown(parts, full_change(there, count), BRANCHES_APART)
     mask = crosses.reshape(count, *[1] * np.ndim(here.value))
     return Increment(here.value, np.where(mask, crossed, full_change(here, count)))
 

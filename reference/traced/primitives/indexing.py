@@ -27,10 +27,10 @@ def _with_fixed_indices(rule: Callable[..., Increment], first: int) -> Callable[
         turning = [x for x in operands[first:] if np.asarray(x.value).dtype.kind in "iu" and not is_constant(x)]
         if not turning or not is_floating(found.value):
             return found
-        run.observed.unresolved = "an index changes at this point"
         turns = np.any([np.any(x.change, axis=tuple(range(1, np.ndim(x.change)))) for x in turning], axis=0)
         change = full_change(found, count_directions(*turning))
-        return Increment(found.value, np.where(turns.reshape(-1, *[1] * np.ndim(found.value)), np.nan, change))
+        turns = turns.reshape(-1, *[1] * np.ndim(found.value))
+        return Increment(found.value, run.unknown(turns, change, "an index changes at this point"))
 
     return fixed
 

@@ -119,8 +119,7 @@ def _lu(run: Any, equation: Equation, a: Increment) -> Any:
         lower, upper = np.tril(packed, -1) + np.eye(rows), np.triu(_with_pivots(packed, run.pivot))
         inner = _solved_from_the_right(upper, np.linalg.solve(lower, moved))
         change = np.tril(lower @ np.tril(inner, -1), -1) + np.triu(np.triu(inner) @ upper)
-        if np.isnan(change).any():
-            run.observed.unresolved = "the factors of a singular matrix have no derivative"
+        change = run.unknown(np.isnan(change), change, "the factors of a singular matrix have no derivative")
     return [Increment(packed, change), constant(pivots), constant(order)]
 
 
