@@ -91,8 +91,8 @@ class Junction:
 
     @property
     def follows_jax(self) -> bool:
-        """Whether the reported slope is what JAX computes; true, too, where JAX cannot run the formula."""
-        return math.isnan(self.jax) or math.isclose(self.claimed, self.jax, rel_tol=JUMP, abs_tol=self.error)
+        """Whether the reported slope is what JAX computes; it is not where JAX cannot run the formula."""
+        return math.isclose(self.claimed, self.jax, rel_tol=JUMP, abs_tol=self.error)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""

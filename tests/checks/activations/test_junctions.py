@@ -176,6 +176,12 @@ def test_at_a_kink_every_slope_between_both_sides_is_a_convention(at_zero):
     assert (row.verdict, row.coordinates_decided) == ("agree", 1)
 
 
+def test_what_jax_cannot_run_does_as_jax_does_nowhere():
+    f = formula(lambda xp, z: np.select([z > 0.0], [z], 0.0), lambda z, a: (z > 0.0) * 1.0, kinks=(0.0,))
+    (kink,) = kinks_of(check_activation(f))
+    assert (math.isnan(kink["jax"]), kink["follows_jax"]) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("at_zero", "nearest"), [(-0.1, 0.0), (1.1, 1.0), (np.nan, 0.0), (np.inf, 0.0), (-1e-8, 0.0), (1.0 + 1e-5, 1.0)]
 )
