@@ -62,13 +62,13 @@ class Use(IntFlag):
 Uses = dict[Any, Use]
 
 
-def tightened(program: Program, largest: float) -> Program:
-    """The program with every tolerance up to `largest` reduced by `TIGHTER`, so that it solves more accurately.
+def tightened(program: Program) -> Program:
+    """The program with every tolerance reduced by `TIGHTER`, so that it solves more accurately.
 
     A tolerance does nothing but decide whether a loop goes on. Where there is no such number, as in a loop that accepts
     and refuses steps by their errors, it is a number that takes part in a choice.
     """
-    return _scaled(program, _tolerances(program, largest))
+    return _scaled(program, _tolerances(program, LARGEST_TOLERANCES[0]))
 
 
 def largest_tolerance(program: Program) -> float:

@@ -27,7 +27,7 @@ from reference.traced.bypassed_rules import batched_in_loops
 from reference.traced.eager_run import eagerly, values_of
 from reference.traced.equations import Program, equations_in
 from reference.traced.rule_origins import Place, maps_by_rules
-from reference.traced.solver_tolerances import LARGEST_TOLERANCES, TIGHTER, largest_tolerance, tightened
+from reference.traced.solver_tolerances import TIGHTER, largest_tolerance, tightened
 from reference.traced.traced_function import Traced, mapped
 
 EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
@@ -185,9 +185,7 @@ def _another_value(comparison: Comparison, program: Program, how: str, than: Pro
     tolerance = max(map(largest_tolerance, [than, program]))
     if is_other.any() and tolerance:
         # a rule may solve all members until the last one is near enough: with finer tolerances, that is less apart
-        finer, another_finer = (
-            _at_point(case, tightened(each, LARGEST_TOLERANCES[0])).value() for each in (than, program)
-        )
+        finer, another_finer = (_at_point(case, tightened(each)).value() for each in (than, program))
         is_other &= np.abs(another_finer - finer) > TOLERANCES_LEFT * TIGHTER * tolerance * largest
     if not is_other.any():
         return []
