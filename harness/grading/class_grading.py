@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from harness import __version__
 from harness.facts.fact import Fact, kinds_of
 from harness.facts.kinds import Kind
 from harness.files import exclusive_lock
@@ -66,9 +67,9 @@ def open_store(path: Path) -> Iterator[GradeStore]:
 
 
 def _digest_of(submission: Submission, plan: GradingPlan, remarks: Sequence[Fact]) -> str:
-    """What a grade depends on, in a few letters: the submission's files, how it is graded, and its neighbours."""
+    """What a grade depends on, in a few letters: the submission's files, by what it is graded, and its neighbours."""
     files = [(file.name, file.text, str(file.error)) for file in submission.files]
-    return checksum(json.dumps([SCHEMA, files, str(remarks), repr(plan)]).encode())
+    return checksum(json.dumps([SCHEMA, __version__, files, str(remarks), repr(plan)]).encode())
 
 
 def _submissions(plan: GradingPlan, folder: Path) -> list[Submission]:

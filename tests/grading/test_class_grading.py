@@ -43,13 +43,16 @@ def test_no_name_and_no_message_loses_the_class_and_rows_are_kept(folder, tmp_pa
     assert write_outputs(records, {}, **{what: tmp_path / name for what, name in files.items()}) == ([], [])
     assert len(list(tmp_path.glob("*.md"))) == 4
 
-    # the same command grades nothing twice; other settings do
+    # the same command grades nothing twice; other settings do, and another release
     monkeypatch.setattr(
         "harness.grading.class_grading.grade_all", lambda waiting, *rest, **more: iter(waiting and [1 / 0])
     )
     assert [record.columns for record in grade_class(folder, GradingPlan(), kept)[0]] == [r.columns for r in records]
     with pytest.raises(ZeroDivisionError):
         grade_class(folder, GradingPlan(hints=Hints.PART), kept)
+    monkeypatch.setattr("harness.grading.class_grading.__version__", "9.9")
+    with pytest.raises(ZeroDivisionError):
+        grade_class(folder, GradingPlan(), kept)
 
 
 def test_rows_that_were_written_before_an_end_are_found(tmp_path):
