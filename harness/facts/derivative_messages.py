@@ -186,8 +186,8 @@ MESSAGES: dict[Kind, Message] = {
         )
     ),
     Kind.NOT_LINEAR: lambda fact: (
-        f"The {'VJP' if fact.data['mode'] == 'reverse' else 'JVP'} is not linear: {fact.data['mode']} mode "
-        f"does not keep sums and multiples of vectors.{_by(fact)}"
+        f"{fact.where[0] if fact.where else 'The VJP' if fact.data['mode'] == 'reverse' else 'The JVP'} is not linear: "
+        f"it does not keep sums and multiples of vectors.{_by(fact)}"
     ),
     Kind.ONE_BRANCH: _one_branch,
     Kind.TRANSPOSE_MISSING: lambda fact: (

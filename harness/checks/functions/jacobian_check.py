@@ -20,7 +20,7 @@ from harness.checks.functions.gradient_case import measure, precision_of
 from harness.checks.functions.gradient_check import Evidence, check_gradient, examine
 from harness.checks.functions.gradient_comparison import settle
 from harness.checks.functions.parameters import TreeLayout
-from harness.checks.functions.repeated_calls import call_twice
+from harness.checks.functions.repeated_calls import FUN, call_twice
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.functions.vector_function import EACH_OUTPUT, Claim, Product, VectorFunction
 from harness.checks.random_directions import ADDED_UP, farthest_off, random_directions
@@ -147,6 +147,10 @@ def _check_claims(
 ) -> Report:
     """The report on the first claim that is wrong, or else in doubt; if all are right, on the first."""
     reports = {name: _check_claim(function, claim, budget, accuracy) for name, claim in claims.items()}
+    for name in claims.keys() - {"jac", "hess"}:  # matrices are linear
+        if not function.is_linear(claims[name], accuracy):  # then no matrix has entries to compare
+            report = replace(reports[name], verdict="disagree", outliers=(FUN,), findings=())
+            reports[name] = report.with_facts(wrong(Kind.NOT_LINEAR, name))
     rank = ("disagree", "inconclusive", "agree")
     name = min(reports, key=lambda name: rank.index(reports[name].verdict))
     named = f"{function.name} by {' and '.join(claims) if reports[name].verdict == 'agree' else name}"

@@ -21,6 +21,10 @@ SHRUNK = 2.0**-4
 
 PAIRS = 3  # so many pairs of random directions show whether a matrix is symmetric
 
+TIMES, BENT = -4.0, 1e-2
+"""A linear product of so many times a vector is so many times the product. If it is off by less than this share of
+that, a solver's tolerance may be the cause."""
+
 Product = Callable[[np.ndarray, np.ndarray], Any]  # ``product(theta, vector)`` -> Jᵀw or J v
 
 
@@ -107,10 +111,8 @@ class VectorFunction:
             return _of_size(name, product(theta.copy(), v.copy()), self.size)
 
         def pull(theta: np.ndarray, w: np.ndarray) -> np.ndarray:
-            # of either sign and several lengths, which a product that is not linear in v does not answer alike
-            lengths = np.resize(np.array([-2.0, 0.5], theta.dtype), theta.size)
-            units = np.diag(lengths).reshape(theta.size, *theta.shape)
-            return np.array([w @ push(theta, unit) for unit in units] / lengths).reshape(theta.shape)
+            units = np.eye(theta.size, dtype=theta.dtype).reshape(theta.size, *theta.shape)
+            return np.array([w @ push(theta, unit) for unit in units]).reshape(theta.shape)
 
         return Claim(pull, push)
 
@@ -152,6 +154,14 @@ class VectorFunction:
         largest = sizes[np.isfinite(sizes)].max(initial=0.0) or 1.0
         sizes = np.where(np.isfinite(sizes) & (slopes > 0.0), sizes, largest)
         return random_directions(1, self.size, seed=0)[0] * largest / sizes / np.sqrt(self.size)
+
+    def is_linear(self, claim: Claim, accuracy: float) -> bool:
+        """Whether products are in proportion to a random vector."""
+        multiply, shape = (claim.push, self.theta.shape) if claim.push else (claim.pull, (self.size,))
+        v = random_directions(1, int(np.prod(shape)), seed=PAIRS)[0].astype(self.theta.dtype).reshape(shape)
+        once, expected = multiply(self.theta.copy(), TIMES * v), TIMES * multiply(self.theta.copy(), v)
+        off, size = (float(np.abs(each).max(initial=0.0)) for each in (once - expected, expected))
+        return not off > max(BENT, ADDED_UP * accuracy) * size
 
     def asymmetry(self, claim: Claim, accuracy: float) -> tuple[float, float]:
         """By how much v·H w and w·H v differ, as a share of their size, at most along random directions; what may be.

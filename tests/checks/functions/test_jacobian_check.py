@@ -83,7 +83,18 @@ def test_both_products_of_an_operator_are_checked(wrong):
 def test_a_product_that_is_not_linear_is_wrong(form, bend):
     name, product = dict(claims_of(right)[form]).popitem()
     bent: dict[str, Any] = {name: lambda x, v: product(x, bend(v))}
-    assert check_jacobian(sines, X, **bent).verdict == "disagree"
+    report = check_jacobian(sines, X, **bent)
+    assert (report.verdict, report.findings, *(fact.kind for fact in report.reasons)) == (
+        "disagree",
+        (),
+        Kind.NOT_LINEAR,
+    )
+
+
+def test_a_product_of_few_outputs_has_to_be_linear_too():
+    pulls = (lambda x, w: A[:2].T @ w, lambda x, w: A[:2].T @ np.abs(w))
+    reports = [check_jacobian(lambda x: A[:2] @ x, X, vjp=pull) for pull in pulls]
+    assert [(report.verdict, report.outliers) for report in reports] == [("agree", ()), ("disagree", ("fun",))]
 
 
 SQUARE = A[:4]
@@ -294,7 +305,7 @@ def test_errors_within_an_accuracy_are_accepted_where_many_add_up(outputs, seed)
 def test_a_product_that_is_not_linear_is_no_reason_to_blame_the_gradient():
     matrix = np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 3.0], [0.0, 3.0, 5.0]])
     report = check_hessian(lambda x: matrix @ x, X[:3], hessp=lambda x, v: np.abs(matrix @ v))
-    assert (report.verdict, Kind.NOT_SYMMETRIC in report.kinds) == ("disagree", True)
+    assert (report.verdict, [fact.kind for fact in report.reasons]) == ("disagree", [Kind.NOT_LINEAR])
 
 
 @pytest.mark.parametrize("theta", [0.3, np.array([0.3]), X.reshape(2, -1)])
