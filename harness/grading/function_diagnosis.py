@@ -128,8 +128,7 @@ def _judged(interface: Interface, given: GivenAnswers, explained: Explained) -> 
     is_enough = answered >= max(1.0, ENOUGH * total) and explained.coordinates > 0
     # a source that answers most problems and raises on some is wrong on these; one that raises on most was not judged
     has_faults = is_enough and any(not failure.is_not_applicable for failure in given.faults)
-    given_by = {"cost": interface.of_cost, "gradient": interface.of_gradient}
-    missing = [part for part, one in given_by.items() if answered and not one]
+    missing = [part for part, one in interface.by_part.items() if answered and not one]
     facts = (*([wrong(Kind.PART_MISSING, *missing)] if missing else []), *explained.facts)
     if not facts and not is_enough:
         facts = (doubt(Kind.FEW_ANSWERS, answered=answered, total=total),)

@@ -126,7 +126,7 @@ def _judge_answers(interface: Interface, given: GivenAnswers) -> Parts:
     judged = [right for exercise, right in given.right.items() if not (is_regulariser_wrong and exercise.problem.l2)]
     answered = len(given.answers) / (len(given.answers) + len(given.faults))
     found = {"regularised": Part(RIGHT if all(halves) else WRONG, float(np.mean(halves))) if halves else Part()}
-    for place, (name, one) in enumerate({"cost": interface.of_cost, "gradient": interface.of_gradient}.items()):
+    for place, (name, one) in enumerate(interface.by_part.items()):
         is_right = bool(judged) and all(right[place] for right in judged)
         found[name] = Part() if one is None else Part(RIGHT, answered) if is_right else Part(WRONG)
     return {name: found[name]._replace(counts=name in interface.expected) for name in ANSWERED}

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -121,13 +121,19 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     if interface.failure:
         return _without_answers(graded, interface.failure, rubric)
     given = collect_answers(process, interface, interface.exercises).without_missing_classes
-    # that a call failed was no fault of the function while conventions were tried; now it is
-    failures = [replace(fact, severity=Severity.WRONG) for fact in _told_once(given.faults)]
     if not given.answers:
-        return _without_answers(graded, failures[0], rubric)
+        return _without_answers(graded, _failures(given)[0], rubric)
     graded = replace(graded, notes=(*notes, *_notes_on(interface, given)))
     if given.is_spoilt:
         graded = replace(graded, helpers={**graded.helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)})
+    return _grade_answers(graded, given, process, interface, rubric)
+
+
+def _grade_answers(
+    graded: Grade, given: GivenAnswers, process: SubmissionProcess, interface: Interface, rubric: Rubric
+) -> Grade:
+    """The grade of a submission that has given answers, with what explains those that are wrong."""
+    submission = process.submission
     conventions = (*submission.conventions, *interface.conventions)
     refused = rubric.refused(conventions)
     parts = {**judge_parts(graded.helpers, interface, given)}
@@ -141,13 +147,12 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     helpers = graded.helpers
     helpers = helpers if has_reason else judge_by_specification(helpers, parts["gradient"], explained.facts)
     parts |= judge_helpers(helpers, {name: parts[name] for name in ANSWERED})
+    failures = _failures(given)
     verdict = verdict_of(parts, has_failures=bool(failures))
     # a wrong helper is the likeliest cause of what no bug explains, and of what its own mistake does
-    causes = (explained.facts, wrong_helpers(helpers))
-    causes = causes if explained.bugs and helpers == graded.helpers else causes[::-1]
-    given_by = {"cost": interface.of_cost, "gradient": interface.of_gradient}
-    missing = [name for name in given_by if parts[name].outcome == ABSENT and parts[name].counts]
-    lacking = (wrong if verdict == DISAGREE else doubt)(Kind.PART_MISSING, *missing)
+    causes = explained.facts, wrong_helpers(helpers)
+    likeliest, other = causes if explained.bugs and helpers == graded.helpers else causes[::-1]
+    refusals = (wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused)
     # what one call alone returns is no example of what depends on earlier ones
     is_shown = verdict == DISAGREE and not refused and explained.is_repeatable
     first = given.first_wrong
@@ -157,19 +162,25 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         verdict=verdict,
         parts=parts,
         points=rubric.points_for(parts),
-        diagnosis=(
-            *(wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused),
-            *causes[0],
-            *causes[1],
-            *failures,
-            *((lacking, *interface.refused) if missing else ()),
-        ),
-        links={name: submission.link(one.call.function) for name, one in given_by.items() if one},
+        diagnosis=(*refusals, *likeliest, *other, *failures, *_lacking(parts, interface, verdict)),
+        links={name: submission.link(one.call.function) for name, one in interface.by_part.items() if one},
         bugs=tuple(map(join_names, explained.bugs)),
         conventions=(*conventions, *(each for helper in helpers.values() for each in helper.conventions)),
         smallest=_smallest_failure(process, interface, given) if is_shown else None,
         probe=ShownAnswer(first, given.answers[first], interface),
     )
+
+
+def _failures(given: GivenAnswers) -> list[Fact]:
+    """Calls that failed: no fault of the function while conventions were tried, and one now."""
+    return [replace(fact, severity=Severity.WRONG) for fact in _told_once(given.faults)]
+
+
+def _lacking(parts: Mapping[str, Part], interface: Interface, verdict: str) -> tuple[Fact, ...]:
+    """The answers that count and that no function gives, and functions that were not taken for theirs."""
+    missing = [name for name in interface.by_part if parts[name].outcome == ABSENT and parts[name].counts]
+    make = wrong if verdict == DISAGREE else doubt
+    return (make(Kind.PART_MISSING, *missing), *interface.refused) if missing else ()
 
 
 def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Rubric) -> dict[str, HelperVerdict]:

@@ -150,9 +150,14 @@ class Interface:
     refused: tuple[Fact, ...] = ()
 
     @property
+    def by_part(self) -> dict[str, Attempt | None]:
+        """The attempts by the names of the parts that they answer."""
+        return {"cost": self.of_cost, "gradient": self.of_gradient}
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """That of the cost and that of the gradient; one, if they are the same."""
-        return tuple(dict.fromkeys(attempt for attempt in (self.of_cost, self.of_gradient) if attempt))
+        return tuple(dict.fromkeys(attempt for attempt in self.by_part.values() if attempt))
 
     @property
     def is_source(self) -> bool:
