@@ -45,7 +45,8 @@ def _kink(fact: Fact) -> str:
         return f"f is not differentiable here (a kink). {accepted}."
     slopes, ends = "", (fact.data["left"], fact.data["right"])
     if None not in ends:
-        slopes = " (left derivative {}, right derivative {})".format(*distinct_digits(*ends))
+        of = f"in {fact.where[0]}, " if len(fact.where) > 1 else ""
+        slopes = " ({}left derivative {}, right derivative {})".format(of, *distinct_digits(*ends))
     if fact.severity == Severity.NOTE:
         return f"As far as differences show, {fact.where[0]} is at a kink{slopes}."
     where = f"As far as differences show, θ is at a kink{slopes}, where no single value is the derivative"

@@ -150,6 +150,9 @@ SAID = {  # parts of messages that few inputs reach
     "Work on a copy: callers may need it": wrong(
         Kind.ARGUMENT_CHANGED, "f", argument=["X"], changes=["by 1"], spoils=False
     ),
+    "θ is at a kink (in t[0], left derivative -1, right derivative 1), where": doubt(
+        Kind.KINK, "t[0]", "t[1]", undecided=2, total=2, left=-1.0, right=1.0
+    ),
     "all together cannot be decided. As far": doubt(Kind.KINK, "all together", left=None, right=None),
     "Too few coordinates could be decided": doubt(Kind.UNDECIDED),
     "60 of 100 coordinates cannot be decided: x[0], x[1], x[2] and 57 more. ": doubt(
