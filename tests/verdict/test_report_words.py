@@ -26,6 +26,7 @@ def at_kinks(theta, off=0.0):
 
 COUNTED = np.random.default_rng(0)
 THREE, MATRIX = np.array([0.3, 1.2, 2.0]), np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 3.0], [0.0, 3.0, 5.0]])
+SKEW = MATRIX + np.triu(np.ones((3, 3)), 1)
 TALL = np.random.default_rng(1).normal(size=(60, 3))
 KINKS = np.repeat([0.0, 1.0], [70, 30])
 
@@ -53,6 +54,11 @@ SAID = {
     ),
     "a product that is not linear": (
         lambda: check_hessian(lambda x: MATRIX @ x, THREE, hessp=lambda x, v: np.abs(MATRIX @ v)),
+        "hessp is not linear",
+        "H is right|symmetric",
+    ),
+    "a gradient of no cost": (
+        lambda: check_hessian(lambda x: SKEW @ x, THREE, lambda x: SKEW),
         "or that is the gradient of no cost",
         "H is right",
     ),
