@@ -199,7 +199,9 @@ def _better_slopes(values: np.ndarray, finer_values: np.ndarray, steps: np.ndarr
         left = TIGHTER * np.abs(finer_values - values).max(initial=0.0)
         slope, error = _richardson(values, steps, noise)
         finer_slope, finer_error = _richardson(finer_values, steps, noise + left)
-        error = error + SOLVER_SHARE * np.abs(finer_slope - slope)
+        moved = np.abs(finer_slope - slope)
+        # NaN where the finer solver breaks down, which may be by a division of what is zero by then
+        error = error + SOLVER_SHARE * np.where(np.isnan(moved), 0.0, moved)
     is_better = finer_error < error
     return np.where(is_better, finer_slope, slope), np.where(is_better, finer_error, error)
 

@@ -34,3 +34,15 @@ def test_a_black_box_in_float32_is_differenced_with_wide_steps(factor, verdict):
     f.defjvp(lambda x, t: (f(*x), factor * jnp.exp(weights @ x[0]) * (weights @ t[0])))
     report = check_derivatives(f, np.array([0.5, 0.3, -1.0], np.float32))
     assert report.verdict == verdict, report
+
+
+def test_a_finer_solver_that_breaks_down_beside_the_point_leaves_the_slopes_of_the_other():
+    @jax.custom_jvp
+    def square(x):
+        error = jax.lax.while_loop(lambda e: e > 1e-6, lambda e: 0.5 * e, 1.0)
+        return jnp.where((error < 1e-8) & (x != 1.3), jnp.nan, x * x + error)
+
+    square.defjvp(lambda x, t: (square(*x), 2.0 * x[0] * t[0]))
+    (equation,) = Traced(square, 1.3).program.equations
+    (moved,) = differenced(Run(np.random.default_rng(0)), equation, Increment(np.array(1.3), STEP * np.ones(1)))
+    np.testing.assert_allclose(full_change(moved, 1) / STEP, 2.6, rtol=1e-10)
