@@ -43,6 +43,7 @@ def test_a_finer_solver_that_breaks_down_beside_the_point_leaves_the_slopes_of_t
         return jnp.where((error < 1e-8) & (x != 1.3), jnp.nan, x * x + error)
 
     square.defjvp(lambda x, t: (square(*x), 2.0 * x[0] * t[0]))
-    (equation,) = Traced(square, 1.3).program.equations
-    (moved,) = differenced(Run(np.random.default_rng(0)), equation, Increment(np.array(1.3), STEP * np.ones(1)))
+    with jax.enable_x64(True):
+        (equation,) = Traced(square, 1.3).program.equations
+        (moved,) = differenced(Run(np.random.default_rng(0)), equation, Increment(np.array(1.3), STEP * np.ones(1)))
     np.testing.assert_allclose(full_change(moved, 1) / STEP, 2.6, rtol=1e-10)
