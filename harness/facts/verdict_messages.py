@@ -43,12 +43,12 @@ def _kink(fact: Fact) -> str:
     if not fact.where:
         accepted = "JAX's value is accepted where it lies between the left and right derivatives"
         return f"f is not differentiable here (a kink). {accepted}."
-    slopes, ends = "", (fact.data["left"], fact.data["right"])
+    (first, *others), slopes, ends = fact.where, "", (fact.data["left"], fact.data["right"])
     if None not in ends:
-        of = f"in {fact.where[0]}, " if len(fact.where) > 1 else ""
+        of = f"in {first}, " if others else ""
         slopes = " ({}left derivative {}, right derivative {})".format(of, *distinct_digits(*ends))
     if fact.severity == Severity.NOTE:
-        return f"As far as differences show, {fact.where[0]} is at a kink{slopes}."
+        return f"As far as differences show, {first} is at a kink{slopes}."
     where = f"As far as differences show, θ is at a kink{slopes}, where no single value is the derivative"
     return f"{undecided(fact)}. {where}."
 

@@ -76,8 +76,12 @@ def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
     # the first call gets another X, and what clears gradients runs in between, as in training
     x = next((name for name in taken if role_of(name) == "X" and name not in made), "")
     first, between = (f"kept, {x} = {x}, {x}[::-1]; ", f"{x} = kept; ") if x else ("", "")
+    own = {*map(simplify, made)}
     for each, one in methods.items():
-        if any(part in each.lower() for part in CLEARING) and None not in signature_of(one.args, 1).values():
+        is_clearing = any(part in each.lower() for part in CLEARING) and None not in signature_of(one.args, 1).values()
+        # what the object was made with is no gradient: who sets it back makes another object
+        sets_back = "__init__" in ast.unparse(one) or {*map(simplify, _attributes(one, ast.Store))} & own
+        if is_clearing and not sets_back:
             between += f"made.{each}(); "
     body = f"{makes}{first}{steps}{call}; {between}{steps}{answer}"
     again = stand_in(f"{name}_again", signature, wraps, body)

@@ -36,7 +36,7 @@ from reference.traced.equations import (
 )
 from reference.traced.program_replay import Applied, bound, float64_version, widened
 from reference.traced.rule_origins import name_of
-from reference.traced.solver_tolerances import TIGHTER, more_accurate
+from reference.traced.solver_tolerances import TIGHTER, ends_at_tolerance, more_accurate
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge.
@@ -176,6 +176,7 @@ def _slopes_and_errors(
     lead = len(POINTS), *steps.shape
     answers = finer_answers = _at_stencil(equation, moved, moving, lead)
     finer = _more_accurate_call(equation, values, centre)
+    may_replace = has_finer_solver(equation)
     if finer:
         finer_answers = _at_stencil(equation, moved, moving, lead, finer)
     found = []
@@ -184,16 +185,19 @@ def _slopes_and_errors(
             found.append((answer, answer))
             continue
         noise = NOISE_ROUNDINGS * max(own, unit) * np.abs(np.asarray(value)).max(initial=0.0)
-        found.append(_better_slopes(answer, finer_answer, steps, noise))
+        found.append(_better_slopes(answer, finer_answer, steps, noise, may_replace=may_replace))
     equation.memo["differences"] = given, found
     return found
 
 
-def _better_slopes(values: np.ndarray, finer_values: np.ndarray, steps: np.ndarray, noise: float) -> Slopes:
+def _better_slopes(
+    values: np.ndarray, finer_values: np.ndarray, steps: np.ndarray, noise: float, *, may_replace: bool
+) -> Slopes:
     """Slopes by a solver with its own tolerances or by one with finer ones, whichever are known better, and errors.
 
     To the first, what the finer tolerance changes counts as an error. Where values go in steps, as those of a
-    bisection, only the others are known.
+    bisection, only the others are known. They replace the first where the tolerance does nothing but end a loop: a
+    number that chooses may be one of the function's own, such as the yield point of a spring.
     """
     with np.errstate(invalid="ignore"):
         left = TIGHTER * np.abs(finer_values - values).max(initial=0.0)
@@ -202,7 +206,7 @@ def _better_slopes(values: np.ndarray, finer_values: np.ndarray, steps: np.ndarr
         moved = np.abs(finer_slope - slope)
         # NaN where the finer solver breaks down, which may be by a division of what is zero by then
         error = error + SOLVER_SHARE * np.where(np.isnan(moved), 0.0, moved)
-    is_better = finer_error < error
+    is_better = (finer_error < error) & may_replace
     return np.where(is_better, finer_slope, slope), np.where(is_better, finer_error, error)
 
 
@@ -227,6 +231,11 @@ def _steps_to_zero(value: Any, slopes: Any) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.where(np.equal(value, 0.0), np.inf, np.abs(value) / np.abs(slopes))
     return steps.reshape(len(slopes), -1).min(axis=1, initial=np.inf)
+
+
+def has_finer_solver(equation: Equation) -> bool:
+    """Whether an equation was differenced by a solver with a finer tolerance, too, that does nothing but end a loop."""
+    return bool(equation.memo.get("finer")) and ends_at_tolerance(equation.primal)
 
 
 def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequence[Any]) -> Applied | None:

@@ -76,11 +76,22 @@ def largest_tolerance(program: Program) -> float:
     return max(_tolerances(program, LARGEST_TOLERANCES[0]).values(), default=0.0)
 
 
+def ends_at_tolerance(program: Program) -> bool:
+    """Whether a number of a program does nothing but decide whether a loop goes on."""
+    return bool(_small_numbers(program, LARGEST_TOLERANCES[0])[0])
+
+
 def _tolerances(program: Program, largest: float) -> dict[Any, float]:
+    deciding, choosing = _small_numbers(program, largest)
+    return deciding or choosing
+
+
+def _small_numbers(program: Program, largest: float) -> tuple[dict[Any, float], dict[Any, float]]:
+    """The small numbers that do nothing but decide whether a loop goes on, and those that take part in a choice."""
     uses = _uses_of_constants(program, [Use.COMPUTES] * len(program.results), in_loop=False)[1]
     small = {key: abs(number) for key, number in numbers_in(program) if 0.0 < abs(number) <= largest}
     deciding = {key: size for key, size in small.items() if uses[key] == Use.GOES_ON}
-    return deciding or {key: size for key, size in small.items() if uses[key] & Use.CHOOSES}
+    return deciding, {key: size for key, size in small.items() if uses[key] & Use.CHOOSES}
 
 
 def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:

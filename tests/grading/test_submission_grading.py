@@ -116,6 +116,7 @@ SUMS = ("        G1, G2 = D2.T @ A1 / m, D3.T @ A2 / m\n", "        G1, G2 = D2.
 SUMS_OF_OBJECT = "    sums = 0.0\n    def add(self, G):\n        self.sums = self.sums + G\n        return +self.sums\n"
 STEP = ("        return J, G1", "        self.Theta1 = self.Theta1 - G1\n        return J, G1")
 FIRST_X = ("        A1 = ", "        self.X = X = getattr(self, 'X', X)\n        A1 = ")
+RESET = "    def reset(self):\n        self.lam = 0.0\n"
 ZERO_GRAD = ("    def computeCost", "    def zero_grad(self):\n        self.sums = 0.0\n    def computeCost")
 MADE_WITH_THETA = (
     ("n_input, n_hidden, n_output, lam", "Theta1, Theta2, lam"),
@@ -220,6 +221,9 @@ CASES = {
     # an object that is called again gets its θ again, unless it was made with θ
     "sums of an object": Case(net(SUMS), DISAGREE, ALL_RIGHT, 97.5, KEPT),
     "the first X of an object": Case(net(FIRST_X), DISAGREE, ALL_RIGHT, 97.5, KEPT),
+    "a method that sets λ back": Case(
+        TRAINER.replace("    def train(", f"{RESET}    def train("), AGREE, ALL_RIGHT, 100.0
+    ),
     "sums of an object that has zero_grad": Case(net(SUMS, ZERO_GRAD), AGREE, ALL_RIGHT, 100.0),
     "steps of an object": Case(net(STEP), AGREE, ALL_RIGHT, 100.0),
     "steps of an object made with θ": Case(net(STEP, *MADE_WITH_THETA), AGREE, ALL_RIGHT, 100.0),

@@ -31,9 +31,9 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.traced.decisions import choice_of
 from reference.traced.equations import Equation, Program
+from reference.traced.primitive_differences import has_finer_solver
 from reference.traced.primitives.calls import CUSTOM_RULES
 from reference.traced.rule_origins import is_rule_of_library
-from reference.traced.solver_tolerances import largest_tolerance
 from reference.traced.traced_function import Traced
 
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
@@ -97,7 +97,7 @@ def with_differences(point: Point, look: Look, ordinary: float, *, has_black_box
     accused = np.any([at_odds(answer, look.increments) for answer in look.judged], axis=0)
     # without a rule of the user's own for all that jumps, JAX's derivative may be that within a step on purpose
     ruled = accused | (not jumps(program, is_own))
-    if np.any(ruled) and jumps(program, _has_tolerance):
+    if np.any(ruled) and jumps(program, _is_by_finer_solver):
         reaches = found.reaches(point.program)
         heights = found.heights(reaches)
         noise = np.maximum(noise, heights)
@@ -171,9 +171,9 @@ def jumps(program: Program, ignores: Callable[[Equation], bool] = lambda _: Fals
     )
 
 
-def _has_tolerance(equation: Equation) -> bool:
-    """Whether the steps of a solver are those of its tolerance: then the increments are those of a finer solver."""
-    return equation.primitive.has_own_rule and largest_tolerance(equation.primal) > 0.0
+def _is_by_finer_solver(equation: Equation) -> bool:
+    """Whether increments are those of a solver with a finer tolerance, whose steps are smaller."""
+    return equation.primitive.has_own_rule and has_finer_solver(equation)
 
 
 # -- differences of values --------------------------------------------------------------------------------------------

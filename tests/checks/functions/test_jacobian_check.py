@@ -308,6 +308,17 @@ def test_a_product_that_is_not_linear_is_no_reason_to_blame_the_gradient():
     assert (report.verdict, [fact.kind for fact in report.reasons]) == ("disagree", [Kind.NOT_LINEAR])
 
 
+def test_a_product_that_refuses_long_vectors_is_linear_as_far_as_it_goes():
+    matrix = np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 3.0], [0.0, 3.0, 5.0]])
+
+    def vjp(x, w):
+        if np.abs(w).max() > 2.0:
+            raise ValueError("too long")
+        return matrix.T @ w
+
+    assert check_jacobian(lambda x: matrix @ x, X[:3], vjp=vjp).verdict == "agree"
+
+
 @pytest.mark.parametrize("theta", [0.3, np.array([0.3]), X.reshape(2, -1)])
 def test_a_hessian_of_any_shape_of_theta_is_symmetric(theta):
     diagonal = lambda x: np.diag(np.ravel(3.0 * x**2))  # noqa: E731

@@ -47,3 +47,17 @@ def test_a_finer_solver_that_breaks_down_beside_the_point_leaves_the_slopes_of_t
         (equation,) = Traced(square, 1.3).program.equations
         (moved,) = differenced(Run(np.random.default_rng(0)), equation, Increment(np.array(1.3), STEP * np.ones(1)))
     np.testing.assert_allclose(full_change(moved, 1) / STEP, 2.6, rtol=1e-10)
+
+
+def test_a_number_that_chooses_between_two_functions_is_no_tolerance():
+    """The yield point of a spring, next to which differences see both of its slopes."""
+
+    @jax.custom_jvp
+    def spring(x):
+        d = x - 1.0
+        force = jnp.where(d < 5e-3, 3.0 * d, d + 1e-2)
+        return jax.lax.while_loop(lambda s: s[0] < 4, lambda s: (s[0] + 1, s[1] + force), (0, 1.0 + 0.0 * x))[1]
+
+    spring.defjvp(lambda x, t: (spring(*x), 12.0 * t[0]))
+    with jax.enable_x64(True):
+        assert check_derivatives(spring, 1.005 - 1e-6).verdict != "disagree"
