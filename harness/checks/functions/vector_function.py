@@ -21,9 +21,11 @@ SHRUNK = 2.0**-4
 
 PAIRS = 3  # so many pairs of random directions show whether a matrix is symmetric
 
-TIMES, BENT = -4.0, 1e-2
-"""A linear product of so many times a vector is so many times the product. If it is off by less than this share of
-that, a solver's tolerance may be the cause."""
+TIMES = -4.0
+"""The product of so many times a vector is so many times its product. A power of two rounds alike, and a negative one
+shows what takes an absolute value."""
+
+BENT = 1e-2  # a product that is off by a smaller share may be right to a solver's tolerance
 
 Product = Callable[[np.ndarray, np.ndarray], Any]  # ``product(theta, vector)`` -> Jᵀw or J v
 

@@ -308,6 +308,15 @@ def test_a_product_that_is_not_linear_is_no_reason_to_blame_the_gradient():
     assert (report.verdict, [fact.kind for fact in report.reasons]) == ("disagree", [Kind.NOT_LINEAR])
 
 
+def test_a_product_that_is_random_is_not_called_one_that_is_not_linear():
+    matrix, rng = np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 3.0], [0.0, 3.0, 5.0]]), np.random.default_rng(0)
+    report = check_jacobian(lambda x: matrix @ x, X[:3], vjp=lambda x, w: matrix.T @ w * rng.random())
+    assert (report.verdict, {Kind.NOT_REPEATABLE, Kind.NOT_LINEAR} & report.kinds) == (
+        "disagree",
+        {Kind.NOT_REPEATABLE},
+    )
+
+
 def test_a_product_that_refuses_long_vectors_is_linear_as_far_as_it_goes():
     matrix = np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 3.0], [0.0, 3.0, 5.0]])
 
