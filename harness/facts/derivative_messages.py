@@ -82,7 +82,7 @@ def _wrong_rule(fact: Fact) -> str:
 
 MESSAGES: dict[Kind, Message] = {
     Kind.ASSERTION_IN_JAX: "An assertion within JAX fails in this mode.",
-    Kind.BLACK_BOX: "For want of an exact rule, differenced as black boxes: {where}.",
+    Kind.BLACK_BOX: "No exact rule is known for {where}: differences of the values take its place.",
     Kind.CALLBACK: "f prints or calls back into Python. This check calls f many times.",
     Kind.COMPLEX_CONVENTION: "Complex arguments: Re g and -Im g of JAX's gradient g are the slopes in the real and the "
     "imaginary part.",

@@ -76,16 +76,21 @@ def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
     # the first call gets another X, and what clears gradients runs in between, as in training
     x = next((name for name in taken if role_of(name) == "X" and name not in made), "")
     first, between = (f"kept, {x} = {x}, {x}[::-1]; ", f"{x} = kept; ") if x else ("", "")
-    own = {*map(simplify, made)}
-    for each, one in methods.items():
-        is_clearing = any(part in each.lower() for part in CLEARING) and None not in signature_of(one.args, 1).values()
-        # what the object was made with is no gradient: who sets it back makes another object
-        sets_back = "__init__" in ast.unparse(one) or {*map(simplify, _attributes(one, ast.Store))} & own
-        if is_clearing and not sets_back:
-            between += f"made.{each}(); "
+    between += "".join(f"made.{each}(); " for each in _clearing(methods, made))
     body = f"{makes}{first}{steps}{call}; {between}{steps}{answer}"
     again = stand_in(f"{name}_again", signature, wraps, body)
     return replace(found, stand_in=f"{found.stand_in}\n{again.stand_in}", again=again.name)
+
+
+def _clearing(methods: Mapping[str, ast.FunctionDef], made: Signature) -> Iterator[str]:
+    """The methods that set gradients back to zero, and nothing that the object was made with."""
+    own = {*map(simplify, made)}
+    for name, method in methods.items():
+        clears = any(part in name.lower() for part in CLEARING)
+        needs_nothing = None not in signature_of(method.args, 1).values()
+        remakes = "__init__" in ast.unparse(method) or {*map(simplify, _attributes(method, ast.Store))} & own
+        if clears and needs_nothing and not remakes:
+            yield name
 
 
 def _with_training(made: Signature, names: Collection[str]) -> Signature:

@@ -37,9 +37,8 @@ CHECKSUM = "checksum"  # the last column of a table, by which a damaged row is k
 
 LONGEST_NAME = 40
 
-FORMULA_STARTS = tuple(
-    "=+-@\t\r＝＋－＠"
-)  # what a spreadsheet takes for the start of a formula, full-width signs included
+FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
+"""What a spreadsheet takes for the start of a formula, full-width signs included."""
 
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # the byte order mark by which spreadsheets know UTF-8
 
