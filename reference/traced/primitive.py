@@ -84,8 +84,8 @@ class Primitive:
     # The same with bounds on rounding errors (`reference.traced.bounded_run`). A program with a primitive that has none
     # is judged by random rounding instead.
     bound: Rule | None = None
-    rounding: Rounding | None = ROUNDED_ONCE  # none where the primitive is exact
-    choice: Choice | None = None  # none where it decides nothing
+    rounding: Rounding | None = ROUNDED_ONCE  # None where the primitive is exact
+    choice: Choice | None = None  # None where it decides nothing
     is_comparison: bool = False  # whether its result is the truth of a comparison of two numbers
     compilation: Compilation = Compilation.FUSED
     is_call: bool = False  # whether it does nothing but run its inner program
