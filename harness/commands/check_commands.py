@@ -11,7 +11,7 @@ from harness.commands import command_options as options
 from harness.commands.command_output import complain, describe_error, output_on_stderr, show
 from harness.commands.process_start import start_jax
 from harness.commands.sweep_commands import replay_row
-from harness.exit_codes import BAD_INPUT, EXIT_CODES, worst_verdict
+from harness.exit_codes import BAD_INPUT, EXIT_CODES
 from harness.files import MAX_SIZE, is_sqlite, write_whole
 from harness.progress import progress_bar
 from harness.sources.source_table import SPELLINGS, Source
@@ -49,52 +49,47 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
-    from harness.checks.networks.random_problems import needs_ordinary_problems, usable_sources
-    from harness.sources.source_names import may_need_jax
+    from harness.checks.networks.activation_networks import usable_sources
 
     if figure is not None and not activation:
         raise ValueError("--figure draws an activation; name one with --activation")
     if timeout is not None and not isolate:
         raise ValueError("--timeout goes with --isolate: a source in this process cannot be stopped")
-    names, activation = None if sources is None else [name.strip() for name in sources.split(",")], activation or []
-    if activation or names is None or may_need_jax(names):
-        start_jax()
+    own, names = activation or [], None if sources is None else [name.strip() for name in sources.split(",")]
+    _start_jax_for(own, names)
     like = options.problems_like(sizes, output, l2)
     with output_on_stderr():
-        activations, reports = _check_alone(activation)
-        own = {name: f for name, f in zip(activation, activations) if ":" in name}
-        named, errors = _tolerant_sources(names, (timeout or TIME_LIMIT) if isolate else None, own)
+        activations, reports = _check_alone(own)
+        named, errors = _tolerant_sources(names, (timeout or TIME_LIMIT) if isolate else None, own, activations)
     _show_activations(reports, figure, json)
-    chosen = usable_sources(reports, named)
-    # activations about which extreme θ and X decide nothing; without extremes anyway, there is nothing to say of that
-    limited = [] if ordinary else [each.subject["activation"] for each in reports if needs_ordinary_problems(each)]
-    extremes = not (ordinary or limited)
-    summaries = _check_in_networks(
-        activations, reports, networks=networks, seed=seed, sources=chosen, extremes=extremes, like=like
-    )
-    failures = {name: list(raised) for name, raised in errors.items()}  # without those that shrinking adds below
-    verdict = worst_verdict(found.verdict for found in (*reports, *summaries.values()))
-    # a source of the user's that raised was not compared on those networks: the others' agreement says nothing of it
-    verdict = "inconclusive" if failures and verdict == "agree" else verdict
-    _show_networks(verdict, reports, summaries, failures, limited, json)
+    chosen, drawn = usable_sources(reports, named), {"networks": networks, "seed": seed, "like": like}
+    found = _check_in_networks(activations, reports, errors, extremes=not ordinary, sources=chosen, **drawn)
+    if found.summaries or json:
+        show(found.to_dict(), found, json)
     if html is not None:
         from harness.pages.command_pages import check_page
 
-        made = {"seed": seed, "networks": networks}
-        options.write_text(html, check_page(verdict, reports, summaries, made))
-    if failed := [summary.failures[0] for summary in summaries.values() if summary.failures]:
-        _save_smallest(failed[0], chosen, case, activation, like.fits)
-    for name, raised in failures.items():
+        options.write_text(html, check_page(found, {"seed": seed, "networks": networks}))
+    if failure := found.first_failure:
+        _save_smallest(failure, chosen, case, own, like.fits)
+    for name, raised in found.failed.items():
         complain(f"harness: {name} failed on {counted(len(raised), 'network')}: {raised[0]}")
-    raise typer.Exit(BAD_INPUT if failures and verdict != "disagree" else EXIT_CODES[verdict])
+    raise typer.Exit(BAD_INPUT if found.failed and found.verdict != "disagree" else EXIT_CODES[found.verdict])
 
 
-def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
+def _start_jax_for(activations: Sequence[str], sources: Sequence[str] | None) -> None:
+    from harness.sources.source_names import may_need_jax
+
+    if activations or sources is None or may_need_jax(sources):
+        start_jax()
+
+
+def _check_alone(names: Sequence[str]) -> tuple[list[Any], list[Any]]:
     """The activations, registered if possible, and the report on each alone."""
     from harness.checks.activations.activation_check import check_activation
     from harness.checks.activations.formulas import find_activation
     from harness.checks.activations.torch_formulas import in_torch
-    from harness.checks.networks.random_problems import register_checked
+    from harness.checks.networks.activation_networks import register_checked
 
     activations = [in_torch(find_activation(name)) for name in names]
     reports = [check_activation(f) for f in activations]
@@ -102,7 +97,7 @@ def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
 
 
 def _tolerant_sources(
-    names: list[str] | None, time_limit: float | None, activations: Mapping[str, Any]
+    names: Sequence[str] | None, time_limit: float | None, own: Sequence[str], activations: Sequence[Any]
 ) -> tuple[dict[str, Source] | None, dict[str, list[str]]]:
     """The named sources, and the errors that the user's own ones raise later, by source.
 
@@ -115,79 +110,53 @@ def _tolerant_sources(
     errors: dict[str, list[str]] = {}
     if names is None:
         return None, errors
-    named: list[str | Source] = list(names)
-    if time_limit is not None:
-        is_own = [":" in name and not name.startswith(BUG) for name in names]
-        named = [isolated_source(name, time_limit, activations) if own else name for name, own in zip(names, is_own)]
+    spelled = {name: f for name, f in zip(own, activations) if ":" in name}
+
+    def isolated(name: str) -> str | Source:
+        is_own = ":" in name and not name.startswith(BUG)
+        return name if time_limit is None or not is_own else isolated_source(name, time_limit, spelled)
 
     def tolerant(source: Source) -> Source:
         if source.is_of_the_harness:
             return source
         return replace(source, failed=lambda error: errors.setdefault(source.name, []).append(describe_error(error)))
 
-    return {name: tolerant(source) for name, source in named_sources(named).items()}, errors
+    return {name: tolerant(source) for name, source in named_sources(map(isolated, names)).items()}, errors
 
 
-def _check_in_networks(activations: list[Any], reports: list[Any], **how: Any) -> dict[str, Any]:
-    """Check random networks of these activations alone and then mixed with others; or of all, if none is given.
-
-    If an activation is wrong by itself, that verdict stands: one network that shows it is enough, and an error counts
-    for nothing.
-    """
-    from harness.checks.networks.many_networks import check_networks
-    from harness.checks.networks.random_problems import mixed_with_others
-
-    is_wrong = any(report.verdict == "disagree" for report in reports)
-    steps = {"networks": activations or None}
-    if activations and not is_wrong:
-        steps["mixed"] = mixed_with_others(activations)
-    try:
-        with progress_bar() as progress, output_on_stderr():
-            return {
-                step: check_networks(activations=among, progress=progress, step=step, until_wrong=is_wrong, **how)
-                for step, among in steps.items()
-            }
-    except Exception as error:
-        if not is_wrong:
-            raise
-        complain(f"Random networks cannot be checked: {error_in_words(error)}")
-        return {}
-
-
-def _show_activations(reports: list[Any], figure: Path | None, json: bool) -> None:
+def _show_activations(reports: Sequence[Any], figure: Path | None, json: bool) -> None:
     """Print the reports on activations at once, unless one JSON document is asked for, and draw the picture."""
-    if not json:
-        for report in reports:
-            typer.echo(f"{report}\n")
+    for report in () if json else reports:
+        typer.echo(f"{report}\n")
     if figure is not None:
         wrong = [report for report in reports if report.verdict == "disagree"]
         write_whole(figure, (wrong or reports)[0].plot())
         complain(f"The picture is {figure}.")
 
 
-def _show_networks(
-    verdict: str,
-    reports: list[Any],
-    summaries: dict[str, Any],
-    failures: dict[str, list[str]],
-    limited: list[str],
-    json: bool,
-) -> None:
-    """Print the summaries as text, or everything as one document: the first summary's fields, and more."""
-    more = {step: summary.to_dict() for step, summary in summaries.items()}
-    document = more.pop("networks", {})
-    document |= {"verdict": verdict, "activations": [report.to_dict() for report in reports]} | more
-    document |= {"failed": {name: {"networks": len(raised), "why": raised[0]} for name, raised in failures.items()}}
-    names = ", ".join(report.subject["activation"] for report in reports)
-    titles = {"networks": f"{names} alone: ", "mixed": f"{names} and others: "} if reports else {"networks": ""}
-    text = "\n".join(f"{titles[step]}{summary}" for step, summary in summaries.items())
-    if "networks" in summaries and reports and "mixed" not in summaries:
-        text += f"\nNetworks that mix {names} with other activations were left out: the record alone is wrong."
-    if limited and summaries:
-        names = " and ".join(limited)
-        text += f"\nNetworks with extreme θ and X were left out: they decide nothing about {names} (see the notes)."
-    if text or json:
-        show(document, text, json)
+def _check_in_networks(
+    activations: Sequence[Any], reports: Sequence[Any], errors: Mapping[str, Sequence[str]], extremes: bool, **how: Any
+) -> Any:
+    """Check random networks. Beside an activation that is wrong by itself, an error there counts for nothing."""
+    from harness.checks.networks.activation_networks import (
+        ActivationNetworks,
+        check_in_networks,
+        needs_ordinary_problems,
+    )
+
+    # without extremes anyway, there is nothing to say of these
+    limited = [each.subject["activation"] for each in reports if extremes and needs_ordinary_problems(each)]
+    try:
+        with progress_bar() as progress, output_on_stderr():
+            how |= {"extremes": extremes and not limited, "progress": progress}
+            summaries = check_in_networks(activations, reports, **how)
+    except Exception as error:
+        if all(report.verdict != "disagree" for report in reports):
+            raise
+        complain(f"Random networks cannot be checked: {error_in_words(error)}")
+        summaries = {}
+    # copied, so that errors while a failure is made small are not among them
+    return ActivationNetworks(reports, summaries, limited, {name: list(raised) for name, raised in errors.items()})
 
 
 def _save_smallest(

@@ -1,19 +1,18 @@
 """harness grade, diagnose and lesson: the commands for those who teach."""
 
-import sys
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.commands import command_options as options
-from harness.commands.command_output import complain, show
+from harness.commands.command_output import complain, progress_lines, show
 from harness.commands.process_start import start_jax
 from harness.exit_codes import BAD_INPUT, EXIT_CODES
 from harness.files import folder_to_fill
 from harness.grading import Hints
-from harness.progress import Progress, progress_bar
+from harness.progress import progress_bar
 from harness.wording import first_few
 
 FOLDER = "The submissions: .py and .ipynb files, and folders of files. A file is one submission."
@@ -76,12 +75,9 @@ def grade(
     is_one = one or gradescope is not None or folder.is_file()
     level = hints or (Hints.LAYER if is_one else Hints.BUG)
     plan = GradingPlan(chosen, level, reveal, function, timeout, data, beside, is_one=is_one, sandbox=sandbox)
-    table = next((place for place in (csv, html, feedback) if place), None)
-    with ExitStack() as stack:
-        if feedback is not None:  # refuse the folder before the work
-            stack.enter_context(folder_to_fill(feedback))
-        progress = _reporting(stack.enter_context(progress_bar()))
-        records, lost = grade_class(folder, plan, table and table.with_suffix(".sqlite"), progress)
+    kept = next((place.with_suffix(".sqlite") for place in (csv, html, feedback) if place), None)
+    with folder_to_fill(feedback) if feedback else nullcontext(), progress_lines() as progress:
+        records, lost = grade_class(folder, plan, kept, progress)
         show(grades_document(records), grades_text(records), json)  # before files, any of which may fail
         made = {"folder": folder.name, "points": chosen.total}
         files = {"table": csv, "page": html, "feedback": feedback, "gradescope": gradescope}
@@ -97,17 +93,6 @@ def grade(
     # a roster that names none of them is that of another class, or no roster at all
     if lost or failures or len(strangers) == len(records):
         raise typer.Exit(BAD_INPUT)
-
-
-def _reporting(progress: Progress) -> Progress:
-    """The same, with a line for each step where no bar is shown."""
-
-    def report(step: str, done: int, total: int) -> None:
-        progress(step, done, total)
-        if not sys.stderr.isatty() and total > 1:
-            complain(f"{step}: {done} of {total}")
-
-    return report
 
 
 def diagnose(
@@ -154,15 +139,8 @@ def lesson(
     if notebook:
         require_libraries()
     start_jax()
-    with progress_bar() as progress:
-
-        def report_step(step: str, done: int, total: int) -> None:
-            progress(step, done, total)
-            if not sys.stderr.isatty() and done < total:
-                complain(f"{step}: {done + 1} of {total}")
-
-        size = A_FEW if quick else FULL
-        files = [make_lesson(out, size, report_step, None if fresh else cache_folder())]
+    with progress_lines() as progress:
+        files = [make_lesson(out, A_FEW if quick else FULL, progress, None if fresh else cache_folder())]
         if notebook:
-            files.append(make_notebook(out, report_step))
+            files.append(make_notebook(out, progress))
     show({"files": [str(file) for file in files]}, "\n".join(map(str, files)), json)

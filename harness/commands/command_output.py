@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from harness.named_objects import raised_at
+from harness.progress import Progress, progress_bar
 from harness.wording import ISOLATES, shortened
 from reference.user_input import error_in_words, message_of, printable
 
@@ -84,6 +85,19 @@ def output_on_stderr() -> Iterator[None]:
         if saved is not None:
             os.dup2(saved, 1)
             os.close(saved)
+
+
+@contextlib.contextmanager
+def progress_lines() -> Iterator[Progress]:
+    """A bar on a terminal; elsewhere a line on stderr for each of several steps that is done."""
+    with progress_bar() as bar:
+
+        def report(step: str, done: int, total: int) -> None:
+            bar(step, done, total)
+            if not sys.stderr.isatty() and done and total > 1:
+                complain(f"{step}: {done} of {total}")
+
+        yield report
 
 
 def flush_streams() -> str:

@@ -1,10 +1,11 @@
 """The pages of `harness check`, `run`, `train`, `study` and `sweep`: the verdict first, and how to repeat it last."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from itertools import chain
 from typing import Any
 
+from harness.checks.networks.activation_networks import ActivationNetworks
 from harness.checks.networks.network_summary import Summary
 from harness.digits import digit_figures
 from harness.digits.digit_networks import Fit
@@ -18,7 +19,6 @@ from harness.study.detection_figure import detection_power
 from harness.study.trials import Rate, Study
 from harness.study.zoo_study import document_of, table_of
 from harness.sweep.summary import SweepSummary
-from harness.verdict.report import Report
 
 ALTERNATIVES = {
     "hidden_units.png": "The weights of each hidden unit as an image.",
@@ -29,23 +29,17 @@ ALTERNATIVES = {
 CLOSEST = "The largest difference between sources that agree is {:.2g} of its error bound."
 
 
-def check_page(
-    verdict: str, reports: Sequence[Report], summaries: Mapping[str, Summary], made: Mapping[str, Any]
-) -> str:
+def check_page(check: ActivationNetworks, made: Mapping[str, Any]) -> str:
     """Activations by themselves, and random networks: the counts, and every failure that the summary keeps."""
-    headline = "; ".join(str(summary).partition("\n")[0] for summary in summaries.values())
-    return page(
-        "harness check", verdict, headline or str(reports[0]).partition("\n")[0], _checked(reports, summaries), made
-    )
-
-
-def _checked(reports: Sequence[Report], summaries: Mapping[str, Summary]) -> Iterator[str]:
-    for report in reports:
-        yield from report_sections(report, str(report.subject.get("activation", "")))
-    for step, summary in summaries.items():
-        yield _networks(summary, "Random networks" if step == "networks" else f"Random networks, {step}")
+    headline = "; ".join(str(found).partition("\n")[0] for found in check.summaries.values() or check.reports[:1])
+    sections: list[str] = []
+    for report in check.reports:
+        sections += report_sections(report, str(report.subject.get("activation", "")))
+    for step, summary in check.summaries.items():
+        sections.append(_networks(summary, "Random networks" if step == "networks" else f"Random networks, {step}"))
         for failure in summary.failures:
-            yield from report_sections(failure.report, f"network {failure.number}")
+            sections += report_sections(failure.report, f"network {failure.number}")
+    return page("harness check", check.verdict, headline, sections, made)
 
 
 def _networks(summary: Summary, title: str) -> str:

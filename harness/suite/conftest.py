@@ -9,13 +9,9 @@ import pytest
 
 from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.formulas import find_activation
+from harness.checks.networks.activation_networks import needs_ordinary_problems, register_checked, usable_sources
 from harness.checks.networks.network_check import check
-from harness.checks.networks.random_problems import (
-    needs_ordinary_problems,
-    random_problem,
-    register_checked,
-    usable_sources,
-)
+from harness.checks.networks.random_problems import random_problem
 from harness.sources.source_names import find_source
 from harness.sources.source_table import SOURCES
 from harness.verdict.report import Report

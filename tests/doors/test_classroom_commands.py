@@ -21,7 +21,7 @@ def asked(monkeypatch):
     calls = []
 
     def numbers(size, progress, folder):
-        progress("trainings", 0, 1)
+        progress("trainings", 1, 2)
         calls.append((size, folder))
         return {"n": 1}
 
@@ -38,7 +38,7 @@ def test_lesson_writes_one_page_and_prints_its_place(run, asked, tmp_path, more,
     code, out, err = run("lesson", "-o", made.parent, *more, "--json")
     assert (code, json.loads(out)) == (0, {"files": [str(made)]})
     assert '{"n":1}' in made.read_text(encoding="utf-8")
-    assert "trainings: 1 of 1" in err
+    assert "trainings: 1 of 2" in err
     assert asked == [(size, folder)]
 
 

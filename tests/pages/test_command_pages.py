@@ -11,6 +11,7 @@ import pytest
 from harness import Network, Problem, cross_check
 from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.formulas import find_activation
+from harness.checks.networks.activation_networks import ActivationNetworks
 from harness.checks.networks.many_networks import check_networks
 from harness.digits.digit_networks import Plan
 from harness.digits.digits_data import Digits
@@ -64,12 +65,12 @@ def small_study() -> Study:
 
 
 PAGES = {
-    "check": lambda: check_page("disagree", [], {"networks": networks()}, MADE),
-    "check that agrees": lambda: check_page("agree", [], {"networks": check_networks(3, 0)}, MADE),
+    "check": lambda: check_page(ActivationNetworks(summaries={"networks": networks()}), MADE),
+    "check that agrees": lambda: check_page(ActivationNetworks(summaries={"networks": check_networks(3, 0)}), MADE),
     "check of an activation": lambda: check_page(
-        "agree", [check_activation(find_activation("gelu"))], {"networks": check_networks(1, 0)}, MADE
+        ActivationNetworks([check_activation(find_activation("gelu"))], {"networks": check_networks(1, 0)}), MADE
     ),
-    "check of a name that is HTML": lambda: check_page("disagree", [nasty_report()], {}, MADE),
+    "check of a name that is HTML": lambda: check_page(ActivationNetworks([nasty_report()]), MADE),
     "run": lambda: run_page(small_run(), MADE),
     "train": lambda: train_page(train_once((4,), max_iter=3, digits=digits())[0], MADE),
     "train without a gate": lambda: train_page(train_once((4,), max_iter=3, digits=digits(), gate=False)[0], MADE),
@@ -116,14 +117,14 @@ def test_a_check_that_fails_shows_each_finding_with_its_diagnosis():
 
 
 def test_networks_that_were_not_checked_are_counted():
-    page = check_page("disagree", [], {"networks": replace(networks(), skipped=7)}, MADE)
+    page = check_page(ActivationNetworks(summaries={"networks": replace(networks(), skipped=7)}), MADE)
     assert "7 more were not checked: one that disagrees is enough." in page
 
 
 @pytest.mark.more
 def test_an_agreement_shows_its_margin_and_the_smallest_detectable_error():
     report = cross_check(small_run().fits["network"].problem, small_run().fits["network"].training.theta)
-    page = check_page("agree", [report], {}, MADE)
+    page = check_page(ActivationNetworks([report]), MADE)
     assert f"{report.margin:.2g} of its error bound" in page
     assert f"{report.smallest_visible[0]:.1e}" in page
 
@@ -131,7 +132,7 @@ def test_an_agreement_shows_its_margin_and_the_smallest_detectable_error():
 def test_facts_and_the_names_of_sources_are_escaped():
     nasty = note(Kind.NOT_FINITE, NASTY)
     report = replace(nasty_report(), blind_to=(nasty,), left_out={NASTY: nasty}, facts=(nasty,))
-    page = check_page("disagree", [report], {}, MADE)
+    page = check_page(ActivationNetworks([report]), MADE)
     assert NASTY not in page
     titles = re.findall(r"<h2>([^<]*)</h2>", page)
     assert {"what cannot be detected here", "left out", "notes"} <= set(titles)

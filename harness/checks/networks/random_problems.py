@@ -7,18 +7,12 @@ The distribution covers what breaks gradients: no hidden layer and several, sing
 ties and large entries in X, classes that no example has, λ zero and positive, θ from zero over ordinary to saturating.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from harness.facts.kinds import Kind
-from harness.sources.source_names import as_source
-from harness.sources.source_table import JAX, SOURCES
-from harness.verdict.report import Report
-from reference.activations import ACTIVATIONS, Activation, get_activation, register
-from reference.measured import GradientSource
+from reference.activations import ACTIVATIONS, Activation, get_activation
 from reference.network import OUTPUTS, Network
 from reference.problem import Problem
 from reference.user_input import flag, given, listed, of_type, seed_of_generator
@@ -205,48 +199,3 @@ def random_problem(
         for Theta, (_, columns) in zip(network.unpack(theta), network.shapes):
             Theta *= min(1.0, np.sqrt((MAX_UNITS + 1.0) / columns))
     return problem, theta
-
-
-# -- networks with an activation that was checked by itself ------------------------------------------------------------
-
-
-def usable_sources(
-    reports: Sequence[Report], chosen: Mapping[str, GradientSource] | None = None
-) -> Mapping[str, GradientSource] | None:
-    """Of the chosen sources, those that can run networks with the activations in the reports.
-
-    None stands for all sources of the harness, as in `cross_check`.
-    """
-    if not any("jax" in report.left_out for report in reports):
-        return chosen
-    # a formula that JAX cannot trace, as one of SciPy's functions, runs in no source of JAX
-    return {name: source for name, source in (chosen or SOURCES).items() if as_source(name, source).family != JAX}
-
-
-def needs_ordinary_problems(report: Report) -> bool:
-    """Whether networks with extreme θ and X decide nothing.
-
-    The formula allows differences of plain values only, or is not finite for large z, as log(1 + exp(z)) from 710 on.
-    """
-    allows_little = any(fact.kind == Kind.PLAIN_DIFFERENCES for row in report.sources for fact in row.notes)
-    return allows_little or any(fact.data.get("at_large") for fact in report.facts)
-
-
-def register_checked(f: Activation, report: Report) -> Activation:
-    """Register an activation that was checked, and return the record to use in networks.
-
-    A record whose name is taken is registered under another name.
-    """
-    # one program of JAX serves all registered activations, and one of them that it cannot trace would break it for all
-    if "jax" in report.left_out:
-        return f
-    while ACTIVATIONS.get(f.name, f) is not f:
-        f = replace(f, name=f"{f.name} of yours")
-    return register(f)
-
-
-def mixed_with_others(activations: list[Activation]) -> list[Activation]:
-    """The activations, repeated, and all others that are registered, so that half of the draws fall on either."""
-    others = [f for f in ACTIVATIONS.values() if f not in activations]
-    times = max(1, round(len(others) / len(activations)))
-    return [*activations * times, *others]
