@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -74,9 +75,19 @@ def behave_as_program() -> None:
         with contextlib.suppress(AttributeError, ValueError):  # the stream is closed, or is not a file
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     if os.name == "posix":
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end silently when the reader of a pipe has gone
+        signal.signal(signal.SIGPIPE, _end_unread)
         signal.signal(signal.SIGTERM, _terminate)
         sys.unraisablehook = _interrupt_again
+
+
+def _end_unread(number: int, _: Any) -> None:
+    """End silently when the reader of stdout or stderr has gone: a child that has died is no reason."""
+    streams = select.poll()
+    for stream in (1, 2):
+        streams.register(stream, 0)
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in streams.poll(0)):
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
 
 def _terminate(number: int, _: Any) -> None:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import find
-from programs import environment, start, start_python
+from programs import environment, run_python, start, start_python
 from typer.main import get_command
 
 import harness
@@ -97,6 +97,24 @@ def test_what_cannot_be_written_is_an_error_and_a_message_that_cannot_leaves_the
         assert b"Exception ignored" not in ended.stderr
         ended = program("replay", "nowhere.json", stdout=subprocess.PIPE, stderr=full)
         assert ended.returncode == 2
+
+
+DIES_BETWEEN = """
+import os
+from harness.commands.process_start import behave_as_program
+from harness.isolation import Worker
+
+behave_as_program()
+with Worker("os") as worker:
+    child = worker.call("getpid").value
+    os.kill(child, 9)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    print(worker.call("getpid").kind, worker.call("getpid").kind)
+"""
+
+
+def test_a_child_that_dies_between_two_calls_does_not_end_the_program():
+    assert run_python("-c", DIES_BETWEEN) == (0, "died answered\n", "")
 
 
 @pytest.mark.more
