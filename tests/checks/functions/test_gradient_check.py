@@ -15,8 +15,6 @@ from harness.checks.functions.cost_probe import STEPS
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 
-U = 2.0**-53
-
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 """Every seed with every scale, and more of them."""
 
@@ -77,11 +75,6 @@ def exact_fit(t):
     return 0.5 * r @ r, X.T @ r
 
 
-def offset_fit(t):
-    r = X @ t + 7.0 - 7.0
-    return 0.5 * np.sum(r**2), X.T @ r
-
-
 def absolute(t):
     return np.sum(np.abs(t)), np.sign(t)
 
@@ -105,12 +98,6 @@ def waves_of(frequency, linear=1.0):
         return 1e6 + np.sum(t + np.sin(frequency * t) / frequency), linear + np.cos(frequency * t)
 
     return fun
-
-
-def beside_a_steep_cost(t):
-    u = t[0] / 1e-7
-    cost = 1e8 * np.cosh(t[1]) + 2e-6 * (u + np.sin(50.0 * u) / 50.0)
-    return cost, np.array([20.0 * (1.0 + np.cos(50.0 * u)), 1e8 * np.sinh(t[1])])
 
 
 def on_a_steep_slope(t, factor=1.0):
@@ -228,7 +215,6 @@ def dense_jumps(t):
     return float(np.sum(np.floor(heights / t[:, None]) * np.linspace(-1.0, 1.5, 40))), np.zeros(4)
 
 
-FEATURES = np.random.default_rng(3).normal(size=105)[5:].reshape(20, 5)
 PLACES = np.linspace(-0.4, 0.4, 800_001)
 TABLE = PLACES, np.sin(PLACES)
 TIES, HALVES = [1.0, 1.0, 1.0, 2.0, 0.0], np.array([2.04, -2.56, 0.42, -0.57], np.float16)
@@ -239,25 +225,22 @@ KINK, NOISE = Kind.KINK, Kind.NOISY_COST
 THETA4 = theta_of(4)
 
 CASES = {
+    "two errors that cancel": (changed(lambda g: off_at(1, by=-1e-3)(off_at(0, by=1e-3)(g))), THETA, "disagree"),
     # beside a large cost: an error is small beside derivatives, and never beside the cost
     "a constant of 1e3": (beside(1e3), THETA, "agree"),
     "1e11, seen over by wider steps": (beside(1e11, 0.9), THETA, "disagree"),
-    "1e11, an error of 1e-3": (beside(1e11, 0.999), THETA, "inconclusive", NOISE),
     "1e11": (beside(1e11), THETA, "inconclusive", NOISE),
     "1e13": (beside(1e13, 0.5), THETA, "inconclusive", NOISE),
     **{f"{c:g}, right": (beside(c), THETA, "agree") for c in (1e8, 1e9, -3e9)},
     **{f"{c:g}, an error of 1e-3": (beside(c, 0.999), THETA, "disagree") for c in (1e8, 1e9, -3e9)},
-    "1e10, an error of 1e-2": (beside(1e10, 0.99), THETA, "disagree"),
     "1e8, an error of 1e-4": (beside(1e8, 0.9999), THETA, "disagree"),
     "-1e7, beside small sines": (beside(-1e7, 0.9, 0.004), THETA, "disagree"),
     # at a minimum, the derivatives one step away are the measure
     "squares at their minimum": (lambda t: (np.sum((t - 1) ** 2), 2 * (t - 1)), np.ones(4), "agree"),
     "Rosenbrock at its minimum": (rosenbrock, np.ones(2), "agree"),
     "an exact fit": (exact_fit, THETA, "agree"),
-    "a fit with an offset": (offset_fit, np.zeros(3), "agree"),
     "Rosenbrock at its minimum, off": (plus(1e-6, rosenbrock), np.ones(2), "disagree", Kind.REGULARISER),
     "an exact fit, off": (plus(1e-6, exact_fit), THETA, "disagree", Kind.CONSTANT_ERROR),
-    "a fit with an offset, off": (plus(1e-6, offset_fit), np.zeros(3), "disagree"),
     "a saddle": (lambda t: (t[0] ** 2 - t[1] ** 2, np.array([2, -2]) * t), np.zeros(2), "agree"),
     "a flat minimum": (lambda t: (t @ t**3, 4 * t**3), np.zeros(2), "agree"),
     # where the cost is flat, zero is right and anything else is wrong
@@ -266,13 +249,6 @@ CASES = {
         f"constant, {k}, off": (lambda t, c=c: (c, 0.0 * t + 1e-6), THETA, "disagree", Kind.FLAT_COST)
         for k, c in FLAT.items()
     },
-    "cosh at 0, off": (plus(1e-6, lambda t: (np.sum(np.cosh(t)), np.sinh(t))), np.zeros(2), "disagree"),
-    "a satisfied hinge": (lambda t: (1.0 + np.sum(np.maximum(0.0, 1.0 - t)), -1.0 * (t < 1)), np.full(3, 2.0), "agree"),
-    "a satisfied hinge, off": (
-        plus(1e-6, lambda t: (1.0 + np.sum(np.maximum(0.0, 1.0 - t)), -1.0 * (t < 1))),
-        np.full(3, 2.0),
-        "disagree",
-    ),
     # at kinks nothing is decided, unless the report lies outside both slopes
     **{f"abs at {x}": (absolute, [x, 1.0], "inconclusive", KINK) for x in (0.0, 1e-300, 1e-12)},
     "abs at -1e-9": (absolute, [-1e-9, 1.0], "inconclusive"),
@@ -303,12 +279,6 @@ CASES = {
         )
         for near, at in ((0.0, [1.0, 1.0, 0.0]), (1e-6, [1e3, 1e3, 1e3]))
     },
-    "the largest size, in full to each": (
-        lambda t: (np.max(np.abs(t)) + np.sum(np.abs(t - 1.0)), np.sign(t) * (np.abs(t) == 2) + np.sign(t - 1.0)),
-        [2.0, -2.0, *np.linspace(0.0, 0.9, 30)],
-        "inconclusive",
-        Kind.KINKS_TOGETHER,
-    ),
     "very many jumps beside θ": (dense_jumps, [0.2, 0.1, -0.013, -15.0], "agree"),
     "partial derivatives without a gradient": (
         lambda t: (np.sqrt(np.abs(t[0] * t[1])), np.zeros(2)),
@@ -338,7 +308,6 @@ CASES = {
     # where many kinks meet, few points nearby show all slopes
     "median of seven ties, a share each": (in_shares(np.median), np.ones(7), "inconclusive", KINK),
     "median of seven ties, eight times the share": (in_shares(np.median, 8.0), np.ones(7), "disagree"),
-    "median, wrong": (lambda t: median(t, 1.1), [0.4, -1.0, 2.0, 0.1, 3.0], "disagree"),
     "no ties": (lambda t: (t @ t, 2.0 * t + (t == 1.0)), [1.0, 0.5], "disagree", Kind.WRONG_AT_POINT),
     # at and near the end of the domain
     "NaN where the slope from inside is finite": (power(2.5), [0.0, 1.0], "disagree", Kind.NOT_FINITE),
@@ -409,13 +378,6 @@ CASES = {
     "log": (steep(math.log, lambda x: 1 / x), [1e-12, 1.0], "agree"),
     "log, wrong": (steep(math.log, lambda x: 1 / x, 1.005), [1e-12, 1.0], "disagree"),
     "log that bends at 0, wrong": (steep(lambda x: math.log(x + 1e-12), lambda x: 1e12, 1.005), [0.0, 1.0], "disagree"),
-    "an exponential from 0": (
-        steep(lambda x: np.exp(1e12 * x), lambda x: 1e12 * np.exp(1e12 * x)),
-        [0.0, 1.0],
-        "agree",
-    ),
-    "pole": (steep(lambda x: 1e-9 / x, lambda x: -1e-9 / x**2), [1e-9, 1.0], "agree"),
-    "pole, wrong": (steep(lambda x: 1e-9 / x, lambda x: -1e-9 / x**2, 1.005), [1e-9, 1.0], "disagree"),
     "a wave of a few roundings": (steep(*FINE_WAVE), [1.0, 1.0], "inconclusive"),
     "a wave of a few roundings, wrong": (steep(*FINE_WAVE, 1.005), [1.0, 1.0], "disagree"),
     "a fast wave, off by 1e-7": (
@@ -427,8 +389,6 @@ CASES = {
     "wiggles too fine, right": (wiggling(1e-2), THETA, "inconclusive"),
     "waves below the noise": (waves_of(1e10), [0.3, 0.7], "inconclusive"),
     "waves below the noise, twice": (times(2.0, waves_of(1e10)), [0.3, 0.7], "disagree"),
-    "waves below the noise, their share alone": (waves_of(1e10, 0.0), [0.3, 0.7], "disagree"),
-    "waves beside a steep cost": (beside_a_steep_cost, [1e-7, 0.3], "inconclusive"),
     "waves that are a few roundings high": (on_a_steep_slope, [0.3], "agree"),
     "waves that are a few roundings high, off": (lambda t: on_a_steep_slope(t, 1.0001), [0.3], "disagree"),
     **{f"exponentials of {z}": (probit, [z], "agree") for z in (-3.0, -142.5, -412.5)},
@@ -438,12 +398,6 @@ CASES = {
     "rounded to three digits, wrong": (times(2.0, rounded_to_three_digits), theta_of(), "disagree"),
     **{f"straight through, {w}": (quantised(w), [0.31, 0.72, -1.23, 5.2], "disagree") for w in (1.0, 0.25)},
     "straight through, by 5 bits": (quantised(1 / 31), [0.31, 0.72, -1.23, 5.2], "inconclusive"),
-    "straight through, by 5 bits, elsewhere": (quantised(1 / 31), theta_of(5, seed=3), "inconclusive"),
-    "straight through, by features in steps of 1/64": (
-        lambda t: (np.mean(np.floor(64.0 * (FEATURES @ t)) / 64.0), FEATURES.mean(axis=0)),
-        theta_of(5, seed=3),
-        "inconclusive",
-    ),
     "straight through, by 10 bits, twice": (times(2.0, quantised(1e-3)), theta_of(5), "disagree"),
     **{f"jumps of its own, {w}": (times(0.0, quantised(w)), [0.31, 0.72, -1.23, 5.2], "agree") for w in (1.0, 1 / 15)},
     "rounded to five digits, nothing reported": (
@@ -475,15 +429,6 @@ CASES = {
         )
         for tolerance, seed in ((1e-3, 21), (1e-5, 24))
     },
-    **{
-        f"a solver that stops at {tolerance}, off": (until(tolerance, 1.01), THETA4, "disagree")
-        for tolerance in (1e-3, 1e-5)
-    },
-    "a wall of 1e3 beside θ": (
-        lambda t: (np.sum(np.sin(t)) + 1e3 * np.sum(t >= 1.0), 1.001 * np.cos(t)),
-        [1.0 - 1e-3],
-        "disagree",
-    ),
     # low precision
     "half a float": (quartic_of_half, HALVES, "inconclusive"),
     "half a float, off": (lambda t: quartic_of_half(t, 1.01), HALVES, "inconclusive"),
@@ -536,87 +481,14 @@ def test_a_reason_names_its_coordinates_and_numbers():
     assert not noise.data["is_large"], "nor beside kinks in the same groups"
 
 
-# Smooth functions: no false alarm, and no error of 1e-4 is missed
-
-
-def products_of_others(t):
-    return np.array([np.prod(np.delete(t, i)) for i in range(len(t))])
-
-
-POWERS = 10.0 ** np.arange(-3, 3)
-
-SMOOTH = {
-    "linear": (lambda t: 3 * np.sum(t), lambda t: np.full_like(t, 3.0)),
-    "quadratic": (lambda t: 0.5 * t @ t, lambda t: t),
-    "badly scaled": (lambda t: POWERS @ t**2, lambda t: 2 * POWERS * t),
-    "quartic": (lambda t: np.sum(t**4), lambda t: 4 * t**3),
-    "product": (np.prod, products_of_others),
-    "exp": (lambda t: np.sum(np.exp(t)), np.exp),
-    "sin": (lambda t: np.sum(np.sin(t)), np.cos),
-    "faster sin": (lambda t: np.sum(np.sin(50 * t)), lambda t: 50 * np.cos(50 * t)),
-    "softplus": (lambda t: np.sum(np.logaddexp(0, t)), lambda t: 1 / (1 + np.exp(-t))),
-    "log sum exp": (lambda t: np.log(np.sum(np.exp(t))), lambda t: np.exp(t) / np.sum(np.exp(t))),
-    "deep bell": (lambda t: np.exp(-t @ t), lambda t: -2 * t * np.exp(-t @ t)),
-    "pole": (lambda t: np.sum(1 / (0.1 + t**2)), lambda t: -2 * t / (0.1 + t**2) ** 2),
-    "root": (lambda t: np.sum(np.sqrt(1 + t**2)), lambda t: t / np.sqrt(1 + t**2)),
-    "with an offset": (lambda t: 100 + np.sum(np.sin(t)), np.cos),
-}
-COST_SCALES = (1e-13, 1e-6, 1.0, 1e6)  # one verdict whatever the units
-each_smooth_function = pytest.mark.parametrize("function", SMOOTH.values(), ids=list(SMOOTH))
-
-
 def scaled(function, scale, change=lambda gradient: gradient):
     return lambda theta: (scale * function[0](theta), change(scale * function[1](theta)))
-
-
-@each_smooth_function
-@pytest.mark.parametrize("size", [1e-3, 1.0, 3.0])
-def test_the_right_gradient_of_a_smooth_function_raises_no_alarm(function, size):
-    verdicts = [
-        check_gradient(scaled(function, scale), theta_of(scale=size, seed=seed)).verdict
-        for number, scale in enumerate(COST_SCALES)
-        for seed in (range(4) if DEEP else [number])
-    ]
-    assert "disagree" not in verdicts
-    assert verdicts.count("agree") >= 0.8 * len(verdicts)
-
-
-@each_smooth_function
-@pytest.mark.parametrize("size", [1e-3, 1.0, 3.0])
-def test_an_error_of_one_in_ten_thousand_is_caught_and_located(function, size):
-    theta = theta_of(scale=size, seed=1)
-    i = int(np.argmax(np.abs(function[1](theta))))
-    for scale in COST_SCALES if DEEP else COST_SCALES[::2]:
-        report = check_gradient(scaled(function, scale, off_at(i, factor=1.0 + 1e-4)), theta)
-        assert (report.verdict, report.outliers) == ("disagree", ("fun",))
-        assert [finding.where for finding in report.findings] == [f"theta[{i}]"]
 
 
 @pytest.mark.parametrize("step", STEPS[:2])
 @pytest.mark.parametrize("x", [0.1, 0.4, -0.7])
 def test_a_wave_that_fits_a_stencil_raises_no_alarm(x, step):
     assert check_gradient(wave(step), np.array([x])).verdict != "disagree"
-
-
-WRONG = {
-    "sign": lambda g: -g,
-    "zero": np.zeros_like,
-    "factor": lambda g: 2.0 * g,
-    "a part in a million": lambda g: g * (1.0 + 1e-6),
-    "one entry": off_at(2, by=1e-6),
-    "two that cancel": lambda g: off_at(1, by=-1e-3)(off_at(0, by=1e-3)(g)),
-    "order": lambda g: g[::-1].copy(),
-    "NaN": off_at(3, factor=np.nan),
-    "Inf": off_at(3, by=np.inf),
-    "all NaN": lambda g: np.full_like(g, np.nan),
-}
-
-
-@pytest.mark.parametrize("change", WRONG.values(), ids=list(WRONG))
-def test_wrong_gradients_are_caught(change):
-    report = check_gradient(changed(change), theta_of())
-    assert (report.verdict, report.outliers, report.reasons) == ("disagree", ("fun",), ())
-    assert report.findings
 
 
 def test_agreement_tells_what_would_have_been_seen():
@@ -639,7 +511,7 @@ def test_derivatives_that_are_smaller_than_what_would_show_are_named():
 
 @pytest.mark.parametrize("unit", [1e-200, 1e-100, 1e100, 1e200])
 def test_the_unit_of_the_cost_may_be_anything(unit):
-    fun = scaled(SMOOTH["sin"], unit)
+    fun = scaled((lambda t: np.sum(np.sin(t)), np.cos), unit)
     assert check_gradient(fun, theta_of()).verdict == "agree"
     assert check_gradient(times(1.001, fun), theta_of()).verdict == "disagree"
 
@@ -652,7 +524,7 @@ def test_the_same_question_gets_the_same_answer():
 # Parameters
 
 
-W, B = np.random.default_rng(3).standard_normal((2, 3)), 0.7
+W = np.random.default_rng(3).standard_normal((2, 3))
 
 
 def quartics(p):
@@ -676,53 +548,6 @@ def test_arrays_of_any_shape_and_precision(make, dtype):
         assert {t.dtype for t in seen} == {np.dtype(each) for each in (dtype, *more)}, "more digits show what is lost"
         report = check_gradient(lambda t: fun(t, make(dtype(1.01))), theta)
         assert (report.verdict, report.outliers) == ("disagree", ("fun",))
-
-
-@pytest.mark.more
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
-def test_torch(dtype):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
-    theta = torch.tensor(W, dtype=getattr(torch, dtype), requires_grad=True)
-
-    def fun(t, factor=1.0):
-        assert t.dtype == theta.dtype
-        t = t.detach().clone().requires_grad_(True)
-        cost = (t**4).sum()
-        cost.backward()
-        return cost, factor * t.grad
-
-    right, wrong = (check_gradient(lambda t, factor=factor: fun(t, factor), theta).verdict for factor in (1.0, 1.01))
-    assert (right, wrong) == (("agree", "disagree") if dtype in ("float64", "float32") else ("inconclusive",) * 2)
-
-
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16], ids=["float16", "bfloat16"])
-def test_what_is_too_coarse_to_tell_raises_no_alarm(dtype):
-    for seed in range(5):
-        theta = jnp.asarray(theta_of(seed=seed), dtype=dtype)
-        assert check_gradient(lambda t: (jnp.sum(jnp.sin(t)), jnp.cos(t)), theta).verdict != "disagree"
-
-
-def test_a_dict_of_arrays_and_numbers_is_located_by_key():
-    theta = {"W": W, "b": B}
-    assert check_gradient(quartics, theta).verdict == "agree"
-
-    def wrong(p):
-        cost, gradient = quartics(p)
-        gradient["W"][1, 2] += 1e-3
-        return cost, gradient
-
-    assert [finding.where for finding in check_gradient(wrong, theta).findings] == ["W[1, 2]"]
-    report = check_gradient(lambda p: (quartics(p)[0], quartics(p)[1] | {"b": 0.0}), theta)
-    assert [(finding.where, finding.blocks) for finding in report.findings] == [("b", ("b",))]
-
-
-@pytest.mark.parametrize("theta", [0.7, 2, np.float64(-0.3), np.array(0.7), [0.3, 0.4], np.arange(3)], ids=repr)
-def test_numbers_lists_and_integers(theta):
-    def fun(t):
-        return float(np.sum(np.square(t))), 2 * np.asarray(t)
-
-    assert check_gradient(fun, theta).verdict == "agree"
-    assert check_gradient(lambda t: (fun(t)[0], 2.001 * np.asarray(t) + 1e-6), theta).verdict == "disagree"
 
 
 # Precision and noise
@@ -883,12 +708,7 @@ def least_squares_in(dtype):
 
 
 JUMPS = {
-    "partly float32": lambda t: (float(np.sum(np.sin(t.astype(np.float32)))) + 1e-3 * t @ t, np.cos(t) + 2e-3 * t),
-    "rounded": lambda t: (np.round(np.sum(np.sin(t)), 9), np.cos(t)),
-    "rounded to three digits": rounded_to_three_digits,
-    "added to a constant": lambda t: ((np.sum(np.sin(t)) + 1e7) - 1e7, np.cos(t)),
     "added to a huge constant": lambda t: (np.sum(((1e12 + t) - 1e12) ** 2), 2.0 * t),
-    "products in float16": least_squares_in(np.float16),
     "products in bfloat16": least_squares_in(jnp.bfloat16),
     # narrow steps see the second half alone, whose slope is not small
     "half in float32": lambda t: (
@@ -972,11 +792,6 @@ def test_what_jax_made_of_an_array_in_32_bits_does_not_count_in_64():
     for _ in range(2):
         assert jax.grad(cost)(theta).dtype == jax.jit(cost)(theta).dtype == np.float32
         assert check_gradient(lambda t: (cost(t), jax.grad(cost)(t)), theta, cost).verdict == "agree"
-
-
-def test_a_reference_takes_theta_as_it_is_laid_out():
-    report = check_gradient(quartics, {"W": W, "b": B}, lambda p: jnp.sum(p["W"] ** 4) + p["b"] ** 4)
-    assert report.verdict == "agree"
 
 
 # Float32 in a function of float64

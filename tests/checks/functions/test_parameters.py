@@ -106,11 +106,6 @@ def test_blocks_and_labels_name_every_coordinate():
         layout.label(9)
 
 
-def test_an_empty_array_among_others_has_no_coordinates():
-    layout = TreeLayout({"none": np.empty((0, 3)), "one": 1.0})
-    assert (layout.size, layout.label(0)) == (1, "one")
-
-
 def test_another_kind_of_array_can_be_laid_out_the_same():
     layout = TreeLayout({"W": W, "b": 0.5})
     rebuilt = layout.rebuild(jnp.arange(7.0), lambda _, values: values)

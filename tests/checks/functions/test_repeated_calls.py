@@ -124,9 +124,7 @@ BROKEN_RULES = {
     "of the first call, in part": (of_first_norm(), Kind.CACHED_GRADIENT, {"is_same": False}),
     "hidden units of the first call": (of_first_hidden_layer(), Kind.CACHED_GRADIENT, {}),
     "keyed by the first of θ": (keyed(lambda t: t[0]), Kind.CACHED_GRADIENT, {"is_same": True}),
-    "keyed by the last of θ": (keyed(lambda t: t[-1]), Kind.CACHED_GRADIENT, {"is_same": True}),
     "keyed by the square": (keyed(lambda t: round(t @ t, 9)), Kind.CACHED_GRADIENT, {"is_same": True}),
-    "keyed by the product": (keyed(np.prod), Kind.CACHED_GRADIENT, {"is_same": True}),
     "in place": (mutating, Kind.ARGUMENT_CHANGED, {"argument": "theta"}),
 }
 
@@ -220,7 +218,6 @@ def test_a_buffer_that_is_used_again_is_no_fault():
 
 CONSTANT = {
     "linear": lambda t: (np.sum(t), np.ones(3)),
-    "absolute values": lambda t: (np.sum(np.abs(t)), np.sign(t)),
     "a kink one step away": lambda t: (np.sum(np.abs(t - THETA - 2.0**-9)), np.sign(t - THETA - 2.0**-9)),
     "a jump one step away": lambda t: (np.sum(t) + (t[0] > 0.3 + 2.0**-11), np.ones(3)),
     "in steps of rounding": lambda t: (np.float32(np.sum(t)), np.ones(3)),
@@ -230,9 +227,7 @@ CONSTANT = {
 
 MOVING = {
     "cached with its θ": keyed(lambda t: t.tobytes()),
-    "steep": lambda t: (np.sum(np.sin(1e4 * t)), 1e4 * np.cos(1e4 * t)),
     "steeper than its step": lambda t: (np.sum(np.tanh(1e6 * t)), 1e6 / np.cosh(np.clip(1e6 * t, -300, 300)) ** 2),
-    "many waves a step": lambda t: (np.sum(np.sin(3e6 * t)), 3e6 * np.cos(3e6 * t)),
     "bent within a step": lambda t: (
         np.sum(np.abs(t - THETA - 1e-3) ** 1.5),
         1.5 * np.sqrt(np.abs(d := t - THETA - 1e-3)) * np.sign(d),

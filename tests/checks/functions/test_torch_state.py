@@ -64,8 +64,6 @@ def functional(module):
 WAYS = {
     "a loss": lambda net: (loss, net, {}),
     "a loss after backward": lambda net: (after_backward, net, {}),
-    "its number after backward": lambda net: (lambda m: after_backward(m).item(), net, {}),
-    "an optimizer's way": lambda net: (lambda m: (m.zero_grad(), after_backward(m))[1], net, {}),
     "a list of grads": lambda net: (lambda m: (after_backward(m), [p.grad for p in m.parameters()]), net, {}),
     "grads by name": lambda net: (
         lambda m: (after_backward(m), {name: p.grad for name, p in m.named_parameters()}),
@@ -82,7 +80,6 @@ WAYS = {
     "a module from outside": lambda net: (lambda _: loss(net), net, {}),
     "a list of parameters": lambda net: (lambda _: loss(net), list(net.parameters()), {}),
     "a functional call": lambda net: (functional(net), dict(net.named_parameters()), {}),
-    "a dict of modules": lambda net: (lambda d: loss(d["net"]), {"net": net, "name": "first"}, {}),
 }
 
 
@@ -213,14 +210,6 @@ REFUSED = {
         r"theta must be dense, not torch.sparse_coo; give .to_dense\(\)",
     ),
     "on no device": (of, torch.ones(3, device="meta"), TypeError, "a tensor on the meta device holds none"),
-    "integers": (of, torch.arange(3), TypeError, "theta must be floating point"),
-    "complex": (of, torch.ones(2) + 1j, TypeError, "give .real, or real and imaginary parts as two arrays"),
-    "a loss for each example": (
-        lambda t: t**2,
-        OUTSIDE,
-        ValueError,
-        r"one number as its cost, but answered shape \(2,\)",
-    ),
 }
 
 
