@@ -121,7 +121,16 @@ def _(primals, tangents):
     return jnp.sin(*primals), tangents[0] * cosine(*primals)
 
 
+doubled_by_vmap = jax.custom_batching.custom_vmap(jnp.sin)
+doubled_by_vmap.def_vmap(lambda size, is_batched, x: (2.0 * jnp.sin(x), True))
+
 WRONG = {
+    "a rule for vmap": (jax.vmap(doubled_by_vmap), 1, ["fwd", "rev"]),
+    "a rule for vmap where numbers are read": (
+        lambda x: jax.vmap(doubled_by_vmap)(x) if x[0, 0] else x,
+        1,
+        ["rev"],
+    ),
     "a factor of 1 + 1e-6": (rule(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(x) * (1 + 1e-6),)), 1, ["rev"]),
     "a dropped cotangent": (rule(lambda x: (jnp.sin(x), x), lambda x, c: (jnp.cos(x),)), 1, ["rev"]),
     "the ninth digit of a jvp": (wrong_forward, 1, ["fwd", "rev"]),
