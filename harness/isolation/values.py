@@ -4,11 +4,11 @@ A message is a header of JSON, which describes the structure, and the arrays' by
 in which the header names them. Nothing is unpickled, no name is looked up, and only what was received is allocated.
 """
 
+import io
 import json
 import math
 import re
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -94,37 +94,17 @@ def decode(header: bytes, arrays: bytes) -> Any:
 
     Raises ValueError for whatever `encode` does not write.
     """
+    file = io.BytesIO(arrays)
     try:
-        chunks = _Chunks(arrays)
-        value = _built(json.loads(header), chunks)
+        value = _built(json.loads(header), file)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"gave an answer that cannot be read ({type(error).__name__})") from None
-    if chunks.left:
+    if file.read(1):
         raise ValueError("gave an answer that cannot be read (there are more bytes than arrays)")
     return value
 
 
-class _Chunks:
-    """The arrays' bytes, taken one after the other."""
-
-    def __init__(self, arrays: bytes):
-        self._arrays, self._at = arrays, 0
-
-    @property
-    def left(self) -> int:
-        return len(self._arrays) - self._at
-
-    def take(self, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-        # Python's integers, which do not overflow as those of NumPy do for a shape of (2**40, 2**40)
-        size = math.prod(shape)
-        if size * dtype.itemsize > self.left:
-            raise ValueError
-        array = np.frombuffer(self._arrays, dtype, size, self._at) if size else np.empty(0, dtype)
-        self._at += size * dtype.itemsize
-        return array.reshape(shape).copy()  # aligned, and writable
-
-
-def _built(described: Any, chunks: _Chunks) -> Any:
+def _built(described: Any, arrays: io.BytesIO) -> Any:
     if not isinstance(described, dict):
         if isinstance(described, list):
             raise TypeError
@@ -132,30 +112,30 @@ def _built(described: Any, chunks: _Chunks) -> Any:
     ((kind, content),) = described.items()
     match kind:
         case "list":
-            return [_built(item, chunks) for item in content]
+            return [_built(item, arrays) for item in content]
         case "tuple":
-            return tuple(_built(item, chunks) for item in content)
+            return tuple(_built(item, arrays) for item in content)
         case "dict":
-            return dict(_built_items(content, chunks))
+            return {_built(key, arrays): _built(item, arrays) for key, item in content}
         case "foreign":
             return type(str(content)[:80], (Foreign,), {})()
         case "array":
-            return _built_array(content, chunks)
+            return _built_array(content, arrays)
         case "scalar":
-            return _built_array(content, chunks)[()]
+            return _built_array(content, arrays)[()]
     raise KeyError(kind)
 
 
-def _built_items(items: Any, chunks: _Chunks) -> Iterator[tuple[Any, Any]]:
-    for key, item in items:
-        yield _built(key, chunks), _built(item, chunks)
-
-
-def _built_array(content: Any, chunks: _Chunks) -> np.ndarray:
+def _built_array(content: Any, arrays: io.BytesIO) -> np.ndarray:
+    """The next array, whose bytes are only read if they are there."""
     dtype, *shape = content
     if not _DTYPE.fullmatch(dtype) or len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
         raise ValueError
-    return chunks.take(np.dtype(dtype), tuple(shape))
+    # Python's integers, which do not overflow as those of NumPy do for a shape of (2**40, 2**40)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > MOST_ARRAYS or len(data := arrays.read(size)) < size:
+        raise ValueError
+    return np.ndarray(shape, dtype, data).copy()  # aligned, and writable
 
 
 def copies(value: Any) -> Any:

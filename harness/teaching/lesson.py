@@ -12,12 +12,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from functools import partial
 from importlib.util import find_spec
-from itertools import starmap
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,45 +80,41 @@ def lesson_data(
 ) -> dict[str, Any]:
     """Every number of the lesson, JSON-ready."""
     started = time.perf_counter()
-    once = partial(compute_once, folder=cache)
-    data: dict[str, Any] = {"hand": worked_example.worked_example(), "steps": worked_example.step_sizes()}
-    data["blind"] = detection_limits.blind_spots()
-    data["alarms"] = once("false alarms", None, detection_limits.false_alarms)
-    data["detection"] = detection_limits.detection()
-    data["museum"] = once("museum", list(installed_peers()[0]), museum_tour.gallery)
-    data["bugs"], data["digits"] = _bugs(size, progress, cache, processes)
-    data["errors"] = once("errors", size.training, partial(trained_bugs.relative_errors, size.training))
-    data["rules"] = {name: peer.rule for name, peer in PEERS.items()} | {HARNESS: OUR_RULE}
-    data["all_bugs"] = list(BUGS)
-    data["left_out"] = installed_peers()[1]
-    data["own"] = own_function()
-    data["training"] = size.training._asdict() | {"l2": trained_bugs.L2, "seed": trained_bugs.SEED}
-    data["made"] = environment() | {"seconds": f"{time.perf_counter() - started:.0f}"}
-    return data
-
-
-def _bugs(
-    size: Size, progress: Progress, cache: Path | None, processes: int | None
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Every bug with its results, and the images of the digits that are misread with any of them."""
-    left_out = installed_peers()[1]
-    peers = [name for name in PEERS if name not in left_out]
+    peers, left_out = installed_peers()
     subjects = trained_bugs.subjects(size.bugs)
-    results = {name: read_result(f"bug {name}", [size.training, peers], cache) for name in subjects}
-    missing = [name for name, result in results.items() if result is None]
-    calls = [(name, size.training, peers) for name in missing]
-    for name, result in zip(missing, map_in_processes(trained_bugs.bug_results, calls, processes)):
-        progress("trainings", sum(map(bool, results.values())), len(subjects))
-        results[name] = keep_result(f"bug {name}", [size.training, peers], result, cache)
-    progress("trainings", len(subjects), len(subjects))
-    where = {name: detection_limits.WHERE.get(bug.part, "") for name, bug in subjects.items()}
-    found: list[dict[str, Any]] = [
-        {"name": name, "description": bug.description, "where": where[name], "planted": list(bug.replaces)}
-        | (results[name] or {})
+    calls: dict[str, Call] = {name: (trained_bugs.bug_results, (name, size.training, [*peers])) for name in subjects}
+    calls["false alarms"] = detection_limits.false_alarms, ()
+    calls["museum"] = museum_tour.gallery, ([*peers],)
+    calls["errors"] = trained_bugs.relative_errors, (size.training,)
+    results = compute_once(calls, cache, processes, progress)
+    bugs = [
+        {
+            "name": name,
+            "description": bug.description,
+            "where": detection_limits.WHERE.get(bug.part, ""),
+            "planted": list(bug.replaces),
+            **results[name],
+        }
         for name, bug in subjects.items()
     ]
-    rows = sorted({row for bug in found for row, _ in bug["training"]["misread"]})
-    return found, trained_bugs.images_of(rows, size.training)
+    misread = sorted({row for bug in bugs for row, _ in bug["training"]["misread"]})
+    return {
+        "hand": worked_example.worked_example(),
+        "steps": worked_example.step_sizes(),
+        "blind": detection_limits.blind_spots(),
+        "alarms": results["false alarms"],
+        "detection": detection_limits.detection(),
+        "museum": results["museum"],
+        "bugs": bugs,
+        "digits": trained_bugs.images_of(misread, size.training),
+        "errors": results["errors"],
+        "rules": {name: peer.rule for name, peer in PEERS.items()} | {HARNESS: OUR_RULE},
+        "all_bugs": list(BUGS),
+        "left_out": left_out,
+        "own": own_function(),
+        "training": size.training._asdict() | {"l2": trained_bugs.L2, "seed": trained_bugs.SEED},
+        "made": environment() | {"seconds": f"{time.perf_counter() - started:.0f}"},
+    }
 
 
 OWN = """import numpy as np
@@ -225,52 +219,55 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autodiff-cross-check" / "lesson"
 
 
-def compute_once(name: str, arguments: Any, compute: Callable[[], Any], folder: Path | None = None) -> Any:
-    """The JSON-ready result of a computation, read from the folder if it is there, or else computed and kept.
+Call = tuple[Callable[..., Any], tuple]  # a function of a module, and its arguments
+
+
+def compute_once(
+    calls: Mapping[str, Call], folder: Path | None = None, processes: int | None = None, progress: Progress = silent
+) -> dict[str, Any]:
+    """The JSON-ready results of calls, by name: read from the folder where they are there, else computed and kept.
 
     Without a folder, or where it cannot be written to, nothing is kept.
     """
-    found = read_result(name, arguments, folder)
-    return keep_result(name, arguments, compute(), folder) if found is None else found
+    files = {name: folder and _file(folder, name, arguments) for name, (_, arguments) in calls.items()}
+    results = {name: _read_result(file) for name, file in files.items()}
+    missing = [name for name, result in results.items() if result is None]
+    done = len(calls) - len(missing)
+    for name, result in zip(missing, map_in_processes([calls[name] for name in missing], processes)):
+        progress("lesson", done := done + 1, len(calls))
+        results[name] = result
+        if file := files[name]:
+            with suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(file, sealed(KEPT, {"result": result}))
+    return results
 
 
-def read_result(name: str, arguments: Any, folder: Path | None) -> Any:
-    """The result kept under that name for those arguments; None where there is none."""
-    if folder is None:
-        return None
-    with suppress(OSError, ValueError):
-        file = _file(name, arguments, folder)
-        return unsealed(file, file.read_bytes(), KEPT)["result"]
-    return None
-
-
-def keep_result(name: str, arguments: Any, result: Any, folder: Path | None) -> Any:
-    """Keep a result where there is a folder that can be written to; answers the result."""
-    if folder is not None:
-        with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(_file(name, arguments, folder), sealed(KEPT, {"result": result}))
-    return result
-
-
-def _file(name: str, arguments: Any, folder: Path) -> Path:
+def _file(folder: Path, name: str, arguments: tuple) -> Path:
     key = json.dumps([name, arguments, code_and_libraries()], sort_keys=True)
     return folder / f"{checksum(key.encode())}.json"
 
 
+def _read_result(file: Path | None) -> Any:
+    """The result in a file; None where there is none, or it is damaged."""
+    with suppress(OSError, ValueError):
+        return file and unsealed(file, file.read_bytes(), KEPT)["result"]
+    return None
+
+
 def map_in_processes(
-    function: Callable[..., Any],
-    calls: Sequence[tuple],
+    calls: Sequence[Call],
     # By default as many as the machine has processors. BLAS has one thread in each, which for small matrices is faster
-    # than one process of many. 0 calls the function in this process.
+    # than one process of many. 0 makes the calls in this process.
     processes: int | None = None,
 ) -> Iterator[Any]:
-    """The results of a function of a module for the arguments of each call, in order, as soon as they are there."""
+    """The results of calls, in order, as soon as they are there."""
     if processes == 0:
-        yield from starmap(function, calls)
+        yield from (function(*arguments) for function, arguments in calls)
         return
     pool = ProcessPoolExecutor(processes, get_context("spawn"), threadpool_limits, (1,))
     try:
-        yield from pool.map(function, *zip(*calls))
+        for result in [pool.submit(function, *arguments) for function, arguments in calls]:
+            yield result.result()
     finally:  # after the last result, or where the caller stops early
         pool.shutdown(cancel_futures=True)

@@ -6,8 +6,7 @@ from contextlib import redirect_stdout
 
 import pytest
 
-from harness.progress import silent
-from harness.teaching import detection_limits, lesson
+from harness.teaching import detection_limits
 from harness.teaching.lesson import OWN, lesson_notebook, make_notebook
 
 pytest.importorskip("nbformat", reason="nbformat is not installed: pip install 'autodiff-cross-check[notebook]'")
@@ -47,19 +46,6 @@ def test_it_has_the_seven_parts_and_is_valid():
     assert [heading.split()[1] for heading in headings] == list("1234567")
     assert made.cells[-1].source == OWN
     assert not any("```" in cell.source or "{{" in cell.source for cell in made.cells)
-
-
-def test_bugs_are_trained_once_and_their_results_are_kept(monkeypatch, tmp_path):
-    trained = []
-
-    def map_here(function, calls, processes):
-        trained.extend(name for name, *_ in calls)
-        return iter([{"training": {"misread": []}} for _ in calls])
-
-    monkeypatch.setattr(lesson, "map_in_processes", map_here)
-    first, again = (lesson._bugs(lesson.QUICK, silent, tmp_path, 0) for _ in range(2))
-    assert first == again
-    assert len(trained) == len(set(trained)) == len(lesson.A_FEW) + 1  # and correct code
 
 
 @pytest.mark.more

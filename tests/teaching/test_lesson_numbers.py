@@ -140,8 +140,8 @@ def test_errors_of_the_zoo_are_relative_to_the_right_gradient():
 
 @pytest.mark.parametrize("processes", [0, pytest.param(2, marks=pytest.mark.more)])
 def test_calls_in_other_processes_come_back_in_their_order(processes):
-    calls = [(3.0 * k, 4.0 * k) for k in range(9)]
-    assert list(map_in_processes(math.hypot, calls, processes)) == [5.0 * k for k in range(9)]
+    calls = [(math.hypot, (3.0 * k, 4.0 * k)) for k in range(9)]
+    assert list(map_in_processes(calls, processes)) == [5.0 * k for k in range(9)]
 
 
 def test_what_is_told_of_a_bug_passes_between_processes():
@@ -214,27 +214,39 @@ def test_the_two_cases_are_the_functions_that_their_words_say(z):
 
 
 def test_a_result_is_kept_until_its_arguments_change(tmp_path):
-    calls = []
+    made = []
 
-    def compute():
-        calls.append(1)
-        return {"n": len(calls)}
+    def compute(*arguments):
+        made.append(arguments)
+        return {"n": len(made)}
 
-    assert compute_once("a", [1], compute, tmp_path) == {"n": 1}
-    assert compute_once("a", [1], compute, tmp_path) == {"n": 1}
-    assert compute_once("a", [2], compute, tmp_path) == {"n": 2}
-    assert compute_once("b", [1], compute, tmp_path) == {"n": 3}
-    assert compute_once("a", [1], compute) == {"n": 4}
+    def results(name, *arguments, folder=tmp_path):
+        seen = []
+        found = compute_once({name: (compute, arguments)}, folder, 0, lambda *step: seen.append(step))
+        assert seen in ([], [("lesson", 1, 1)])
+        return found
+
+    assert results("a", 1) == results("a", 1) == {"a": {"n": 1}}
+    assert results("a", 2) == {"a": {"n": 2}}
+    assert results("b", 1) == {"b": {"n": 3}}
+    assert results("a", 1, folder=None) == {"a": {"n": 4}}
+    both = {"a": (compute, (1,)), "c": (compute, ())}
+    assert compute_once(both, tmp_path, 0) == {"a": {"n": 1}, "c": {"n": 5}}
+    assert made == [(1,), (2,), (1,), (1,), ()]
 
 
 def test_a_damaged_result_is_computed_anew_and_a_file_in_the_folder_s_place_keeps_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = cache_folder()
     assert folder.is_relative_to(tmp_path)
-    compute_once("a", 1, lambda: 1, folder)
+
+    def result(number, folder=folder):
+        return compute_once({"a": (lambda _: number, (1,))}, folder, 0)["a"]
+
+    result(1)
     (file,) = folder.iterdir()
     for damaged in ("{", file.read_text().replace('"result": 1', '"result": 3')):
         file.write_text(damaged)
-        assert compute_once("a", 1, lambda: 2, folder) == 2
-        assert compute_once("a", 1, lambda: 4, folder) == 2
-    assert compute_once("a", 1, lambda: 3, file / "below") == 3
+        assert result(2) == 2
+        assert result(4) == 2
+    assert result(3, file / "below") == 3

@@ -22,6 +22,7 @@ from harness.checks.activations.formulas import as_written
 from harness.checks.activations.slope_answers import CLAIMED
 from harness.checks.activations.torch_formulas import OverTorch, runs_in_torch
 from harness.checks.activations.z_grid import OF_Z, Notation, grid
+from harness.exit_codes import worst_verdict
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -29,8 +30,6 @@ from reference.activations import Activation
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.tangent import Tangent
 from reference.namespaces import NUMPY, Namespace
-
-WORST_FIRST = ("disagree", "inconclusive", "agree")
 
 PARAMETER_FACTOR = 4.0
 """A parameter is checked at its usual value, at a quarter of that, and at four times that: at β = 1 alone β and β² are
@@ -208,7 +207,7 @@ def add_claim(report: Report, claim: OtherClaim, other: Report) -> Report:
     reasons = [fact for fact in other.reasons if fact not in report.facts]
     return replace(
         report,
-        verdict=min(report.verdict, other.verdict, key=WORST_FIRST.index),
+        verdict=worst_verdict((report.verdict, other.verdict)),
         outliers=tuple(dict.fromkeys((*report.outliers, *map(named, other.outliers)))),
         findings=(*report.findings, *(replace(each, source=named(each.source)) for each in other.findings)),
         facts=(*report.facts, *reasons, *agrees),
