@@ -13,13 +13,12 @@ import typer
 from typer.main import get_command
 
 from harness.commands import process_start
-from harness.commands.catalogue_commands import explain, museum
 from harness.commands.check_commands import bugs, check, replay
 from harness.commands.classroom_commands import diagnose, grade, lesson
 from harness.commands.command_options import OnceCommand, places_to_fill
 from harness.commands.command_output import complain, describe_error, flush_streams
 from harness.commands.function_commands import derivatives, gradient
-from harness.commands.study_commands import audit, study
+from harness.commands.study_commands import audit, explain, museum, study
 from harness.commands.sweep_commands import sweep
 from harness.commands.training_commands import ex4, run, train
 from harness.exit_codes import BAD_INPUT, EXIT_CODES, INTERRUPTED, MEANINGS, TERMINATED

@@ -303,6 +303,13 @@ def _as_lists(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
+def items_of(answer: Any) -> list[Any]:
+    """The values of a dictionary, the items of a sequence, or an answer of one item."""
+    if isinstance(answer, Mapping):
+        return list(answer.values())
+    return list(answer) if isinstance(answer, (list, tuple)) else [answer]
+
+
 def as_array(value: Any) -> np.ndarray | None:
     """An array of numbers, or the one that nested lists of numbers make; None for anything else."""
     if isinstance(value, (list, tuple)):

@@ -13,15 +13,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
-from harness.grading.best_attempts import Trials, best_interface, find_explained
-from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, ORDERS, Convention
-from harness.grading.convention_failures import MOST_FATAL, RuledOut
+from harness.grading.best_attempts import MOST_FATAL, RuledOut, Trials, best_interface, find_explained
+from harness.grading.call_conventions import CONVENTIONS, JOINED, LABELS, OF_THE_COURSE, ORDERS, Convention, items_of
 from harness.grading.exercises import (
     COURSE_MODEL,
     MODELS,
@@ -302,7 +300,8 @@ def _outcomes_in(
         return
     # θ came as matrices, which says nothing of how a gradient was unrolled into a vector
     value, convention = returned[0].value, call.convention
-    orders = ORDERS if convention.gives_matrices(call.roles) and _has_vector(value) else (convention.order,)
+    vectors = [item for item in items_of(value) if isinstance(item, np.ndarray) and item.ndim == 1 and item.size > 1]
+    orders = ORDERS if convention.gives_matrices(call.roles) and vectors else (convention.order,)
     for pick, order in product(possible_picks(value, convention, exercise.problem), orders):
         picked = replace(call, convention=replace(convention, pick=pick, order=order))
         for model in _models(call, is_regularised=has_l2 or "l2" in call.roles):
@@ -318,12 +317,6 @@ def _attempt(call: Call, returned: Sequence[Returned], submission: Submission, e
     is_named = any(re.search(pattern, file.text) for file in submission.files)
     distance = exercise.distance(answer) * (1.0 if is_named else UNNAMED)
     return Attempt(call, answer, exercise.is_right(answer), distance=distance, model=exercise.model)
-
-
-def _has_vector(value: Any) -> bool:
-    """Whether an answer, or a part of it, is a flat array."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else (value,)
-    return any(isinstance(item, np.ndarray) and item.ndim == 1 and item.size > 1 for item in items)
 
 
 def _models(call: Call, *, is_regularised: bool) -> Iterator[Model]:

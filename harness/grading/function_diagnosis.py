@@ -145,9 +145,7 @@ def _notes(interface: Interface, given: GivenAnswers) -> tuple[Fact, ...]:
     skipped = sum(failure.is_not_applicable for failure in failures)
     notes = [replace(fact, severity=Severity.NOTE, data={**fact.data, "times": len(raised)}) for fact in raised[:1]]
     notes += [note(Kind.PROBLEMS_SKIPPED, count=skipped)] if skipped else []
-    notes += [note(Kind.CLASSES_FROM_Y)] if given.takes_classes_from_y else []
-    notes += [note(Kind.COURSE_SIZE_ONLY, interface.only_at)] if interface.only_at else []
-    return (*notes, *([given.change] if given.change and not given.is_spoilt else []))
+    return (*notes, *given.notes_on(interface))
 
 
 def _start_process(target: str, timeout: float) -> SubmissionProcess:

@@ -6,7 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.facts.fact import Fact, Severity
+from harness.facts.fact import Fact, Severity, note
+from harness.facts.kinds import Kind
 from harness.grading.exercises import Exercise
 from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_interface import Interface
@@ -99,6 +100,12 @@ class GivenAnswers:
     def are_empty(self) -> bool:
         """Whether no gradient was filled in, as in an exercise handed out."""
         return all(answer.is_empty for answer in self.answers.values())
+
+    def notes_on(self, interface: Interface) -> list[Fact]:
+        """What keeps answers out of the judgement, and an argument that is changed to nobody's harm."""
+        notes = [note(Kind.CLASSES_FROM_Y)] if self.takes_classes_from_y else []
+        notes += [note(Kind.COURSE_SIZE_ONLY, interface.only_at)] if interface.only_at else []
+        return [*notes, self.change] if self.change and not self.is_spoilt else notes
 
     def repeat_afresh(self, process: SubmissionProcess, interface: Interface) -> bool:
         """Whether a wrong answer, and a failure, are the same in a new process.

@@ -9,7 +9,7 @@ import numpy as np
 from harness.facts import message_table
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
-from harness.grading.call_conventions import JOINED, Convention, Pick, as_array
+from harness.grading.call_conventions import JOINED, Convention, Pick, as_array, items_of
 from harness.sources.backprop_steps import Order
 from reference.problem import Problem
 
@@ -146,10 +146,8 @@ def _not_a_gradient(value: Any, problem: Problem) -> NotAnAnswer:
 
 def _precision(value: Any) -> str:
     """The precision of the arrays in an answer."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return min(map(_precision, value), default="float64")  # "float32", if one of them is
+    if isinstance(value, (Mapping, list, tuple)):
+        return min(map(_precision, items_of(value)), default="float64")  # "float32", if one of them is
     return "float32" if getattr(value, "dtype", None) == np.float32 else "float64"
 
 

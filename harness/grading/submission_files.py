@@ -13,9 +13,8 @@ from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.grading.class_methods import class_functions_in
 from harness.grading.parameter_roles import Function, readings
-from harness.grading.submission_code import imported_names
+from harness.grading.submission_code import UNREADABLE, decoded, imported_names, in_python_3, notebook_code
 from harness.grading.submission_functions import functions_in, with_settings
-from harness.grading.submission_texts import UNREADABLE, decoded, in_python_3, notebook_code
 from reference.user_input import error_in_words
 
 CODE = (".py", ".ipynb")

@@ -29,11 +29,10 @@ from harness.grading.grade import (
     wrong_helpers,
 )
 from harness.grading.helper_checks import ABSENT, WRONG, HelperVerdict, check_helpers
-from harness.grading.other_exercises import find_other_exercise
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, ShownAnswer
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
-from harness.grading.wrong_answers import Explained, explain
+from harness.grading.wrong_answers import Explained, explain, find_other_exercise
 from reference.user_input import error_in_words
 
 TIMEOUT = 10.0  # seconds of CPU time for each call: the course's network on all of its digits takes less than one
@@ -218,12 +217,7 @@ def _notes_on(interface: Interface, given: GivenAnswers) -> Iterator[Fact]:
     faults = given.faults
     excused = _told_once([failure for failure in given.failures.values() if failure not in faults])
     yield from (replace(fact, severity=Severity.NOTE) for fact in excused)
-    if given.takes_classes_from_y:
-        yield note(Kind.CLASSES_FROM_Y)
-    if interface.only_at:
-        yield note(Kind.COURSE_SIZE_ONLY, interface.only_at)
-    if given.change and not given.is_spoilt:
-        yield given.change
+    yield from given.notes_on(interface)
 
 
 def _told_once(failures: Sequence[CallFailed]) -> list[Fact]:

@@ -15,7 +15,7 @@ from harness.figure_style import png
 from harness.pages.html_page import picture, table
 from harness.pages.report_page import gallery, listing, page, preformatted, report_sections, section, wide
 from harness.study.checkers import ALARM, INCONCLUSIVE
-from harness.study.detection_figure import detection_power
+from harness.study.study_display import detection_power
 from harness.study.trials import Rate, Study
 from harness.study.zoo_study import document_of, table_of
 from harness.sweep.summary import SweepSummary

@@ -14,7 +14,7 @@ from harness.checks.activations.proof import prove
 from harness.progress import Progress, silent
 from harness.study.checkers import VERDICTS, FlatCase
 from harness.study.right_activations import RIGHT as RIGHT_RECORDS
-from harness.study.study_tables import bug_table, trial_table
+from harness.study.study_display import bug_table, trial_table
 from harness.study.trials import RIGHT, WRONG, Case, Rate, Response, Study, beside_peers, conduct
 from harness.study.wrong_activations import EACH, SLOPE_BUGS, wrong_records
 from harness.study.wrong_activations import WRONG as WRONG_RECORDS

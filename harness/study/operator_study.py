@@ -21,7 +21,7 @@ import numpy as np
 from harness.exit_codes import InconclusiveGradient
 from harness.progress import Progress, silent
 from harness.study.checkers import ALARM, PASS
-from harness.study.study_tables import trial_table
+from harness.study.study_display import trial_table
 from harness.study.trials import RIGHT, Case, Response, Study, conduct
 
 SCHEMA = "harness.study.operators/1"

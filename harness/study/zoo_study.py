@@ -10,7 +10,7 @@ from harness.checks.networks.many_networks import check_networks
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, FlatCase, harness_verdict
-from harness.study.study_tables import bug_table, out_of, trial_table
+from harness.study.study_display import bug_table, out_of, trial_table
 from harness.study.trials import Case, Rate, Response, Study, Trial, beside_peers, conduct, flat_source
 from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
 from reference.user_input import did_you_mean

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from harness.figure_style import COLOURS, FAINT, MEDIUM, SMALL, dress, new_figure, png
 from harness.files import write_whole
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PEERS
-from harness.study.detection_figure import detection_power
 from harness.study.gradient_study import SHIPPED_WRONG
+from harness.study.study_display import detection_power
 from harness.study.trials import WRONG, Rate, Study
 from harness.study.zoo_cases import ORDINARY
 from harness.teaching.detection_limits import carried_study

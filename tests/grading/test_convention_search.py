@@ -7,9 +7,9 @@ import pytest
 
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
+from harness.grading.best_attempts import RuledOut
 from harness.grading.call_conventions import Blocks, Convention
 from harness.grading.class_methods import class_functions_in
-from harness.grading.convention_failures import RuledOut
 from harness.grading.convention_search import find_interface, likelihood
 from harness.grading.submission_process import CallFailed
 from tests.grading.submissions import COURSE, WRONG, Here, graded_here, written

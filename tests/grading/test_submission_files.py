@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.facts.kinds import Kind
-from harness.grading.submission_code import FAILURES, numbers_in, runnable
+from harness.grading.submission_code import FAILURES, Code, in_python_3, numbers_in, runnable
 from harness.grading.submission_files import find_submissions, not_graded, read_submission
-from harness.grading.submission_texts import Code, in_python_3
 
 
 def write(folder: Path, **texts: str) -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, NOT_APPLICABLE, PASS
-from harness.study.study_tables import LISTED, POOR, trial_table
+from harness.study.study_display import LISTED, POOR, trial_table
 from harness.study.trials import RIGHT, WRONG, Case, Rate, Response, Study, Trial, conduct, percent, trial_document
 from harness.study.zoo_study import blamed, table_of
 

@@ -12,7 +12,7 @@ from harness.checks.networks.random_problems import random_problem
 from harness.sources.backprop_steps import Backprop
 from harness.study import zoo_cases
 from harness.study.checkers import ALARM, HARNESS
-from harness.study.detection_figure import detection_power
+from harness.study.study_display import detection_power
 from harness.study.trials import Rate, Study
 from harness.study.zoo_cases import GROUPS, KINDS, Enclosure, counts_of, draw, group_of
 from harness.study.zoo_study import (
