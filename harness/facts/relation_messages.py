@@ -93,7 +93,7 @@ def _rearranged(fact: Fact) -> str:
     words = {
         "transposed": "transposed" if matrix else f"its axes are in the order {tuple(axes)}",
         "unrolled": "unrolled in another order"
-        + (", row by row instead of column by column" if matrix else f", as if its axes were {tuple(axes)}"),
+        + (", column by column instead of row by row" if matrix else f", as if its axes were {tuple(axes)}"),
         "reversed": f"in reverse order{along}",
         "shifted": f"shifted by {fact.data.get('by')}{along}",
     }

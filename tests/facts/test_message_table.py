@@ -162,6 +162,8 @@ SAID = {  # parts of messages that few inputs reach
         Kind.UNDECIDED, "x[0] to x[59]", undecided=60, places=1, total=100, sources=[]
     ),
     "the gradient: the cost does not change with these": note(Kind.FLAT_COST, "the gradient"),
+    # a matrix unrolled by its second axis first, read into NumPy's rows
+    "column by column instead of row by row": note(Kind.REARRANGED, "A", move="unrolled", axes=[1, 0]),
     "They are rounded or cached": wrong(Kind.WHOLE_NUMBERS, "fun", is_same=True),
 }
 

@@ -325,7 +325,7 @@ RIGHT = {  # in any convention: the text, and what is reported of it
         ),
         [],
     ),
-    "own_examples.py": (course(("m = X.shape[0]", "m = 5000")), []),
+    "own_examples.py": (course((" / m", " / 5000"), ("(2 * m)", "(2 * 5000)")), []),
     "matrix_class.py": (at_start("X = np.asarray(np.matrix(X))"), []),
     "where.py": (
         course(
@@ -541,6 +541,7 @@ WRONG = {  # the text, and the bug of the zoo that it is
     "only_y.py": (course((" + (1 - Y) * np.log(1 - h)", "")), "cost-y-log-h-only"),
     "cost_sign.py": (course(("J = -np.sum", "J = np.sum")), "cost-sign"),
     "gradient_by_rows.py": (course(('ravel(order="F")', "ravel()")), "c-order-unrolling"),
+    "gradient_by_columns.py": (course(BY_ROWS, ('ravel(order="C")', 'ravel(order="F")')), "c-order-unrolling"),
     "last_class.py": (
         at_start("y = np.where(y == num_labels, 1, y)"),
         "last-class-as-first",
@@ -698,7 +699,7 @@ BROKEN = {  # the text, and the kind of what is found
 
 # -- how a test grades one ---------------------------------------------------------------------------------------------
 
-NEEDS_A_PROCESS = {"globals.py", "own_examples.py", "own_sizes.py", "trains_at_import.py"}
+NEEDS_A_PROCESS = {"globals.py", "own_sizes.py", "trains_at_import.py"}
 
 
 class Here:

@@ -44,8 +44,6 @@ from tests.grading.submissions import (
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
-ASKED_IN_A_PROCESS = sorted(NEEDS_A_PROCESS if DEEP else NEEDS_A_PROCESS - {"own_examples.py"})  # which takes 5,000
-
 ALL_RIGHT = "right right right"
 
 
@@ -564,7 +562,7 @@ def test_the_precision_of_jax_is_right(tmp_path):
 def a_class(tmp_path_factory):
     """Some submissions of every kind, graded at once."""
     folder = tmp_path_factory.mktemp("class")
-    names = [*BROKEN, *ASKED_IN_A_PROCESS, "course.py", "sign.py", "reads_data.py"]
+    names = [*BROKEN, *NEEDS_A_PROCESS, "course.py", "sign.py", "reads_data.py"]
     names += [*RIGHT, *WRONG] if DEEP else []
     texts = RIGHT | WRONG | BROKEN
     for name in names:
@@ -603,7 +601,7 @@ def test_helpers_are_judged_beside_a_function_that_fails(a_class):
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("name", ASKED_IN_A_PROCESS)
+@pytest.mark.parametrize("name", sorted(NEEDS_A_PROCESS))
 def test_a_submission_with_a_program_around_it_passes(name, a_class):
     assert (a_class[name].verdict, a_class[name].points) == (AGREE, 100.0)
     if name.startswith("own_"):

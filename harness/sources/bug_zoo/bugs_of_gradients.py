@@ -102,6 +102,11 @@ def _laid_out(of="", **differently):
     return lambda right, what: replace(right(what), **differently) if of in ("", what) else right(what)
 
 
+def _unrolled_otherwise(right, what):
+    order = "C" if right(what).order == "F" else "F"
+    return replace(right(what), order=order) if what == "gradient" else right(what)
+
+
 def _transposed_if_square(total):
     n_out, columns = total.shape  # one column is the biases'
     return changed(total, WEIGHTS, total[:, 1:].T) if n_out == columns - 1 else total
@@ -122,8 +127,9 @@ _NOISE = np.random.default_rng(0)  # of the whole process, so that no two calls 
 
 # fmt: off
 LAYOUTS = (
-    _bug("c-order-unrolling", "all", "The gradient is unrolled row by row, θ column by column.",
-         layout=_laid_out(order="C", of="gradient")),
+    _bug("c-order-unrolling", "all",
+         "The gradient is unrolled in another order than θ: one row by row, the other column by column.",
+         layout=_unrolled_otherwise),
     _bug("c-order-reading", "cost",
          "θ is read row by row, although it lies column by column; the gradient is unrolled column by column.",
          layout=_laid_out(order="C", of="theta")),
