@@ -114,7 +114,8 @@ MESSAGES: dict[Kind, Message] = {
     Kind.UNITS_AT_JUNCTION: _units_at_junction,
     Kind.UNITS_AT_KINK: _undecided,
     Kind.BELOW_ROUNDING: lambda fact: (
-        f"Errors below {fact.data['visible']:.1e} in {', '.join(fact.where)}: the derivatives are no larger."
+        f"Errors below {fact.data['visible']:.1e} in {first_few(fact.where, SHOWN, total=fact.data.get('places', 0))}: "
+        "the derivatives are no larger."
     ),
     # -- sweeps and many networks --------------------------------------------------------------------------------------
     Kind.CHECK_FAILED: "The check stopped: {error}.",

@@ -81,11 +81,18 @@ class FunctionGradient(Subject):
         return (*facts, *kink)
 
     def blind_to(self) -> list[Fact]:
-        """The derivatives that are smaller than what would show of an error in them."""
+        """The derivatives that are smaller than what would show of an error in them, by block."""
         sizes = np.abs(self.reported.gradient)
-        below = np.flatnonzero((sizes > 0.0) & (sizes < self.bounds))
-        places = map(self.label, below[:PLACES_SHOWN].tolist())
-        return [note(Kind.BELOW_ROUNDING, *places, visible=float(self.bounds[below].max()))] if below.size else []
+        below = (sizes > 0.0) & (sizes < self.bounds)
+        hidden = [(block, block.indices[below[block.places]]) for block in self.blocks if below[block.places].any()]
+        facts = []
+        for blocks in (*([each] for each in hidden[:PLACES_SHOWN]), hidden[PLACES_SHOWN:]):
+            names = [block.name for block, places in blocks if places.size == block.size]
+            alone = [i for block, places in blocks if places.size < block.size for i in places.tolist()]
+            places, many = (*names, *map(self.label, alone[: PLACES_SHOWN + 1])), len(names) + len(alone)
+            visible = max((float(self.bounds[places].max()) for _, places in blocks), default=0.0)
+            facts += [note(Kind.BELOW_ROUNDING, *places, visible=visible, places=many)] if many else []
+        return facts
 
     def why_undecided(self, coordinates: np.ndarray) -> tuple[Fact, ...]:
         """What hides the derivatives that were examined, a fact for each reason."""

@@ -91,16 +91,16 @@ def differenced_answer(case: GradientCase, found: Mapping[int, StencilEstimate])
 def measure_scale(case: GradientCase, found: Mapping[int, StencilEstimate]) -> np.ndarray:
     """The size beside which errors have to be small, (n,): the largest derivative of a block, at θ or one step away.
 
-    A block whose derivatives are all far below the largest elsewhere is compared with `NEGLIGIBLE` of that. Where all
-    differences are exactly 0, the reported derivatives take their place, up to 1: so 1e-6 beside a constant cost is as
-    wrong as 1.
+    A block of which no derivative shows is compared with `NEGLIGIBLE` of the largest elsewhere. Where all differences
+    are exactly 0, the reported derivatives take their place, up to 1: so 1e-6 beside a constant cost is as wrong as 1.
     """
-    sizes = np.zeros(case.layout.size)
+    sizes, shows = np.zeros(case.layout.size), np.zeros(case.layout.size, bool)
     for block in case.layout.blocks:
-        sizes[block.indices] = derivative_size([found[i] for i in block.indices.tolist() if i in found])
+        known = [found[i] for i in block.indices.tolist() if i in found]
+        sizes[block.indices], shows[block.indices] = derivative_size(known), any(each.at_least for each in known)
     largest, is_flat = float(sizes.max(initial=0.0)), all(each.derivative == 0.0 for each in found.values())
     if largest > 0.0 or not is_flat:
-        return np.maximum(sizes, NEGLIGIBLE * largest)
+        return np.where(shows, sizes, np.maximum(sizes, NEGLIGIBLE * largest))
     reported = case.layout.largest_in_block(case.reported.gradient)
     return np.where(reported > 0.0, np.minimum(reported, 1.0), 1.0)
 

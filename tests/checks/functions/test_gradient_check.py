@@ -509,6 +509,32 @@ def test_derivatives_that_are_smaller_than_what_would_show_are_named():
     assert hidden.data["visible"] > 2.0
 
 
+def test_each_array_of_such_derivatives_is_named_with_what_would_show_in_it():
+    def fun(p):
+        a, b, c = (p[name] for name in "abc")
+        return 1e15 * np.sin(a).sum() + b.sum() + 1e-3 * c.sum(), {
+            "a": 1e15 * np.cos(a),
+            "b": 1 + 0 * b,
+            "c": 1e-3 + 0 * c,
+        }
+
+    hidden = check_gradient(fun, {"a": 1e3 + THETA, "b": 1.0 + THETA, "c": 1e-3 * THETA}).blind_to
+    assert [fact.where for fact in hidden] == [("b",), ("c",)]
+    assert hidden[0].data["visible"] != hidden[1].data["visible"]
+
+
+@pytest.mark.parametrize(("size", "in_doubt"), [(1e-5, True), (1e-1, False), (0.0, False)])
+@pytest.mark.parametrize("count", [3, 1200])
+def test_an_array_hidden_by_the_noise_of_a_much_larger_one_is_undecided(size, in_doubt, count):
+    def fun(p):
+        cost = 1e6 * np.sum(np.cos(p["large"])) + size * np.sum(p["small"] ** 3)
+        return cost, {"large": -1e6 * np.sin(p["large"]), "small": 3 * size * p["small"] ** 2}
+
+    report = check_gradient(fun, {"large": theta_of(count), "small": 1.0 + np.arange(float(count)) % 3})
+    assert report.verdict == ("inconclusive" if in_doubt else "agree")
+    assert not in_doubt or Kind.NOISY_COST in report.kinds
+
+
 @pytest.mark.parametrize("unit", [1e-200, 1e-100, 1e100, 1e200])
 def test_the_unit_of_the_cost_may_be_anything(unit):
     fun = scaled((lambda t: np.sum(np.sin(t)), np.cos), unit)
