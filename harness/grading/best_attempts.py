@@ -111,7 +111,7 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     assert one is not None
     if not (of_cost and of_gradient):
         # what answers after a forward pass, or by a stand-in of another kind, refuses nothing
-        answering = {attempt.call.function.author_name for attempt in attempts}
+        answering = {attempt.call.function.author_name for attempt in attempts if not attempt.call.is_lone_cost}
         silent = [trials.call for trials in tried if trials.call.function.author_name not in answering]
         refused = tuple(_refusals(process, silent, replace(one.call.convention, pick=None), exercises[0]))
     if one.call.convention.single:

@@ -307,7 +307,9 @@ def _outcomes_in(
         picked = replace(call, convention=replace(convention, pick=pick, order=order))
         for model in _models(call, is_regularised=has_l2 or "l2" in call.roles):
             try:
-                yield _attempt(picked, returned, process.submission, exercise.of_model(model))
+                attempt = _attempt(picked, returned, process.submission, exercise.of_model(model))
+                if attempt.right[0] or not picked.is_lone_cost:  # a number beside anything is not yet a cost
+                    yield attempt
             except CallFailed as failure:
                 yield failure.with_data()
                 break  # it is as unreadable for the other networks

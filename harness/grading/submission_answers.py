@@ -60,12 +60,12 @@ def parse_answer(value: Any, convention: Convention, problem: Problem) -> Parsed
     items, costs, gradients = _find_parts(value, convention, problem)
     if pick := convention.pick:
         place, found = pick.cost, next((one for one in gradients if one[:2] == (pick.first, pick.end)), None)
-        if found is None or place not in (None, *costs):
+        if (found is None and not pick.is_lone_cost) or place not in (None, *costs):
             raise NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=True))
     else:
         place, found = next(iter(costs), None), next(iter(gradients), None)
     rest = [item for at, item in enumerate(items) if at != place]
-    if found is None and (rest or place is None):
+    if found is None and not (pick and pick.is_lone_cost) and (rest or place is None):
         raise _not_a_gradient(value if place is None else rest[0] if len(rest) == 1 else rest, problem)
     conventions = found.conventions if found else ()
     if place is not None and np.shape(items[place]):
@@ -82,13 +82,16 @@ def parse_answer(value: Any, convention: Convention, problem: Problem) -> Parsed
 
 
 def possible_picks(value: Any, convention: Convention, problem: Problem) -> list[Pick | None]:
-    """The possible pairs of cost and gradient, where an answer has more than one of each; else None alone.
+    """None, for an answer as a whole; or the possible pairs of cost and gradient, where it has more than one of each.
 
-    The last ones come first: a regularised cost is mostly returned after the plain one.
+    The last ones come first: a regularised cost is mostly returned after the plain one. A cost beside what is no
+    gradient may be right by itself.
     """
     items, costs, gradients = _find_parts(value, convention, problem)
     used = len(costs) + sum(found.end - found.first for found in gradients)
-    if not gradients or (len(costs) <= 1 and len(gradients) == 1 and used == len(items)):
+    if not gradients:
+        return [None, *(Pick(cost, 0, 0) for cost in costs[::-1] if len(items) > 1)]
+    if len(costs) <= 1 and len(gradients) == 1 and used == len(items):
         return [None]
     return [Pick(cost, found.first, found.end) for found in reversed(gradients) for cost in (costs[::-1] or [None])]
 

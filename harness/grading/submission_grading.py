@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.checks.networks.bug_explanations import join_names
-from harness.facts.fact import Fact, Severity, doubt, note, wrong
+from harness.facts.fact import Fact, Severity, doubt, kinds_of, note, wrong
 from harness.facts.kinds import Kind
 from harness.grading import Hints
 from harness.grading.convention_search import find_interface
@@ -179,7 +179,9 @@ def _lacking(parts: Mapping[str, Part], interface: Interface, verdict: str) -> t
     """The answers that count and that no function gives, and functions that were not taken for theirs."""
     missing = [name for name in interface.by_part if parts[name].outcome == ABSENT and parts[name].counts]
     make = wrong if verdict == DISAGREE else doubt
-    return (make(Kind.PART_MISSING, *missing), *interface.refused) if missing else ()
+    # that no gradient was returned is untrue of one of another shape
+    is_refused = Kind.GRADIENT_SHAPE in kinds_of(interface.refused)
+    return (*(() if is_refused else (make(Kind.PART_MISSING, *missing),)), *interface.refused) if missing else ()
 
 
 def _judged_helpers(process: SubmissionProcess, interface: Interface, rubric: Rubric) -> dict[str, HelperVerdict]:

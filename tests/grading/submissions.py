@@ -692,7 +692,7 @@ BROKEN = {  # the text, and the kind of what is found
     "divides.py": (at_start("1 / 0"), "call-failed"),
     "asks_inside.py": (at_start("input('m? ')"), "call-failed"),
     "hungry.py": (at_start("np.ones((10**6, 10**6))"), "call-failed"),
-    "wrong_shape.py": (returning("J, grad[:-1]"), "gradient-shape"),
+    "wrong_shape.py": (returning("grad[:-1]"), "gradient-shape"),
     "none.py": (course((RETURN, "")), "not-an-answer"),
     "text.py": (returning("'J', 'grad'"), "not-an-answer"),
 }

@@ -142,6 +142,15 @@ CASES = {
     # a part is missing, or not filled in yet
     "no gradient": Case(returning("J"), INCONCLUSIVE, f"{R} {N} {R}", 60.0, MISSING),
     "no gradient, and a wrong cost": Case(returning("J / 2"), DISAGREE, f"{W} {N} {W}", 10.0, MISSING),
+    "a cost beside a gradient of another shape": Case(
+        returning("J, grad[:-1]"), INCONCLUSIVE, f"{R} {N} {R}", 60.0, (Kind.GRADIENT_SHAPE,)
+    ),
+    "a cost beside text": Case(
+        returning("J, 'grad'"), INCONCLUSIVE, f"{R} {N} {R}", 60.0, (*MISSING, Kind.NOT_AN_ANSWER)
+    ),
+    "a wrong cost beside a gradient of another shape": Case(
+        returning("J / 2, grad[:-1]"), ERROR, f"{N} {N} {N}", 10.0, (Kind.GRADIENT_SHAPE,)
+    ),
     "cost as text": Case(returning("'%.4f' % J, grad"), INCONCLUSIVE, f"{N} {R} {R}", 70.0, MISSING),
     "cost in float32": Case(SINGLE_COST, INCONCLUSIVE, f"{R} {N} {R}", 60.0, MISSING),
     "nothing filled in": Case(
