@@ -40,22 +40,9 @@ def gelu_slope(x: Vector) -> Vector:
     return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t**2) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x**2)
 
 
-def gelu_slope_of_six_digits(x: Vector) -> Vector:
-    """The same with products of constants written as six digits: 0.797885 is √(2/π), 0.0356774 that times 0.044715."""
-    t = np.tanh(0.0356774 * x**3 + 0.797885 * x)
-    return 0.5 + 0.5 * t + (0.0535161 * x**3 + 0.398942 * x) * (1.0 - t**2)
-
-
 def density(x: Vector) -> Vector:
     """φ, of the normal distribution."""
     return np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
-
-
-def gelu_curvature_shipped(x: Vector) -> Vector:
-    """½·√2 (1 + erf'(s) + erf''(s)/√2) with s = x/√2, in place of (2 - x²)φ(x)."""
-    s = x / np.sqrt(2.0)
-    erf_slope, erf_curvature = 2.0 / np.sqrt(np.pi) * np.exp(-(s**2)), -4.0 * s * np.exp(-(s**2)) / np.sqrt(np.pi)
-    return np.sqrt(2.0) / 2.0 * (1.0 + erf_slope + erf_curvature / np.sqrt(2.0))
 
 
 def mish_slope(x: Vector, inner: Callable[[Vector], Vector] = np.tanh) -> Vector:
@@ -142,12 +129,6 @@ def in_torch(wanted: Callable[[Any, Any], Any]) -> Callable[[Vector], Any]:
     return compute
 
 
-def hard_sigmoid_slope(torch: Any, theta: Any) -> Any:
-    """PyTorch's own gradient of Σ hardsigmoid."""
-    theta.requires_grad_()
-    return torch.autograd.grad(torch.nn.functional.hardsigmoid(theta).sum(), theta)[0]
-
-
 def first_log_sum(torch: Any, theta: Any) -> Any:
     """The gradient of the first two entries' sum, by forward mode."""
     forward = torch.autograd.forward_ad
@@ -159,26 +140,15 @@ def first_log_sum(torch: Any, theta: Any) -> Any:
     return torch.stack([slope(direction) for direction in torch.eye(len(theta), dtype=theta.dtype)])
 
 
-def first_log_sum_right(x: Vector) -> Vector:
-    """The gradient of x₁ + log(exp x₁ + exp x₂), the first two entries of logcumsumexp added up."""
-    return np.concatenate([special.softmax(x[:2]) + np.array([1.0, 0.0]), np.zeros(len(x) - 2)])
-
-
-def kernel_sum(theta: Vector) -> float:
-    """Σ exp(-γ d²) over the pairs of three points, in θ = log γ."""
-    return float(np.exp(-np.exp(theta[0]) * PAIRS).sum())
-
-
-def kernel_slope(theta: Vector) -> Vector:
-    """Σ -γd² exp(-γd²), by the chain rule through γ = exp θ."""
-    gamma = np.exp(theta[0])
-    return np.array([-(gamma * PAIRS * np.exp(-gamma * PAIRS)).sum()])
+def kernel(theta: Vector) -> Vector:
+    """γd² of the pairs of three points, with θ = log γ: the kernel of each is exp(-γd²)."""
+    return np.exp(theta[0]) * PAIRS
 
 
 def kernel_difference(theta: Vector) -> Vector:
-    """The forward difference with a step of 1e-10 that was shipped for it."""
-    step, gamma = 1e-10, np.exp(theta[0])
-    return np.array([((np.exp(-np.exp(theta[0] + step) * PAIRS) - np.exp(-gamma * PAIRS)) / step).sum()])
+    """The forward difference with a step of 1e-10 that was shipped for the derivative of Σ exp(-γd²) in θ."""
+    step = 1e-10
+    return np.array([((np.exp(-kernel(theta + step)) - np.exp(-kernel(theta))) / step).sum()])
 
 
 def residuals(theta: Vector) -> Vector:
@@ -195,17 +165,6 @@ def log_likelihood(theta: Vector) -> float:
     """-Σr²/2s - n/2 log(2πs), with the scale s estimated from the same θ."""
     r, scale = residuals(theta), pearson_scale(theta)
     return -0.5 * float((r**2).sum()) / scale - 0.5 * len(r) * float(np.log(2.0 * np.pi * scale))
-
-
-def score_of_given_scale(theta: Vector) -> Vector:
-    """Xᵀr/s, the gradient for a scale that is held constant."""
-    return DESIGN.T @ residuals(theta) / pearson_scale(theta)
-
-
-def score_of_estimated_scale(theta: Vector) -> Vector:
-    """n Xᵀr/Σr²: with s = Σr²/(n - k) put in, the log-likelihood is -n/2 log Σr² and a constant."""
-    r = residuals(theta)
-    return len(r) * DESIGN.T @ r / (r**2).sum()
 
 
 OBSERVED = np.array([0.3, -0.2, 0.9, 0.4, 1.1, 0.7, 1.9, 1.4])
