@@ -64,18 +64,18 @@ def sweep(
     names = tuple(name.strip() for name in sources.split(",")) if sources else DEFAULT if source else ()
     settings = Settings(kind, tuple(activation or ()), names + tuple(source or ()))
     _check_names(settings)
+
+    def report_damage(seeds: list[int]) -> None:
+        complain(f"Damaged rows were removed: seeds {first_few(seeds, NAMED)}. Those of this sweep are made again.")
+
     pool = dask_cluster(scheduler) if scheduler is not None else this_machine(workers or os.cpu_count() or 1)
     try:
         with progress_bar(rate=True) as progress:
-            make_rows(out, settings, range(seed, seed + count), pool, timeout, progress, _report_damage)
+            make_rows(out, settings, range(seed, seed + count), pool, timeout, progress, report_damage)
     except KeyboardInterrupt:
         complain(f"Interrupted; {out} has every row that was made, and the same command continues.")
         raise
     _summarise(out, html, json)
-
-
-def _report_damage(seeds: list[int]) -> None:
-    complain(f"Damaged rows were removed: seeds {first_few(seeds, NAMED)}. Those of this sweep are made again.")
 
 
 def _check_names(settings: Any) -> None:

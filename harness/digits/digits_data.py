@@ -6,7 +6,7 @@ on loading, which gives the course's ``ex4data1.mat`` to rounding error. Source:
 
 import bz2
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,11 +139,6 @@ def load_data(path: str | Path, max_size: int = MAX_SIZE) -> Digits:
         raise ValueError(f"{path} is damaged or malformed ({reason}); expected {expected}") from error
 
 
-def _read_mat(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
-    X, y = _X_and_y(read_mat(raw, max_size))
-    return X.array("X", max_size), y.array("y", max_size)
-
-
 def _X_and_y(arrays: Mapping[str, Any]) -> tuple[Any, Any]:
     if missing := [name for name in ("X", "y") if name not in arrays]:
         present = ", ".join(name for name in arrays if not name.startswith("__")) or "no variables"
@@ -162,8 +157,12 @@ def _read_csv(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
     return table[:, :-1], table[:, -1]
 
 
-_FORMATS: dict[str, tuple[Callable[[bytes, int], tuple[ArrayLike, ArrayLike]], range, str]] = {
-    ".mat": (_read_mat, range(1, 11), "X (m, n) and y of labels 1..10 (10 is digit 0), saved by MATLAB's save -v7"),
+_FORMATS: dict[str, tuple[Callable[[bytes, int], Sequence[ArrayLike]], range, str]] = {
+    ".mat": (
+        lambda raw, most: [each.array(name, most) for name, each in zip("Xy", _X_and_y(read_mat(raw, most)))],
+        range(1, 11),
+        "X (m, n) and y of labels 1..10 (10 is digit 0), saved by MATLAB's save -v7",
+    ),
     ".npz": (
         lambda *file: _X_and_y(npz_arrays(*file)),
         range(10),

@@ -153,7 +153,9 @@ def remarks_on(submissions: Sequence[Submission]) -> Remarks:
         others = sorted(set().union(*shared.values()))
         functions = sorted(homework[submission.name][code] for code in shared if shared[code])
         copies = [note(Kind.SAME_CODE, *others, functions=functions)] if others else []
-        found[submission.name] = (*_libraries(submission), *copies, *_links(submission))
+        paths = [submission.path, *(submission.path / file.shown for file in submission.files if file.is_own)]
+        links = [note(Kind.LINKED_FILE, path.name, target=str(path.readlink())) for path in paths if path.is_symlink()]
+        found[submission.name] = (*_libraries(submission), *copies, *links)
     return found
 
 
@@ -180,9 +182,3 @@ def _libraries(submission: Submission) -> Iterator[Fact]:
             used = [name for name in DERIVATIVES[library] if name in names or not name]
             if used:
                 yield note(Kind.LIBRARY_GRADIENT, file.shown, library=f"{library}.{used[0]}".rstrip("."))
-
-
-def _links(submission: Submission) -> list[Fact]:
-    """Files of a submission that are links."""
-    paths = [submission.path, *(submission.path / file.shown for file in submission.files if file.is_own)]
-    return [note(Kind.LINKED_FILE, path.name, target=str(path.readlink())) for path in paths if path.is_symlink()]

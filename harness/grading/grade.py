@@ -157,11 +157,6 @@ def _regularised_halves(without: Exercise, given: GivenAnswers) -> list[bool]:
     return list(found.values())
 
 
-def wrong_in(parts: Parts) -> set[str]:
-    """The names of the parts that are wrong."""
-    return {name for name, part in parts.items() if part.outcome == WRONG}
-
-
 def judge_helpers(helpers: Mapping[str, HelperVerdict], answered: Parts = NO_PARTS) -> Parts:
     """The sigmoid's slope, which has points of its own, and all other helpers together.
 

@@ -25,7 +25,8 @@ from harness.grading.convention_search import find_candidates
 from harness.grading.cost_formulas import find_constant_cost, find_cost_pattern
 from harness.grading.exercises import Exercise
 from harness.grading.given_answers import GivenAnswers
-from harness.grading.grade import RIGHT, Parts, wrong_in
+from harness.grading.grade import Parts
+from harness.grading.helper_checks import RIGHT, WRONG
 from harness.grading.parameter_roles import Default, named_roles
 from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_interface import Call, Interface
@@ -66,8 +67,9 @@ def explain(process: SubmissionProcess, interface: Interface, everywhere: GivenA
     if given.are_empty:  # a gradient of zeros is not judged
         found = replace(found, gradient_wrong=False)
     is_regularised = parts["regularised"].outcome == RIGHT
+    wrong_parts = {name for name, part in parts.items() if part.outcome == WRONG}
     return known._replace(
-        facts=(*_facts(interface, found, given, everywhere, wrong_in(parts)), *zero),
+        facts=(*_facts(interface, found, given, everywhere, wrong_parts), *zero),
         bugs=found.of_both or (*found.of_cost, *found.of_gradient),
         is_understood=given.are_empty or _is_understood(interface, found, given, regularised=is_regularised),
     )

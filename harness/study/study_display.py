@@ -33,7 +33,8 @@ def trial_table(study: Study, *more: Sequence[str], by: str = "group") -> str:
         for t in study.unexpected()
     ]
     left_out = [f"  {name}: {reason}" for name, reason in study.left_out.items()]
-    lists = [[POOR, *_listed(poor)] if poor else [], ["Left out", *left_out] if left_out else []]
+    shown = [f"  {line}" for line in poor[:LISTED]] + [f"  and {len(poor) - LISTED} more"] * (len(poor) > LISTED)
+    lists = [[POOR, *shown] if poor else [], ["Left out", *left_out] if left_out else []]
     return "\n\n".join("\n".join(part) for part in (aligned(rows), named, *more, *lists) if part)
 
 
@@ -51,7 +52,7 @@ def _row(study: Study, checker: str, group: dict[str, str]) -> Sequence[object]:
         right(INCONCLUSIVE).count,
         raised,
         "-" if math.isnan(median) else f"{1e3 * median:.0f}",
-        f"{study.total_seconds(**where):.1f}",
+        f"{sum(trial.seconds for trial in study.trials if trial.has(where)):.1f}",
     )
 
 
@@ -85,12 +86,6 @@ def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
         f"{first:{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(rest, widths[1:]))
         for first, *rest in texts
     ]
-
-
-def _listed(lines: Sequence[str]) -> list[str]:
-    """Lines of a list, of which only the first are shown."""
-    rest = [f"  and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
-    return [*(f"  {line}" for line in lines[:LISTED]), *rest]
 
 
 # -- the study of the zoo as a figure: bugs missed and false alarms, checker by checker --------------------------------

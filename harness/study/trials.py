@@ -147,10 +147,6 @@ class Study:
         """How often each trial was made, whatever its number and time; 100,000 trials are a few thousand of these."""
         return Counter(trial._replace(number=0, seconds=0.0) for trial in self.trials)
 
-    def count(self, **where: Any) -> int:
-        """How many trials have these values in the fields of these names."""
-        return sum(times for trial, times in self._tally.items() if trial.has(where))
-
     def rate(self, outcome: str, *, bugs: bool, **where: Any) -> Rate:
         """How many trials had an outcome, of those on cases with a bug or of those on right cases.
 
@@ -184,10 +180,6 @@ class Study:
         """The median CPU time of a check; NaN where there was none."""
         seconds = [t.seconds for t in self.trials if t.outcome != NOT_APPLICABLE and t.has(where)]
         return float(np.median(seconds)) if seconds else float("nan")
-
-    def total_seconds(self, **where: Any) -> float:
-        """The CPU time of all checks."""
-        return sum(trial.seconds for trial in self.trials if trial.has(where))
 
 
 def trial_document(study: Study) -> dict[str, Any]:

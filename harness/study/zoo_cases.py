@@ -81,16 +81,6 @@ def ex4_like(seed: Sequence[int]) -> Drawn:
     return _on_digits(network, int(rng.integers(5, 20, endpoint=True)), rng)
 
 
-def ordinary(seed: Sequence[int]) -> Drawn:
-    """Any depth, activation and output, with X and θ of ordinary size."""
-    return random_problem(seed, extremes=False)
-
-
-def with_785_parameters(seed: Sequence[int]) -> Drawn:
-    """20-25-10 on 20 pixels of 20 digits."""
-    return _on_digits(PARAMETERS_785, 20, np.random.default_rng(seed))
-
-
 def saturated(seed: Sequence[int]) -> Drawn:
     """Random sigmoid and tanh networks with weights up to 100: most units sit at the ends of their range."""
     problem, theta = random_problem(seed, ("sigmoid", "tanh"), extremes=False)
@@ -116,8 +106,8 @@ def at_kinks(seed: Sequence[int]) -> Drawn:
 
 KINDS: dict[str, Callable[[Sequence[int]], Drawn]] = {
     "ex4-like": ex4_like,
-    "random": ordinary,
-    "785 parameters": with_785_parameters,
+    "random": lambda seed: random_problem(seed, extremes=False),  # any depth, activation and output, of ordinary size
+    "785 parameters": lambda seed: _on_digits(PARAMETERS_785, 20, np.random.default_rng(seed)),  # on 20 digits
     "saturated": saturated,
     "ReLU kink": at_kinks,
 }

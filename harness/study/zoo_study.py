@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.checks.networks.many_networks import check_networks
 from harness.progress import Progress, silent
-from harness.sources.bug_zoo import BUGS, Bug
+from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, FlatCase, harness_verdict
 from harness.study.study_display import bug_table, out_of, trial_table
 from harness.study.trials import Case, Rate, Response, Study, Trial, beside_peers, conduct, flat_source
@@ -37,7 +37,11 @@ def run_study(
     if problems < 1 or networks < 0:
         raise ValueError(f"a study needs problems >= 1 and networks >= 0, not {problems} and {networks}")
     started = time.perf_counter()
-    chosen = [_named_bug(name) for name in (BUGS if bugs is None else bugs)]
+    names = list(BUGS if bugs is None else bugs)
+    if unknown := [name for name in names if name not in BUGS]:
+        close = did_you_mean(unknown[0], BUGS)
+        raise ValueError(f"there is no bug named {unknown[0]!r}; there are {', '.join(BUGS)}{close}")
+    chosen = [BUGS[name] for name in names]
     checkers, left_out = beside_peers(_respond, _flat, peers)
     counts = counts_of(problems)
     parts = {kind: zoo_cases(chosen, kind, count, seed) for kind, count in counts.items()}
@@ -49,12 +53,6 @@ def run_study(
         "networks": summary and summary.to_dict(),
     }
     return replace(study, further=further, seconds=time.perf_counter() - started)
-
-
-def _named_bug(name: str) -> Bug:
-    if name not in BUGS:
-        raise ValueError(f"there is no bug named {name!r}; there are {', '.join(BUGS)}{did_you_mean(name, BUGS)}")
-    return BUGS[name]
 
 
 def _respond(case: Case) -> Response:

@@ -172,62 +172,46 @@ def train(
     of_type("problem", problem, Problem, "a Problem")
     of_type("callback", callback, Callable | None, "a function")
     of_type("checkpoint", checkpoint, Checkpoint | None, "a Checkpoint")
-    training = _Training(problem, theta, source, gate=flag("gate", gate))
-    stamp, state = stamp_of(problem, training.latest.x, training.name), None
+    name, sources = with_defaults(source, problem)
+    latest = OptimizeResult(x=problem.check_theta(theta).copy(), costs=np.empty(0), nit=0, nfev=0)
+    has_gate, reports = flag("gate", gate), list[Report]()
+    stamp, state, interrupted = stamp_of(problem, latest.x, name), None, False
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.load(stamp)
-        training.latest.x = state["best_x"]
-    training.pass_gate("at the start")  # or at the θ of the checkpoint
+        latest.x = state["best_x"]
+
+    def pass_gate(when: str) -> None:
+        if has_gate:
+            report = check_gate(problem, latest.x, sources, when=when)
+            if name in report.left_out:  # the others agree, but the gradient to train with was not compared
+                raise message_table.FactError(report.left_out[name], f"source {name!r} cannot train {problem}: ")
+            reports.append(report)
 
     def watch(step: OptimizeResult) -> None:
-        training.latest = step
+        nonlocal latest
+        latest = step
         if step.nit == GATE_AFTER < max_iter:  # a run that ends here meets the gate at its end
-            training.pass_gate(f"after {GATE_AFTER} line searches")
+            pass_gate(f"after {GATE_AFTER} line searches")
         if callback is not None:
             callback(step)
         if checkpoint is not None and step.nit % checkpoint.every == 0:
             checkpoint.save(step.state, stamp)
 
+    pass_gate("at the start")  # or at the θ of the checkpoint
     try:
-        training.latest = fmincg(training.gradient, training.latest.x, max_iter, watch, state=state)
-        if training.latest.nit:
-            training.pass_gate(f"at the end, after {training.latest.nit} line searches")
+        latest = fmincg(lambda x: cost_and_gradient(sources[name], problem, x), latest.x, max_iter, watch, state=state)
+        if latest.nit:
+            pass_gate(f"at the end, after {latest.nit} line searches")
+        message = latest.message
     except KeyboardInterrupt:
-        nit = training.latest.nit
-        message = f"Interrupted after {nit} line searches: θ is the best so far, and the gate has not checked it."
-        return training.result(message, interrupted=True)
-    finally:  # a closed gate and an interruption keep what there is, too
-        if checkpoint is not None and training.latest.nit:
-            checkpoint.save(training.latest.state, stamp)
-    return training.result(training.latest.message)
-
-
-class _Training:
-    """A training in progress: the latest step of `fmincg`, and the gate's reports so far."""
-
-    def __init__(self, problem: Problem, theta: np.ndarray, source: str | GradientSource, *, gate: bool) -> None:
-        self.latest = OptimizeResult(x=problem.check_theta(theta).copy(), costs=np.empty(0), nit=0, nfev=0)
-        self.problem, self.gate = problem, gate
-        self.name, self.sources = with_defaults(source, problem)
-        self.reports: list[Report] = []
-
-    def gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return cost_and_gradient(self.sources[self.name], self.problem, theta)
-
-    def pass_gate(self, when: str) -> None:
-        if self.gate:
-            report = check_gate(self.problem, self.latest.x, self.sources, when=when)
-            if self.name in report.left_out:  # the others agree, but the gradient to train with was not compared
-                raise message_table.FactError(
-                    report.left_out[self.name], f"source {self.name!r} cannot train {self.problem}: "
-                )
-            self.reports.append(report)
-
-    def result(self, message: str, *, interrupted: bool = False) -> TrainingResult:
-        latest = self.latest
-        return TrainingResult(
-            latest.x, latest.costs, latest.nit, latest.nfev, tuple(self.reports), message, interrupted
+        interrupted = True
+        message = (
+            f"Interrupted after {latest.nit} line searches: θ is the best so far, and the gate has not checked it."
         )
+    finally:  # a closed gate and an interruption keep what there is, too
+        if checkpoint is not None and latest.nit:
+            checkpoint.save(latest.state, stamp)
+    return TrainingResult(latest.x, latest.costs, latest.nit, latest.nfev, tuple(reports), message, interrupted)
 
 
 # -- predictions -------------------------------------------------------------------------------------------------------

@@ -118,8 +118,7 @@ def test_a_bug_is_told_apart_only_where_correct_code_passes():
     assert study.rate(ALARM, bugs=False, checker="wolf") == Rate(1, 2)
     assert study.rate(INCONCLUSIVE, bugs=False, checker="sheep") == Rate(1, 1)
     assert study.rate(INCONCLUSIVE, bugs=True, checker="sheep", kind=WRONG) == Rate(1, 2)
-    assert study.count(checker="sheep", bug="sign") == 3
-    assert (study.median_seconds(checker="wolf"), study.total_seconds(checker="wolf")) == (0.25, 1.0)
+    assert study.median_seconds(checker="wolf") == 0.25
     assert study.bugs == ("sign",)
 
 

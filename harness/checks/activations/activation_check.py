@@ -76,12 +76,6 @@ def check_activation(activation: str | Activation | type, *, order: int = 1) -> 
     return add_second_derivative(report, f) if order == 2 else report
 
 
-def _undeclared_kinks(report: Report) -> tuple[float, ...]:
-    """The z at which the slope jumps and the value does not, and which the record does not declare."""
-    kinks = (kink for kink in report.details["kinks"] if kink["jumps"] and not kink["declared"])
-    return tuple(kink["z"] for kink in kinks if not kink["value_jumps"])
-
-
 def _check_slope(f: Activation, notation: Notation = OF_Z, *, finds_kinks: bool = False) -> Report:
     """The report on one slope: on the grid, and where a proof finds suspects, on the grid with these.
 
@@ -94,8 +88,9 @@ def _check_slope(f: Activation, notation: Notation = OF_Z, *, finds_kinks: bool 
         report = _check_at(f, (), notation, started)
         if report.verdict != "disagree" and (suspects := prove(f).suspects):
             report = _check_at(f, suspects, notation, started)
-    if finds_kinks and (kinks := _undeclared_kinks(report)):
-        return _check_slope(replace(f, kinks=(*f.kinks, *kinks)), notation)
+    kinks = (kink for kink in report.details["kinks"] if kink["jumps"] and not kink["value_jumps"])
+    if finds_kinks and (undeclared := [kink["z"] for kink in kinks if not kink["declared"]]):
+        return _check_slope(replace(f, kinks=(*f.kinks, *undeclared)), notation)
     return report
 
 

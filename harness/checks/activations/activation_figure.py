@@ -52,7 +52,8 @@ class Curve:
         below.sharex(above)
         low, high = self.window()
         shown = (self.z >= low) & (self.z <= high)
-        dress(above, _likeliest_bug(report))
+        likeliest_bugs = [finding.diagnosis[0] for finding in report.findings if finding.diagnosis]
+        dress(above, message_table.say(likeliest_bugs[0]) if likeliest_bugs else "slope")
         above.title.set_wrap(True)
         self._slopes(above, shown)
         dress(below, "difference")
@@ -153,9 +154,3 @@ class Curve:
 def _write(ax: "Axes", words: str) -> None:
     ax.set_yticks([])
     ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=MEDIUM, color=INK)
-
-
-def _likeliest_bug(report: Report) -> str:
-    """The first of the bugs that the findings name."""
-    diagnoses = [finding.diagnosis for finding in report.findings if finding.diagnosis]
-    return message_table.say(diagnoses[0][0]) if diagnoses else "slope"

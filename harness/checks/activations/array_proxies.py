@@ -107,9 +107,12 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
     Raises NoRule when a path has more than `DEEPEST` comparisons, or the result has another shape.
     """
 
+    def entries(x: Any, path: dict[Any, bool]) -> Any:
+        return x if isinstance(x, (int, float)) else np.array([PathEntry(x, path)], dtype=object).view(Entries)
+
     def on_path(path: dict[Any, bool]) -> Any:
         try:
-            return _unwrap(formula(*(x if isinstance(x, (int, float)) else _wrap(PathEntry(x, path)) for x in arrays)))
+            return _unwrap(formula(*(entries(x, path) for x in arrays)))
         except _OpenComparison as comparison:  # by bool() of a comparison that the path has no answer for
             if len(path) == DEEPEST:
                 raise NoRule(f"it needs more than {DEEPEST} comparisons, one after the other") from None
@@ -118,12 +121,6 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
             return np.where(comparison.condition, *either)
 
     return on_path({})
-
-
-def _wrap(entry: PathEntry) -> Entries:
-    array = np.empty(1, dtype=object).view(Entries)
-    array[0] = entry
-    return array
 
 
 def _unwrap(result: Any) -> Any:

@@ -130,7 +130,9 @@ def answer_of_oracle(name: str, oracles: OracleSlopes, points: GridPoints, bound
     error = measured.error + rounding + points.floor
     # A difference across a junction says nothing about either side. NaN of an oracle says nothing either: automatic
     # differentiation multiplies the branch that `where` drops by 0, and 0 · inf is NaN.
-    spans = points.beside_junctions & ~_is_sharp(measured.slope, error)
+    size = np.abs(measured.slope)
+    least = NEGLIGIBLE * size.max(initial=1.0, where=np.isfinite(size))
+    spans = points.beside_junctions & ~(error <= MEANINGLESS["float64"] * np.maximum(size, least))
     flushed = points.underflows if name == "jax" else np.zeros(points.z.shape, dtype=bool)  # z/2 may be 0 for XLA
     known = points.judged & ~points.at_junctions & ~spans & ~flushed & np.isfinite(measured.slope)
     error = np.where(known, error, np.inf)
@@ -148,12 +150,6 @@ def _answer_of_sides(points: GridPoints, junctions: Sequence[Junction]) -> Answe
     decides = [not one.is_allowed or (one.is_known and np.isfinite(one.claimed)) for one in junctions]
     error[at] = np.where(decides, 0.0, np.inf)
     return Answer(ONE_SIDED, ONE_SIDED, 0.0, 0.0, slope, error, oracle=True)
-
-
-def _is_sharp(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Where slopes on a grid are known well enough to distinguish them from others."""
-    least = NEGLIGIBLE * np.abs(slope).max(initial=1.0, where=np.isfinite(slope))
-    return error <= MEANINGLESS["float64"] * np.maximum(np.abs(slope), least)
 
 
 # -- compared ----------------------------------------------------------------------------------------------------------

@@ -91,11 +91,8 @@ def slope_function(f: Activation, z: np.ndarray) -> SlopeFunction | None:
         require_same(a.value if isinstance(a, Tangent) else a, f(z.copy()))
         return np.broadcast_to(a.slope if isinstance(a, Tangent) else 0.0, z.shape)
 
-    def by_oracle(name: str) -> SlopeFunction:
-        return lambda z: _slope_by(name, f, z).slope
-
     others = (IN_TORCH,) if runs_in_torch(f) else ("complex-step", "jax", "ball")
-    for method in (by_tangent, *map(by_oracle, others)):
+    for method in (by_tangent, *(lambda z, name=name: _slope_by(name, f, z).slope for name in others)):
         with contextlib.suppress(*FORMULA_ERRORS):
             method(z)
             return lambda z, method=method: np.where(np.isfinite(f(z.copy())), method(z), np.nan)

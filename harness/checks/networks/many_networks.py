@@ -95,7 +95,9 @@ def check_networks(
     outcomes: list[NetworkOutcome] = []
     failures: list[Checked] = []
     for index in count():
-        if index >= networks and not _needs_more(outcomes, like):
+        # Networks that all hide bugs would not show a missing regulariser, or a missing 1/m. With λ = 0 for all, every
+        # network hides the regulariser, and drawing more would not end.
+        if index >= networks and (like.l2 == 0.0 or not all(outcome.hides_bugs for outcome in outcomes)):
             break
         problem, theta = random_problem((seed, index), activations, **given)
         # the bugs behind further failures would not be reported, and take longer to find than the verdict
@@ -116,14 +118,6 @@ def check_networks(
         drawn="".join(f", {name}={value}" for name, value in given.items() if value is not True),
         skipped=max(0, networks - len(outcomes)),
     )
-
-
-def _needs_more(outcomes: Sequence[NetworkOutcome], like: Like) -> bool:
-    """Whether all networks so far hide bugs: none would show a missing regulariser, or a missing 1/m.
-
-    With λ = 0 for all every network hides the regulariser, and drawing more would not end.
-    """
-    return like.l2 != 0.0 and all(outcome.hides_bugs for outcome in outcomes)
 
 
 def _outcome(report: Report) -> NetworkOutcome:
