@@ -48,7 +48,6 @@ MEANS: Mapping[str, str] = {
 SHARES: Mapping[str, str] = {
     "times-m-squared": "the regulariser is m² times too large, as with λ / 2 * m in place of λ / (2 * m)",
     "divided-twice": "the regulariser is divided by m twice",
-    "missing": "the regulariser is missing",
 }
 """What may be wrong with the share of the regulariser in a cost."""
 
@@ -91,11 +90,18 @@ def _part_missing(fact: Fact) -> str:
     return f"No {' and no '.join(fact.where)} was returned.{rest}"
 
 
+def _taken(name: str, times: float) -> str:
+    """How a regulariser takes the squares of weights, which stand in it once, or of biases, which do not."""
+    return f"lacks the {name}" if not times else f"includes the {name}" + (f" {times:g} times" if times != 1.0 else "")
+
+
 def _cost_pattern(fact: Fact) -> str:
     data: Mapping[str, Any] = fact.data
     if data.get("decimals"):
         return f"The cost is wrong: it is rounded to {counted(data['decimals'], 'decimal')}."
-    parts = [MEANS.get(data["mean"], ""), SHARES.get(data["share"], "")]
+    squares = [_taken(name, times) for name, times in data.get("squares", {}).items()]
+    sums = f"the regulariser {' and '.join(squares)}" if squares else ""
+    parts = [MEANS.get(data["mean"], ""), SHARES.get(data["share"], ""), sums]
     return f"The cost is wrong: {' and '.join(filter(None, parts))}."
 
 

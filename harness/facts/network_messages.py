@@ -83,7 +83,11 @@ HIDDEN = {
 }
 """What a special problem hides, by the reason."""
 
-UNEXPLAINED = {"cost": "No bug of the zoo explains the cost.", "gradient": "The gradient is wrong, too."}
+UNEXPLAINED = {
+    "cost": "No bug of the zoo explains the cost.",
+    "gradient": "The gradient is wrong, too.",
+    "regulariser": "No bug of the zoo explains what λ adds to the cost.",
+}
 
 
 def _source_failed(fact: Fact) -> str:

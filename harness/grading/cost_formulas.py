@@ -3,7 +3,7 @@
 The right one is J = 1/m Σ [-y log h - (1 - y) log(1 - h)] + λ/(2m) Σ weights².
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
@@ -40,9 +40,11 @@ SHARES: Mapping[str, Callable[[int], float]] = {
     "": lambda m: 1.0,
     "times-m-squared": lambda m: float(m**2),
     "divided-twice": lambda m: 1.0 / m,
-    "missing": lambda m: 0.0,
 }
 """Factors of the regulariser in the cost, for m examples, right and with a mistake."""
+
+SQUARES = {"Theta1 weights": 1.0, "Theta2 weights": 1.0, "Theta1 biases": 0.0, "Theta2 biases": 0.0}
+"""The sums of squares of which the regulariser may consist, and how often each stands in the right one."""
 
 
 def without_allowances(exercise: Exercise, answer: ParsedAnswer, *, names_float32: bool) -> ParsedAnswer:
@@ -109,21 +111,43 @@ def find_cost_pattern(answers: Mapping[Exercise, ParsedAnswer]) -> Fact | None:
             return wrong(Kind.COST_PATTERN, decimals=decimals)
     # an ε in the logarithms is no mistake, but it moves a wrong cost as it does a right one
     for shift, mean, share in product(range(len(epsilon_shifts(pairs[0][0]))), MEANS, SHARES):
-        if all(_has_cost(exercise, answer, mean, SHARES[share], shift) for exercise, answer in pairs):
-            return wrong(Kind.COST_PATTERN, mean=mean, share=share) if mean or share else None
+        if squares := _find_squares(pairs, mean, SHARES[share], shift):
+            wrong_ones = {name: times for name, times in squares.items() if times != SQUARES[name]}
+            is_right = not (mean or share or wrong_ones)
+            return None if is_right else wrong(Kind.COST_PATTERN, mean=mean, share=share, squares=wrong_ones)
     return None
 
 
-def _has_cost(exercise: Exercise, answer: ParsedAnswer, mean: str, share: Callable[[int], float], shift: int) -> bool:
-    """Whether the cost is the one with these summands, this factor of the regulariser and this ε."""
-    m, logarithms, given = exercise.problem.m, _logarithms(exercise), answer.cost
-    assert given is not None
-    regulariser = exercise.right[0] - _mean(exercise, *logarithms)
-    cost = _mean(exercise, *logarithms, mean) + share(m) * regulariser
-    if not {EPSILON_ADDED, EPSILON_CLIPPED} & set(answer.conventions):  # else it was taken out
-        cost += epsilon_shifts(exercise)[shift][1]
-    tolerance, _ = exercise.tolerances(answer.precision)
-    return abs(given - cost) <= tolerance * max(1.0, share(m), abs(cost / exercise.right[0]))
+def _find_squares(
+    pairs: Sequence[tuple[Exercise, ParsedAnswer]], mean: str, share: Callable[[int], float], shift: int
+) -> dict[str, float] | None:
+    """How often each of `SQUARES` stands in costs with these summands, this factor of the regulariser and this ε."""
+    terms, rests = [], []
+    for exercise, answer in pairs:
+        problem, given = exercise.problem, answer.cost
+        assert given is not None
+        cost = _mean(exercise, *_logarithms(exercise), mean)
+        if not {EPSILON_ADDED, EPSILON_CLIPPED} & set(answer.conventions):  # else it was taken out
+            cost += epsilon_shifts(exercise)[shift][1]
+        tolerance = exercise.tolerances(answer.precision)[0] * max(
+            1.0, share(problem.m), abs(given / exercise.right[0])
+        )
+        unit = share(problem.m) * problem.l2 / (2 * problem.m) / tolerance
+        squares = [np.square(Theta) for Theta in problem.network.unpack(exercise.theta)]
+        sums = [square[:, 1:].sum() for square in squares], [square[:, 0].sum() for square in squares]
+        terms.append(unit * np.concatenate(sums))
+        rests.append((given - cost) / tolerance)
+    if any(len(row) != len(SQUARES) for row in terms):
+        return None
+    A, b = np.array(terms), np.array(rests)
+    fitted = np.round(4.0 * np.linalg.lstsq(A, b)[0]) / 4.0 + 0.0  # a mistake takes a sum once, twice or half, or not
+    # problems that differ in λ alone leave open which sums are there
+    possible = [
+        [*SQUARES.values()],
+        [0.0] * len(SQUARES),
+        *([fitted.tolist()] if np.linalg.matrix_rank(A) == len(SQUARES) else []),
+    ]
+    return next((dict(zip(SQUARES, times)) for times in possible if (np.abs(A @ times - b) <= 1.0).all()), None)
 
 
 def find_constant_cost(answers: Mapping[Exercise, ParsedAnswer]) -> Fact | None:

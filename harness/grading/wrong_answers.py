@@ -106,14 +106,17 @@ def _facts(
         yield wrong(Kind.WRONG_SOMEWHERE, *(["regulariser"] if is_regulariser else alike), **numbers)
     if interface.of_cost and not given.costs_are_finite:
         yield wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name)
-    # nothing is said of a cost that is not there, and a gradient of zeros is not right
-    left_out = [] if interface.of_cost else [note(Kind.PART_UNEXPLAINED, "gradient")]
+    # nothing is said of a cost that is not there, and a gradient that is wrong by λ alone, or zero, is neither
+    unexplained = {part: note(Kind.PART_UNEXPLAINED, part) for part in ("cost", "gradient")}
+    left_out = [] if interface.of_cost and "gradient" in wrong_parts else [unexplained["gradient"]]
     left_out += [note(Kind.PART_RIGHT, "gradient")] if given.are_empty else []
     for fact in describe_bugs(found, exercise.problem, exercise.theta, given.costs_are_finite):
-        if fact == note(Kind.PART_UNEXPLAINED, "cost") and (pattern := find_cost_pattern(given.answers)):
+        is_of_cost = fact == unexplained["cost"]
+        if is_of_cost and (pattern := find_cost_pattern(given.answers)):
             yield pattern
         elif fact not in left_out and somewhere.keys().isdisjoint(fact.where):  # what is said of a part as a whole
-            yield _for_homework(fact)
+            is_of_l2 = is_of_cost and "cost" not in wrong_parts
+            yield _for_homework(replace(fact, where=("regulariser",)) if is_of_l2 else fact)
     if found.gradient_wrong and not known["gradient"]:
         yield from map(_for_homework, _relations(exercise, given.answers[exercise]))
         if "gradient" not in somewhere:

@@ -37,6 +37,10 @@ SAID: list[tuple[Fact, str]] = [
         wrong(Kind.COST_PATTERN, mean="last-example-missing", share="divided-twice"),
         "The cost is wrong: the last example adds nothing to it and the regulariser is divided by m twice.",
     ),
+    (
+        wrong(Kind.COST_PATTERN, mean="", share="", squares={"Theta2 weights": 2.0, "Theta1 biases": 1.0}),
+        "The cost is wrong: the regulariser includes the Theta2 weights 2 times and includes the Theta1 biases.",
+    ),
     (note(Kind.CLASSES_FROM_Y), "Where a class is not in y, the answer is wrong. This costs no points."),
     (
         note(Kind.COURSE_SIZE_ONLY, "400-25-10"),

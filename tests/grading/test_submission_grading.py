@@ -176,6 +176,23 @@ CASES = {
         15.0,
         (Kind.COST_PATTERN,),
     ),
+    "a cost with the biases of one layer": Case(
+        course(("Theta1[:, 1:] ** 2", "Theta1 ** 2")),
+        DISAGREE,
+        f"{R} {R} {W}",
+        90.0,
+        (Kind.COST_PATTERN,),
+    ),
+    "the biases of one layer regularised": Case(
+        course(
+            ("Theta2[:, 1:] ** 2", "Theta2 ** 2"),
+            ("Theta2_grad[:, 1:] += lambda_ / m * Theta2[:, 1:]", "Theta2_grad += lambda_ / m * Theta2"),
+        ),
+        DISAGREE,
+        f"{R} {R} {W}",
+        80.0,
+        (Kind.COST_PATTERN, Kind.REGULARISER),
+    ),
     "rounded": Case(returning("round(J, 4), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.COST_PATTERN,)),
     "NaN": Case(returning("J * float('nan'), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.COST_NOT_FINITE,)),
     # gradients that no bug of the zoo gives
@@ -357,6 +374,8 @@ def test_what_is_right_but_for_some_lambda_is_called_the_regulariser(tmp_path):
     assert (fact.where, fact.data["wrong"]) == (("regulariser",), 1)
     (fact, *_) = graded_here(tmp_path, "b.py", CASES["for one example"].text).diagnosis
     assert (fact.where, fact.data["wrong"]) == (("cost", "gradient"), 1)
+    (fact, *_) = graded_here(tmp_path, "c.py", course(("Theta1[:, 1:] ** 2", "Theta1[:, 1:-1] ** 2"))).diagnosis
+    assert (fact.kind, fact.where) == (Kind.PART_UNEXPLAINED, ("regulariser",))
 
 
 @pytest.mark.parametrize(("name", "processes"), [("wrong sign", 1), ("unlike any bug", 2)])
@@ -374,7 +393,12 @@ def test_a_wrong_helper_comes_before_what_no_bug_explains(tmp_path):
 
 def test_what_is_wrong_with_a_cost_is_data(tmp_path):
     (pattern, *_) = graded_here(tmp_path, "a.py", CASES["both"].text).diagnosis
-    assert pattern.data == {"mean": "last-example-missing", "share": "times-m-squared"}
+    assert pattern.data == {"mean": "last-example-missing", "share": "times-m-squared", "squares": {}}
+    text = course(
+        ("Theta1[:, 1:] ** 2", "Theta1 ** 2"), ("np.sum(Theta2[:, 1:] ** 2)", "2 * np.sum(Theta2[:, 1:] ** 2)")
+    )
+    (pattern, *_) = graded_here(tmp_path, "a.py", text).diagnosis
+    assert pattern.data["squares"] == {"Theta1 biases": 1.0, "Theta2 weights": 2.0}
     (pattern, *_) = graded_here(tmp_path, "a.py", CASES["rounded"].text).diagnosis
     assert pattern.data == {"decimals": 4}
 
