@@ -28,7 +28,7 @@ from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 from reference.jax_settings import settings
-from reference.traced.bypassed_rules import batched_in_loops
+from reference.traced.program_replay import batched_in_loops
 
 NAME = "jax.test_util.check_grads"
 

@@ -5,7 +5,8 @@
     run at random        each result times 1 ± u: what rounding does        interpreter with random_rounding
     run with bounds      what rounding can do at most                       bounded_run
     decide otherwise     the branches that rounding might take              decisions
-    run by JAX           without custom rules, or in float64                program_replay, eager_run
+    run by JAX           without custom rules, or in float64                program_replay
+    run eagerly          as Python runs it, and not as a whole              traced_function
 
 What a primitive computes is stated by its record in `primitives`, of the type in `primitive`. What has no rule is
 differenced (`primitive_differences`), solvers with smaller tolerances as well (`solver_tolerances`), and

@@ -121,7 +121,6 @@ class BoundedRun(Run):
     body: Program | None = None  # the program of the innermost loop that runs
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
-        """One equation's outputs with their bounds."""
         if self.trusted(equation):
             raise Unbounded(f"{equation.name} is taken as it is")
         if "c" in equation.kinds:

@@ -50,7 +50,6 @@ class Equation:
 
     @property
     def name(self) -> str:
-        """JAX's name of the primitive."""
         return self.primitive.name
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
@@ -140,7 +139,6 @@ def map_equations(program: Program, change: Callable[[Equation], Mapping[str, An
 
 
 def equations_in(program: Program) -> Iterator[Equation]:
-    """All equations of a program, however deep."""
     for equation in program.equations:
         yield equation
         for inner in equation.programs:
@@ -218,7 +216,6 @@ def host(array: Any) -> Any:
 
 
 def is_key(array: Any) -> bool:
-    """Whether this is an array of random keys."""
     dtype = None if isinstance(array, type) else getattr(array, "dtype", None)  # np.float32 has one, and is no array
     return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 

@@ -45,6 +45,26 @@ class Observations:
     taken_as_they_are: set[str] = field(default_factory=set)
     in_own_precision: set[str] = field(default_factory=set)  # primitives that JAX computed, and not in float64
 
+    @property
+    def by_jax(self) -> set[str]:
+        """The names of what JAX alone computes, by its own rules or in its own precision."""
+        return self.in_own_precision | self.taken_as_they_are
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether nothing but exact rules and decided comparisons took part."""
+        return not (self.ties or self.unresolved or self.differenced or self.taken_as_they_are)
+
+    def and_those(self, other: "Observations") -> "Observations":
+        """What two runs have met; the first reason is kept."""
+        return Observations(
+            self.ties or other.ties,
+            self.unresolved or other.unresolved,
+            self.differenced | other.differenced,
+            self.taken_as_they_are | other.taken_as_they_are,
+            self.in_own_precision | other.in_own_precision,
+        )
+
 
 @dataclass(eq=False)
 class Run:
@@ -94,7 +114,6 @@ class Run:
     # -- running ------------------------------------------------------------------------------------------------------
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
-        """The program's results."""
         slots: list[Any] = [None] * program.size
         for slot, value in program.constants:
             slots[slot] = self.closed_over(value)
@@ -109,7 +128,6 @@ class Run:
         return [slots[x] if type(x) is int else self.number(x) for x in program.results]
 
     def number(self, atom: Constant) -> Increment:
-        """A number that stands in the program."""
         return constant(atom.wide)
 
     def closed_over(self, value: Any) -> Increment:

@@ -105,7 +105,6 @@ class Primitive:
 
     @property
     def has_own_rule(self) -> bool:
-        """Whether it is a call with a derivative rule of its own."""
         return bool(self.rule_parameter)
 
 

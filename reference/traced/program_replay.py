@@ -1,10 +1,12 @@
-"""A program run by JAX once more: with primals in the place of custom rules, or in float64 whatever its types are.
+"""A program run by JAX once more: without the rules that its functions have, or in float64 whatever its types are.
 
 Such programs can be compiled, batched and differentiated by JAX, which a run of the interpreter cannot. What computes
-an equation is an `Applied`: a function of its operands.
+an equation is an `Applied`: a function of its operands. The rules for derivatives and batches stand in no program, and
+JAX runs them whenever it differentiates or batches. So without these, a function is traced anew.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -12,8 +14,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from reference.jax_internals import Lines, source_of_function
 from reference.jax_settings import precisely
 from reference.traced.equations import WIDE_TYPES, Constant, Equation, Program, bind, kind, lifted, map_programs
+from reference.traced.rule_origins import Place
 
 Applied = Callable[..., list[Any]]  # what computes the outputs of an equation from its operands
 
@@ -134,3 +138,72 @@ def _widened_params(equation: Equation) -> dict[str, Any]:
 def _widened(value: Any) -> Any:
     is_type = isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic))
     return _wide(value) if is_type else map_programs(value, widened)
+
+
+# -- functions traced anew --------------------------------------------------------------------------------------------
+
+_TRACED_ANEW = jax.make_user_context(None)
+"""JAX keeps what it has traced and compiled apart for each value of this context."""
+
+
+@contextmanager
+def without_rules(places: Collection[Place]) -> Iterator[None]:
+    """Call the functions with a derivative rule that are written in these places by their primals for a while.
+
+    Functions are traced anew meanwhile, those under `jax.jit` too. Programs that were traced before keep the rules.
+    """
+    kept: dict[Any, Any] = {rule: rule.__call__ for rule in (jax.custom_jvp, jax.custom_vjp)}
+    without = frozenset(place[1:] for place in places)
+
+    def by_primal(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+            skips_rule = source_of_function(self.fun)[1:] in without
+            return self.fun(*args, **kwargs) if skips_rule else call(self, *args, **kwargs)
+
+        return called
+
+    for rule, call in kept.items():
+        rule.__call__ = by_primal(call)
+    try:
+        with _TRACED_ANEW(without):
+            yield
+    finally:
+        for rule, call in kept.items():
+            rule.__call__ = call
+
+
+BatchedFunction = tuple[Lines, Lines]  # a function of `jax.custom_batching`: where it is written, and where its rule is
+
+
+@contextmanager
+def batched_in_loops(of: Collection[BatchedFunction]) -> Iterator[dict[BatchedFunction, set[BatchedFunction]]]:
+    """Batch some functions by loops over single calls for a while, and not by their own rules.
+
+    Yielded are those that were called so far, each with the functions whose rules have called it.
+    """
+    custom, met, around = jax.custom_batching.custom_vmap, {}, []
+    call: Any = custom.__call__
+
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        lines = source_of_function(self.fun), source_of_function(self.vmap_rule)
+        met.setdefault(lines, set()).update(around)
+        if lines in of:
+            return call(jax.custom_batching.sequential_vmap(self.fun), *args, **kwargs)
+
+        def rule(*batched: Any) -> Any:
+            around.append(lines)
+            try:
+                return self.vmap_rule(*batched)
+            finally:
+                around.pop()
+
+        noting = custom(self.fun)
+        noting.def_vmap(rule)
+        return call(noting, *args, **kwargs)
+
+    custom.__call__ = called
+    try:
+        with _TRACED_ANEW(("in loops", frozenset(of))):
+            yield met
+    finally:
+        custom.__call__ = call

@@ -115,7 +115,6 @@ class Noise:
         next(self._draws)
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
-        """An array of that shape."""
         return self._draws.send(shape)
 
 

@@ -38,7 +38,6 @@ NOWHERE = Place("", "", 0)
 
 
 def place_of(function: Callable[..., Any]) -> Place:
-    """Where a Python function is written."""
     return Place(*jax_internals.source_of_function(function))
 
 
@@ -68,7 +67,6 @@ def forward_of(equation: Equation) -> Place:
 
 
 def is_jax(place: Place) -> bool:
-    """Whether a function is one of JAX's own."""
     return Path(place.file).is_relative_to(jax_internals.JAX_FOLDER)
 
 

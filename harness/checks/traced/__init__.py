@@ -5,7 +5,7 @@ How a verdict comes about, in ten steps:
 1. JAX traces f into a program of primitives, with all arguments as one vector x of real numbers. This is a `Case`.
    (`derivative_case`; `function_arguments`, `real_coordinates`, `traced_programs`, `precomputed_state`)
 2. The program is run at x: its values, how far rounding may have moved them, and which sums w·f of its outputs are
-   differentiated (each output by itself, where there are few). This is a `Point`. (`derivative_case`)
+   differentiated (each output by itself, where there are few). This is a `Point`. (`measured_point`)
 3. JAX computes ∂(w·f)/∂x as its users get it, in reverse mode and in forward mode. (`jax_modes`)
 4. NumPy runs the same program with increments. Each primitive passes on how much its result changes when x moves by a
    step, by an exact identity such as exp(x + d) - exp(x) = exp(x) expm1(d). So nothing cancels, and no derivative rule
@@ -24,5 +24,5 @@ How a verdict comes about, in ten steps:
    is run. (`culprits`; `equations_met`, `lone_equations`, `derivative_mistakes`, `function_values`)
 10. The verdict is "disagree" where a difference or a wrong rule was found. It is "agree" where nearly all derivatives
     have bounds small enough to mean something, else "inconclusive". Notes say what else is worth knowing.
-    (`derivative_check`, `derivative_subject`; `error_scales`, `correct_digits`, `derivative_notes`)
+    (`derivative_check`, `derivative_report`; `correct_digits`)
 """

@@ -15,29 +15,27 @@ import numpy as np
 from harness.bounds.program_bound import SMALLEST
 from harness.bounds.tolerances import MEANINGLESS, MEANT, NO_DIGIT, SOLVERS_FACTOR
 from harness.checks.traced.derivative_answers import Look
-from harness.checks.traced.derivative_case import Point
+from harness.checks.traced.measured_point import Point
 from harness.checks.traced.real_coordinates import Estimate, Layout
 from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare
-
-PLACES_KEPT = 20  # a note names so many coordinates at most; it counts all of them
-
+from harness.verdict.judgement import PLACES_KEPT
+from reference.arithmetics.array_pieces import largest
 
 MOST = 0.5
 """The share of a block's nonzero derivatives that makes a bound too wide for the block: fewer are entries that happen
 to be far smaller than the largest one."""
 
 
-@np.errstate(all="ignore")
 def twice_would_pass(
-    point: Point, look: Look, answers: Sequence[Answer], ordinary: float, scale: np.ndarray
+    point: Point, look: Look, answers: Sequence[Answer], scale: np.ndarray
 ) -> tuple[list[Fact], np.ndarray]:
     """A doubt where twice the true derivative would agree as well in most of a block, and in which coordinates.
 
-    `ordinary` and `scale` are the sizes that the comparison has used.
+    `scale` is the size that the comparison has used.
     """
-    passes = _is_twice_accepted(point, look, answers, ordinary, scale)
+    passes = _is_twice_accepted(point, look, answers, scale)
     if not passes.any():
         return [], passes
     is_nonzero = (look.increments.gradient != 0.0) & look.coordinates.examined
@@ -52,9 +50,7 @@ def twice_would_pass(
     return [doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values()))] if bounds else [], in_doubt
 
 
-def _is_twice_accepted(
-    point: Point, look: Look, answers: Sequence[Answer], ordinary: float, scale: np.ndarray
-) -> np.ndarray:
+def _is_twice_accepted(point: Point, look: Look, answers: Sequence[Answer], scale: np.ndarray) -> np.ndarray:
     """Where the bound of some answer, beside f's terms alone, would accept twice the true derivative."""
     true, blocks = look.increments.gradient, look.coordinates.blocks
     oracles = [answer for answer in answers if answer.oracle]
@@ -64,7 +60,8 @@ def _is_twice_accepted(
             continue
         twice = replace(answer, gradient=2.0 * true)
         by_terms, by_block = (
-            [compare(twice, oracle, blocks, ordinary, absolute=size) for oracle in oracles] for size in (scale, 0.0)
+            [compare(twice, oracle, blocks, look.ordinary, absolute=size) for oracle in oracles]
+            for size in (scale, 0.0)
         )
         # a coordinate that is decided without any help of f's terms has a bound that is small beside its block
         is_decided, is_sharp = (np.any([pair.decided for pair in pairs], axis=0) for pairs in (by_terms, by_block))
@@ -117,7 +114,6 @@ def _know(estimates: Sequence[Estimate], inputs: Layout) -> KnownDerivatives:
     return KnownDerivatives(true, error, is_known, unit * np.exp2(np.floor(np.log2(np.abs(true)))))
 
 
-@np.errstate(all="ignore")
 def with_digits(
     point: Point,
     look: Look,
@@ -132,8 +128,11 @@ def with_digits(
     What a formula has lost is a doubt, unless it is small beside the function itself. What is lost in float64 as well
     is no rounding. Where there is no such evaluation, nor is what is further off than roundings may move it.
     """
-    known = _know(_judging(point, look, answers, alone, by_solvers), look.coordinates.inputs)
-    small = _small_terms(point, look.coordinates.inputs)
+    inputs = look.coordinates.inputs
+    known = _know(_judging(point, look, answers, alone, by_solvers), inputs)
+    # what a right rule may be off by in float64 beside the function's terms is no doubt about digits
+    small = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel()
+    small = small if inputs.places is None else small[inputs.places]
     noted, in_doubt = {}, np.zeros(known.true.shape, bool)
     for answer in look.own:
         beside = [pair for pair in pairs if pair.first == answer.name and pair.second in alone]
@@ -160,20 +159,13 @@ def _judging(
     point: Point, look: Look, answers: Sequence[Answer], alone: Mapping[str, Estimate], by_solvers: float
 ) -> list[Estimate]:
     """Increments and differences with what solvers leave in their errors; infinite ones where they do not judge."""
-    sizes = np.abs([answer.gradient for answer in look.own])
-    left = SOLVERS_FACTOR * by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
+    left = SOLVERS_FACTOR * by_solvers * max((largest(answer.gradient) for answer in look.own), default=0.0)
     judges = {answer.name: np.isfinite(answer.error) for answer in answers}
     estimates = {name: point.combinations.per_output(estimate) for name, estimate in alone.items()}
     return [
         Estimate(derivative, np.where(judges[name], error + left, np.inf))
         for name, (derivative, error) in estimates.items()
     ]
-
-
-def _small_terms(point: Point, inputs: Layout) -> np.ndarray:
-    """What a right rule may be off by in float64 (`MEANT`) beside the function's terms: no doubt about digits."""
-    small = MEANT.get(point.program.precision, 0.0) * point.own_terms.ravel()
-    return small if inputs.places is None else small[inputs.places]
 
 
 def _lost_digits(

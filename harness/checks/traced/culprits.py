@@ -7,24 +7,81 @@ every derivative agrees then, the rule explains all.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.checks.traced.derivative_case import Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
-from harness.checks.traced.equations_met import Operands, meet_equations
+from harness.checks.traced.equations_met import Met, Operands, find_nan_origin, meet_equations
+from harness.checks.traced.function_values import find_unsound_modes, find_values_changed_by_modes
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.lone_equations import Culprit, check_alone, convict_of_mode, is_wrong_in_use, name_culprit
 from harness.checks.traced.precomputed_state import rules_given_state_within
-from reference.traced.bypassed_rules import without_rules
+from harness.facts.fact import Fact, Severity
+from harness.facts.kinds import Kind
 from reference.traced.equations import Equation, Program, equations_in
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
-from reference.traced.program_replay import replayed
+from reference.traced.program_replay import replayed, without_rules
 from reference.traced.rule_origins import carries_rule, function_of, is_rule_of_library
+
+MOST_NAMED = 4  # rules that a printed report names, of many that are wrong; `details["culprits"]` has all of them
 
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 """No more rules and primitives are checked by themselves: each is traced and compiled as a function of its own."""
+
+
+class Blame(NamedTuple):
+    """Which rules are wrong, and what that means for the verdict."""
+
+    facts: tuple[Fact, ...] = ()  # wrong by themselves: they decide the verdict where all derivatives agree
+    culprits: tuple[Fact, ...] = ()  # part of the explanation of each difference that was found
+    origins: tuple[Fact, ...] = ()  # the operations that make NaN of finite numbers
+    details: dict[str, Any] = {}  # noqa: RUF012  never written to
+    explains_lost_digits: bool = False  # whether a rule that is wrong alone may be what loses digits of the whole
+
+
+def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callable[..., Case]) -> Blame:
+    """Whose rule it is where something is wrong; else which rules are wrong although the whole does not show it."""
+    case = comparison.case
+    if comparison.disagreeing:
+        culprits = find_culprits(comparison, met.operands, deadline, trace if case.order == 2 else None)
+        # 0 · inf is NaN although every rule is right: then the operation that made the infinity explains it
+        return _blame(culprits, origins=() if culprits else _nan_origin(comparison))
+    unsound = []
+    if case.order == 1 and met.has_rules:  # JAX's own rules are linear, and keep the value
+        unsound = find_unsound_modes(comparison) + find_values_changed_by_modes(comparison)
+    if unsound:
+        culprits = find_culprits(comparison, met.operands, deadline)
+        by = {"rule": culprits[0].name, "place": culprits[0].where} if culprits else {}
+        found = [replace(fact, data={**fact.data, **by}) for fact in unsound]
+        return _blame(culprits)._replace(facts=tuple(found))
+    return _blame_hidden(comparison, find_hidden_culprits(case, met.operands, deadline))
+
+
+def _blame_hidden(comparison: Comparison, hidden: Sequence[tuple[Culprit, bool | None]]) -> Blame:
+    """The blame for rules that are wrong although the whole agrees, each with whether f uses what is wrong."""
+    # where a solver's tolerance had to be allowed for in the whole, it may be what a rule alone is off by
+    in_use = Severity.DOUBT if comparison.is_within_tolerance else Severity.WRONG
+    by_use = {True: in_use, None: Severity.DOUBT, False: Severity.NOTE}
+    severities = [by_use[is_in_use] for _, is_in_use in hidden]
+    facts = tuple(fact for (c, _), s in zip(hidden, severities) for fact in c.facts(Kind.HIDDEN_RULE, s))
+    details = {"culprits": [vars(culprit) for culprit, is_in_use in hidden if is_in_use is not False]}
+    return Blame(facts, details=details if details["culprits"] else {}, explains_lost_digits=bool(hidden))
+
+
+def _blame(culprits: Sequence[Culprit], origins: tuple[Fact, ...] = ()) -> Blame:
+    """The culprits are part of every explanation, the first with its mistakes; all of them are data."""
+    named = [fact for i, c in enumerate(culprits[:MOST_NAMED]) for fact in (c.facts() if i == 0 else c.facts()[:1])]
+    return Blame((), tuple(named), origins, {"culprits": [vars(culprit) for culprit in culprits]})
+
+
+def _nan_origin(comparison: Comparison) -> tuple[Fact, ...]:
+    """Where NaN begins in the modes that disagree and report it."""
+    names = {name for pair in comparison.pairs if pair.disagrees for name in (pair.first, pair.second)}
+    names &= {answer.name for answer in comparison.answers if not np.isfinite(answer.gradient).all()}
+    modes = [mode for mode in comparison.look.plan.modes if mode.name in names]
+    return find_nan_origin(comparison.case.program, modes)
 
 
 def find_culprits(
@@ -102,7 +159,9 @@ def _of_second_order(first: Case, deadline: float) -> list[tuple[Culprit, Equati
 def _find_wrong_primitives(case: Case, met: Operands, deadline: float) -> list[tuple[Culprit, Equation]]:
     """The primitives of JAX whose own rules are wrong, the worst first."""
     plain = [eq for eq in met if not any(inner.name in CUSTOM_RULES for inner in [eq, *_within(eq)])]
-    found = _find_wrong(case, met, _distinct(plain)[:PRIMITIVES_TRIED], deadline)
+    # one of each primitive, shapes, types and parameters
+    distinct = {(eq.name, eq.shapes, eq.dtypes, str(eq.raw.params)): eq for eq in reversed(plain)}
+    found = _find_wrong(case, met, list(distinct.values())[::-1][:PRIMITIVES_TRIED], deadline)
     # √x at 0 has an infinite slope, and JAX's rule for it is right; `find_nan_origin` says where NaN begins
     return [(culprit, eq) for culprit, eq in found if np.isfinite(culprit.off)]
 
@@ -231,12 +290,6 @@ def _is_all_of(program: Program, equation: Equation) -> bool:
     if moving != program.arguments or only.outputs != program.results:
         return False
     return only is equation or (only.name in CALLS and _is_all_of(only.primal, equation))
-
-
-def _distinct(equations: Sequence[Equation]) -> list[Equation]:
-    """One equation of each primitive, shapes, types and parameters."""
-    kinds = {(eq.name, eq.shapes, eq.dtypes, str(eq.raw.params)): eq for eq in reversed(equations)}
-    return list(kinds.values())[::-1]
 
 
 def _calls(outer: Equation, inner: Equation) -> bool:

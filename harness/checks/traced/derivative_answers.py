@@ -7,22 +7,20 @@ compilation or at more inputs, is another call with another plan.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from harness.bounds.program_bound import floor_of, largest_in_block
 from harness.bounds.tolerances import MEANT, NO_DIGIT
-from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
-from harness.checks.traced.error_scales import ordinary_size
+from harness.checks.traced.derivative_case import INCREMENTS
 from harness.checks.traced.low_precision import estimate_in_float64, with_float64
+from harness.checks.traced.measured_point import Plan, Point, ordinary_derivative
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
-from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors
+from harness.checks.traced.real_coordinates import Coordinates, Estimate, UnitVectors
 from harness.checks.traced.reported_derivatives import (
     Reported,
     allow_conventions,
     bound_modes,
-    comparable_runs,
     evaluate_modes,
     judge_not_finite,
 )
@@ -30,26 +28,6 @@ from harness.checks.traced.rounding_bounds import Scope
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-
-
-class TrueDerivatives(NamedTuple):
-    """The program's own derivatives.
-
-    At a kink every value between the left and the right derivative is right. The estimate is the one that is closest to
-    what the first mode reports. Its error is infinite in inputs that are not examined.
-    """
-
-    estimate: Estimate  # (combinations, inputs); in a look at many inputs (combinations, examined)
-    sides: Sides  # (combinations, examined)
-    kinks: np.ndarray  # (combinations, examined) mask: where the two sides differ
-    slopes: Slopes
-
-    @property
-    def largest(self) -> float:
-        """The size of the largest derivative on either side."""
-        with np.errstate(all="ignore"):
-            sizes = np.abs(self.sides.mean) + self.sides.half_gap
-        return float(sizes[np.isfinite(sizes)].max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +38,12 @@ class Look:
     coordinates: Coordinates
     reports: Mapping[str, Reported]
     missing: Mapping[str, Fact]  # why modes are missing
-    true: TrueDerivatives
+    # The program's own derivatives, (combinations, inputs), of many inputs (combinations, examined). At a kink every
+    # value between both sides is right: this is the one that is closest to what the first mode reports. The error is
+    # infinite in inputs that are not examined.
+    true: Estimate
+    slopes: Slopes  # the same on both sides, (combinations, examined)
+    ordinary: float  # a size of the derivative that is not small: blocks of far smaller ones are compared absolutely
     own: tuple[Answer, ...]  # JAX's own numbers, and the reference gradient
     judged: tuple[Answer, ...]  # the same, replaced by the evaluation in float64 where that decides more
     increments: Answer
@@ -70,57 +53,41 @@ class Look:
     is_outside: np.ndarray  # mask of the coordinates outside of the function's domain, where NaN is right
     in_all_inputs: Mapping[str, Estimate]  # of many inputs, what is judged in all of them
 
-    @property
-    def in_examined_inputs(self) -> "Look":
-        """A look at many inputs without the arrays of all of them, once these were compared."""
-        return replace(
-            self,
-            reports={name: report.at(self.plan.examined) for name, report in self.reports.items()},
-            in_all_inputs={},
-        )
-
 
 def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look:
     """Ask the modes, find the true derivatives in the examined inputs, and bound the errors of what is reported."""
     products, missing = evaluate_modes(point, plan)
     reported = [found.derivative for found in products.values()]
     reported += [reference.estimate.derivative] if reference else []
+    true, slopes = find_true_derivatives(point, plan, reported)
+    terms = lambda: np.abs(point.combinations.cotangents[:, None]) * point.terms()  # noqa: E731
     coordinates = _coordinates(point, plan)
-    true = find_true_derivatives(point, plan, reported, coordinates)
-    terms = lambda: np.abs(point.combinations.cotangents[:, None]) * point.terms  # noqa: E731
     is_judged = point.is_known[:, None] & (coordinates.is_examined | (plan.whole is not None))
-    scope = Scope(coordinates.blocks, point.program.coarsest, is_judged, terms)
+    by_jax = slopes.sides.obstacles.by_jax
+    scope = Scope(coordinates.blocks, point.program.coarsest, is_judged, terms, by_jax)
     # the bound of the increments stands for a mode's own, unless two modes may contradict each other within it: where
     # it is wide, but for solvers that report the same; or at a kink, where each may have a convention of its own
-    with np.errstate(all="ignore"):
-        apart = [Estimate(reported[0], np.abs(derivative - reported[0])) for derivative in reported[1:]]
+    apart = [Estimate(reported[0], np.abs(derivative - reported[0])) for derivative in reported[1:]]
     are_solvers = all(mode.has_solver for mode in plan.modes if mode.name in products)
     is_same = (are_solvers or not apart) and not any(map(scope.is_wide, apart))
-    may_borrow = (is_same or not scope.is_wide(true.estimate)) and not true.kinks.any()
-    reports, missing_after = bound_modes(point, plan, products, true.estimate, scope, may_borrow=may_borrow)
+    may_borrow = (is_same or not scope.is_wide(true)) and not slopes.kinks.any()
+    reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow)
     reports |= {reference.name: reference} if reference else {}
-    return _answer(point, plan, coordinates, reports, true, {**missing, **missing_after})
+    return _answer(point, plan, reports, {**missing, **missing_after}, true, slopes)
 
 
 def look_at_more_inputs(point: Point, look: Look, examined: np.ndarray) -> Look:
     """The same reports, compared with the true derivatives in other inputs."""
     plan = replace(look.plan, examined=examined)
-    coordinates = _coordinates(point, plan)
     reported = [found.estimate.derivative for found in look.reports.values()]
-    true = find_true_derivatives(point, plan, reported, coordinates)
-    return _answer(point, plan, coordinates, look.reports, true, look.missing)
+    return _answer(point, plan, look.reports, look.missing, *find_true_derivatives(point, plan, reported))
 
 
 def judge_again(point: Point, look: Look) -> Look:
     """The same reports and true derivatives, judged at a point whose case accepts other errors."""
     if point.case.is_large:  # the true derivatives in all inputs are not kept
         return look_at_more_inputs(point, look, look.plan.examined)
-    return _answer(point, look.plan, _coordinates(point, look.plan), look.reports, look.true, look.missing)
-
-
-def ordinary_derivative(point: Point, true: TrueDerivatives) -> float:
-    """A size of the derivative that is not small: blocks of far smaller ones are compared absolutely."""
-    return ordinary_size(true.largest, point.program.precision)
+    return _answer(point, look.plan, look.reports, look.missing, look.true, look.slopes)
 
 
 def _coordinates(point: Point, plan: Plan) -> Coordinates:
@@ -129,19 +96,14 @@ def _coordinates(point: Point, plan: Plan) -> Coordinates:
     return Coordinates(inputs, point.combinations, point.program.point, is_examined, inputs.size)
 
 
-@np.errstate(all="ignore")
-def find_true_derivatives(
-    point: Point, plan: Plan, reported: Sequence[np.ndarray], coordinates: Coordinates
-) -> TrueDerivatives:
+def find_true_derivatives(point: Point, plan: Plan, reported: Sequence[np.ndarray]) -> tuple[Estimate, Slopes]:
     """The increments' derivatives in the examined inputs; at a kink, of all conventions the one closest to JAX's.
 
     Elsewhere those of the reverse pass in float64, where there are any.
     """
-    examined, size, coarsest = plan.examined, point.case.inputs.size, point.program.coarsest
+    examined, size, coordinates = plan.examined, point.case.inputs.size, _coordinates(point, plan)
     reported = [derivative[:, examined] for derivative in reported]
-    is_judged = point.is_known[:, None] & np.ones(len(examined), bool)
-    scope = Scope(coordinates.select(examined).blocks, coarsest, is_judged)
-    slopes = measure_slopes(point, UnitVectors(examined, size), reported, scope)
+    slopes = measure_slopes(point, UnitVectors(examined, size), reported, coordinates.select(examined).blocks)
     mean, half_gap, error = slopes.sides.mean, slopes.sides.half_gap, slopes.error
     # one convention for all modes; `allow_conventions` lets each other mode have its own
     first = next(iter(reported), mean)
@@ -155,41 +117,45 @@ def find_true_derivatives(
     # increments have the last word in the inputs that are examined
     estimate.derivative[:, examined] = np.where(half_gap > 0.0, nearest, mean)
     estimate.error[:, examined] = np.where(np.isfinite(mean), error, np.inf)
-    return TrueDerivatives(estimate, Sides(mean, half_gap), 2.0 * half_gap > error, slopes)
+    return estimate, slopes
 
 
 def _answer(
     point: Point,
     plan: Plan,
-    coordinates: Coordinates,
     reports: Mapping[str, Reported],
-    true: TrueDerivatives,
     missing: Mapping[str, Fact],
+    true: Estimate,
+    slopes: Slopes,
 ) -> Look:
     """What is reported and what is true, as answers in the coordinates that are compared."""
-    blocks, examined, is_large = coordinates.blocks, plan.examined, point.case.is_large
+    coordinates, examined, is_large = _coordinates(point, plan), plan.examined, point.case.is_large
+    blocks, both = coordinates.blocks, slopes.sides.both
     selected = examined if is_large else slice(None)  # of many inputs, answers are kept of these alone
     # what has no finite value, or one that JAX and the interpreter disagree on, is not judged
-    known = true.estimate
+    known = true
     if not point.is_known.all():
         known = known._replace(error=np.where(point.is_known[:, None], known.error, np.inf))
-    bounded = {
-        name: allow_conventions(report.estimate, true.estimate, true.sides, examined)
-        for name, report in reports.items()
-    }
+    bounded = {name: allow_conventions(x.estimate, true, both, examined) for name, x in reports.items()}
     finite = {name: judge_not_finite(point, estimate, known) for name, estimate in bounded.items()}
     own = tuple(point.answer(name, estimate, blocks).at(selected) for name, estimate in finite.items())
     increments = point.answer(INCREMENTS, known, blocks).at(selected)
-    evaluated = _evaluations_in_float64(point, reports, bounded, true.slopes, blocks, examined)
+    evaluated = {
+        name: in_float64(point, report.float64_runs, bounded[name].error, blocks, examined)
+        for name, report in reports.items()
+        if isinstance(report.float64_runs, np.ndarray)
+    }
     # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more
-    sides = Sides(*point.combinations.per_output(Estimate(*true.sides)))
+    sides = point.combinations.per_output(both)
     taken = {a.name: with_float64(a, *evaluated[a.name], increments, sides) for a in own if a.name in evaluated}
     return Look(
         plan=plan,
         coordinates=coordinates.select(examined) if is_large else coordinates,
         reports=reports,
         missing=missing,
-        true=true._replace(estimate=Estimate(*(x[:, selected] for x in known))),
+        true=Estimate(*(x[:, selected] for x in known)),
+        slopes=slopes,
+        ordinary=ordinary_derivative(point, both),
         own=own,
         judged=tuple(taken[answer.name][0] if answer.name in taken else answer for answer in own),
         increments=increments,
@@ -199,23 +165,6 @@ def _answer(
         is_outside=_outside([estimate.derivative for estimate in bounded.values()], point.is_outside),
         in_all_inputs=finite if is_large else {},
     )
-
-
-def _evaluations_in_float64(
-    point: Point,
-    reports: Mapping[str, Reported],
-    bounded: Mapping[str, Estimate],
-    slopes: Slopes,
-    blocks: Sequence[Block],
-    examined: np.ndarray,
-) -> dict[str, tuple[Estimate, np.ndarray]]:
-    """The evaluations that can be compared, by mode, as `in_float64` has each."""
-    evaluated = {}
-    for name, report in reports.items():
-        runs = comparable_runs(report, slopes.obstacles, point.program.coarsest)
-        if isinstance(runs, np.ndarray):
-            evaluated[name] = in_float64(point, runs, bounded[name].error, blocks, examined)
-    return evaluated
 
 
 def in_float64(

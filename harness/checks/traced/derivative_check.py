@@ -13,57 +13,36 @@ in reverse and in forward mode have to be the same within what rounding can move
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from harness.checks.traced.culprits import find_culprits, find_hidden_culprits
-from harness.checks.traced.derivative_case import REFERENCE, Case, trace_case
+from harness.checks.traced.culprits import Blame, find_blame
+from harness.checks.traced.derivative_case import Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
-from harness.checks.traced.derivative_notes import SOLVERS_NOTED, details_of, note_everything, type_of
-from harness.checks.traced.derivative_subject import TracedDerivatives, find_outliers
-from harness.checks.traced.equations_met import Met, find_nan_origin, meet_equations
+from harness.checks.traced.derivative_report import judge_comparison, note_everything
+from harness.checks.traced.equations_met import meet_equations
 from harness.checks.traced.function_arguments import Arguments, in_32_bits, require
-from harness.checks.traced.function_values import (
-    find_changes_between_calls,
-    find_unsound_modes,
-    find_values_by_way_of_running,
-    find_values_changed_by_modes,
-)
+from harness.checks.traced.function_values import find_changes_between_calls, find_values_by_way_of_running
 from harness.checks.traced.inputs_at_kinks import find_no_derivative
 from harness.checks.traced.jax_modes import MODES
-from harness.checks.traced.lone_equations import Culprit
-from harness.facts.fact import Fact, Severity, doubt, note, wrong
+from harness.facts.fact import Fact, note, wrong
 from harness.facts.kinds import Kind
 from harness.progress import progress_bar
 from harness.sources.process_state import settings_kept
 from harness.verdict.comparison import require_accuracy
-from harness.verdict.consensus import Consensus
-from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
 from reference.jax_settings import settings
 from reference.traced.equations import Equation
 from reference.traced.rule_origins import name_of
 
-MOST_NAMED = 4  # rules that a printed report names, of many that are wrong; `details["culprits"]` has all of them
-
 PATIENCE = 2.0  # seconds after which a bar shows how far the check is: most checks end before, and print nothing
 
 
-class Blame(NamedTuple):
-    """Which rules are wrong, and what that means for the verdict."""
-
-    facts: tuple[Fact, ...] = ()  # wrong by themselves: they decide the verdict where all derivatives agree
-    culprits: tuple[Fact, ...] = ()  # part of the explanation of each difference that was found
-    origins: tuple[Fact, ...] = ()  # the operations that make NaN of finite numbers
-    details: dict[str, Any] = {}  # noqa: RUF012  never written to
-    explains_lost_digits: bool = False  # whether a rule that is wrong alone may be what loses digits of the whole
-
-
+@np.errstate(all="ignore")  # infinities and NaN are judged as other numbers are
 @settings_kept
 def check_derivatives(
     f: Callable[..., Any],
@@ -171,12 +150,11 @@ def report_on(
     # where f changes from call to call, a difference between two runs of it is no error of a rule
     is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in impurities)
     at_kinks = find_no_derivative(comparison.point, comparison.look, met) if is_repeatable else []
-    noted = note_everything(comparison, arguments, met, at_kinks)
-    facts = [*comparison.facts, *_nothing_checked(comparison), *noted]
+    facts = note_everything(comparison, arguments, met, at_kinks)
     if comparison.everywhere:
         facts += comparison.everywhere.facts(comparison.examined, comparison.case.inputs.size)
     blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
-    return _judge(comparison, [*facts, *impurities, *blame.facts], blame, started, is_repeatable=is_repeatable)
+    return judge_comparison(comparison, [*facts, *impurities], blame, started, is_repeatable=is_repeatable)
 
 
 def find_impurities(comparison: Comparison, arguments: Arguments) -> list[Fact]:
@@ -185,96 +163,6 @@ def find_impurities(comparison: Comparison, arguments: Arguments) -> list[Fact]:
     found = changed + find_changes_between_calls(comparison)
     # an f that changes has no value to compare, and the "values" of a check of second order are JAX's gradient
     return found if found or comparison.case.order == 2 else find_values_by_way_of_running(comparison)
-
-
-def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callable[..., Case]) -> Blame:
-    """Whose rule it is where something is wrong; else which rules are wrong although the whole does not show it."""
-    case = comparison.case
-    if comparison.disagreeing:
-        culprits = find_culprits(comparison, met.operands, deadline, trace if case.order == 2 else None)
-        # 0 · inf is NaN although every rule is right: then the operation that made the infinity explains it
-        return _blame(culprits, origins=() if culprits else _nan_origin(comparison))
-    unsound = []
-    if case.order == 1 and met.has_rules:  # JAX's own rules are linear, and keep the value
-        unsound = find_unsound_modes(comparison) + find_values_changed_by_modes(comparison)
-    if unsound:
-        culprits = find_culprits(comparison, met.operands, deadline)
-        by = {"rule": culprits[0].name, "place": culprits[0].where} if culprits else {}
-        found = [replace(fact, data={**fact.data, **by}) for fact in unsound]
-        return _blame(culprits)._replace(facts=tuple(found))
-    return _blame_hidden(comparison, find_hidden_culprits(case, met.operands, deadline))
-
-
-def _blame_hidden(comparison: Comparison, hidden: Sequence[tuple[Culprit, bool | None]]) -> Blame:
-    """The blame for rules that are wrong although the whole agrees, each with whether f uses what is wrong."""
-    # where a solver's tolerance had to be allowed for in the whole, it may be what a rule alone is off by
-    in_use = Severity.DOUBT if comparison.is_within_tolerance else Severity.WRONG
-    by_use = {True: in_use, None: Severity.DOUBT, False: Severity.NOTE}
-    severities = [by_use[is_in_use] for _, is_in_use in hidden]
-    facts = tuple(fact for (c, _), s in zip(hidden, severities) for fact in c.facts(Kind.HIDDEN_RULE, s))
-    details = {"culprits": [vars(culprit) for culprit, is_in_use in hidden if is_in_use is not False]}
-    return Blame(facts, details=details if details["culprits"] else {}, explains_lost_digits=bool(hidden))
-
-
-def _blame(culprits: Sequence[Culprit], origins: tuple[Fact, ...] = ()) -> Blame:
-    """The culprits are part of every explanation, the first with its mistakes; all of them are data."""
-    named = [fact for i, c in enumerate(culprits[:MOST_NAMED]) for fact in (c.facts() if i == 0 else c.facts()[:1])]
-    return Blame((), tuple(named), origins, {"culprits": [vars(culprit) for culprit in culprits]})
-
-
-def _nan_origin(comparison: Comparison) -> tuple[Fact, ...]:
-    """Where NaN begins in the modes that disagree and report it."""
-    names = {name for pair in comparison.pairs if pair.disagrees for name in (pair.first, pair.second)}
-    names &= {answer.name for answer in comparison.answers if not np.isfinite(answer.gradient).all()}
-    modes = [mode for mode in comparison.look.plan.modes if mode.name in names]
-    return find_nan_origin(comparison.case.program, modes)
-
-
-def _judge(
-    comparison: Comparison, facts: Sequence[Fact], blame: Blame, started: float, *, is_repeatable: bool
-) -> Report:
-    """The verdict; where outputs are rightly NaN, the verdict on all others is in its details."""
-    subject, answers, pairs = _subject(comparison, facts, blame), comparison.answers, comparison.pairs
-    if blame.explains_lost_digits:  # the wrong rule is reported: notes of the digits that it loses would repeat it
-        answers = [replace(answer, notes=()) for answer in answers]
-    along = comparison.directional.pairs
-    consensus = find_outliers(answers, pairs, along) if is_repeatable else Consensus((), (), tie=False)
-    compared = answers, pairs, along, consensus, comparison.missing, started
-    report = judge(subject, *compared)
-    is_outside = comparison.look.is_outside
-    if report.verdict == "inconclusive" and is_outside.any() and not comparison.case.is_large:
-        # log at (-1, 2) is NaN in the first entry: no doubt about the derivative in the second
-        rest = tuple(fact for fact in facts if fact.kind != Kind.VALUE_NOT_FINITE)
-        inside = replace(subject, to_judge=subject.to_judge & ~is_outside, facts=rest)
-        verdict = judge(inside, *compared).verdict if inside.to_judge.any() else "nowhere"
-        report = replace(report, details=report.details | {"where_defined": verdict})
-    if comparison.everywhere:
-        report = comparison.everywhere.add_to(report, comparison.examined, comparison.case.inputs.size)
-    return replace(report, decided_share=0.0) if _nothing_checked(comparison) else report
-
-
-def _subject(comparison: Comparison, facts: Sequence[Fact], blame: Blame) -> TracedDerivatives:
-    """What is judged."""
-    return TracedDerivatives(
-        comparison.look,
-        comparison.look.coordinates.examined & bool(comparison.examined.size),
-        tuple(facts),
-        details_of(comparison) | blame.details,
-        directions=comparison.directional.names,
-        type_name=type_of(comparison),
-        culprits=blame.culprits,
-        origins=blame.origins,
-        has_solver=comparison.by_solvers > SOLVERS_NOTED,
-        in_steps=comparison.in_steps,
-    )
-
-
-def _nothing_checked(comparison: Comparison) -> list[Fact]:
-    """A doubt where neither JAX nor a reference has reported a derivative, so that nothing was checked."""
-    if any(a.name in (*MODES, REFERENCE) for a in comparison.answers) or comparison.directional.pairs:
-        return []
-    modes = [mode.name for mode in comparison.look.plan.modes]
-    return [doubt(Kind.NOTHING_CHECKED, *(modes if set(modes) <= set(comparison.missing) else ()))]
 
 
 def _require_met(trust: Sequence[str], comparison: Comparison) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,8 @@ from harness.checks.traced.derivative_answers import (
     judge_again,
     look_at_inputs,
     look_at_more_inputs,
-    ordinary_derivative,
 )
-from harness.checks.traced.derivative_case import (
-    DIFFERENCES,
-    INCREMENTS,
-    REFERENCE,
-    Case,
-    Plan,
-    Point,
-    make_mode,
-    measure,
-)
-from harness.checks.traced.error_scales import scale_around
+from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, REFERENCE, Case
 from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
 from harness.checks.traced.jax_modes import with_finer_solvers
 from harness.checks.traced.many_inputs import (
@@ -44,7 +34,7 @@ from harness.checks.traced.many_inputs import (
     locate_error,
     sample_inputs,
 )
-from harness.checks.traced.program_at_point import Obstacles
+from harness.checks.traced.measured_point import Plan, Point, make_mode, measure, scale_around
 from harness.checks.traced.program_derivatives import Slopes
 from harness.checks.traced.real_coordinates import Estimate
 from harness.checks.traced.reported_derivatives import Reported, evaluate_modes, report_reference
@@ -53,6 +43,7 @@ from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare_all
 from reference.jax_internals import CallbackRaised, raising_callbacks
+from reference.traced.interpreter import Observations
 from reference.traced.solver_tolerances import SOLUTION_SHARE, TIGHTER
 
 
@@ -72,7 +63,6 @@ class Comparison:
 
     @property
     def case(self) -> Case:
-        """What was given."""
         return self.point.case
 
     @property
@@ -105,10 +95,14 @@ class Comparison:
         return {**self.look.missing, **self.directional.missing}
 
     @property
-    def obstacles(self) -> Obstacles:
+    def slopes(self) -> list[Slopes]:
+        """The program's own slopes in inputs, and along directions."""
+        return _slopes(self.look, self.directional)
+
+    @property
+    def obstacles(self) -> Observations:
         """What kept increments from being exact slopes, in both."""
-        found = self.look.true.slopes.obstacles
-        return found.and_those(self.directional.slopes.obstacles) if self.directional.slopes else found
+        return reduce(Observations.and_those, [slopes.sides.obstacles for slopes in self.slopes])
 
     @property
     def by_solvers(self) -> float:
@@ -135,16 +129,11 @@ def compare_derivatives(
     examined = sample_inputs(case, deadline, SAMPLED_INPUTS if whole is None else SAMPLED_BESIDE_WHOLE)
     plan = Plan(tuple(make_mode(point, name) for name in modes), examined, whole)
     reference = None if gradient is None else report_reference(point, gradient)
-    # an expression, which keeps nothing of the first look while the second is made
-    comparison = _unless_in_doubt(_compare(point, look_at_inputs(point, plan, reference))) or _compare(
-        point, look_at_inputs(point, replace(plan, quickly=False), reference)
-    )
+    comparison = _compare(point, look_at_inputs(point, plan, reference))
+    if comparison.disagreeing and not _is_same_for_callers(comparison):  # quickly compiled code accuses nobody
+        del comparison  # its arrays are freed before those of the second look are made
+        comparison = _compare(point, look_at_inputs(point, replace(plan, quickly=False), reference))
     return _within_tolerance(comparison) or comparison
-
-
-def _unless_in_doubt(comparison: Comparison) -> Comparison | None:
-    """The comparison; None where it disagrees by quickly compiled code alone, which accuses nobody."""
-    return comparison if not comparison.disagreeing or _is_same_for_callers(comparison) else None
 
 
 def _within_tolerance(comparison: Comparison) -> Comparison | None:
@@ -217,8 +206,7 @@ def _is_same_for_callers(comparison: Comparison) -> bool:
             found = found[:, look.plan.examined]
         return bool((np.abs(found - old.derivative) <= old.error).all())
 
-    with np.errstate(all="ignore"):
-        return all(is_same(products[x].derivative, look.reports[x].estimate) for x in products if x in look.reports)
+    return all(is_same(products[x].derivative, look.reports[x].estimate) for x in products if x in look.reports)
 
 
 def _compare(point: Point, look: Look) -> Comparison:
@@ -240,8 +228,9 @@ def _compare_many(point: Point, look: Look) -> Comparison:
         more = sample_inputs(point.case, np.inf)  # increments contradict the reverse pass: as many as without it
     if np.size(more):
         look = look_at_more_inputs(point, look, np.union1d(plan.examined, more))
-    if not any(mode.has_solver for mode in plan.modes):  # else it may be judged again
-        look = look.in_examined_inputs
+    if not any(mode.has_solver for mode in plan.modes):  # else it may be judged again, in all inputs
+        reports = {name: report.at(look.plan.examined) for name, report in look.reports.items()}
+        look = replace(look, reports=reports, in_all_inputs={})
     return replace(conclude(point, look, directional), everywhere=everywhere)
 
 
@@ -256,10 +245,9 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
     3. Agreement by a wide bound alone decides nothing: where twice the derivative would agree as well, or where no
        digit of what is reported is correct.
     """
-    ordinary = ordinary_derivative(point, look.true)
-    slopes = [look.true.slopes, *([directional.slopes] if directional.slopes else [])]
-    has_black_box = any(found.obstacles.differenced for found in slopes)
-    opinion = with_differences(point, look, ordinary, has_black_box=has_black_box)
+    slopes = _slopes(look, directional)
+    has_black_box = any(found.sides.obstacles.differenced for found in slopes)
+    opinion = with_differences(point, look, look.ordinary, has_black_box=has_black_box)
     facts = [*point.facts, *_unresolved(look, opinion, slopes)]
     # increments that are wrong in one input may be wrong along a direction, where no differences decide
     if opinion.is_contradicted and directional.disagree:
@@ -267,8 +255,8 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
         facts.append(doubt(Kind.INCREMENTS_CONTRADICTED))
 
     answers = opinion.answers
-    scale, pairs = _compare_answers(point, look, answers, ordinary)
-    doubts, is_twice_accepted = twice_would_pass(point, look, answers, ordinary, scale)
+    scale, pairs = _compare_answers(point, look, answers)
+    doubts, is_twice_accepted = twice_would_pass(point, look, answers, scale)
     found = Comparison(
         point, look, directional, tuple(answers), tuple(pairs), (*facts, *doubts), opinion.is_contradicted,
         opinion.in_steps,
@@ -276,28 +264,30 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
 
     # digits are those of JAX's own numbers, not of the evaluation in float64
     own = [*look.own, *(answer for answer in answers if answer.oracle)]
-    own_pairs = compare_all(own, look.coordinates.blocks, ordinary, scale)
+    own_pairs = compare_all(own, look.coordinates.blocks, look.ordinary, scale)
     disagreeing = [*found.disagreeing, *(pair for pair in own_pairs if pair.disagrees)]
     wrong = {name for pair in disagreeing for name in (pair.first, pair.second)}
-    alone = {INCREMENTS: look.true.estimate, DIFFERENCES: opinion.differenced}
+    alone = {INCREMENTS: look.true, DIFFERENCES: opinion.differenced}
     noted, has_no_digit = with_digits(point, look, answers, own_pairs, alone, wrong, found.by_solvers)
     is_open = is_twice_accepted | has_no_digit
     decided = [replace(pair, decided=pair.decided & ~is_open | pair.at_odds) for pair in pairs]
     return replace(found, answers=noted, pairs=tuple(decided))
 
 
-def _compare_answers(
-    point: Point, look: Look, answers: Sequence[Answer], ordinary: float
-) -> tuple[np.ndarray, list[Pair]]:
+def _slopes(look: Look, directional: DirectionalDerivatives) -> list[Slopes]:
+    return [slopes for slopes in (look.slopes, directional.slopes) if slopes]
+
+
+def _compare_answers(point: Point, look: Look, answers: Sequence[Answer]) -> tuple[np.ndarray, list[Pair]]:
     """The size beside which errors are small whatever the derivatives are, and each two answers compared."""
     blocks, places = look.coordinates.blocks, look.coordinates.inputs.places
-    scale = point.scale() if places is None else point.scale(places)  # of many inputs those that are examined
-    pairs = compare_all(answers, blocks, ordinary, scale)
+    scale = point.scale() if places is None else point.scale(inputs=places)  # of many inputs those that are examined
+    pairs = compare_all(answers, blocks, look.ordinary, scale)
     if point.case.is_large or all(_is_decided(pairs, name) for name in look.reports):
         return scale, pairs
     # the gradient of det is 0 at the 3x3 zero matrix, and so are all of its terms: derivatives around give a size
-    scale = np.maximum(scale, scale_around(point.program, point.combinations.rows))
-    return scale, compare_all(answers, blocks, ordinary, scale)
+    scale = np.maximum(scale, scale_around(point))
+    return scale, compare_all(answers, blocks, look.ordinary, scale)
 
 
 def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
@@ -310,10 +300,10 @@ def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
 def _unresolved(look: Look, opinion: SecondOpinion, slopes: Sequence[Slopes]) -> list[Fact]:
     """Why some derivative is unknown to increments, and to differences where these judge: the first of the reasons."""
     *_, differences = opinion.answers
-    is_resolved = np.isfinite(look.true.estimate.error).ravel() | opinion.climbs & np.isfinite(differences.error)
+    is_resolved = np.isfinite(look.true.error).ravel() | opinion.climbs & np.isfinite(differences.error)
     if is_resolved.all():
         return []
     if any(found.has_no_limit for found in slopes):
         return [doubt(Kind.NO_SLOPE, reason="slopes grow without limit as steps shrink")]
-    reasons = [found.obstacles.unresolved for found in slopes if found.obstacles.unresolved]
+    reasons = [why for found in slopes if (why := found.sides.obstacles.unresolved)]
     return [doubt(Kind.NO_SLOPE, reason=reasons[0])] if reasons else []

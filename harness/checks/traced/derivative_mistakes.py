@@ -33,8 +33,19 @@ class Tables(NamedTuple):
     rows: np.ndarray  # (combinations,) mask of those that are wrong; of random ones the first alone
 
     def count_wrong(self, rows: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
-        """How many derivatives are wrong in some rows and columns, and how many right, as `_wrong_and_right` has it."""
-        return _wrong_and_right(*(x[np.ix_(rows, columns)] for x in (self.given, self.expected, self.differs)))
+        """How many of some derivatives are wrong, and how many right that would not be with the same relative error.
+
+        Others are neither: an error of their own size would be too small to see.
+        """
+        given, expected, differs = (x[np.ix_(rows, columns)] for x in (self.given, self.expected, self.differs))
+        off, size = np.abs(given - expected), np.abs(expected)
+        # zeros have no relative error, and NaN has none
+        known = differs & (size > 0.0) & np.isfinite(off)
+        if not known.any():
+            return int(differs.sum()), 0
+        share = np.min(off[known] / size[known])  # the smallest relative error of what is wrong
+        right = ~differs & (share * size >= CLOSE * off[known].max()) & (off < 0.5 * share * size)
+        return int(differs.sum()), int(right.sum())
 
 
 def find_mistakes(
@@ -55,14 +66,13 @@ def find_mistakes(
         rows[np.argmax(rows) + 1 :] = False  # of random combinations, one is as good as the others
     tables = Tables(given, expected, differs, rows)
     answers_each = each and wrong.family != REFERENCE  # a reference has no cotangent
-    with np.errstate(all="ignore"):
-        known = _conjugates(coordinates, tables, answers_each)
-        known = known or (_of_cotangents(coordinates, tables) if answers_each else ())
-        known = known or _lost_type(coordinates, tables)
-        relation = known or _relation(coordinates, tables)
-        branch = () if in_float64 else _branch(coordinates, tables, has_relation=bool(relation))
-        if relation and not (known or in_float64 or branch):
-            relation = _relation(coordinates, tables, is_counted=True)
+    known = _conjugates(coordinates, tables, answers_each)
+    known = known or (_of_cotangents(coordinates, tables) if answers_each else ())
+    known = known or _lost_type(coordinates, tables)
+    relation = known or _relation(coordinates, tables)
+    branch = () if in_float64 else _branch(coordinates, tables, has_relation=bool(relation))
+    if relation and not (known or in_float64 or branch):
+        relation = _relation(coordinates, tables, is_counted=True)
     return (*relation, *branch)
 
 
@@ -128,21 +138,6 @@ def _output_of(coordinates: Coordinates, rows: np.ndarray) -> tuple[str, np.ndar
     blocks = [block for block in outputs if rows[block.indices].any()]
     name = blocks[0].name if len(blocks) == 1 < len(outputs) else ""
     return name, np.concatenate([block.indices for block in blocks])
-
-
-def _wrong_and_right(given: np.ndarray, expected: np.ndarray, differs: np.ndarray) -> tuple[int, int]:
-    """How many derivatives are wrong, and how many are right that would not be with the same relative error.
-
-    Others are neither: an error of their own size would be too small to see.
-    """
-    off, size = np.abs(given - expected), np.abs(expected)
-    # zeros have no relative error, and NaN has none
-    known = differs & (size > 0.0) & np.isfinite(off)
-    if not known.any():
-        return int(differs.sum()), 0
-    share = np.min(off[known] / size[known])  # the smallest relative error of what is wrong
-    right = ~differs & (share * size >= CLOSE * off[known].max()) & (off < 0.5 * share * size)
-    return int(differs.sum()), int(right.sum())
 
 
 def _of_cotangents(coordinates: Coordinates, tables: Tables) -> tuple[Fact, ...]:
@@ -251,9 +246,6 @@ def _side(bad: np.ndarray, good: np.ndarray) -> tuple[str, str] | None:
             if first * last <= 0.0:  # between -0.3 and 0.2, zero is what a formula branches at
                 return sign if first else f"{sign}=", "0"
             texts = (f"{first:.{digits}g}" for digits in (3, 6, 9, 17))  # as many digits as still part the two
-            return f"{sign}=", next(text for text in texts if _parts(sign, first, float(text), last))
+            low, high = sorted((first, last))
+            return f"{sign}=", next(x for x in texts if low <= float(x) <= high and float(x) != last)
     return None
-
-
-def _parts(sign: str, bad: float, edge: float, good: float) -> bool:
-    return bad >= edge > good if sign == ">" else bad <= edge < good

@@ -18,7 +18,6 @@ from harness.checks.traced.jax_modes import Mode
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from reference.arithmetics.increments import Increment, is_constant
-from reference.traced.eager_run import in_own_types
 from reference.traced.equations import Equation, Program, equations_in, is_key
 from reference.traced.interpreter import Run
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
@@ -31,6 +30,7 @@ from reference.traced.rule_origins import (
     line_of,
     owner_of_file,
 )
+from reference.traced.traced_function import in_own_types
 
 KEPT = 3
 """An equation in a loop is met many times. Its first operands and the last two are kept: a rule that is wrong for small
@@ -78,8 +78,7 @@ def meet_equations(case: Case, *, goes_within: bool = False) -> Met:
     along = random_directions(1, case.inputs.size, case.seed)
     if not case.is_large:
         along = np.concatenate([along, -along, np.abs(along), -np.abs(along)])
-    with np.errstate(all="ignore"):
-        changes = case.at_point().changes(along, run)
+    changes = case.at_point().changes(along, run)
     operands = {eq: met for eq, met in run.operands.items() if not case.trusted(eq)}
     return Met(operands, tuple(run.constant), along, changes)
 
@@ -214,7 +213,6 @@ def find_nan_origin(program: Program, modes: Sequence[Mode]) -> tuple[Fact, ...]
     return (note(Kind.NAN_ORIGIN, *places, operation=name, in_where=in_where),)
 
 
-@np.errstate(all="ignore")
 def _origin(mode: Mode) -> tuple[str, Place] | None:
     for rounds in (False, True):  # what is finite in float64 may overflow in its own type
         run = _OriginRun(rounds_to_types=rounds)

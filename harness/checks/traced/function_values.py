@@ -16,24 +16,23 @@ import numpy as np
 
 from harness.bounds.program_bound import largest_in_block
 from harness.bounds.tolerances import TOLERANCES_LEFT
-from harness.checks.traced.derivative_case import Case, make_mode
+from harness.checks.traced.derivative_case import Case
 from harness.checks.traced.derivative_comparison import Comparison
+from harness.checks.traced.measured_point import make_mode
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.traced_programs import alike, has_own_rules
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from reference.arithmetics.companion import first_line
-from reference.traced.bypassed_rules import batched_in_loops
-from reference.traced.eager_run import eagerly, values_of
 from reference.traced.equations import Program, equations_in
+from reference.traced.program_replay import batched_in_loops
 from reference.traced.rule_origins import Place, maps_by_rules
 from reference.traced.solver_tolerances import TIGHTER, largest_tolerance, tightened
-from reference.traced.traced_function import Traced, mapped
+from reference.traced.traced_function import Traced, eagerly, mapped, values_of
 
 EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
 
 
-@np.errstate(all="ignore")
 def find_changes_between_calls(comparison: Comparison) -> list[Fact]:
     """Whether the function, or a derivative rule, changes each time that it is traced or called, by its values."""
     case, point = comparison.case, comparison.point
@@ -55,7 +54,6 @@ def find_changes_between_calls(comparison: Comparison) -> list[Fact]:
     return []
 
 
-@np.errstate(all="ignore")
 def find_values_by_way_of_running(comparison: Comparison) -> list[Fact]:
     """Outputs whose value depends on how the function is run: wrong where it contradicts the interpreter, too."""
     case, point, facts = comparison.case, comparison.point, []
@@ -113,7 +111,6 @@ def find_unsound_modes(comparison: Comparison) -> list[Fact]:
     ]
 
 
-@np.errstate(all="ignore")
 def find_values_changed_by_modes(comparison: Comparison) -> list[Fact]:
     """Outputs that have another value while a mode differentiates the function."""
     case, found = comparison.case, []
@@ -125,7 +122,6 @@ def find_values_changed_by_modes(comparison: Comparison) -> list[Fact]:
     return found
 
 
-@np.errstate(all="ignore")
 def _wrong_batching_rules(comparison: Comparison, function: Callable[..., Any]) -> list[Fact]:
     """Functions that have a rule for `jax.vmap` by which the value is another one than by a loop of single calls.
 

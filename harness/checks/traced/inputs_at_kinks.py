@@ -11,14 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
-from harness.checks.traced.derivative_answers import Look, ordinary_derivative
-from harness.checks.traced.derivative_case import INCREMENTS, Point
+from harness.checks.traced.derivative_answers import Look
+from harness.checks.traced.derivative_case import INCREMENTS
 from harness.checks.traced.equations_met import Met
 from harness.checks.traced.many_inputs import DirectionalDerivatives
+from harness.checks.traced.measured_point import Point
 from harness.checks.traced.one_sided import one_sided_slopes
 from harness.checks.traced.program_derivatives import SHORTER, SHRINKS, measure_slopes, slopes_around
 from harness.checks.traced.real_coordinates import Estimate, combine
-from harness.checks.traced.rounding_bounds import Scope, bound_of_slopes
+from harness.checks.traced.rounding_bounds import bound_of_slopes
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, compare
@@ -50,13 +51,12 @@ APART = 0.1
 the error may be that of another place."""
 
 
-@np.errstate(all="ignore")
 def compare_inputs_at_kinks(point: Point, look: Look) -> DirectionalDerivatives:
     """The modes whose derivatives do not add up to the slope along inputs at kinks, each compared with that slope.
 
     Looked at are sets of inputs along which the function has no kink: max(x, y) has the slope 1 along both together.
     """
-    kinks, ordinary = look.true.kinks, ordinary_derivative(point, look.true)
+    kinks = look.slopes.kinks
     rows, size = kinks.shape
     sets = _find_sets(point, kinks)
     if not sets:
@@ -65,21 +65,21 @@ def compare_inputs_at_kinks(point: Point, look: Look) -> DirectionalDerivatives:
     for d, (_, combinations) in enumerate(sets):
         judged[combinations, d] = True
     blocks = [Block("together", k * len(sets) + np.arange(len(sets))) for k in range(rows)]
-    slopes = measure_slopes(point, along, [], Scope(blocks, point.program.coarsest, judged))
+    slopes = measure_slopes(point, along, [], blocks)
     sides, error = slopes.sides, slopes.error
     # only directions without a kink of their own have one slope to compare with
     smooth = judged & ~(2.0 * sides.half_gap > error)
     true = point.answer(INCREMENTS, Estimate(sides.mean, np.where(smooth, error + sides.half_gap, np.inf)), blocks)
     pairs = []
     for answer in look.own:
-        pair = compare(_sum_along(answer, along, rows, size), true, blocks, ordinary)
+        pair = compare(_sum_along(answer, along, rows, size), true, blocks, look.ordinary)
         # a function that bends has other slopes nearby: accuse only what is off by far more than that
         off = np.where(pair.at_odds & np.isfinite(pair.difference), pair.difference, 0.0).reshape(smooth.shape)
         wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape)) / APART
         if wrong.any():
             error = np.where(wrong.ravel(), true.error, np.inf)
             against = Answer(INCREMENTS, INCREMENTS, 0.0, 0.0, true.gradient, error, oracle=True)
-            pairs.append(compare(_sum_along(answer, along, rows, size), against, blocks, ordinary))
+            pairs.append(compare(_sum_along(answer, along, rows, size), against, blocks, look.ordinary))
     names = [first_few(np.flatnonzero(members).tolist(), 3, name=point.case.inputs.label) for members in along] * rows
     return DirectionalDerivatives(tuple(pairs), tuple(names), slopes=slopes)
 
@@ -121,7 +121,6 @@ def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.
     return farthest
 
 
-@np.errstate(all="ignore")
 def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     """What follows where slopes along single inputs do not add up to those along all of them: f has no derivative.
 
@@ -132,9 +131,13 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     """
     if point.case.is_large:
         return []
-    (mean, half_gap), sizes, weights = look.true.sides, np.abs(met.along), point.combinations.cotangents[:, None]
+    (mean, half_gap), sizes, weights = (
+        look.slopes.sides.both,
+        np.abs(met.along),
+        point.combinations.cotangents[:, None],
+    )
     # the sum of single slopes is known up to half of each gap, which a convention may take, and to each error
-    roundings = DERIVATIVE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * point.terms
+    roundings = DERIVATIVE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * point.terms()
     error = np.abs(weights) * (look.increments.error.reshape(mean.shape) + roundings)
     allowed = (half_gap + error + ADDS_UP * np.abs(mean)) @ sizes.T
     sums = mean @ met.along.T

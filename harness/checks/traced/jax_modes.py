@@ -110,7 +110,6 @@ class Mode:
 
     @property
     def given(self) -> Layout:
-        """The layout of the vectors."""
         return self.outputs if self._is_reverse else self.inputs
 
     def _one(self, leaves: Sequence[Any], vector: Sequence[Any]) -> list[Any]:
@@ -140,15 +139,12 @@ class Mode:
                 if count > 1:
                     raise
                 with _refuse_missing_modes():
-                    self._traced[count] = Traced(self._single, self.leaves, example)
+                    single = lambda leaves, vectors: [y[None] for y in self._one(leaves, [x[0] for x in vectors])]  # noqa: E731
+                    self._traced[count] = Traced(single, self.leaves, example)
         return self._traced[count]
-
-    def _single(self, leaves: Sequence[Any], vectors: Sequence[Any]) -> list[Any]:
-        return [y[None] for y in self._one(leaves, [x[0] for x in vectors])]
 
     @property
     def programs(self) -> list[Program]:
-        """The programs that were traced so far."""
         return [traced.program for traced in self._traced.values()]
 
     # -- many vectors, in passes --------------------------------------------------------------------------------------
@@ -183,7 +179,6 @@ class Mode:
         found = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return found.T if weights is None else found
 
-    @np.errstate(all="ignore")
     def products(self, vectors: np.ndarray, weights: np.ndarray | None = None, *, quickly: bool = True) -> np.ndarray:
         """JAX's products, by code that XLA has compiled without its slow passes, or as callers have it do."""
 
@@ -194,7 +189,6 @@ class Mode:
 
         return self._in_passes(product, vectors, weights)
 
-    @np.errstate(all="ignore")
     def at_rounded_arguments(self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """JAX's products where each argument is another number, a rounding away."""
         return replace(self, leaves=[_rounded_away(leaf, rng) for leaf in self.leaves]).products(vectors, weights)
@@ -224,7 +218,6 @@ class Mode:
         count, traced = next(iter(self._traced.items()))
         return run(traced.program, *map(constant, self._numbers(self._arrays(np.ones((count, self.given.size))))))
 
-    @np.errstate(all="ignore")
     def bound(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """A derived bound on the rounding error of the same program; infinite where there is none."""
 
@@ -238,7 +231,6 @@ class Mode:
 
         return self._in_passes(bound, vectors, None if weights is None else np.abs(weights))
 
-    @np.errstate(all="ignore")
     def by_run(
         self, run: Run, vectors: np.ndarray, weights: np.ndarray | None = None, *, is_wide: bool = False
     ) -> np.ndarray:
@@ -246,7 +238,6 @@ class Mode:
         with _refuse_missing_modes():  # XLA leaves out what nobody reads, and with it what JAX lacks
             return self._in_passes(lambda part: self.by_numpy(part, run, is_wide=is_wide), vectors, weights)
 
-    @np.errstate(all="ignore")
     def rounded_in_range(
         self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None, *, keeps_branches: bool
     ) -> np.ndarray:
@@ -298,7 +289,6 @@ class Mode:
             return 0.0
         return max(map(largest_tolerance, [*self.programs, self.program]))
 
-    @np.errstate(all="ignore")
     def solvers_error(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, float]:
         """`SOLVERS_FACTOR` times what products move by when solvers go on below their tolerances.
 

@@ -114,7 +114,6 @@ def count_closed_over(equation: Equation) -> int:
     return equation.params.get("num_consts", 0) if equation.name in CUSTOM_RULES else 0
 
 
-@np.errstate(all="ignore")  # what overflows in its type is infinite there
 def isolate(equation: Equation, met: Sequence[Increment]) -> LoneEquation:
     """An equation by itself, at operands that it met, in the types that it takes them in.
 
@@ -195,10 +194,9 @@ def _convict_of_difference(equation: Equation, comparison: Comparison) -> Culpri
     wrong = next(answer for answer in comparison.answers if answer.name in (pair.first, pair.second))
     # increments, or differences where these judge
     right = next(answer for answer in comparison.answers if pair.other(answer.name) == wrong.name)
-    with np.errstate(all="ignore"):
-        sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
-        size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
-        off = float(np.max(pair.difference[pair.at_odds]) / size)
+    sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
+    size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
+    off = float(np.max(pair.difference[pair.at_odds]) / size)
     is_directional = pair in comparison.directional.pairs
     masks = comparison.directional.replaced if is_directional else look.replaced
     in_float64 = bool((masks.get(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())

@@ -66,7 +66,6 @@ class PerturbedRun(Run):
         return super().closed_over(value) if is_key(value) or np.ndim(value) else self.number(Constant(value))
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
-        """One equation's outputs, nearly equal operands of a comparison reordered."""
         choice = equation.primitive.choice
         if choice and choice.compares_pair and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
             operands = self._reordered(operands, max(map(unit_roundoff, equation.input_dtypes)))
@@ -74,8 +73,7 @@ class PerturbedRun(Run):
 
     def _reordered(self, operands: Sequence[Increment], unit: float) -> Sequence[Increment]:
         first, second = (np.asarray(x.value) for x in operands)
-        with np.errstate(invalid="ignore"):  # of infinities
-            apart = np.abs(first - second)
+        apart = np.abs(first - second)
         near = (apart > 0.0) & (apart <= unit * np.maximum(np.abs(first), np.abs(second))) & np.isfinite(apart)
         if not near.any():
             return operands
@@ -87,7 +85,6 @@ class PerturbedRun(Run):
         return [moved, operands[1]] if which == 0 else [operands[0], moved]
 
 
-@np.errstate(all="ignore")
 def evaluate_in_float64(
     mode: Mode, request: Request, function: Program, seed: int, is_enough: Callable[[np.ndarray], bool]
 ) -> np.ndarray | Fact:
@@ -103,8 +100,8 @@ def evaluate_in_float64(
         return note(Kind.OWN_PRECISION_ONLY, because="bits")
     exact = Run()
     first = mode.by_run(exact, *request, is_wide=True)
-    if by_jax := exact.observed.in_own_precision | exact.observed.taken_as_they_are:
-        return note(Kind.OWN_PRECISION_ONLY, *sorted(by_jax), because="jax-alone")
+    if exact.observed.by_jax:
+        return note(Kind.OWN_PRECISION_ONLY, *sorted(exact.observed.by_jax), because="jax-alone")
     # f(x) = 0.1 x has the derivative 0.1 in whatever type, and not another rounding of it
     shared = frozenset(number for _, number in numbers_in(function))
     found = np.array(np.broadcast_to(first, (1 + len(ORDERS), *first.shape)))  # for millions of inputs, one copy
@@ -115,7 +112,6 @@ def evaluate_in_float64(
     return found
 
 
-@np.errstate(all="ignore")
 def estimate_in_float64(runs: np.ndarray, error: np.ndarray, unit: float) -> Estimate:
     """The first of the runs, and how far from it other roundings of constants and other comparisons lead.
 
@@ -128,7 +124,6 @@ def estimate_in_float64(runs: np.ndarray, error: np.ndarray, unit: float) -> Est
     return Estimate(runs[0], np.where(np.isfinite(runs[0]) & np.isfinite(bound), bound, np.inf))
 
 
-@np.errstate(all="ignore")
 def with_float64(
     answer: Answer, estimate: Estimate, tolerance: np.ndarray, increments: Answer, sides: Sides
 ) -> tuple[Answer, np.ndarray]:

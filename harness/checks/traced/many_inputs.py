@@ -34,13 +34,14 @@ from harness.checks.random_directions import (
     sizes_along,
     slopes_along,
 )
-from harness.checks.traced.derivative_answers import Look, in_float64, ordinary_derivative
-from harness.checks.traced.derivative_case import INCREMENTS, Case, Point
+from harness.checks.traced.derivative_answers import Look, in_float64
+from harness.checks.traced.derivative_case import INCREMENTS, Case
 from harness.checks.traced.low_precision import estimate_in_float64, with_float64
+from harness.checks.traced.measured_point import Point
 from harness.checks.traced.one_sided import one_sided_slopes
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
 from harness.checks.traced.real_coordinates import Estimate, Sides
-from harness.checks.traced.reported_derivatives import Reported, bound_modes, comparable_runs, evaluate_modes
+from harness.checks.traced.reported_derivatives import Reported, bound_modes, evaluate_modes
 from harness.checks.traced.rounding_bounds import Scope
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -98,73 +99,51 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     most = RANDOM_ENDS if whole is None else DIRECTIONS
     count = int(np.clip(0.1 * ENTRIES_MOVED / inputs.size, FEWEST, most))
     along = random_directions(count, inputs.size, seed + 2)
-    scope = Scope([Block("directions", np.arange(count))], coarsest, np.ones((1, count), bool))
+    blocks = [Block("directions", np.arange(count))]
     answers = slopes_along(along, [a for a in _answers_in_all(point, look) if a.name == "reverse"])
     plan = replace(look.plan, modes=tuple(mode for mode in look.plan.modes if mode.name == "forward"))
     products, missing = evaluate_modes(point, plan, along)
     reported = [a.gradient[None] for a in answers] + [found.derivative for found in products.values()]
-    slopes = measure_slopes(point, along, reported, scope)
+    slopes = measure_slopes(point, along, reported, blocks)
+    scope = Scope(blocks, coarsest, np.ones((1, count), bool), by_jax=slopes.sides.obstacles.by_jax)
     # along a random direction many kinks add up, so that half of the gap is allowed
     true = Estimate(slopes.sides.mean, slopes.error + slopes.sides.half_gap)
-    may_borrow = (len(products) == 1 or not scope.is_wide(true)) and not look.true.kinks.any()
+    may_borrow = (len(products) == 1 or not scope.is_wide(true)) and not look.slopes.kinks.any()
     reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow, along=along)
-    answers += [point.answer(name, found.estimate, scope.blocks) for name, found in reports.items()]
-    increments = point.answer(INCREMENTS, true, scope.blocks)
-    answers, replaced = _evaluated_along(point, along, answers, {**look.reports, **reports}, slopes, increments)
-    pairs = compare_ends(answers, increments, ordinary_derivative(point, look.true)) if point.is_known.all() else []
-    of_pass, missing = _pass_along(point, along, whole), {**missing, **missing_after}
-    return DirectionalDerivatives(tuple(pairs), (), reports, missing, replaced, slopes, of_pass)
-
-
-def _pass_along(point: Point, along: np.ndarray, whole: np.ndarray | None) -> Estimate | None:
-    """What the reverse pass in float64, if there is one, says along directions, and its rounding."""
-    if whole is None:
-        return None
-    rounding = floor_of(whole, point.case.inputs.blocks, UNIT_ROUNDOFF["float64"])
-    return Estimate(along @ whole, sizes_along(along, rounding))
-
-
-def _evaluated_along(
-    point: Point,
-    along: np.ndarray,
-    answers: Sequence[Answer],
-    reports: Mapping[str, Reported],
-    slopes: Slopes,
-    increments: Answer,
-) -> tuple[list[Answer], dict[str, np.ndarray]]:
-    """The answers, replaced by evaluations in float64 in the directions where these decide more; and masks of these."""
-    coarsest, sides = point.program.coarsest, Sides(slopes.sides.mean[0], slopes.sides.half_gap[0])
-    blocks, found, replaced = [Block("directions", np.arange(len(along)))], list(answers), {}
+    answers += [point.answer(name, found.estimate, blocks) for name, found in reports.items()]
+    increments = point.answer(INCREMENTS, true, blocks)
+    # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more
+    sides, replaced = Sides(slopes.sides.mean[0], slopes.sides.half_gap[0]), {}
     for i, answer in enumerate(answers):
-        runs = comparable_runs(reports[answer.name], slopes.obstacles, coarsest)
+        runs = {**look.reports, **reports}[answer.name].float64_runs
         if isinstance(runs, np.ndarray):
             runs = runs @ along.T if answer.name == "reverse" else runs
             estimate = estimate_in_float64(runs[:, 0], answer.error, coarsest)
             tolerance = MEANT[answer.precision] * largest_in_block(estimate.derivative, blocks)
-            found[i], replaced[answer.name] = with_float64(answer, estimate, tolerance, increments, sides)
-    return found, replaced
+            answers[i], replaced[answer.name] = with_float64(answer, estimate, tolerance, increments, sides)
+    pairs = compare_ends(answers, increments, look.ordinary) if point.is_known.all() else []
+    of_pass = None
+    if whole is not None:
+        rounding = floor_of(whole, inputs.blocks, UNIT_ROUNDOFF["float64"])
+        of_pass = Estimate(along @ whole, sizes_along(along, rounding))
+    missing = {**missing, **missing_after}
+    return DirectionalDerivatives(tuple(pairs), (), reports, missing, replaced, slopes, of_pass)
 
 
 def locate_error(point: Point, look: Look, directional: DirectionalDerivatives) -> int:
     """An input in which what is reported is far from the program's derivative, by halving the inputs."""
-    gradient = _suspect_gradient(point, look, directional)
+    name = max(look.reports)  # "reverse" rather than "reference"
+    gradient, runs = look.reports[name].estimate.derivative[0], look.reports[name].float64_runs
+    at_odds = np.any([pair.at_odds for pair in directional.pairs if pair.other(name)], axis=0)
+    is_evaluated = directional.replaced.get(name, np.zeros(at_odds.shape, bool))
+    if isinstance(runs, np.ndarray) and (is_evaluated & at_odds).any():  # its evaluation in float64 is what is wrong
+        gradient = runs[0, 0]
 
     def off(along: np.ndarray) -> np.ndarray:
         mean = one_sided_slopes(point.program, along, point.combinations.weights).mean[0]
         return np.abs(along @ gradient - mean)
 
     return farthest_off(point.case.inputs.size, off, point.case.seed + 3)
-
-
-def _suspect_gradient(point: Point, look: Look, directional: DirectionalDerivatives) -> np.ndarray:
-    """The gradient to locate an error in: a mode's own, or its evaluation in float64 where that alone is wrong."""
-    name = max(look.reports)  # "reverse" rather than "reference"
-    at_odds = np.any([pair.at_odds for pair in directional.pairs if pair.other(name)], axis=0)
-    runs = comparable_runs(look.reports[name], look.true.slopes.obstacles, point.program.coarsest)
-    is_evaluated = directional.replaced.get(name, np.zeros(at_odds.shape, bool))
-    if isinstance(runs, np.ndarray) and (is_evaluated & at_odds).any():
-        return runs[0, 0]
-    return look.reports[name].estimate.derivative[0]
 
 
 # -- all inputs at once ------------------------------------------------------------------------------------------------
@@ -231,7 +210,6 @@ class Everywhere:
         return facts
 
 
-@np.errstate(all="ignore")
 def compare_everywhere(point: Point, look: Look, directional: DirectionalDerivatives) -> Everywhere:
     """What is reported in all of many inputs, compared with the reverse pass if increments vouch for that."""
     # an entry of a direction is at least SMALLEST_ENTRY, so that an error e in one input shows as e times that
@@ -240,24 +218,24 @@ def compare_everywhere(point: Point, look: Look, directional: DirectionalDerivat
     if whole is None or slopes is None or of_pass is None or not look.in_all_inputs:
         return Everywhere(float(along_directions))
     allowed = slopes.error[0] + slopes.sides.half_gap[0] + of_pass.error
-    in_pass, ordinary = allowed.min() / SMALLEST_ENTRY, ordinary_derivative(point, look.true)
+    in_pass = allowed.min() / SMALLEST_ENTRY
     # the pass is used if increments agree with it, and would have shown an error that is large enough to matter
     agrees = (np.abs(of_pass.derivative - slopes.sides.mean[0]) <= allowed).all()
-    if agrees and not in_pass > MEANINGLESS["float64"] * max(ordinary, largest(whole)):
-        return _compare_with_pass(point, look, whole, ordinary, float(in_pass))
+    if agrees and not in_pass > MEANINGLESS["float64"] * max(look.ordinary, largest(whole)):
+        return _compare_with_pass(point, look, whole, float(in_pass))
     return Everywhere(float(along_directions))
 
 
-def _compare_with_pass(point: Point, look: Look, whole: np.ndarray, ordinary: float, visible: float) -> Everywhere:
+def _compare_with_pass(point: Point, look: Look, whole: np.ndarray, visible: float) -> Everywhere:
     """What is reported in all inputs, compared with the reverse pass, one piece of the inputs after the other."""
     blocks = point.case.inputs.blocks
     true = Answer(WHOLE, WHOLE, 0.0, 0.0, whole, floor_of(whole, blocks, UNIT_ROUNDOFF["float64"]), oracle=True)
     reported = [_decisive(point, look, answer, true) for answer in _answers_in_all(point, look)]
-    scales = [scale_of([answer, true], blocks, ordinary) for answer in reported]
+    scales = [scale_of([answer, true], blocks, look.ordinary) for answer in reported]
     found = []
     for part in slices(whole.size):
         pairs = [
-            compare(answer.at(part), true.at(part), (), ordinary, scale[part], point.scale(part))
+            compare(answer.at(part), true.at(part), (), look.ordinary, scale[part], point.scale(inputs=part))
             for answer, scale in zip(reported, scales)
         ]
         found.append(_compare_piece(pairs, part.start))
@@ -289,10 +267,9 @@ def _compare_piece(pairs: Sequence[Pair], first: int) -> tuple[np.ndarray, float
 def _decisive(point: Point, look: Look, answer: Answer, true: Answer) -> Answer:
     """An answer in all inputs, or its evaluation in float64 where that decides more."""
     reported = look.reports[answer.name]
-    runs = comparable_runs(reported, look.true.slopes.obstacles, point.program.coarsest)
-    if not isinstance(runs, np.ndarray):
+    if not isinstance(reported.float64_runs, np.ndarray):
         return answer
-    everywhere = np.arange(answer.gradient.size)
-    estimate, tolerance = in_float64(point, runs, reported.estimate.error, point.case.inputs.blocks, everywhere)
+    everywhere, blocks = np.arange(answer.gradient.size), point.case.inputs.blocks
+    estimate, tolerance = in_float64(point, reported.float64_runs, reported.estimate.error, blocks, everywhere)
     sides = Sides(true.gradient, np.zeros_like(true.gradient))
     return with_float64(answer, estimate, tolerance, true, sides)[0]

@@ -14,9 +14,10 @@ import numpy as np
 
 from harness.bounds.tolerances import MEANINGLESS, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.program_at_point import NO_MATTER, Obstacles, ProgramAtPoint
-from harness.checks.traced.real_coordinates import UnitVectors, combine
+from harness.checks.traced.program_at_point import NO_MATTER, ProgramAtPoint
+from harness.checks.traced.real_coordinates import Sides, UnitVectors, combine
 from reference.traced.decisions import Decision, TurnedDecisions, TurnedRun
+from reference.traced.interpreter import Observations
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Distances, in units of the argument's size, at which slopes are computed that have a limit at the point. A parabola
@@ -45,23 +46,24 @@ class OneSided:
     # the error of slopes that are limits from points nearby, zero elsewhere; what rounding does to increments comes on
     # top of it
     error: np.ndarray
-    # whether nothing but increments through decided comparisons took part, so that there may be a derived bound
-    is_smooth: bool
     # by the number of the first direction of a pass: a mask of the slopes that are limits, and these
     limits: Mapping[int, tuple[np.ndarray, np.ndarray]]
-    obstacles: Obstacles
+    # what keeps increments from being exact slopes of what JAX differentiates; where nothing does, and all comparisons
+    # are decided, there may be a derived bound
+    obstacles: Observations
+
+    @property
+    def both(self) -> Sides:
+        return Sides(self.mean, self.half_gap)
 
     @property
     def low(self) -> np.ndarray:
-        """The smaller of both derivatives."""
         return self.mean - self.half_gap
 
     @property
     def high(self) -> np.ndarray:
-        """The larger of both derivatives."""
         return self.mean + self.half_gap
 
-    @np.errstate(invalid="ignore")  # of infinities
     def distance(self, reported: np.ndarray) -> np.ndarray:
         """How far what is reported lies beyond both sides: zero between them."""
         return np.abs(reported - np.clip(reported, self.low, self.high))
@@ -74,7 +76,6 @@ class OneSided:
         return replace(self, mean=mean, half_gap=half_gap)
 
 
-@np.errstate(all="ignore")
 def one_sided_slopes(
     program: ProgramAtPoint,
     directions: np.ndarray | UnitVectors,
@@ -86,7 +87,7 @@ def one_sided_slopes(
     With `turned_decisions`, the sides are the least and the greatest of these and of the slopes that the program has
     where rounding turns its decisions.
     """
-    parts, limits, is_smooth, sizes, obstacles = [], {}, True, np.abs(weights), Obstacles()
+    parts, limits, sizes, obstacles = [], {}, np.abs(weights), Observations()
     for i, along in program.passes(directions):
         run = program.run()
         right = program.changes(along, run)
@@ -101,18 +102,15 @@ def one_sided_slopes(
         after = right  # bounds on rounding are those of the run itself, whatever the sides are widened by
         if turned_decisions is not None:
             left, right = _sides_of_all_ways(program, turned_decisions, left, right, along)
-        obstacles = obstacles.and_those(Obstacles.of(run))
-        seen = run.observed
-        is_smooth &= not (seen.ties or seen.unresolved or seen.differenced or seen.taken_as_they_are)
+        obstacles = obstacles.and_those(run.observed)
         mean, half_gap = 0.5 * (right + left), 0.5 * np.abs(right - left)
         # gaps and errors of outputs add up in a combination, whatever the signs of its weights are
         columns = (weights, after), (weights, mean), (sizes, half_gap), (sizes, error)
         parts.append([combine(*pair) for pair in columns])
     after, mean, half_gap, error = (np.concatenate(column, axis=1) for column in zip(*parts))
-    return OneSided(after, mean, half_gap, error, is_smooth, limits, obstacles)
+    return OneSided(after, mean, half_gap, error, limits, obstacles)
 
 
-@np.errstate(all="ignore")
 def rounded_slopes(
     program: ProgramAtPoint, rng: Any, directions: np.ndarray | UnitVectors, weights: np.ndarray, sides: OneSided
 ) -> np.ndarray:

@@ -148,8 +148,7 @@ class _StateRun(Run):
 
 def _distance(first: Sequence[Increment], second: Sequence[Increment]) -> float:
     """How far the changes in one direction are apart."""
-    with np.errstate(invalid="ignore"):
-        return sum(float(np.sum(np.abs(full_change(x, 1) - full_change(y, 1)))) for x, y in zip(first, second)) / STEP
+    return sum(float(np.sum(np.abs(full_change(x, 1) - full_change(y, 1)))) for x, y in zip(first, second)) / STEP
 
 
 def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[Equation], bool], seed: int) -> Program:
@@ -180,8 +179,7 @@ def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[
     values = list(map(lifted, leaves))
     directions = random_directions(1, sum(map(np.size, values)), seed)[0]
     parts = np.split(directions, np.cumsum(list(map(np.size, values)))[:-1])
-    with np.errstate(all="ignore"):
-        run(everything, *(Increment(x, STEP * d.reshape(1, *x.shape).astype(x.dtype)) for x, d in zip(values, parts)))
+    run(everything, *(Increment(x, STEP * d.reshape(1, *x.shape).astype(x.dtype)) for x, d in zip(values, parts)))
     same = zip(equations_in(everything), equations_in(program))
     return with_moving_state({eq for copy, eq in same if run.moves_state.get(copy) and eq in flow.operands})
 

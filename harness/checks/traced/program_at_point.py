@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -45,26 +45,6 @@ SMALLEST_MOVED = 1e-230
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 """The precision that tolerances are chosen by, from u. Of a coarser or another unit it is that of bfloat16."""
-
-
-class Obstacles(NamedTuple):
-    """What a run met that keeps its increments from being exact slopes of what JAX differentiates."""
-
-    unresolved: str = ""  # why some change has no slope at this point, such as a jump; empty where all have one
-    differenced: frozenset[str] = frozenset()  # names of what was differenced as black boxes
-    taken_as_they_are: frozenset[str] = frozenset()  # custom rules and samplers whose derivatives were not checked
-    in_own_precision: frozenset[str] = frozenset()  # primitives that JAX computed in less than float64
-
-    @staticmethod
-    def of(run: Run) -> "Obstacles":
-        """The obstacles that a run has met."""
-        seen = run.observed
-        sets = (seen.differenced, seen.taken_as_they_are, seen.in_own_precision)
-        return Obstacles(seen.unresolved, *map(frozenset, sets))
-
-    def and_those(self, other: "Obstacles") -> "Obstacles":
-        """The obstacles of two runs; the first reason is kept."""
-        return Obstacles(self.unresolved or other.unresolved, *(a | b for a, b in zip(self[1:], other[1:])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +89,6 @@ class ProgramAtPoint:
         return (RecordingRun if watched else Run)(**{"trusted": self.trusted, "phases": phases} | options)
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
-        """The arguments at a point, in the precision of the interpreter."""
         return [lifted(x[0]) for x in self.inputs.wide_arrays(point[None])]
 
     def value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
@@ -200,7 +179,6 @@ class ProgramAtPoint:
             self.progress("increments through the program", i, len(directions))
             yield i, directions[i : i + self.chunk]
 
-    @np.errstate(all="ignore")
     def bound(self, directions: np.ndarray | UnitVectors, weights: np.ndarray) -> np.ndarray:
         """A derived bound on the rounding error of smooth increments; infinite where there is none."""
         parts, numbers = [], self.numbers(self.point)

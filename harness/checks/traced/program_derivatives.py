@@ -16,11 +16,13 @@ import numpy as np
 from harness.bounds.program_bound import floor_of, largest_in_block
 from harness.bounds.tolerances import NARROW
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.derivative_case import Point
+from harness.checks.traced.measured_point import Point
 from harness.checks.traced.one_sided import OneSided, one_sided_slopes
-from harness.checks.traced.program_at_point import NO_MATTER, Obstacles, ProgramAtPoint
+from harness.checks.traced.program_at_point import NO_MATTER, ProgramAtPoint
 from harness.checks.traced.real_coordinates import UnitVectors, combine
-from harness.checks.traced.rounding_bounds import Scope, bound_of_slopes
+from harness.checks.traced.rounding_bounds import bound_of_slopes
+from harness.verdict.comparison import Block
+from reference.arithmetics.array_pieces import largest
 from reference.traced.decisions import TiedRun
 
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
@@ -55,14 +57,13 @@ class Slopes:
     has_no_limit: bool  # whether slopes grow somewhere without limit as steps shrink
 
     @property
-    def obstacles(self) -> Obstacles:
-        """What keeps increments from being exact slopes."""
-        return self.sides.obstacles
+    def kinks(self) -> np.ndarray:
+        """Mask of where the two sides differ."""
+        return 2.0 * self.sides.half_gap > self.error
 
 
-@np.errstate(all="ignore")
 def measure_slopes(
-    point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], scope: Scope
+    point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], blocks: Sequence[Block]
 ) -> Slopes:
     """The program's derivatives along directions, as precisely as is needed beside what is reported for them.
 
@@ -75,13 +76,13 @@ def measure_slopes(
     sides = one_sided_slopes(program, along, weights)
     is_second_order, has_no_limit = _compare_shorter_steps(program, along, weights, reported, sides)
     sides = replace(sides, mean=np.where(is_second_order, 0.0, sides.mean))
-    bound = bound_of_slopes(program, along, weights, sides, scope.blocks)
+    bound = bound_of_slopes(program, along, weights, sides, blocks)
     error = np.select([is_second_order, has_no_limit], [np.finfo(float).tiny, np.inf], bound.error)
     has_kink = _has_kink(program, along, weights, sides, error)
     if any(point.turned_decisions):
-        sides = _with_turned_decisions(point, along, reported, sides, scope)
-    if not sides.is_smooth:
-        sides = _with_slopes_around(point, along, reported, sides, error, scope)
+        sides = _with_turned_decisions(point, along, reported, sides, blocks)
+    if not sides.obstacles.is_smooth:
+        sides = _with_slopes_around(point, along, reported, sides, error, blocks)
     error = np.where(np.isfinite(error), error, np.inf)
     return Slopes(sides, error, bound.kinds, has_kink, bool(has_no_limit.any()))
 
@@ -90,7 +91,6 @@ def _shorter_slopes(program: ProgramAtPoint, along: np.ndarray, weights: np.ndar
     return one_sided_slopes(replace(program, step_share=SHORTER), along, weights)
 
 
-@np.errstate(all="ignore")
 def _compare_shorter_steps(
     program: ProgramAtPoint,
     along: np.ndarray | UnitVectors,
@@ -106,7 +106,7 @@ def _compare_shorter_steps(
     is_zero, is_steep = np.zeros((2, *sides.mean.shape), bool)
     steepest = np.abs(sides.mean) + sides.half_gap
     # a slope far below the largest report is small, however much a shorter step may find it to grow
-    small = NO_MATTER * max((np.abs(x[np.isfinite(x)]).max(initial=0.0) for x in reported), default=0.0)
+    small = NO_MATTER * max((largest(x.ravel()) for x in reported), default=0.0)
     for found in reported:
         is_zero |= np.abs(found) <= REMNANT * np.abs(sides.mean)
         # a report between both sides agrees with them, and NaN with nothing
@@ -124,7 +124,6 @@ def _compare_shorter_steps(
     return is_zero, is_steep
 
 
-@np.errstate(all="ignore")
 def _has_kink(
     program: ProgramAtPoint, along: np.ndarray | UnitVectors, weights: np.ndarray, sides: OneSided, error: np.ndarray
 ) -> bool:
@@ -173,14 +172,13 @@ def _moves_from_ties(program: ProgramAtPoint, size: np.ndarray) -> Iterator[np.n
             yield move / np.abs(move).max(initial=np.finfo(float).tiny)
 
 
-@np.errstate(all="ignore")
 def _with_slopes_around(
     point: Point,
     along: np.ndarray | UnitVectors,
     reported: Sequence[np.ndarray],
     sides: OneSided,
     error: np.ndarray,
-    scope: Scope,
+    blocks: Sequence[Block],
 ) -> OneSided:
     """Sides that include the slopes around, where a report beyond the sides, not by rounding, lies between these.
 
@@ -188,7 +186,8 @@ def _with_slopes_around(
     1, so that a report of 1/3 lies between.
     """
     # what rounding moves is no convention; a bound may be as wide as u^(2/3) and still pass for narrow
-    floors = [scope.unit**NARROW * largest_in_block(x.ravel(), scope.blocks).reshape(x.shape) for x in reported]
+    narrow = point.program.coarsest**NARROW
+    floors = [narrow * largest_in_block(x.ravel(), blocks).reshape(x.shape) for x in reported]
     off = [(sides.distance(x) > 2.0 * error + f) & np.isfinite(x) for x, f in zip(reported, floors)]
     is_beyond = np.any([np.zeros(error.shape, bool), *off], axis=0) & np.isfinite(error)
     at = np.flatnonzero(is_beyond.any(axis=0))
@@ -206,7 +205,11 @@ def _with_slopes_around(
 
 
 def _with_turned_decisions(
-    point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], sides: OneSided, scope: Scope
+    point: Point,
+    along: np.ndarray | UnitVectors,
+    reported: Sequence[np.ndarray],
+    sides: OneSided,
+    blocks: Sequence[Block],
 ) -> OneSided:
     """Sides that include the slopes where rounding turns decisions, unless all reports are next to the sides.
 
@@ -214,7 +217,7 @@ def _with_turned_decisions(
     """
     is_beyond = np.full(sides.mean.shape, not reported)
     for found in reported:
-        floor = floor_of(found.ravel(), scope.blocks, scope.unit).reshape(found.shape)
+        floor = floor_of(found.ravel(), blocks, point.program.coarsest).reshape(found.shape)
         is_beyond |= (sides.distance(found) > floor) & np.isfinite(found)
     at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:

@@ -11,7 +11,7 @@ Re(w·f) with respect to the real and the imaginary part of z. For a real functi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -87,7 +87,6 @@ class Layout:
         return Entry(self.names[which], shape, index, is_imaginary)
 
     def label(self, i: int) -> str:
-        """A coordinate's name, such as ``params['kernel'][3, 4]``, with the part of a complex entry."""
         entry = self.place(i)
         part = {None: "", 0: " (real part)", 1: " (imaginary part)"}[entry.is_imaginary]
         return entry.name + (f"[{', '.join(map(str, entry.at))}]" if entry.at else "") + part
@@ -158,7 +157,9 @@ class Sides(NamedTuple):
     half_gap: np.ndarray
 
 
-@np.errstate(all="ignore")
+EstimateOrSides = TypeVar("EstimateOrSides", Estimate, Sides)
+
+
 def combine(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
     """Σ_o w[k, o] ∂f_o, (combinations, count), from (combinations, outputs) and (count, outputs).
 
@@ -200,12 +201,13 @@ class Combinations:
         """
         return np.diag(self.weights) if self.each else np.ones(len(self.weights))
 
-    def per_output(self, estimate: Estimate) -> Estimate:
-        """An estimate as flat arrays, without the weights of single outputs."""
-        if not self.each:
-            return Estimate(estimate.derivative.ravel(), estimate.error.ravel())
-        weights = self.cotangents[:, None]
-        return Estimate((estimate.derivative / weights).ravel(), (estimate.error / np.abs(weights)).ravel())
+    def per_output(self, found: EstimateOrSides) -> EstimateOrSides:
+        """Derivatives and how far they may be off, as flat arrays, without the weights of single outputs."""
+        derivative, off = found
+        if self.each:
+            weights = self.cotangents[:, None]
+            derivative, off = derivative / weights, off / np.abs(weights)
+        return type(found)(derivative.ravel(), off.ravel())
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,26 +228,15 @@ class Coordinates:
     @cached_property
     def blocks(self) -> list[Block]:
         """The coordinates of each input array, for each output array by itself if outputs are."""
-        size = self.inputs.size
+        size, outputs = self.inputs.size, self.combinations.outputs.blocks
+        rows = [("", np.arange(len(self.combinations)))]
+        if self.combinations.each:
+            rows = [(f" (of {b.name})" if len(outputs) > 1 else "", b.indices) for b in outputs if b.size]
         return [
-            Block(
-                self._block_name(b.name, rows),
-                b.places if rows.tolist() == [0] else (rows[:, None] * size + b.indices).ravel(),
-            )
-            for rows in self._rows_of_outputs()
+            Block(b.name + of, b.places if at.tolist() == [0] else (at[:, None] * size + b.indices).ravel())
+            for of, at in rows
             for b in self.inputs.blocks
         ]
-
-    def _rows_of_outputs(self) -> list[np.ndarray]:
-        if not self.combinations.each:
-            return [np.arange(len(self.combinations))]
-        return [b.indices for b in self.combinations.outputs.blocks if b.size]
-
-    def _block_name(self, name: str, rows: np.ndarray) -> str:
-        outputs = self.combinations.outputs.blocks
-        if not self.combinations.each or len(outputs) == 1:
-            return name
-        return f"{name} (of {next(b.name for b in outputs if rows[0] in b.indices)})"
 
     @property
     def has_several_outputs(self) -> bool:
@@ -253,7 +244,6 @@ class Coordinates:
         return self.combinations.each and self.combinations.outputs.size > 1
 
     def label(self, i: int) -> str:
-        """The name of a coordinate, such as ``d output[1] / d x[3]``."""
         k, i = divmod(int(i), self.inputs.size)
         name = self.inputs.label(i)
         return f"d {self.combinations.outputs.label(k)} / d {name}" if self.has_several_outputs else name

@@ -15,16 +15,15 @@ import numpy as np
 from harness.bounds.program_bound import floor_of, largest_in_block
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, GRADIENT_ROUNDINGS, MEANT, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.derivative_case import REFERENCE, Plan, Point, has_overflowed
+from harness.checks.traced.derivative_case import REFERENCE
 from harness.checks.traced.jax_modes import Mode, ModeMissing
 from harness.checks.traced.low_precision import estimate_in_float64, evaluate_in_float64
-from harness.checks.traced.program_at_point import Obstacles
+from harness.checks.traced.measured_point import Plan, Point, has_overflowed
 from harness.checks.traced.real_coordinates import Estimate, Sides
-from harness.checks.traced.rounding_bounds import BORROWED, Bound, Request, Scope, bound_of_mode
+from harness.checks.traced.rounding_bounds import BORROWED, Bound, ModeDerivatives, Request, Scope, bound_of_mode
 from harness.checks.traced.traced_programs import has_rules
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from harness.verdict.comparison import Block
 from reference.arithmetics.array_pieces import pieces
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.equations import unit_roundoff
@@ -52,14 +51,13 @@ class Reported:
     name: str
     estimate: Estimate  # (combinations, inputs), or (combinations, directions)
     bound_kinds: frozenset[str] = frozenset()  # kinds of the error bound
-    # its evaluations in float64, (runs, combinations, inputs); why there are none; or None where they are not needed
+    # its evaluations in float64, (runs, combinations, inputs); why none is compared; or None where none is needed
     float64_runs: np.ndarray | Fact | None = None
     by_solvers: float = 0.0  # how far a finer tolerance of its solvers moves it, as a share of the largest derivative
     is_linear: bool = True  # in its vectors
     is_same_batched: bool = True  # whether it reports the same without `jax.vmap`
 
     def at(self, inputs: np.ndarray) -> "Reported":
-        """What is reported in some inputs alone."""
         runs = self.float64_runs
         return replace(
             self,
@@ -95,11 +93,10 @@ def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Prod
     """A mode's products for the vectors of a request and for sums of their multiples, in one batch."""
     vectors, weights = request
     shares = _shares(point, len(vectors), is_half=point.program.coarsest > COARSE)
-    axis = 0 if weights is None else 1  # where products are counted: VJPs are rows, JVPs columns
     together = np.concatenate([vectors, shares @ vectors]) if len(shares) else vectors
     found = mode.products(together, weights, quickly=quickly)
-    derivative, sums = np.split(found, [len(vectors)], axis)
-    return Products(derivative, shares, np.moveaxis(sums, axis, 0))
+    derivative, sums = np.split(found, [len(vectors)], request.axis)
+    return Products(derivative, shares, np.moveaxis(sums, request.axis, 0))
 
 
 def _shares(point: Point, count: int, *, is_half: bool) -> np.ndarray:
@@ -128,7 +125,6 @@ def report_reference(point: Point, gradient: Sequence[Any]) -> Reported:
     return Reported(REFERENCE, Estimate(weight * vector, np.full(vector.shape, abs(weight) * error)))
 
 
-@np.errstate(all="ignore")
 def bound_modes(
     point: Point,
     plan: Plan,
@@ -150,87 +146,84 @@ def bound_modes(
     borrows = may_borrow and point.program.coarsest < COARSE and is_known
     found, missing = {}, {}
     for mode in (mode for mode in plan.modes if mode.name in products):
-        request = request_for(point, mode, along)
+        own = products[mode.name]
+        derivatives = ModeDerivatives(point, mode, request_for(point, mode, along), own.derivative, true, scope)
         try:
-            found[mode.name] = _report_mode(point, mode, request, products[mode.name], true, scope, borrows)
+            found[mode.name] = _report_mode(derivatives, own, borrows=borrows)
         except ModeMissing as reason:
             missing[mode.name] = reason.fact
     return found, missing
 
 
-def _report_mode(
-    point: Point, mode: Mode, request: Request, products: Products, true: Estimate, scope: Scope, borrows: bool
-) -> Reported:
+def _report_mode(derivatives: ModeDerivatives, products: Products, *, borrows: bool) -> Reported:
     """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
-    bound, by_solvers = bound_of_mode(point, mode, request, products.derivative, true, scope, borrows=borrows)
+    point, mode, request, reported, true, scope = derivatives
+    bound, by_solvers = bound_of_mode(derivatives, borrows=borrows)
     unit, runs = point.program.coarsest, None
-    floor = point.smallest_error(products.derivative, scope.blocks, unit)
-    if unit > UNIT_ROUNDOFF["float64"] and not _decides(point, products.derivative, true, bound, floor, scope):
+    if unit > UNIT_ROUNDOFF["float64"] and not _decides(derivatives, bound):
 
         def is_enough(runs: np.ndarray) -> bool:  # the evaluation is what increments say, within its own error
             estimate = estimate_in_float64(runs, bound.error, unit)
             return scope.covers((true.error, estimate.error), estimate.derivative, true)
 
-        runs = evaluate_in_float64(mode, request, point.program.traced, point.case.seed, is_enough)
-    estimate, is_same_batched = Estimate(products.derivative, bound.error), True
-    is_linear = _is_linear(mode, products, estimate, scope.blocks, unit, point.case.accuracy)
+        if scope.by_jax:
+            runs = note(Kind.OWN_PRECISION_ONLY, *sorted(scope.by_jax), because="jax-alone")
+        else:
+            runs = evaluate_in_float64(mode, request, point.program.traced, point.case.seed, is_enough)
+    estimate, is_same_batched = Estimate(reported, bound.error), True
+    is_linear = _is_linear(derivatives, products, estimate, unit)
     if has_rules(point.case.program):  # JAX's own rules are linear, and the same with jax.vmap and without
-        is_same_batched = _is_same_batched(point, mode, request, products, estimate, scope.blocks)
+        is_same_batched = _is_same_batched(derivatives, products, estimate)
         if isinstance(runs, np.ndarray) and unit > COARSE and len(products.shares):
-            is_linear &= _is_linear_in_float64(point, mode, request, runs[0], bound.error, scope)
+            is_linear &= _is_linear_in_float64(derivatives, runs[0], bound.error)
     # what a solver computes is linear, and the same without `jax.vmap`, up to its tolerance, which its own bound allows
     if BORROWED in bound.kinds and mode.has_solver and not (is_linear and is_same_batched):
-        return _report_mode(point, mode, request, products, true, scope, borrows=False)
+        return _report_mode(derivatives, products, borrows=False)
     return Reported(mode.name, estimate, bound.kinds, runs, by_solvers, is_linear, is_same_batched)
 
 
-def _decides(point: Point, reported: np.ndarray, true: Estimate, bound: Bound, floor: np.ndarray, scope: Scope) -> bool:
+def _decides(derivatives: ModeDerivatives, bound: Bound) -> bool:
     """Whether the numbers in a coarse type decide as much as the rule's evaluation in float64 would.
 
     They do where they are as close to the increments as these are good. Of many inputs, whose evaluation costs memory,
     they do, too, where they show an error, or their bounds are within what a right rule may be off by in float64.
     """
+    point, blocks = derivatives.point, derivatives.scope.blocks
     is_decided = BORROWED in bound.kinds or bound.shows_error
     if is_decided or not point.case.is_large:
         return is_decided
-    share, largest = MEANT.get(point.program.precision, 0.0), largest_in_block(reported.ravel(), scope.blocks)
+    floor, share = point.smallest_error(derivatives.reported, blocks), MEANT.get(point.program.precision, 0.0)
+    largest = largest_in_block(derivatives.reported.ravel(), blocks)
     parts = pieces(bound.error.ravel(), floor.ravel(), largest)
     is_narrow = all(bool((error + least <= share * size).all()) for error, least, size in parts)
-    return is_narrow and scope.covers_with_digits((true.error, bound.error), floor, reported, true)
+    return is_narrow and derivatives.are_covered_with_digits(floor, bound.error)
 
 
-@np.errstate(all="ignore")
-def _is_same_batched(
-    point: Point, mode: Mode, request: Request, products: Products, estimate: Estimate, blocks: Sequence[Block]
-) -> bool:
+def _is_same_batched(derivatives: ModeDerivatives, products: Products, estimate: Estimate) -> bool:
     """Whether a mode reports the same without `jax.vmap`, for a sum of all vectors, or for the first one."""
-    (vectors, weights), shares = request, products.shares
+    (vectors, weights), shares = derivatives.request, products.shares
     share = shares[0] if len(shares) else np.eye(1, len(vectors))[0]
-    single = mode.unbatched_product(share @ vectors, weights)
+    single = derivatives.mode.unbatched_product(share @ vectors, weights)
     if single is None:
         return True
-    each, error = _by_vector(mode, estimate, blocks, point.program.coarsest, point.case.accuracy)
+    each, error = _by_vector(derivatives, estimate, derivatives.point.program.coarsest)
     allowed = 2.0 * (np.abs(share) @ error + error[0])
     return not np.any(np.abs(single - (products.sums[0] if len(shares) else each[0])) > allowed)
 
 
-def _by_vector(
-    mode: Mode, estimate: Estimate, blocks: Sequence[Block], unit: float, accuracy: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _by_vector(derivatives: ModeDerivatives, estimate: Estimate, unit: float) -> tuple[np.ndarray, np.ndarray]:
     """The products for each vector, (vectors, ...), and what rounding explains of each, with some of the largest."""
-    flat, (derivative, error) = estimate.derivative.ravel(), estimate
-    floor = floor_of(flat, blocks, unit) + accuracy * largest_in_block(flat, blocks)
-    axis = 0 if mode.name == "reverse" else 1
-    return np.moveaxis(derivative, axis, 0), np.moveaxis(error + floor.reshape(error.shape), axis, 0)
+    flat, blocks, axis = estimate.derivative.ravel(), derivatives.scope.blocks, derivatives.request.axis
+    floor = floor_of(flat, blocks, unit) + derivatives.point.case.accuracy * largest_in_block(flat, blocks)
+    error = estimate.error + floor.reshape(estimate.error.shape)
+    return np.moveaxis(estimate.derivative, axis, 0), np.moveaxis(error, axis, 0)
 
 
-def _is_linear(
-    mode: Mode, products: Products, estimate: Estimate, blocks: Sequence[Block], unit: float, accuracy: float
-) -> bool:
+def _is_linear(derivatives: ModeDerivatives, products: Products, estimate: Estimate, unit: float) -> bool:
     """Whether products for sums of vectors are the sums of theirs, within rounding. What overflows shows nothing."""
     if not len(products.shares):
         return True
-    each, error = _by_vector(mode, estimate, blocks, unit, accuracy)
+    each, error = _by_vector(derivatives, estimate, unit)
     size = np.abs(products.shares)
     tiny = np.finfo(np.float32 if unit > UNIT_ROUNDOFF["float64"] else np.float64).tiny  # smaller numbers underflow
     # errors of the products that are added up here, and of the one for their sum, which scales with it
@@ -238,33 +231,19 @@ def _is_linear(
     off = np.abs(products.sums - products.shares @ each)
     is_off = np.any(np.isfinite(products.sums) & (off > 2.0 * allowed), axis=1)
     # a solver with an absolute tolerance stops at once where all that it is given is small: only large sums count
-    return not (is_off[:1] if mode.may_stop_early else is_off).any()
+    return not (is_off[:1] if derivatives.mode.may_stop_early else is_off).any()
 
 
-def _is_linear_in_float64(
-    point: Point, mode: Mode, request: Request, derivative: np.ndarray, error: np.ndarray, scope: Scope
-) -> bool:
+def _is_linear_in_float64(derivatives: ModeDerivatives, derivative: np.ndarray, error: np.ndarray) -> bool:
     """Whether a mode's evaluation in float64 is linear. `error` bounds the roundings in the program's own types."""
-    unit, (vectors, weights) = UNIT_ROUNDOFF["float64"], request
-    shares = _shares(point, len(vectors), is_half=False)
-    found = mode.by_run(Run(), shares @ vectors, weights, is_wide=True)
-    sums = np.moveaxis(found, 0 if mode.name == "reverse" else 1, 0)
-    estimate = Estimate(derivative, SPREAD_FACTOR * unit / point.program.coarsest * error)
-    return _is_linear(mode, Products(derivative, shares, sums), estimate, scope.blocks, unit, point.case.accuracy)
+    unit, (vectors, weights) = UNIT_ROUNDOFF["float64"], derivatives.request
+    shares = _shares(derivatives.point, len(vectors), is_half=False)
+    found = derivatives.mode.by_run(Run(), shares @ vectors, weights, is_wide=True)
+    products = Products(derivative, shares, np.moveaxis(found, derivatives.request.axis, 0))
+    estimate = Estimate(derivative, SPREAD_FACTOR * unit / derivatives.mode.coarsest * error)
+    return _is_linear(derivatives, products, estimate, unit)
 
 
-def comparable_runs(reported: Reported, obstacles: Obstacles, unit: float) -> np.ndarray | Fact | None:
-    """The evaluations in float64, or why they cannot be compared; None where they are not needed.
-
-    Where JAX alone computes a part of the program, increments have the digits of its type, and no more than a mode.
-    """
-    by_jax = obstacles.in_own_precision | obstacles.taken_as_they_are
-    if reported.float64_runs is None or not by_jax or unit <= UNIT_ROUNDOFF["float64"]:
-        return reported.float64_runs
-    return note(Kind.OWN_PRECISION_ONLY, *sorted(by_jax), because="jax-alone")
-
-
-@np.errstate(invalid="ignore")  # of infinities
 def allow_conventions(estimate: Estimate, true: Estimate, sides: Sides, examined: np.ndarray) -> Estimate:
     """An estimate that may differ from the increments where both lie between the two sides of a kink.
 

@@ -8,7 +8,7 @@ the increments needs no bound of its own, and has *borrowed* theirs.
 Derivatives are (combinations, inputs) arrays here, or (combinations, directions), in the weights of the combinations.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -33,8 +33,8 @@ from harness.bounds.tolerances import (
     RANDOM_ROUNDINGS,
     SAMPLED_INPUTS,
 )
-from harness.checks.traced.derivative_case import Point
 from harness.checks.traced.jax_modes import Mode
+from harness.checks.traced.measured_point import Point
 from harness.checks.traced.one_sided import OneSided, rounded_slopes
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Estimate
@@ -61,6 +61,7 @@ class Scope(NamedTuple):
     judged: np.ndarray  # (combinations, inputs) bool array: where f has a known value, and inputs are looked at
     # the size of the function's terms over that of its arguments, (combinations, inputs), or 0
     terms: Callable[[], np.ndarray | float] = lambda: 0.0
+    by_jax: Collection[str] = ()  # what JAX alone computes: there increments have the digits of its type, and no more
 
     def covers(self, errors: Sequence[np.ndarray], reported: np.ndarray, true: Estimate) -> bool:
         """Whether the sum of error bounds covers all differences; NaN is not covered."""
@@ -68,37 +69,6 @@ class Scope(NamedTuple):
             bool((np.isfinite(error := sum(parts)) & (np.abs(found - expected) <= error))[judged].all())
             for judged, found, expected, *parts in pieces(self.judged, reported, true.derivative, *errors)
         )
-
-    def covers_with_digits(
-        self, errors: Sequence[np.ndarray], floor: np.ndarray, reported: np.ndarray, true: Estimate
-    ) -> bool:
-        """Whether error bounds and their floor cover all differences, and the floor leaves each a digit.
-
-        Some roundings of the largest derivative of a block are allowed everywhere in it. In float32 and beside 1e6 that
-        is 1, so that an entry of 0.1 could be anything, which no rounding has moved so far: it is allowed a tenth.
-        """
-        floor = in_pieces(lambda least, x: np.minimum(least, NO_DIGIT * np.abs(x)), floor, true.derivative)
-        return self.covers((*errors, floor), reported, true)
-
-    def farthest_off(self, errors: Sequence[np.ndarray], reported: np.ndarray, true: Estimate) -> np.ndarray:
-        """The inputs, up to `SAMPLED_INPUTS`, whose differences are the largest beside the sum of error bounds."""
-
-        def ratio(judged: np.ndarray, found: np.ndarray, expected: np.ndarray, *parts: np.ndarray) -> np.ndarray:
-            off = np.abs(found - expected) / sum(parts)
-            return np.where(judged, np.where(np.isnan(off), np.inf, off), 0.0)
-
-        off = in_pieces(ratio, self.judged, reported, true.derivative, *errors).max(axis=0)
-        count = min(off.size, SAMPLED_INPUTS)
-        return np.argpartition(off, -count)[-count:]
-
-    def of_nothing_known(self, true: Estimate, derived: np.ndarray) -> np.ndarray:
-        """Where nothing is known of the true derivative, the roundings of the function's terms stand for its own."""
-        return of_nothing_known(true, derived, self.blocks, DERIVATIVE_ROUNDINGS * self.unit * self.terms())
-
-    def is_small(self, error: np.ndarray, true: Estimate, precision: str) -> np.ndarray:
-        """Where an error is small beside the largest derivative of its block, or beside the function's terms."""
-        largest = largest_in_block(true.derivative.ravel(), self.blocks).reshape(error.shape)
-        return error <= np.maximum(MEANINGLESS[precision] * largest, ABSOLUTE[precision] * self.terms())
 
     def is_wide(self, estimate: Estimate) -> bool:
         """Whether the error of some derivative leaves less than two thirds of its block's digits."""
@@ -119,6 +89,11 @@ class Request(NamedTuple):
 
     vectors: np.ndarray
     weights: np.ndarray | None
+
+    @property
+    def axis(self) -> int:
+        """The axis of the products that counts the vectors: VJPs are rows, JVPs columns."""
+        return 0 if self.weights is None else 1
 
 
 def _derived_or_spread(
@@ -143,7 +118,7 @@ def _derived_or_spread(
 # -- what a mode reports ----------------------------------------------------------------------------------------------
 
 
-class _Derivatives(NamedTuple):
+class ModeDerivatives(NamedTuple):
     """The derivatives that a mode reports, and the true ones beside them."""
 
     point: Point
@@ -152,14 +127,16 @@ class _Derivatives(NamedTuple):
     reported: np.ndarray
     true: Estimate
     scope: Scope
-    rngs: Sequence[np.random.Generator]  # for runs that round at random
+
+    @property
+    def rngs(self) -> Sequence[np.random.Generator]:
+        return np.random.default_rng(self.point.case.seed).spawn(RANDOM_ROUNDINGS)
 
     def rounded_runs(self) -> Iterator[np.ndarray]:
         """The mode's program run without rounding, then rounded at random. A run is made when it is asked for."""
         return (self.mode.by_run(Run(rng, self.mode.coarsest), *self.request) for rng in (None, *self.rngs))
 
-    def at(self, inputs: np.ndarray) -> "_Derivatives":
-        """The same in some inputs alone."""
+    def at(self, inputs: np.ndarray) -> "ModeDerivatives":
         return self._replace(
             reported=self.reported[:, inputs],
             true=Estimate(*(x[:, inputs] for x in self.true)),
@@ -170,51 +147,75 @@ class _Derivatives(NamedTuple):
         """Whether the sum of these bounds and of the true derivatives' errors covers all differences."""
         return self.scope.covers((self.true.error, *errors), self.reported, self.true)
 
+    def are_covered_with_digits(self, floor: np.ndarray, *errors: np.ndarray) -> bool:
+        """The same with a floor of these bounds, where the floor leaves each difference a digit.
+
+        Some roundings of the largest derivative of a block are allowed everywhere in it. In float32 and beside 1e6 that
+        is 1, so that an entry of 0.1 could be anything, which no rounding has moved so far: it is allowed a tenth.
+        """
+        floor = in_pieces(lambda least, x: np.minimum(least, NO_DIGIT * np.abs(x)), floor, self.true.derivative)
+        return self.are_covered_by(*errors, floor)
+
+    def farthest_off(self, *errors: np.ndarray) -> np.ndarray:
+        """The inputs, up to `SAMPLED_INPUTS`, whose differences are the largest beside the sum of error bounds."""
+
+        def ratio(judged: np.ndarray, found: np.ndarray, expected: np.ndarray, *parts: np.ndarray) -> np.ndarray:
+            off = np.abs(found - expected) / sum(parts)
+            return np.where(judged, np.where(np.isnan(off), np.inf, off), 0.0)
+
+        true = self.true
+        off = in_pieces(ratio, self.scope.judged, self.reported, true.derivative, true.error, *errors).max(axis=0)
+        count = min(off.size, SAMPLED_INPUTS)
+        return np.argpartition(off, -count)[-count:]
+
+    def roundings_of_terms(self, derived: np.ndarray) -> np.ndarray:
+        """Where nothing is known of the true derivative, the roundings of the function's terms stand for its own."""
+        scope = self.scope
+        return of_nothing_known(self.true, derived, scope.blocks, DERIVATIVE_ROUNDINGS * scope.unit * scope.terms())
+
     def is_small(self, error: np.ndarray) -> np.ndarray:
-        """Where an error is small for the precision of the function."""
-        return self.scope.is_small(error, self.true, self.point.program.precision)
+        """Where an error is small beside the largest derivative of its block, or beside the function's terms."""
+        precision, scope = self.point.program.precision, self.scope
+        largest = largest_in_block(self.true.derivative.ravel(), scope.blocks).reshape(error.shape)
+        return error <= np.maximum(MEANINGLESS[precision] * largest, ABSOLUTE[precision] * scope.terms())
 
 
-@np.errstate(all="ignore")
-def bound_of_mode(
-    point: Point, mode: Mode, request: Request, reported: np.ndarray, true: Estimate, scope: Scope, *, borrows: bool
-) -> tuple[Bound, float]:
+def bound_of_mode(derivatives: ModeDerivatives, *, borrows: bool) -> tuple[Bound, float]:
     """A bound on the error of a mode's derivatives: rounding in its own precision, and what solvers leave.
 
     And how far a finer tolerance of its solvers moves them, as a share of the largest; zero where that bound is not
     needed. `borrows` says whether the bound of the increments may stand for the mode's own.
     """
+    mode = derivatives.mode
     if mode.coarser:  # compared within its tolerance; rounded at random, a solver may find no end within its steps
-        return Bound(few_roundings(reported, mode.coarsest), frozenset()), 0.0
-    rngs = np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
-    derivatives = _Derivatives(point, mode, request, reported, true, scope, rngs)
+        return Bound(few_roundings(derivatives.reported, mode.coarsest), frozenset()), 0.0
     if borrows and (bound := _cheap_bound(derivatives)):
         return bound, 0.0
     return _own_bound(derivatives)
 
 
-def _cheap_bound(derivatives: _Derivatives) -> Bound | None:
+def _cheap_bound(derivatives: ModeDerivatives) -> Bound | None:
     """The increments' bound, or what a rounding of the arguments moves; None where neither settles the differences."""
-    point, mode, _, reported, true, scope, _ = derivatives
+    point, mode, _, reported, true, scope = derivatives
     # beside what a solver leaves open, a bound of its own may decide more
     if mode.has_solver and not derivatives.is_small(2.0 * true.error)[scope.judged].all():
         return None
-    floor = point.smallest_error(reported, scope.blocks, mode.coarsest)
-    if scope.covers_with_digits([true.error], floor, reported, true):
+    floor = point.smallest_error(reported, scope.blocks)
+    if derivatives.are_covered_with_digits(floor):
         return Bound(true.error.copy(), frozenset([BORROWED]))
     if point.case.is_large and not mode.has_solver:
         return _bound_by_rounded_arguments(derivatives, floor)
     return None
 
 
-def _bound_by_rounded_arguments(derivatives: _Derivatives, floor: np.ndarray) -> Bound | None:
+def _bound_by_rounded_arguments(derivatives: ModeDerivatives, floor: np.ndarray) -> Bound | None:
     """What a rounding of the arguments moves, by JAX's own code; None where that does not settle the differences.
 
     That costs a call by JAX, and a run of the interpreter with millions of inputs costs far more. Where it does not
     cover the differences, such runs follow, and are compared in the inputs that are farthest off. If some number is
     beyond its bound then, it is wrong, and the others' bounds grow by as much as those of these inputs.
     """
-    point, mode, request, reported, true, scope, _ = derivatives
+    point, mode, request, reported, _, scope = derivatives
     rngs = np.random.default_rng(point.case.seed + 7).spawn(ROUNDED_ARGUMENTS)
     moved = chain([reported], (mode.at_rounded_arguments(rng, *request) for rng in rngs))
     error = np.zeros(0)
@@ -223,9 +224,9 @@ def _bound_by_rounded_arguments(derivatives: _Derivatives, floor: np.ndarray) ->
         if derivatives.are_covered_by(floor, error):
             return Bound(error, frozenset([SPREAD]))
 
-    inputs = scope.farthest_off((true.error, floor, error), reported, true)
+    inputs = derivatives.farthest_off(floor, error)
     farthest = derivatives.at(inputs)
-    of_terms = scope.of_nothing_known(true, np.broadcast_to(np.inf, error.shape))[:, inputs]
+    of_terms = derivatives.roundings_of_terms(np.broadcast_to(np.inf, error.shape))[:, inputs]
 
     def is_enough(rounding: np.ndarray) -> bool:
         return farthest.are_covered_by(floor[:, inputs], np.maximum(rounding, of_terms))
@@ -238,12 +239,12 @@ def _bound_by_rounded_arguments(derivatives: _Derivatives, floor: np.ndarray) ->
     return None
 
 
-def _own_bound(derivatives: _Derivatives) -> tuple[Bound, float]:
+def _own_bound(derivatives: ModeDerivatives) -> tuple[Bound, float]:
     """A bound by the mode's own program, derived or by runs that round, as `bound_of_mode` has it."""
-    point, mode, request, reported, true, scope, _ = derivatives
+    point, mode, request, reported, _, scope = derivatives
     by_solvers, share = _left_by_solvers(derivatives)
     derived = mode.bound(*request)
-    of_terms = scope.of_nothing_known(true, derived)
+    of_terms = derivatives.roundings_of_terms(derived)
 
     def whole_error(rounding: np.ndarray) -> np.ndarray:
         return np.maximum(rounding + by_solvers, of_terms)
@@ -262,7 +263,7 @@ def _own_bound(derivatives: _Derivatives) -> tuple[Bound, float]:
     return Bound(error, found.kinds), share
 
 
-def _left_by_solvers(derivatives: _Derivatives) -> tuple[np.ndarray, float]:
+def _left_by_solvers(derivatives: ModeDerivatives) -> tuple[np.ndarray, float]:
     """What the tolerances of solvers leave in a mode's derivatives, and the same as a share of the largest."""
     mode, shape = derivatives.mode, derivatives.reported.shape
     if not mode.has_solver:
@@ -272,7 +273,7 @@ def _left_by_solvers(derivatives: _Derivatives) -> tuple[np.ndarray, float]:
     return largest_in_block(moved.ravel(), derivatives.scope.blocks).reshape(shape), share
 
 
-def _without_underflow(derivatives: _Derivatives, error: np.ndarray, by_solvers: np.ndarray) -> np.ndarray:
+def _without_underflow(derivatives: ModeDerivatives, error: np.ndarray, by_solvers: np.ndarray) -> np.ndarray:
     """The bound `error` of a custom rule, without what underflow adds to it where a number is far off.
 
     A bound may be wide for two reasons. Rounding may be amplified: then the same program without underflow, and with
@@ -281,7 +282,7 @@ def _without_underflow(derivatives: _Derivatives, error: np.ndarray, by_solvers:
     callers get it. It does where f itself loses its value in this way, and it does not concern JAX's own derivative of
     a formula, whose tail may underflow.
     """
-    point, mode, request, reported, true, scope, rngs = derivatives
+    point, mode, request, reported, true, scope = derivatives
     off, is_small = np.abs(reported - true.derivative), derivatives.is_small
     # NaN and infinities are judged by themselves, whatever the bound is
     is_excused = is_small(error) | is_small(off - true.error) | ~np.isfinite(off) | ~point.keeps_value[:, None]
@@ -289,7 +290,7 @@ def _without_underflow(derivatives: _Derivatives, error: np.ndarray, by_solvers:
         return error
     # where rounding turns a branch of f itself, a rule may take either
     keeps_branches = not any(point.turned_decisions)
-    runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in (None, *rngs))
+    runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in (None, *derivatives.rngs))
     in_range = spread(runs, mode.coarsest) + by_solvers
     return np.where(~is_excused & is_small(in_range), in_range, error)
 
@@ -297,7 +298,6 @@ def _without_underflow(derivatives: _Derivatives, error: np.ndarray, by_solvers:
 # -- what increments say ----------------------------------------------------------------------------------------------
 
 
-@np.errstate(all="ignore")
 def bound_of_slopes(
     program: ProgramAtPoint, along: Any, weights: np.ndarray, sides: OneSided, blocks: Sequence[Block]
 ) -> Bound:
@@ -307,7 +307,7 @@ def bound_of_slopes(
     is derived, which costs more.
     """
     is_coarse = program.coarsest > UNIT_ROUNDOFF["float64"]
-    is_derived = sides.is_smooth and not (is_coarse and program.inputs.size > ALL_COORDINATES)
+    is_derived = sides.obstacles.is_smooth and not (is_coarse and program.inputs.size > ALL_COORDINATES)
     derived = program.bound(along, weights) if is_derived else np.full(sides.right.shape, np.inf)
     rngs = np.random.default_rng(program.seed).spawn(1 if is_coarse else RANDOM_INCREMENTS)
     runs = chain([sides.right], (rounded_slopes(program, rng, along, weights, sides) for rng in rngs))

@@ -22,7 +22,8 @@ import numpy as np
 
 from harness.bounds.tolerances import DIFFERENCED
 from harness.checks.traced.derivative_answers import Look
-from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Point
+from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS
+from harness.checks.traced.measured_point import Point
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Estimate, UnitVectors, combine
 from harness.verdict.comparison import Answer, compare, compare_all

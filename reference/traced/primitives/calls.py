@@ -20,18 +20,9 @@ from reference.traced.program_replay import Applied, Inlined, float64_version, r
 from reference.traced.rule_origins import function_of
 from reference.traced.trusted_rules import by_its_rule
 
-# -- plain calls ------------------------------------------------------------------------------------------------------
-
 
 def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     return run(equation.primal, *operands)
-
-
-def _replay_call(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
-    return run(equation.primal, *operands)
-
-
-# -- functions with a rule --------------------------------------------------------------------------------------------
 
 
 def differences_whole(equation: Equation) -> bool:
@@ -73,15 +64,13 @@ def _bound_of_custom_call(run: Any, equation: Equation, *operands: Increment) ->
     return run(equation.primal, *operands)
 
 
-def _replay_custom_call(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
-    return run(equation.primal, *operands) if inlined(equation) else bind(equation, operands)
+def _replay_call(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
+    is_kept = equation.primitive.has_own_rule and not inlined(equation)
+    return bind(equation, operands) if is_kept else run(equation.primal, *operands)
 
 
 def _widen_custom_call(equation: Equation) -> Applied | None:
     return None if reads_bits(equation.primal) else replayed_with_primals(widened(equation.primal))
-
-
-# -- calls that JAX runs ----------------------------------------------------------------------------------------------
 
 
 def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
@@ -123,7 +112,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     *(
         Primitive(
             name, _custom_call, _bound_of_custom_call, EXACT, rule_parameter=parameter, takes_keys=True,
-            replay=_replay_custom_call, widen=_widen_custom_call,
+            replay=_replay_call, widen=_widen_custom_call,
         )
         for name, parameter in CUSTOM_RULES.items()
     ),

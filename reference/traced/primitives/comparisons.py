@@ -78,10 +78,7 @@ def _connective(name: str, ufunc: np.ufunc) -> Primitive:
 
 
 def _shift(name: str, ufunc: np.ufunc) -> Primitive:
-    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        return constant(np.asarray(ufunc(x.value, y.value)))
-
-    return Primitive(name, rule)
+    return Primitive(name, lambda run, equation, x, y: constant(np.asarray(ufunc(x.value, y.value))))
 
 
 # -- the larger of two ------------------------------------------------------------------------------------------------
@@ -155,12 +152,8 @@ MAXIMUM, MINIMUM = (_extreme_rule(larger=larger) for larger in (True, False))
 MAXIMUM_BOUND, MINIMUM_BOUND = (_extreme_bound(larger=larger) for larger in (True, False))
 
 
-def _clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
-    return MINIMUM(run, equation, MAXIMUM(run, equation, low, x), high)
-
-
-def _bound_of_clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
-    return MINIMUM_BOUND(run, equation, MAXIMUM_BOUND(run, equation, low, x), high)
+def _clamp(maximum: Rule, minimum: Rule) -> Rule:
+    return lambda run, equation, low, x, high: minimum(run, equation, maximum(run, equation, low, x), high)
 
 
 def _find_clamped(equation: Any, numbers: Any) -> np.ndarray:
@@ -303,7 +296,10 @@ PRIMITIVES: tuple[Primitive, ...] = (
     _shift("shift_right_arithmetic", np.right_shift),
     Primitive("max", MAXIMUM, MAXIMUM_BOUND, EXACT, GREATER),
     Primitive("min", MINIMUM, MINIMUM_BOUND, EXACT, GREATER),
-    Primitive("clamp", of_one_rank(_clamp), _bound_of_clamp, EXACT, Choice(_find_clamped, is_continuous=True)),
+    Primitive(
+        "clamp", of_one_rank(_clamp(MAXIMUM, MINIMUM)), _clamp(MAXIMUM_BOUND, MINIMUM_BOUND), EXACT,
+        Choice(_find_clamped, is_continuous=True),
+    ),
     Primitive("select_n", _select, _bound_of_select, EXACT),
     Primitive(
         "convert_element_type", _convert, _bound_of_convert,

@@ -118,13 +118,11 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
                 equation.memo["steps"] = max(steps, equation.memo.get("steps", 0))
             return carry
         stepped = run(body, *of_body, *carry)
-        carry = stepped if unfinished.all() else [_stepped(unfinished, x, y) for x, y in zip(carry, stepped)]
+        if not unfinished.all():  # the members of a batch that have ended before stay as they are
+            still = lambda lead, x, y: np.where(_aligned_to(unfinished, x[(0,) * lead]), y, x)  # noqa: B023, E731
+            stepped = [linear(still, here, after) for here, after in zip(carry, stepped)]
+        carry = stepped
         steps += 1
-
-
-def _stepped(unfinished: np.ndarray, here: Increment, after: Increment) -> Increment:
-    """What a batch of loops carries after a step, of which some have ended before."""
-    return linear(lambda lead, x, y: np.where(_aligned_to(unfinished, x[(0,) * lead]), y, x), here, after)
 
 
 def _aligned_to(unfinished: Any, array: Any) -> Any:

@@ -98,10 +98,6 @@ def _is_inexact(f: Elementary) -> Callable[..., Any] | None:
     return lambda x: np.isfinite(x) & (x != f.algebraic_at)
 
 
-def _smooth(f: Elementary) -> Primitive:
-    return Primitive(f.name, _rule(f), _bound(f), _rounding(f))
-
-
 # -- whole powers -----------------------------------------------------------------------------------------------------
 
 
@@ -211,10 +207,6 @@ def _step_primitive(name: str, rule: Rule) -> Primitive:
     return Primitive(name, rule, bound, EXACT, Choice(lambda equation, numbers: value_by(rule, equation, numbers)))
 
 
-def _is_finite(run: Any, equation: Any, x: Increment) -> Increment:
-    return constant(np.isfinite(x.value))
-
-
 def _bound_of_is_finite(run: Any, equation: Any, x: Increment) -> Increment:
     return with_error(np.isfinite(x.value), ~np.isfinite(parts(x, run.count).error), run.count)
 
@@ -229,7 +221,7 @@ WITHOUT_RULE = (
 """Series, by JAX's values and differences of these: a record here only says how coarsely they round."""
 
 PRIMITIVES: tuple[Primitive, ...] = (
-    *map(_smooth, elementary.PRIMITIVES.values()),
+    *(Primitive(f.name, _rule(f), _bound(f), _rounding(f)) for f in elementary.PRIMITIVES.values()),
     Primitive("integer_pow", _integer_pow, _bound_of_integer_pow),
     Primitive("neg", _negate, bound_of_negation, EXACT),
     Primitive("abs", _abs, _bound_of_abs, EXACT, Choice(SIGN.find, is_continuous=True)),
@@ -237,6 +229,6 @@ PRIMITIVES: tuple[Primitive, ...] = (
     _step_primitive("floor", _to_whole(np.floor)),
     _step_primitive("ceil", _to_whole(np.ceil)),
     _step_primitive("round", _round),
-    Primitive("is_finite", _is_finite, _bound_of_is_finite, EXACT),
+    Primitive("is_finite", lambda run, equation, x: constant(np.isfinite(x.value)), _bound_of_is_finite, EXACT),
     *(Primitive(name, rounding=SERIES) for name in WITHOUT_RULE),
 )

@@ -135,6 +135,9 @@ def _cumulative(fold: Fold) -> Rule:
     return rule
 
 
+_cumprod = _cumulative(multiply)
+
+
 def _folded(run: Any, x: Increment, axes: Any, fold: Fold) -> Increment:
     for axis in sorted(axes, reverse=True):  # from the last, so that the others keep their numbers
         x = _last(_running(run, x, axis, fold), axis)
@@ -215,39 +218,29 @@ class _Extreme:
         return with_error(best.value[..., 0], worst, run.count, best.change[..., 0], off)
 
     def level(self, numbers: np.ndarray, reach: np.ndarray, params: Any) -> np.ndarray | None:
-        """See `Choice.level`."""
         x, axes = self.side * numbers, params["axes"]
         largest = x.max(axis=axes, keepdims=True)
         # entries whose range overlaps that of the largest one
         near = (x + reach >= (x - reach).max(axis=axes, keepdims=True)) & (x != largest) & np.isfinite(reach)
         return self.side * np.where(near, largest, x) if near.any() else None
 
-    def of_axes(self, compilation: Compilation) -> Primitive:
-        """The primitive that takes the extreme along axes."""
+    def primitives(self, compilation: Compilation) -> list[Primitive]:
+        """The primitives that take the extreme along axes, and of each window: of the entries that one covers."""
 
-        def rule(run: Any, equation: Any, x: Increment) -> Increment:
-            return self.along(run, x, equation.params["axes"])
+        def over(find: Callable[..., Increment], *, is_window: bool) -> Rule:
+            def rule(run: Any, equation: Any, x: Increment) -> Increment:
+                params = equation.params
+                return find(run, *((_covered(params, x, self.fill), (0,)) if is_window else (x, params["axes"])))
 
-        def bound(run: Any, equation: Any, x: Increment) -> Increment:
-            return self.bound_along(run, x, equation.params["axes"])
+            return rule
 
-        choice = place_choice(rule, level=self.level)
-        return Primitive(f"reduce_{self.name}", rule, bound, EXACT, choice, compilation=compilation)
-
-    def of_windows(self) -> Primitive:
-        """The primitive that takes the extreme of each window: along the axis of the entries that one covers."""
-
-        def rule(run: Any, equation: Any, x: Increment) -> Increment:
-            return self.along(run, _covered(equation.params, x, self.fill), (0,))
-
-        def bound(run: Any, equation: Any, x: Increment) -> Increment:
-            return self.bound_along(run, _covered(equation.params, x, self.fill), (0,))
-
-        return Primitive(f"reduce_window_{self.name}", rule, bound, EXACT, place_choice(rule))
-
-
-LARGEST = _Extreme("max", 1.0, np.max, np.argmax, larger_of)
-SMALLEST = _Extreme("min", -1.0, np.min, np.argmin, smaller_of)
+        of_axes, of_axes_bound = (over(find, is_window=False) for find in (self.along, self.bound_along))
+        of_windows, of_windows_bound = (over(find, is_window=True) for find in (self.along, self.bound_along))
+        choice = place_choice(of_axes, level=self.level)
+        return [
+            Primitive(f"reduce_{self.name}", of_axes, of_axes_bound, EXACT, choice, compilation=compilation),
+            Primitive(f"reduce_window_{self.name}", of_windows, of_windows_bound, EXACT, place_choice(of_windows)),
+        ]
 
 
 def _axes_joined(array: Any, lead: int, axes: Any) -> Any:
@@ -323,23 +316,17 @@ def _window_sum(run: Any, equation: Any, x: Increment) -> Increment:
     return linear(sums, x)
 
 
-def _product_primitive(name: str, rule: Rule) -> Primitive:
-    return Primitive(name, rule, _bound_of_products(name, rule), PRODUCT)
-
-
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive("reduce_sum", _reduce_sum, bound_of_sums(_reduce_sum), SUM, compilation=Compilation.KEPT),
     Primitive("cumsum", _cumsum, bound_of_sums(_cumsum), SUM, compilation=Compilation.KEPT),
     Primitive("reduce_window_sum", _window_sum, bound_of_sums(_window_sum), SUM),
-    _product_primitive("reduce_prod", _reduce_prod),
-    _product_primitive("cumprod", _cumulative(multiply)),
+    Primitive("reduce_prod", _reduce_prod, _bound_of_products("reduce_prod", _reduce_prod), PRODUCT),
+    Primitive("cumprod", _cumprod, _bound_of_products("cumprod", _cumprod), PRODUCT),
     _reduce_truth("reduce_and", np.bitwise_and),
     _reduce_truth("reduce_or", np.bitwise_or),
     _reduce_truth("reduce_xor", np.bitwise_xor),
-    LARGEST.of_axes(Compilation.KEPT),
-    LARGEST.of_windows(),
-    SMALLEST.of_axes(Compilation.FUSED),
-    SMALLEST.of_windows(),
+    *_Extreme("max", 1.0, np.max, np.argmax, larger_of).primitives(Compilation.KEPT),
+    *_Extreme("min", -1.0, np.min, np.argmin, smaller_of).primitives(Compilation.FUSED),
     _running_extreme("cummax", larger_of),
     _running_extreme("cummin", smaller_of),
     _arg_extreme("argmax", np.argmax, -1),

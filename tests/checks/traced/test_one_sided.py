@@ -11,6 +11,12 @@ from reference.jax_settings import settings
 from reference.traced.traced_function import Traced
 
 
+@pytest.fixture(autouse=True)
+def _infinities_are_numbers():
+    with np.errstate(all="ignore"):  # as in a check
+        yield
+
+
 def truth_of(f, x, **how):
     with settings(True):
         traced = Traced(lambda x: [f(x)], x)

@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
-from harness.checks.traced import derivative_check
+from harness.checks.traced import culprits
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.lone_equations import Culprit
 from harness.facts.fact import Severity
@@ -419,6 +419,6 @@ def test_a_loop_that_draws_and_refuses_nothing_shows_its_derivative(rule):
 def test_a_rule_is_not_accused_alone_of_what_a_solver_may_leave(monkeypatch, share, verdict):
     """A rule that is wrong in use is wrong, unless the whole agrees only to the tolerance of a solver."""
     hidden = [(Culprit("root", "rules.py:3", 1e-3), True)]
-    monkeypatch.setattr(derivative_check, "find_hidden_culprits", lambda *_: hidden)
+    monkeypatch.setattr(culprits, "find_hidden_culprits", lambda *_: hidden)
     report = check_derivatives(square_root(share), 2.7)
     assert (report.verdict, Kind.HIDDEN_RULE in report.kinds) == (verdict, True)
