@@ -60,11 +60,15 @@ def file_to_write(text: str) -> Any:
 
 @contextmanager
 def places_to_fill(command: Callable[..., None], arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Keep the files that a command is to write for itself. A place that cannot be written to is refused."""
+    """Keep the files that a command is to write for itself. A place that cannot be written to, or twice, is refused."""
+    options: dict[Path, str] = {}
     with ExitStack() as stack:
         for name, parameter in signature(command).parameters.items():
             (option,) = parameter.annotation.__metadata__
             if option.writable and arguments[name] not in (None, parameter.default):  # a default may never be written
+                if (place := Path(arguments[name]).resolve()) in options:
+                    raise ValueError(f"--{options[place]} and --{name} both name {arguments[name]}; choose two places")
+                options[place] = name
                 stack.enter_context(file_to_fill(arguments[name]))
         yield
 

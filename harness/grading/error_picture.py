@@ -21,9 +21,9 @@ LARGEST_PICTURE = 400  # parameters of a network that is still drawn: 20 rows an
 
 
 def error_picture(shown: ShownAnswer | None) -> str:
-    """|g - g*| / max |g*| of each coordinate as one square each, shaded by decades."""
+    """|g - g*| / max |g*| as a square for each coordinate, shaded by decades; none of a gradient that is right."""
     errors = None if shown is None else shown.relative_errors
-    if shown is None or errors is None or errors.size > LARGEST_PICTURE:
+    if shown is None or errors is None or errors.size > LARGEST_PICTURE or shown.exercise.is_right(shown.answer)[1]:
         return ""
     with np.errstate(divide="ignore"):
         decades = np.clip(np.log10(errors), -DECADES, 0.0)

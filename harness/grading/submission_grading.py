@@ -155,6 +155,9 @@ def _grade_answers(
     # what one call alone returns is no example of what depends on earlier ones
     is_shown = verdict == DISAGREE and not refused and explained.is_repeatable
     first = given.first_wrong
+    # answers that change, of which nothing was right, show no convention
+    if not explained.is_repeatable and not any(any(attempt.right) for attempt in interface.attempts):
+        conventions = submission.conventions
     return replace(
         graded,
         helpers=helpers,

@@ -276,6 +276,15 @@ def test_one_name_stands_for_one_thing_and_old_names_work(run, command, old, new
     assert (code, "--no-such-option" in err) == (BAD_INPUT, True)
 
 
+def test_two_outputs_in_one_file_are_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["check", "--html", str(tmp_path / "a"), "--case", f"{tmp_path}/./a"])
+    assert (ended.value.code, capsys.readouterr().err.split(" name ")[0]) == (
+        BAD_INPUT,
+        "harness: --case and --html both",
+    )
+
+
 # Ctrl-C, and when JAX is started
 
 

@@ -18,6 +18,7 @@ from harness.facts import message_table
 from harness.facts.fact import doubt, note
 from harness.facts.kinds import Kind
 from harness.grading import Hints
+from harness.grading.error_picture import error_picture
 from harness.grading.grade import Grade, Rubric
 from harness.grading.grade_reports import (
     COLUMNS,
@@ -117,11 +118,12 @@ def test_names_of_any_script_stand_in_columns(capsys):
     assert capsys.readouterr().out.splitlines() == lines
 
 
-def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_wrong(records):
+def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_wrong(records, grades):
     page = grades_page(records, {"folder": EVIL})
     assert EVIL not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+    assert error_picture(grades[0].probe) == ""  # of a gradient that is right
     assert page.count("<svg") == 3  # Theta1 and Theta2 of the one that is wrong, and their key
     assert "Theta1: 25 of 25 entries are wrong" in page
     assert "<td>slope-missing</td>" in page

@@ -67,6 +67,8 @@ def test_a_wrong_submission_gets_its_bug(name, tmp_path):
     grade = graded_here(tmp_path, name, text)
     assert grade.verdict == DISAGREE
     assert bug in " ".join(grade.bugs)
+    sets = [{*bugs.split(" and ")} for bugs in grade.bugs]
+    assert not any(fewer < bugs for fewer in sets for bugs in sets)
     assert 0.0 < grade.points < 100.0
     assert grade.smallest is not None
     assert all(fact.severity == Severity.WRONG for fact in grade.diagnosis)
@@ -384,6 +386,14 @@ def test_only_what_no_bug_gives_on_every_problem_is_asked_for_again(name, proces
     monkeypatch.setattr(Here, "restart", lambda process: starts.append(process) or restart(process))
     graded_here(tmp_path, "a.py", CASES[name].text)
     assert len(starts) == processes
+
+
+@pytest.mark.parametrize(("first", "conventions"), [("", ("labels from 0",)), ("np.random.shuffle(X)", ())])
+def test_what_is_random_throughout_shows_no_convention(first, conventions, tmp_path):
+    text = course(FROM_0, (RETURN, "    J += SUMS.append(1) or 1e-3 * (len(SUMS) - 1)\n" + RETURN)) + "SUMS = []\n"
+    text = text.replace("    m = X", f"    {first}\n    m = X", 1) if first else text
+    grade = graded_here(tmp_path, "a.py", text)
+    assert (kinds(grade.diagnosis), grade.conventions) == ([Kind.NOT_REPEATABLE], conventions)
 
 
 def test_a_wrong_helper_comes_before_what_no_bug_explains(tmp_path):

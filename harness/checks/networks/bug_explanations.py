@@ -172,8 +172,9 @@ class _Search:
 
 
 def _without_repetitions(groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
-    """The sets of bugs, each in one order only."""
-    return tuple({frozenset(group): group for group in groups}.values())
+    """The sets of bugs, each in one order only, without those that have more bugs than another needs."""
+    distinct = {frozenset(group): group for group in groups}
+    return tuple(group for bugs, group in distinct.items() if not any(fewer < bugs for fewer in distinct))
 
 
 def _in_both_orders(pairs: Iterable[Bugs]) -> Iterator[Bugs]:
