@@ -10,6 +10,7 @@ import pytest
 
 from harness.facts import message_table
 from harness.facts.fact import Fact, Severity, doubt, kinds_of, note, wrong
+from harness.facts.homework_messages import HELPER_FAULTS
 from harness.facts.kinds import Kind
 from harness.facts.message_table import MESSAGES, Explanation, explain, explanations, page, say, sections
 from harness.facts.templates import in_words
@@ -166,11 +167,59 @@ SAID = {  # parts of messages that few inputs reach
     "column by column instead of row by row": note(Kind.REARRANGED, "A", move="unrolled", axes=[1, 0]),
     "They are rounded or cached": wrong(Kind.WHOLE_NUMBERS, "fun", is_same=True),
 }
+CALL = {"function": "cost", "event": "raised ValueError: no"}
+NOTHING_FOUND = {"named": "", "unlike": "", "defined": ["f(x)"], "similar": ""}
+CALLED = {"exercise": "2-3-2", "times": 4}
+SAID |= {  # of homework
+    "cost raised ValueError: no. ": doubt(Kind.CALL_FAILED, **CALL),
+    "cost, called on 2-3-2, raised ValueError: no (a.py) 4 times.": note(Kind.CALL_FAILED, "line 3", **CALL, **CALLED),
+    "cost, called with θ, X, raised ValueError: no.": doubt(Kind.CALL_FAILED, **CALL, given=["θ", "X"]),
+    "The file ended.": doubt(Kind.CALL_FAILED, function="", event="ended", exercise="2-3-2"),
+    "it is rounded to 1 decimal.": wrong(Kind.COST_PATTERN, decimals=1),
+    "the last example adds nothing to it and the regulariser is divided by m twice.": wrong(
+        Kind.COST_PATTERN, mean="last-example-missing", share="divided-twice"
+    ),
+    "the regulariser includes the Theta2 weights 2 times and includes the Theta1 biases.": wrong(
+        Kind.COST_PATTERN, mean="", share="", squares={"Theta2 weights": 2.0, "Theta1 biases": 1.0}
+    ),
+    "of one hidden layer: it defines f(x). Offer": doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND),
+    "The file defines no function. Offer": doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"defined": []}),
+    "There is no function g. The file defines f(x); no.": doubt(
+        Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"named": "g", "similar": "; no."}
+    ),
+    "g(x) does not look like a function of θ, X and y.": doubt(
+        Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"named": "g", "unlike": "g(x)"}
+    ),
+    "cost returns None, which is no cost and no gradient.": doubt(
+        Kind.NOT_AN_ANSWER, "cost", answer="None", more_expected=False
+    ),
+    "g, from ex2, is used, and is neither handed in": doubt(Kind.NOT_HANDED_IN, missing="g", source="ex2"),
+    "X is used, and is neither handed in nor installed (line 2).": doubt(
+        Kind.NOT_HANDED_IN, "line 2", missing="X", source=""
+    ),
+    "No gradient was returned. What was returned is right.": doubt(Kind.PART_MISSING, "gradient"),
+    "No cost was returned. [": wrong(Kind.PART_MISSING, "cost"),
+    "The cost and the gradient are wrong on 2 of 14 problems, and right on the others. The first": wrong(
+        Kind.WRONG_SOMEWHERE, "cost", "gradient", wrong=2, total=14, first="2-3"
+    ),
+}
 
 
 @pytest.mark.parametrize("said", SAID)
 def test_a_message_says_what_few_inputs_reach(said):
     assert said in say(SAID[said])
+
+
+@pytest.mark.parametrize("fault", HELPER_FAULTS)
+def test_every_fault_of_a_helper_has_words(fault):
+    data = dict.fromkeys(re.findall(r"{(\w+)", HELPER_FAULTS[fault]), 2)
+    assert "{" not in say(wrong(Kind.HELPER_WRONG, "f", fault=fault, **data))
+
+
+def test_an_error_says_its_fact():
+    error = message_table.FactError(doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "before: ")
+    assert str(error) == "before: a.py cannot be read: it is no file. [not-readable]"
+    assert error.fact.kind == Kind.NOT_READABLE
 
 
 def test_facts_have_severities_and_compare_by_value():

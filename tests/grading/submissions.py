@@ -97,49 +97,28 @@ from scipy.io import loadmat
 data = loadmat('data/ex4data1.mat')
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
-def forward_propagate(X, theta1, theta2):
-    m = X.shape[0]
-    a1 = np.insert(X, 0, values=np.ones(m), axis=1)
-    z2 = a1 * theta1.T
-    a2 = np.insert(sigmoid(z2), 0, values=np.ones(m), axis=1)
-    z3 = a2 * theta2.T
-    h = sigmoid(z3)
-    return a1, z2, a2, z3, h
 def sigmoid_gradient(z):
     return np.multiply(sigmoid(z), (1 - sigmoid(z)))
 def backprop(params, input_size, hidden_size, num_labels, X, y, learning_rate):
     m = X.shape[0]
-    X = np.matrix(X)
-    y = np.matrix(y)
+    X, y = np.matrix(X), np.matrix(y)
     theta1 = np.matrix(np.reshape(params[:hidden_size * (input_size + 1)], (hidden_size, (input_size + 1))))
     theta2 = np.matrix(np.reshape(params[hidden_size * (input_size + 1):], (num_labels, (hidden_size + 1))))
-    a1, z2, a2, z3, h = forward_propagate(X, theta1, theta2)
-    J = 0
-    delta1 = np.zeros(theta1.shape)
-    delta2 = np.zeros(theta2.shape)
-    for i in range(m):
-        first_term = np.multiply(-y[i,:], np.log(h[i,:]))
-        second_term = np.multiply((1 - y[i,:]), np.log(1 - h[i,:]))
-        J += np.sum(first_term - second_term)
-    J = J / m
+    a1 = np.insert(X, 0, values=np.ones(m), axis=1)
+    z2 = a1 * theta1.T
+    a2 = np.insert(sigmoid(z2), 0, values=np.ones(m), axis=1)
+    h = sigmoid(a2 * theta2.T)
+    J = np.sum(np.multiply(-y, np.log(h)) - np.multiply((1 - y), np.log(1 - h))) / m
     J += (float(learning_rate) / (2 * m)) * (np.sum(np.power(theta1[:,1:], 2)) + np.sum(np.power(theta2[:,1:], 2)))
+    delta1, delta2 = np.zeros(theta1.shape), np.zeros(theta2.shape)
     for t in range(m):
-        a1t = a1[t,:]
-        z2t = z2[t,:]
-        a2t = a2[t,:]
-        ht = h[t,:]
-        yt = y[t,:]
-        d3t = ht - yt
-        z2t = np.insert(z2t, 0, values=np.ones(1))
-        d2t = np.multiply((theta2.T * d3t.T).T, sigmoid_gradient(z2t))
-        delta1 = delta1 + (d2t[:,1:]).T * a1t
-        delta2 = delta2 + d3t.T * a2t
-    delta1 = delta1 / m
-    delta2 = delta2 / m
+        d3t = h[t,:] - y[t,:]
+        d2t = np.multiply((theta2.T * d3t.T).T[:,1:], sigmoid_gradient(z2[t,:]))
+        delta1 = delta1 + d2t.T * a1[t,:] / m
+        delta2 = delta2 + d3t.T * a2[t,:] / m
     delta1[:,1:] = delta1[:,1:] + (theta1[:,1:] * learning_rate) / m
     delta2[:,1:] = delta2[:,1:] + (theta2[:,1:] * learning_rate) / m
-    grad = np.concatenate((np.ravel(delta1), np.ravel(delta2)))
-    return J, grad
+    return J, np.concatenate((np.ravel(delta1), np.ravel(delta2)))
 fmin = minimize(fun=backprop, x0=data, jac=True)
 """
 
@@ -255,31 +234,15 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     "modulo.py": (course(("np.ravel(y) - 1", "np.ravel(y) % num_labels")), ["labels from 0"]),
     "ones_in_x.py": (course(("np.column_stack([np.ones(m), X])", "X")), ["X with a column of ones"]),
     "matrices.py": (BY_MATRICES, ["gradient as matrices"]),
-    "list.py": (returning("J, [Theta1_grad, Theta2_grad]"), ["gradient as matrices"]),
-    "three.py": (returning("J, Theta1_grad, Theta2_grad"), ["gradient as matrices"]),
-    "dictionary.py": (returning("{'J': J, 'grad': grad}"), []),
     "gradient_first.py": (returning("grad, J"), ["gradient before cost"]),
-    "column_gradient.py": (returning("J, grad.reshape(-1, 1)"), ["gradient as an array of 2 axes"]),
-    "cost_in_array.py": (returning("np.array([[J]]), grad"), ["cost as an array of shape (1, 1)"]),
     "theta_column.py": (
         course(("nn_params[:split]", "nn_params[:split, 0]"), ("nn_params[split:]", "nn_params[split:, 0]")),
         ["θ as a column"],
-    ),
-    "other_names.py": (
-        course(
-            (CALL, "f(p, a, b, c, d, e, l)"),
-            (
-                "    split =",
-                "    nn_params, input_layer_size, hidden_layer_size = p, a, b; num_labels, X, y, lambda_ = c, d, e, l\n    split =",  # noqa: E501
-            ),
-        ),
-        [],
     ),
     "other_order.py": (
         course((CALL, "nn_cost_function(X, y, nn_params, lambda_, num_labels, hidden_layer_size, input_layer_size)")),
         [],
     ),
-    "learning_rate.py": (course(("lambda_", "learning_rate")), []),
     "star_args.py": (
         course(
             (CALL, "nn_cost_function(nn_params, *args)"),
@@ -295,16 +258,8 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     ),
     "prints.py": (at_start("print('shapes', X.shape)") + "\nprint('hello' * 10000)\n", []),
     "trains_at_import.py": (COURSE + "\nwhile True:\n    sigmoid(np.zeros(3))\n", []),
-    "asks.py": (COURSE + "\nname = input('Your name? ')\nprint(name)\n", []),
     "reads_data.py": (
         "from scipy.io import loadmat\n" + COURSE + "\ndata = loadmat('ex4data1.mat')\nX = data['X']\n",
-        [],
-    ),
-    "plots.py": (COURSE + "\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n", []),
-    "globals.py": (
-        "from scipy.io import loadmat\n"
-        + course(("m = X.shape[0]", "m = X.shape[0] + 0 * len(DATA['X'])"))
-        + "\nDATA = loadmat('ex4data1.mat')\n",
         [],
     ),
     "needs_nothing_missing.py": ("import displayData\n" + COURSE, []),
@@ -326,16 +281,6 @@ RIGHT = {  # in any convention: the text, and what is reported of it
         [],
     ),
     "own_examples.py": (course((" / m", " / 5000"), ("(2 * m)", "(2 * 5000)")), []),
-    "matrix_class.py": (at_start("X = np.asarray(np.matrix(X))"), []),
-    "where.py": (
-        course(
-            (
-                "np.eye(num_labels)[np.ravel(y) - 1]",
-                "np.array([[int(k + 1 == l) for k in range(num_labels)] for l in np.ravel(y)])",
-            )
-        ),
-        [],
-    ),
 }
 
 RIGHT |= {  # called by name, as a method, or with a dictionary
@@ -459,10 +404,6 @@ RIGHT |= {  # with weights and biases apart, and without NumPy
     "by_inputs.py": (apart(turned=".T"), ["labels from 0", TURN]),
     "by_columns.py": (apart(order=", order='F'"), ["labels from 0", TURN]),
     "blocks.py": (apart(parameters=FROM_W, answer="g1, c1, g2, c2"), ["labels from 0", TURN]),
-    "blocks_first.py": (
-        apart(parameters=FROM_W, answer="c2").replace("return J, c2", "return g1, c1, g2, c2, J"),
-        ["labels from 0", TURN, "gradient before cost"],
-    ),
     "blocks_by_name.py": (
         apart(parameters="p, X, y, lam: " + OF_P, answer="{'dW2': g2, 'db2': c2, 'dW1': g1, 'db1': c1}"),
         ["labels from 0", "θ as a dictionary of matrices", TURN],
@@ -484,10 +425,7 @@ RIGHT |= {  # with weights and biases apart, and without NumPy
 WRONG = {  # the text, and the bug of the zoo that it is
     "sign.py": (course(("d3 = h - Y", "d3 = Y - h")), "wrong-sign"),
     "no_slope.py": (course((" * sigmoid_gradient(z2)", "")), "slope-missing"),
-    "half_slope.py": (course(("sigmoid_gradient(z2)", "sigmoid(z2)")), "slope-halved"),
-    "slope_of_a.py": (course(("sigmoid_gradient(z2)", "sigmoid_gradient(sigmoid(z2))")), "slope-at-activation"),
     "lambda_over_m.py": (course(("+= lambda_ / m *", "+= lambda_ *")), "lambda-not-over-m"),
-    "lambda_half.py": (course(("+= lambda_ / m *", "+= lambda_ / (2 * m) *")), "lambda-halved"),
     "no_lambda.py": (course(("+= lambda_ / m *", "+= 0 *")), "regulariser-missing"),
     "bias_regularised.py": (
         course(
@@ -496,65 +434,21 @@ WRONG = {  # the text, and the bug of the zoo that it is
         ),
         "bias-regularised",
     ),
-    "one_theta.py": (
-        course(("    Theta2_grad[:, 1:] += lambda_ / m * Theta2[:, 1:]\n", "")),
-        "output-layer-unregularised",
-    ),
-    "no_mean.py": (course(("a1 / m", "a1"), ("a2 / m", "a2")), "mean-missing"),
-    "mean_in_one.py": (course(("a1 / m", "a1")), "mean-in-the-last-layer-only"),
     "no_penalty.py": (course((PENALTY, "")), "cost-without-regulariser"),
-    "penalty_of_biases.py": (
-        course(
-            ("np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)", "np.sum(Theta1 ** 2) + np.sum(Theta2 ** 2)")
-        ),
-        "cost-with-biases-regularised",
-    ),
-    "no_half.py": (course(("lambda_ / (2 * m)", "lambda_ / m")), "cost-regulariser-without-half"),
     "half_cost.py": (course(("np.log(1 - h)) / m", "np.log(1 - h)) / (2 * m)")), "cost-halved"),
-    "rows_for_columns.py": (
-        course(
-            (
-                "np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)",
-                "np.sum(Theta1[1:] ** 2) + np.sum(Theta2[1:] ** 2)",
-            )
-        ),
-        "cost-regulariser-without-first-rows",
-    ),
-    "squared_error.py": (
-        course(("-np.sum(Y * np.log(h) + (1 - Y) * np.log(1 - h)) / m", "np.sum((h - Y) ** 2) / (2 * m)")),
-        "cost-squared-error",
-    ),
-    "layers_reversed.py": (
-        course(
-            (
-                'Theta1_grad.ravel(order="F"), Theta2_grad.ravel(order="F")',
-                'Theta2_grad.ravel(order="F"), Theta1_grad.ravel(order="F")',
-            )
-        ),
-        "layers-in-reverse-order",
-    ),
     "epsilon_and_no_slope.py": (
         course(("np.log(h)", "np.log(h + 1e-8)"), (" * sigmoid_gradient(z2)", "")),
         "slope-missing",
     ),
-    "log10.py": (course(("np.log(", "np.log10(")), "cost-log10"),
-    "only_y.py": (course((" + (1 - Y) * np.log(1 - h)", "")), "cost-y-log-h-only"),
-    "cost_sign.py": (course(("J = -np.sum", "J = np.sum")), "cost-sign"),
     "gradient_by_rows.py": (course(('ravel(order="F")', "ravel()")), "c-order-unrolling"),
     "gradient_by_columns.py": (course(BY_ROWS, ('ravel(order="C")', 'ravel(order="F")')), "c-order-unrolling"),
     "last_class.py": (
         at_start("y = np.where(y == num_labels, 1, y)"),
         "last-class-as-first",
     ),
-    "weights_forgotten.py": (course(("(d3 @ Theta2)[:, 1:]", "(d3 @ np.ones_like(Theta2))[:, 1:]")), "weights-missing"),
-    "bias_not_dropped.py": (course(("(d3 @ Theta2)[:, 1:]", "(d3 @ Theta2)[:, :-1]")), "bias-column-not-dropped"),
     "loop_overwrites.py": (
         LOOP.replace("D1 += outer(d2, a1); D2 += outer(d3, a2)", "D1 = outer(d2, a1); D2 = outer(d3, a2)"),
         "only-last-example-over-m",
-    ),
-    "loop_stops_early.py": (
-        LOOP.replace("D1 += outer", "if t == m - 1: continue\n        D1 += outer"),
-        "last-example-skipped",
     ),
     "two_at_once.py": (course(("d3 = h - Y", "d3 = Y - h"), ("+= lambda_ / m *", "+= lambda_ *")), "wrong-sign"),
     "two_bugs_by_rows.py": (course(BY_ROWS, ("sigmoid_gradient(z2)", "sigmoid(z2)")), "slope-halved"),
@@ -583,7 +477,6 @@ ONES_LAST = (
 )
 WRONG |= {
     "softmax.py": (course((OUTPUT, SOFTMAX), (" + (1 - Y) * np.log(1 - h)", "")), "softmax-for-sigmoid"),
-    "softmax_in_our_cost.py": (course((OUTPUT, SOFTMAX)), "softmax-with-sigmoid-cost"),
     "sigmoid_twice.py": (course((OUTPUT, "h = sigmoid(sigmoid(a2 @ Theta2.T))")), "output-sigmoid-twice"),
     "split_without_biases.py": (
         course(("nn_params[split:]", "nn_params[split - hidden_layer_size:][:num_labels * (hidden_layer_size + 1)]")),
@@ -594,14 +487,6 @@ WRONG |= {
         course(*ONES_LAST, ("@ Theta2)[:, 1:]", "@ Theta2)[:, :-1]")),
         "ones-last and bias-column-not-dropped",
     ),
-    "sigmoid_of_ones.py": (
-        course((ONES_BESIDE_A, "sigmoid(np.insert(z2, 0, 1, axis=1))")),
-        "bias-unit-through-activation",
-    ),
-    "no_bias_gradient.py": (
-        course((RETURN, "    grad[:hidden_layer_size] = 0\n" + RETURN)),
-        "first-layer-bias-gradient-missing",
-    ),
     "absolute.py": (
         course(
             (SQUARES, "np.abs(Theta1[:, 1:]).sum() + np.abs(Theta2[:, 1:]).sum()"),
@@ -609,21 +494,6 @@ WRONG |= {
             ("lambda_ / m * Theta2[:, 1:]", "lambda_ / 2 / m * np.sign(Theta2[:, 1:])"),
         ),
         "cost-regulariser-of-absolute-weights and regulariser-of-absolute-weights",
-    ),
-    "reversed_by_rows.py": (
-        course(BY_ROWS, ("[Theta1_grad.ravel", "[Theta2_grad.ravel"), (", Theta2_grad.ravel", ", Theta1_grad.ravel")),
-        "layers-in-reverse-order",
-    ),
-    "z_in_the_slope.py": (course(("sigmoid_gradient(z2)", "(z2 * (1 - z2))")), "slope-of-pre-activation"),
-    "z_in_the_gradient.py": (
-        course(("d3.T @ a2 / m", "d3.T @ np.insert(z2, 0, 1, axis=1) / m")),
-        "pre-activation-for-activation",
-    ),
-    "relu.py": (
-        course(
-            (ONES_BESIDE_A, "np.column_stack([np.ones(m), np.maximum(z2, 0)])"), ("sigmoid_gradient(z2)", "(z2 > 0)")
-        ),
-        "relu-for-hidden-units",
     ),
 }
 
@@ -699,7 +569,7 @@ BROKEN = {  # the text, and the kind of what is found
 
 # -- how a test grades one ---------------------------------------------------------------------------------------------
 
-NEEDS_A_PROCESS = {"globals.py", "own_sizes.py", "trains_at_import.py"}
+NEEDS_A_PROCESS = {"own_sizes.py", "trains_at_import.py"}
 
 
 class Here:

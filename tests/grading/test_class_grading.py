@@ -11,7 +11,7 @@ from harness.facts.kinds import Kind
 from harness.grading import Hints
 from harness.grading.class_grading import GradingPlan, grade_class, open_store, remarks_on
 from harness.grading.class_tables import Roster, matched, page_name, read_roster, write_outputs
-from harness.grading.grade import AGREE, ERROR, Grade, Rubric
+from harness.grading.grade import AGREE, ERROR, Grade
 from harness.grading.grade_reports import GradeRecord, grades_csv
 from harness.grading.submission_files import find_submissions
 from tests.grading.submissions import COURSE, at_start, course
@@ -210,10 +210,6 @@ def test_remarks_name_copies_links_and_gradients_of_libraries(tmp_path):
     }
     assert [found[name][0].data["functions"] for name in ("a.py", "f.py")] == [["nn_cost_function"], ["cost"]]
     assert [fact.data["library"] for fact in (*found["d.py"], *found["e.py"])] == ["harness", "jax.grad"]
-
-
-def test_points_are_scaled():
-    assert Rubric().scaled(20.0).points["gradient"] == 8.0
 
 
 @pytest.mark.more

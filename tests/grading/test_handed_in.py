@@ -12,7 +12,7 @@ from tests.grading.submissions import grade_folder, graded_here
 
 LETTERS = {"right": "r", "wrong": "w", "absent": "-"}
 
-QUICK_RIGHT = ("la.py", "last-is-zero.py", "extra.py", "extra-in-front.py", "network.py", "trainer.py", "micrograd.py")
+QUICK_RIGHT = ("la.py", "last-is-zero.py", "extra.py", "network.py", "trainer.py", "micrograd.py")
 QUICK_WRONG = ("extra-no-mean.py", "two-layer-net-reg.py")
 """Those of one file that are graded in a moment, in this process."""
 

@@ -217,11 +217,3 @@ def test_lines_of_a_notebook_are_counted_by_cell(tmp_path):
     assert places == ["cell 1, line 1", "cell 1, line 2", "cell 3, line 1", "cell 3, line 2"]
     (note,) = submission.notes
     assert (note.kind, note.data["cell"]) == (Kind.CELL_LEFT_OUT, 2)
-
-
-def test_a_package_is_read_once_from_any_working_folder(tmp_path, monkeypatch):
-    write(tmp_path, smith__model_dot_py="from smith.helpers import *", smith__helpers_dot_py="")
-    (tmp_path / "smith" / "__init__.py").write_text("")
-    monkeypatch.chdir(tmp_path)
-    (found,) = find_submissions(".")
-    assert [file.name for file in found.files] == ["__init__.py", "helpers.py", "model.py"]

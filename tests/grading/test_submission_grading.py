@@ -161,13 +161,11 @@ CASES = {
     "no gradient filled in": Case(returning("J, 0 * grad"), DISAGREE, f"{R} {W} {W}", 50.0, (Kind.ZERO,)),
     # costs that no bug of the zoo gives
     "last example skipped": Case(LOOP.replace("range(m)", "range(m - 1)"), *WRONG_MEAN),
-    "first example skipped": Case(LOOP.replace("range(m)", "range(1, m)"), *WRONG_MEAN),
     "last example twice": Case(LOOP.replace("range(m)", "[*range(m), -1]"), *WRONG_MEAN),
     "sign of a term": Case(course(("np.log(h) + (1", "np.log(h) - (1")), *WRONG_MEAN_ALONE),
     "last class skipped": Case(
         course(("h)) / m", "h))[:, :-1]) / m"), ("= -np.sum(Y", "= -np.sum((Y")), *WRONG_MEAN_ALONE
     ),
-    "m twice": Case(course(("h)) / m", "h)) / m / m")), *WRONG_MEAN_ALONE),
     "no λ, with an ε": Case(course((PENALTY, ""), ("np.log(h)", "np.log(h + 1e-9)")), *WRONG_REGULARISER),
     "λ / 2 * m": Case(course(("/ (2 * m) *", "/ 2 * m *")), *WRONG_REGULARISER),
     "λ / (2 * m * m)": Case(course(("/ (2 * m) *", "/ (2 * m * m) *")), *WRONG_REGULARISER),
@@ -214,9 +212,6 @@ CASES = {
     "factor in float32": Case(
         returning("J, grad.astype(np.float32) * np.float32(1.0001)"), DISAGREE, f"{R} {W} {W}", 50.0
     ),
-    "constant in float32": Case(
-        returning("J, grad.astype('f4') + np.float32(1e-4) * abs(grad).max()"), DISAGREE, f"{R} {W} {W}", 50.0
-    ),
     "cost in float64": Case(returning("J * 1.0001, grad.astype(np.float32)"), DISAGREE, f"{W} {R} {W}", 60.0),
     # nothing shows how it is meant to be called: right in a layout that is not tried, and the same, wrong
     "unknown layout": Case(apart("b2 W2 W1 b1"), *UNKNOWN),
@@ -232,18 +227,15 @@ CASES = {
     ),
     "a large λ": Case(at_start("lambda_ = min(lambda_, 5)"), *WRONG_PENALTY),
     "a small λ": Case(at_start("lambda_ = round(lambda_, 2)"), *WRONG_PENALTY),
-    "for few examples": Case(at_start("X = X if len(X) > 8 else X / 2"), *WRONG_SUMS, SOMEWHERE),
     "for fewer examples than classes": Case(at_start("X = X / (1 + (len(X) < num_labels))"), *WRONG_SUMS, SOMEWHERE),
     "for few, but more than one": Case(at_start("X = X / (1 + (1 < len(X) < num_labels))"), *WRONG_SUMS, SOMEWHERE),
     "without λ": Case(
         course(("d3 = h - Y", "d3 = (h - Y) * (1 if lambda_ else h)")), DISAGREE, f"{R} {W} {W}", 50.0, SOMEWHERE
     ),
     # what is kept of an earlier call, and is right for some other arguments alone
-    "δ by shape": Case(keeping("h - Y", "h.shape"), *WRONG_GRADIENT, KEPT),
     "X by shape": Case(keeping("np.column_stack([np.ones(m), X])", "X.shape"), *WRONG_SUMS, KEPT),
     "z by X": Case(keeping("a1 @ Theta1.T", "X.tobytes()"), *WRONG_SUMS, KEPT),
     "h by θ": Case(keeping("sigmoid(a2 @ Theta2.T)", "nn_params.tobytes()"), *WRONG_SUMS, KEPT),
-    "labels by X": Case(keeping(EACH_DIGIT, "X.tobytes()"), *WRONG_SUMS, KEPT),
     # an object that is called again gets its θ again, unless it was made with θ
     "sums of an object": Case(net(SUMS), DISAGREE, ALL_RIGHT, 97.5, KEPT),
     "the first X of an object": Case(net(FIRST_X), DISAGREE, ALL_RIGHT, 97.5, KEPT),
@@ -280,12 +272,6 @@ CASES = {
         ALL_RIGHT,
         100.0,
     ),
-    "classes of y, in order": Case(
-        course((EACH_DIGIT, "np.eye(num_labels)[np.unique(y, return_inverse=True)[1].ravel()]")),
-        AGREE,
-        ALL_RIGHT,
-        100.0,
-    ),
     "an encoder of y": Case(
         course((EACH_DIGIT, "(np.unique(y) == np.ravel(y)[:, None]).astype(float)")), AGREE, ALL_RIGHT, 100.0
     ),
@@ -301,18 +287,12 @@ CASES = {
     "labels begin where y does": Case(
         course((EACH_DIGIT, "np.eye(num_labels)[np.ravel(y) - np.min(y)]")), AGREE, ALL_RIGHT, 100.0
     ),
-    "labels end where y does": Case(
-        course((EACH_DIGIT, "np.eye(num_labels)[np.ravel(y) - np.max(y) + num_labels - 1]")), AGREE, ALL_RIGHT, 100.0
-    ),
     # and beside all that
     "wrong helper": Case(
         course(SLOPE_BY_HAND, ("return g * (1 - g)", "return g")), DISAGREE, ALL_RIGHT, 95.0, (Kind.HELPER_WRONG,)
     ),
     "a slope from a that gets a": Case(course(OF_A, GETS_A), AGREE, ALL_RIGHT, 100.0),
     "a slope from a that gets z": Case(course(OF_A), DISAGREE, f"{R} {W} {R}", 55.0, (Kind.HELPER_WRONG,)),
-    "a slope from a that gets a, beside another bug": Case(
-        course(OF_A, GETS_A, ("d3 = h - Y", "d3 = Y - h")), *WRONG_GRADIENT
-    ),
     "a slope from a, and no function": Case(
         course(OF_A).partition("def nn_cost_function")[0],
         ERROR,
