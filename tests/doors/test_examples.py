@@ -5,7 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-import matplotlib.image
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -60,16 +59,6 @@ def test_its_suite_runs_as_written(name, examples, run_pytest):
     for line in lines:
         result = run_pytest(*line.split(), "-k", "record or slope")
         result.assert_outcomes(passed=5, deselected=result.parseoutcomes()["deselected"])
-
-
-def test_the_wrong_one_is_explained_and_drawn(examples, tmp_path, monkeypatch, run_command):
-    monkeypatch.chdir(tmp_path)
-    _, out, err = run_command("check", "--activation", "wrong_swish:wrong_swish", "--figure", "swish.png", *QUICK[:4])
-    assert out.startswith("DISAGREE: the odd one out is slope ")
-    assert out.index("activation wrong_swish") < out.index("wrong_swish alone: ") < out.index(" more were not checked")
-    assert out.endswith("other activations were left out: the record alone is wrong.\n")
-    assert "The picture is swish.png." in err
-    assert matplotlib.image.imread("swish.png").shape[2] == 4
 
 
 def test_a_formula_without_jax_is_checked_in_networks_without_jax(tmp_path, monkeypatch, registry, run_command):

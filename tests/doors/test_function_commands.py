@@ -136,10 +136,3 @@ def test_the_report_is_written_as_a_page(run, tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert "harness gradient losses.py:wrong" in page
     assert "derivative-differs" in page
-
-
-@pytest.mark.parametrize("old", [["--report", "r.html"], ["--report=r.html"]])
-def test_an_old_name_of_an_option_works_and_says_so(run, tmp_path, old):
-    code, _, err = run("gradient", "losses.py:right", "--at", "x.npy", *old)
-    assert (code, (tmp_path / "r.html").is_file()) == (AGREE, True)
-    assert "--report is called --html now" in err

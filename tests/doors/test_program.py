@@ -8,17 +8,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import find
-from programs import environment, run_python, start, start_python
+from programs import environment, run_python, start_python
 from typer.main import get_command
 
 import harness
@@ -28,12 +26,9 @@ from harness.sources.process_state import KeptSettings
 from harness.strategies import activations, networks, problems, thetas
 from tests.grading.submissions import COURSE
 
-DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
-
 # Arguments without which a command asks for some.
 NEEDED = {"ex4": ["--weights", "x.mat"], "replay": ["x.json"], "diagnose": ["x.py"], "grade": ["x"]}
 NEEDED |= {name: ["x.py:f", "--at", "1"] for name in ("gradient", "derivatives")}
-QUICK = ["check", "--networks", "2", "--sources", "loop,finite-difference"]
 
 
 def program(*arguments, python=(), env=None, **more):
@@ -53,16 +48,6 @@ def test_what_an_encoding_has_no_character_for_changes_neither_verdict_nor_code(
     assert "δ" in "".join(json.loads(document.stdout.decode(encoding))["bugs"].values())
     # as an escape, or in UTF-8 where Click takes ASCII for a mistake of the environment
     assert any(delta in text.stdout for delta in (rb"\u03b4", "δ".encode()))
-
-
-@pytest.mark.more
-def test_descriptions_stay_where_python_drops_docstrings(tmp_path):
-    help_of = {flag: program("--help", python=[flag], cwd=tmp_path).stdout for flag in ("-O", "-OO")}
-    assert help_of["-O"] == help_of["-OO"]
-    assert b"The bug zoo" in help_of["-OO"]
-    bugs = json.loads(program("bugs", "--json", python=["-OO"], cwd=tmp_path).stdout)["bugs"]
-    assert bugs == {name: bug.description for name, bug in harness.FAULTS.items()}
-    assert all(bugs.values())
 
 
 def test_too_little_address_space_is_a_line_of_every_command(monkeypatch, capsys):
@@ -85,18 +70,6 @@ def test_what_does_not_fit_is_not_imported(kilobytes, command, what_for, tmp_pat
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment())
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
     assert f"GiB of address space{what_for}, and the limit" in ended.stderr
-
-
-@pytest.mark.more
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a device that is always full")
-def test_what_cannot_be_written_is_an_error_and_a_message_that_cannot_leaves_the_code():
-    with Path("/dev/full").open("w") as full:
-        ended = program("bugs", stdout=full, stderr=subprocess.PIPE)
-        assert ended.returncode == 2
-        assert b"No space left on device" in ended.stderr
-        assert b"Exception ignored" not in ended.stderr
-        ended = program("replay", "nowhere.json", stdout=subprocess.PIPE, stderr=full)
-        assert ended.returncode == 2
 
 
 DIES_BETWEEN = """
@@ -140,57 +113,6 @@ def test_sigterm_ends_it_with_143_and_no_half_of_a_file(swallowed, tmp_path):
     assert process.returncode == 143
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
-
-
-# For each command, arguments with which it takes a while; {out} is an empty folder
-LONG = {
-    "run": "--networks 100000 --out {out}/run",
-    "check": "--networks 1000000",
-    "train": "--max-iter 100000 --out {out}/train --checkpoint {out}/state",
-    "study": "--networks 100000",
-    "sweep": "--networks 1000000 --out {out}/rows.sqlite",
-    "lesson": "--fresh --out {out}/lesson",
-    "grade": ". --timeout 100 --csv {out}/grades.csv",
-    "diagnose": "endless.py:nn_cost_function",
-    "audit": "--markdown {out}/page.md",
-}
-
-
-@pytest.mark.skipif(not DEEP, reason="HARNESS_PROFILE=deep interrupts every command while it runs")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("seconds", [0.0, 5.0], ids=["at the start", "later"])
-@pytest.mark.parametrize("command", LONG)
-def test_a_signal_ends_every_command_and_what_it_started(command, seconds, number, code, tmp_path):
-    (tmp_path / "endless.py").write_text(COURSE.replace("    m = ", "    while True: pass\n    m = ", 1))
-    assert "while True" in (tmp_path / "endless.py").read_text()
-    (tmp_path / "out").mkdir()
-    arguments, cache = LONG[command].format(out="out").split(), {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    with start(command, *arguments, cwd=tmp_path, env=cache) as process:
-        try:
-            _wait_for_handlers(process.pid)
-            time.sleep(seconds)
-            started = _children(process.pid)
-            process.send_signal(number)
-            _, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert (process.returncode, "Traceback" in err) == (code, False), err[-2000:]
-    assert not [child for child in started if Path(f"/proc/{child}").exists()]
-    assert not list(tmp_path.rglob(".harness-part*"))
-
-
-def _wait_for_handlers(pid):
-    """Until the process has a handler of its own for SIGTERM."""
-    caught, deadline = 0, time.monotonic() + 60
-    while not caught >> (signal.SIGTERM - 1) & 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-        status = Path(f"/proc/{pid}/status").read_text()
-        caught = int(re.findall(r"SigCgt:\s*(\w+)", status)[0], 16)
-
-
-def _children(pid):
-    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
 
 
 @pytest.mark.more

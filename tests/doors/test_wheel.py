@@ -14,7 +14,6 @@ from tests.grading.submissions import COURSE
 pytestmark = pytest.mark.more
 
 ROOT = Path(__file__).parents[2]
-DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
 # {out} is a folder that can be written to; the current one cannot
 QUICK = {
@@ -24,22 +23,6 @@ QUICK = {
     "grade . --csv {out}/grades.csv": 0,
     "sweep --networks 2 --sources loop,finite-difference --out {out}/rows.sqlite": 0,
 }
-SLOW = {
-    "bugs": 0,
-    "replay failing-case.json": 2,  # there is none
-    "train --max-iter 1 --hidden 0 --no-gate --out {out}/trained": 0,
-    "check --networks 2 --html {out}/check.html": 0,
-    "run --networks 2 --out {out}/run": 0,
-    "train --max-iter 1 --out {out}/gated": 0,
-    "bugs wrong-sign --case {out}/case.json": 1,
-    "study --quick --networks 2": 0,
-    "lesson --quick --out {out}/lesson": 0,
-    "diagnose homework.py:nn_cost_function --problems 3": 0,
-    "sweep --networks 2 --out {out}/more.sqlite": 0,
-    "audit --library jax --only sinc": 0,
-    "ex4 --weights nowhere.mat": 2,
-}
-COMMANDS = QUICK | (SLOW if DEEP else {})
 AGAINST_IT = {"PYTHONWARNINGS": "error", "LANG": "C", "LC_ALL": "C", "COLUMNS": "20", "PYTHONOPTIMIZE": "1"}
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # BLAS waits long for cores that others use
 
@@ -84,10 +67,10 @@ def program(home, *arguments, **more):
     return subprocess.run([python, "-P", *arguments], cwd=folder, env=environment | AGAINST_IT | ONE_THREAD, **kept)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", QUICK)
 def test_every_command_runs_from_elsewhere_with_everything_against_it(command, home, tmp_path):
     ended = program(home, "-m", "harness", *command.format(out=tmp_path).split())
-    assert (ended.returncode, "Traceback" in ended.stderr) == (COMMANDS[command], False), ended.stderr[-2000:]
+    assert (ended.returncode, "Traceback" in ended.stderr) == (QUICK[command], False), ended.stderr[-2000:]
     assert [file.name for file in home[1].iterdir()] == ["homework.py"]
 
 
@@ -110,7 +93,6 @@ PYTEST = ["-P", "-m", "pytest"]  # as the command `pytest`, without the current 
 LAYOUTS = {
     "rootdir/conftest": ({"conftest.py": ""}, "", "test_own.py", PYTEST),
     "python -m pytest": ({}, "", "tests/test_own.py", ["-m", "pytest"]),
-    "beside the test": ({}, "tests/", "tests/test_own.py", PYTEST),
     "src": ({"pytest.ini": "[pytest]\npythonpath = src\n"}, "src/", "tests/test_own.py", PYTEST),
     "importlib": ({}, "", "tests/test_own.py", ["-m", "pytest", "--import-mode=importlib"]),
 }
