@@ -22,7 +22,6 @@ from activation_records import (
     of,
     place,
     relu_with,
-    stairs,
     tanh_to,
 )
 from scipy.special import expit
@@ -354,21 +353,15 @@ def tanh_partly_in_float32(xp, z):
         ("rellu", "unknown activation 'rellu'; registered are"),
         ("nowhere:f", "cannot import 'nowhere'"),
         ("math:pi", "math:pi is of type float, but an Activation is needed"),
-        (abs, "unknown activation <built-in function abs>"),
         (formula(lambda xp, z: z[5000], lambda z, a: z), "the value of activation 'mine' cannot be computed"),
-        (formula(lambda xp, z: z, lambda z, a: a.no), "the slope of activation 'mine' cannot be computed"),
         (formula(lambda xp, z: z * 1j, lambda z, a: z), "and real: for z of shape (819,) it returned complex128"),
-        (formula(lambda xp, z: z[:3], lambda z, a: z), "it returned float64 of shape (3,)"),
-        (formula(lambda xp, z: 3.0, lambda z, a: z), "the value of activation 'mine' must keep the shape"),
         (formula(lambda xp, z: list(z), lambda z, a: z), "it returned a list"),
         (formula(lambda xp, z: None, lambda z, a: z), "it returned a NoneType"),
         (formula(lambda xp, z: z > 0.0, lambda z, a: z), "it returned bool of shape"),
         (formula(lambda xp, z: z, lambda z, a: z[:, None]), "the slope of activation 'mine' must keep"),
-        (formula(lambda xp, z: z, lambda z, a: z[:1]), "it returned float64 of shape (1,)"),
         (formula(lambda xp, z: z if z > 0.0 else 0.0, lambda z, a: a), "write xp.where(z > 0, ..., ...)"),
         (formula(lambda xp, z: xp.tanh(z).astype("float32"), lambda z, a: 1.0 - a * a), "came back as float32"),
         (inside_float32("tanh"), "came back as float32, cast to float64"),
-        (inside_float32("hard_tanh"), "came back as float32, cast to float64"),
         (formula(tanh_partly_in_float32, lambda z, a: 1.0 - a * a), "came back as float32, cast to float64"),
     ],
 )
@@ -380,15 +373,10 @@ def test_what_is_no_activation_gives_one_clear_sentence(given, sentence):
 
 REPORTED = [
     ACTIVATIONS["relu"],
-    RIGHT["exp"],
-    WRONG["leak"].f,
     LEFT_OUT["math"][0],
     FAULTY["mixes entries"][0],
     FAULTY["flattens"][0],
     relu_with(np.nan, kinks=(0.0,)),
-    relu_with(7.0),
-    stairs(20, kinks=tuple(range(20))),
-    of("sigmoid", lambda z, a: np.exp(-z) / np.square(1.0 + np.exp(-z))),
     formula(lambda xp, z: xp.exp(z + 1e4), lambda z, a: a),
 ]
 
@@ -408,6 +396,6 @@ def test_settings_of_the_process_stay_and_no_warning_escapes():
     before = np.geterr(), jax.config.read("jax_enable_x64"), dict(ACTIVATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_activation(REPORTED[-2])
+        check_activation(of("sigmoid", lambda z, a: np.exp(-z) / np.square(1.0 + np.exp(-z))))
         check_activation(FAULTY["mixes entries"][0])
     assert (np.geterr(), jax.config.read("jax_enable_x64"), dict(ACTIVATIONS)) == before

@@ -5,11 +5,9 @@ from io import BytesIO
 import matplotlib.image
 import numpy as np
 import pytest
-from activation_records import FAULTY, RIGHT, WRONG, checked, curve, facts_of, formula, relu_with, tanh_to
+from activation_records import FAULTY, RIGHT, WRONG, checked, formula, relu_with
 
 from harness import ACTIVATIONS
-from harness.checks.activations.activation_check import check_activation
-from harness.facts.kinds import Kind
 from harness.facts.message_table import say
 from harness.figure_style import DPI, WIDTH
 
@@ -43,56 +41,6 @@ def test_a_picture_shows_both_slopes_and_shades_what_is_wrong():
     assert slopes.get_title() == say(report.findings[0].diagnosis[0])
 
 
-def texts(ax):
-    return [text.get_text() for text in ax.texts]
-
-
-def test_a_picture_says_that_there_is_no_difference():
-    nothing = checked(RELU).figure().axes[1]
-    assert texts(nothing) == ["no difference"]
-    assert nothing.get_legend() is None
-    assert not nothing.get_yticks().size
-    rounding = checked(TANH).figure().axes[1]
-    assert texts(rounding) == []
-    assert rounding.get_legend() is not None
-    unknown = checked(FAULTY["mixes entries"][0]).figure().axes[1]
-    assert texts(unknown) == ["nothing to compare with"]
-
-
-def test_a_thin_stretch_is_a_line_and_the_legend_lies_above_all_lines():
-    figure = checked(formula(lambda xp, z: z, lambda z, a: np.where((z > 0.5) & (z < 0.501), 1.1, 1.0))).figure()
-    slopes, _, ulps = figure.axes
-    assert (len(slopes.patches), slopes.lines[-1].get_xdata()[0]) == (0, pytest.approx(0.5, abs=1e-3))
-    figure.canvas.draw()
-    legend, axes = (part.get_window_extent() for part in (ulps.get_legend(), ulps))
-    assert axes.x0 <= legend.x0 < legend.x1 <= axes.x1
-    assert max(line.get_window_extent().y1 for line in ulps.lines) <= legend.y0
-
-
-def test_a_picture_does_not_shade_all_that_it_shows():
-    slopes, difference, _ = checked(WRONG["product rule"].f).figure().axes
-    assert [*slopes.patches, *difference.patches] == []
-
-
-def test_a_picture_shows_errors_in_ulps_over_all_z_and_where_tails_are_lost():
-    sigmoid = ACTIVATIONS["sigmoid"]
-    report = check_activation(formula(sigmoid.value, lambda z, a: a * (1.0 - a)))
-    digits = report.figure().axes[2]
-    assert digits.get_xlim() == (-1000.0, 1000.0)
-    dots, *lines = digits.lines
-    assert np.max(np.asarray(dots.get_ydata())) > 1e12
-    assert {line.get_label().partition(",")[0] for line in lines if line.get_label()[0] != "_"} == {
-        "float64",
-        "float32",
-        "bfloat16",
-    }
-    assert [text.strip() for text in texts(digits)] == ["no correct digit"] * 2
-    starts = [fact.data["z"] for fact in facts_of(report, Kind.LOST_TAIL)]
-    assert [patch.get_x() for patch in digits.patches] == pytest.approx(starts)
-    assert not checked(SILU).figure().axes[2].patches
-    assert texts(checked(FAULTY["mixes entries"][0]).figure().axes[2]) == ["not known"]
-
-
 JAX_IS_WRONG = formula(lambda xp, z: xp.sin(z) if xp.name == "jax" else xp.tanh(z), lambda z, a: 1.0 - a * a)
 
 
@@ -109,16 +57,3 @@ JAX_IS_WRONG = formula(lambda xp, z: xp.sin(z) if xp.name == "jax" else xp.tanh(
 )
 def test_the_title_sums_up(f, title):
     assert checked(f).figure().get_suptitle() == title
-
-
-@pytest.mark.parametrize(
-    ("f", "half"),
-    [
-        (TANH, 6.0),
-        (RIGHT["a kink far out"], 1e3),
-        (tanh_to(lambda z, a: np.where(z > 12.0, 1.0, 1.0 - a * a)), 30.0),
-        (WRONG["branches"].f, 6.0),
-    ],
-)
-def test_a_picture_shows_kinks_and_what_is_wrong(f, half):
-    assert curve(checked(f)).window() == (-half, half)

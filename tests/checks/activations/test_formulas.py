@@ -38,19 +38,6 @@ def _empty(xp, z):
     return a
 
 
-def _in_place(xp, z):
-    z = z.copy()
-    z *= 2.0
-    z += 1.0
-    return np.tanh(z)
-
-
-def _clipped_in_place(xp, z):
-    a = z.copy()
-    np.clip(a, -1.0, 1.0, out=a)
-    return a
-
-
 def _put(xp, z):
     a = z.copy()
     np.putmask(a, a < 0.0, 0.0)
@@ -73,7 +60,6 @@ WRITTEN = {
     "a mask of a copy": (_copied, lambda z, a: np.where(z > 0.0, 1.0, 0.5), (0.0,)),
     "np.array and a mask": (_array, lambda z, a: np.where(z < 0.0, a + 1.0, 1.0), ()),
     "an empty array and masks": (_empty, lambda z, a: a * (1.0 - a), ()),
-    "in place": (_in_place, lambda z, a: 2.0 * (1.0 - a * a), ()),
     "putmask": (_put, lambda z, a: (z > 0.0) * 1.0, (0.0,)),
     "a list": (_listed, lambda z, a: np.where(z > 0.0, 1.0, 0.1), (0.0,)),
     "piecewise": (
@@ -92,8 +78,6 @@ WRITTEN = {
         lambda z, a: 2.0 * np.abs(z),
         (),
     ),
-    "the method clip": (lambda xp, z: z.clip(-1.0, 1.0), lambda z, a: (np.abs(z) <= 1.0) * 1.0, (-1.0, 1.0)),
-    "np.clip into its argument": (_clipped_in_place, lambda z, a: (np.abs(z) <= 1.0) * 1.0, (-1.0, 1.0)),
     "out=": (lambda xp, z: np.maximum(z, 0.0, out=z.copy()), lambda z, a: (z > 0.0) * 1.0, (0.0,)),
     "a slope by masks": (lambda xp, z: xp.maximum(z, 0.0), lambda z, a: _step(z), (0.0,)),
     "expit": (lambda xp, z: z * special.expit(z), lambda z, a: special.expit(z) + a * special.expit(-z), ()),
@@ -207,16 +191,12 @@ def test_a_formula_with_parameters_is_asked_for_them():
 
 MISUSES = {
     "forgotten": (lambda g, slope: slope, Kind.NOT_LINEAR),
-    "squared": (lambda g, slope: g * g * slope, Kind.NOT_LINEAR),
-    "absolute": (lambda g, slope: abs(g) * slope, Kind.NOT_LINEAR),
     "clipped": (lambda g, slope: g.clamp(-1e3, 1e3) * slope, Kind.NOT_LINEAR),
     "clipped by its norm": (lambda g, slope: g * (100.0 / g.norm().clamp(min=100.0)) * slope, Kind.NOT_LINEAR),
     "small ones dropped": (lambda g, slope: g * (abs(g) > 1e-4) * slope, Kind.NOT_LINEAR),
     "added": (lambda g, slope: g - 1.0 + slope, Kind.NOT_LINEAR),
-    "filled where zero": (lambda g, slope: (g + (g == 0.0)) * slope, Kind.NOT_LINEAR),
     "NaN where zero": (lambda g, slope: g * g / g * slope, Kind.NOT_LINEAR),
     "mean": (lambda g, slope: g.mean() * slope, Kind.NOT_ELEMENTWISE),
-    "mean as a sum": (lambda g, slope: g.sum() / g.numel() * slope, Kind.NOT_ELEMENTWISE),
     "reversed": (lambda g, slope: g.flip(0) * slope, Kind.NOT_ELEMENTWISE),
 }
 """What a backward makes of the gradient that it is given: slopes that are right where that is one everywhere."""

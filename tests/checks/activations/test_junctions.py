@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from activation_records import beside_claim, checked, curve, facts_of, formula, of, relu_with, sigma, stairs, tanh_to
+from activation_records import beside_claim, checked, curve, facts_of, formula, of, relu_with, sigma, tanh_to
 
 from harness import ACTIVATIONS
-from harness.checks.activations.activation_check import JUNCTIONS_SHOWN, check_activation
+from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.junctions import Junction, find_jumps, find_switches
 from harness.checks.activations.slope_answers import CLAIMED, ONE_SIDED
 from harness.checks.activations.slope_oracles import is_known, one_sided_derivatives, slope_function
 from harness.checks.activations.z_grid import grid
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
-from harness.facts.message_table import say
 
 
 def kinks_of(report):
@@ -326,26 +325,6 @@ def test_declared_kinks_are_reported_with_what_is_there(f, verdict, junctions):
     names = ("z", "declared", "jumps", "value_jumps")
     found = [tuple(fact.data[name] for name in names) for fact in facts_of(report, Kind.JUNCTION)]
     assert (report.verdict, found) == (verdict, junctions)
-
-
-@pytest.mark.parametrize("declared", [-1.3400801, -1.34, -1.3])
-def test_a_kink_that_is_declared_a_little_off_the_formulas_is_said_in_one_sentence(declared):
-    report = check_activation(bent_at([-1.34008], kinks=(declared, 5.0)))
-    (right, wrong) = facts_of(report, Kind.JUNCTION)
-    assert (wrong.data["z"], right.data["z"]) == (-1.34008, 5.0)
-    assert wrong.where == ("z = -1.34008", f"z = {declared}")
-    assert f"The declared kink is at z = {declared}, and the formula's at z = -1.34008: " in say(wrong)
-    assert "No kink at z = 5: " in say(right)
-
-
-@pytest.mark.parametrize("declared", [True, False])
-def test_a_long_list_of_kinks_is_short(declared):
-    report = check_activation(stairs(20, kinks=tuple(range(20)) if declared else ()))
-    assert report.verdict == "disagree"
-    assert (len(kinks_of(report)), len(facts_of(report, Kind.JUNCTION))) == (20, JUNCTIONS_SHOWN)
-    assert facts_of(report, Kind.NOT_LISTED)[0].data["count"] == 20 - JUNCTIONS_SHOWN
-    (finding,) = report.findings
-    assert finding.blocks == tuple(f"z = {k}" for k in range(20))
 
 
 @pytest.mark.parametrize(

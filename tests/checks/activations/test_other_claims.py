@@ -28,16 +28,6 @@ def swish_of_its_usual_beta(z, a, beta=1.5):
     return s + 1.5 * z * s * (1.0 - s)
 
 
-def threshold(slope):
-    """A slope of truth values, whose kinks move with its parameter."""
-
-    def value(xp, z, top=1.0):
-        return xp.where(z > top, z - top, 0.0 * z)
-
-    d_top = lambda z, a, top: np.where(z > top, -1.0, 0.0)  # noqa: E731
-    return Activation("threshold", value, slope, kinks=(1.0,), parameters={"top": d_top})
-
-
 def d_beta(z, a, beta):
     s = sigma(beta * z)
     return z * z * s * (1.0 - s)
@@ -79,13 +69,6 @@ def d_inner(z, a, *, alpha, beta):
     return alpha * np.minimum(z, 0.0) * np.exp(beta * np.minimum(z, 0.0))
 
 
-def snake():
-    """z + sin²(a z)/a, whose parameter is called as the value is in a slope."""
-    d_a = lambda z, y, a: (z * a * np.sin(2.0 * a * z) - np.sin(a * z) ** 2) / a**2  # noqa: E731
-    slope = lambda z, y, a=1.5: 1.0 + np.sin(2.0 * a * z)  # noqa: E731
-    return Activation("snake", lambda xp, z, a=1.5: z + xp.sin(a * z) ** 2 / a, slope, parameters={"a": d_a})
-
-
 def capped(d_top, **kinks):
     return Activation(
         "capped",
@@ -94,17 +77,6 @@ def capped(d_top, **kinks):
         kinks=(0.0, 6.0),
         parameters={"top": d_top},
         **kinks,
-    )
-
-
-def leak_of_numbers(factor):
-    """A formula over single numbers, so that α must be one as well."""
-    return Activation(
-        "leak",
-        lambda xp, z, alpha=0.1: np.vectorize(lambda x: x if x > 0.0 else alpha * x, otypes=[float])(z),
-        lambda z, a: np.where(z > 0.0, 1.0, 0.1),
-        kinks=(0.0,),
-        parameters={"alpha": lambda z, a, alpha: factor * np.minimum(z, 0.0)},
     )
 
 
@@ -130,7 +102,6 @@ CLAIMS = {  # the record, the outliers, the place of a finding, and the bug with
         {},
     ),
     "β": (swish(parameters={"beta": d_beta}), set(), "", None, {}),
-    "a parameter named a": (snake(), set(), "", None, {}),
     "β, from a": (swish(parameters={"beta": lambda z, a, beta: a * (z - a)}), set(), "", None, {}),
     "β, minus": (swish(parameters={"beta": lambda z, a, beta: -d_beta(z, a, beta)}), BETA, "da/dbeta(", Kind.SIGN, {}),
     "β, zero below -4": (
@@ -155,7 +126,6 @@ CLAIMS = {  # the record, the outliers, the place of a finding, and the bug with
         Kind.PRODUCT_RULE,
         {},
     ),
-    "a slope with another kink": (threshold(lambda z, a, top=1.0: z > top), set(), "", None, {}),
     "α": (celu(1.0), set(), "", None, {}),
     "α, times 1.001": (celu(1.001), ALPHA, "da/dalpha(", Kind.FACTOR, {"factor": 1.001}),
     "two": (both(d_inner), set(), "", None, {}),
@@ -174,7 +144,6 @@ CLAIMS = {  # the record, the outliers, the place of a finding, and the bug with
         None,
         {},
     ),
-    "single numbers, doubled": (leak_of_numbers(2.0), at("alpha", 0.025, 0.4), "da/dalpha(", Kind.FACTOR, {}),
 }
 
 

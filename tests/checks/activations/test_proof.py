@@ -108,8 +108,6 @@ def tanh_beside(kink: float, low: float, high: float) -> Activation:
 
 WRONG = {
     "a narrow stretch near zero": narrow(0.123),
-    "a narrow stretch at -5": narrow(-5.0625),
-    "a narrow stretch at 17": narrow(17.0317),
     "a narrow stretch at the edge": narrow(29.985),
     "a stretch of four floats": (3.0, of("tanh", lambda d, z, a: d + 1e-3 * within(z, 3.0, 3.0 + 2.0**-49))),
     "a smooth bump": (7.77, of("silu", lambda d, z, a: d + 1e-7 * np.exp(-np.square((z - 7.77) / 0.002)))),
@@ -118,13 +116,10 @@ WRONG = {
     "the float after a declared kink": (3.0, tanh_beside(3.0, 0.0, 8e-16)),
     "one z": (3.7, of("sin", lambda d, z, a: np.where(z == 3.7, 0.0, d))),
     "NaN at one z": (-2.25, of("sin", lambda d, z, a: np.where(z == -2.25, np.nan, d))),
-    "NaN by 0/0": (0.0, of("softsign", lambda d, z, a: d * z / z)),
     "at a smooth junction": (0.0, of("elu", lambda d, z, a: np.where(z == 0.0, 0.5, d))),
-    "where nothing changes but the claim": (0.0, of("softplus", lambda d, z, a: np.where(z == 0.0, 0.0, d))),
     "a factor 1 + 2e-9": (20.0, of("identity", lambda d, z, a: (1.0 + 2e-9) * d)),
     "between 100 and 104": (102.0, of("softsign", lambda d, z, a: np.where(within(z, 100.0, 104.0), 0.0, d))),
     "beyond 1000": (1e5, of("identity", lambda d, z, a: np.where(z > 1000.0, 0.0, d))),
-    "below -5000": (-1e5, of("leaky_relu", lambda d, z, a: np.where(z < -5000.0, 1.0, d))),
     "NaN beyond 350": (
         1e4,
         of("tanh", lambda d, z, a: 4.0 / np.square(np.exp(z) + np.exp(-z)) + 0.0 * np.exp(2.0 * z)),
