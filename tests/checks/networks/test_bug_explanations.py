@@ -5,7 +5,6 @@ import pytest
 
 from harness import FAULTS, SOURCES, Activation, Network, Problem, cross_check
 from harness.bounds.network_bound import rounding_bound
-from harness.checks.networks import bug_replay
 from harness.checks.networks.bug_explanations import explain_answer, find_bugs
 from harness.checks.networks.bug_replay import (
     BELOW,
@@ -48,16 +47,6 @@ def test_a_bug_that_is_small_in_the_cost_has_lost_no_digits():
     assert kinds_of(facts) == (Kind.BUG,)
 
 
-def test_few_forward_passes_of_a_large_problem_are_kept(monkeypatch):
-    bugs = [(bug,) for bug in FAULTS.values() if bug.step in FORWARD]
-    runs, unlimited = BugRuns(PROBLEM, THETA), BugRuns(PROBLEM, THETA)
-    costs = [unlimited.cost(group) for group in bugs]
-    assert len(unlimited.forwards) > 10
-    monkeypatch.setattr(bug_replay, "REMEMBERED", 3000)  # bytes, of two passes
-    assert [runs.cost(group) for group in bugs] == costs
-    assert len(runs.forwards) <= 2
-
-
 def right():
     return SOURCES["vectorized"](PROBLEM, THETA)
 
@@ -96,9 +85,6 @@ PAIRS = [
     "wrong-sign and lambda-not-over-m",
     "bias-times-4 and slope-missing",
     "mean-missing and bias-gradient-missing",  # both in one step
-    "targets-shifted and slope-squared",
-    "c-order-unrolling and bias-regularised",
-    "cost-halved and cost-without-regulariser",
     "cost-halved and wrong-sign",  # one of the cost alone, one of the gradient alone
 ]
 
@@ -158,11 +144,6 @@ def scaled_bias(gradient):
     return NETWORK.pack(gradients)
 
 
-def reversed_columns(gradient):
-    of_1, of_2, of_3 = NETWORK.unpack(gradient)
-    return NETWORK.pack([of_1[:, ::-1], of_2, of_3[:, ::-1]])
-
-
 def reversed_weights(gradient):
     thetas = NETWORK.unpack(gradient)
     return NETWORK.pack([np.c_[Theta[:, :1], Theta[:, :0:-1]] for Theta in thetas[:2]] + [thetas[2]])
@@ -190,14 +171,6 @@ ANSWERS = {  # an answer, and the kinds that explain it, with their places
             (Kind.PART_RIGHT, "cost"),
             (Kind.FACTOR, "Theta2 bias"),
             (Kind.ERROR_STARTS_BELOW, "Theta3"),
-            (Kind.NO_BUG_EXPLAINS,),
-        ],
-    ),
-    "one order of columns in two layers": (
-        with_gradient(reversed_columns),
-        [
-            (Kind.PART_RIGHT, "cost"),
-            (Kind.REARRANGED, "Theta1", "Theta3"),
             (Kind.NO_BUG_EXPLAINS,),
         ],
     ),
@@ -241,19 +214,6 @@ def test_of_a_large_problem_no_pairs_are_tried(monkeypatch):
     *_, last = explained("wrong-sign and lambda-not-over-m")
     assert (last.kind, last.data["pairs_tried"]) == (Kind.NO_BUG_EXPLAINS, False)
     assert explained("wrong-sign")[0].where == ("wrong-sign",)
-
-
-@pytest.mark.parametrize("error", [0.0, 0.3])
-def test_an_answer_that_was_computed_in_another_way_is_explained_as_well(error):
-    """Up to rounding: moved by a third of what rounding may do, in every coordinate."""
-    rng = np.random.default_rng(0)
-
-    def mine(problem, theta):
-        cost, gradient = FAULTS["lambda-not-over-m"].source(problem, theta)
-        return cost, gradient + error * 1e-15 * rng.choice([-1.0, 1.0], gradient.size)
-
-    report = check(PROBLEM, THETA, {"mine": mine, "loop": SOURCES["loop"], "ball": SOURCES["ball"]})
-    assert report.findings[0].diagnosis[0].where == ("lambda-not-over-m",) or report.reasons
 
 
 @pytest.mark.parametrize(

@@ -89,34 +89,14 @@ def test_an_oracle_tells_its_own_error(roundings, error):
         assert judged(PROBLEM, THETA, {"oracle": Oracle(measure), "loop": loop}).verdict == verdict
 
 
-@pytest.mark.parametrize("i", one_of_each_block(PROBLEM.network))
-def test_the_finding_names_source_place_values_and_bound(i):
-    report = cross_check(PROBLEM, THETA, beside_right_ones(off_at(i, 1e-7)))
-    assert (report.verdict, report.outliers) == ("disagree", ("mine",))
-    (finding,) = report.findings
-    right = loop(PROBLEM, THETA)[1][i]
-    assert (finding.source, finding.what, finding.where) == ("mine", "gradient", PROBLEM.network.label(i))
-    assert finding.against in RIGHT
-    assert finding.value == right + 1e-7
-    assert finding.expected == pytest.approx(right, rel=0.0, abs=1e-14)
-    assert finding.bound == pytest.approx(2.0 * rounding_bound(PROBLEM, THETA).gradient[i], rel=0.5)
-    assert finding.coordinates == 1
-    assert len(finding.blocks) == 1
-
-
 WRONG_ANSWERS = {
     "sign": lambda cost, gradient: (cost, -gradient),
-    "zero": lambda cost, gradient: (cost, np.zeros_like(gradient)),
     "a tenth of a percent": lambda cost, gradient: (cost, 1.001 * gradient),
     "a part in 1e10": lambda cost, gradient: (cost, (1.0 + 1e-10) * gradient),
     "two entries swapped": lambda cost, gradient: (cost, gradient[[1, 0, *range(2, gradient.size)]]),
-    "NaN everywhere": lambda cost, gradient: (cost, np.full_like(gradient, np.nan)),
     "one NaN": lambda cost, gradient: (cost, np.where(np.arange(gradient.size) == 7, np.nan, gradient)),
-    "one Inf": lambda cost, gradient: (cost, np.where(np.arange(gradient.size) == 7, np.inf, gradient)),
     "NaN as cost": lambda cost, gradient: (np.nan, gradient),
-    "Inf as cost": lambda cost, gradient: (-np.inf, gradient),
     "float32 passed through": lambda cost, gradient: (cost, gradient.astype(np.float32).astype(np.float64)),
-    "integers": lambda cost, gradient: (cost, gradient.astype(int)),
 }
 
 
@@ -165,18 +145,6 @@ def test_directions_miss_neither_opposite_errors_nor_a_layer():
         assert len(np.unique(sizes)) == len(sizes)
         assert (v > 0.0).any()
         assert (v < 0.0).any()
-
-
-# Disagree: the cost, and broken rules
-
-
-@pytest.mark.parametrize("by", [1e-12, -0.1])
-def test_the_right_gradient_of_the_wrong_cost_is_caught_at_the_cost(by):
-    report = cross_check(PROBLEM, THETA, beside_right_ones(changed(lambda cost, gradient: (cost + by, gradient))))
-    assert (report.verdict, report.outliers) == ("disagree", ("mine",))
-    (finding,) = report.findings
-    assert (finding.what, finding.where) == ("cost", "cost")
-    assert finding.value - finding.expected == pytest.approx(by, rel=1e-3)
 
 
 # What cannot be decided here

@@ -1,7 +1,6 @@
 """What sources answer: their form, their error bounds and precision, side effects, and why one is left out."""
 
 import random
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -121,13 +120,6 @@ def test_a_float32_gradient_is_judged_by_its_own_unit_roundoff(hidden, output):
     assert rows[frozenset(("mine", "jax"))].difference > 1e-9  # it is in float32
 
 
-@pytest.mark.parametrize("factor", [1.0001, 0.999, -1.0])
-def test_an_error_in_float32_is_caught(factor):
-    wrong = changed(lambda cost, gradient: (cost, np.float32(factor) * gradient), in_float32)
-    report = judged(PROBLEM, THETA, beside_right_ones(wrong))
-    assert (report.verdict, report.outliers) == ("disagree", ("mine",))
-
-
 def test_a_float32_source_does_not_make_the_others_less_sharp():
     sources = beside_right_ones(in_float32) | {"loop": off_at(4, 1e-12)}
     assert judged(PROBLEM, THETA, sources).outliers == ("loop",)
@@ -149,11 +141,6 @@ def test_a_wrong_float32_source_that_no_bound_can_judge_does_not_pass():
             assert report.verdict == "inconclusive"
             undecided += all(pair.coordinates_decided == 0 for pair in pairs)
     assert undecided
-
-
-def test_a_float32_cost_beside_a_float64_gradient_is_judged_as_float32():
-    mine = changed(lambda cost, gradient: (np.float32(cost), gradient))
-    assert cross_check(PROBLEM, THETA, beside_right_ones(mine)).verdict == "agree"
 
 
 @pytest.mark.parametrize("name", ["vectorized-float32", "jax-float32"])
@@ -192,14 +179,10 @@ def test_a_cost_in_an_array_is_right_and_noted():
     [
         (lambda problem, theta: None, TypeError, r"'mine' must answer a tuple \(cost, gradient\), not NoneType"),
         (lambda problem, theta: loop(problem, theta)[1], TypeError, "'mine' must answer a tuple .* not ndarray"),
-        (lambda problem, theta: (*loop(problem, theta), 3), TypeError, "'mine' must answer a tuple"),
         (lambda problem, theta: (1.0, theta[:-1]), ValueError, r"'mine' .* shape \(38,\), but .* \(\) and \(37,\)"),
-        (lambda problem, theta: (1.0, theta[:, np.newaxis]), ValueError, r"'mine' .* \(38, 1\)"),
-        (lambda problem, theta: (1.0, 2.0), ValueError, r"'mine' .* shapes \(\) and \(\)"),
         (lambda problem, theta: (theta, theta), ValueError, r"'mine' .* shapes \(38,\) and \(38,\)"),
         (lambda problem, theta: (1.0, theta + 0j), TypeError, "'mine' must answer real numbers, .*complex128"),
         (lambda problem, theta: ("1.0", theta), TypeError, "'mine' must answer real numbers, but its cost is str"),
-        (lambda problem, theta: (1.0, None), TypeError, "'mine' must answer real numbers, but its gradient is None"),
         (lambda problem, theta: (1.0, [1, [2]]), TypeError, "'mine' must answer real .*, but its gradient is list"),
     ],
 )
@@ -225,15 +208,6 @@ def test_a_theta_that_does_not_fit_gets_one_clear_sentence(theta, error, sentenc
 def test_a_function_is_no_problem():
     with pytest.raises(TypeError, match="takes a Problem, not NoneType; check_gradient takes functions"):
         cross_check(None, THETA)  # pyright: ignore[reportArgumentType]
-
-
-@pytest.mark.parametrize("code", [0, 1, "enough"])
-def test_a_source_that_ends_the_program_has_not_answered(code):
-    def leaving(problem, theta):
-        sys.exit(code)
-
-    with pytest.raises(ValueError, match=f"source 'mine' called sys.exit\\({code!r}\\) instead of answering"):
-        cross_check(PROBLEM, THETA, {"mine": leaving, "jax": SOURCES["jax"]})
 
 
 def test_what_a_source_raises_says_which_source_it_was():
