@@ -26,8 +26,7 @@ if PROFILE not in EXAMPLES:
     raise pytest.UsageError(f"HARNESS_PROFILE is {PROFILE!r}; expected one of {', '.join(EXAMPLES)}")
 
 WORDLESS = os.environ.get("HARNESS_WORDLESS") == "1"
-OF_WORDS = ("tests/facts/", "tests/verdict/test_golden_reports.py", "tests/verdict/test_report_words.py")
-OF_WORDS += ("tests/doors/test_docs.py", "tests/grading/test_homework_messages.py")
+OF_WORDS = ("tests/facts/", "tests/verdict/test_golden_reports.py", "tests/doors/test_docs.py")
 """Tests that pin words: of the table of messages, of reports, and of what the guides show."""
 
 if WORDLESS:

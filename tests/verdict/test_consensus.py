@@ -108,17 +108,6 @@ def test_an_undecided_answer_supports_everybody_and_decides_nothing():
     assert find_consensus({"a": "a", "b": "b", "c": "c"}, pairs) == Consensus((), (), tie=True)
 
 
-def test_a_disagreement_about_the_cost_alone_counts():
-    answers = [answer([0.0], name="a", cost=1.1), answer([0.0], name="b"), answer([0.0], name="c")]
-    pairs = compare_all(answers, [Block("all", np.array([0]))])
-    assert find_consensus({"a": "a", "b": "b", "c": "c"}, pairs) == Consensus(("b", "c"), ("a",), tie=False)
-
-
-def test_two_authors_at_odds_in_half_of_their_work_are_a_tie():
-    families = {"a": "A", "b": "A", "c": "B", "d": "B"}
-    assert consensus(families, ["bd"]) == Consensus((), (), tie=True)
-
-
 @pytest.mark.parametrize(
     ("at_odds", "quick", "expected"),
     [

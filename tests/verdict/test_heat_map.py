@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from harness import Network, Problem, check_gradient, cross_check
+from harness import Network, Problem, cross_check
 from harness.sources.bug_zoo import BUGS
 from harness.sources.vectorized import cost_and_gradient
 from harness.verdict.comparison import Pair
@@ -47,20 +47,6 @@ def test_where_all_agree_the_closest_call_is_drawn():
     report = cross_check(PROBLEM, THETA)
     assert report.picture.ratio.max() == report.margin
     assert (report.picture.ratio <= 1.0).all()
-
-
-def test_a_function_is_drawn_by_leaf():
-    def fun(parameters):
-        return float(np.sum(parameters["a"] ** 2) + np.sum(parameters["b"])), {
-            "a": 2.0 * parameters["a"],
-            "b": np.array([1.0, 1.5, 1.0]),
-        }
-
-    report = check_gradient(fun, {"a": np.ones(2), "b": np.ones(3)})
-    assert [matrix.size for matrix in report.picture.matrices.values()] == [2, 3]
-    leaves = list(report.picture.matrices.values())
-    assert (leaves[0] <= 1.0).all()
-    assert np.flatnonzero(leaves[1].ravel() > 1.0).tolist() == [1]
 
 
 def test_nan_is_beyond_its_bound_and_what_has_no_bound_is_neither():

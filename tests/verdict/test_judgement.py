@@ -187,12 +187,6 @@ def test_one_coordinate_at_odds_is_enough():
     assert (fact.where, fact.data["places"]) == (("b", finding.against), [60])
 
 
-def test_the_worst_coordinate_is_shown_and_all_are_counted():
-    (finding,) = verdict_on(answer("a"), answer("b", at_1=5.0, at_60=-50.0, at_61=0.9), answer("c")).findings
-    assert (finding.where, finding.coordinates, finding.blocks) == ("x[60]", 2, ("front", "back"))
-    assert finding.ratio == near(50.0)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_value_that_is_not_finite_is_the_worst(value):
     b = answer("b", at_1=5.0)
@@ -267,32 +261,6 @@ def test_the_margin_is_that_of_answers_that_agree():
         answer("a"), answer("b", at_5=0.8), answer("c", at_6=1e6), answer("d", error=vague, at_9=4.9e11)
     )
     assert report.margin == near(0.8)
-
-
-def test_pairs_are_listed_with_verdicts_of_their_own():
-    report = verdict_on(answer("a"), answer("b", at_5=4.0), answer("c", error=undecided(30)))
-    rows = {(row.first, row.second): row for row in report.pairs}
-    assert {key: row.verdict for key, row in rows.items()} == {
-        ("a", "b"): "disagree",
-        ("a", "c"): "inconclusive",
-        ("b", "c"): "inconclusive",
-    }
-    row = rows["a", "b"]
-    assert (row.coordinates_at_odds, row.coordinates_decided) == (1, N)
-    assert row.ratio == near(4.0)
-    assert row.difference == near(8.0 * BOUND)
-
-
-def test_what_is_handed_in_is_in_the_report():
-    by_hand, hidden, slow = note(Kind.SETTINGS_CHANGED, "a"), note(Kind.ZERO, "b"), note(Kind.NO_PATH, "c")
-    asked = replace(answer("a"), seconds=0.5, ulps=(0.5, 2.0), notes=(by_hand,))
-    report = verdict_on(asked, answer("b"), blind_to=[hidden], left_out={"c": slow})
-    assert report.subject == {"made": "up"}
-    assert [row.seconds for row in report.sources] == [0.5, None]
-    assert [row.ulps for row in report.sources] == [(0.5, 2.0), None]
-    assert (report.blind_to, report.left_out) == ((hidden,), {"c": slow})
-    assert (report.notes, report.sources[0].notes) == ((by_hand,), (by_hand,))
-    assert report.seconds >= 0.0
 
 
 def test_an_error_bar_that_is_not_a_number_is_no_limit_of_what_is_seen():

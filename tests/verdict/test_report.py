@@ -15,7 +15,7 @@ from harness import Network, Problem, check_gradient, cross_check
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 from harness.sources.loop import cost_and_gradient as loop
-from harness.verdict.report import SCHEMA, Finding, Report, share_lines
+from harness.verdict.report import Finding, share_lines
 
 NAN, INF = float("nan"), float("inf")
 
@@ -75,29 +75,10 @@ def test_a_program_gets_strict_json(report):
 
 
 @each_report
-def test_the_document_holds_what_the_report_does(report):
-    document = report.to_dict()
-    assert document["schema"] == SCHEMA == "harness.report/3"
-    assert (document["verdict"], document["tie"]) == (report.verdict, report.tie)
-    assert document["outliers"] == list(report.outliers)
-    assert [row["name"] for row in document["sources"]] == [row.name for row in report.sources]
-    assert [(row["first"], row["second"]) for row in document["pairs"]] == [(p.first, p.second) for p in report.pairs]
-    assert [finding["where"] for finding in document["findings"]] == [finding.where for finding in report.findings]
-    assert set(Report.__dataclass_fields__) - {"picture"} == set(document) - {"schema"}
-
-
-@each_report
 def test_the_verdict_comes_first(report):
     first = str(report).splitlines()[0]
     assert first.startswith(report.verdict.upper())
     assert all(row.name in first for row in report.sources)
-
-
-def test_the_odd_one_out_is_named_and_a_tie_names_nobody():
-    assert report_of("disagree").outliers == ("<mine> & co",)
-    assert "<mine> & co (of" in str(report_of("disagree")).splitlines()[0]
-    assert report_of("tie").tie
-    assert "tie" in str(report_of("tie")).splitlines()[0]
 
 
 @each_report
