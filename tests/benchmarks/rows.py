@@ -4,17 +4,16 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from harness import SOURCES, Network, Problem, cross_check, fmincg, load_digits, random_problem
 from harness.sources.source_names import default_sources
 from tests.benchmarks import peers
-from tests.benchmarks.timing import medians, slope
+from tests.benchmarks.timing import medians
 
 
 @dataclass(frozen=True)
@@ -170,52 +169,6 @@ def training() -> Iterator[Row]:
     seconds = {"fmincg": whole - inside, "its evaluations": inside}
     yield Row("fmincg's own time, 50 line searches", "its evaluations", seconds, (whole - inside) / inside, 0.03)
     yield Row("evaluations to the cost after 50", "scipy CG needs about 102", {}, result.nfev, 85.0)
-    yield from _race(theta, gradient, float(result.fun))
-
-
-class _Reached(Exception):
-    pass
-
-
-def _race(theta: np.ndarray, gradient: Callable, goal: float) -> Iterator[Row]:
-    from scipy.optimize import minimize
-
-    counts: dict[str, int] = {}
-
-    def until_goal(name: str, run: Callable[[Callable], Any]) -> Callable[[], None]:
-        def race() -> None:
-            counts[name] = 0
-
-            def fun(t: np.ndarray) -> tuple[float, np.ndarray]:
-                counts[name] += 1
-                cost, slope = gradient(t)
-                if cost <= goal * (1.0 + 1e-12):
-                    raise _Reached
-                return cost, slope
-
-            try:
-                run(fun)
-            except _Reached:
-                return
-            counts[name] = -counts[name]  # never got there
-
-        return race
-
-    contestants = {
-        "ours": until_goal("ours", lambda fun: fmincg(fun, theta, 200)),
-        "scipy CG": until_goal(
-            "scipy CG", lambda fun: minimize(fun, theta, jac=True, method="CG", options={"maxiter": 500})
-        ),
-        "scipy L-BFGS-B": until_goal(
-            "scipy L-BFGS-B", lambda fun: minimize(fun, theta, jac=True, method="L-BFGS-B", options={"maxiter": 500})
-        ),
-    }
-    seconds = medians(contestants, seconds=5.0, least=3)
-    evaluations = ", ".join(f"{name} {count}" for name, count in counts.items())
-    ratio = seconds["ours"] / seconds["scipy CG"]
-    yield Row(f"training to that cost (evaluations: {evaluations})", "scipy CG", seconds, ratio, 1.0)
-    ratio = seconds["ours"] / seconds["scipy L-BFGS-B"]
-    yield Row("the same", "scipy L-BFGS-B, for information", seconds, ratio, np.inf)
 
 
 def start() -> Iterator[Row]:
@@ -239,17 +192,4 @@ def memory() -> Iterator[Row]:
     yield Row("extra memory, 784-300-10, m = 60,000", "size of X", {}, peak / problem.X.nbytes, 0.1)
 
 
-def growth() -> Iterator[Row]:
-    grown = {
-        "m": [((400, 25, 10), m) for m in (1000, 2000, 4000, 8000)],
-        "width": [((400, width, 10), 2000) for width in (50, 100, 200, 400)],
-        "depth": [((100, *[100] * depth, 10), 2000) for depth in (2, 4, 8, 16)],
-    }
-    for what, shapes in grown.items():
-        cases = [_synthetic(Network(sizes), m) for sizes, m in shapes]
-        seconds = medians({str(k): partial(SOURCES["vectorized"], *case) for k, case in enumerate(cases)}, seconds=4.0)
-        work = [problem.network.size * problem.m for problem, _ in cases]
-        yield Row(f"growth of a gradient with {what}", "parameters × m", {}, slope(work, list(seconds.values())), 1.05)
-
-
-GROUPS = (gradients, neighbours, loops, differences, checks, training, start, memory, growth)
+GROUPS = (gradients, neighbours, loops, differences, checks, training, start, memory)

@@ -5,7 +5,7 @@ for some milliseconds), and take a core from whoever comes next: a gradient of 6
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -29,8 +29,3 @@ def medians(contestants: Mapping[str, Callable[[], object]], seconds: float = 3.
             run()
             times[name].append(time.perf_counter() - begin)
     return {name: float(np.median(values)) for name, values in times.items()}
-
-
-def slope(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """The exponent of a power law fitted to times: 1 is linear growth."""
-    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
