@@ -116,11 +116,6 @@ def test_a_check_that_fails_shows_each_finding_with_its_diagnosis():
                 assert html.escape(message_table.say(fact)) in page
 
 
-def test_networks_that_were_not_checked_are_counted():
-    page = check_page(ActivationNetworks(summaries={"networks": replace(networks(), skipped=7)}), MADE)
-    assert "7 more were not checked: one that disagrees is enough." in page
-
-
 @pytest.mark.more
 def test_an_agreement_shows_its_margin_and_the_smallest_detectable_error():
     report = cross_check(small_run().fits["network"].problem, small_run().fits["network"].training.theta)
@@ -172,23 +167,3 @@ def test_pages_open_in_chromium_without_a_complaint_and_are_accessible(open_page
         found = axe.Axe().run(opened.page).response["violations"]
         assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
         assert opened.troubles == []
-
-
-@pytest.mark.more
-def test_tables_sort_by_number_in_both_directions_by_keyboard(open_page, tmp_path):
-    file = tmp_path / "report.html"
-    file.write_text(page_of("check"), encoding="utf-8")
-    page = open_page(file).page
-    table = page.locator("table.sortable").nth(1)
-    counts = "table => [...table.tBodies[0].rows].map(row => Number(row.cells[1].dataset.value))"
-    assert max(table.evaluate(counts)) > min(table.evaluate(counts))
-    button = table.locator("button.sort").nth(1)
-    for direction, order in (("ascending", 1), ("descending", -1)):
-        button.focus()
-        page.keyboard.press("Enter")
-        found = table.evaluate(counts)
-        assert found == sorted(found, reverse=order < 0)
-        assert table.locator(f"th[aria-sort={direction}]").count() == 1
-    table.locator("button.sort").first.click()
-    names = table.evaluate("table => [...table.tBodies[0].rows].map(row => row.cells[0].textContent)")
-    assert names == sorted(names)

@@ -9,8 +9,6 @@ from harness import SOURCES
 from harness.checks.networks.network_check import cross_check
 from harness.digits.digit_networks import COURSE
 from harness.sources.bug_zoo import BUGS
-from harness.teaching.detection_limits import DISTANCES
-from harness.teaching.lesson import lesson_page
 from harness.teaching.trained_bugs import SEED, Training, problem_on_digits
 from harness.teaching.worked_example import central, cost_along, problem_and_theta
 
@@ -103,32 +101,6 @@ def test_the_opening_tells_which_of_two_trainings_had_the_bug(opened, lesson, si
     assert shown.popitem()[1] == pytest.approx(100 * right["training"]["test_accuracy"], abs=0.06)
 
 
-def test_the_opening_shows_a_bug_that_makes_the_gradient_wrong(open_page, lesson, tmp_path):
-    right, *bugs = lesson.data["bugs"]
-    check = bugs[0]["check"] | {"worst": 0.02}  # as for a bug that changes θ in place, whose curve is that of the right
-    in_place = bugs[0] | {"description": "A change.", "training": right["training"], "check": check}
-    page = tmp_path / "page.html"
-    page.write_text(lesson_page(lesson.data | {"bugs": [right, in_place, *bugs]}), encoding="utf-8")
-    opened = Lesson(open_page(page))
-    opened.page.click("#choose-a")
-    assert "A change." not in opened.text("choice-answer")
-
-
-def test_the_marked_path_takes_ten_minutes(opened):
-    """At 200 words a minute, and 20 seconds of looking after each click: one choice, three sliders, three bugs."""
-
-    def words(*places):
-        return sum(len(opened.page.locator(place).inner_text().split()) for place in places)
-
-    opened.page.click("#choose-a")
-    read = words(".page-head", "#choice", "#part-1", "#part-3")
-    bugs = opened.page.locator("#bug-which option").evaluate_all("all => all.map((option) => option.value)")
-    for name in bugs[1:3]:
-        opened.set("bug-which", name)
-        read += words("#bug-description", "#bug-said", "#bug-verdict", "#bug-finding", "#bug-diagnosis")
-    assert 7.0 <= read / 200 + (1 + 3 + 3) * 20 / 60 <= 10.0
-
-
 # Part 1
 
 
@@ -163,29 +135,6 @@ def test_the_secant_is_the_central_difference(opened, k):
     assert opened.number("hand-difference") == pytest.approx(expected, abs=0.6e-8)
 
 
-def test_a_wide_and_a_narrow_step_are_said_to_cost_digits(opened):
-    digits = {}
-    for k in (-2, -5, -11):
-        opened.set("hand-h", k)
-        found = re.search(r"about (\d+) digits", opened.text("hand-said"))
-        assert found
-        digits[k] = int(found[1])
-        assert ("cancel" in opened.text("hand-said")) == (k == -11)
-    assert digits[-5] > max(digits[-2], digits[-11])
-    assert "best h is about 1e-5" in opened.text("part-1")
-
-
-@pytest.mark.parametrize(
-    ("control", "shown"), [("choose-a", "choice-answer"), ("hand-h", "hand-said"), ("museum-solid", "museum-answer")]
-)
-def test_on_a_phone_a_control_and_what_it_says_are_seen_together(open_page, lesson, control, shown):
-    page = open_page(lesson.file, 390).page
-    page.click(f"#{control}")
-    page.evaluate("id => document.getElementById(id).scrollIntoView({ block: 'center', behavior: 'instant' })", control)
-    top = page.evaluate("id => document.getElementById(id).getBoundingClientRect().top / innerHeight", shown)
-    assert 0 < top < 0.75
-
-
 # Part 2
 
 
@@ -200,31 +149,6 @@ def test_the_five_methods_are_python_s(opened, lesson):
             noise = 0.0 if name in ("complex step", "increments") else 8.0 * u * (1.0 + curve["constant"])
             for k, expected, got in zip(steps["steps"], answers, here[name]):
                 assert got == pytest.approx(expected, rel=1e-12, abs=noise / 10.0**k), (name, curve["constant"], k)
-
-
-def test_step_and_size_move_the_table(opened):
-    opened.set("steps-h", -4)
-    names = [row[0] for row in opened.cells("steps-rows")]
-    assert names == ["forward", "central", "Richardson", "complex step", "increments"]
-    fine = {row[0]: float(row[2]) for row in opened.cells("steps-rows")}
-    opened.set("steps-size", 10)
-    coarse = {row[0]: float(row[2]) for row in opened.cells("steps-rows")}
-    assert coarse["central"] > 1e4 * fine["central"]
-    assert coarse["increments"] == fine["increments"]
-    opened.set("steps-h", 0)
-    assert "1e0" in opened.text("steps-h-shown")
-    assert {row[0]: float(row[2]) for row in opened.cells("steps-rows")}["forward"] > 0.01
-
-
-def test_a_limit_hides_the_bugs_below_it(opened, lesson):
-    for k in (-12, -4, -2, 0):
-        opened.set("hides-limit", k)
-        hidden = {
-            bug["name"] for bug in lesson.data["errors"] if bug["error"] is not None and 1e-13 <= bug["error"] < 10.0**k
-        }
-        shown = opened.page.locator("#hides-names li").all_inner_texts()
-        assert {name.split(" ")[0] for name in shown} == hidden
-        assert opened.text("hides-said").startswith(f"{len(hidden)} of")
 
 
 # Part 3
@@ -268,23 +192,6 @@ def test_the_heat_map_is_orange_where_the_derivative_is_wrong(opened, lesson):
         opened.set("bug-which", number)
         assert opened.page.evaluate(COUNT, "bug-theta1") == beyond[:, 1:].sum()
         assert f"{beyond.sum():,} of 10,025" in opened.alternative("bug-theta1")
-
-
-# What libraries shipped
-
-
-def test_the_museum_tells_which_curve_was_shipped_after_a_guess_and_forgets_it_for_the_next(opened, lesson):
-    exhibits = lesson.data["museum"]
-    assert len(exhibits) >= 8
-    for number in (0, len(exhibits) - 1):
-        opened.set("museum-which", number)
-        assert (opened.text("museum-answer"), opened.page.is_visible("#museum-checkers")) == ("", False)
-        opened.page.click("#museum-solid")
-        exhibit, answer = exhibits[number], opened.text("museum-answer")
-        assert answer.startswith("Yes. The solid" if "The solid curve was" in answer else "No. The dashed")
-        assert exhibit["mistake"] in answer
-        assert exhibit["verdict"] in opened.text("museum-checkers")
-        assert opened.page.text_content("#museum-report") == exhibit["report"]
 
 
 # Part 4
@@ -332,33 +239,7 @@ def test_a_naive_check_cries_wolf_where_python_says_so(opened, lesson):
             assert opened.number("wolf-numeric") == pytest.approx(row["numeric"], rel=1e-5, abs=1e-11)
 
 
-def test_the_step_of_the_naive_check_decides_at_the_kink(opened):
-    opened.set("wolf-z", len(DISTANCES) // 2 + 3)  # 1e-6
-    opened.set("wolf-h", -4)
-    assert opened.text("wolf-naive") == "cries wolf"
-    opened.set("wolf-h", -7)
-    assert opened.text("wolf-naive") == "passes"
-
-
-# Parts 6 and 7, and how one gets about
-
-
-def test_exercises_are_folded_and_answered_from_the_page(opened, lesson):
-    answers = opened.page.locator("#exercises details")
-    assert answers.count() >= 6
-    assert opened.page.locator("#exercises details[open]").count() == 0
-    first = answers.first
-    first.locator("summary").focus()
-    opened.page.keyboard.press("Enter")
-    assert f"{lesson.data['hand']['gradient'][5]:.6f}".replace("-", "−") in first.inner_text()
-    assert opened.page.locator("#exercises details[open]").count() == 1
-
-
-def test_the_reader_s_own_function_is_shown_with_what_it_prints(opened, lesson):
-    assert opened.page.locator("#own-code").inner_text() == lesson.data["own"]["code"]
-    assert opened.page.locator("#own-output").inner_text().startswith("DISAGREE")
-    assert "theta[2]" in opened.page.locator("#own-output").inner_text()
-    assert lesson.data["made"]["numpy"] in opened.text("made")
+# How one gets about
 
 
 def test_the_keyboard_reaches_and_moves_everything(opened):
@@ -378,12 +259,3 @@ def test_the_keyboard_reaches_and_moves_everything(opened):
         opened.page.locator("#steps-h").get_attribute("aria-valuetext")
         == opened.page.locator("#steps-h-shown").inner_text()
     )
-
-
-def test_on_paper_the_answers_are_open_and_the_navigation_is_gone(opened):
-    opened.page.emulate_media(media="print")
-    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert opened.page.locator("#exercises details:not([open])").count() == 0
-    assert not opened.page.locator(".contents").is_visible()
-    opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert opened.page.locator("#exercises details[open]").count() == 0
