@@ -442,7 +442,14 @@ CASES = {
         NOISE,
     ),
 }
-NOTHING_LOST = ("a saddle", "a flat minimum", "a number of float32 by chance", "half a float", "half a float, off")
+NOTHING_LOST = (
+    "abs, 2.0 at 0",
+    "a saddle",
+    "a flat minimum",
+    "a number of float32 by chance",
+    "half a float",
+    "half a float, off",
+)
 
 
 @pytest.mark.parametrize(

@@ -337,21 +337,18 @@ def test_half_of_a_hessian_is_named():
     [
         (lambda: check_jacobian(lambda x: x[:0], X, right), ValueError, "must answer one number at least"),
         (lambda: check_jacobian(sines, X), TypeError, "give jac, jvp or vjp"),
-        (lambda: check_hessian(cubic, X[:3]), TypeError, "give hess or hessp"),
         (lambda: check_jacobian(sines, X, right(X)), TypeError, "jac must be a function of theta, not ndarray"),
         (
             lambda: check_jacobian(sines, X, lambda x: np.ones((4, 5, 2))),
             ValueError,
             r"shape \(5, 4\), not \(4, 5, 2\)",
         ),
-        (lambda: check_jacobian(sines, X, vjp=lambda x, w: w), ValueError, "vjp must answer 4 numbers, not 5"),
         (lambda: check_hessian(sines, X, lambda x: right(x)), ValueError, "gradient must answer 4 numbers"),
         (
             lambda: check_jacobian(sines, {"a": X}, right),
             TypeError,
             "theta must be one array, .*, not a dict;",
         ),
-        (lambda: check_jacobian(*[X, X, right]), TypeError, "must be callable as fun.theta., not ndarray"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(call, error, sentence):

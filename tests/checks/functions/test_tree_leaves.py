@@ -156,17 +156,12 @@ def like_polars():
 REFUSED = {
     "polars": (like_polars(), "not DataFrame of polars; give .to_numpy.., and build the table inside of fun"),
     "masked array": (np.ma.array(W, mask=W > 0), r"not a masked array; give .compressed\(\) of it"),
-    "structured array": (np.zeros(2, [("a", float)]), "not a structured array; give a dict of its fields"),
-    "record array": (np.zeros(2, [("a", float)]).view(np.recarray), "not recarray; give np.asarray of it"),
     "objects": (np.array([1.0, None]), r"not object \(ndarray\); give numbers of one type"),
-    "strings": (np.array(["1.0"]), r"not text \(ndarray\); give numbers"),
-    "dates": (np.array(["2020-01-01"], dtype="M8[D]"), r"not datetime64\[D\]"),
     "sparse matrix": (
         scipy.sparse.csr_array(W),
         "not csr_array of scipy; give .data of a .*, or .toarray()",
     ),
     "complex": (W + 1j, r"not complex128 \(ndarray\); give .real, or real and imaginary parts as two arrays"),
-    "complex of JAX": (jnp.ones(2) + 1j, r"not complex\w+ \(ArrayImpl\); give .real, or real and imaginary parts"),
     "set": ({1.0}, "not a set; give a dict, list or tuple of arrays"),
     "object": (Layer(), "not Layer; give arrays, or a dict, list, tuple, NamedTuple or dataclass of arrays"),
 }
