@@ -172,7 +172,7 @@ NOTHING_FOUND = {"named": "", "unlike": "", "defined": ["f(x)"], "similar": ""}
 CALLED = {"exercise": "2-3-2", "times": 4}
 SAID |= {  # of homework
     "cost raised ValueError: no. ": doubt(Kind.CALL_FAILED, **CALL),
-    "cost, called on 2-3-2, raised ValueError: no (a.py) 4 times.": note(Kind.CALL_FAILED, "line 3", **CALL, **CALLED),
+    "cost, called on 2-3-2, raised ValueError: no (a.py) 4 times.": note(Kind.CALL_FAILED, "a.py", **CALL, **CALLED),
     "cost, called with θ, X, raised ValueError: no.": doubt(Kind.CALL_FAILED, **CALL, given=["θ", "X"]),
     "The file ended.": doubt(Kind.CALL_FAILED, function="", event="ended", exercise="2-3-2"),
     "it is rounded to 1 decimal.": wrong(Kind.COST_PATTERN, decimals=1),
