@@ -346,6 +346,26 @@ def test_only_sources_that_need_it_start_jax(run, monkeypatch, names, starts):
     assert bool(started) is starts
 
 
+@pytest.mark.parametrize(
+    ("command", "job"),
+    [
+        (["train"], "harness.digits.main_job.train_once"),
+        (["check"], "harness.checks.networks.activation_networks.check_networks"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_jax_is_started_before_the_work_begins(run, monkeypatch, command, job):
+    def started(*_):
+        raise KeyboardInterrupt
+
+    def begun(*arguments, **keywords):
+        raise AssertionError("JAX should have been started before")
+
+    monkeypatch.setattr("jax.devices", started)
+    monkeypatch.setattr(job, begun)
+    assert run(*command)[0] == INTERRUPTED
+
+
 # What fails (tests/doors/test_bad_input.py has bad usage and bad input)
 
 
