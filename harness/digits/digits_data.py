@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from harness.array_files import npz_arrays
 from harness.digits.mat_files import read_mat
 from harness.files import MAX_SIZE, read_file, too_large
+from reference.network import real_array
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -132,7 +133,9 @@ def load_data(path: str | Path, max_size: int = MAX_SIZE) -> Digits:
     raw = read_file(path, expected, max_size)
     try:
         X, y = read(raw, max_size)
-        X = _finite_matrix(X)
+        X = real_array("X", X, (2,), "of shape (m, n)")
+        if not X.size:
+            raise ValueError(f"X has shape {X.shape}, and needs a row and a column at least")
         return Digits(X, _labels(y, len(X), labels) % 10)
     except Exception as error:  # inside SciPy's and NumPy's parsers a damaged file can raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -172,25 +175,8 @@ _FORMATS: dict[str, tuple[Callable[[bytes, int], Sequence[ArrayLike]], range, st
 }
 
 
-def _numbers(name: str, array: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(array)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} holds values of type {array.dtype}, not real numbers")
-    return array
-
-
-def _finite_matrix(X: ArrayLike) -> FloatArray:
-    X = np.require(_numbers("X", X), np.float64, "C")
-    if X.ndim != 2 or X.size == 0:
-        raise ValueError(f"X has shape {X.shape}, not (m, n) with at least one row and one column")
-    if not np.isfinite(X).all():
-        i, j = np.argwhere(~np.isfinite(X))[0]
-        raise ValueError(f"X[{i}, {j}] is {X[i, j]}")
-    return X
-
-
 def _labels(y: ArrayLike, m: int, allowed: range) -> IntArray:
-    y = _numbers("y", y)
+    y = real_array("y", y, (1, 2), "a label for each row of X", may_be_infinite=True)
     if y.shape not in {(m,), (m, 1), (1, m)}:
         raise ValueError(f"y has shape {y.shape}, not one label for each of the {m} rows of X")
     y = y.ravel()

@@ -24,6 +24,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from harness.training.line_search import LinePoint, Objective, dot, search_line
+from reference.network import real_array
 from reference.user_input import given, of_type, real_number, whole_number
 
 MAX_GROWTH = 100.0
@@ -118,7 +119,8 @@ def fmincg(
     max_iter = whole_number("max_iter", max_iter if maxiter is None else maxiter)
     gtol = real_number("gtol", gtol if tol is None else tol)
     of_type("callback", callback, Callable | None, "a function")
-    fun, x0 = _with_gradient(fun, args if isinstance(args, tuple) else (args,), jac), _checked_x0(x0)
+    fun = _with_gradient(fun, args if isinstance(args, tuple) else (args,), jac)
+    x0 = real_array("x0", x0, (1,), "a vector, of shape (n,)").copy()
     if state is None:
         objective = Objective(fun, x0)
         descent = Descent(objective.best, -objective.best.gradient, 0.0, costs=(objective.best.cost,))
@@ -298,18 +300,3 @@ def _refuse(unused: dict[str, Any]) -> None:
             raise TypeError(f"fmincg has no option {name!r}; its options are max_iter and gtol")
         if value is not None and not (isinstance(value, (tuple, list)) and len(value) == 0):
             raise ValueError(f"fmincg cannot use {name}; leave out {name} or choose another method")
-
-
-def _checked_x0(x0: Any) -> np.ndarray:
-    try:
-        x = np.asarray(x0)
-        if x.dtype.kind not in "biuf" or isinstance(x0, np.ma.MaskedArray):
-            raise TypeError
-    except Exception:  # noqa: BLE001  a class of the user may raise anything
-        raise TypeError(f"x0 must be an array of real numbers of shape (n,), not {type(x0).__name__}") from None
-    if x.ndim != 1:
-        raise ValueError(f"x0 must be of shape (n,), but has shape {x.shape}; unroll it first")
-    if not np.isfinite(x).all():
-        where = int(np.argmin(np.isfinite(x)))
-        raise ValueError(f"x0 must be finite, but x0[{where}] is {x[where]}")
-    return x.astype(np.float64)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.wording import what_it_is
-from reference.user_input import given
+from reference.network import real_array
 
 ARMIJO = 0.01
 """ρ (its RHO): the share of the decrease t φ'(0), promised by the slope at the start, that a step must win. Above 1/2,
@@ -103,21 +103,12 @@ class Objective:
                 f"fun must return (cost, gradient), not {what_it_is(returned)}; for a function that returns the "
                 "cost alone, give jac as well"
             ) from None
-        gradient = _real_array("gradient", gradient, x.shape)
-        return LinePoint(x, float(_real_array("cost", cost, ())), np.array(gradient, dtype=np.float64))
-
-
-def _real_array(what: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-    except Exception:  # noqa: BLE001  a class of the user may raise anything
-        array = np.empty((), dtype=object)
-    if array.dtype.kind not in "iuf" or isinstance(values, np.ma.MaskedArray):
-        kind = "a masked array" if isinstance(values, np.ma.MaskedArray) else given(values)
-        raise TypeError(f"fun must return a {what} of real numbers, not {kind}")
-    if array.shape != shape:
-        raise ValueError(f"fun must return a {what} of shape {shape} for this x0, not {array.shape}")
-    return array
+        cost = real_array("the cost that fun returns", cost, (0,), "a number", may_be_infinite=True)
+        expected = f"an array of shape {x.shape}, as x0"
+        gradient = real_array("the gradient that fun returns", gradient, (1,), expected, may_be_infinite=True)
+        if gradient.shape != x.shape:
+            raise ValueError(f"the gradient that fun returns must be {expected}, but has shape {gradient.shape}")
+        return LinePoint(x, float(cost), gradient.copy())
 
 
 class Bracket(NamedTuple):

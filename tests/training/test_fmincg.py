@@ -323,12 +323,12 @@ def test_start_must_be_finite(value):
     [
         (1.0, TypeError, r"must return \(cost, gradient\), not float"),
         ((1.0, np.ones(2), 3), TypeError, r"must return \(cost, gradient\), not a tuple of 3"),
-        ((1.0, np.ones(3)), ValueError, r"gradient of shape \(2,\) for this x0, not \(3,\)"),
-        ((np.ones((1, 1)), np.ones(2)), ValueError, r"cost of shape \(\) for this x0, not \(1, 1\)"),
-        ((1 + 0j, np.ones(2)), TypeError, "cost of real numbers, not \\(1"),
-        ((1.0, np.ones(2) * 1j), TypeError, "gradient of real numbers, not an array of complex128"),
-        ((1.0, None), TypeError, "gradient of real numbers, not None"),
-        ((1.0, np.ma.ones(2)), TypeError, "gradient of real numbers, not a masked array"),
+        ((1.0, np.ones(3)), ValueError, r"gradient .* must be an array of shape \(2,\), as x0, but has shape \(3,\)"),
+        ((np.ones((1, 1)), np.ones(2)), ValueError, r"cost .* must be a number, but has shape \(1, 1\)"),
+        ((1 + 0j, np.ones(2)), TypeError, "cost .* must be an array of real numbers \\(a number\\), not complex"),
+        ((1.0, np.ones(2) * 1j), TypeError, "gradient .* of real numbers .*, not an array of complex128"),
+        ((1.0, None), TypeError, "gradient .* of real numbers .*, not NoneType"),
+        ((1.0, np.ma.ones(2)), TypeError, "gradient .* must not be a masked array"),
     ],
 )
 def test_what_fun_returns_is_checked(returned, error, message):
