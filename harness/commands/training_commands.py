@@ -68,8 +68,6 @@ def train(
     from harness.digits import main_job
     from harness.sources.source_names import find_source, may_need_jax
 
-    if not 0.0 <= l2 < float("inf"):
-        raise ValueError(f"--l2 takes a finite number, zero or more, not {l2:g}")
     with output_on_stderr():
         find_source(source)  # a wrong name is refused before any work
     sizes = options.whole_numbers("--hidden", hidden)

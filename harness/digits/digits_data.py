@@ -189,15 +189,12 @@ def _labels(y: ArrayLike, m: int, allowed: range) -> IntArray:
 HELD_OUT = 0.2  # of each class
 
 
-def stratified_split(classes: ArrayLike, seed: int = 0) -> tuple[IntArray, IntArray]:
+def stratified_split(classes: IntArray, seed: int = 0) -> tuple[IntArray, IntArray]:
     """Numbers of examples to train with, and those of a fifth of every class to test with, chosen at random and sorted.
 
     Of two or more examples of a class at least one is in either part. A single one is kept for training. Raises
-    ValueError where `classes` (m,) is not a vector of integers, or no class has two examples.
+    ValueError where no class has two examples.
     """
-    classes = np.asarray(classes)
-    if classes.ndim != 1 or classes.dtype.kind not in "iu":
-        raise ValueError(f"classes is {classes.dtype} of shape {classes.shape}; expected a vector (m,) of integers")
     rng = np.random.default_rng(seed)
     test = np.zeros(len(classes), dtype=bool)
     for c in np.unique(classes):

@@ -32,7 +32,6 @@ def _junction(fact: Fact) -> str:
     left, right = distinct_digits(data["left"], data["right"])
     if data["jumps"]:
         kind = "A kink" if data["declared"] else "An undeclared kink"
-        kind = f"The declared kink is at {fact.where[1]}, and the formula's" if fact.where[1:] else kind
         return f"{kind} at {place}: the slope goes from {left} to {right}{_convention(fact)}."
     if abs(data["right"] - data["left"]) > NO_KINK * max(1.0, abs(data["left"])):
         return f"The slope at {place} goes from {left} to {right}, which rounding may explain{_convention(fact)}."

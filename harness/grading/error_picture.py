@@ -1,7 +1,6 @@
 """A picture of where a gradient is wrong: a square for each entry, shaded by its relative error."""
 
 import html
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,11 +10,6 @@ from harness.grading.submission_interface import ShownAnswer
 CELL = 14  # pixels of a square, one for each coordinate
 
 DECADES = 16  # differences are shaded from rounding, 1e-16 of the largest entry, to as large as the gradient itself
-
-KEY: Mapping[float, str] = {-16.0: "rounding", -9.0: "1e-9", -4.0: "1e-4", 0.0: "all of it"}
-"""By decade: the shades that a picture's key explains."""
-
-KEY_STEP = 76
 
 LARGEST_PICTURE = 400  # parameters of a network that is still drawn: 20 rows and columns of squares
 
@@ -36,32 +30,19 @@ def error_picture(shown: ShownAnswer | None) -> str:
         )
         label = f"{name}: {(matrix > np.log10(OFF)).sum()} of {matrix.size} entries are wrong"
         box = (0, -16, max(60, columns * CELL + 8), rows * CELL + 18)  # the name fits
-        pictures.append(_svg(label, box, _words(0, -4, name) + squares))
-    # what the shades mean, from rounding to as much as the gradient itself
-    key = "".join(
-        f"{_square(KEY_STEP * place, 0, decade)}{_words(KEY_STEP * place + CELL + 4, CELL - 2, words)}"
-        for place, (decade, words) in enumerate(KEY.items())
-    )
-    pictures.append(_svg(f"Shades: {', '.join(KEY.values())}", (0, -2, KEY_STEP * len(KEY), CELL + 4), key))
+        words = f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>'
+        pictures.append(
+            f'<svg role="img" aria-label="{label}" style="width:{box[2]}px;margin-right:1em" '
+            f'viewBox="{" ".join(map(str, box))}"><title>{label}</title>{words}{squares}</svg>'
+        )
     caption = (
-        f"Where the gradient is off ({html.escape(shown.exercise.name)}), relative to its largest entry: rows are "
-        "units, the first column is the bias."
+        f"Where the gradient is off ({html.escape(shown.exercise.name)}), relative to its largest entry, from rounding "
+        "(pale) by decades to all of it (dark): rows are units, the first column is the bias."
     )
     return f'<figure class="picture">{"".join(pictures)}<figcaption>{caption}</figcaption></figure>'
 
 
-def _svg(label: str, box: tuple[int, int, int, int], content: str) -> str:
-    return (
-        f'<svg role="img" aria-label="{label}" style="width:{box[2]}px;margin-right:1em" '
-        f'viewBox="{" ".join(map(str, box))}"><title>{label}</title>{content}</svg>'
-    )
-
-
-def _square(x: int, y: int, decade: float, title: str = "") -> str:
+def _square(x: int, y: int, decade: float, title: str) -> str:
     side, opacity = CELL - 1, 0.08 + 0.92 * (1.0 + decade / DECADES)
     rect = f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="#d55e00" fill-opacity="{opacity:.2f}"'
-    return f"{rect}><title>{title}</title></rect>" if title else f"{rect}/>"
-
-
-def _words(x: int, y: int, words: str) -> str:
-    return f'<text x="{x}" y="{y}" font-size="12" fill="currentColor">{words}</text>'
+    return f"{rect}><title>{title}</title></rect>"

@@ -21,7 +21,7 @@ from harness.grading.grade import AGREE, ANSWERED, DISAGREE, PART_NAMES, POINTS,
 from harness.grading.helper_checks import WRONG
 from harness.grading.student_feedback import UNSAID, feedback_page
 from harness.grading.submission_interface import ShownAnswer
-from harness.pages.html_page import Linked, Marked, table
+from harness.pages.html_page import Cell, table
 from harness.pages.report_page import listing, page, section, wide
 from harness.seals import checksum
 from harness.sources.bug_zoo import BUGS
@@ -202,10 +202,10 @@ def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> s
     heads = ["submission", "verdict", "mistakes", *(PART_NAMES.get(name, name) for name in SHOWN_COLUMNS)]
     rows = []
     for record in records:
-        name = Linked(record.name, record.name, _anchor(record.name)) if record.section else record.name
+        name = Cell(record.name, record.name, target=_anchor(record.name)) if record.section else record.name
         cells = [record.columns[column] for column in SHOWN_COLUMNS]
-        in_colours = [Marked(cell, cell, DISAGREE) if cell == WRONG else cell for cell in cells]
-        rows.append((name, Marked(record.verdict, record.verdict, record.verdict), _mistakes(record), *in_colours))
+        in_colours = [Cell(cell, cell, DISAGREE) if cell == WRONG else cell for cell in cells]
+        rows.append((name, Cell(record.verdict, record.verdict, record.verdict), _mistakes(record), *in_colours))
     common = Counter(first for record in records if (first := _first_mistake(record)))
     mistakes = [(*_explained(name), number) for name, number in common.most_common(MISTAKES)]
     columns, caption = ("mistake", "what it is", "submissions"), "By the first mistake of each submission"

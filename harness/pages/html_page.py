@@ -48,33 +48,27 @@ def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = 
     )
 
 
-class Linked(NamedTuple):
-    """A cell of a table: what is shown, what it is sorted by, and the id of the element that it leads to."""
-
-    shown: str
-    value: str
-    target: str
-
-
-class Marked(NamedTuple):
-    """A cell of text: what is shown, what it is sorted by, and a class of the style sheet."""
+class Cell(NamedTuple):
+    """What is shown in a table, what it is sorted by, a class of the style sheet, and the id of what it leads to."""
 
     shown: Any
     value: Any
-    mark: str
+    mark: str = ""
+    target: str = ""
 
 
 def table(
     head: Sequence[str],  # the columns' names
-    # cells; a pair (shown, value) shows the first and sorts by the second; `Linked` is a link, and `Marked` has a
-    # class, such as "disagree", which is red
+    # cells; a pair (shown, value) shows the first and sorts by the second; a `Cell` may be a link, or have a class,
+    # such as "disagree", which is red
     rows: Iterable[Sequence[object]],
     caption: str,  # what the table holds
     marks: Mapping[int, str] | None = None,  # classes of the style sheet for some rows, by the row's number
 ) -> str:
     """A sortable table. Numbers sort by value and are aligned to the right. All cells are escaped here."""
     marks, rows = marks or {}, list(rows)
-    numeric = [bool(rows) and _is_number(_value(rows[0][place])) for place in range(len(head))]
+    first = rows[0] if rows else ("",) * len(head)
+    numeric = [_is_number(cell[1] if isinstance(cell, tuple) else cell) for cell in first]
     columns = "".join(
         f'<th scope="col"{" class=number" if right else ""}>{html.escape(name)}</th>'
         for name, right in zip(head, numeric)
@@ -91,25 +85,16 @@ def table(
 
 
 def _cell(cell: Any, first: bool) -> str:
-    value: Any = _value(cell)
-    shown = cell[0] if isinstance(cell, tuple) else cell
+    shown, value, mark, target = Cell(*cell) if isinstance(cell, tuple) else Cell(cell, cell)
     shown = "" if value is None else f"{shown:.3g}" if isinstance(shown, float) else str(shown)
-    attributes = ""
+    attributes = f' class="{html.escape(mark)}"' if mark else ""
     if _is_number(value):
         attributes = f' data-value="{_ordered(value)}" class="number"'
-    elif isinstance(cell, Marked):
-        attributes = f' class="{html.escape(cell.mark)}"'
     inside = html.escape(shown)
-    if isinstance(cell, Linked):
-        inside = f'<a href="#{html.escape(cell.target)}">{inside}</a>'
+    inside = f'<a href="#{html.escape(target)}">{inside}</a>' if target else inside
     # the first cell of a row is its head, which screen readers say before each other cell
     tag, end = ('th scope="row"', "th") if first else ("td", "td")
     return f"<{tag}{attributes}>{inside}</{end}>"
-
-
-def _value(cell: Any) -> Any:
-    """What a cell is sorted by."""
-    return cell[1] if isinstance(cell, tuple) else cell
 
 
 def _is_number(value: Any) -> bool:

@@ -22,6 +22,7 @@ from harness.checks.networks.network_check import cross_check
 from harness.seals import require_version
 from harness.sources.bug_zoo import BUGS
 from harness.sources.source_table import SOURCES
+from harness.study.checkers import central_difference
 from harness.study.zoo_cases import Enclosure
 from harness.study.zoo_study import SCHEMA
 from reference.namespaces import NUMPY
@@ -157,12 +158,7 @@ def _one_unit(hidden: str, output: str, z: float, *, target: float) -> tuple[Pro
 def naive_check(problem: Problem, theta: np.ndarray) -> dict[str, Any]:
     """Both derivatives in w, their relative error |numeric - analytic| / max, and whether it raises an alarm."""
     i = 1  # θ = (b1, w1, b2, w2)
-    ends = []
-    for step in (H, -H):
-        moved = theta.copy()
-        moved[i] += step
-        ends.append(float(problem.cost(NUMPY, moved)))
-    numeric = (ends[0] - ends[1]) / (2.0 * H)
+    numeric = central_difference(lambda t: float(problem.cost(NUMPY, t)), theta, i, H)
     analytic = float(SOURCES["loop"](problem, theta)[1][i])
     size = max(abs(numeric), abs(analytic))
     error = abs(numeric - analytic) / size if size else 0.0

@@ -326,16 +326,7 @@ def test_a_fifth_of_each_digit_is_kept_aside(digits):
     assert not np.array_equal(test, stratified_split(digits.classes, seed=1)[1])
 
 
-@pytest.mark.parametrize(
-    ("classes", "sentence"),
-    [
-        ([[0, 0, 1]], r"classes is int64 of shape \(1, 3\); expected a vector \(m,\) of integers"),
-        ([0.0, 0.0, 1.0], "classes is float64 of shape"),
-        (["a", "a"], "classes is <U1 of shape"),
-        ([0, 1, 2], "no class has two of the 3 examples"),
-        (np.zeros(0, dtype=int), "no class has two of the 0 examples"),
-    ],
-)
-def test_bad_arguments_of_the_split(classes, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        stratified_split(classes)
+@pytest.mark.parametrize("count", [3, 0])
+def test_without_two_of_a_class_nothing_can_be_kept_aside(count):
+    with pytest.raises(ValueError, match=f"no class has two of the {count} examples"):
+        stratified_split(np.arange(count))

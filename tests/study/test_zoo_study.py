@@ -198,17 +198,3 @@ def test_the_figure_has_a_row_for_every_checker_and_marks_within_its_axes(study)
         low, high = ax.get_xlim()
         assert len(marks) == len(KINDS)
         assert low < 0.0 <= max(np.max(mark.get_xdata()) for mark in marks) < high
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"problems": 0}, "not 0 and"),
-        ({"networks": -1}, "and -1"),
-        ({"bugs": ["no-such-bug"]}, "no-such-bug"),
-        ({"peers": ["no such peer"]}, "no such peer"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        run_study(**arguments)

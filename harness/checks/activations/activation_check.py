@@ -35,7 +35,6 @@ from reference.activations import Activation
 from reference.user_input import given, whole_number
 
 JUNCTIONS_SHOWN = 6  # junctions that are reported one by one; the details have all
-MISPLACED = 0.1  # how far off a declared kink is taken for one of the formula, as if it was typed with few digits
 
 
 @settings_kept
@@ -225,27 +224,10 @@ def _facts_of_junctions(reported: Sequence[Junction], undeclared: Sequence[Junct
     # the value beside a curvature is the record's own slope, whose jumps its own check reports
     if of_value and notation == OF_Z:
         facts.append(doubt(Kind.UNDECLARED_KINK, *of_value, part="value"))
-    misplaced = _misplaced_kinks(reported, undeclared)
-    told = [one for one in reported if one not in misplaced.values()]
-    nearest = sorted(told, key=lambda one: (not one.declared and one not in misplaced, abs(one.z)))[:JUNCTIONS_SHOWN]
-    facts += [
-        note(Kind.JUNCTION, places[one], *([places[misplaced[one]]] if one in misplaced else ()), **one.to_dict())
-        for one in told
-        if one in nearest
-    ]
-    more = len(told) - JUNCTIONS_SHOWN
+    nearest = sorted(reported, key=lambda one: (not one.declared, abs(one.z)))[:JUNCTIONS_SHOWN]
+    facts += [note(Kind.JUNCTION, places[one], **one.to_dict()) for one in reported if one in nearest]
+    more = len(reported) - JUNCTIONS_SHOWN
     return [*facts, *([note(Kind.NOT_LISTED, count=more, what="junctions")] if more > 0 else [])]
-
-
-def _misplaced_kinks(reported: Sequence[Junction], undeclared: Sequence[Junction]) -> dict[Junction, Junction]:
-    """By undeclared kink of the slope, the declared one near it at which there is none: that is meant for it."""
-    smooth = [one for one in reported if one.declared and one.is_known and not one.jumps and not one.value_jumps]
-    found: dict[Junction, Junction] = {}
-    for kink in undeclared:
-        near = [one for one in smooth if abs(one.z - kink.z) <= MISPLACED * max(1.0, abs(kink.z))]
-        if left := [] if kink.value_jumps else [one for one in near if one not in found.values()]:
-            found[kink] = min(left, key=lambda one: abs(one.z - kink.z))
-    return found
 
 
 def _draw(points: GridPoints, bound: ActivationBound, compared: Compared, precision: Precision) -> Curve:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WINDOWS = (6.0, 30.0, 1e3)  # Half widths. The first in which some of what is wrong lies is shown.
-NEARLY_ALL = 0.95  # a wrong share of the window from which on shading would look like a background
 THIN = 0.002  # a share of the window, a pixel or two, up to which a stretch is drawn as a line
 
 HEIGHT = 6.8  # inches
@@ -63,7 +62,7 @@ class Curve:
         for ax in (above, below, digits):
             ax.grid(color=FAINT, linewidth=0.8)
         for ax in (above, below):
-            for left, right in [] if self._is_wrong_throughout() else self.wrong_stretches():
+            for left, right in self.wrong_stretches():
                 if right - left > THIN * (high - low):
                     ax.axvspan(left, right, color=COLOURS[1], alpha=0.08, linewidth=0)
                 else:  # one point, as at a kink, or a shade that nobody would see
@@ -84,19 +83,10 @@ class Curve:
                 return -half, half
         return -WINDOWS[-1], WINDOWS[-1]
 
-    def _is_wrong_throughout(self) -> bool:
-        low, high = self.window()
-        # the length of the window that wrong stretches cover
-        covered = sum(max(0.0, min(right, high) - max(left, low)) for left, right in self.wrong_stretches())
-        return covered >= NEARLY_ALL * (high - low)
-
     def _title(self, report: Report) -> str:
-        low, high = self.window()
         words = {"agree": "the claimed slope is right", "disagree": "would break a network"}
         title = words.get(report.verdict, "not decided")
-        if self._is_wrong_throughout():
-            title = f"the claimed slope is wrong throughout {low:g} <= z <= {high:g}"
-        elif self.wrong.any():
+        if self.wrong.any():
             title = "the claimed slope is wrong where shaded"
         elif report.outliers:
             title = f"the odd ones out are {', '.join(report.outliers)}"

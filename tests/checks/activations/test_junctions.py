@@ -305,7 +305,7 @@ DECLARED = {  # the record, the verdict, and of each junction what is reported
     "beside the true one": (
         formula(lambda xp, z: xp.where(z > 0.7, z, 0.7), lambda z, a: np.where(z > 0.7, 1.0, 0.0), kinks=(0.701,)),
         "inconclusive",
-        [(0.7, False, True, False)],
+        [(0.701, True, False, False), (0.7, False, True, False)],
     ),
     "nearly smooth": (
         formula(
