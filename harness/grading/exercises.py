@@ -212,21 +212,22 @@ def draw_exercise(sizes: tuple[int, int, int], m: int, l2: float, seed: Any, dec
 
 
 def _name(problem: Problem) -> str:
-    """The sizes, the number of examples and λ: "4-5-10, 13 examples, λ = 1.5"."""
+    """The sizes, the number of examples and λ: "3-5-10, 13 examples, λ = 1.5"."""
     return f"{'-'.join(map(str, problem.network.sizes))}, {counted(problem.m, 'example')}, λ = {problem.l2:g}"
 
 
 @cache
 def small_exercises() -> tuple[Exercise, ...]:
-    """What a submission is called on. The first has no two sizes alike, so that what is transposed does not fit.
+    """What a submission is called on.
 
-    It has ten classes, so that every convention of labels shows. The others differ in all that right code accepts: the
-    sizes, the number of examples, λ, and other data in the same shapes. 3-3-10 has a square layer. None has two
-    classes, of which some encoders make one column. The last are degenerate. Code may tell by the first or the last
-    class where labels begin: of one example it is the last, and the first is lacking where several lack classes. Code
-    that needs the first is so wrong on both.
+    The first has no two sizes alike, with or without biases, so that nothing transposed fits. It has ten classes,
+    so that every convention of labels shows. The others differ in all that right code accepts: the sizes, the
+    number of examples, λ, and other data in the same shapes. 3-3-10 has a square layer. None has two classes, of
+    which some encoders make one column. The last are degenerate. Code may tell by the first or the last class where
+    labels begin: of one example it is the last, and the first is lacking where several lack classes. Code that
+    needs the first is so wrong on both.
     """
-    first = draw_exercise((4, 5, 10), 13, 1.5, 0)
+    first = draw_exercise((3, 5, 10), 13, 1.5, 0)
     return (
         first,
         first.with_l2(0.0),

@@ -118,7 +118,10 @@ def _facts(
             is_of_l2 = is_of_cost and "cost" not in wrong_parts
             yield _for_homework(replace(fact, where=("regulariser",)) if is_of_l2 else fact)
     if found.gradient_wrong and not known["gradient"]:
-        yield from map(_for_homework, _relations(exercise, given.answers[exercise]))
+        wrong_layers = {name for each, answer in given.answers.items() for name in _wrong_layers(each, answer)}
+        for fact in _relations(exercise, given.answers[exercise]):
+            if fact.kind != Kind.ERROR_STARTS_BELOW or wrong_layers.isdisjoint(fact.where):
+                yield _for_homework(fact)
         if "gradient" not in somewhere:
             yield _for_homework(describe_nearest_bug(found))
 
@@ -146,9 +149,20 @@ def _relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]:
     """Patterns in the error of a gradient: entries that are not finite, a relation, the layer where it starts."""
     if answer.gradient is None:
         return ()
-    _, right = exercise.right
-    is_off = ~(np.abs(answer.gradient - right) <= exercise.replay(answer).answer.error)  # so NaN is off
-    return relate_gradients(exercise.problem, exercise.theta, answer.gradient, right, is_off)
+    return relate_gradients(
+        exercise.problem, exercise.theta, answer.gradient, exercise.right[1], _off(exercise, answer)
+    )
+
+
+def _off(exercise: Exercise, answer: ParsedAnswer) -> np.ndarray:
+    """Which entries of a gradient are wrong; NaN is."""
+    return ~(np.abs(answer.gradient - exercise.right[1]) <= exercise.replay(answer).answer.error)
+
+
+def _wrong_layers(exercise: Exercise, answer: ParsedAnswer) -> list[str]:
+    """The layers in which a gradient is wrong."""
+    layers = [] if answer.gradient is None else exercise.problem.network.unpack(_off(exercise, answer))
+    return [f"Theta{number}" for number, layer in enumerate(layers, start=1) if layer.any()]
 
 
 # -- another exercise, known by the data and helpers that it names, or by what its functions take ----------------------

@@ -243,9 +243,10 @@ def find_float32_digits(part: Part, m: int | None = None) -> Fact | None:
 
 
 def find_sign_lost(part: Part, m: int | None = None) -> Fact | None:
-    """The absolute value of the derivative."""
+    """The absolute value of the derivative, where some are positive, and so right."""
     absolute = np.where(part.expected < 0.0, -part.value, part.value)
-    is_lost = part.leaves_little(absolute - part.expected) and (part.value[part.wrong] > 0.0).all()
+    has_positive = (part.expected[part.known & ~part.wrong] > 0.0).any()
+    is_lost = has_positive and part.leaves_little(absolute - part.expected) and (part.value[part.wrong] > 0.0).all()
     return note(Kind.SIGN_LOST, part.name) if is_lost else None
 
 
@@ -288,6 +289,7 @@ def find_factor_by_slice(part: Part, m: int | None = None) -> Fact | None:
 
 RELATIONS: tuple[Relation, ...] = (
     find_zero,
+    find_sign_lost,
     find_sign,
     find_clipped,
     find_factor,

@@ -26,11 +26,11 @@ def test_theta_and_gradient_are_unrolled_alike():
 def test_labels_and_examples_come_as_the_convention_says():
     m = PROBLEM.m
     shapes = {
-        Convention(): ((m, 4), (m,)),
-        Convention(column=True): ((m, 4), (m, 1)),
-        Convention(labels="one-hot targets"): ((m, 4), (m, 10)),
-        Convention(ones=True): ((m, 5), (m,)),
-        Convention(transposed=True, labels="one-hot targets"): ((4, m), (10, m)),
+        Convention(): ((m, 3), (m,)),
+        Convention(column=True): ((m, 3), (m, 1)),
+        Convention(labels="one-hot targets"): ((m, 3), (m, 10)),
+        Convention(ones=True): ((m, 4), (m,)),
+        Convention(transposed=True, labels="one-hot targets"): ((3, m), (10, m)),
     }
     for convention, (of_X, of_y) in shapes.items():
         _, _, _, _, X, y, _ = arguments(COURSE, convention, PROBLEM, THETA)
@@ -77,7 +77,7 @@ def test_a_cost_or_a_gradient_may_come_alone(value):
         ("0.5", Kind.NOT_AN_ANSWER, "a str"),
         ((0.5, GRADIENT.astype(complex)), Kind.NOT_AN_ANSWER, f"an array of shape ({SIZE},) and type complex128"),
         ((0.5, GRADIENT[:-1]), Kind.GRADIENT_SHAPE, f"shape ({SIZE - 1},)"),
-        ((0.5, [MATRICES[0]] * 2), Kind.GRADIENT_SHAPE, "a list of an array of shape (5, 5) and type float64"),
+        ((0.5, [MATRICES[0]] * 2), Kind.GRADIENT_SHAPE, "a list of an array of shape (5, 4) and type float64"),
         ([], Kind.GRADIENT_SHAPE, "shape (0,)"),
     ],
 )

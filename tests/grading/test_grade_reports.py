@@ -112,7 +112,7 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert error_picture(grades[0].probe) == ""  # of a gradient that is right
     assert page.count("<svg") == 2  # Theta1 and Theta2 of the one that is wrong
-    assert "Theta1: 25 of 25 entries are wrong" in page
+    assert "Theta1: 20 of 20 entries are wrong" in page
     assert "<td>slope-missing</td>" in page
     assert '<td class="disagree">disagree</td>' in page
     assert page.count('<td class="disagree">wrong</td>') == 1  # a wrong part alone is red, not its whole row

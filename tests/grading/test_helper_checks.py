@@ -10,8 +10,8 @@ from tests.grading.submissions import COURSE, Here, written
 START, FORWARD = "rand_initialize_weights", "    h = sigmoid(np.c_[np.ones(len(X)), sigmoid(X1 @ T1.T)] @ T2.T)\n"
 PREDICT = f"def predict(T1, T2, X):\n    X1 = np.c_[np.ones(len(X)), X]\n{FORWARD}    return "
 WITH_ONES = f"def predict(T1, T2, X):\n    X1, X = X, X[:, 1:]\n{FORWARD}    return np.argmax(h, 1) + 1\n"
-FLAT = PREDICT.replace("predict(T1, T2, X):", "predict(theta, X):\n    T1, T2 = np.split(theta, [25])").replace(
-    "    X1", "    T1, T2 = T1.reshape(5, 5).T, T2.reshape(6, 10).T\n    X1"
+FLAT = PREDICT.replace("predict(T1, T2, X):", "predict(theta, X):\n    T1, T2 = np.split(theta, [20])").replace(
+    "    X1", "    T1, T2 = T1.reshape(4, 5).T, T2.reshape(6, 10).T\n    X1"
 )
 RANDOM = "def init_weights(L_in, L_out):\n    return np.random.{}\n"
 SIGMOID = "def sigmoid(z):\n    return 1 / (1 + np.exp(-z)){}\n"
