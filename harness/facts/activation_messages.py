@@ -130,7 +130,7 @@ def _not_finite(fact: Fact) -> str:
 def _surrogate(fact: Fact) -> str:
     if "value" not in fact.data:
         return f"The slope of {first_few(fact.where, 3)} is a surrogate, so the cost has another derivative."
-    return in_words("The surrogate is no derivative: {where} = {value}, and f has {expected}.", fact)
+    return in_words("The surrogate is no derivative: {where[0]} = {value}, and f has {expected}.", fact)
 
 
 def _second_derivative(fact: Fact) -> str:

@@ -125,6 +125,7 @@ SAID = {  # parts of messages that few inputs reach
     "one entry of z alone (no)": wrong(Kind.NOT_ELEMENTWISE, "value", how="alone", reason="no"),
     "of the gradient that it is given": wrong(Kind.NOT_ELEMENTWISE, "slope", how="upstream", z=1.0),
     "The slope of f is a surrogate": note(Kind.SURROGATE, "f"),
+    "no derivative: f'(1) = 1, and f has 0.": note(Kind.SURROGATE, "f'(1)", "0 < z < 2", value=1.0, expected=0.0),
     "The second derivative is not known": note(Kind.SECOND_DERIVATIVE),
     "only JAX can run g": note(Kind.OWN_PRECISION_ONLY, "g", because="jax-alone", source="reverse", type="float32"),
     "f cannot be decided. The cost bends": doubt(Kind.ROUGH_COST, "f", visible=None),
