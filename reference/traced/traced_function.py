@@ -45,10 +45,6 @@ A formula is long where each result is used several times by the next: x_{k+1} =
 once x_k is written out wherever it is used.
 """
 
-FOR_EQUALITY = {"xla_backend_optimization_level": 1}
-"""The same for a program that compares numbers for equality, as the rule of `max` does. Code of level 0 computes them
-again with other roundings, and then no operand equals the maximum (jax#40564)."""
-
 LONGEST_FUSED = 2.0**64
 """XLA's fusion takes time that grows without bound with the operations written out: ten Runge-Kutta steps, a minute."""
 
@@ -188,22 +184,9 @@ def _is_jaxpr(value: Any) -> bool:
 
 
 def options_for(closed: Any, *, quickly: bool = True) -> dict[str, Any]:
-    """XLA's options for a program of JAX's: quick, and without fusion for a single long formula or an equality."""
-    further = {}
-    if longest_formula(closed.jaxpr) > LONGEST_FUSED:
-        further = UNFUSED
-    elif quickly and _compares_for_equality(closed.jaxpr):
-        further = FOR_EQUALITY
-    return compiler_options(quickly) | known_options(further)
-
-
-def _compares_for_equality(jaxpr: Any) -> bool:
-    """Whether two computed floats are compared for equality, in the program or in one within; x != x asks for NaN."""
-    return any(
-        (eqn.primitive.name in ("eq", "ne") and len({v for v in eqn.invars if not _is_literal(v)}) == 2)
-        or any(map(_compares_for_equality, _jaxprs_in(eqn)))
-        for eqn, _ in _needed(jaxpr.eqns, jaxpr.outvars)
-    )
+    """XLA's options for a program of JAX's: quick, and without fusion for a single long formula."""
+    is_long = longest_formula(closed.jaxpr) > LONGEST_FUSED
+    return compiler_options(quickly) | known_options(UNFUSED if is_long else {})
 
 
 def longest_formula(jaxpr: Any) -> float:

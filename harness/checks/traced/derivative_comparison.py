@@ -132,7 +132,7 @@ def compare_derivatives(
     comparison = _compare(point, look_at_inputs(point, plan, reference))
     if comparison.disagreeing and not _is_same_for_callers(comparison):  # quickly compiled code accuses nobody
         del comparison  # its arrays are freed before those of the second look are made
-        comparison = _compare(point, look_at_inputs(point, replace(plan, quickly=False), reference))
+        comparison = _compare(point, look_at_inputs(point, plan.as_called, reference))
     return _within_tolerance(comparison) or comparison
 
 
@@ -199,7 +199,7 @@ def _is_same_for_callers(comparison: Comparison) -> bool:
         (along.reports and along.disagree) or not any(pair.disagrees for pair in comparison.pairs)
     ):
         return False
-    products, _ = evaluate_modes(point, replace(look.plan, quickly=False))
+    products, _ = evaluate_modes(point, look.plan.as_called)
 
     def is_same(found: np.ndarray, old: Estimate) -> bool:
         if found.shape != old.error.shape:  # of many inputs, a look keeps those alone that are examined

@@ -100,6 +100,7 @@ class Mode:
     coarsest: float
     chunk: int  # how many vectors fit into one pass
     progress: Progress = silent
+    quickly: bool = True  # whether XLA leaves out its slow passes; else it compiles as callers have it do
     coarser: "Mode | None" = None  # the mode of which this is `finely`
     # the programs of this mode, by how many vectors they take; they are the same at any point
     _traced: dict[int, Traced] = field(default_factory=dict)
@@ -179,13 +180,13 @@ class Mode:
         found = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return found.T if weights is None else found
 
-    def products(self, vectors: np.ndarray, weights: np.ndarray | None = None, *, quickly: bool = True) -> np.ndarray:
+    def products(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """JAX's products, by code that XLA has compiled without its slow passes, or as callers have it do."""
 
         def product(part: np.ndarray) -> np.ndarray:
             traced = self.traced(len(part))
             with _refuse_missing_modes():
-                return self._vectors(traced(self.leaves, self._arrays(part), quickly=quickly))
+                return self._vectors(traced(self.leaves, self._arrays(part), quickly=self.quickly))
 
         return self._in_passes(product, vectors, weights)
 
@@ -199,7 +200,7 @@ class Mode:
         traced = Traced(self._one, self.leaves, given)
         if not any(equation.name == RULE_OF_MAPS for equation in equations_in(traced.program)):
             return None
-        product = self._vectors([np.asarray(y)[None] for y in traced(self.leaves, given)])[0]
+        product = self._vectors([np.asarray(y)[None] for y in traced(self.leaves, given, quickly=self.quickly)])[0]
         return product if weights is None else weights @ product
 
     # -- the same program by the interpreter --------------------------------------------------------------------------

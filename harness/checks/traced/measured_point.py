@@ -195,7 +195,11 @@ class Plan:
     modes: tuple[Mode, ...]
     examined: np.ndarray  # the inputs whose derivatives are compared one by one
     whole: np.ndarray | None = None  # of many inputs: all derivatives by a reverse pass in float64, (inputs,)
-    quickly: bool = True  # whether XLA leaves out its slow passes; else it compiles as callers have it do
+
+    @property
+    def as_called(self) -> "Plan":
+        """The same by code that XLA compiles as callers have it do."""
+        return replace(self, modes=tuple(replace(mode, quickly=False) for mode in self.modes))
 
 
 def measure(case: Case) -> Point:

@@ -83,18 +83,18 @@ def evaluate_modes(
         if mode.name == "forward" and point.case.is_large and along is None:
             continue
         try:
-            found[mode.name] = _products(point, mode, request_for(point, mode, along), plan.quickly)
+            found[mode.name] = _products(point, mode, request_for(point, mode, along))
         except ModeMissing as reason:
             missing[mode.name] = reason.fact
     return found, missing
 
 
-def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Products:
+def _products(point: Point, mode: Mode, request: Request) -> Products:
     """A mode's products for the vectors of a request and for sums of their multiples, in one batch."""
     vectors, weights = request
     shares = _shares(point, len(vectors), is_half=point.program.coarsest > COARSE)
     together = np.concatenate([vectors, shares @ vectors]) if len(shares) else vectors
-    found = mode.products(together, weights, quickly=quickly)
+    found = mode.products(together, weights)
     derivative, sums = np.split(found, [len(vectors)], request.axis)
     return Products(derivative, shares, np.moveaxis(sums, request.axis, 0))
 

@@ -82,8 +82,8 @@ def test_what_quickly_compiled_code_alone_rounds_otherwise_is_no_error(name):
 def test_jax_is_not_accused_of_what_only_quickly_compiled_code_computes(size, monkeypatch):
     products = Mode.products
 
-    def off(self, vectors, weights=None, *, quickly=True):
-        return (1.5 if quickly else 1.0) * products(self, vectors, weights, quickly=quickly)
+    def off(self, vectors, weights=None):
+        return (1.5 if self.quickly else 1.0) * products(self, vectors, weights)
 
     monkeypatch.setattr(Mode, "products", off)
     assert check_derivatives(lambda x: jnp.sum(jnp.sin(x)), normal(0, size)).verdict == "agree"
