@@ -15,7 +15,7 @@ import numpy as np
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS, NARROW, NEGLIGIBLE, SPREAD_FACTOR
 from reference.arithmetics.array_pieces import in_pieces, largest
 from reference.arithmetics.increments import Increment, constant
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF, infinite_where_nan
+from reference.arithmetics.roundoff import infinite_where_nan
 from reference.traced.bounded_run import BoundedRun, Unbounded, parts
 from reference.traced.equations import Program
 from reference.traced.random_rounding import COARSE
@@ -89,11 +89,11 @@ def _size_class(derivative: np.ndarray) -> np.ndarray:
 
 
 def bound_of_values(program: Program, arguments: Sequence[Any], coarsest: float) -> list[Any] | None:
-    """A bound on |computed - exact| for each result, whoever computes it; None where there is none, or a useless one.
+    """A bound on |computed - exact| for each result, whoever computes it; None where there is none.
 
     Constants of many digits count as good to a rounding, since a derivative rule may round a constant of its own.
     """
-    run = BoundedRun(coarsest=coarsest, widest=coarsest**NARROW, constants_round=True)
+    run = BoundedRun(coarsest=coarsest, constants_round=True)
     try:
         results = run(program, *map(constant, arguments))
     except Unbounded:
@@ -118,7 +118,7 @@ def bound_of_changes(
         for x, d in zip(arguments, changes)
     ]
     try:
-        results = BoundedRun(count=count, widest=UNIT_ROUNDOFF["float64"] ** NARROW, trusted=trusted)(program, *lifted)
+        results = BoundedRun(count=count, trusted=trusted)(program, *lifted)
     except Unbounded:
         return None
     return [infinite_where_nan(parts(y, count).change_error) for y in results]

@@ -10,8 +10,8 @@ whether it may be the other one. For y = f(x), to which a record's `bound` adds 
 
 A bound covers every evaluation of the same operations, in any order of the sums, whose elementary functions are as good
 as `reference.arithmetics.roundoff` says: XLA's, and that of the interpreter beside it. That is proved, given the
-measured errors of elementary functions. Through a loop the bound may grow without use: then the run ends with
-`Unbounded`, and random rounding takes its place.
+measured errors of elementary functions. Through a loop the bound may grow without use: then random rounding takes its
+place.
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 (γ_n) and 3.3 (running errors).
 """
@@ -26,7 +26,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF, is_short, lost_in_sum
-from reference.traced.equations import Constant, Equation, Program, underflow, unit_roundoff
+from reference.traced.equations import Constant, Equation, underflow, unit_roundoff
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import has_few_bits
 
@@ -114,11 +114,8 @@ class BoundedRun(Run):
     """
 
     count: int = 0  # the number of directions that the arguments change in
-    # give up once a carried value of a loop has an error of this share of the largest: later steps only widen it
-    widest: float = np.inf
     # whether a constant of many digits is good to a rounding, as in a derivative rule, or exact, as in the function
     constants_round: bool = False
-    body: Program | None = None  # the program of the innermost loop that runs
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         if self.trusted(equation):
@@ -139,21 +136,6 @@ class BoundedRun(Run):
         if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or is_short(float(value)):
             return constant(value)
         return with_error(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
-
-    def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
-        results = super().__call__(program, *arguments)
-        # after each step of the innermost loop, since the steps to come cannot narrow a bound
-        if program is self.body and np.isfinite(self.widest) and any(map(self._is_too_wide, results)):
-            raise Unbounded("errors grow beyond use in a loop")
-        return results
-
-    def _is_too_wide(self, x: Increment) -> bool:
-        if is_constant(x) or not np.size(x.value) or np.asarray(x.value).dtype.kind != "f":
-            return False
-        p = parts(x, self.count)
-        pairs = [(p.value, p.error), (p.change, p.change_error)][: 1 + bool(self.count)]
-        # written so that a NaN is too wide as well
-        return any(not np.max(error) <= self.widest * np.max(np.abs(value)) + TINY for value, error in pairs)
 
     # -- roundings ----------------------------------------------------------------------------------------------------
 

@@ -76,11 +76,6 @@ def _bound_of(rule: Rule) -> Rule:
     return bound
 
 
-@_bound_of
-def _bound_of_scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    return _scan(run.altered(body=equation.params["jaxpr"]), equation, *operands)
-
-
 def _replay_scan(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
     params, (consts, first, sequences) = equation.params, _parts_of_scan(equation, operands)
 
@@ -293,7 +288,7 @@ def _widen_reduce(equation: Equation) -> Applied:
 OWN = Compilation.OWN_PROGRAM
 
 PRIMITIVES: tuple[Primitive, ...] = (
-    Primitive("scan", _scan, _bound_of_scan, EXACT, compilation=OWN, takes_keys=True, replay=_replay_scan),
+    Primitive("scan", _scan, _bound_of(_scan), EXACT, compilation=OWN, takes_keys=True, replay=_replay_scan),
     Primitive(
         "while", _while, _bound_of(_while), EXACT,
         compilation=OWN, takes_keys=True, replay=_replay_while, iterates=True,

@@ -230,12 +230,3 @@ def test_what_rounding_may_turn_is_wide_or_has_no_bound(name):
     assert bounds is None or np.max(bounds[0].error) > 1e-6
     assert certain is not None
     assert np.max(certain[0].error) < 1e-12 or name == "is_finite"
-
-
-def test_errors_that_grow_beyond_use_in_a_loop_end_the_run():
-    chaos = lambda x: jax.lax.fori_loop(0, 60, lambda _, y: 3.99 * y * (1.0 - y), x)  # noqa: E731
-    x = np.array([0.3])
-    with settings(True):
-        program = Traced(chaos, x).program
-        with pytest.raises(Unbounded, match="beyond use"):
-            BoundedRun(widest=1e-11)(program, constant(x))
