@@ -9,9 +9,8 @@ unless its primitive knows better (`Rounding.is_inexact`).
 """
 
 from collections.abc import Callable, Generator, Sequence
-from functools import cache
 from itertools import chain, repeat
-from math import prod
+from math import log2, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -209,12 +208,8 @@ def _moved(array: Any, unit: float, size: float, noise: Noise, is_inexact: Calla
 
 def is_short(array: Any, unit: float) -> Any:
     """Which float64 numbers have as few significant bits as those of a type with unit roundoff u."""
-    return in_pieces(lambda x: has_few_bits(x, _exact_bits(unit)), np.asarray(array))
-
-
-@cache
-def _exact_bits(unit: float) -> int:
-    return EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
+    bits = EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-log2(unit))
+    return in_pieces(lambda x: has_few_bits(x, bits), np.asarray(array))
 
 
 def has_few_bits(array: Any, bits: int) -> Any:

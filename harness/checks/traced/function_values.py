@@ -72,16 +72,12 @@ def find_values_by_way_of_running(comparison: Comparison) -> list[Fact]:
         at = int(np.argmax(contradicts if contradicts.any() else apart))
         numbers = {"value": float(values[at]), "otherwise": float(compiled[at])}
         severity = Severity.WRONG if contradicts.any() else Severity.NOTE
-        rules = _wrong_batching_rules(comparison, _batched(case)) if how == BATCHED else []
+        batched = lambda *leaves: [y[1] for y in jax.vmap(case.function)(*(jnp.stack([x, x]) for x in leaves))]  # noqa: E731
+        rules = _wrong_batching_rules(comparison, batched) if how == BATCHED else []
         for by in [{name: fact.data[name] for name in ("rule", "place")} for fact in rules] or [{}]:
             data = {"how": how, **numbers, **by}
             facts.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, severity, (case.outputs.label(at),), data))
     return facts + _wrong_batching_rules(comparison, case.function)
-
-
-def _batched(case: Case) -> Callable[..., Any]:
-    """The function as a batch of two has it."""
-    return lambda *leaves: [y[1] for y in jax.vmap(case.function)(*(jnp.stack([x, x]) for x in leaves))]
 
 
 def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:

@@ -129,14 +129,9 @@ def _conv(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
             total = total + products(*letters, entries, b[(..., *place)])
         groups_and_features = total.shape[lead + 1] * total.shape[lead + 2]
         out = total.reshape(*total.shape[: lead + 1], groups_and_features, *total.shape[lead + 3 :])
-        return np.transpose(out, _output_axes(lead, numbers.out_spec))
+        return np.transpose(out, (*range(lead), *(lead + int(axis) for axis in np.argsort(numbers.out_spec))))
 
     return bilinear(convolve, x, y)
-
-
-def _output_axes(lead: int, spec: tuple[int, ...]) -> tuple[int, ...]:
-    back = np.argsort(spec)
-    return (*range(lead), *(lead + int(axis) for axis in back))
 
 
 def _grouped(x_lead: int, y_lead: int, a: Any, b: Any, groups: int, batch_groups: int) -> tuple[Any, Any]:

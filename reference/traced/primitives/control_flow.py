@@ -145,11 +145,9 @@ def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: In
         kept = [jax.numpy.where(steps & (steps + 1) == 0, x, y) for x, y in zip(carry, kept)]
         return steps + 1, unfinished & goes_on(carry) & ~is_back, kept, carry
 
-    def any_goes_on(state: tuple[Any, ...]) -> Any:
-        return (state[0] < LONGEST_LOOP) & jax.numpy.any(state[1])
-
     carry = list(map(jax.numpy.asarray, carry))
     unfinished = jax.numpy.asarray(goes_on(carry))  # of each member, in a batch of loops
+    any_goes_on = lambda state: (state[0] < LONGEST_LOOP) & jax.numpy.any(state[1])  # noqa: E731
     return jax.lax.while_loop(any_goes_on, step, (0, unfinished, carry, carry))[-1]
 
 

@@ -118,10 +118,6 @@ def _iota(run: Any, equation: Any) -> Increment:
     return constant(np.broadcast_to(own, shape).astype(dtype))
 
 
-def _empty(run: Any, equation: Any) -> Increment:
-    return constant(np.zeros(equation.shapes[0], equation.dtypes[0]))
-
-
 def block_of(x: Increment, index: Any) -> Increment:
     """x[index] along the first axis that JAX knows."""
     return Increment(x.value[index], 0.0 if is_constant(x) else x.change[:, index])
@@ -268,7 +264,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     exact_move("split", _split),
     exact_move("unstack", _unstack),
     exact_move("iota", _iota),
-    exact_move("empty", _empty),
+    exact_move("empty", lambda run, equation: constant(np.zeros(equation.shapes[0], equation.dtypes[0]))),
     *with_aliases(
         exact_move("copy", _unchanged),
         "device_put", "optimization_barrier", "sharding_constraint", "pvary", "name",

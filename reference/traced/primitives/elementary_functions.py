@@ -13,7 +13,7 @@ import numpy as np
 from reference.arithmetics import elementary
 from reference.arithmetics.elementary import SERIES_ROUNDINGS
 from reference.arithmetics.elementary_record import Elementary, Reach, power_suprema
-from reference.arithmetics.increments import Increment, constant, is_constant
+from reference.arithmetics.increments import Increment, constant, is_constant, linear
 from reference.arithmetics.roundoff import ELEMENTARY
 from reference.traced.bounded_run import CHANGE_ROUNDINGS, CHANGE_UNIT, Parts, is_undecided, parts, times, with_error
 from reference.traced.interpreter import value_by
@@ -132,10 +132,6 @@ def _bound_of_integer_pow(run: Any, equation: Any, x: Increment) -> Increment:
 # -- signs and steps --------------------------------------------------------------------------------------------------
 
 
-def _negate(run: Any, equation: Any, x: Increment) -> Increment:
-    return Increment(-x.value, 0.0 if is_constant(x) else -x.change)
-
-
 def bound_of_negation(run: Any, equation: Any, x: Increment) -> Increment:
     """The bound of -x."""
     own = parts(x, run.count)
@@ -223,7 +219,7 @@ WITHOUT_RULE = (
 PRIMITIVES: tuple[Primitive, ...] = (
     *(Primitive(f.name, _rule(f), _bound(f), _rounding(f)) for f in elementary.PRIMITIVES.values()),
     Primitive("integer_pow", _integer_pow, _bound_of_integer_pow),
-    Primitive("neg", _negate, bound_of_negation, EXACT),
+    Primitive("neg", lambda run, equation, x: linear(lambda lead, a: -a, x), bound_of_negation, EXACT),
     Primitive("abs", _abs, _bound_of_abs, EXACT, Choice(SIGN.find, is_continuous=True)),
     Primitive("sign", _sign, _bound_of_sign, EXACT, SIGN),
     _step_primitive("floor", _to_whole(np.floor)),

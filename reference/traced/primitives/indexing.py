@@ -132,35 +132,30 @@ def _scatter_targets(x: Increment, indices: Increment, updates: Increment, param
     return gather_numbers(shape, indices.value, read).reshape(-1)
 
 
-def _scatter(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
-    """What is written over; of two updates of one entry, the last in order of the array counts."""
-    return _written(lambda flat, at, new: flat.__setitem__((..., at), new), equation, x, indices, updates)
+def _scatter(write: Callable[[Any, Any, Any], None]) -> Callable[..., Increment]:
+    """A scatter that writes the updates into a flat copy of x by ``write(flat, numbers, updates)``."""
+
+    def rule(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+        target = _scatter_targets(x, indices, updates, equation.params)
+        inside = target >= 0
+
+        def put(lead: int, array: Any, update: Any) -> Any:
+            flat = np.array(array).reshape(*array.shape[:lead], -1)
+            write(flat, target[inside], update.reshape(*update.shape[:lead], -1)[..., inside])
+            return flat.reshape(array.shape)
+
+        return linear(put, x, updates)
+
+    return rule
 
 
-def _add_at(flat: Any, numbers: Any, updates: Any) -> None:
-    np.add.at(flat, (..., numbers), updates)  # pyright: ignore[reportArgumentType]
-
-
-def _scatter_add(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
-    return _written(_add_at, equation, x, indices, updates)
+# of two updates of one entry, the last in order of the array counts
+_scatter_over = _scatter(lambda flat, at, new: flat.__setitem__((..., at), new))
+_scatter_add = _scatter(lambda flat, at, new: np.add.at(flat, (..., at), new))  # pyright: ignore[reportArgumentType]
 
 
 def _scatter_sub(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
     return _scatter_add(run, equation, x, indices, linear(lambda lead, update: -update, updates))
-
-
-def _written(write: Callable[[Any, Any, Any], Any], equation: Any, x: Increment, *others: Increment) -> Increment:
-    """x with the updates written at their targets by ``write(flat copy of x, numbers, updates)``."""
-    indices, updates = others
-    target = _scatter_targets(x, indices, updates, equation.params)
-    inside = target >= 0
-
-    def put(lead: int, array: Any, update: Any) -> Any:
-        flat = np.array(array).reshape(*array.shape[:lead], -1)
-        write(flat, target[inside], update.reshape(*update.shape[:lead], -1)[..., inside])
-        return flat.reshape(array.shape)
-
-    return linear(put, x, updates)
 
 
 _bound_of_scatter_add = bound_of_sums(_scatter_add)
@@ -194,7 +189,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     exact_move("dynamic_slice", _with_fixed_indices(_dynamic_slice, 1)),
     exact_move("dynamic_update_slice", _with_fixed_indices(_dynamic_update_slice, 2)),
     exact_move("gather", _with_fixed_indices(_gather, 1), compilation=Compilation.KEPT),
-    exact_move("scatter", _with_fixed_indices(_scatter, 1)),
+    exact_move("scatter", _with_fixed_indices(_scatter_over, 1)),
     Primitive("scatter-add", _scatter_add, _bound_of_scatter_add, SUM),
     Primitive("scatter-sub", _scatter_sub, _bound_of_scatter_sub, ADDED_UP),
     Primitive("scatter-mul", _scatter_fold(multiply)),

@@ -89,15 +89,18 @@ def _reduce_sum(run: Any, equation: Any, x: Increment) -> Increment:
     return linear(lambda lead, array: np.sum(array, axis=behind(lead, equation.params["axes"]), dtype=array.dtype), x)
 
 
+def _oriented(params: Any, x: Increment, compute: Callable[[Increment], Increment]) -> Increment:
+    """What is computed along an axis, or from its end."""
+
+    def turned(y: Increment) -> Increment:
+        return linear(lambda lead, array: np.flip(array, lead + params["axis"]), y) if params["reverse"] else y
+
+    return turned(compute(turned(x)))
+
+
 def _cumsum(run: Any, equation: Any, x: Increment) -> Increment:
-    axis, reverse = equation.params["axis"], equation.params["reverse"]
-
-    def sums(lead: int, array: Any) -> Any:
-        array = np.flip(array, lead + axis) if reverse else array
-        array = np.cumsum(array, axis=lead + axis, dtype=array.dtype)
-        return np.flip(array, lead + axis) if reverse else array
-
-    return linear(sums, x)
+    sums = lambda lead, array: np.cumsum(array, axis=lead + equation.params["axis"], dtype=array.dtype)  # noqa: E731
+    return _oriented(equation.params, x, lambda y: linear(sums, y))
 
 
 def multiply(run: Any, x: Increment, y: Increment) -> Increment:
@@ -125,12 +128,7 @@ def _running(run: Any, x: Increment, axis: int, fold: Fold) -> Increment:
 
 def _cumulative(fold: Fold) -> Rule:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
-        axis, reverse = equation.params["axis"], equation.params["reverse"]
-
-        def oriented(y: Increment) -> Increment:
-            return linear(lambda lead, array: np.flip(array, lead + axis), y) if reverse else y
-
-        return oriented(_running(run, oriented(x), axis, fold))
+        return _oriented(equation.params, x, lambda y: _running(run, y, equation.params["axis"], fold))
 
     return rule
 
