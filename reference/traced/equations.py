@@ -186,7 +186,7 @@ def only_moves(program: Program) -> bool:
     """Whether all that it does is to move numbers, choose and compare them, by known rules and without a loop."""
 
     def moves(eq: Equation) -> bool:
-        computes = eq.primitive.rounding is not EXACT and any(kind(dtype) in ("f", "c") for dtype in eq.dtypes)
+        computes = eq.primitive.rounding is not EXACT and any(has_derivatives(dtype) for dtype in eq.dtypes)
         return bool(eq.primitive.rule) and not (computes or eq.primitive.iterates or eq.primitive.has_own_rule)
 
     return all(map(moves, equations_in(program)))
@@ -244,6 +244,11 @@ def kind(dtype: Any) -> str:
     """The kind of a type: "f" floating, "c" complex, "i" integer, "b" bool, "" what is no number."""
     kinds = {"f": np.floating, "c": np.complexfloating, "i": np.integer, "b": np.bool_}
     return next((letter for letter, group in kinds.items() if jax.numpy.issubdtype(dtype, group)), "")
+
+
+def has_derivatives(dtype: Any) -> bool:
+    """Whether numbers of a type have derivatives: floating and complex ones."""
+    return dtype is not None and kind(dtype) in ("f", "c")
 
 
 @cache

@@ -18,7 +18,15 @@ import numpy as np
 from reference.arithmetics.array_pieces import in_pieces
 from reference.arithmetics.increments import Increment, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.equations import Equation, kind, product_units, smallest_normal, underflow, unit_roundoff
+from reference.traced.equations import (
+    Equation,
+    has_derivatives,
+    kind,
+    product_units,
+    smallest_normal,
+    underflow,
+    unit_roundoff,
+)
 from reference.traced.primitive import ErrorSize
 
 COARSE = 1e-4  # u of float16 and bfloat16 is above this (4.9e-4 and 3.9e-3), and that of float32 below (6e-8)
@@ -77,7 +85,7 @@ def _rounding_of(equation: Equation, coarsest: float, has_unlimited_range: bool)
 
     def each(dtypes: Sequence[Any], size: float, least: float, errors: Sequence[ErrorSize]) -> list[ArrayRounding]:
         further = [lambda array, error=error: error(array, equation.params) for error in errors]
-        units = [max(unit_roundoff(t), least) if kind(t) in ("f", "c") else 0.0 for t in dtypes]
+        units = [max(unit_roundoff(t), least) if has_derivatives(t) else 0.0 for t in dtypes]
         return [
             _array_rounding(t, min(u, coarsest), size, error, has_unlimited_range)
             for t, u, error in zip(dtypes, units, chain(further, repeat(None)))

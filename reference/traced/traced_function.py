@@ -22,10 +22,10 @@ from reference.traced.equations import (
     Constant,
     Equation,
     Program,
+    has_derivatives,
     host,
     in_types,
     is_key,
-    kind,
     lifted,
     only_moves,
 )
@@ -238,7 +238,7 @@ class InOwnTypes(Run):
 def in_own_types(equation: Equation, outputs: Sequence[Increment]) -> Sequence[Increment]:
     """An equation's outputs, rounded to their types."""
     return [
-        constant(lifted(np.asarray(y.value).astype(dtype))) if kind(dtype) in ("f", "c") else y
+        constant(lifted(np.asarray(y.value).astype(dtype))) if has_derivatives(dtype) else y
         for y, dtype in zip(outputs, equation.dtypes)
     ]
 

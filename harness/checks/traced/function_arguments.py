@@ -14,7 +14,7 @@ import numpy as np
 from harness.checks.traced.jax_modes import MODES
 from harness.wording import first_few
 from reference.jax_internals import weak
-from reference.traced.equations import is_key, kind
+from reference.traced.equations import has_derivatives
 from reference.traced.rule_origins import owner_of_file
 from reference.user_input import given, is_real, whole_number
 
@@ -120,11 +120,7 @@ class Arguments:
     @property
     def needs_64_bits(self) -> bool:
         """Whether a leaf has 64 bits, which JAX would cut off by default; Python's own numbers count as such."""
-        return any(
-            np.finfo(leaf.dtype).bits == 64
-            for leaf in self.leaves
-            if kind(leaf.dtype) in "fc" and leaf.dtype.name in ("float64", "complex128")
-        )
+        return any(leaf.dtype.name in ("float64", "complex128") for leaf in self.leaves)
 
 
 def flatten(what: str, tree: Any, name_of: Callable[[Any], str] | None = None) -> tuple[list[tuple[Any, Any]], Any]:
@@ -170,10 +166,7 @@ def _refuse_foreign(name: str, leaf: Any) -> None:
 
 def differentiable(leaf: Any) -> bool:
     """Whether this is a floating or complex number or array of them."""
-    if _is_number(leaf):
-        return True
-    dtype = getattr(leaf, "dtype", None)
-    return dtype is not None and not is_key(leaf) and kind(dtype) in ("f", "c")
+    return _is_number(leaf) or has_derivatives(getattr(leaf, "dtype", None))
 
 
 def _array(leaf: Any) -> Any:

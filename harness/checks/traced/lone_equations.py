@@ -25,7 +25,7 @@ from harness.facts.kinds import Kind
 from harness.verdict.comparison import Pair
 from reference.arithmetics.increments import Increment, is_constant
 from reference.jax_settings import compiler_options
-from reference.traced.equations import Equation, Program, bind, is_key, kind, map_programs
+from reference.traced.equations import Equation, Program, bind, has_derivatives, is_key, map_programs
 from reference.traced.primitives.calls import CUSTOM_RULES
 from reference.traced.program_replay import replayed_with_primals
 from reference.traced.rule_origins import (
@@ -121,8 +121,8 @@ def isolate(equation: Equation, met: Sequence[Increment]) -> LoneEquation:
     to its solver. What a function closes over does not move.
     """
     given = [x.value if is_key(x.value) else np.asarray(x.value).astype(t) for x, t in zip(met, equation.input_dtypes)]
-    moving = [i for i, x in enumerate(given) if not is_constant(met[i]) and kind(x.dtype) in ("f", "c") and x.size]
-    kept = [i for i, t in enumerate(equation.dtypes) if t is not None and kind(t) in ("f", "c")]
+    moving = [i for i, x in enumerate(given) if not is_constant(met[i]) and has_derivatives(x.dtype) and x.size]
+    kept = [i for i, t in enumerate(equation.dtypes) if has_derivatives(t)]
     first = count_closed_over(equation)
 
     def apply(*changing: Any) -> list[Any]:
@@ -279,7 +279,7 @@ def reaching_cotangents(case: Case, equation: Equation) -> list[np.ndarray]:
     """
     (weights,) = zip(*case.outputs.arrays(random_directions(1, case.outputs.size, case.seed), conjugate=True))
     rng = np.random.default_rng(case.seed)
-    shapes = [(s, t) for s, t in zip(equation.shapes, equation.dtypes) if t is not None and kind(t) in ("f", "c")]
+    shapes = [(s, t) for s, t in zip(equation.shapes, equation.dtypes) if has_derivatives(t)]
     shifts = [(SHIFT * rng.choice([-1.0, 1.0], s)).astype(t) for s, t in shapes]
 
     def pull_back(leaves: Sequence[Any], shifts: Sequence[Any]) -> Sequence[Any]:
@@ -303,9 +303,7 @@ def _shifted(program: Program, equation: Equation, shifts: Sequence[Any], change
 
     def replay(eq: Equation, operands: list[Any], run: Callable[..., list[Any]], inlined: Any) -> list[Any]:
         added, found = zip(shifts, changes), run(eq.primal, *operands)
-        return [
-            _add(y, *next(added)) if t is not None and kind(t) in ("f", "c") else y for y, t in zip(found, eq.dtypes)
-        ]
+        return [_add(y, *next(added)) if has_derivatives(t) else y for y, t in zip(found, eq.dtypes)]
 
     def changed(value: Program) -> Program:
         equations = [

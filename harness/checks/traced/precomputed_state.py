@@ -32,7 +32,7 @@ from reference.traced.equations import (
     Program,
     bind,
     equations_in,
-    kind,
+    has_derivatives,
     lifted,
     map_equations,
 )
@@ -49,7 +49,7 @@ def _detaches(equation: Equation) -> bool:
     if not equation.primitive.has_own_rule or is_rule_of_jax(equation):
         return False
     given, returned = (
-        [jax.ShapeDtypeStruct(shape_of(v), dtype_of(v)) for v in variables if kind(dtype_of(v)) in ("f", "c")]
+        [jax.ShapeDtypeStruct(shape_of(v), dtype_of(v)) for v in variables if has_derivatives(dtype_of(v))]
         for variables in (equation.raw.invars, equation.raw.outvars)
     )
     # with arguments that are no floating numbers, nothing is found out
@@ -62,7 +62,7 @@ def _detaches(equation: Equation) -> bool:
 
 
 def _floating(equation: Equation, *operands: Any) -> list[Any]:
-    return [y for y, t in zip(bind(equation, operands), equation.dtypes) if kind(t) in ("f", "c")]
+    return [y for y, t in zip(bind(equation, operands), equation.dtypes) if has_derivatives(t)]
 
 
 class _Value(NamedTuple):
@@ -110,7 +110,7 @@ class _Flow:
         else:  # what is computed from stopped values alone goes on
             value = _Value(stops=stops)
         # no derivative goes through whole numbers, such as the pivots of a factorisation
-        is_floating = [t is not None and kind(t) in ("f", "c") for t in equation.dtypes]
+        is_floating = [has_derivatives(t) for t in equation.dtypes]
         return [value if floats else _Value() for floats in is_floating]
 
     def _note_meeting(self, equation: Equation, operands: Sequence[_Value], stops: frozenset[Equation]) -> None:

@@ -14,9 +14,9 @@ from reference.traced.equations import (
     Equation,
     Program,
     equations_in,
+    has_derivatives,
     is_key,
     iterates,
-    kind,
     map_equations,
     product_units,
     unit_roundoff,
@@ -39,7 +39,7 @@ def footprint(program: Program) -> int:
 def types_in(program: Program) -> set[Any]:
     """The floating and complex types in a program, without those within its calls."""
     own = [t for eq in program.equations for t in (*eq.dtypes, *eq.input_dtypes)] + list(program.dtypes)
-    return {t for t in own if t is not None and kind(t) in ("f", "c")}
+    return {t for t in own if has_derivatives(t)}
 
 
 def coarsest_unit(program: Program) -> float:

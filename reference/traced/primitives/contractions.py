@@ -16,7 +16,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment, bilinear, constant, linear
 from reference.arithmetics.roundoff import gamma
 from reference.traced.bounded_run import CHANGE_UNIT, parts
-from reference.traced.equations import kind, product_units, unit_roundoff
+from reference.traced.equations import has_derivatives, product_units, unit_roundoff
 from reference.traced.primitive import Compilation, Primitive, Rounding, Rule
 from reference.traced.primitives.matrix_factorizations import largest_along
 from reference.traced.primitives.reductions import windows
@@ -237,7 +237,7 @@ def units_of(precision: Any, dtype: Any, platform: str) -> tuple[float, float]:
     From its `precision`, the operands' type, and the platform: see jax.lax.Precision and jax.lax.DotAlgorithmPreset.
     Where a platform does better than it has to, as CPUs mostly do, this is more than what is lost.
     """
-    own = unit_roundoff(dtype) if kind(dtype) in ("f", "c") else 1.0
+    own = unit_roundoff(dtype) if has_derivatives(dtype) else 1.0
     if isinstance(precision, jax.lax.DotAlgorithm):
         operands, sums = _units_of_algorithm(precision)
     elif isinstance(precision, jax.lax.DotAlgorithmPreset) and precision.name != "DEFAULT":
