@@ -43,20 +43,23 @@ class Blame(NamedTuple):
 
 def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callable[..., Case]) -> Blame:
     """Whose rule it is where something is wrong; else which rules are wrong although the whole does not show it."""
-    case = comparison.case
-    if comparison.disagreeing:
-        culprits = find_culprits(comparison, met.operands, deadline, trace if case.order == 2 else None)
+    case, unsound = comparison.case, []
+    if not comparison.disagreeing:
+        if case.order == 1 and met.has_rules:  # JAX's own rules are linear, and keep the value
+            unsound = find_unsound_modes(comparison) + find_values_changed_by_modes(comparison)
+        if not unsound:
+            return _blame_hidden(comparison, find_hidden_culprits(case, met.operands, deadline))
+    culprits = find_culprits(comparison, met.operands, deadline, trace)
+    by = {"rule": culprits[0].name, "place": culprits[0].where} if culprits else {}
+    # they are part of every explanation, the first with its mistakes; all of them are data
+    named = [fact for i, c in enumerate(culprits[:MOST_NAMED]) for fact in (c.facts() if i == 0 else c.facts()[:1])]
+    return Blame(
+        tuple(replace(fact, data={**fact.data, **by}) for fact in unsound),
+        tuple(named),
         # 0 · inf is NaN although every rule is right: then the operation that made the infinity explains it
-        return _blame(culprits, origins=() if culprits else _nan_origin(comparison))
-    unsound = []
-    if case.order == 1 and met.has_rules:  # JAX's own rules are linear, and keep the value
-        unsound = find_unsound_modes(comparison) + find_values_changed_by_modes(comparison)
-    if unsound:
-        culprits = find_culprits(comparison, met.operands, deadline)
-        by = {"rule": culprits[0].name, "place": culprits[0].where} if culprits else {}
-        found = [replace(fact, data={**fact.data, **by}) for fact in unsound]
-        return _blame(culprits)._replace(facts=tuple(found))
-    return _blame_hidden(comparison, find_hidden_culprits(case, met.operands, deadline))
+        () if culprits else _nan_origin(comparison),
+        {"culprits": [vars(culprit) for culprit in culprits]},
+    )
 
 
 def _blame_hidden(comparison: Comparison, hidden: Sequence[tuple[Culprit, bool | None]]) -> Blame:
@@ -70,12 +73,6 @@ def _blame_hidden(comparison: Comparison, hidden: Sequence[tuple[Culprit, bool |
     return Blame(facts, details=details if details["culprits"] else {}, explains_lost_digits=bool(hidden))
 
 
-def _blame(culprits: Sequence[Culprit], origins: tuple[Fact, ...] = ()) -> Blame:
-    """The culprits are part of every explanation, the first with its mistakes; all of them are data."""
-    named = [fact for i, c in enumerate(culprits[:MOST_NAMED]) for fact in (c.facts() if i == 0 else c.facts()[:1])]
-    return Blame((), tuple(named), origins, {"culprits": [vars(culprit) for culprit in culprits]})
-
-
 def _nan_origin(comparison: Comparison) -> tuple[Fact, ...]:
     """Where NaN begins in the modes that disagree and report it."""
     names = {name for pair in comparison.pairs if pair.disagrees for name in (pair.first, pair.second)}
@@ -85,7 +82,7 @@ def _nan_origin(comparison: Comparison) -> tuple[Fact, ...]:
 
 
 def find_culprits(
-    comparison: Comparison, met: Operands, deadline: float, trace_first_order: Callable[[], Case] | None = None
+    comparison: Comparison, met: Operands, deadline: float, trace_first_order: Callable[[], Case]
 ) -> list[Culprit]:
     """The equations whose derivatives are wrong, the worst first: custom rules, or else JAX's own.
 
@@ -106,7 +103,7 @@ def find_culprits(
     if found:
         culprit, equation = found[0]
         found[0] = replace(culprit, explains=_explains(comparison, equation)), equation
-    elif trace_first_order:
+    elif case.order == 2:
         found = _of_second_order(trace_first_order(), deadline)
     if not found:
         found = _find_wrong_primitives(case, met, deadline)
@@ -123,11 +120,11 @@ def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tup
     rules are taken as parts of it: to try a solver's alone would cost several times the check of the whole.
     """
     given_state = rules_given_state_within(case.program)  # with its state held, a right rule would look wrong alone
-    rules = [eq for eq in _untrusted_rules(case) if eq.name in CUSTOM_RULES and eq not in given_state]
-    rules = [eq for eq in rules if not is_rule_of_library(eq)]
-    own = {eq: values for eq, values in _meet_all(case, met, rules).items() if eq in rules}
+    custom = [eq for eq in _untrusted_rules(case) if eq.name in CUSTOM_RULES and not is_rule_of_library(eq)]
+    rules = [eq for eq in custom if eq not in given_state]
+    met = _meet_all(case, met, rules)
     # if f is nothing but this rule, the whole has been checked, and so has the rule
-    own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}
+    own = {eq: values for eq, values in met.items() if eq in rules and not _is_all_of(case.program, eq)}
     found = _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)
     return [(culprit, _is_in_use(case, eq, own)) for culprit, eq in found]
 
@@ -234,18 +231,18 @@ def _explains(comparison: Comparison, *rules: Equation) -> bool | None:
     def is_dropped(equation: Equation) -> bool:  # a rule around one of these would still run it
         return function_of(equation) in functions or any(_calls(equation, rule) for rule in rules)
 
-    def without(*leaves: Any) -> list[Any]:
-        return replayed(case.program, is_dropped, *leaves)
-
     modes = [answer.name for answer in comparison.answers if answer.name in MODES] or ["reverse"]
     try:
-        traced = trace_case(
-            without, case.leaves, case.inputs.names, lambda: case.outputs.names, seed=case.seed, accuracy=case.accuracy
-        )
-        again = compare_derivatives(traced, modes)
+        without = _traced_again(case, lambda *leaves: replayed(case.program, is_dropped, *leaves))
+        again = compare_derivatives(without, modes)
     except Exception:  # noqa: BLE001  what JAX cannot differentiate without the rule stays unknown
         return None
     return None if again.missing else not again.disagreeing
+
+
+def _traced_again(case: Case, function: Callable[..., Any], **how: Any) -> Case:
+    names = case.inputs.names, lambda: case.outputs.names
+    return trace_case(function, case.leaves, *names, seed=case.seed, accuracy=case.accuracy, **how)
 
 
 def _is_innocent(case: Case, equation: Equation, wrong: Sequence[Equation], deadline: float, order: int) -> bool:
@@ -259,11 +256,7 @@ def _is_innocent(case: Case, equation: Equation, wrong: Sequence[Equation], dead
     if not others or equation.name not in CUSTOM_RULES or time.perf_counter() > deadline:
         return False
     with without_rules(others):
-        names = case.inputs.names, lambda: case.outputs.names
-        traced = trace_case(
-            lambda *leaves: case.function(*leaves), case.leaves, *names, trusted=case.trusted, seed=case.seed,
-            accuracy=case.accuracy,
-        )  # fmt: skip
+        traced = _traced_again(case, lambda *leaves: case.function(*leaves), trusted=case.trusted)
         met = meet_equations(traced, goes_within=True).operands
         same = [(eq, values) for eq, tried in met.items() if function_of(eq) == function for values in tried]
         return bool(same) and not any(check_alone(eq, values, order, case.accuracy) for eq, values in same)

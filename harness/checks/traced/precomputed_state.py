@@ -104,23 +104,19 @@ class _Flow:
         moves, stops = any(x.moves for x in operands), frozenset[Equation]().union(*(x.stops for x in operands))
         if equation.name == "stop_gradient" or (moves and _detaches(equation)):
             value = _Value(stops=stops | {equation} if moves or stops else stops)
-        elif moves:
-            self._note_meeting(equation, operands, stops)
+        elif moves:  # stopped values, if any, meet what moves: in a rule that takes them, or elsewhere
+            if stops and (equation.primitive.has_own_rule or equation.primitive.rule is None):
+                self.operands[equation] = frozenset(i for i, x in enumerate(operands) if x.stops)
+                for stop in stops:
+                    self.takers.setdefault(stop, set()).add(equation)
+            else:
+                self.elsewhere |= stops
             value = _Value(moves=True)
         else:  # what is computed from stopped values alone goes on
             value = _Value(stops=stops)
         # no derivative goes through whole numbers, such as the pivots of a factorisation
         is_floating = [has_derivatives(t) for t in equation.dtypes]
         return [value if floats else _Value() for floats in is_floating]
-
-    def _note_meeting(self, equation: Equation, operands: Sequence[_Value], stops: frozenset[Equation]) -> None:
-        """Note where stopped values, if any, meet what moves: in a rule that takes them, or elsewhere."""
-        if stops and (equation.primitive.has_own_rule or equation.primitive.rule is None):
-            self.operands[equation] = frozenset(i for i, x in enumerate(operands) if x.stops)
-            for stop in stops:
-                self.takers.setdefault(stop, set()).add(equation)
-        else:
-            self.elsewhere |= stops
 
 
 class _StateRun(Run):
