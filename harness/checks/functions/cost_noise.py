@@ -38,6 +38,8 @@ NOISIER = 100.0  # Noise above so many roundings of the cost is none of rounding
 LARGEST_LOSS = 0.1
 """Lost digits move the cost by at most this share of it, or by the root of a rounding. More is another cost."""
 
+WHOLE_IN_FLOAT32 = 2.0**23  # from here on, all numbers of float32 are whole
+
 SMOOTH = 0.1  # a difference of two costs whose scatter is below this share of it loses the same digits all along
 
 LEFT_OF_LOSS = 2.0**-8
@@ -257,10 +259,11 @@ def fits_float32(values: np.ndarray) -> bool:
 def holds_float32(values: np.ndarray) -> bool:
     """Whether numbers were rounded to float32: they fit into it, and most of them need more than 16 of its 24 bits.
 
-    0.5 and 3.0 fit into float32, too, and show nothing.
+    0.5 and 3.0 fit into float32, too, and show nothing. Neither do whole numbers, unless float32 has no others there.
     """
     values = values[np.isfinite(values)]
     if not values.size or not fits_float32(values):
         return False
+    is_whole = (values == np.round(values)) & (np.abs(values) < WHOLE_IN_FLOAT32)
     leading = np.frexp(values)[0] * 2.0**16
-    return bool(np.mean(leading != np.round(leading)) > 0.5)
+    return bool(np.mean((leading != np.round(leading)) & ~is_whole) > 0.5)

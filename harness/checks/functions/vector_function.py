@@ -92,7 +92,7 @@ class VectorFunction:
 
         first = matrix(self.theta.copy())
         if not hasattr(first, "matvec"):
-            return {name: self._pulled(name, lambda t, w: transposed_times(self._matrix(name, matrix(t)), w))}
+            return {name: self._pulled(name, lambda t, w: self._transposed_times(self._matrix(name, matrix(t)), w))}
         forward = {"matvec": self._pushed("matvec", lambda t, v: matrix(t).matvec(v.ravel()))}
         if not _has_adjoint(first):
             return forward
@@ -127,6 +127,13 @@ class VectorFunction:
         if _but_for_ones(found.shape) not in map(_but_for_ones, known):
             raise ValueError(f"{name} must answer a matrix of shape {shape}, not {found.shape}")
         return found if is_sparse else found.reshape(shape)
+
+    def _transposed_times(self, matrix: Any, w: np.ndarray) -> np.ndarray:
+        """Jᵀw, in float32 if the matrix is, or if both it and the values were computed in that, whatever their type."""
+        matrix = matrix.tocoo() if hasattr(matrix, "tocoo") else matrix
+        is_coarse = holds_float32(self.first) and holds_float32(matrix.data if hasattr(matrix, "tocoo") else matrix)
+        product = np.ravel(matrix.T @ w)
+        return product.astype(np.float32) if is_coarse or matrix.dtype == np.float32 else product
 
     @np.errstate(all="ignore")
     def total(self, w: np.ndarray, theta: np.ndarray) -> Any:
@@ -204,16 +211,6 @@ def _to_one_array(theta: Any) -> np.ndarray:
 
 def _but_for_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(length for length in shape if length != 1)
-
-
-def transposed_times(matrix: Any, w: np.ndarray) -> np.ndarray:
-    """Jᵀw, in float32 if the matrix was computed in that, whatever its type says."""
-    if hasattr(matrix, "rmatvec"):
-        return np.ravel(matrix.rmatvec(w))
-    is_sparse = hasattr(matrix, "tocoo")
-    matrix = matrix.tocoo() if is_sparse else np.atleast_2d(matrix)
-    product = np.ravel(matrix.T @ w)
-    return product.astype(np.float32) if holds_float32(matrix.data if is_sparse else matrix) else product
 
 
 def _of_size(name: str, answered: Any, size: int) -> np.ndarray:

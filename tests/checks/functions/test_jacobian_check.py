@@ -182,6 +182,29 @@ def test_a_report_on_one_of_many_rows_is_about_that_row():
     assert report.seconds > 0.0
 
 
+WHOLE = np.random.default_rng(3).integers(100_000, 1_000_000, (4, 4)).astype(float)
+
+
+@pytest.mark.parametrize("as_type", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("unit", [1.0, 0.25])
+def test_a_matrix_of_numbers_that_float32_has_by_chance_is_compared_as_one_of_float64(unit, as_type):
+    fun, part = lambda x: unit * WHOLE @ x + np.sin(x), as_type(unit * WHOLE)
+    report = check_jacobian(fun, X, lambda x: part)
+    assert report.verdict == "disagree"
+    assert Kind.FLOAT32_GRADIENT not in report.kinds
+    assert check_jacobian(fun, X, lambda x: as_type(unit * WHOLE + np.diag(np.cos(x)))).verdict == "agree"
+
+
+def test_whole_numbers_are_none_of_float32_where_the_values_are_whole_as_well():
+    assert check_jacobian(lambda x: WHOLE @ x + x**2, np.ones(4), lambda x: WHOLE).verdict == "disagree"
+
+
+def test_a_matrix_that_passed_through_float32_is_wrong_where_the_values_keep_more_digits():
+    rounded = lambda x: np.float64(np.float32(np.cos(A @ x)[:, None] * A))  # noqa: E731
+    assert check_jacobian(lambda x: np.sin(A @ x), X, rounded).verdict == "disagree"
+    assert check_jacobian(lambda x: np.float64(np.float32(np.sin(A @ x))), X, rounded).verdict == "agree"
+
+
 def test_shapes_precisions_and_kinks():
     shaped = check_jacobian(
         lambda x: np.sin(x), X.reshape(2, 2), lambda x: np.diag(np.cos(x.ravel())).reshape(2, 2, 2, 2)
