@@ -11,6 +11,7 @@ from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import COURSE_BLOCKS, Convention
 from harness.grading.exercises import COURSE_MODEL, Exercise
+from harness.grading.given_answers import GivenAnswers
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
@@ -69,9 +70,12 @@ def find_explained(process: SubmissionProcess, attempts: Sequence[Attempt], exer
     if not found and Interface(attempts[0], attempts[0]).repeats(process, exercise, attempts[0].answer):
         # Two bugs at once, if there is a gradient: a lone cost is one number, which one of thousands of pairs may give
         # by chance. Then one bug that gives the cost or the gradient, beside something unknown to the zoo.
+        # In the right one, λ adds the right share to a wrong answer, too.
         different = [one for one, *_ in _by_answer(one for one in usual if not one.answer.is_empty)]
-        found = next(filter(partial(_is_explained, exercise, pairs=True), different), None)
-        found = found or next(filter(partial(_is_partly_explained, exercise), different), None)
+        in_order = [one for one in different if _has_right_share(process, exercise, one)]
+        found = next(filter(partial(_is_explained, exercise, pairs=True), in_order or different), None)
+        found = found or next(filter(partial(_is_partly_explained, exercise), in_order or different), None)
+        found = found or next(iter(in_order), None)
     return {found} if found else set()
 
 
@@ -81,6 +85,16 @@ def _by_answer(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
     for attempt in attempts:
         found[attempt.answer.key].append(attempt)
     return list(found.values())
+
+
+def _has_right_share(process: SubmissionProcess, exercise: Exercise, attempt: Attempt) -> bool:
+    """Whether λ adds what it should to the cost, or to the gradient: that shows how θ lies, whatever else is wrong."""
+    without = exercise.with_l2(0.0)
+    try:
+        answers = {exercise: attempt.answer, without: attempt.call.answer(process, without)}
+    except CallFailed:
+        return False
+    return any(GivenAnswers(answers, {}).regularised_halves(without))
 
 
 def _is_partly_explained(exercise: Exercise, attempt: Attempt) -> bool:

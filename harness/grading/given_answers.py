@@ -107,6 +107,30 @@ class GivenAnswers:
         notes += [note(Kind.COURSE_SIZE_ONLY, interface.only_at)] if interface.only_at else []
         return [*notes, self.change] if self.change and not self.is_spoilt else notes
 
+    def regularised_halves(self, without: Exercise) -> list[bool]:
+        """Whether the regulariser's share of the cost, and that of the gradient, are right, beside any other error.
+
+        The share is J(λ) - J(0), or g(λ) - g(0), on the same problem: an error that does not depend on λ, such as a
+        slope that is forgotten, cancels. Missing parts are left out.
+        """
+        if without not in self.answers:
+            return []
+        found: dict[int, bool] = {}
+        plain, bounds = self.answers[without], without.tolerances(self.answers[without].precision)
+        for exercise in (each for each in self.answers if each.differs_in_l2_alone(without)):
+            answer = self.answers[exercise]
+            pairs = ((answer.cost, plain.cost), (answer.gradient, plain.gradient))
+            for half, (more, less) in enumerate(pairs):
+                if more is None or less is None:
+                    continue
+                right, tolerance = exercise.right[half], exercise.tolerances(answer.precision)[half] + bounds[half]
+                # a cost that was not divided by m is m times as large, and so are its rounding errors
+                size = max(1.0, np.abs(more).max() / np.abs(right).max())
+                with np.errstate(all="ignore"):
+                    is_right = np.all(np.abs((more - less) - (right - without.right[half])) <= size * tolerance)
+                found[half] = found.get(half, True) and bool(is_right)
+        return list(found.values())
+
     def repeat_afresh(self, process: SubmissionProcess, interface: Interface) -> bool:
         """Whether a wrong answer, and a failure, are the same in a new process.
 

@@ -30,7 +30,7 @@ from harness.facts.kinds import Kind
 from harness.files import read_file
 from harness.grading.call_conventions import CONVENTIONS, OF_THE_COURSE
 from harness.grading.cost_formulas import EPSILON_ADDED, EPSILON_CLIPPED
-from harness.grading.exercises import MODELS, Exercise
+from harness.grading.exercises import MODELS
 from harness.grading.given_answers import GivenAnswers
 from harness.grading.helper_checks import ABSENT, FROM_A, RIGHT, WRONG, HelperVerdict
 from harness.grading.submission_files import Submission
@@ -121,7 +121,7 @@ def _judge_answers(interface: Interface, given: GivenAnswers) -> Parts:
     Else one forgotten λ/m would cost the points of the cost or the gradient as well. A problem that was not answered
     takes its share of the points of both.
     """
-    halves = _regularised_halves(interface.exercises[1], given) if "regularised" in interface.expected else []
+    halves = given.regularised_halves(interface.exercises[1]) if "regularised" in interface.expected else []
     is_regulariser_wrong = not all(halves)
     judged = [right for exercise, right in given.right.items() if not (is_regulariser_wrong and exercise.problem.l2)]
     answered = len(given.answers) / (len(given.answers) + len(given.faults))
@@ -130,31 +130,6 @@ def _judge_answers(interface: Interface, given: GivenAnswers) -> Parts:
         is_right = bool(judged) and all(right[place] for right in judged)
         found[name] = Part() if one is None else Part(RIGHT, answered) if is_right else Part(WRONG)
     return {name: found[name]._replace(counts=name in interface.expected) for name in ANSWERED}
-
-
-def _regularised_halves(without: Exercise, given: GivenAnswers) -> list[bool]:
-    """Whether the regulariser's share of the cost, and that of the gradient, are right, beside any other error.
-
-    The share is J(λ) - J(0), or g(λ) - g(0), on the same problem: an error that does not depend on λ, such as a slope
-    that is forgotten, cancels. Missing parts are left out.
-    """
-    if without not in given.answers:
-        return []
-    found: dict[int, bool] = {}
-    plain, bounds = given.answers[without], without.tolerances(given.answers[without].precision)
-    for exercise in (each for each in given.answers if each.differs_in_l2_alone(without)):
-        answer = given.answers[exercise]
-        pairs = ((answer.cost, plain.cost), (answer.gradient, plain.gradient))
-        for half, (more, less) in enumerate(pairs):
-            if more is None or less is None:
-                continue
-            right, tolerance = exercise.right[half], exercise.tolerances(answer.precision)[half] + bounds[half]
-            # a cost that was not divided by m is m times as large, and so are its rounding errors
-            size = max(1.0, np.abs(more).max() / np.abs(right).max())
-            with np.errstate(all="ignore"):
-                is_right = np.all(np.abs((more - less) - (right - without.right[half])) <= size * tolerance)
-            found[half] = found.get(half, True) and bool(is_right)
-    return list(found.values())
 
 
 def judge_helpers(helpers: Mapping[str, HelperVerdict], answered: Parts = NO_PARTS) -> Parts:

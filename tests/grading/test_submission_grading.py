@@ -193,6 +193,13 @@ CASES = {
         80.0,
         (Kind.COST_PATTERN, Kind.REGULARISER),
     ),
+    "a wrong sigmoid, by rows": Case(
+        course(BY_ROWS, ("np.exp(-z)", "np.exp(z)")),
+        DISAGREE,
+        f"{W} {W} {R}",
+        25.0,
+        (Kind.HELPER_WRONG,),
+    ),
     "rounded": Case(returning("round(J, 4), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.COST_PATTERN,)),
     "NaN": Case(returning("J * float('nan'), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.COST_NOT_FINITE,)),
     # gradients that no bug of the zoo gives
