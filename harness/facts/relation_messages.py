@@ -78,7 +78,7 @@ def _regulariser(fact: Fact) -> str:
     if strength is None:  # another relation fits as well, so none is taken for the cause
         return f"{off}{_counted(fact)}."
     of = STRENGTHS.get(strength) or f"as if the regulariser were off by {fact.data['ratio']:.6g} times λ/m"
-    return f"{off}, {of}{_counted(fact)}."
+    return f"{off}{_counted(fact)}, {of}."
 
 
 def _rearranged(fact: Fact) -> str:

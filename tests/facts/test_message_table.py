@@ -121,6 +121,10 @@ SAID = {  # parts of messages that few inputs reach
     "The value itself jumps at z = 0": note(Kind.JUNCTION, "z = 0", **JUNCTION | {"value_jumps": True}),
     "not known well enough": note(Kind.JUNCTION, "z = 0", **JUNCTION | {"left": float("nan")}),
     "The slope is infinite at z = 0": note(Kind.JUNCTION, "z = 0", **JUNCTION | NOT_FINITE_SLOPE),
+    "off by 2 times θ in 2 of 3 entries, as the derivative of a penalty c θ² is.": note(
+        Kind.REGULARISER, "w", multiple=2.0, strength="penalty", wrong=2, right=1
+    ),
+    "in a, b, c and 7 more: the derivatives": note(Kind.BELOW_ROUNDING, "a", "b", "c", visible=1.0, places=10),
     "which rounding may explain": note(Kind.JUNCTION, "z = 0", **JUNCTION),
     "one entry of z alone (no)": wrong(Kind.NOT_ELEMENTWISE, "value", how="alone", reason="no"),
     "of the gradient that it is given": wrong(Kind.NOT_ELEMENTWISE, "slope", how="upstream", z=1.0),

@@ -179,7 +179,7 @@ def _explain_entry(part: Part, label: str, known: int, is_alone: bool) -> Fact:
         return note(Kind.ZERO, label, **counts)
     if abs(value + right) <= 2.0 * error and error <= SHARP_ENOUGH * abs(right):
         return note(Kind.SIGN, label, **counts)
-    has_factor = error <= SHARP_ENOUGH * abs(value - right) and right != 0.0
+    has_factor = error <= SHARP_ENOUGH * min(abs(value - right), abs(right)) and right != 0.0
     factor = value / right if has_factor else None
     if known == 1 and not is_alone:
         return note(Kind.WRONG_ENTRIES, label, wrong=1, known=1, largest=abs(value - right), factor=factor)

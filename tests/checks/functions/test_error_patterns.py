@@ -283,3 +283,9 @@ def test_whole_numbers_that_are_right_at_theta_are_no_cache():
     report = check_gradient(lambda t: (np.sum(t**2), (2 * t).astype(int)), np.array([1.0, 2.0, 3.0]))
     (fact,) = report.reasons
     assert (report.verdict, fact.kind, dict(fact.data)) == ("disagree", Kind.WHOLE_NUMBERS, {"is_same": True})
+
+
+def test_no_factor_is_stated_of_a_derivative_that_is_known_to_a_tenth():
+    report = check_gradient(lambda t: (abs(t[0]) + 10.0 * t[0], np.array([40.0])), np.zeros(1))
+    (entry, _) = report.findings[0].diagnosis
+    assert (entry.kind, entry.data["factor"]) == (Kind.SINGLE_ENTRY, None)
