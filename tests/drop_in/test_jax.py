@@ -126,11 +126,7 @@ doubled_by_vmap.def_vmap(lambda size, is_batched, x: (2.0 * jnp.sin(x), True))
 
 WRONG = {
     "a rule for vmap": (jax.vmap(doubled_by_vmap), 1, ["fwd", "rev"]),
-    "a rule for vmap where numbers are read": (
-        lambda x: jax.vmap(doubled_by_vmap)(x) if x[0, 0] else x,
-        1,
-        ["rev"],
-    ),
+    "a compiled rule for vmap": (jax.jit(jax.vmap(doubled_by_vmap)), 1, ["fwd", "rev"]),
     "a dropped cotangent": (rule(lambda x: (jnp.sin(x), x), lambda x, c: (jnp.cos(x),)), 1, ["rev"]),
     "the ninth digit of a jvp": (wrong_forward, 1, ["fwd", "rev"]),
     "the second derivative alone": (wrong_twice, 2, ["fwd"]),
@@ -191,6 +187,8 @@ def test_where_nothing_is_decided_the_original_is_asked_with_the_callers_argumen
         pytest.raises(AssertionError, match=r"Not equal to tolerance rtol=.*, atol=1e-30"),
     ):
         check_grads(branches, (half,), 1, atol=1e-30, rtol=1e-30)
+    with pytest.warns(InconclusiveGradient, match="cannot-run"):  # a look would confirm the rule by itself
+        check_grads(lambda x: jax.vmap(doubled_by_vmap)(x) if x[0] > 0 else x, (jnp.ones(2),), 1)
 
 
 def test_what_a_function_raises_when_it_is_traced_is_no_failed_check():
