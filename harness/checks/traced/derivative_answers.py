@@ -71,7 +71,8 @@ def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look
     are_solvers = all(mode.has_solver for mode in plan.modes if mode.name in products)
     is_same = (are_solvers or not apart) and not any(map(scope.is_wide, apart))
     may_borrow = (is_same or not scope.is_wide(true)) and not slopes.kinks.any()
-    reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow)
+    may_borrow &= plan.whole is not None or not point.case.is_large  # else increments know only some inputs
+    reports, missing_after = bound_modes(point, products, true, scope, may_borrow=may_borrow)
     reports |= {reference.name: reference} if reference else {}
     return _answer(point, plan, reports, {**missing, **missing_after}, true, slopes)
 

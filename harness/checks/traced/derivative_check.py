@@ -7,7 +7,7 @@ in reverse and in forward mode have to be the same within what rounding can move
     compare_derivatives  measure the point, evaluate the modes, find the true derivatives, compare: a Comparison
     find_impurities      arguments that f changes, and values that depend on how f is run: facts
     find_blame           check each rule alone, to name culprits or to find errors that the whole hides: a Blame
-    judge                the verdict and its facts: a Report
+    judge_comparison     the verdict and its facts: a Report
 """
 
 import time

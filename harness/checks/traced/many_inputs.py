@@ -109,7 +109,7 @@ def compare_random_directions(point: Point, look: Look) -> DirectionalDerivative
     # along a random direction many kinks add up, so that half of the gap is allowed
     true = Estimate(slopes.sides.mean, slopes.error + slopes.sides.half_gap)
     may_borrow = (len(products) == 1 or not scope.is_wide(true)) and not look.slopes.kinks.any()
-    reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow, along=along)
+    reports, missing_after = bound_modes(point, products, true, scope, may_borrow=may_borrow)
     answers += [point.answer(name, found.estimate, blocks) for name, found in reports.items()]
     increments = point.answer(INCREMENTS, true, blocks)
     # in a coarse type, the rule's evaluation in float64 is judged wherever it decides more

@@ -39,6 +39,8 @@ evaluation in float64 shows what is not linear."""
 class Products(NamedTuple):
     """A mode's products with the Jacobian for each vector, and for sums of multiples of them."""
 
+    mode: Mode
+    request: Request
     derivative: np.ndarray  # (combinations, inputs) array
     shares: np.ndarray  # (sums, vectors) array: the multiples in each sum; those of the first, if any, are large
     sums: np.ndarray  # (sums, size) array: the mode's products for these sums
@@ -96,7 +98,7 @@ def _products(point: Point, mode: Mode, request: Request) -> Products:
     together = np.concatenate([vectors, shares @ vectors]) if len(shares) else vectors
     found = mode.products(together, weights)
     derivative, sums = np.split(found, [len(vectors)], request.axis)
-    return Products(derivative, shares, np.moveaxis(sums, request.axis, 0))
+    return Products(mode, request, derivative, shares, np.moveaxis(sums, request.axis, 0))
 
 
 def _shares(point: Point, count: int, *, is_half: bool) -> np.ndarray:
@@ -126,32 +128,22 @@ def report_reference(point: Point, gradient: Sequence[Any]) -> Reported:
 
 
 def bound_modes(
-    point: Point,
-    plan: Plan,
-    products: Mapping[str, Products],
-    true: Estimate,
-    scope: Scope,
-    *,
-    may_borrow: bool,
-    along: np.ndarray | None = None,
+    point: Point, products: Mapping[str, Products], true: Estimate, scope: Scope, *, may_borrow: bool
 ) -> tuple[dict[str, Reported], dict[str, Fact]]:
     """Error bounds for the products of the modes, and why a mode is missing after all.
 
-    A mode whose products lie within the error bound of the increments has that bound, with three exceptions. In 16-bit
-    types the evaluation in float64 decides more. Of many inputs without a reverse pass, increments know only some. And
-    `may_borrow` is false at a kink, where increments follow one of several conventions, and where their bound is so
-    wide that two modes within it contradict each other.
+    A mode whose products lie within the error bound of the increments has that bound, unless these are of a 16-bit
+    type, where the evaluation in float64 decides more. `may_borrow` is false where increments know only some inputs; at
+    a kink, where they follow one of several conventions; and where their bound is so wide that two modes within it
+    contradict each other.
     """
-    is_known = along is not None or plan.whole is not None or not point.case.is_large
-    borrows = may_borrow and point.program.coarsest < COARSE and is_known
-    found, missing = {}, {}
-    for mode in (mode for mode in plan.modes if mode.name in products):
-        own = products[mode.name]
-        derivatives = ModeDerivatives(point, mode, request_for(point, mode, along), own.derivative, true, scope)
+    borrows, found, missing = may_borrow and point.program.coarsest < COARSE, {}, {}
+    for name, own in products.items():
+        derivatives = ModeDerivatives(point, own.mode, own.request, own.derivative, true, scope)
         try:
-            found[mode.name] = _report_mode(derivatives, own, borrows=borrows)
+            found[name] = _report_mode(derivatives, own, borrows=borrows)
         except ModeMissing as reason:
-            missing[mode.name] = reason.fact
+            missing[name] = reason.fact
     return found, missing
 
 
@@ -175,7 +167,7 @@ def _report_mode(derivatives: ModeDerivatives, products: Products, *, borrows: b
     if has_rules(point.case.program):  # JAX's own rules are linear, and the same with jax.vmap and without
         is_same_batched = _is_same_batched(derivatives, products, estimate)
         if isinstance(runs, np.ndarray) and unit > COARSE and len(products.shares):
-            is_linear &= _is_linear_in_float64(derivatives, runs[0], bound.error)
+            is_linear &= _is_linear_in_float64(derivatives, products, runs[0], bound.error)
     # what a solver computes is linear, and the same without `jax.vmap`, up to its tolerance, which its own bound allows
     if BORROWED in bound.kinds and mode.has_solver and not (is_linear and is_same_batched):
         return _report_mode(derivatives, products, borrows=False)
@@ -234,12 +226,15 @@ def _is_linear(derivatives: ModeDerivatives, products: Products, estimate: Estim
     return not (is_off[:1] if derivatives.mode.may_stop_early else is_off).any()
 
 
-def _is_linear_in_float64(derivatives: ModeDerivatives, derivative: np.ndarray, error: np.ndarray) -> bool:
+def _is_linear_in_float64(
+    derivatives: ModeDerivatives, products: Products, derivative: np.ndarray, error: np.ndarray
+) -> bool:
     """Whether a mode's evaluation in float64 is linear. `error` bounds the roundings in the program's own types."""
     unit, (vectors, weights) = UNIT_ROUNDOFF["float64"], derivatives.request
     shares = _shares(derivatives.point, len(vectors), is_half=False)
     found = derivatives.mode.by_run(Run(), shares @ vectors, weights, is_wide=True)
-    products = Products(derivative, shares, np.moveaxis(found, derivatives.request.axis, 0))
+    sums = np.moveaxis(found, derivatives.request.axis, 0)
+    products = products._replace(derivative=derivative, shares=shares, sums=sums)
     estimate = Estimate(derivative, SPREAD_FACTOR * unit / derivatives.mode.coarsest * error)
     return _is_linear(derivatives, products, estimate, unit)
 
