@@ -125,7 +125,8 @@ def best_interface(process: SubmissionProcess, exercises: Sequence[Exercise], tr
     assert one is not None
     if not (of_cost and of_gradient):
         # what answers after a forward pass, or by a stand-in of another kind, refuses nothing
-        answering = {attempt.call.function.author_name for attempt in attempts if not attempt.call.is_lone_cost}
+        picks = {attempt: attempt.call.convention.pick for attempt in attempts}
+        answering = {one.call.function.author_name for one, pick in picks.items() if not pick or pick.end}
         silent = [trials.call for trials in tried if trials.call.function.author_name not in answering]
         refused = tuple(_refusals(process, silent, replace(one.call.convention, pick=None), exercises[0]))
     if one.call.convention.single:

@@ -117,12 +117,7 @@ class Pick(NamedTuple):
 
     cost: int | None
     first: int  # of the gradient's items
-    end: int  # behind the last of them
-
-    @property
-    def is_lone_cost(self) -> bool:
-        """Whether no gradient is taken, because no item is one."""
-        return self.first == self.end
+    end: int  # behind the last of them; 0 for a cost alone, beside which no item is a gradient
 
 
 @dataclass(frozen=True)
@@ -155,9 +150,7 @@ class Convention:
             "plain lists for arrays": self.plain,
             "one example at a time": self.single,
             f"{self.l2_as} in the place of λ": self.l2_as != course.l2_as,
-            "more answered than a cost and a gradient": self.pick is not None
-            and self.pick.cost is not None
-            and not self.pick.is_lone_cost,
+            "more answered than a cost and a gradient": self.pick and self.pick.cost is not None and self.pick.end,
             "more answered than a gradient, and no cost": self.pick is not None and self.pick.cost is None,
         }
         return [words for words, differs in found.items() if differs]

@@ -308,7 +308,7 @@ def _outcomes_in(
         for model in _models(call, is_regularised=has_l2 or "l2" in call.roles):
             try:
                 attempt = _attempt(picked, returned, process.submission, exercise.of_model(model))
-                if attempt.right[0] or not picked.is_lone_cost:  # a number beside anything is not yet a cost
+                if attempt.right[0] or not pick or pick.end:  # a number beside anything is not yet a cost
                     yield attempt
             except CallFailed as failure:
                 yield failure.with_data()

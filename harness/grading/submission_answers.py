@@ -60,12 +60,12 @@ def parse_answer(value: Any, convention: Convention, problem: Problem) -> Parsed
     items, costs, gradients = _find_parts(value, convention, problem)
     if pick := convention.pick:
         place, found = pick.cost, next((one for one in gradients if one[:2] == (pick.first, pick.end)), None)
-        if (found is None and not pick.is_lone_cost) or place not in (None, *costs):
+        if (found is None and pick.end) or place not in (None, *costs):
             raise NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=True))
     else:
         place, found = next(iter(costs), None), next(iter(gradients), None)
     rest = [item for at, item in enumerate(items) if at != place]
-    if found is None and not (pick and pick.is_lone_cost) and (rest or place is None):
+    if found is None and (not pick or pick.end) and (rest or place is None):
         raise _not_a_gradient(value if place is None else rest[0] if len(rest) == 1 else rest, problem)
     conventions = found.conventions if found else ()
     if place is not None and np.shape(items[place]):

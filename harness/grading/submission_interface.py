@@ -45,11 +45,6 @@ class Call:
         return "problem" in self.roles
 
     @property
-    def is_lone_cost(self) -> bool:
-        """Whether it is called for the cost alone, beside which it returns what is no gradient."""
-        return self.convention.pick is not None and self.convention.pick.is_lone_cost
-
-    @property
     def is_of_one_network(self) -> bool:
         """Whether a right part shows which network it is.
 
