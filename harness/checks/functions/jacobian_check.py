@@ -174,26 +174,22 @@ def _check_claim(function: VectorFunction, claim: Claim, budget: int | float | N
     if whole.verdict == "agree":
         left = _find_hidden(function, whole, w, slopes, accuracy)
         most = max(most, EACH_ENTRY // function.theta.size)
-        whole = _as_seen_in_rows(whole, w)
+        best, worst = whole.smallest_visible  # an error e of an entry in row k is w_k e in the sum
+        visible = best / np.abs(w).max(), worst / np.abs(w).min()
+        whole = replace(whole, smallest_visible=visible, blind_to=())  # where the sum is small, its rows are not
     if not left:
         return whole
     examined = left if len(left) <= most else [_find_suspect(function, claim.pull, w, left)]
-    unknown = len(left) - len(examined)
-    rows = _count_unknown(_check_outputs(function, claim.pull, examined, budget, accuracy), examined, unknown, function)
+    unknown = sorted({*left} - {*examined})
+    rows = _check_outputs(function, claim.pull, examined, budget, accuracy)
+    rows = _count_unknown(rows, examined, len(unknown), function)
     if rows.verdict == "disagree":
         return rows
     if whole.verdict == "agree":
-        return _judge_right_sum(function, whole, rows, left, unknown)
+        return _judge_right_sum(function, whole, rows, unknown)
     # errors that are too small to show in one row add up in the sum, and so do those that are accepted in each
     is_accepted = accuracy > 0.0 and whole.verdict == "disagree"
     return rows if (is_accepted or rows.verdict == whole.verdict) and not unknown else whole
-
-
-def _as_seen_in_rows(whole: Report, w: np.ndarray) -> Report:
-    """The report on a sum that agrees, on its rows: an error e of an entry in row k is w_k e in the sum."""
-    best, worst = whole.smallest_visible
-    visible = best / np.abs(w).max(), worst / np.abs(w).min()
-    return replace(whole, smallest_visible=visible, blind_to=())  # where the sum is small, its rows are not
 
 
 def _count_unknown(rows: Report, examined: Sequence[int], unknown: int, function: VectorFunction) -> Report:
@@ -215,16 +211,19 @@ def _check_sum(
     return whole.with_data(is_summed=is_summed)
 
 
-def _judge_right_sum(
-    function: VectorFunction, whole: Report, rows: Report, left: Sequence[int], unknown: int
-) -> Report:
-    """The report where the sum of all outputs agrees, and no row of the `left` that it hides is wrong."""
-    places, share = [f"{function.name}[{k}, :]" for k in left[:PLACES_KEPT]], rows.decided_share
-    if share >= CONCLUSIVE_SHARE:
-        few = [note(Kind.FEW_UNDECIDED, *places, undecided=len(left), why=[])] if share < 1.0 else []
-        return replace(whole, decided_share=min(share, whole.decided_share)).with_facts(*few)
-    many = [doubt(Kind.UNDECIDED, *places, undecided=len(left), total=function.size, sources=[])] if unknown else []
-    return replace(rows, verdict="inconclusive").with_facts(*many)
+def _judge_right_sum(function: VectorFunction, whole: Report, rows: Report, unknown: Sequence[int]) -> Report:
+    """The report where the sum of all outputs agrees, and no row that it hides is wrong; some may be `unknown`."""
+    share, size = rows.decided_share, function.size * function.theta.size
+    hidden = [fact for fact in rows.facts if "undecided" in fact.data]
+    where = [*(place for fact in hidden for place in fact.where), *(f"{function.name}[{k}, :]" for k in unknown)]
+    many = sum(fact.data.get("places", fact.data["undecided"]) for fact in hidden) + len(unknown)
+    where, counts = where[:PLACES_KEPT], {"undecided": round((1.0 - share) * size), "places": many}
+    if share < CONCLUSIVE_SHARE:
+        left = [doubt(Kind.UNDECIDED, *where, **counts, total=size, sources=[])] if unknown else []
+        return replace(rows, verdict="inconclusive").with_facts(*left)
+    why = list(dict.fromkeys(kind for fact in hidden for kind in fact.data.get("why", [str(fact.kind)])))
+    few = [note(Kind.FEW_UNDECIDED, *where, **counts, why=why)] if share < 1.0 else []
+    return replace(whole, decided_share=min(share, whole.decided_share)).with_facts(*few)
 
 
 def _find_hidden(

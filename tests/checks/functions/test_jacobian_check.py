@@ -205,6 +205,15 @@ def test_a_matrix_that_passed_through_float32_is_wrong_where_the_values_keep_mor
     assert check_jacobian(lambda x: np.float64(np.float32(np.sin(A @ x))), X, rounded).verdict == "agree"
 
 
+def test_only_undecided_entries_of_rows_that_a_sum_hides_are_named():
+    weights = np.random.default_rng(0).standard_normal((60, 2))
+    weights[24] = 0.0
+    matrix = weights + 1e-300 * (weights == 0.0)  # as wrong as 1 where nothing changes
+    report = check_jacobian(lambda x: 1e3 + weights @ x, X[:2], lambda x: matrix)
+    (few,) = (fact for fact in report.notes if fact.kind == Kind.FEW_UNDECIDED)
+    assert (report.verdict, few.where, few.data["undecided"]) == ("agree", ("J[24, 0]", "J[24, 1]"), 2)
+
+
 def test_shapes_precisions_and_kinks():
     shaped = check_jacobian(
         lambda x: np.sin(x), X.reshape(2, 2), lambda x: np.diag(np.cos(x.ravel())).reshape(2, 2, 2, 2)
