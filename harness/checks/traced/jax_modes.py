@@ -129,7 +129,8 @@ class Mode:
     def traced(self, count: int) -> Traced:
         """The program of this mode for so many vectors at once; several only where JAX can batch it."""
         if count not in self._traced:
-            example = self._arrays(np.ones((count, self.given.size)))
+            # outputs may add up to a constant, so that the product for a vector of ones is nothing but rounding
+            example = self._arrays(np.random.default_rng(0).uniform(0.5, 1.5, (count, self.given.size)))
             if self.coarser:
                 with _refuse_missing_modes():
                     finer = with_finer_solvers(self.coarser.traced(count), self.leaves, example)
