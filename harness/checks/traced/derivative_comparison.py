@@ -173,17 +173,19 @@ def _accepting(point: Point, tolerance: float) -> Point:
 def _shrinks(comparison: Comparison, tolerance: float) -> bool:
     """Whether all agrees within a finer tolerance once the solvers of f and of the modes stop at finer ones.
 
-    A solver's error shrinks with its tolerance, and the mistake of a rule stays.
+    A solver's error shrinks with its tolerance, and the mistake of a rule stays. Where f's own solver breaks down, as
+    by a division of what is zero by then, f stays as it is.
     """
     case, plan = comparison.case, comparison.look.plan
     if case.trusted_rules:  # which a program of primals lacks
         return False
     plan = replace(plan, modes=tuple(mode.finely for mode in plan.modes if mode.name not in comparison.missing))
     with suppress(CallbackRaised), raising_callbacks():  # a solver may raise that it takes too many steps
-        traced = with_finer_solvers(case.traced, *case.leaves)
-        finer = _accepting(measure(replace(case, traced=traced, program=traced.program)), tolerance)
-        found = _compare(finer, look_at_inputs(finer, replace(plan, whole=None), None))
-        return not (found.disagreeing or found.is_open or found.facts or found.missing)
+        for traced in dict.fromkeys([with_finer_solvers(case.traced, *case.leaves), case.traced]):
+            finer = _accepting(measure(replace(case, traced=traced, program=traced.program)), tolerance)
+            found = _compare(finer, look_at_inputs(finer, replace(plan, whole=None), None))
+            if found.disagreeing or not (found.is_open or found.facts or found.missing):
+                return not found.disagreeing
     return False
 
 

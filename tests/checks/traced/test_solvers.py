@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
-from harness.checks.traced import culprits
+from harness.checks.traced import culprits, derivative_comparison
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.lone_equations import Culprit
 from harness.facts.fact import Severity
@@ -73,6 +73,29 @@ def cube_root(tolerance, factor=1.0):
     return lambda x: lax.custom_root(lambda y: y**3 - x, 1.0, newton, lambda g, y: factor * y / g(1.0))
 
 
+def shares(tolerance, factor=1.0):
+    """y = softmax(W y + x) by half steps: the outputs add up to 1, whatever x is."""
+
+    def repeated(step, y):
+        far = lambda pair: jnp.max(jnp.abs(pair[0] - pair[1])) > tolerance  # noqa: E731
+        return lax.while_loop(far, lambda pair: (step(pair[0]), pair[0]), (step(y), y))[0]
+
+    def step(x, y):
+        return 0.5 * y + 0.5 * jax.nn.softmax(WEIGHTS @ y + x)
+
+    @jax.custom_vjp
+    def equilibrium(x):
+        return repeated(lambda y: step(x, y), jnp.full(3, 1.0 / 3.0))
+
+    def backward(residuals, g):
+        x, y = residuals
+        u = repeated(lambda u: g + jax.vjp(lambda y: step(x, y), y)[1](u)[0], g)
+        return (factor * jax.vjp(lambda x: step(x, y), x)[1](u)[0],)
+
+    equilibrium.defvjp(lambda x: (equilibrium(x), (x, equilibrium(x))), backward)
+    return equilibrium
+
+
 def conjugate_gradients(tolerance):
     return lambda b: jnp.sum(jax.scipy.sparse.linalg.cg(lambda x: DEFINITE @ x, b, tol=tolerance)[0] ** 2)
 
@@ -130,6 +153,38 @@ def test_what_shrinks_with_the_tolerance_is_the_error_of_the_solver_and_what_sta
     assert report.verdict == ("agree" if severity == Severity.NOTE else "inconclusive"), report
     (fact,) = [fact for fact in report.every_fact() if fact.kind == Kind.WITHIN_TOLERANCE]
     assert (fact.severity, fact.data["finer"]) == (severity, pytest.approx(1e-3 * TIGHTER) if factor == 1.0 else 0.0)
+
+
+@pytest.mark.parametrize("factor", [1.0, *more(1.001)])
+def test_a_finer_rule_is_found_where_outputs_add_up_to_a_constant(factor):
+    verdict = check_derivatives(shares(1e-5, factor), X).verdict
+    assert verdict == "agree" if factor == 1.0 else verdict in ("disagree", "inconclusive")
+
+
+def fragile_descent(factor):
+    """The minimum of y⁴/4 + y²/2 - x y, by steps that fail soon after the end; the rule divides by Newton's method."""
+
+    @jax.custom_vjp
+    def minimum(x):
+        slope = lambda y: y**3 + y - x  # noqa: E731
+        step = lambda y: y - 0.05 * jnp.where(jnp.abs(slope(y)) < 4e-11, jnp.nan, slope(y))  # noqa: E731
+        return lax.while_loop(lambda y: jnp.abs(slope(y)) > 1e-10, step, jnp.zeros_like(x))
+
+    def backward(y, g):
+        h = 3.0 * y * y + 1.0
+        inverse = lax.while_loop(lambda u: jnp.abs(1.0 - h * u) > 1e-5, lambda u: u * (2.0 - h * u), 0.3)
+        return (factor * g * inverse,)
+
+    minimum.defvjp(lambda x: (minimum(x), minimum(x)), backward)
+    return minimum
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agree"), (1.0001, "inconclusive")])
+def test_where_the_finer_solver_of_f_breaks_down_f_is_compared_as_it_is(factor, verdict, monkeypatch):
+    broken = lambda _, *arguments: Traced(lambda x: [x * jnp.nan], *arguments)  # noqa: E731  as it may beside the point
+    monkeypatch.setattr(derivative_comparison, "with_finer_solvers", broken)
+    report = check_derivatives(fragile_descent(factor), 0.9)
+    assert (report.verdict, Kind.WITHIN_TOLERANCE in report.kinds) == (verdict, True), report
 
 
 def test_a_right_rule_agrees_with_the_slopes_of_a_finer_solver():
