@@ -70,8 +70,12 @@ def _not_handed_in(fact: Fact) -> str:
 
 
 def _not_an_answer(fact: Fact) -> str:
-    ending = ", and something else before" if fact.data["more_expected"] else ", which is no cost and no gradient"
-    return f"{fact.where[0]} returns {fact.data['answer']}{ending}."
+    forms = {
+        "": "{where[0]} returns {answer}, which is no cost and no gradient.",
+        "gradient": "{where[0]} returns a number and no gradient: the rest is {answer}.",
+        "more": "{where[0]} returns {answer}, and something else before.",
+    }
+    return in_words(forms[fact.data["missing"]], fact)
 
 
 def _no_function(fact: Fact) -> str:

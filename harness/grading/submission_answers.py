@@ -61,12 +61,14 @@ def parse_answer(value: Any, convention: Convention, problem: Problem) -> Parsed
     if pick := convention.pick:
         place, found = pick.cost, next((one for one in gradients if one[:2] == (pick.first, pick.end)), None)
         if (found is None and pick.end) or place not in (None, *costs):
-            raise NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=True))
+            raise NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), missing="more"))
     else:
         place, found = next(iter(costs), None), next(iter(gradients), None)
     rest = [item for at, item in enumerate(items) if at != place]
     if found is None and (not pick or pick.end) and (rest or place is None):
-        raise _not_a_gradient(value if place is None else rest[0] if len(rest) == 1 else rest, problem)
+        others = [item for at, item in enumerate(items) if at not in costs] or rest
+        given = value if place is None else others[0] if len(others) == 1 else others
+        raise _not_a_gradient(given, problem, beside_number=place is not None)
     conventions = found.conventions if found else ()
     if place is not None and np.shape(items[place]):
         conventions = (*conventions, f"cost as an array of shape {np.shape(items[place])}")
@@ -137,12 +139,13 @@ def _gradient(
     return network.pack(matrices), ("gradient as matrices",) if blocks.arrangement == JOINED else ()
 
 
-def _not_a_gradient(value: Any, problem: Problem) -> NotAnAnswer:
-    """Why a value is no gradient: its shape, or what it is."""
+def _not_a_gradient(value: Any, problem: Problem, *, beside_number: bool) -> NotAnAnswer:
+    """Why a value, or what is returned beside a number, is no gradient: its shape, or what it is."""
     array, size = as_array(value), problem.network.size
     is_of_arrays = isinstance(value, (list, tuple)) and any(isinstance(item, np.ndarray) for item in value)
     if array is None and not is_of_arrays:
-        return NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), more_expected=False))
+        missing = "gradient" if beside_number else ""
+        return NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), missing=missing))
     answer = _summary(value) if array is None or is_of_arrays else f"shape {array.shape}"
     return NotAnAnswer(doubt(Kind.GRADIENT_SHAPE, answer=answer, expected=size))
 

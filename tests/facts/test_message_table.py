@@ -196,7 +196,13 @@ SAID |= {  # of homework
         Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"named": "g", "unlike": "g(x)"}
     ),
     "cost returns None, which is no cost and no gradient.": doubt(
-        Kind.NOT_AN_ANSWER, "cost", answer="None", more_expected=False
+        Kind.NOT_AN_ANSWER, "cost", answer="None", missing=""
+    ),
+    "cost returns a number and no gradient: the rest is a dict.": doubt(
+        Kind.NOT_AN_ANSWER, "cost", answer="a dict", missing="gradient"
+    ),
+    "cost returns a dict, and something else before.": doubt(
+        Kind.NOT_AN_ANSWER, "cost", answer="a dict", missing="more"
     ),
     "g, from ex2, is used, and is neither handed in": doubt(Kind.NOT_HANDED_IN, missing="g", source="ex2"),
     "X is used, and is neither handed in nor installed (line 2).": doubt(

@@ -388,6 +388,11 @@ def test_a_wrong_helper_comes_before_what_no_bug_explains(tmp_path):
     assert [fact.kind for fact in grade.diagnosis][::3] == [Kind.HELPER_WRONG, Kind.NO_BUG_EXPLAINS]
 
 
+def test_a_number_beside_what_is_no_gradient_is_not_called_no_cost(tmp_path):
+    (*_, refused) = graded_here(tmp_path, "a.py", returning("m, J, {}")).diagnosis
+    assert (refused.data["answer"], refused.data["missing"]) == ("a dict", "gradient")
+
+
 def test_what_is_wrong_with_a_cost_is_data(tmp_path):
     (pattern, *_) = graded_here(tmp_path, "a.py", CASES["both"].text).diagnosis
     assert pattern.data == {"mean": "last-example-missing", "share": "times-m-squared", "squares": {}}
