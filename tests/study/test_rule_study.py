@@ -1,7 +1,6 @@
 """Functions that JAX traces: the right ones raise no alarm, wrong rules are found and named."""
 
 import inspect
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,9 +36,11 @@ def test_there_are_enough_functions_and_bugs():
 def test_right_functions_agree_and_wrong_ones_are_caught_and_named():
     peer = "scipy check_grad < 1e-4"
     found = run_study(step=150, peers=[peer])
-    counts = partial(found.count, checker=HARNESS)
-    assert counts(kind=RIGHT, outcome=PASS) == counts(kind=RIGHT) >= 1
-    assert counts(kind=WRONG, outcome=ALARM) == counts(kind=WRONG) == counts(naming="yes") >= 2
+    ours = [trial for trial in found.trials if trial.checker == HARNESS]
+    assert {trial.outcome for trial in ours if trial.kind == RIGHT} == {PASS}
+    wrong = [(trial.outcome, trial.naming) for trial in ours if trial.kind == WRONG]
+    assert len(wrong) >= 2
+    assert set(wrong) == {(ALARM, "yes")}
     assert {trial.outcome for trial in found.trials if trial.checker == peer} <= {PASS, ALARM, NOT_APPLICABLE}
 
 
