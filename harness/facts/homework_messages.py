@@ -130,7 +130,7 @@ MESSAGES: dict[Kind, Message] = {
     Kind.CLASSES_FROM_Y: "Where a class is not in y, the answer is wrong. This costs no points.",
     Kind.COURSE_SIZE_ONLY: "The function was called at {where} only: at other sizes it does not run, or is wrong.",
     Kind.FEW_ANSWERS: "Too few problems were answered with something that can be compared ({answered} of {total}).",
-    Kind.GRADIENT_SHAPE: "{where[0]} returns a gradient of {answer}. θ has {expected} entries.",
+    Kind.GRADIENT_SHAPE: "{where[0]} returns {answer}, which is no gradient: θ has {expected} entries.",
     Kind.GRADING_FAILED: "Grading this submission failed: {reason}.",
     Kind.HELPER_WRONG: lambda fact: f"{fact.where[0]} {in_words(HELPER_FAULTS[fact.data['fault']], fact)}.",
     Kind.NO_HOMEWORK_FUNCTION: _no_function,

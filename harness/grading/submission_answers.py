@@ -146,7 +146,7 @@ def _not_a_gradient(value: Any, problem: Problem, *, beside_number: bool) -> Not
     if array is None and not is_of_arrays:
         missing = "gradient" if beside_number else ""
         return NotAnAnswer(doubt(Kind.NOT_AN_ANSWER, answer=_summary(value), missing=missing))
-    answer = _summary(value) if array is None or is_of_arrays else f"shape {array.shape}"
+    answer = _summary(value) if array is None or is_of_arrays else f"an array of shape {array.shape}"
     return NotAnAnswer(doubt(Kind.GRADIENT_SHAPE, answer=answer, expected=size))
 
 

@@ -183,7 +183,7 @@ def _lacking(parts: Mapping[str, Part], interface: Interface, verdict: str) -> t
     missing = [name for name in interface.by_part if parts[name].outcome == ABSENT and parts[name].counts]
     make = wrong if verdict == DISAGREE else doubt
     # that no gradient was returned is untrue of one of another shape
-    is_refused = Kind.GRADIENT_SHAPE in kinds_of(interface.refused)
+    is_refused = missing == ["gradient"] and Kind.GRADIENT_SHAPE in kinds_of(interface.refused)
     return (*(() if is_refused else (make(Kind.PART_MISSING, *missing),)), *interface.refused) if missing else ()
 
 

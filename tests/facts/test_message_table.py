@@ -204,6 +204,9 @@ SAID |= {  # of homework
     "cost returns a dict, and something else before.": doubt(
         Kind.NOT_AN_ANSWER, "cost", answer="a dict", missing="more"
     ),
+    "cost returns an array of shape (13,), which is no gradient: θ has 80 entries.": doubt(
+        Kind.GRADIENT_SHAPE, "cost", answer="an array of shape (13,)", expected=80
+    ),
     "g, from ex2, is used, and is neither handed in": doubt(Kind.NOT_HANDED_IN, missing="g", source="ex2"),
     "X is used, and is neither handed in nor installed (line 2).": doubt(
         Kind.NOT_HANDED_IN, "line 2", missing="X", source=""

@@ -76,9 +76,9 @@ def test_a_cost_or_a_gradient_may_come_alone(value):
         (None, Kind.NOT_AN_ANSWER, "nothing (None)"),
         ("0.5", Kind.NOT_AN_ANSWER, "a str"),
         ((0.5, GRADIENT.astype(complex)), Kind.NOT_AN_ANSWER, f"an array of shape ({SIZE},) and type complex128"),
-        ((0.5, GRADIENT[:-1]), Kind.GRADIENT_SHAPE, f"shape ({SIZE - 1},)"),
+        ((0.5, GRADIENT[:-1]), Kind.GRADIENT_SHAPE, f"an array of shape ({SIZE - 1},)"),
         ((0.5, [MATRICES[0]] * 2), Kind.GRADIENT_SHAPE, "a list of an array of shape (5, 4) and type float64"),
-        ([], Kind.GRADIENT_SHAPE, "shape (0,)"),
+        ([], Kind.GRADIENT_SHAPE, "an array of shape (0,)"),
     ],
 )
 def test_what_is_no_answer_is_described(value, kind, answer):

@@ -147,6 +147,13 @@ CASES = {
     "a cost beside a gradient of another shape": Case(
         returning("J, grad[:-1]"), INCONCLUSIVE, f"{R} {N} {R}", 60.0, (Kind.GRADIENT_SHAPE,)
     ),
+    "a cost for each example": Case(
+        returning("grad") + "def cost(nn_params, X, y, lambda_):\n    return np.ones(len(X))\n",
+        INCONCLUSIVE,
+        f"{N} {R} {R}",
+        70.0,
+        (*MISSING, Kind.GRADIENT_SHAPE),
+    ),
     "a cost beside text": Case(
         returning("J, 'grad'"), INCONCLUSIVE, f"{R} {N} {R}", 60.0, (*MISSING, Kind.NOT_AN_ANSWER)
     ),
