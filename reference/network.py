@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reference.activations import Activation, get_activation
-from reference.user_input import given, listed, real_number, seed_of_generator, whole_number
+from reference.user_input import did_you_mean, given, listed, real_number, seed_of_generator, whole_number
 
 LARGEST_EPSILON = 1e300  # the interval from -ε to ε has a finite length up to here, as NumPy's uniform numbers need it
 
@@ -78,7 +78,7 @@ def get_output(name: str) -> Output:
     """The output layer of that name."""
     if isinstance(name, str) and name in OUTPUTS:
         return OUTPUTS[name]
-    raise ValueError(f"unknown output {given(name)}; there are {', '.join(OUTPUTS)}")
+    raise ValueError(f"unknown output {given(name)}; there are {', '.join(OUTPUTS)}{did_you_mean(name, OUTPUTS)}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,7 +124,7 @@ REFUSED = {
     "math:sqrt": "is no function of a Python file",
     "folder.py": "folder.py is a folder; give one of its files",
     "right.py --output softmax": "the course's signature is for sigmoid units",
-    "my_sources.py:right --output sofmax": "unknown output 'sofmax'; there are sigmoid",
+    "my_sources.py:right --output sofmax": "did you mean 'softmax'?",
 }
 
 
