@@ -50,7 +50,13 @@ def flag(name: str, text: str) -> Any:
 
 def folder_to_read(text: str, *names: str) -> Any:
     """An option that names a folder which is there."""
-    return typer.Option(*names, metavar="DIR", help=text, exists=True, file_okay=False)
+    return typer.Option(*names, metavar="DIR", help=text, callback=_require_folder)
+
+
+def _require_folder(path: Path | None) -> Path | None:
+    if path is not None and not path.is_dir():  # `file_okay=False` would let devices pass
+        raise typer.BadParameter(f"{path} is not a folder")
+    return path
 
 
 def file_to_write(text: str) -> Any:
