@@ -236,14 +236,20 @@ class Network:
 
 
 def real_array(
-    what: str, values: Any, ndim: tuple[int, ...], expected: str, *, may_be_infinite: bool = False
+    what: str,
+    values: Any,
+    ndim: tuple[int, ...],
+    expected: str,
+    *,
+    may_be_infinite: bool = False,
+    kinds: str = "biuf",  # NumPy's letters of the types that are taken
 ) -> np.ndarray:
     """`values` as a float64 array in C order, or an error that names `what` and the `expected` array."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{what} must not be a masked array: fill in what is masked, or leave it out")
     try:
         array = np.asarray(values)
-        if array.dtype.kind not in "biuf":  # complex numbers would lose their imaginary part, and texts become numbers
+        if array.dtype.kind not in kinds:  # complex numbers would lose their imaginary part, and texts become numbers
             raise TypeError
         array = np.asarray(array, dtype=np.float64, order="C")
     except Exception:  # noqa: BLE001  a class of the user may raise anything

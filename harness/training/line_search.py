@@ -16,6 +16,7 @@ finite is a trial too long here; that of 2002 runs on outwards.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,9 +104,10 @@ class Objective:
                 f"fun must return (cost, gradient), not {what_it_is(returned)}; for a function that returns the "
                 "cost alone, give jac as well"
             ) from None
-        cost = real_array("the cost that fun returns", cost, (0,), "a number", may_be_infinite=True)
-        expected = f"an array of shape {x.shape}, as x0"
-        gradient = real_array("the gradient that fun returns", gradient, (1,), expected, may_be_infinite=True)
+        returns = partial(real_array, may_be_infinite=True, kinds="iuf")  # truth values are no gradient
+        cost = returns("the cost that fun returns", cost, (0,), "of shape (), a number")
+        expected = f"of shape {x.shape}, as x0"
+        gradient = returns("the gradient that fun returns", gradient, (1,), expected)
         if gradient.shape != x.shape:
             raise ValueError(f"the gradient that fun returns must be {expected}, but has shape {gradient.shape}")
         return LinePoint(x, float(cost), gradient.copy())
