@@ -15,7 +15,6 @@ from typing import NamedTuple
 from harness.facts import (
     activation_messages,
     derivative_messages,
-    drop_in_messages,
     function_messages,
     homework_messages,
     network_messages,
@@ -34,7 +33,6 @@ MESSAGES: Mapping[Kind, Message] = (
     | function_messages.MESSAGES
     | activation_messages.MESSAGES
     | derivative_messages.MESSAGES
-    | drop_in_messages.MESSAGES
     | homework_messages.MESSAGES
 )
 """One message for each kind."""
