@@ -59,11 +59,11 @@ def grade(
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.grading.class_grading import GradingPlan, grade_class
-    from harness.grading.class_tables import read_roster, write_outputs
+    from harness.grading.class_tables import grades_document, read_roster, write_outputs
     from harness.grading.grade import Rubric, read_rubric
-    from harness.grading.grade_reports import grades_document, grades_text
+    from harness.grading.grade_reports import grades_text
     from harness.grading.submission_files import not_graded
-    from harness.isolation.sandbox import require_sandbox
+    from harness.isolation.limits import require_sandbox
 
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")

@@ -48,6 +48,7 @@ MEANS: Mapping[str, str] = {
 SHARES: Mapping[str, str] = {
     "times-m-squared": "the regulariser is m² times too large, as with λ / 2 * m in place of λ / (2 * m)",
     "divided-twice": "the regulariser is divided by m twice",
+    "over-one-less": "the regulariser is divided by m - 1 in place of m",
 }
 """What may be wrong with the share of the regulariser in a cost."""
 
@@ -60,6 +61,13 @@ def _call_failed(fact: Fact) -> str:
     called = f", called{given}{exercise}," if data["function"] and (given or exercise) else ""
     times = f" {data['times']} times" if data.get("times", 1) > 1 else ""
     return f"{data['function'] or 'The file'}{called} {data['event']}{where}{times}."
+
+
+def _convention_unknown(fact: Fact) -> str:
+    if "float16" in fact.data.get("precisions", ()):
+        return "The code computes in float16, which keeps three digits, so nothing was judged. Compute in float64."
+    explains = "No convention that was tried explains the cost, so nothing was judged."
+    return f"{explains} Offer a function of {COURSE_SIGNATURE}, as in the course."
 
 
 def _not_handed_in(fact: Fact) -> str:
@@ -121,10 +129,7 @@ MESSAGES: dict[Kind, Message] = {
     Kind.CALL_FAILED: _call_failed,
     Kind.CELL_LEFT_OUT: "Cell {cell} was left out: {reason}.",
     Kind.CONVENTION_REFUSED: "The rubric counts this convention as a bug: {where}.",
-    Kind.CONVENTION_UNKNOWN: (
-        "No convention that was tried explains the cost, so nothing was judged. "
-        f"Offer a function of {COURSE_SIGNATURE}, as in the course."
-    ),
+    Kind.CONVENTION_UNKNOWN: _convention_unknown,
     Kind.COST_CONSTANT: "The cost is {cost:g} whatever θ, X and y are. It is not computed yet.",
     Kind.COST_PATTERN: _cost_pattern,
     Kind.CLASSES_FROM_Y: "Where a class is not in y, the answer is wrong. This costs no points.",

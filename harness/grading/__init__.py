@@ -14,7 +14,7 @@ How a grade comes about; a step uses the modules of its own line and of those ab
 10. parts, points and helpers                   grade: helper_checks
 11. bugs that explain what is wrong             wrong_answers
 12. a submission graded, or a function alone    submission_grading, function_diagnosis
-13. pages and feedback                          grade_reports: student_feedback, error_picture
+13. pages and feedback                          grade_reports: student_feedback
 14. a class graded, and its tables              class_grading, class_tables
 
 `harness diagnose` takes a single function through the steps up to 11, on many problems.

@@ -5,7 +5,7 @@ labels start at 1. Ports differ in all of that, and are right all the same.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -17,9 +17,8 @@ from harness.sources.backprop_steps import Order
 from reference.network import Network
 from reference.problem import Problem
 
-JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST = "joined", "W1, b1, W2, b2", "W1, W2, b1, b2", "b1, W1, b2, W2"
-BIASES_THEN_WEIGHTS = "b1, b2, W1, W2"
-ARRANGEMENTS = (JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST, BIASES_THEN_WEIGHTS)
+ARRANGEMENTS = ("joined", "W1, b1, W2, b2", "W1, W2, b1, b2", "b1, W1, b2, W2", "b1, b2, W1, W2")
+JOINED, IN_TURN, WEIGHTS_FIRST, _, BIASES_THEN_WEIGHTS = ARRANGEMENTS
 """In which order the arrays of θ lie: the course's Theta1, Theta2 with a column of biases, or W and b apart."""
 
 IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)  # the arrangements of gradients of weights and of biases as two lists
@@ -71,10 +70,7 @@ class Blocks:
         return {name: pieces[name] for name in self.names(network)}
 
     def join(self, network: Network, arrays: Sequence[Any]) -> list[np.ndarray] | None:
-        """The Theta_l of arrays in this order; None where shapes do not fit.
-
-        Biases may have any number of axes: ``np.sum(delta, axis=1)`` drops one that ``keepdims=True`` keeps.
-        """
+        """The Theta_l of arrays in this order, of which biases may have any axes; None where shapes do not fit."""
         like = self.split(network, [np.empty(shape) for shape in network.shapes])
         if len(arrays) != len(like):
             return None
@@ -98,10 +94,11 @@ class Blocks:
         return joined
 
     def sort_values(self, network: Network, answer: Mapping[Any, Any]) -> list[Any]:
-        """The values of a dictionary in the order of these arrays, where keys such as W1, dW1 or W1_grad name them."""
+        """The values of a dictionary; last, in the order of these arrays, what keys such as W1, dW1 or W1_grad name."""
         plain = {re.sub("_|grad|delta", "", str(key).lower()).removeprefix("d"): key for key in answer}
-        names = [name.lower() for name in self.names(network)]
-        return [answer[plain[name]] for name in names] if set(names) <= set(plain) else list(answer.values())
+        named = [plain.get(name.lower()) for name in self.names(network)]
+        keys = answer if None in named else [*(key for key in answer if key not in named), *named]
+        return [answer[key] for key in keys]
 
     def differences(self) -> list[str]:
         """In what these arrays differ from the course's."""
@@ -162,11 +159,8 @@ class Convention:
 
     @property
     def is_repetition(self) -> bool:
-        """Whether another convention gives the same arguments, so that it need not be tried.
-
-        One-hot targets are a matrix already, and matrices are not unrolled. In a vector, W.T by columns is W by rows,
-        and (n,), (n, 1) and (1, n) are the same numbers.
-        """
+        """Whether another convention gives the same arguments, so that it need not be tried."""
+        # in a vector, W.T by columns is W by rows, and (n,), (n, 1) and (1, n) are the same numbers
         is_unrolled_alike = self.theta == "flat" and (self.blocks.biases != VECTOR or self.blocks.by_inputs)
         is_of_matrices = self.order == "C" and self.theta in ("list", "dictionary")
         return (self.column and self.labels == ONE_HOT) or is_of_matrices or is_unrolled_alike
@@ -179,8 +173,7 @@ class Convention:
     def fits(self, roles: Sequence[Role]) -> bool:
         """Whether parameters with these roles can take θ in this way.
 
-        Arrays that are parameters by themselves have no order and no form. Of the conventions that differ in these
-        alone, one fits.
+        Arrays that are parameters by themselves have no order and no form: of conventions that differ there, one fits.
         """
         if self.l2_as != "λ" and "l2" not in roles:
             return False
@@ -303,11 +296,21 @@ def _as_lists(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def items_of(answer: Any) -> list[Any]:
-    """The values of a dictionary, the items of a sequence, or an answer of one item."""
-    if isinstance(answer, Mapping):
-        return list(answer.values())
-    return list(answer) if isinstance(answer, (list, tuple)) else [answer]
+def items_of(answer: Any, values: Callable[[Any], Iterable[Any]] = dict.values) -> list[Any]:
+    """The numbers and arrays in an answer, however deep they lie in tuples, lists and dictionaries with these values.
+
+    A list of numbers within it is an array.
+    """
+    if isinstance(answer, dict):
+        answer = list(values(answer)) or answer
+    if not isinstance(answer, (list, tuple)) or not answer:
+        return [] if answer is None else [answer]
+    found = []
+    for item in answer:
+        is_array = isinstance(item, list) and not any(isinstance(each, np.ndarray) for each in item)
+        array = as_array(item) if is_array and item else None
+        found += items_of(item, values) if array is None else [array]
+    return found
 
 
 def as_array(value: Any) -> np.ndarray | None:

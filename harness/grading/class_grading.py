@@ -7,12 +7,11 @@ are those of its row is not graded again.
 import ast
 import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness import __version__
 from harness.facts.fact import Fact, kinds_of, note
@@ -27,16 +26,15 @@ from harness.progress import Progress, silent
 from harness.seals import checksum, sealed, unsealed
 
 
-class GradeStore:
-    """The records of gradings into one file that is open."""
+class GradeStore(NamedTuple):
+    """The records of gradings in a file that is open."""
 
-    def __init__(self, connection: sqlite3.Connection):
-        self._connection = connection
+    connection: sqlite3.Connection
 
     def find(self, name: str, digest: str) -> GradeRecord | None:
         """The record of a submission, if it was graded as it is now, and the record is as it was written."""
         query = "SELECT record FROM grades WHERE name = ? AND digest = ?"
-        found = self._connection.execute(query, (name, digest)).fetchone()
+        found = self.connection.execute(query, (name, digest)).fetchone()
         try:
             return GradeRecord(**unsealed(name, found[0], SCHEMA)) if found else None
         except ValueError:  # damaged, or of another release: it is graded again
@@ -45,8 +43,8 @@ class GradeStore:
     def add(self, digest: str, record: GradeRecord) -> None:
         """Write a record, which replaces an earlier one of the same submission."""
         values = record.name, digest, sealed(SCHEMA, asdict(record)).decode()
-        with self._connection:
-            self._connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?, ?)", values)
+        with self.connection:
+            self.connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?, ?)", values)
 
 
 @contextmanager
@@ -111,12 +109,11 @@ def grade_class(
             try:
                 # a machine that ran out of processes may have more next time
                 did_fail = Kind.GRADING_FAILED in kinds_of(grade.diagnosis)
-                if store is not None and not failures and not did_fail:
+                if store and not failures and not did_fail:
                     store.add(digests[number], records[number])
             except (sqlite3.Error, OSError) as error:
-                failures.append(
-                    f"Grades are not kept from {grade.name} on ({error}); the same command grades them again."
-                )
+                why = f"Grades are not kept from {grade.name} on ({error})"
+                failures.append(f"{why}; the same command grades them again.")
             progress("grading", len(records), len(submissions))
         return [records[number] for number in sorted(records)], failures
 
@@ -136,22 +133,15 @@ DERIVATIVES = {
 }
 """By library: the names with which it computes a gradient; any name of this project's own."""
 
-Remarks = Mapping[str, tuple[Fact, ...]]
 
-
-def remarks_on(submissions: Sequence[Submission]) -> Remarks:
+def remarks_on(submissions: Sequence[Submission]) -> dict[str, tuple[Fact, ...]]:
     """The remarks on each submission of a class, by its name."""
     homework = {submission.name: _homework(submission) for submission in submissions}
-    authors: dict[str, set[str]] = defaultdict(set)
-    for name, codes in homework.items():
-        for code in codes:
-            authors[code].add(name)
     found = {}
     for submission in submissions:
-        # the functions that other submissions have as well
-        shared = {code: authors[code] - {submission.name} for code in homework[submission.name]}
-        others = sorted(set().union(*shared.values()))
-        functions = sorted(homework[submission.name][code] for code in shared if shared[code])
+        own = homework[submission.name]
+        others = sorted(name for name, codes in homework.items() if name != submission.name and own.keys() & codes)
+        functions = sorted({own[code] for name in others for code in own.keys() & homework[name]})
         copies = [note(Kind.SAME_CODE, *others, functions=functions)] if others else []
         paths = [submission.path, *(submission.path / file.shown for file in submission.files if file.is_own)]
         links = [note(Kind.LINKED_FILE, path.name, target=str(path.readlink())) for path in paths if path.is_symlink()]
@@ -173,12 +163,9 @@ def _homework(submission: Submission) -> dict[str, str]:
 
 def _libraries(submission: Submission) -> Iterator[Fact]:
     """Libraries that the code imports, and calls for a gradient."""
-    for file in submission.files:
-        nodes = ast.walk(file.tree) if file.is_own else ()
-        names = {
-            getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "name", "") for node in nodes
-        }
-        for library in sorted(file.libraries & DERIVATIVES.keys() if file.is_own else ()):
-            used = [name for name in DERIVATIVES[library] if name in names or not name]
+    for file in (file for file in submission.files if file.is_own):
+        names = {getattr(node, field, "") for node in ast.walk(file.tree) for field in ("attr", "id", "name")}
+        for library in sorted(file.libraries & DERIVATIVES.keys()):
+            used = [name for name in DERIVATIVES[library] if name in names]
             if used:
                 yield note(Kind.LIBRARY_GRADIENT, file.shown, library=f"{library}.{used[0]}".rstrip("."))

@@ -30,24 +30,21 @@ def class_functions_in(tree: ast.Module) -> Iterator[Function]:
     for node in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         for method in (method for method in node.body if isinstance(method, ast.FunctionDef)):
             is_special = method.name.startswith("__") and method.name != "__call__"
+            decorators = set(map(ast.unparse, method.decorator_list))
             # no property, and nothing with an unknown decorator
-            if not is_special and _decorators(method) <= {"staticmethod", "classmethod"}:
-                yield _of_method(node, method)
+            if not is_special and decorators <= {"staticmethod", "classmethod"}:
+                yield _of_method(node, method, decorators)
     yield from _scalar_functions(tree)
 
 
-def _decorators(method: ast.FunctionDef) -> set[str]:
-    return set(map(ast.unparse, method.decorator_list))
-
-
-def _of_method(node: ast.ClassDef, method: ast.FunctionDef) -> Function:
+def _of_method(node: ast.ClassDef, method: ast.FunctionDef, decorators: set[str]) -> Function:
     """A stand-in that makes an object, sets attributes that the method reads, and calls it.
 
     The object may keep θ in attributes that ``__init__`` does not take. What else the method needs and does not take,
     such as the X and y that ``fit`` keeps, is set as well; so is what a forward pass remembers, by running that first.
     """
     name, wraps = f"{method.name}_of_{node.name}", f"{node.name}.{method.name}"
-    if decorators := _decorators(method):  # it needs no object
+    if decorators:  # it needs no object
         skipped = "staticmethod" not in decorators
         call = f"return {wraps}({passed_on(method.args, skipped)})"
         return stand_in(name, signature_of(method.args, skipped), wraps, call)

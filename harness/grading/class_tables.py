@@ -5,21 +5,63 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.files import read_file, write_whole
-from harness.grading.grade_reports import (
-    CHECKSUM,
-    COLUMNS,
-    GradeRecord,
-    checksum_of_row,
-    grades_csv,
-    grades_page,
-    gradescope_document,
-)
+from harness.grading.grade import PART_NAMES, POINTS
+from harness.grading.grade_reports import SCHEMA, GradeRecord, grades_page
 from harness.seals import checksum
+
+COLUMNS = ("submission", "verdict", *POINTS, "points", "diagnosis", "conventions", "remarks", "seconds")
+
+CHECKSUM = "checksum"  # the last column of a table, by which a damaged row is known
+
+FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
+"""What a spreadsheet takes for the start of a formula, full-width signs included."""
+
+MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # the byte order mark by which spreadsheets know UTF-8
+
+
+def grades_document(records: Sequence[GradeRecord]) -> dict[str, Any]:
+    """A JSON-ready document."""
+    rows = [
+        {**record.columns, "diagnosis": record.diagnosis, "notes": record.notes, "functions": record.links}
+        for record in records
+    ]
+    return {"schema": SCHEMA, "grades": rows}
+
+
+def grades_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """One line for each row, and its checksum. What a spreadsheet would take for a formula gets an apostrophe."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*columns, CHECKSUM])
+    for row in rows:
+        cells = [row.get(column, "") for column in columns]
+        is_formula = [isinstance(cell, str) and cell.startswith(FORMULA_STARTS) for cell in cells]
+        cells = [f"'{cell}" if formula else str(cell) for cell, formula in zip(cells, is_formula)]
+        writer.writerow([*cells, checksum_of_row(cells)])
+    return MARK + text.getvalue()
+
+
+def checksum_of_row(cells: Iterable[str]) -> str:
+    """What the column `CHECKSUM` holds beside these cells."""
+    return checksum(*(cell.encode() for cell in cells))
+
+
+def gradescope_document(record: GradeRecord) -> dict[str, Any]:
+    """The results.json that Gradescope and GitHub Classroom read: a test for each part, and the page as its output."""
+    tests = [
+        {"name": PART_NAMES[name], "score": points, "max_score": largest, "output": outcome}
+        for name, points, largest, outcome in record.parts
+    ]
+    output = {"output": record.page, "output_format": "md", "execution_time": record.columns["seconds"]}
+    return {"score": record.columns["points"], **output, "tests": tests}
+
+
+# -- rosters -----------------------------------------------------------------------------------------------------------
 
 SHORTEST_KEY = 3  # letters that a name or number of a roster needs to tell a student from others
 

@@ -40,11 +40,19 @@ SHARES: Mapping[str, Callable[[int], float]] = {
     "": lambda m: 1.0,
     "times-m-squared": lambda m: float(m**2),
     "divided-twice": lambda m: 1.0 / m,
+    "over-one-less": lambda m: m / max(1, m - 1),
 }
 """Factors of the regulariser in the cost, for m examples, right and with a mistake."""
 
-SQUARES = {"Theta1 weights": 1.0, "Theta2 weights": 1.0, "Theta1 biases": 0.0, "Theta2 biases": 0.0}
-"""The sums of squares of which the regulariser may consist, and how often each stands in the right one."""
+SQUARES = ("Theta1 weights", "Theta2 weights", "Theta1 biases", "Theta2 biases")
+"""The sums of squares of which the regulariser may consist; the right one has the weights once, and no biases."""
+
+LAST_COLUMNS = {"Theta1 last column": "Theta1 weights", "Theta2 last column": "Theta2 weights"}
+"""Parts of the weights that ``[:, :-1]`` leaves out, as it does for ``[:, 1:]``."""
+
+ALONE = np.eye(len(SQUARES) + len(LAST_COLUMNS))
+TOGETHER = ALONE[:, : len(SQUARES)] + np.eye(len(ALONE), len(SQUARES), -len(SQUARES))
+"""From how often each sum stands in the regulariser, how often each part does: the last columns apart, or not."""
 
 
 def without_allowances(exercise: Exercise, answer: ParsedAnswer, *, names_float32: bool) -> ParsedAnswer:
@@ -112,7 +120,9 @@ def find_cost_pattern(answers: Mapping[Exercise, ParsedAnswer]) -> Fact | None:
     # an ε in the logarithms is no mistake, but it moves a wrong cost as it does a right one
     for shift, mean, share in product(range(len(epsilon_shifts(pairs[0][0]))), MEANS, SHARES):
         if squares := _find_squares(pairs, mean, SHARES[share], shift):
-            wrong_ones = {name: times for name, times in squares.items() if times != SQUARES[name]}
+            right = {name: float("weights" in name) for name in SQUARES}
+            right |= {name: squares[weights] for name, weights in LAST_COLUMNS.items()}
+            wrong_ones = {name: times for name, times in squares.items() if times != right[name]}
             is_right = not (mean or share or wrong_ones)
             return None if is_right else wrong(Kind.COST_PATTERN, mean=mean, share=share, squares=wrong_ones)
     return None
@@ -121,7 +131,7 @@ def find_cost_pattern(answers: Mapping[Exercise, ParsedAnswer]) -> Fact | None:
 def _find_squares(
     pairs: Sequence[tuple[Exercise, ParsedAnswer]], mean: str, share: Callable[[int], float], shift: int
 ) -> dict[str, float] | None:
-    """How often each of `SQUARES` stands in costs with these summands, this factor of the regulariser and this ε."""
+    """How often each sum of squares stands in costs with these summands, this factor of the regulariser and this ε."""
     terms, rests = [], []
     for exercise, answer in pairs:
         problem, given = exercise.problem, answer.cost
@@ -134,20 +144,21 @@ def _find_squares(
         )
         unit = share(problem.m) * problem.l2 / (2 * problem.m) / tolerance
         squares = [np.square(Theta) for Theta in problem.network.unpack(exercise.theta)]
-        sums = [square[:, 1:].sum() for square in squares], [square[:, 0].sum() for square in squares]
-        terms.append(unit * np.concatenate(sums))
+        columns = (np.s_[:, 1:-1], np.s_[:, 0], np.s_[:, -1])  # weights, biases and last columns
+        terms.append([unit * square[column].sum() for column in columns for square in squares])
         rests.append((given - cost) / tolerance)
-    if any(len(row) != len(SQUARES) for row in terms):
+    if any(len(row) != len(ALONE) for row in terms):
         return None
     A, b = np.array(terms), np.array(rests)
-    fitted = np.round(4.0 * np.linalg.lstsq(A, b)[0]) / 4.0 + 0.0  # a mistake takes a sum once, twice or half, or not
-    # problems that differ in λ alone leave open which sums are there
-    possible = [
-        [*SQUARES.values()],
-        [0.0] * len(SQUARES),
-        *([fitted.tolist()] if np.linalg.matrix_rank(A) == len(SQUARES) else []),
-    ]
-    return next((dict(zip(SQUARES, times)) for times in possible if (np.abs(A @ times - b) <= 1.0).all()), None)
+    possible = [TOGETHER @ [1.0, 1.0, 0.0, 0.0], np.zeros(len(ALONE))]
+    for parts in (TOGETHER, ALONE):
+        # problems that differ in λ alone leave open which sums are there
+        if np.linalg.matrix_rank(A @ parts) == parts.shape[1]:
+            fitted = np.round(4.0 * np.linalg.lstsq(A @ parts, b)[0]) / 4.0  # once, twice or half, or not
+            possible.append(parts @ fitted + 0.0)
+    names = (*SQUARES, *LAST_COLUMNS)
+    fits = (times for times in possible if (np.abs(A @ times - b) <= 1.0).all())
+    return next((dict(zip(names, times.tolist())) for times in fits), None)
 
 
 def find_constant_cost(answers: Mapping[Exercise, ParsedAnswer]) -> Fact | None:

@@ -105,6 +105,9 @@ def diagnose(
     finally:
         process.close()
     verdict, facts = _judged(interface, given, explained)
+    failures = dict.fromkeys(given.failures.values())  # one may stand for all
+    raised = [failure for failure in failures if not failure.is_not_applicable]
+    skipped = [note(Kind.PROBLEMS_SKIPPED, count=len(failures) - len(raised))] if failures.keys() - raised else []
     return Diagnosis(
         target,
         verdict,
@@ -114,7 +117,7 @@ def diagnose(
         facts,
         tuple(tuple(bug.name for bug in group) for group in explained.bugs),
         tuple(interface.conventions),
-        _notes(interface, given),
+        (*given.notes_on(interface, raised), *skipped),
         time.perf_counter() - started,
         tuple(ShownAnswer(exercise, answer, interface) for exercise, answer in given.answers.items()),
     )
@@ -123,7 +126,7 @@ def diagnose(
 def _judged(interface: Interface, given: GivenAnswers, explained: Explained) -> tuple[str, tuple[Fact, ...]]:
     """The verdict, and what is wrong or why it is none."""
     if not explained.is_understood:
-        return "inconclusive", (doubt(Kind.CONVENTION_UNKNOWN),)
+        return "inconclusive", explained.facts
     total, answered = len(given.answers) + len(given.failures), len(given.answers)
     is_enough = answered >= max(1.0, ENOUGH * total) and explained.coordinates > 0
     # a source that answers most problems and raises on some is wrong on these; one that raises on most was not judged
@@ -136,16 +139,6 @@ def _judged(interface: Interface, given: GivenAnswers, explained: Explained) -> 
         facts = (*facts, given.change)
     is_wrong = has_faults or any(fact.severity == Severity.WRONG for fact in facts)
     return "disagree" if is_wrong else "agree" if is_enough else "inconclusive", facts
-
-
-def _notes(interface: Interface, given: GivenAnswers) -> tuple[Fact, ...]:
-    """Why problems were not answered, at which sizes alone the function was called, and which arguments it changed."""
-    failures = given.failures.values()
-    raised = [failure.fact for failure in dict.fromkeys(failures) if not failure.is_not_applicable]
-    skipped = sum(failure.is_not_applicable for failure in failures)
-    notes = [replace(fact, severity=Severity.NOTE, data={**fact.data, "times": len(raised)}) for fact in raised[:1]]
-    notes += [note(Kind.PROBLEMS_SKIPPED, count=skipped)] if skipped else []
-    return (*notes, *given.notes_on(interface))
 
 
 def _start_process(target: str, timeout: float) -> SubmissionProcess:

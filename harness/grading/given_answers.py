@@ -1,6 +1,7 @@
 """What a submission answered to several problems: which parts are wrong, and whether it repeats itself."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -101,11 +102,15 @@ class GivenAnswers:
         """Whether no gradient was filled in, as in an exercise handed out."""
         return all(answer.is_empty for answer in self.answers.values())
 
-    def notes_on(self, interface: Interface) -> list[Fact]:
-        """What keeps answers out of the judgement, and an argument that is changed to nobody's harm."""
-        notes = [note(Kind.CLASSES_FROM_Y)] if self.takes_classes_from_y else []
-        notes += [note(Kind.COURSE_SIZE_ONLY, interface.only_at)] if interface.only_at else []
-        return [*notes, self.change] if self.change and not self.is_spoilt else notes
+    def notes_on(self, interface: Interface, failures: Sequence[CallFailed]) -> Iterator[Fact]:
+        """Failures, what keeps answers out of the judgement, and an argument that is changed to nobody's harm."""
+        yield from (replace(fact, severity=Severity.NOTE) for fact in told_once(failures))
+        if self.takes_classes_from_y:
+            yield note(Kind.CLASSES_FROM_Y)
+        if interface.only_at:
+            yield note(Kind.COURSE_SIZE_ONLY, interface.only_at)
+        if self.change and not self.is_spoilt:
+            yield self.change
 
     def regularised_halves(self, without: Exercise) -> list[bool]:
         """Whether the regulariser's share of the cost, and that of the gradient, are right, beside any other error.
@@ -145,6 +150,14 @@ class GivenAnswers:
                     break
                 return False
         return interface.repeats(process, self.first_wrong, self.answers[self.first_wrong])
+
+
+def told_once(failures: Iterable[CallFailed]) -> list[Fact]:
+    """The failures, each once, with the number of times where that is more than one."""
+    alike: dict[tuple[str, int], list[CallFailed]] = defaultdict(list)
+    for failure in failures:
+        alike[failure.error, failure.line].append(failure)
+    return [first.with_data(times=1 + len(rest)).fact for first, *rest in alike.values()]
 
 
 def collect_answers(process: SubmissionProcess, interface: Interface, exercises: Iterable[Exercise]) -> GivenAnswers:

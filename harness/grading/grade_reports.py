@@ -1,9 +1,8 @@
-"""Grades, or one diagnosis: for the console, as CSV and JSON, and as an HTML page with pictures of what is wrong."""
+"""Grades, or one diagnosis: for the console, and as an HTML page with pictures of what is wrong."""
 
-import csv
-import io
+import html
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +14,10 @@ from harness.facts import message_table
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading import Hints
-from harness.grading.error_picture import error_picture
 from harness.grading.function_diagnosis import Diagnosis
 from harness.grading.grade import AGREE, ANSWERED, DISAGREE, PART_NAMES, POINTS, Grade, Rubric
 from harness.grading.helper_checks import WRONG
-from harness.grading.student_feedback import UNSAID, feedback_page
+from harness.grading.student_feedback import OFF, UNSAID, feedback_page
 from harness.grading.submission_interface import ShownAnswer
 from harness.pages.html_page import Cell, table
 from harness.pages.report_page import listing, page, section, wide
@@ -31,16 +29,7 @@ from reference.user_input import printable
 
 SCHEMA = "harness.grades/4"  # version 4: the functions that were judged; a helper that is not there has its points
 
-COLUMNS = ("submission", "verdict", *POINTS, "points", "diagnosis", "conventions", "remarks", "seconds")
-
-CHECKSUM = "checksum"  # the last column of a table, by which a damaged row is known
-
 LONGEST_NAME = 40
-
-FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
-"""What a spreadsheet takes for the start of a formula, full-width signs included."""
-
-MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # the byte order mark by which spreadsheets know UTF-8
 
 
 @dataclass(frozen=True)
@@ -96,43 +85,6 @@ def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal:
         list(grade.conventions),
         dict(grade.links),
     )
-
-
-def grades_document(records: Sequence[GradeRecord]) -> dict[str, Any]:
-    """A JSON-ready document."""
-    rows = [
-        {**record.columns, "diagnosis": record.diagnosis, "notes": record.notes, "functions": record.links}
-        for record in records
-    ]
-    return {"schema": SCHEMA, "grades": rows}
-
-
-def grades_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """One line for each row, and its checksum. What a spreadsheet would take for a formula gets an apostrophe."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*columns, CHECKSUM])
-    for row in rows:
-        cells = [row.get(column, "") for column in columns]
-        is_formula = [isinstance(cell, str) and cell.startswith(FORMULA_STARTS) for cell in cells]
-        cells = [f"'{cell}" if formula else str(cell) for cell, formula in zip(cells, is_formula)]
-        writer.writerow([*cells, checksum_of_row(cells)])
-    return MARK + text.getvalue()
-
-
-def checksum_of_row(cells: Iterable[str]) -> str:
-    """What the column `CHECKSUM` holds beside these cells."""
-    return checksum(*(cell.encode() for cell in cells))
-
-
-def gradescope_document(record: GradeRecord) -> dict[str, Any]:
-    """The results.json that Gradescope and GitHub Classroom read: a test for each part, and the page as its output."""
-    tests = [
-        {"name": PART_NAMES[name], "score": points, "max_score": largest, "output": outcome}
-        for name, points, largest, outcome in record.parts
-    ]
-    output = {"output": record.page, "output_format": "md", "execution_time": record.columns["seconds"]}
-    return {"score": record.columns["points"], **output, "tests": tests}
 
 
 def grades_text(records: Sequence[GradeRecord]) -> str:
@@ -291,3 +243,46 @@ def _answer_row(shown: ShownAnswer) -> tuple[Any, ...]:
         wrong = shown.exercise.replay(answer).coordinates_left(NO_BUG)
     off = None if errors is None else float(errors.max())
     return shown.exercise.name, given, (f"{cost:.12g}", cost), gradient.size, wrong, off
+
+
+# -- a picture of where a gradient is wrong: a square for each entry, shaded by its relative error ---------------------
+
+CELL = 14  # pixels of a square, one for each coordinate
+
+DECADES = 16  # differences are shaded from rounding, 1e-16 of the largest entry, to as large as the gradient itself
+
+LARGEST_PICTURE = 400  # parameters of a network that is still drawn: 20 rows and columns of squares
+
+
+def error_picture(shown: ShownAnswer | None) -> str:
+    """|g - g*| / max |g*| as a square for each coordinate, shaded by decades; none of a gradient that is right."""
+    errors = None if shown is None else shown.relative_errors
+    if shown is None or errors is None or errors.size > LARGEST_PICTURE or shown.exercise.is_right(shown.answer)[1]:
+        return ""
+    with np.errstate(divide="ignore"):
+        decades = np.clip(np.log10(errors), -DECADES, 0.0)
+    pictures = []
+    for number, matrix in enumerate(shown.exercise.problem.network.unpack(decades), start=1):
+        name, (rows, columns) = f"Theta{number}", matrix.shape
+        squares = "".join(
+            _square(j * CELL, i * CELL, decade, f"{name}[{i}, {j or 'bias'}]: 1e{decade:.0f}")
+            for (i, j), decade in np.ndenumerate(matrix)
+        )
+        label = f"{name}: {(matrix > np.log10(OFF)).sum()} of {matrix.size} entries are wrong"
+        box = (0, -16, max(60, columns * CELL + 8), rows * CELL + 18)  # the name fits
+        words = f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>'
+        pictures.append(
+            f'<svg role="img" aria-label="{label}" style="width:{box[2]}px;margin-right:1em" '
+            f'viewBox="{" ".join(map(str, box))}"><title>{label}</title>{words}{squares}</svg>'
+        )
+    caption = (
+        f"Where the gradient is off ({html.escape(shown.exercise.name)}), relative to its largest entry, from rounding "
+        "(pale) by decades to all of it (dark): rows are units, the first column is the bias."
+    )
+    return f'<figure class="picture">{"".join(pictures)}<figcaption>{caption}</figcaption></figure>'
+
+
+def _square(x: int, y: int, decade: float, title: str) -> str:
+    side, opacity = CELL - 1, 0.08 + 0.92 * (1.0 + decade / DECADES)
+    rect = f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="#d55e00" fill-opacity="{opacity:.2f}"'
+    return f"{rect}><title>{title}</title></rect>"

@@ -1,7 +1,8 @@
 """Cost and gradient, read out of the value that a function returned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +26,6 @@ class ParsedAnswer:
     precision: str = "float64"
     order: Order = "F"  # how θ and gradient lay for the submission, "F" by columns or "C" by rows
     changes_arguments: bool = False  # whether a call on the way to this answer changed its arguments in place
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Equal for equal numbers, in any convention."""
-        return self.cost, None if self.gradient is None else self.gradient.tobytes(), self.order, self.precision
 
     @property
     def is_whole(self) -> bool:
@@ -78,7 +74,7 @@ def parse_answer(value: Any, convention: Convention, problem: Problem) -> Parsed
         None if place is None else float(np.asarray(items[place]).reshape(())),
         found.vector if found else None,
         conventions,
-        _precision(items[found.first : found.end] if found else items[place or 0]),
+        _precision(items[found.first : found.end] if found else items[place or 0 :][:1]),
         convention.order,
     )
 
@@ -102,13 +98,12 @@ def _find_parts(
     value: Any, convention: Convention, problem: Problem
 ) -> tuple[list[Any], list[int], list[FoundGradient]]:
     """The items of an answer, the places of those that may be the cost, and what may be the gradient."""
-    if isinstance(value, Mapping):
-        value = convention.blocks.sort_values(problem.network, value)
-    # a list may be one gradient as a whole
-    is_one = not isinstance(value, (list, tuple)) or _gradient([value], convention, problem) is not None
-    items = [item for item in ([value] if is_one else value) if item is not None]
+    network, blocks = problem.network, convention.blocks
+    whole = as_array(value)
+    is_gradient = whole is not None and whole.size == network.size
+    items = [whole] if is_gradient else items_of(value, partial(blocks.sort_values, network))
     # a vector, two matrices, or an item for each array of θ
-    lengths = sorted({1, 2, len(convention.blocks.names(problem.network))})
+    lengths = sorted({1, 2, len(blocks.names(network))})
     places = [(first, first + length) for length in lengths for first in range(len(items) - length + 1)]
     read = [(first, end, _gradient(items[first:end], convention, problem)) for first, end in places]
     gradients = [FoundGradient(first, end, *gradient) for first, end, gradient in read if gradient]
@@ -124,19 +119,14 @@ def _gradient(
 ) -> tuple[np.ndarray, tuple[str, ...]] | None:
     """The gradient that items hold: a vector, or arrays that lie as the parameters do; with its form."""
     network, blocks = problem.network, convention.blocks
-    nested = [blocks.sort_values(network, item) if isinstance(item, Mapping) else item for item in items]
-    while len(nested) == 1 and isinstance(nested[0], (list, tuple)) and len(nested[0]) == 1:
-        nested = list(nested[0])
-    array = as_array(nested[0]) if len(nested) == 1 else None
+    array = as_array(items[0]) if len(items) == 1 else None
     if array is not None and array.size == network.size == max(array.shape, default=0):
         flat = np.asarray(array, dtype=np.float64).ravel()
         conventions = () if array.ndim == 1 else (f"gradient as an array of {array.ndim} axes",)
         return network.pack(blocks.roll(network, flat, convention.order)), conventions
-    while (matrices := blocks.join(network, nested)) is None:
-        if not nested or not all(isinstance(item, (list, tuple)) for item in nested):
-            return None
-        nested = [array for item in nested for array in item]  # such as ((dW1, db1), (dW2, db2))
-    return network.pack(matrices), ("gradient as matrices",) if blocks.arrangement == JOINED else ()
+    matrices = blocks.join(network, items)
+    conventions = ("gradient as matrices",) if blocks.arrangement == JOINED else ()
+    return None if matrices is None else (network.pack(matrices), conventions)
 
 
 def _not_a_gradient(value: Any, problem: Problem, *, beside_number: bool) -> NotAnAnswer:
@@ -150,11 +140,9 @@ def _not_a_gradient(value: Any, problem: Problem, *, beside_number: bool) -> Not
     return NotAnAnswer(doubt(Kind.GRADIENT_SHAPE, answer=answer, expected=size))
 
 
-def _precision(value: Any) -> str:
-    """The precision of the arrays in an answer."""
-    if isinstance(value, (Mapping, list, tuple)):
-        return min(map(_precision, items_of(value)), default="float64")  # "float32", if one of them is
-    return "float32" if getattr(value, "dtype", None) == np.float32 else "float64"
+def _precision(items: Sequence[Any]) -> str:
+    """The precision of some items: "float32", if one of them is."""
+    return "float32" if any(getattr(item, "dtype", None) == np.float32 for item in items) else "float64"
 
 
 def _summary(value: Any) -> str:

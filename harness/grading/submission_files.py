@@ -29,6 +29,9 @@ SKIPPED = ("__MACOSX", "__pycache__", "node_modules", "venv", "site-packages")
 
 MOST_FILES = 200  # files of a submission that are read; a folder with more holds something else than homework
 
+PRECISIONS = {"float32": r"float32|\bsingle\b|['\"]f4['\"]", "float16": r"float16|np\.half|['\"]f2['\"]"}
+"""How code names a precision."""
+
 FOLDERS_ABOVE = 2  # so many folders above a submission are searched for modules that it imports
 
 
@@ -100,9 +103,10 @@ class Submission:
         return ("Python 2, without its print statements",) if any(file.is_python_2 for file in self.files) else ()
 
     @cached_property
-    def names_float32(self) -> bool:
-        """Whether its code names single precision."""
-        return any(re.search(r"float32|\bsingle\b|['\"]f4['\"]", file.text) for file in self.files)
+    def precisions(self) -> set[str]:
+        """The precisions below float64 that its code names."""
+        text = "\n".join(file.text for file in self.files)
+        return {precision for precision, names in PRECISIONS.items() if re.search(names, text)}
 
     def are_of_one_program(self, first: str, second: str) -> bool:
         """Whether two files belong together: a notebook is a program of its own, with the modules that it imports."""

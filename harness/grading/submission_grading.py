@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from harness.facts.kinds import Kind
 from harness.grading import Hints
 from harness.grading.convention_search import find_interface
 from harness.grading.exercises import COURSE_MODEL, Exercise, small_exercises, tiny_exercises, with_fixed_l2
-from harness.grading.given_answers import GivenAnswers, collect_answers
+from harness.grading.given_answers import GivenAnswers, collect_answers, told_once
 from harness.grading.grade import (
     ANSWERED,
     ARGUMENTS,
@@ -122,7 +121,8 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     given = collect_answers(process, interface, interface.exercises).without_missing_classes
     if not given.answers:
         return _without_answers(graded, _failures(given)[0], rubric)
-    graded = replace(graded, notes=(*notes, *_notes_on(interface, given)))
+    excused = [failure for failure in given.failures.values() if failure not in given.faults]
+    graded = replace(graded, notes=(*notes, *given.notes_on(interface, excused)))
     if given.is_spoilt:
         graded = replace(graded, helpers={**graded.helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)})
     return _grade_answers(graded, given, process, interface, rubric)
@@ -141,7 +141,7 @@ def _grade_answers(
     has_reason = bool(refused) or WRONG in graded.helpers.get("operations", ())
     explained = Explained() if has_reason else explain(process, interface, given, parts)
     if not explained.is_understood:
-        return _without_answers(graded, find_other_exercise(process) or doubt(Kind.CONVENTION_UNKNOWN), rubric)
+        return _without_answers(graded, find_other_exercise(process) or explained.facts[0], rubric)
     # where something else makes parts wrong, the gradient shows nothing of the helper
     helpers = graded.helpers
     helpers = helpers if has_reason else judge_by_specification(helpers, parts["gradient"], explained.facts)
@@ -175,7 +175,7 @@ def _grade_answers(
 
 def _failures(given: GivenAnswers) -> list[Fact]:
     """Calls that failed: no fault of the function while conventions were tried, and one now."""
-    return [replace(fact, severity=Severity.WRONG) for fact in _told_once(given.faults)]
+    return [replace(fact, severity=Severity.WRONG) for fact in told_once(given.faults)]
 
 
 def _lacking(parts: Mapping[str, Part], interface: Interface, verdict: str) -> tuple[Fact, ...]:
@@ -215,22 +215,6 @@ def _without_answers(graded: Grade, why: Fact, rubric: Rubric) -> Grade:
         diagnosis=(*doubts, why, *wrong_helpers(helpers)),
         notes=tuple(fact for fact in graded.notes if fact not in unread),
     )
-
-
-def _notes_on(interface: Interface, given: GivenAnswers) -> Iterator[Fact]:
-    """Where right code may fail, and how the code differs from what runs on every problem."""
-    faults = given.faults
-    excused = _told_once([failure for failure in given.failures.values() if failure not in faults])
-    yield from (replace(fact, severity=Severity.NOTE) for fact in excused)
-    yield from given.notes_on(interface)
-
-
-def _told_once(failures: Sequence[CallFailed]) -> list[Fact]:
-    """The failures, each once, with the number of times where that is more than one."""
-    alike: dict[tuple[str, int], list[CallFailed]] = defaultdict(list)
-    for failure in failures:
-        alike[failure.error, failure.line].append(failure)
-    return [first.with_data(times=1 + len(rest)).fact for first, *rest in alike.values()]
 
 
 def _smallest_failure(process: SubmissionProcess, interface: Interface, given: GivenAnswers) -> ShownAnswer | None:

@@ -77,7 +77,7 @@ class Call:
         cost, gradient = map(_mean, parts)
         cost, is_changed = None if cost is None else float(cost), any(each.left for each in returned)
         answer = replace(parsed[0], cost=cost, gradient=gradient, changes_arguments=is_changed)
-        return without_allowances(exercise, answer, names_float32=submission.names_float32)
+        return without_allowances(exercise, answer, names_float32="float32" in submission.precisions)
 
 
 def _mean(parts: Sequence[Any]) -> Any:

@@ -41,8 +41,12 @@ class Explained(NamedTuple):
     # what is known, and the sets of bugs that explain all that is wrong
     facts: tuple[Fact, ...] = ()
     bugs: tuple[Bugs, ...] = ()
-    is_understood: bool = True  # whether something shows that the function was called in its own convention
     coordinates: int = 0  # how many coordinates of the gradients were compared
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether something shows that the function was called in its own convention."""
+        return Kind.CONVENTION_UNKNOWN not in kinds_of(self.facts)
 
     @property
     def is_repeatable(self) -> bool:
@@ -67,11 +71,12 @@ def explain(process: SubmissionProcess, interface: Interface, everywhere: GivenA
     if given.are_empty:  # a gradient of zeros is not judged
         found = replace(found, gradient_wrong=False)
     is_regularised = parts["regularised"].outcome == RIGHT
+    if not (given.are_empty or _is_understood(interface, found, given, regularised=is_regularised)):
+        return known._replace(facts=(doubt(Kind.CONVENTION_UNKNOWN, precisions=sorted(process.submission.precisions)),))
     wrong_parts = {name for name, part in parts.items() if part.outcome == WRONG}
     return known._replace(
         facts=(*_facts(interface, found, given, everywhere, wrong_parts), *zero),
         bugs=found.of_both or (*found.of_cost, *found.of_gradient),
-        is_understood=given.are_empty or _is_understood(interface, found, given, regularised=is_regularised),
     )
 
 

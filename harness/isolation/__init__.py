@@ -19,8 +19,8 @@ code runs with the rights of whoever started it, and can read and delete their f
 Each process takes about a quarter of a second to start. Two threads may use two workers at the same time.
 """
 
+from harness.isolation.limits import Sandbox
 from harness.isolation.process import Outcome, Place
-from harness.isolation.sandbox import Sandbox
 from harness.isolation.values import Foreign
 from harness.isolation.worker import Worker
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from harness.files import scratch_folder
-from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT, Clock
-from harness.isolation.sandbox import Sandbox, sandboxed
+from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT, Clock, Sandbox, sandboxed
 from harness.isolation.values import PREFIX, decode, lengths
 
 _PROGRAM = (

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.isolation.child_process import Setting
-from harness.isolation.limits import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOUT
+from harness.isolation.limits import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOUT, Sandbox
 from harness.isolation.process import Outcome, Process
-from harness.isolation.sandbox import Sandbox
 from harness.named_objects import file_of_module, is_file
 from reference.user_input import given, is_real, whole_number
 

@@ -54,10 +54,7 @@ def test_local(cross_check, x):
     helpers.check(cross_check, lambda theta: (theta @ theta, 3 * theta), np.array([x, 1.0]))
 """
 
-LAYOUTS = {
-    "src": ("import helpers", []),
-    "importlib": ("from . import helpers", ["--import-mode=importlib"]),
-}
+LAYOUTS = {"src": ("import helpers", []), "importlib": ("from . import helpers", ["--import-mode=importlib"])}
 
 
 @pytest.fixture(params=LAYOUTS.values(), ids=list(LAYOUTS))

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from textwrap import dedent, indent
 
-from tests.grading.submissions import notebook
+from tests.grading.submissions import BY_ROWS, EACH_DIGIT, RETURN, course, edited, notebook
 
 Files = dict[str, str]
 
@@ -39,45 +39,17 @@ def plain(cost: str) -> str:
     return IMPORTS + SIGMOID + cost
 
 
-UNROLL = """\
-    Theta1 = np.reshape(nn_params[:hidden_layer_size * (input_layer_size + 1)],
-                        (hidden_layer_size, input_layer_size + 1){order})
-    Theta2 = np.reshape(nn_params[hidden_layer_size * (input_layer_size + 1):],
-                        (num_labels, hidden_layer_size + 1){order})
-"""
-
-BODY = """\
-    m = X.shape[0]
-    a1 = np.hstack([np.ones((m, 1)), X])
-    z2 = a1.dot(Theta1.T)
-    a2 = np.hstack([np.ones((m, 1)), sigmoid(z2)])
-    h = sigmoid(a2.dot(Theta2.T))
-    Y = TARGETS
-    J = np.sum(-Y * np.log(h) - (1 - Y) * np.log(1 - h)) / m
-    J = J + LAM / (2 * m) * (np.sum(np.square(Theta1[:, 1:])) + np.sum(np.square(Theta2[:, 1:])))
-    d3 = h - Y
-    d2 = d3.dot(Theta2)[:, 1:] * sigmoidGradient(z2)
-    Theta1_grad = d2.T.dot(a1) / m
-    Theta2_grad = d3.T.dot(a2) / m
-    Theta1_grad[:, 1:] += LAM / m * Theta1[:, 1:]
-    Theta2_grad[:, 1:] += LAM / m * Theta2[:, 1:]
-"""
-
-FROM_1 = "np.eye(num_labels)[np.ravel(y) - 1]"
-FROM_0 = "np.eye(num_labels)[np.ravel(y)]"
-BY_COLUMNS = "    return J, np.concatenate([Theta1_grad.ravel(order='F'), Theta2_grad.ravel(order='F')])\n"
-BY_ROWS = "    return J, np.concatenate([Theta1_grad.ravel(), Theta2_grad.ravel()])\n"
 SEVEN = "def nnCostFunction(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, LAM):\n"
+FROM_0 = "np.eye(num_labels)[np.ravel(y)]"
 
 
-def edition(*edits: tuple[str, str], head: str = SEVEN, targets: str = FROM_1, order: str = "", lam: str = "lambda_"):
-    """The course's function in one of its editions, with parts of the text replaced; each has to be there."""
-    unroll, end = UNROLL.format(order=", order='F'" if order else ""), BY_COLUMNS if order else BY_ROWS
-    text = (head + unroll + BODY + end).replace("TARGETS", targets)
-    for old, new in edits:
-        assert old in text, old
-        text = text.replace(old, new)
-    return text.replace("LAM", lam)
+def edition(
+    *edits: tuple[str, str], head: str = SEVEN, targets: str = "", lam: str = "lambda_", rows: bool = True
+) -> str:
+    """The course's function in one of its editions, by rows or by columns, with parts of its text replaced."""
+    names = (("sigmoid_gradient", "sigmoidGradient"), ("lambda_", "LAM"))
+    body = course(*([BY_ROWS] if rows else []), (EACH_DIGIT, targets or EACH_DIGIT), *names).partition("LAM):\n")[2]
+    return edited(head + body, *edits).replace("LAM", lam)
 
 
 # -- the common edition: a notebook, its utils.py, and submission.py one folder up, which nobody hands in --------------
@@ -128,7 +100,7 @@ def common(cost: str = WITH_UTILS, *after: str) -> Files:
 
 EX2_MISSING = "import numpy as np\nfrom ex2.sigmoid import sigmoid\nfrom sigmoidGradient import sigmoidGradient\n"
 SMALL_FILES = {
-    "nnCostFunction.py": EX2_MISSING.replace("ex2.", "") + edition(order="F"),
+    "nnCostFunction.py": EX2_MISSING.replace("ex2.", "") + edition(rows=False),
     "sigmoid.py": "import numpy as np\ndef sigmoid(z):\n    return 1 / (1 + np.exp(-z))\n",
     "sigmoidGradient.py": "from sigmoid import sigmoid\ndef sigmoidGradient(z):\n    g = sigmoid(z)\n    return g * (1 - g)\n",
     "debugInitializeWeights.py": "import numpy as np\ndef debugInitializeWeights(fan_out, fan_in):\n"
@@ -193,28 +165,6 @@ flattenedD1D2 = backPropagate(np.random.rand(10285), X.flatten(), y, mylambda=0.
 """Sizes and the number of examples are globals, and X is flattened."""
 
 LAST_IS_ZERO = "((np.arange(num_labels) + 1) % 10 == np.ravel(y)[:, None]).astype(int)"
-
-EXTRA = plain(
-    """\
-def costFunction(theta, X, y, m, n, lmbda, hidden=25, K=10):
-    Theta1 = theta[:hidden * (n + 1)].reshape(hidden, n + 1)
-    Theta2 = theta[hidden * (n + 1):].reshape(K, hidden + 1)
-    X1 = np.column_stack((np.ones(m), X))
-    A = np.column_stack((np.ones(m), sigmoid(X1.dot(Theta1.T))))
-    H = sigmoid(A.dot(Theta2.T))
-    Y = np.zeros((m, K))
-    for i in range(m):
-        Y[i, int(y[i]) - 1] = 1
-    J = -1 / m * np.sum(Y * np.log(H) + (1 - Y) * np.log(1 - H))
-    J += lmbda / (2 * m) * (np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2))
-    E = H - Y
-    F = (E.dot(Theta2) * A * (1 - A))[:, 1:]
-    g1, g2 = F.T.dot(X1) / m, E.T.dot(A) / m
-    g1[:, 1:] += lmbda / m * Theta1[:, 1:]
-    g2[:, 1:] += lmbda / m * Theta2[:, 1:]
-    return J, np.hstack((g1.ravel(), g2.ravel()))
-"""
-)
 
 CACHE = """\
 import numpy as np
@@ -537,6 +487,7 @@ def backprop(a1, z2, a2, h, y, Theta1, Theta2, lambd):
 """
 )
 
+BESIDE_X = "np.column_stack([np.ones(m), X])"
 GLOBALS = plain(
     """\
 data = loadmat('../data/ex4data1.mat')
@@ -545,42 +496,34 @@ y = data['y']
 m = X.shape[0]
 lmbda = float(input('lambda? '))
 n, s, K = X.shape[1], 25, len(np.unique(y))
-def J_and_grad(theta):
-    t1, t2 = theta[:s * (n + 1)].reshape(s, n + 1), theta[s * (n + 1):].reshape(K, s + 1)
-    a1 = np.c_[np.ones((m, 1)), X]
-    a2 = np.c_[np.ones((m, 1)), sigmoid(a1 @ t1.T)]
-    h = sigmoid(a2 @ t2.T)
-    Y = (y.reshape(-1, 1) == np.arange(1, K + 1)) * 1
-    J = (-Y * np.log(h) - (1 - Y) * np.log(1 - h)).sum() / m + lmbda / (2 * m) * ((t1[:, 1:]**2).sum() + (t2[:, 1:]**2).sum())
-    d3 = h - Y
-    d2 = d3 @ t2[:, 1:] * a2[:, 1:] * (1 - a2[:, 1:])
-    g1, g2 = d2.T @ a1 / m, d3.T @ a2 / m
-    g1[:, 1:] += lmbda / m * t1[:, 1:]
-    g2[:, 1:] += lmbda / m * t2[:, 1:]
-    return J, np.r_[g1.ravel(), g2.ravel()]
+"""
+    + edition(
+        *(("    m = X.shape[0]\n", ""), ("input_layer_size", "n"), ("hidden_layer_size", "s"), ("num_labels", "K")),
+        head="def J_and_grad(nn_params):\n",
+        targets="(y.reshape(-1, 1) == np.arange(1, K + 1)) * 1",
+        lam="lmbda",
+    )
+    + """\
 plt.imshow(X[0].reshape(20, 20)); plt.show()
 res = optimize.minimize(J_and_grad, np.random.rand(10285), jac=True)
 print(res.fun)
 """
 )
 
-MADE_BEFORE = (
-    GLOBALS.replace(
-        "def J_and_grad", "X1 = np.c_[np.ones((m, 1)), X]\nY_train = np.eye(K)[y.ravel() - 1]\ndef J_and_grad"
-    )
-    .replace("    a1 = np.c_[np.ones((m, 1)), X]\n", "    a1 = X1\n")
-    .replace("    Y = (y.reshape(-1, 1) == np.arange(1, K + 1)) * 1\n", "    Y = Y_train\n")
+MADE_BEFORE = edited(
+    GLOBALS,
+    ("def J_and_grad", f"X1 = {BESIDE_X}\nY_train = np.eye(K)[y.ravel() - 1]\ndef J_and_grad"),
+    (f"    a1 = {BESIDE_X}\n", "    a1 = X1\n"),
+    ("    Y = (y.reshape(-1, 1) == np.arange(1, K + 1)) * 1\n", "    Y = Y_train\n"),
 )
 """A function of θ alone; what it reads was computed from the data."""
 
-DUMMIES = edition(
-    ("    a1 = np.hstack([np.ones((m, 1)), X])\n", "    a1 = X\n"), targets="pd.get_dummies(y.ravel()).values"
-)
-PLAIN_GRADIENT = (
-    "    Theta1_grad[:, 1:] += LAM / m * Theta1[:, 1:]\n    Theta2_grad[:, 1:] += LAM / m * Theta2[:, 1:]\n"
-)
-PENALTY = "    J = J + LAM / (2 * m) * (np.sum(np.square(Theta1[:, 1:])) + np.sum(np.square(Theta2[:, 1:])))\n"
-UNREGULARISED = IMPORTS + SIGMOID + edition((PLAIN_GRADIENT, ""), (PENALTY, "")).replace("nnCostFunction", "back_prop")
+DUMMIES = edition((BESIDE_X, "X"), targets="pd.get_dummies(y.ravel()).values")
+PENALTIES = [
+    *((f"    Theta{layer}_grad[:, 1:] += LAM / m * Theta{layer}[:, 1:]\n", "") for layer in (1, 2)),
+    ("    J += LAM / (2 * m) * (np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2))\n", ""),
+]
+UNREGULARISED = plain(edition(*PENALTIES)).replace("nnCostFunction", "back_prop")
 SIX = "def cost(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, la=0.):\n"
 OF_10 = edition(
     ("hidden_layer_size", "25"),
@@ -595,9 +538,13 @@ def own(*edits: tuple[str, str], **options: str) -> str:
     return plain(edition(*edits, **options))
 
 
-ARRAYS = "np.concatenate([Theta1_grad.ravel(), Theta2_grad.ravel()])"
 TAKEN = "    input_layer_size, hidden_layer_size, num_labels"
-RETURNED = f"    return J, {ARRAYS}\n"
+EXTRA = own(
+    ("    m = X.shape[0]\n", ""),
+    head="def costFunction(nn_params, X, y, m, n, LAM, hidden_layer_size=25, num_labels=10):\n    input_layer_size = n\n",
+    lam="lmbda",
+)
+WITHOUT_MEAN = (("d2.T @ a1 / m", "d2.T @ a1"), ("d3.T @ a2 / m", "d3.T @ a2"))
 
 CLOSURE = "def make_cost(input_layer_size, hidden_layer_size, num_labels, X, y, lambda_):\n" + indent(
     edition(head="def cost(nn_params):\n") + "return cost\n", "    "
@@ -688,7 +635,7 @@ PYTHON_2 = own().replace("    m = X", "    try: m = len(y)\n    except TypeError
 
 RIGHT: dict[str, str | Files] = {
     "common": common(),
-    "both-kinds": {"ex4.py": own(order="F"), "ex4.ipynb": notebook(own(targets=FROM_0))},
+    "both-kinds": {"ex4.py": own(rows=False), "ex4.ipynb": notebook(own(targets=FROM_0))},
     "py-is-empty": {"ex4.py": "# see the notebook\n", "ex4.ipynb": notebook(own())},
     "two notebooks": {
         "Part 1.ipynb": notebook("import numpy as np\nprint('hello')\n"),
@@ -708,16 +655,13 @@ RIGHT: dict[str, str | Files] = {
     },
     "la.py": own(head=SIX, lam="la"),
     "flattened.py": FLATTENED,
-    "two-files": {
-        "back_prop.py": UNREGULARISED,
-        "back_prop_reg.py": own().replace("nnCost", "back_prop_reg"),
-    },
+    "two-files": {"back_prop.py": UNREGULARISED, "back_prop_reg.py": own().replace("nnCost", "back_prop_reg")},
     "last-is-zero.py": own(targets=LAST_IS_ZERO),
     "zero-is-ten.py": own(targets="np.eye(num_labels)[np.ravel(y) % 10]"),
     "ten-comes-first.py": own(targets="(np.r_[10, 1:num_labels] == np.ravel(y)[:, None]).astype(int)"),
     "extra.py": EXTRA,
     "hard-coded.py": plain(OF_10),
-    "hard-coded-ones.py": plain(OF_10.replace("np.hstack([np.ones((m, 1)), X])", "X")),
+    "hard-coded-ones.py": plain(OF_10.replace("np.column_stack([np.ones(m), X])", "X")),
     "hard-coded-columns.py": plain(OF_10.replace("    m = X.shape[0]", "    X = X.T; m = X.shape[0]")),
     "globals.py": GLOBALS,
     "cache.py": SIGMOIDAL,
@@ -732,9 +676,9 @@ RIGHT: dict[str, str | Files] = {
     "made-before.py": MADE_BEFORE,
     "labels-before-y.py": own(("num_labels", "labels")),
     "named-tuple.py": plain(
-        "def cost(params, X, y, LAM):\n    Theta1, Theta2 = params.Theta1, params.Theta2\n    num_labels = len(Theta2)\n"
-        f"{BODY}{BY_ROWS}".replace("TARGETS", FROM_1)
-    ).replace("LAM", "lam"),
+        "def cost(params, X, y, lam):\n    Theta1, Theta2 = params.Theta1, params.Theta2\n    num_labels = len(Theta2)\n"
+        f"    m = X{edition(lam='lam').partition('    m = X')[2]}"
+    ),
     "is_package": {
         "__init__.py": "",
         "nnCostFunction.py": "import numpy as np\nfrom .sigmoid import sigmoid\nfrom is_package.sigmoidGradient import *\n"
@@ -771,21 +715,21 @@ RIGHT: dict[str, str | Files] = {
     "layer-info.py": own(head=f"def nnCost(nn_params, layer_info, X, y, lambda_):\n{TAKEN} = layer_info\n"),
     "closure.py": plain(CLOSURE),
     "answer-with-names.py": "from types import SimpleNamespace\n"
-    + own((RETURNED, f"    return SimpleNamespace(J=J, grad={ARRAYS})\n")),
+    + own((RETURN, "    return SimpleNamespace(J=J, grad=grad)\n")),
     "answer-in-a-dataclass.py": "from dataclasses import dataclass\n"
     + plain(
         "@dataclass\nclass Gradient:\n    Theta1: np.ndarray\n    Theta2: np.ndarray\n"
-        + edition((RETURNED, "    return J, Gradient(Theta1_grad, Theta2_grad)\n"))
+        + edition((RETURN, "    return J, Gradient(Theta1_grad, Theta2_grad)\n"))
     ),
     "for-numpy-1.py": own(
         ("    a1 =", "    sizes = np.array([[1, 2], [3]]).shape\n    y = np.mat(y).A.astype(np.int)\n    a1 =")
     ),
     "answer-in-dictionaries.py": own(
-        (RETURNED, "    return {'cost': J, 'grads': {'Theta1': Theta1_grad, 'Theta2': Theta2_grad}}\n")
+        (RETURN, "    return {'cost': J, 'grads': {'Theta1': Theta1_grad, 'Theta2': Theta2_grad}}\n")
     ),
     "of-any-depth.py": OF_ANY_DEPTH,
     "mode-by-name.py": own(
-        (RETURNED, f"    if mode == 'cost':\n        return J\n{RETURNED}"),
+        (RETURN, f"    if mode == 'cost':\n        return J\n{RETURN}"),
         head=SEVEN.replace("LAM)", "LAM, mode='both')"),
     ),
     "whole-course": OTHERS | {"ex4/nnCostFunction.py": own()},
@@ -824,12 +768,12 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
     ),
     "last-is-zero-wrong.py": (_changed("last-is-zero.py", ("d3 = h - Y", "d3 = Y - h")), "rwr", "wrong-sign"),
     "extra-no-mean.py": (
-        _changed("extra.py", ("F.T.dot(X1) / m, E.T.dot(A) / m", "F.T.dot(X1), E.T.dot(A)")),
+        _changed("extra.py", *WITHOUT_MEAN),
         "rwr",
         "mean-missing",
     ),
     "globals-wrong.py": (
-        _changed("globals.py", ("g2[:, 1:] += lmbda / m * t2[:, 1:]", "pass")),
+        _changed("globals.py", ("Theta2_grad[:, 1:] += lmbda / m * Theta2[:, 1:]", "pass")),
         "rrw",
         "output-layer-unregularised",
     ),
@@ -843,17 +787,11 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         "rwr",
         "slope-halved",
     ),
-    "remembers-wrong.py": (
-        _changed("remembers.py", ("* self.a1*(1-self.a1)", "* self.a1")),
-        "rwr",
-        "slope-halved",
-    ),
+    "remembers-wrong.py": (_changed("remembers.py", ("* self.a1*(1-self.a1)", "* self.a1")), "rwr", "slope-halved"),
     "cost-apart-is-right": (
         {
-            "ex4.py": own((RETURNED, "    return J\n"))
-            + edition(
-                (PENALTY, ""), ("d2.T.dot(a1) / m", "d2.T.dot(a1)"), ("d3.T.dot(a2) / m", "d3.T.dot(a2)")
-            ).replace("nnCostFunction", "backprop"),
+            "ex4.py": own((RETURN, "    return J\n"))
+            + edition(PENALTIES[-1], *WITHOUT_MEAN).replace("nnCostFunction", "backprop")
         },
         "rwr",
         "mean-missing",
@@ -864,7 +802,7 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         "squared-error-delta",
     ),
     "made-before-wrong.py": (
-        _changed("made-before.py", ("d2.T @ a1 / m, d3.T @ a2 / m", "d2.T @ a1, d3.T @ a2")),
+        _changed("made-before.py", *WITHOUT_MEAN),
         "rwr",
         "mean-missing",
     ),
@@ -874,16 +812,12 @@ WRONG: dict[str, tuple[str | Files, str, str]] = {
         "rwr",
         "wrong-sign",
     ),
-    "tanh-with-the-sigmoid-s-slope.py": (
-        own(("sigmoid(z2)]", "np.tanh(z2)]")),
-        "wwr",
-        "tanh-for-hidden-units",
-    ),
+    "tanh-with-the-sigmoid-s-slope.py": (own(("sigmoid(z2)]", "np.tanh(z2)]")), "wwr", "tanh-for-hidden-units"),
 }
 
 
 UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the kind of the reason
-    "ex2-missing": (SMALL_FILES | {"nnCostFunction.py": EX2_MISSING + edition(order="F")}, "not-handed-in"),
+    "ex2-missing": (SMALL_FILES | {"nnCostFunction.py": EX2_MISSING + edition(rows=False)}, "not-handed-in"),
     "star-import-missing.py": ("import numpy as np\nfrom helpers import *\n" + edition(), "not-handed-in"),
     "dummies.py": ("import pandas as pd\n" + plain(DUMMIES), "not-handed-in"),
     "python-2.py": (PYTHON_2 + "print `m`,\nx = `m`\n", "not-readable"),
@@ -907,10 +841,7 @@ UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the k
     "softmax-regression.py": (SOFTMAX_REGRESSION, "other-exercise"),
     "one-unit.py": (ONE_UNIT, "other-exercise"),
     "recommender.py": (RECOMMENDER, "other-exercise"),
-    "whole-course-fails": (
-        OTHERS | {"ex4/nnCostFunction.py": own(("    d3 =", "    1 / 0\n    d3 ="))},
-        "call-failed",
-    ),
+    "whole-course-fails": (OTHERS | {"ex4/nnCostFunction.py": own(("    d3 =", "    1 / 0\n    d3 ="))}, "call-failed"),
 }
 
 

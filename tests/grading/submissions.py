@@ -12,7 +12,7 @@ from harness.facts import homework_messages, relation_messages, verdict_messages
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
-from harness.grading.grade import Grade, Rubric
+from harness.grading.grade import ANSWERED, Grade, Rubric
 from harness.grading.submission_code import FAILURES, runnable
 from harness.grading.submission_files import Submission, find_submissions, read_submission
 from harness.grading.submission_grading import TIMEOUT, GradingPlan, grade_all, judge
@@ -160,15 +160,20 @@ class NeuralNetwork:
 
 
 RETURN = "    return J, grad\n"
+EACH_DIGIT = "np.eye(num_labels)[np.ravel(y) - 1]"
 
 
-def course(*edits):
-    """The course's function with parts of its text replaced; each has to be there."""
-    text = COURSE
+def edited(text, *edits):
+    """A text with parts of it replaced; each has to be there."""
     for old, new in edits:
         assert old in text, old
         text = text.replace(old, new)
     return text
+
+
+def course(*edits):
+    """The course's function with parts of its text replaced."""
+    return edited(COURSE, *edits)
 
 
 def at_start(statement):
@@ -226,9 +231,9 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     "by_rows.py": (course(BY_ROWS), ["θ and gradient by rows"]),
     "from_0.py": (course(FROM_0), ["labels from 0"]),
     "by_rows_from_0.py": (course(BY_ROWS, FROM_0), ["labels from 0", "θ and gradient by rows"]),
-    "one_hot.py": (course(("np.eye(num_labels)[np.ravel(y) - 1]", "y")), ["one-hot targets"]),
+    "one_hot.py": (course((EACH_DIGIT, "y")), ["one-hot targets"]),
     "column_only.py": (
-        course(("np.eye(num_labels)[np.ravel(y) - 1]", "(y == np.arange(1, num_labels + 1)).astype(float)")),
+        course((EACH_DIGIT, "(y == np.arange(1, num_labels + 1)).astype(float)")),
         [],
     ),
     "modulo.py": (course(("np.ravel(y) - 1", "np.ravel(y) % num_labels")), ["labels from 0"]),
@@ -307,10 +312,7 @@ RIGHT |= {  # what is answered beside, and what keeps a logarithm finite
         at_start("X, Theta1 = X.astype(np.float32), Theta1.astype(np.float32)"),
         ["single precision (float32)"],
     ),
-    "single_out.py": (
-        returning("np.float32(J), grad.astype('f4')"),
-        ["single precision (float32)"],
-    ),
+    "single_out.py": (returning("np.float32(J), grad.astype('f4')"), ["single precision (float32)"]),
     "epsilon.py": (course(("np.log(h)", "np.log(h + 1e-8)"), ("np.log(1 - h)", "np.log(1 - h + 1e-8)")), [EPSILON]),
     "epsilon_in_one.py": (course(("np.log(h)", "np.log(h + 1e-5)")), [EPSILON]),
     "epsilon_by_rows.py": (
@@ -322,14 +324,9 @@ RIGHT |= {  # what is answered beside, and what keeps a logarithm finite
         returning("J - 1, d2.T @ a1 / m, d3.T @ a2 / m, J, Theta1_grad, Theta2_grad"),
         ["more answered than a cost and a gradient", "gradient as matrices"],
     ),
-    "costs_first.py": (
-        returning("J / 2, J, grad, -grad"),
-        ["more answered than a cost and a gradient"],
-    ),
-    "cache_beside.py": (
-        returning("J, grad, {'h': h, 'a2': a2}"),
-        ["more answered than a cost and a gradient"],
-    ),
+    "costs_first.py": (returning("J / 2, J, grad, -grad"), ["more answered than a cost and a gradient"]),
+    "value_and_grad.py": (returning("(J, {'h': h}), grad"), ["more answered than a cost and a gradient"]),
+    "cache_beside.py": (returning("J, grad, {'h': h, 'a2': a2}"), ["more answered than a cost and a gradient"]),
     "dictionary_of_more.py": (
         returning("{'h': h, 'grads': (Theta1_grad, Theta2_grad), 'cost': J}"),
         ["more answered than a cost and a gradient", "gradient as matrices"],
@@ -422,6 +419,54 @@ RIGHT |= {  # with weights and biases apart, and without NumPy
     "pure.py": (PURE, ["labels from 0", "plain lists for arrays", "gradient as matrices"]),
 }
 
+TWO_FUNCTIONS = """\
+import numpy as np
+INPUT, HIDDEN = 6, 4
+LABELS = 10
+LAMBDA = 1
+
+def sig(z): return 1 / (1 + np.exp(-z))
+
+def unrolled(theta):
+    k = HIDDEN * (INPUT + 1)
+    return theta[:k].reshape(HIDDEN, -1), theta[k:].reshape(LABELS, -1)
+
+def predict(T1, T2, X):
+    a = np.column_stack([np.ones(len(X)), X])
+    b = np.column_stack([np.ones(len(X)), sig(a @ T1.T)])
+    return a, b, sig(b @ T2.T)
+
+def cost(theta, X, y):
+    T1, T2 = unrolled(theta)
+    h, Y, m = predict(T1, T2, X)[2], np.eye(LABELS)[y], len(X)
+    J = -np.sum(Y * np.log(h) + (1 - Y) * np.log(1 - h)) / m
+    return J + LAMBDA / (2 * m) * (np.sum(T1[:, 1:] ** 2) + np.sum(T2[:, 1:] ** 2))
+
+def gradient(theta, X, y):
+    T1, T2 = unrolled(theta)
+    a, b, h = predict(T1, T2, X)
+    d, m = h - np.eye(LABELS)[y], len(X)
+    e = (d @ T2 * b * (1 - b))[:, 1:]
+    R1, R2 = T1.copy(), T2.copy()
+    R1[:, 0] = R2[:, 0] = 0
+    return np.r_[(e.T @ a / m + LAMBDA / m * R1).ravel(), (d.T @ b / m + LAMBDA / m * R2).ravel()]
+"""
+"""Sizes and λ are constants, and cost and gradient are apart."""
+
+TAKES_NO_L2 = TWO_FUNCTIONS.replace("LAMBDA = 1\n", "class Settings:\n    weight = 2.5\n").replace(
+    "LAMBDA", "Settings.weight"
+)
+
+OF_CONSTANTS = [*FROM_0_BY_ROWS, *(f"{name} as a constant of the file" for name in ("INPUT", "HIDDEN", "LABELS"))]
+IN_TWO, OWN_L2 = "cost and gradient in two functions", "λ = {} in the code, which takes no other"
+WITHOUT_L2 = apart(parameters=FROM_W.replace(", lam", ""), answer="g1, c1, g2, c2")
+RIGHT |= {  # sizes and λ in constants
+    "of_constants.py": (TWO_FUNCTIONS, [*OF_CONSTANTS, "LAMBDA as a constant of the file", IN_TWO]),
+    "takes_no_lambda.py": (TAKES_NO_L2, [*OF_CONSTANTS, IN_TWO, OWN_L2.format(2.5)]),
+    "large_lambda.py": (WITHOUT_L2.replace("lam", "2.5"), ["labels from 0", TURN, OWN_L2.format(2.5)]),
+    "small_lambda.py": (WITHOUT_L2.replace("lam", "0.25"), ["labels from 0", TURN, OWN_L2.format(0.25)]),
+}
+
 WRONG = {  # the text, and the bug of the zoo that it is
     "sign.py": (course(("d3 = h - Y", "d3 = Y - h")), "wrong-sign"),
     "no_slope.py": (course((" * sigmoid_gradient(z2)", "")), "slope-missing"),
@@ -442,10 +487,7 @@ WRONG = {  # the text, and the bug of the zoo that it is
     ),
     "gradient_by_rows.py": (course(('ravel(order="F")', "ravel()")), "c-order-unrolling"),
     "gradient_by_columns.py": (course(BY_ROWS, ('ravel(order="C")', 'ravel(order="F")')), "c-order-unrolling"),
-    "last_class.py": (
-        at_start("y = np.where(y == num_labels, 1, y)"),
-        "last-class-as-first",
-    ),
+    "last_class.py": (at_start("y = np.where(y == num_labels, 1, y)"), "last-class-as-first"),
     "loop_overwrites.py": (
         LOOP.replace("D1 += outer(d2, a1); D2 += outer(d3, a2)", "D1 = outer(d2, a1); D2 = outer(d3, a2)"),
         "only-last-example-over-m",
@@ -497,40 +539,6 @@ WRONG |= {
     ),
 }
 
-TWO_FUNCTIONS = """\
-import numpy as np
-INPUT, HIDDEN = 6, 4
-LABELS = 10
-LAMBDA = 1
-
-def sig(z): return 1 / (1 + np.exp(-z))
-
-def unrolled(theta):
-    k = HIDDEN * (INPUT + 1)
-    return theta[:k].reshape(HIDDEN, -1), theta[k:].reshape(LABELS, -1)
-
-def predict(T1, T2, X):
-    a = np.column_stack([np.ones(len(X)), X])
-    b = np.column_stack([np.ones(len(X)), sig(a @ T1.T)])
-    return a, b, sig(b @ T2.T)
-
-def cost(theta, X, y):
-    T1, T2 = unrolled(theta)
-    h, Y, m = predict(T1, T2, X)[2], np.eye(LABELS)[y], len(X)
-    J = -np.sum(Y * np.log(h) + (1 - Y) * np.log(1 - h)) / m
-    return J + LAMBDA / (2 * m) * (np.sum(T1[:, 1:] ** 2) + np.sum(T2[:, 1:] ** 2))
-
-def gradient(theta, X, y):
-    T1, T2 = unrolled(theta)
-    a, b, h = predict(T1, T2, X)
-    d, m = h - np.eye(LABELS)[y], len(X)
-    e = (d @ T2 * b * (1 - b))[:, 1:]
-    R1, R2 = T1.copy(), T2.copy()
-    R1[:, 0] = R2[:, 0] = 0
-    return np.r_[(e.T @ a / m + LAMBDA / m * R1).ravel(), (d.T @ b / m + LAMBDA / m * R2).ravel()]
-"""
-"""Sizes and λ are constants, and cost and gradient are apart."""
-
 JAX_COST = """
 import jax
 import jax.numpy as jnp
@@ -551,10 +559,7 @@ BROKEN = {  # the text, and the kind of what is found
     "no_function.py": ("x = 1\ndef sigmoid(z):\n    return z\n", "no-homework-function"),
     "unknown_parameters.py": ("def nn_cost(a, b):\n    return 1, 2\n", "no-homework-function"),
     "missing_helper.py": (course(("def sigmoid(z)", "def sigmoyd(z)")), "call-failed"),
-    "missing_module.py": (
-        "from utils import sigmoid as s\n" + course(("h = sigmoid(", "h = s(")),
-        "not-handed-in",
-    ),
+    "missing_module.py": ("from utils import sigmoid as s\n" + course(("h = sigmoid(", "h = s(")), "not-handed-in"),
     "hangs.py": (at_start("while True: pass"), "call-failed"),
     "exits.py": (at_start("import sys; sys.exit(0)"), "call-failed"),
     "really_exits.py": (at_start("import os; os._exit(3)"), "call-failed"),
@@ -622,6 +627,12 @@ def grade_folder(
         grades[number] = found
         graded(len(grades))
     return [grades[number] for number in sorted(grades)]
+
+
+def in_short(grade: Grade) -> str:
+    """The verdict, the parts cost, gradient and regulariser as letters, the points, and kinds of what is wrong."""
+    letters = "".join(grade.outcomes[name].replace("absent", "-")[0] for name in ANSWERED)
+    return " ".join([grade.verdict, letters, f"{grade.points:g}", *kinds(grade.diagnosis)])
 
 
 def kinds(facts: Iterable[Fact]) -> list[str]:

@@ -10,9 +10,9 @@ from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
 from harness.grading import Hints
 from harness.grading.class_grading import GradingPlan, grade_class, open_store, remarks_on
-from harness.grading.class_tables import Roster, matched, page_name, read_roster, write_outputs
+from harness.grading.class_tables import Roster, grades_csv, matched, page_name, read_roster, write_outputs
 from harness.grading.grade import AGREE, ERROR, Grade
-from harness.grading.grade_reports import GradeRecord, grades_csv
+from harness.grading.grade_reports import GradeRecord
 from harness.grading.submission_files import find_submissions
 from tests.grading.submissions import COURSE, at_start, course
 

@@ -15,17 +15,9 @@ from harness.facts import message_table
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
 from harness.grading import Hints
-from harness.grading.error_picture import error_picture
+from harness.grading.class_tables import COLUMNS, grades_csv, grades_document, gradescope_document
 from harness.grading.grade import Grade, Rubric
-from harness.grading.grade_reports import (
-    COLUMNS,
-    grades_csv,
-    grades_document,
-    grades_page,
-    grades_text,
-    gradescope_document,
-    record_of,
-)
+from harness.grading.grade_reports import error_picture, grades_page, grades_text, record_of
 from harness.grading.student_feedback import feedback_page, hints_in
 from harness.grading.submission_files import Submission
 from tests.grading.handed_in import RIGHT as HANDED_IN

@@ -1,7 +1,6 @@
 """Submissions found in a folder and read without running them."""
 
 import ast
-import json
 from pathlib import Path
 
 import pytest
@@ -9,77 +8,65 @@ import pytest
 from harness.facts.kinds import Kind
 from harness.grading.submission_code import FAILURES, Code, in_python_3, numbers_in, runnable
 from harness.grading.submission_files import find_submissions, not_graded, read_submission
+from tests.grading.submissions import notebook
 
 
-def write(folder: Path, **texts: str) -> None:
-    for name, text in texts.items():
-        path = folder / name.replace("__", "/").replace("_dot_", ".")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
 
 
-def test_files_notebooks_and_folders_are_submissions_and_nothing_else_is(tmp_path):
-    write(tmp_path, b_dot_py="def f(): pass", a_dot_ipynb=json.dumps({"cells": []}), c__d_dot_py="def g(): pass")
-    write(tmp_path, notes_dot_txt="hello", empty__e_dot_txt="", _hidden_dot_py="")
-    assert [submission.name for submission in find_submissions(tmp_path)] == ["a.ipynb", "b.py", "c"]
+COST = "def cost(theta, X, y, lam): pass"
+FOLDERS = {  # the files of a folder, and those of each submission in it
+    "files, notebooks and folders": (
+        dict.fromkeys(("b.py", "c/d.py", "notes.txt", "empty/e.txt", "_hidden.py"), "") | {"a.ipynb": '{"cells": []}'},
+        {"a.ipynb": ["a.py"], "b.py": ["b.py"], "c": ["d.py"]},
+    ),
+    "all files of a folder": (
+        {"smith/sigmoid.py": "def sigmoid(z): pass", "smith/main.py": "from nn import *", "smith/nn.py": COST},
+        {"smith": ["main.py", "nn.py", "sigmoid.py"]},
+    ),
+    "modules that are imported": (
+        {
+            "a.py": f"from tools import *\n{COST}",
+            "b.py": f"import a\n{COST}",
+            "more.py": "def sigmoid(z): pass",
+            "tools.py": "import more",
+        },
+        {"a.py": ["a.py", "more.py", "tools.py"], "b.py": ["a.py", "b.py", "more.py", "tools.py"]},
+    ),
+    "a package that is imported": (
+        {"a/nn.py": f"from tools.act import sigmoid\nimport tools.more\n{COST}"}
+        | {"a/tools/act.py": "from .inner import exp\nfrom . import beside\nfrom .... import x"}
+        | dict.fromkeys((f"a/tools/{name}.py" for name in ("__init__", "beside", "inner", "more", "unused")), ""),
+        {"a": ["nn.py", *(f"tools/{name}.py" for name in ("__init__", "act", "beside", "inner", "more", "unused"))]},
+    ),
+    "folders in a folder, as archives unpack to": (
+        {"smith/ex4/nn.py": COST, "smith/__MACOSX/nn.py": COST, "jones/a/x.py": "", "jones/b/y.py": ""},
+        {"jones": ["a/x.py", "b/y.py"], "smith": ["ex4/nn.py"]},
+    ),
+}
 
 
-def test_all_files_of_a_folder_are_one_submission(tmp_path):
-    write(tmp_path, smith__sigmoid_dot_py="def sigmoid(z): pass", smith__main_dot_py="from nn import *")
-    write(tmp_path, smith__nn_dot_py="def nn_cost_function(a, b, c, d, X, y, l): pass")
-    (submission,) = find_submissions(tmp_path)
-    assert {file.name for file in submission.files} == {"sigmoid.py", "main.py", "nn.py"}
-    assert [(function.name, function.file) for function in submission.functions] == [
-        ("nn_cost_function", "nn.py"),
-        ("sigmoid", "sigmoid.py"),
-    ]
-
-
-def test_a_module_that_is_imported_goes_with_its_file_and_is_no_submission(tmp_path):
-    write(tmp_path, a_dot_py="from tools import *\ndef cost(theta, X, y, lam): pass", tools_dot_py="import more")
-    write(tmp_path, more_dot_py="def sigmoid(z): pass", b_dot_py="import a\ndef cost(theta, X, y, lam): pass")
-    found = {
-        submission.name: sorted(file.name for file in submission.files) for submission in find_submissions(tmp_path)
-    }
-    assert found == {"a.py": ["a.py", "more.py", "tools.py"], "b.py": ["a.py", "b.py", "more.py", "tools.py"]}
-
-
-def test_a_package_goes_with_the_file_that_imports_it(tmp_path, monkeypatch):
-    write(tmp_path, a__nn_dot_py="from tools.act import sigmoid\nimport tools.more\ndef cost(theta, X, y, lam): pass")
-    write(
-        tmp_path,
-        a__tools__act_dot_py="from .inner import exp\nfrom . import beside\nfrom .... import x",
-        a__tools__more_dot_py="",
-    )
-    write(tmp_path, a__tools__inner_dot_py="", a__tools__beside_dot_py="", a__tools__unused_dot_py="")
-    (tmp_path / "a" / "tools" / "__init__.py").write_text("")
+@pytest.mark.parametrize("name", FOLDERS)
+def test_submissions_are_found_in_a_folder_with_what_they_import(name, tmp_path, monkeypatch):
+    files, expected = FOLDERS[name]
+    write(tmp_path, files)
     monkeypatch.chdir(tmp_path)
-    (submission,) = find_submissions(".")
-    inner = ("__init__", "act", "beside", "inner", "more", "unused")
-    assert sorted(file.name for file in submission.files) == ["nn.py", *(f"tools/{name}.py" for name in inner)]
-
-
-def test_a_folder_in_a_folder_as_archives_unpack_to_is_a_submission(tmp_path):
-    write(tmp_path, smith__ex4__nn_dot_py="def cost(theta, X, y, lam): pass")
-    (tmp_path / "smith" / "__MACOSX").mkdir()
-    write(tmp_path, jones__a__x_dot_py="", jones__b__y_dot_py="")
-    jones, smith = find_submissions(tmp_path)
-    assert [file.name for file in smith.files] == ["ex4/nn.py"]
-    assert [file.name for file in jones.files] == ["a/x.py", "b/y.py"]
+    found = {one.name: sorted(file.name for file in one.files) for one in find_submissions(".")}
+    assert found == expected
 
 
 def test_entries_without_code_or_data_are_named(tmp_path):
-    write(tmp_path, a_dot_py="", ex_dot_m="", data_dot_csv="", notes__e_dot_m="", _hidden_dot_m="")
+    write(tmp_path, dict.fromkeys(("a.py", "ex.m", "data.csv", "notes/e.m", "_hidden.m"), ""))
     assert not_graded(tmp_path) == ["ex.m", "notes"]
 
 
-@pytest.mark.parametrize(("made", "message"), [(False, "is not a folder"), (True, "there is no submission in")])
-def test_a_folder_without_submissions_is_refused(tmp_path, made, message):
-    folder = tmp_path / "class"
-    if made:
-        folder.mkdir()
+@pytest.mark.parametrize(("folder", "message"), [("none", "is not a folder"), (".", "there is no submission in")])
+def test_a_folder_without_submissions_is_refused(tmp_path, folder, message):
     with pytest.raises((OSError, ValueError), match=message):
-        find_submissions(folder)
+        find_submissions(tmp_path / folder)
 
 
 KEPT = {
@@ -125,12 +112,8 @@ def test_statements_that_fail_are_passed_over_and_kept():
     names: dict = {FAILURES: []}
     exec(compile(runnable(ast.parse(text)), "text", "exec"), names)
     assert names["y"] == 2
-    assert [type(failure).__name__ for failure in names[FAILURES]] == [
-        "NameError",
-        "ModuleNotFoundError",
-        "NameError",
-        "NameError",
-    ]
+    failures = [type(failure).__name__ for failure in names[FAILURES]]
+    assert failures == ["NameError", "ModuleNotFoundError", "NameError", "NameError"]
 
 
 def test_what_sets_the_names_that_functions_read_is_kept_where_it_is_needed():
@@ -190,30 +173,24 @@ def test_a_file_that_begins_with_a_mark_of_its_encoding_is_read(tmp_path, encodi
     assert submission.functions[0].parameters[0] == "thêta"
 
 
-def test_numbers_of_code_are_known_and_those_of_comments_are_not(tmp_path):
-    write(tmp_path, a_dot_py='"""5000 examples"""\nSIZES = 400, 2.5  # 5000 × 400\nprint("401", True)\n')
-    (submission,) = find_submissions(tmp_path)
-    assert set(numbers_in(submission.files[0].tree)) == {400, 2.5}
+def test_numbers_of_code_are_known_and_those_of_comments_are_not():
+    text = '"""5000 examples"""\nSIZES = 400, 2.5  # 5000 × 400\nprint("401", True)\n'
+    assert set(numbers_in(ast.parse(text))) == {400, 2.5}
 
 
 def test_a_function_is_found_again_by_its_link(tmp_path):
-    write(
-        tmp_path,
-        a_dot_py="import numpy\n\ndef cost(t): pass\nclass Net:\n    def loss(self, X): pass\ng = lambda z: z\n",
-    )
-    cells = [{"cell_type": "code", "source": source} for source in ("x = 1\n", "y = 2\ndef f(t): pass\n")]
-    write(tmp_path, b_dot_ipynb=json.dumps({"cells": cells}))
+    text = "import numpy\n\ndef cost(t): pass\nclass Net:\n    def loss(self, X): pass\ng = lambda z: z\n"
+    write(tmp_path, {"a.py": text, "b.ipynb": notebook("x = 1\n", "y = 2\ndef f(t): pass\n")})
     links = [one.link(function) for one in find_submissions(tmp_path) for function in one.functions]
-    assert links == ["a.py:3 cost", "a.py:6 g", "a.py:5 Net.loss", "b.ipynb:cell 2:2 f"]
+    assert links == ["a.py:3 cost", "a.py:6 g", "a.py:5 Net.loss", "b.ipynb:cell 3:2 f"]
 
 
 def test_lines_of_a_notebook_are_counted_by_cell(tmp_path):
     cells = ["a = 1\nb = 2", "broken (", "def f():\n    return 1 / 0"]
-    document = {"cells": [{"cell_type": "code", "source": cell} for cell in cells]}
-    (tmp_path / "a.ipynb").write_text(json.dumps(document))
+    (tmp_path / "a.ipynb").write_text(notebook(*cells))
     submission = read_submission(tmp_path / "a.ipynb")
     assert submission is not None
     places = [submission.files[0].place(line) for line in (1, 2, 3, 4)]
-    assert places == ["cell 1, line 1", "cell 1, line 2", "cell 3, line 1", "cell 3, line 2"]
+    assert places == ["cell 2, line 1", "cell 2, line 2", "cell 4, line 1", "cell 4, line 2"]
     (note,) = submission.notes
-    assert (note.kind, note.data["cell"]) == (Kind.CELL_LEFT_OUT, 2)
+    assert (note.kind, note.data["cell"]) == (Kind.CELL_LEFT_OUT, 3)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.isolation import Sandbox, Worker
-from harness.isolation.sandbox import require_sandbox
+from harness.isolation.limits import require_sandbox
 
 HOMEWORK = """
 import ctypes, os, subprocess, sys, tempfile, time
