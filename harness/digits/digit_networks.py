@@ -173,10 +173,8 @@ def load_weights(path: str | Path, max_size: int = MAX_SIZE) -> np.ndarray:
     try:
         content = read_mat(raw, max_size)
     except ValueError as error:
-        raise ValueError(
-            f"{path} cannot be read as a MATLAB file ({error}); give a .mat file: the course's, or the theta.mat of "
-            "harness run"
-        ) from None
+        advice = "give a .mat file: the course's, or the theta.mat of harness run"
+        raise ValueError(f"{path} cannot be read as a MATLAB file ({error}); {advice}") from None
     missing = [name for name in ("Theta1", "Theta2") if name not in content]
     if missing:
         raise ValueError(f"{path} must hold Theta1 and Theta2, but has no {' and no '.join(missing)}")

@@ -29,18 +29,10 @@ _PLACES = [folder / "data" / "digits.bz2" for folder in Path(__file__).resolve()
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Images of handwritten digits with their labels.
+    """Images of handwritten digits with their labels."""
 
-    Attributes
-    ----------
-    X : (m, n) float64 array
-        One image per row, its pixels unrolled column by column.
-    y : (m,) int64 array
-        The digits 0..9.
-    """
-
-    X: FloatArray
-    y: IntArray
+    X: FloatArray  # (m, n), one image per row, its pixels unrolled column by column
+    y: IntArray  # (m,), the digits 0..9
 
     @property
     def classes(self) -> IntArray:
@@ -53,17 +45,9 @@ class Digits:
 
 
 def load_digits() -> Digits:
-    """Load the course's data set: 500 images of each digit, in the order 0, 1, ..., 9.
+    """The course's data set, in new arrays: 500 images of each digit, in the order 0 to 9, as in its ``ex4data1.mat``.
 
-    Returns
-    -------
-    Digits
-        X (5000, 400), y and classes (5000,), as in its ``ex4data1.mat`` to rounding error; new arrays in every call.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        The file of digits is missing, or its SHA-256 checksum is wrong.
+    Raises FileNotFoundError where the file of digits is missing, and ValueError where its checksum is wrong.
     """
     images = np.frombuffer(bz2.decompress(_packed_images()), dtype=np.uint8).reshape(-1, 28, 28)
     W = _resize_weights(28, 20)
@@ -73,18 +57,14 @@ def load_digits() -> Digits:
 
 
 def _packed_images() -> bytes:
-    found = next(filter(Path.is_file, _PLACES), None)
+    found, again = next(filter(Path.is_file, _PLACES), None), "install the package again, or"
     if found is None:
-        raise FileNotFoundError(
-            f"the digits are in neither {_PLACES[0]} nor {_PLACES[1]}; "
-            "install the package again, or run data/build_digits.py in the repository"
-        )
+        where = f"the digits are in neither {_PLACES[0]} nor {_PLACES[1]}"
+        raise FileNotFoundError(f"{where}; {again} run data/build_digits.py in the repository")
     packed = found.read_bytes()
     if (actual := hashlib.sha256(packed).hexdigest()) != _SHA256:
-        raise ValueError(
-            f"{found} is damaged: its SHA-256 is {actual}, not {_SHA256}; "
-            "install the package again, or restore the file from the repository"
-        )
+        damage = f"{found} is damaged: its SHA-256 is {actual}, not {_SHA256}"
+        raise ValueError(f"{damage}; {again} restore the file from the repository")
     return packed
 
 

@@ -40,18 +40,16 @@ from reference.measured import GradientSource
 
 SCHEMA = "harness.run/1"
 
-FOR_THE_NETWORK = (
-    Published("course_accuracy", "all digits after 50 line searches", 0.953, after=50),
-    Published("article_accuracy", "all digits after 100", 0.965),
-)
-FOR_THE_BASELINE = (Published("article_baseline_accuracy", "all digits, no hidden layer", 0.9508),)
+COURSE = Published("course_accuracy", "all digits after 50 line searches", 0.953, after=50)
+ARTICLE = Published("article_accuracy", "all digits after 100", 0.965)
+BASELINE = Published("article_baseline_accuracy", "all digits, no hidden layer", 0.9508)
 
 PLANS = (
     Plan("network", (400, 25, 10), 1.0, 50),
     Plan("baseline", (400, 10), 1.0, 50),
-    Plan("network on all digits", (400, 25, 10), 1.0, 100, all_digits=True, published=FOR_THE_NETWORK),
+    Plan("network on all digits", (400, 25, 10), 1.0, 100, all_digits=True, published=(COURSE, ARTICLE)),
     # λ = 0.1 is the course's for regression without a hidden layer; the accuracy is published for all digits.
-    Plan("baseline on all digits", (400, 10), 0.1, 150, all_digits=True, published=FOR_THE_BASELINE),
+    Plan("baseline on all digits", (400, 10), 0.1, 150, all_digits=True, published=(BASELINE,)),
 )
 
 
@@ -174,16 +172,8 @@ def train_once(
     """
     with _folder_for(out) as directory:
         digits = digits or load_digits()
-        plan = Plan("training", (digits.X.shape[1], *hidden, 10), l2, max_iter)
-        trained = fit(
-            plan,
-            *split_digits(digits, seed),
-            seed=seed,
-            source=source,
-            gate=gate,
-            progress=progress,
-            checkpoint=checkpoint,
-        )
+        plan, split = Plan("training", (digits.X.shape[1], *hidden, 10), l2, max_iter), split_digits(digits, seed)
+        trained = fit(plan, *split, seed=seed, source=source, gate=gate, progress=progress, checkpoint=checkpoint)
         return trained, () if directory is None else _write(directory, trained, digit_figures.reading(trained))
 
 
@@ -231,10 +221,9 @@ def _saved(result: RunResult, directory: Path, digits: Digits, seed: int) -> Run
 def _write(directory: Path, trained: Fit, pictures: Iterable[tuple[str, bytes]]) -> tuple[Path, ...]:
     """Write θ first, before the pictures are drawn, and then each picture; answers the files."""
     network, theta = trained.network, trained.training.theta
+    numbers = [("theta.npz", npz_bytes(network, theta)), ("theta.mat", mat_bytes(network, theta))]
     files = []
-    for name, content in chain(
-        [("theta.npz", npz_bytes(network, theta)), ("theta.mat", mat_bytes(network, theta))], pictures
-    ):
+    for name, content in chain(numbers, pictures):
         files.append(directory / name)
         write_whole(files[-1], content)
     return tuple(files)

@@ -54,25 +54,11 @@ class Script:
             written = self._named(value) if callable(value) else self._tree(value, name)
             arguments.append(f"{name}={written}")
         theta_line = f"theta = {self._tree(theta, 'theta')}"
-        call = f"print({check}({', '.join(arguments)}))"
         load = [f"case = np.load({str(self.path)!r})"] if self.arrays else []
-        return "\n".join(
-            [
-                "import sys",
-                "",
-                "import numpy as np",
-                *self._imports,
-                f"from harness import {check}",
-                "from harness.named_objects import import_file_as",
-                "",
-                f"sys.path[:0] = {own_folders()}",
-                *self._statements,
-                *load,
-                theta_line,
-                call,
-                "",
-            ]
-        )
+        imports = [f"from harness import {check}", "from harness.named_objects import import_file_as"]
+        head = ["import sys", "", "import numpy as np", *self._imports, *imports, ""]
+        body = [f"sys.path[:0] = {own_folders()}", *self._statements, *load, theta_line]
+        return "\n".join([*head, *body, f"print({check}({', '.join(arguments)}))", ""])
 
     def _named(self, function: Any) -> str:
         """An expression for a function or class, whose module the script imports."""

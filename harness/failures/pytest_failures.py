@@ -24,10 +24,9 @@ NETWORKS = ("random_problem", "network_seed")
 """Parameters that choose a random network: of a test's own, and of the ready-made suite's tests."""
 
 ALIKE = "fails alike, and shows the smallest network."
-PERHAPS_ALIKE = (
-    "fails in the same sources, and shows the smallest network. No bug explains all of that failure, so the cause "
-    "may be another here. Run this test alone to see."
-)
+PERHAPS_ALIKE = """\
+fails in the same sources, and shows the smallest network. No bug explains all of that failure, so the cause may be \
+another here. Run this test alone to see."""
 """What a failure says of an earlier one, after its name."""
 
 Causes = frozenset[tuple[str, bool, bool, str]]

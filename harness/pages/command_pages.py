@@ -44,18 +44,12 @@ def check_page(check: ActivationNetworks, made: Mapping[str, Any]) -> str:
 
 def _networks(summary: Summary, title: str) -> str:
     rows = [(name, summary.outliers.get(name, 0), summary.left_out.get(name, 0)) for name in summary.sources]
-    counts = [(verdict, count) for verdict, count in summary.counts.items()]
+    fewer = [f"{summary.why_fewer}."] if summary.skipped else []
     return section(
         title,
-        listing(
-            [
-                *map(message_table.say, summary.reasons),
-                *([f"{summary.why_fewer}."] if summary.skipped else []),
-                CLOSEST.format(summary.margin),
-            ]
-        ),
+        listing([*map(message_table.say, summary.reasons), *fewer, CLOSEST.format(summary.margin)]),
         wide(
-            table(("verdict", "networks"), counts, "Verdicts"),
+            table(("verdict", "networks"), summary.counts.items(), "Verdicts"),
             _reasons("networks", summary.doubts),
             table(("source", "odd one out", "left out"), rows, "The sources, in numbers of networks"),
         ),
@@ -159,22 +153,14 @@ def study_page(study: Study, made: Mapping[str, Any]) -> str:
 
 
 def _checkers(study: Study) -> str:
-    head = (
-        "checker",
-        "bugs caught",
-        "correct code called wrong",
-        "told apart",
-        "undecided: bugs",
-        "correct code",
-        "ms",
-    )
+    heads = ("bugs caught", "correct code called wrong", "told apart", "undecided: bugs", "correct code", "ms")
     rows = []
     for checker in study.checkers:
         bugs, right = (partial(study.rate, bugs=of_bugs, checker=checker) for of_bugs in (True, False))
         apart = study.told_apart(checker=checker)
         rates = (bugs(ALARM), right(ALARM), apart, bugs(INCONCLUSIVE), right(INCONCLUSIVE))
         rows.append((checker, *map(_rate, rates), 1e3 * study.median_seconds(checker=checker)))
-    return table(head, rows, "All problems together", {0: "ours"})
+    return table(("checker", *heads), rows, "All problems together", {0: "ours"})
 
 
 def _by_bug(study: Study) -> str:
@@ -195,12 +181,11 @@ def sweep_page(summary: SweepSummary) -> str:
     ]
     headline, pace = str(summary).partition("\n")[0], f"{summary.pace:.0f} rows a second and core."
     closest = [] if summary.worst is None else [CLOSEST.format(summary.worst)]
+    counts = table(("verdict", "rows"), summary.counts.items(), "Verdicts")
     named = table(("sources", "rows"), summary.outliers.items(), "The odd ones out, alone or together")
     wrong = table(("seed", "verdict", "what", "why"), examples, "Rows to replay")
     sections = [
-        section(
-            "Rows", wide(table(("verdict", "rows"), summary.counts.items(), "Verdicts")), listing([*closest, pace])
-        ),
+        section("Rows", wide(counts), listing([*closest, pace])),
         section("Named", wide(named) if summary.outliers else ""),
         section("Undecided", wide(_reasons("rows", summary.reasons))),
         section("The first that are wrong", wide(wrong) if examples else ""),

@@ -9,6 +9,7 @@ Each submission is a file, or a folder of files, by name: `RIGHT` ones, `WRONG` 
 import json
 from pathlib import Path
 from textwrap import dedent, indent
+from typing import Any
 
 from tests.grading.submissions import BY_ROWS, EACH_DIGIT, RETURN, course, edited, notebook
 
@@ -533,7 +534,7 @@ OF_10 = edition(
 )
 
 
-def own(*edits: tuple[str, str], **options: str) -> str:
+def own(*edits: tuple[str, str], **options: Any) -> str:
     """A file of one's own with the course's function in one of its editions."""
     return plain(edition(*edits, **options))
 

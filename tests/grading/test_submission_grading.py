@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.facts.fact import Severity, kinds_of
+from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
 from harness.grading.function_diagnosis import diagnose
@@ -288,9 +288,87 @@ def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
     assert all(grade.outcomes[name] == "right" for name in right)
 
 
-def test_the_sizes_at_which_alone_code_runs_are_told_without_the_number_of_examples(tmp_path):
-    notes = graded_here(tmp_path, "a.py", at_start("assert X.shape[1] == 400")).notes
-    assert [fact.where for fact in notes if fact.kind == Kind.COURSE_SIZE_ONLY] == [("400-25-10",)]
+ADDED = "            self.grad += out.grad\n            other.grad += out.grad\n"
+TWICE = (("Theta1[:, 1:] ** 2", "Theta1 ** 2"), ("np.sum(Theta2[:, 1:] ** 2)", "2 * np.sum(Theta2[:, 1:] ** 2)"))
+SHIFTED = {f"Theta{layer} biases": 1.0 for layer in (1, 2)} | {f"Theta{layer} last column": 0.0 for layer in (1, 2)}
+BY_COLUMNS = ('Theta1_grad.ravel(order="C")', 'Theta1_grad.ravel(order="F")')
+OTHER = "\ndef accuracy(X, theta, y):\n    return X.shape[2]\n"
+
+FACTS = [  # a submission, or one of those above; the kind of a fact, and some of what it holds
+    (at_start("assert X.shape[1] == 400"), Kind.COURSE_SIZE_ONLY, {"where": ("400-25-10",)}),
+    # what is right but for some λ is called the regulariser
+    ("a large λ", Kind.WRONG_SOMEWHERE, {"where": ("regulariser",), "wrong": 1}),
+    ("for one example", Kind.WRONG_SOMEWHERE, {"where": ("cost", "gradient"), "wrong": 1}),
+    (course(("Theta1[:, 1:] ** 2", "Theta1[:, 2:] ** 2")), Kind.PART_UNEXPLAINED, {"where": ("regulariser",)}),
+    # a number beside what is no gradient is not called no cost
+    (returning("m, J, {}"), Kind.NOT_AN_ANSWER, {"answer": "a dict", "missing": "gradient"}),
+    # a failure is that of the likeliest function
+    (at_start("np.zeros(3)[4]") + OTHER, Kind.CALL_FAILED, {"function": "nn_cost_function"}),
+    ("in float16", Kind.CONVENTION_UNKNOWN, {"precisions": ["float16"]}),
+    ("apart, and one fails", Kind.CALL_FAILED, {"event": "raised ZeroDivisionError: division by zero"}),
+    # what is wrong with a cost
+    ("both", Kind.COST_PATTERN, {"mean": "last-example-missing", "share": "times-m-squared", "squares": {}}),
+    ("λ / (2 * (m - 1))", Kind.COST_PATTERN, {"mean": "", "share": "over-one-less", "squares": {}}),
+    (course(*TWICE), Kind.COST_PATTERN, {"squares": {"Theta1 biases": 1.0, "Theta2 weights": 2.0}}),
+    ("the last column for the first", Kind.COST_PATTERN, {"mean": "", "share": "", "squares": SHIFTED}),
+    ("rounded", Kind.COST_PATTERN, {"decimals": 4}),
+    # moved, and not transposed
+    (course(BY_ROWS, BY_COLUMNS), Kind.REARRANGED, {"where": ("Theta1",), "move": "unrolled"}),
+    # a mistake in an engine of scalars, by its operation
+    *(
+        ((MICROGRAD, edit), Kind.HELPER_WRONG, {"fault": fault, "expression": expression})
+        for fault, expression, edit in (
+            ("slope", "a + b", (ADDED, ADDED[: ADDED.index("\n") + 1])),
+            ("slope", "a.tanh()", ("(1 - t ** 2)", "(1 - t)")),
+            ("slope-deeper", "(a * b) * c", (".data * out.grad", ".data")),
+            ("slope-deeper", "(a + b) * c", ("reversed(topo)", "topo")),
+            ("slope-twice", "(a + b) + a", ("grad +=", "grad =")),
+            ("slope", "a - b", ("return self + (-other)", "return other + (-self)")),
+        )
+    ),
+    # an argument that is changed in place, with its change
+    *(
+        (name, Kind.ARGUMENT_CHANGED, {"argument": arguments, "changes": [change] * len(arguments)})
+        for name, arguments, change in (
+            ("θ changed", ["nn_params"], "by up to 0.883, in 5 of 80 entries"),
+            ("labels changed", ["y"], "by up to 1, in 13 of 13 entries"),
+            ("shape changed", ["y"], "from shape (13,) to (13, 1)"),
+            ("X changed by a wrong one", ["X"], "by up to 1, in 39 of 39 entries"),
+        )
+    ),
+    ("matrices changed", Kind.ARGUMENT_CHANGED, {"argument": ["Theta1", "Theta2"]}),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "data"), FACTS)
+def test_a_fact_says_what_was_found(text, kind, data, tmp_path):
+    text = edited(*text) if isinstance(text, tuple) else CASES.get(text, [text])[0]
+    grade = graded_here(tmp_path, "a.py", text)
+    (fact,) = [fact for fact in (*grade.diagnosis, *grade.notes) if fact.kind == kind]
+    held = {"where": fact.where, **fact.data}
+    assert {name: held[name] for name in data} == data
+    if kind == Kind.HELPER_WRONG and data["expression"] != "a - b":  # which the network does not use
+        assert (grade.verdict, grade.bugs, grade.diagnosis) == (DISAGREE, (), (fact,))
+    if kind == Kind.ARGUMENT_CHANGED:
+        assert fact.data["spoils"] == (fact in grade.diagnosis) == (grade.outcomes["other"] == "wrong")
+
+
+ON_ONE_PROBLEM = ("    grad = np", "    Theta2_grad *= 1 + (m == 11)\n    grad = np")
+FIRST_LAYER = ("    grad = np", "    Theta1_grad *= 1.7\n    grad = np")
+SAID = [  # a submission, and of which kinds a fact is there, and of which none
+    (returning("J, np.abs(grad)"), [Kind.SIGN_LOST], []),
+    # what is said of a layer holds on every problem
+    (course(FIRST_LAYER), [Kind.FACTOR, Kind.ERROR_STARTS_BELOW], []),
+    (course(FIRST_LAYER, ON_ONE_PROBLEM), [Kind.FACTOR], [Kind.ERROR_STARTS_BELOW]),
+    # a wrong helper comes before what no bug explains
+    (course(("return g * (1 - g)", "return g * (1 + g)")), [Kind.HELPER_WRONG, Kind.NO_BUG_EXPLAINS], []),
+]
+
+
+@pytest.mark.parametrize(("text", "there", "none"), SAID)
+def test_kinds_of_facts_are_there_in_this_order_and_others_are_not(text, there, none, tmp_path):
+    found = [fact.kind for fact in graded_here(tmp_path, "a.py", text).diagnosis]
+    assert [kind for kind in found if kind in (*there, *none)] == there
 
 
 def test_what_takes_the_classes_from_y_is_told(tmp_path):
@@ -314,15 +392,6 @@ def test_the_smallest_network_has_the_lambda_of_the_code(tmp_path):
     assert smallest.exercise.problem.l2 == 2.5
 
 
-def test_what_is_right_but_for_some_lambda_is_called_the_regulariser(tmp_path):
-    (fact, *_) = graded_here(tmp_path, "a.py", CASES["a large λ"][0]).diagnosis
-    assert (fact.where, fact.data["wrong"]) == (("regulariser",), 1)
-    (fact, *_) = graded_here(tmp_path, "b.py", CASES["for one example"][0]).diagnosis
-    assert (fact.where, fact.data["wrong"]) == (("cost", "gradient"), 1)
-    (fact, *_) = graded_here(tmp_path, "c.py", course(("Theta1[:, 1:] ** 2", "Theta1[:, 2:] ** 2"))).diagnosis
-    assert (fact.kind, fact.where) == (Kind.PART_UNEXPLAINED, ("regulariser",))
-
-
 @pytest.mark.parametrize(("name", "processes"), [("wrong sign", 1), ("unlike any bug", 2)])
 def test_only_what_no_bug_gives_on_every_problem_is_asked_for_again(name, processes, tmp_path, monkeypatch):
     starts, restart = [], Here.restart
@@ -339,69 +408,6 @@ def test_what_is_random_throughout_shows_no_convention(first, conventions, tmp_p
     assert (kinds(grade.diagnosis), grade.conventions) == ([Kind.NOT_REPEATABLE], conventions)
 
 
-def test_a_wrong_helper_comes_before_what_no_bug_explains(tmp_path):
-    grade = graded_here(tmp_path, "a.py", course(("return g * (1 - g)", "return g * (1 + g)")))
-    assert [fact.kind for fact in grade.diagnosis][::3] == [Kind.HELPER_WRONG, Kind.NO_BUG_EXPLAINS]
-
-
-def test_a_number_beside_what_is_no_gradient_is_not_called_no_cost(tmp_path):
-    (*_, refused) = graded_here(tmp_path, "a.py", returning("m, J, {}")).diagnosis
-    assert (refused.data["answer"], refused.data["missing"]) == ("a dict", "gradient")
-
-
-def test_what_is_wrong_with_a_cost_is_data(tmp_path):
-    (pattern, *_) = graded_here(tmp_path, "a.py", CASES["both"][0]).diagnosis
-    assert pattern.data == {"mean": "last-example-missing", "share": "times-m-squared", "squares": {}}
-    text = course(
-        ("Theta1[:, 1:] ** 2", "Theta1 ** 2"), ("np.sum(Theta2[:, 1:] ** 2)", "2 * np.sum(Theta2[:, 1:] ** 2)")
-    )
-    (pattern, *_) = graded_here(tmp_path, "a.py", text).diagnosis
-    assert pattern.data["squares"] == {"Theta1 biases": 1.0, "Theta2 weights": 2.0}
-    (pattern, *_) = graded_here(tmp_path, "a.py", CASES["the last column for the first"][0]).diagnosis
-    biases, columns = ([f"Theta{layer} {part}" for layer in (1, 2)] for part in ("biases", "last column"))
-    assert pattern.data["squares"] == dict.fromkeys(biases, 1.0) | dict.fromkeys(columns, 0.0)
-    (pattern, *_) = graded_here(tmp_path, "a.py", CASES["rounded"][0]).diagnosis
-    assert pattern.data == {"decimals": 4}
-
-
-ADDED = "            self.grad += out.grad\n            other.grad += out.grad\n"
-
-
-@pytest.mark.parametrize(
-    ("edits", "fault", "expression"),
-    [
-        ([(ADDED, ADDED[: ADDED.index("\n") + 1])], "slope", "a + b"),
-        ([("(1 - t ** 2)", "(1 - t)")], "slope", "a.tanh()"),
-        ([(".data * out.grad", ".data")], "slope-deeper", "(a * b) * c"),
-        ([("reversed(topo)", "topo")], "slope-deeper", "(a + b) * c"),
-        ([("grad +=", "grad =")], "slope-twice", "(a + b) + a"),
-        ([("return self + (-other)", "return other + (-self)")], "slope", "a - b"),
-    ],
-)
-def test_a_mistake_in_an_engine_of_scalars_is_named_by_its_operation(edits, fault, expression, tmp_path):
-    grade = graded_here(tmp_path, "a.py", edited(MICROGRAD, *edits))
-    assert (grade.verdict, grade.bugs) == (DISAGREE, ()) or expression == "a - b"  # which the network does not use
-    (found,) = grade.diagnosis
-    assert (found.kind, found.data["fault"], found.data["expression"]) == (Kind.HELPER_WRONG, fault, expression)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "change"),
-    [
-        ("θ changed", ("nn_params",), "by up to 0.883, in 5 of 80 entries"),
-        ("labels changed", ("y",), "by up to 1, in 13 of 13 entries"),
-        ("matrices changed", ("Theta1", "Theta2"), "by up to 0.883, in 5 of 20 entries"),
-        ("shape changed", ("y",), "from shape (13,) to (13, 1)"),
-        ("X changed by a wrong one", ("X",), "by up to 1, in 39 of 39 entries"),
-    ],
-)
-def test_a_changed_argument_is_named_with_its_change(name, arguments, change, tmp_path):
-    grade = graded_here(tmp_path, "a.py", CASES[name][0])
-    (fact,) = [fact for fact in (*grade.diagnosis, *grade.notes) if fact.kind == Kind.ARGUMENT_CHANGED]
-    assert (tuple(fact.data["argument"]), fact.data["changes"][0]) == (arguments, change)
-    assert fact.data["spoils"] == (fact in grade.diagnosis) == (grade.outcomes["other"] == "wrong")
-
-
 def test_differences_for_a_gradient_keep_the_digits_of_float32(tmp_path):
     differences = """
 def by_differences(p, n, h, K, X, y, lam):
@@ -413,20 +419,6 @@ def by_differences(p, n, h, K, X, y, lam):
     small = replace(interface, exercises=interface.exercises[:4])  # without the course's own 10,285 parameters
     grade = judge(process, small, Rubric())  # pyright: ignore[reportArgumentType]
     assert (in_short(grade)[:11], Kind.FLOAT32_DIGITS in kinds(grade.diagnosis)) == ("disagree rw", True)
-
-
-def test_what_is_said_of_a_layer_holds_on_every_problem(tmp_path):
-    assert Kind.SIGN_LOST in kinds_of(graded_here(tmp_path, "a.py", returning("J, np.abs(grad)")).diagnosis)
-    starts = [
-        ("    grad = np", "    Theta1_grad *= 1.7\n    grad = np"),
-        ("    grad = np", "    Theta2_grad *= 1 + (m == 11)\n    grad = np"),
-    ]
-    for edits, is_said in ((starts[:1], True), (starts, False)):
-        found = kinds_of(graded_here(tmp_path, "a.py", course(*edits)).diagnosis)
-        assert (Kind.FACTOR in found, Kind.ERROR_STARTS_BELOW in found) == (True, is_said)
-    by_columns = course(BY_ROWS, ('Theta1_grad.ravel(order="C")', 'Theta1_grad.ravel(order="F")'))
-    moved = [fact for fact in graded_here(tmp_path, "b.py", by_columns).diagnosis if fact.kind == Kind.REARRANGED]
-    assert [(fact.where, fact.data["move"]) for fact in moved] == [(("Theta1",), "unrolled")]  # and not transposed
 
 
 def test_the_rubric_decides_what_a_convention_is(tmp_path):
@@ -448,12 +440,6 @@ def test_a_wrong_answer_is_read_in_the_nearest_convention(tmp_path):
 def test_a_few_percent_of_a_wrong_answer_make_no_convention_another(tmp_path):
     grade = graded_here(tmp_path, "a.py", LOOP.replace("exp(-z)", "exp(z)"))
     assert (grade.verdict, [each for each in grade.conventions if "labels" in each]) == (DISAGREE, [])
-
-
-def test_a_failure_is_that_of_the_likeliest_function(tmp_path):
-    later = "\ndef accuracy(X, theta, y):\n    return X.shape[2]\n"
-    grade = graded_here(tmp_path, "a.py", at_start("np.zeros(3)[4]") + later)
-    assert (grade.verdict, grade.diagnosis[0].data["function"]) == (ERROR, "nn_cost_function")
 
 
 def test_a_part_that_is_missing_is_in_no_other_precision(tmp_path):
