@@ -45,9 +45,17 @@ class Digits:
 
 
 def load_digits() -> Digits:
-    """The course's data set, in new arrays: 500 images of each digit, in the order 0 to 9, as in its ``ex4data1.mat``.
+    """Load the course's data set: 500 images of each digit, in the order 0, 1, ..., 9.
 
-    Raises FileNotFoundError where the file of digits is missing, and ValueError where its checksum is wrong.
+    Returns
+    -------
+    Digits
+        X (5000, 400), y and classes (5000,), as in its ``ex4data1.mat`` to rounding error; new arrays in every call.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The file of digits is missing, or its SHA-256 checksum is wrong.
     """
     images = np.frombuffer(bz2.decompress(_packed_images()), dtype=np.uint8).reshape(-1, 28, 28)
     W = _resize_weights(28, 20)

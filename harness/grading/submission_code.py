@@ -193,12 +193,12 @@ PYTHON_2 = {
 
 
 class Code(NamedTuple):
-    """Code that can be parsed, as a `SubmissionFile` keeps it."""
+    """Code that can be parsed."""
 
-    text: str
-    is_python_2: bool = False
-    cells: tuple[tuple[int, int], ...] = ()
-    notes: tuple[Fact, ...] = ()
+    text: str = ""
+    is_python_2: bool = False  # whether print statements of Python 2 were taken out of it
+    cells: tuple[tuple[int, int], ...] = ()  # for a notebook, (first line, cell number) of each code cell
+    notes: tuple[Fact, ...] = ()  # what was left out of it
 
 
 def in_python_3(text: str) -> Code:

@@ -13,7 +13,7 @@ from harness.facts.fact import Fact, Severity, doubt
 from harness.facts.kinds import Kind
 from harness.grading.class_methods import class_functions_in
 from harness.grading.parameter_roles import Function, readings
-from harness.grading.submission_code import UNREADABLE, decoded, imported_names, in_python_3, notebook_code
+from harness.grading.submission_code import UNREADABLE, Code, decoded, imported_names, in_python_3, notebook_code
 from harness.grading.submission_functions import functions_in, with_settings
 from reference.user_input import error_in_words
 
@@ -42,15 +42,16 @@ class SubmissionFile:
     # the path under which its code is run, relative to the submission's folder; and that of its author
     name: str
     shown: str
-    text: str = ""  # all of its code, with the stand-ins for functions that cannot be called by themselves
-    tree: ast.Module = field(default_factory=lambda: ast.Module([], []))  # its syntax tree, without these
+    code: Code = field(default_factory=Code)  # as it can be parsed
+    tree: ast.Module = field(default_factory=lambda: ast.Module([], []))  # its syntax tree
     functions: tuple[Function, ...] = ()  # what it defines
-    # why it cannot be read; what was left out of it
-    error: Fact | None = None
-    notes: tuple[Fact, ...] = ()
-    cells: tuple[tuple[int, int], ...] = ()  # for a notebook, (first line, cell number) of each code cell
-    is_python_2: bool = False  # whether print statements of Python 2 were taken out of it
+    error: Fact | None = None  # why it cannot be read
     is_own: bool = True  # whether it was handed in, and not found elsewhere
+
+    @cached_property
+    def text(self) -> str:
+        """All of its code, with the stand-ins for functions that cannot be called by themselves."""
+        return "\n".join([self.code.text, *(each.stand_in for each in self.functions if each.stand_in), ""])
 
     @property
     def libraries(self) -> set[str]:
@@ -59,7 +60,7 @@ class SubmissionFile:
 
     def place(self, line: int) -> str:
         """A line as its author counts it: in a file, or in a cell of a notebook."""
-        cell = [(first, number) for first, number in self.cells if first <= line]
+        cell = [(first, number) for first, number in self.code.cells if first <= line]
         return f"cell {cell[-1][1]}, line {line - cell[-1][0] + 1}" if cell else f"line {line}"
 
     def link(self, line: int) -> str:
@@ -95,12 +96,12 @@ class Submission:
     def notes(self) -> tuple[Fact, ...]:
         """What of it was left out."""
         unread = [replace(file.error, severity=Severity.NOTE) for file in self.files if file.error]
-        return (*unread, *(note for file in self.files for note in file.notes))
+        return (*unread, *(replace(note, where=(file.shown,)) for file in self.files for note in file.code.notes))
 
     @property
     def conventions(self) -> tuple[str, ...]:
         """In what its files differ from Python 3."""
-        return ("Python 2, without its print statements",) if any(file.is_python_2 for file in self.files) else ()
+        return ("Python 2, without its print statements",) if any(file.code.is_python_2 for file in self.files) else ()
 
     @cached_property
     def precisions(self) -> set[str]:
@@ -124,21 +125,14 @@ class Submission:
 
 
 def find_submissions(folder: str | Path, beside: Path | None = None) -> list[Submission]:
-    """The submissions in a folder, by name: each .py or .ipynb file, and each folder that holds one.
-
-    Modules that they import and did not hand in may lie in a folder `beside`.
-    """
+    """The submissions in a folder, by name; modules that they import and did not hand in may lie in one `beside`."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; give one that holds submissions (.py or .ipynb files)")
     found = [one for path in _entries(folder) if (one := read_submission(path, beside)) is not None]
     # a module that another submission imports is none itself, unless it holds a homework's function
     helpers = {Path(file.name).stem for one in found for file in one.files[1:] if "/" not in file.name}
-    own = [
-        submission
-        for submission in found
-        if submission.path.is_dir() or submission.path.stem not in helpers or submission.homework
-    ]
+    own = [one for one in found if one.path.is_dir() or one.path.stem not in helpers or one.homework]
     if not own:
         raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file, and no folder with one")
     return own
@@ -245,22 +239,10 @@ def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
     except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
         kind = "it is no notebook: " if path.suffix == ".ipynb" else ""
         return _unreadable(name, shown, f"{kind}{error_in_words(error)}")
-    found = [*functions_in(tree), *class_functions_in(tree)]
+    found = with_settings(tree, [*functions_in(tree), *class_functions_in(tree)])
     lines = dict(_definitions(tree))
-    functions = [
-        replace(function, file=name, line=lines.get(function.author_name, 0)) for function in with_settings(tree, found)
-    ]
-    stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
-    return SubmissionFile(
-        name,
-        shown,
-        f"{code.text}\n{stand_ins}",
-        tree,
-        tuple(functions),
-        notes=tuple(replace(note, where=(shown,)) for note in code.notes),
-        cells=code.cells,
-        is_python_2=code.is_python_2,
-    )
+    functions = (replace(each, file=name, line=lines.get(each.author_name, 0)) for each in found)
+    return SubmissionFile(name, shown, code, tree, tuple(functions))
 
 
 def _definitions(tree: ast.Module) -> Iterator[tuple[str, int]]:
