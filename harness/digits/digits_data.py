@@ -29,10 +29,10 @@ _PLACES = [folder / "data" / "digits.bz2" for folder in Path(__file__).resolve()
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Images of handwritten digits with their labels."""
+    """Images of handwritten digits, X (m, n), a row each, unrolled column by column; and y (m,), their labels 0..9."""
 
-    X: FloatArray  # (m, n), one image per row, its pixels unrolled column by column
-    y: IntArray  # (m,), the digits 0..9
+    X: FloatArray
+    y: IntArray
 
     @property
     def classes(self) -> IntArray:
