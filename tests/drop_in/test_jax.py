@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 from jax.core import Tracer
 from jax.interpreters.ad import JVPTracer
+from own_rules import with_jvp, with_vjp
 
 from harness.drop_in import InconclusiveGradient
 from harness.drop_in import jax as drop_in
@@ -83,42 +84,25 @@ def test_where_jax_checks_itself_it_is_checked_as_well(x64, recwarn):
 def rule(forward, backward):
     """sin with a rule of its own."""
 
-    @jax.custom_vjp
-    def f(x):
-        return jnp.sin(x)
-
-    f.defvjp(forward, backward)
+    f = with_vjp("f", jnp.sin, backward, forward)
     return f
 
 
-@jax.custom_jvp
-def wrong_forward(x):
-    return jnp.sin(x)
+wrong_forward = with_jvp(
+    "wrong_forward",
+    jnp.sin,
+    lambda primals, tangents: (jnp.sin(*primals), tangents[0] * jnp.cos(*primals) * (1.0 + 1e-9)),
+)
 
 
-@wrong_forward.defjvp
-def _(primals, tangents):
-    return jnp.sin(*primals), tangents[0] * jnp.cos(*primals) * (1.0 + 1e-9)
+cosine = with_jvp(
+    "cosine", jnp.cos, lambda primals, tangents: (jnp.cos(*primals), -1.001 * tangents[0] * jnp.sin(*primals))
+)
 
 
-@jax.custom_jvp
-def cosine(x):
-    return jnp.cos(x)
-
-
-@cosine.defjvp
-def _(primals, tangents):
-    return jnp.cos(*primals), -1.001 * tangents[0] * jnp.sin(*primals)
-
-
-@jax.custom_jvp
-def wrong_twice(x):
-    return jnp.sin(x)
-
-
-@wrong_twice.defjvp
-def _(primals, tangents):
-    return jnp.sin(*primals), tangents[0] * cosine(*primals)
+wrong_twice = with_jvp(
+    "wrong_twice", jnp.sin, lambda primals, tangents: (jnp.sin(*primals), tangents[0] * cosine(*primals))
+)
 
 
 doubled_by_vmap = jax.custom_batching.custom_vmap(jnp.sin)
@@ -281,11 +265,7 @@ def test_a_rule_of_jax_itself_that_is_a_little_off_is_left_to_the_original():
 
 
 def test_a_rule_of_the_callers_own_that_is_a_little_off_is_not():
-    @jax.custom_vjp
-    def nearly(x):
-        return jnp.sin(x)
-
-    nearly.defvjp(lambda x: (nearly(x), x), lambda x, g: ((1.0 + 1e-9) * g * jnp.cos(x),))
+    nearly = with_vjp("nearly", jnp.sin, lambda x, g: ((1.0 + 1e-9) * g * jnp.cos(x),))
     with jax.enable_x64(True), pytest.raises(AssertionError) as raised:
         check_grads(nearly, (X,), 1, modes=["rev"])
     report = raised.value.report  # type: ignore[attr-defined]

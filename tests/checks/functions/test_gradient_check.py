@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from own_rules import with_vjp
 from scipy import special
 
 from harness import check_gradient
@@ -781,12 +782,7 @@ def jax_sines(theta):
     return jnp.sum(jnp.sin(theta))
 
 
-@jax.custom_vjp
-def wrongly_ruled_sin(x):
-    return jnp.sin(x)
-
-
-wrongly_ruled_sin.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (1.001 * jnp.cos(x) * g,))
+wrongly_ruled_sin = with_vjp("wrongly_ruled_sin", jnp.sin, lambda x, g: (1.001 * jnp.cos(x) * g,))
 
 REFERENCES = {
     "right": (sines, jax_sines, "agree", ()),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from functions_of_jax import facts, sampled
+from own_rules import with_jvp, with_vjp
 
 from harness import check_derivatives
 from harness.facts.kinds import Kind
@@ -14,16 +15,11 @@ from harness.facts.kinds import Kind
 X = np.random.default_rng(0).normal(size=4)
 
 
-@jax.custom_vjp
-def wrong(x):
-    return jnp.sin(x) * x
-
-
 def wrong_bwd(x, g):
     return (g * (jnp.cos(x) * x * (1 + 1e-7) + jnp.sin(x)),)
 
 
-wrong.defvjp(lambda x: (wrong(x), x), wrong_bwd)
+wrong = with_vjp("wrong", lambda x: jnp.sin(x) * x, wrong_bwd)
 
 
 @jax.custom_jvp
@@ -52,28 +48,18 @@ solve.defvjp(lambda a, b: (solve(a, b), (a, solve(a, b))), solve_bwd)
 TARGET = np.array([0.3, -1.0, 2.0, 0.7])
 
 
-@jax.custom_vjp
-def squared_error(x):
-    return jnp.sum((x - TARGET) ** 2)
-
-
 def squared_error_bwd(x, g):
     return (g * (x - TARGET),)
 
 
-squared_error.defvjp(lambda x: (squared_error(x), x), squared_error_bwd)
-
-
-@jax.custom_vjp
-def squares(x):
-    return x * x
+squared_error = with_vjp("squared_error", lambda x: jnp.sum((x - TARGET) ** 2), squared_error_bwd)
 
 
 def squares_bwd(x, g):
     return (2.1 * g * x,)
 
 
-squares.defvjp(lambda x: (x * x, x), squares_bwd)
+squares = with_vjp("squares", lambda x: x * x, squares_bwd)
 
 CASES = {
     "over an array of the module": (squared_error, squared_error_bwd, "squared_error"),
@@ -127,16 +113,11 @@ def in_parallel(f):
     return jax.shard_map(f, mesh=mesh, in_specs=along, out_specs=along)
 
 
-@jax.custom_vjp
-def row_off(x):
-    return jnp.sin(x)
-
-
 def row_off_bwd(x, g):
     return ((g * jnp.cos(x)).at[1].mul(1.05),)
 
 
-row_off.defvjp(lambda x: (jnp.sin(x), x), row_off_bwd)
+row_off = with_vjp("row_off", jnp.sin, row_off_bwd)
 
 
 SEVERAL = {  # the function, and those whose lines the report names
@@ -169,12 +150,7 @@ def test_all_that_is_wrong_is_named_by_its_own_line(name):
         ), named
 
 
-@jax.custom_vjp
-def straight_through(x):
-    return jnp.round(x)
-
-
-straight_through.defvjp(lambda x: (jnp.round(x), None), lambda _, g: (g,))
+straight_through = with_vjp("straight_through", jnp.round, lambda _, g: (g,), lambda x: (jnp.round(x), None))
 
 
 def test_a_trusted_rule_is_taken_as_it_is_and_the_rest_is_checked():
@@ -193,12 +169,7 @@ def test_a_name_that_is_not_met_is_not_trusted_silently():
         check_derivatives(jnp.sin, X, trust=["my_rond"])
 
 
-@jax.custom_vjp
-def clipped(x):
-    return x
-
-
-clipped.defvjp(lambda x: (x, None), lambda _, g: (jnp.clip(g, -1.0, 1.0),))
+clipped = with_vjp("clipped", lambda x: x, lambda _, g: (jnp.clip(g, -1.0, 1.0),), lambda x: (x, None))
 
 
 def test_a_trusted_rule_need_not_be_linear():
@@ -212,20 +183,14 @@ def test_a_trusted_rule_need_not_be_linear():
 
 
 def _by_jvp(again):
-    @jax.custom_jvp
-    def rounded(x):
-        return jnp.round(x)
-
-    rounded.defjvp(lambda p, t: ((rounded if again else jnp.round)(p[0]), t[0]))
+    rounded = with_jvp("rounded", lambda x: jnp.round(x), lambda p, t: ((rounded if again else jnp.round)(p[0]), t[0]))
     return rounded
 
 
 def _by_vjp(again):
-    @jax.custom_vjp
-    def rounded(x):
-        return jnp.round(x)
-
-    rounded.defvjp(lambda x: ((rounded if again else jnp.round)(x), None), lambda _, g: (g,))
+    rounded = with_vjp(
+        "rounded", lambda x: jnp.round(x), lambda _, g: (g,), lambda x: ((rounded if again else jnp.round)(x), None)
+    )
     return rounded
 
 
@@ -248,17 +213,12 @@ inner = jax.custom_vjp(inner)
 inner.defvjp(lambda x: (inner(x), x), lambda x, g: (1.001 * g * jnp.cos(x),))
 
 
-@jax.custom_vjp
-def around(x):
-    return inner(x) ** 2
-
-
 def around_bwd(x, g):
     y, pull_back = jax.vjp(inner, x)
     return pull_back(2.0 * y * g)
 
 
-around.defvjp(lambda x: (around(x), x), around_bwd)
+around = with_vjp("around", lambda x: inner(x) ** 2, around_bwd)
 
 
 def test_of_a_wrong_rule_within_another_the_inner_is_named():
@@ -276,12 +236,7 @@ def test_a_rule_that_calls_a_wrong_one_under_jit_is_innocent():
     assert check_derivatives(compiled, X).verdict == "disagree"  # and JAX remembers its rule again
 
 
-@jax.custom_jvp
-def exact(x):
-    return jnp.sin(x)
-
-
-exact.defjvp(lambda x, t: (exact(*x), jnp.cos(x[0]) * t[0]))
+exact = with_jvp("exact", jnp.sin, lambda x, t: (exact(*x), jnp.cos(x[0]) * t[0]))
 
 
 def in_steps(step, count=3):
@@ -306,12 +261,11 @@ def in_steps(step, count=3):
     return loop
 
 
-@jax.custom_jvp
-def scaled(x):
-    return exact(x) + 0.1 * also_wrong(x)
-
-
-scaled.defjvp(lambda x, t: jax.jvp(lambda x: exact(x) + 0.1 * also_wrong(x), x, t))
+scaled = with_jvp(
+    "scaled",
+    lambda x: exact(x) + 0.1 * also_wrong(x),
+    lambda x, t: jax.jvp(lambda x: exact(x) + 0.1 * also_wrong(x), x, t),
+)
 
 
 def in_scan(a, y):
@@ -355,21 +309,12 @@ def around_bwd_that_is_wrong(x, g):
 
 
 def test_where_the_rule_around_is_wrong_as_well_it_is_named_too_and_each_once():
-    @jax.custom_vjp
-    def both(x):
-        return inner(x) ** 2
-
-    both.defvjp(lambda x: (both(x), x), around_bwd_that_is_wrong)
+    both = with_vjp("both", lambda x: inner(x) ** 2, around_bwd_that_is_wrong)
     report = check_derivatives(lambda x: both(x) + both(2.0 * x) + inner(x), X)
     assert [culprit["name"] for culprit in report.details["culprits"]] == ["inner", "both"]
 
 
-@jax.custom_jvp
-def cube(x):
-    return x**3
-
-
-cube.defjvp(lambda x, t: (x[0] ** 3, 3.0 * jax.lax.stop_gradient(x[0] ** 2) * t[0]))
+cube = with_jvp("cube", lambda x: x**3, lambda x, t: (x[0] ** 3, 3.0 * jax.lax.stop_gradient(x[0] ** 2) * t[0]))
 
 
 def test_a_rule_that_is_wrong_in_the_second_derivative_alone_is_named():
@@ -426,20 +371,11 @@ def test_a_rule_of_jax_has_the_name_by_which_it_is_called_and_the_line_that_call
     assert (culprit["off"], culprit["explains"]) == (0.0, True)
 
 
-@jax.custom_vjp
-def root(x):
-    return jnp.sqrt(x)
-
-
 def root_fwd(x):
     return jnp.sqrt(x) + 1e-3, x
 
 
-def root_bwd(x, g):
-    return (0.5 * g / jnp.sqrt(x),)
-
-
-root.defvjp(root_fwd, root_bwd)
+root = with_vjp("root", jnp.sqrt, lambda x, g: (0.5 * g / jnp.sqrt(x),), root_fwd)
 
 
 def test_a_wrong_value_is_blamed_on_the_fwd_that_returns_it():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from functions_of_jax import facts, rule, steep_hypot
 from jax.custom_derivatives import linear_call
+from own_rules import with_vmap
 
 from harness import assert_derivatives_agree, check_derivatives
 from harness.checks.traced import derivative_check
@@ -63,12 +64,7 @@ def guarded_norm(x):
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
-@jax.custom_batching.custom_vmap
-def mapped(x):
-    return jnp.sin(x) * x
-
-
-mapped.def_vmap(lambda size, are_mapped, x: (jnp.sin(x) * x, are_mapped[0]))
+mapped = with_vmap("mapped", lambda x: jnp.sin(x) * x, lambda size, are_mapped, x: (jnp.sin(x) * x, are_mapped[0]))
 
 
 ZEROS = np.zeros(2)

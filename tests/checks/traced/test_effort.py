@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from functions_of_jax import facts, more
 from jax.experimental.ode import odeint
+from own_rules import with_jvp, with_vjp
 
 from harness import check_derivatives
 from harness.checks.traced import culprits, derivative_check, lone_equations, reported_derivatives
@@ -36,11 +37,7 @@ def recurrent(w):
 
 
 def with_rule(share):
-    @jax.custom_vjp
-    def f(w):
-        return 1.0 * w
-
-    f.defvjp(lambda w: (1.0 * w, None), lambda _, g: (share * g,))
+    f = with_vjp("f", lambda w: 1.0 * w, lambda _, g: (share * g,), lambda w: (1.0 * w, None))
     return f
 
 
@@ -74,12 +71,11 @@ def test_numbers_within_the_bound_of_the_increments_need_no_bound_of_their_own(n
     assert "borrowed" in [kind for fact in facts(report, Kind.ERROR_BOUNDS) for kind in fact.data["bounds"]]
 
 
-@jax.custom_jvp
-def root(a):
-    return jax.lax.while_loop(lambda y: jnp.max(jnp.abs(y * y - a)) > 1e-12, lambda y: 0.5 * (y + a / y), a + 1.0)
-
-
-root.defjvp(lambda a, t: (root(*a), t[0] / (2.0 * root(*a))))
+root = with_jvp(
+    "root",
+    lambda a: jax.lax.while_loop(lambda y: jnp.max(jnp.abs(y * y - a)) > 1e-12, lambda y: 0.5 * (y + a / y), a + 1.0),
+    lambda a, t: (root(*a), t[0] / (2.0 * root(*a))),
+)
 
 
 def test_of_a_solver_modes_that_agree_need_no_bound_of_their_own_unless_they_seem_not_linear(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from functions_of_jax import facts
+from own_rules import with_jvp
 
 from harness import check_derivatives
 from harness.facts.fact import kinds_of
@@ -82,11 +83,7 @@ def test_where_nan_begins_is_reported_for_the_modes_that_report_it():
 
 
 def test_a_rule_that_returns_nan_is_named_instead():
-    @jax.custom_jvp
-    def root(x):
-        return jnp.sqrt(x)
-
-    root.defjvp(lambda p, t: (root(*p), t[0] * jnp.log(-p[0])))
+    root = with_jvp("root", jnp.sqrt, lambda p, t: (root(*p), t[0] * jnp.log(-p[0])))
     report = check_derivatives(root, TWO)
     assert facts(report, Kind.WRONG_RULE)[0].data["name"] == "root"
     assert Kind.NAN_ORIGIN not in report.kinds

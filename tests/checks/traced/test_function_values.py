@@ -8,6 +8,7 @@ import pytest
 from functions_of_jax import facts
 from jax import lax
 from jax.interpreters import ad, batching, mlir
+from own_rules import with_jvp, with_vjp, with_vmap
 
 from harness import check_derivatives
 from harness.checks.traced.function_values import BATCHED, EAGERLY
@@ -21,22 +22,16 @@ def by_tracing(x):
     return jnp.sin(x) if traced else jnp.cos(x)
 
 
-@jax.custom_batching.custom_vmap
-def batched_otherwise(x):
-    return jnp.sum(jnp.sin(x))
+batched_otherwise = with_vmap(
+    "batched_otherwise",
+    lambda x: jnp.sum(jnp.sin(x)),
+    lambda axis_size, in_batched, x: (jnp.sum(jnp.cos(x), axis=-1), True),
+)
 
 
-@batched_otherwise.def_vmap
-def _(axis_size, in_batched, x):
-    return jnp.sum(jnp.cos(x), axis=-1), True
-
-
-@jax.custom_vjp
-def with_a_rule(x):
-    return batched_otherwise(x)
-
-
-with_a_rule.defvjp(lambda x: (jnp.sum(jnp.sin(x)), x), lambda x, g: (g * jnp.cos(x),))
+with_a_rule = with_vjp(
+    "with_a_rule", lambda x: batched_otherwise(x), lambda x, g: (g * jnp.cos(x),), lambda x: (jnp.sum(jnp.sin(x)), x)
+)
 
 
 def with_two_implementations():
@@ -60,14 +55,11 @@ def test_another_value_in_another_way_contradicts_the_interpreter(f, how):
     assert not report.findings
 
 
-@jax.custom_batching.custom_vmap
-def batched_alike(x):
-    return jnp.sum(jnp.sin(x))
-
-
-@batched_alike.def_vmap
-def _(axis_size, in_batched, x):
-    return jnp.sum(jnp.sin(x), axis=-1), True
+batched_alike = with_vmap(
+    "batched_alike",
+    lambda x: jnp.sum(jnp.sin(x)),
+    lambda axis_size, in_batched, x: (jnp.sum(jnp.sin(x), axis=-1), True),
+)
 
 
 @pytest.mark.parametrize("f", [with_a_rule, lambda x: batched_alike(x) + with_a_rule(x)])
@@ -85,11 +77,7 @@ def not_for_batches(x):
     def _(axis_size, in_batched, x):
         raise NotImplementedError("no batches here")
 
-    @jax.custom_vjp
-    def g(x):
-        return f(x)
-
-    g.defvjp(lambda x: (x * 2.0, None), lambda _, c: (2.0 * c,))
+    g = with_vjp("g", lambda x: f(x), lambda _, c: (2.0 * c,), lambda x: (x * 2.0, None))
     return g(x)
 
 
@@ -146,20 +134,14 @@ def test_what_jax_made_of_an_array_in_32_bits_and_in_64_are_apart(f):
 # -- the value while a mode differentiates ----------------------------------------------------------------------------
 
 
-@jax.custom_vjp
-def other_when_pulled_back(x):
-    return jnp.sin(x)
+other_when_pulled_back = with_vjp(
+    "other_when_pulled_back", jnp.sin, lambda x, g: (g * jnp.cos(x),), lambda x: (jnp.sin(x) + 1e-9, x)
+)
 
 
-other_when_pulled_back.defvjp(lambda x: (jnp.sin(x) + 1e-9, x), lambda x, g: (g * jnp.cos(x),))
-
-
-@jax.custom_jvp
-def other_when_pushed_forward(x):
-    return jnp.sin(x)
-
-
-other_when_pushed_forward.defjvp(lambda x, t: (jnp.sin(x[0]) + 1.0, jnp.cos(x[0]) * t[0]))
+other_when_pushed_forward = with_jvp(
+    "other_when_pushed_forward", jnp.sin, lambda x, t: (jnp.sin(x[0]) + 1.0, jnp.cos(x[0]) * t[0])
+)
 
 
 @pytest.mark.parametrize(
@@ -172,12 +154,12 @@ def test_a_rule_that_returns_another_value_is_wrong(f, mode):
     assert (fact.kind, __file__ in fact.data["place"]) == (Kind.VALUE_DEPENDS_ON_RUN, True)
 
 
-@jax.custom_vjp
-def rounded_otherwise(x):
-    return jnp.log(1.0 + jnp.exp(x))
-
-
-rounded_otherwise.defvjp(lambda x: (jnp.logaddexp(x, 0.0), x), lambda x, g: (g * jax.nn.sigmoid(x),))
+rounded_otherwise = with_vjp(
+    "rounded_otherwise",
+    lambda x: jnp.log(1.0 + jnp.exp(x)),
+    lambda x, g: (g * jax.nn.sigmoid(x),),
+    lambda x: (jnp.logaddexp(x, 0.0), x),
+)
 
 
 @pytest.mark.parametrize("x", [X, -30.0 + X, 1e3 * X], ids=["at hand", "in the tail", "far away"])
@@ -191,11 +173,7 @@ def test_another_formula_for_the_same_value_is_none(x):
 def mapped(factor, *, mixed=1.0):
     """x₀ sin x₁ with a rule for vmap that is off by a factor; by another one where it is mapped over x₁ alone."""
 
-    @jax.custom_vjp
-    def sine(x):
-        return jnp.sin(x)
-
-    sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x),))
+    sine = with_vjp("sine", jnp.sin, lambda x, g: (g * jnp.cos(x),))
 
     @jax.custom_batching.custom_vmap
     def product(x, y):
@@ -230,11 +208,7 @@ def test_a_wrong_rule_for_vmap_is_named_though_f_is_made_of_it(f, is_right, dtyp
 def product(rule):
     """x sin x with a rule for vmap; all of them are written in the same lines."""
 
-    @jax.custom_batching.custom_vmap
-    def product(x):
-        return x * jnp.sin(x)
-
-    product.def_vmap(rule)
+    product = with_vmap("product", lambda x: x * jnp.sin(x), rule)
     return product
 
 
@@ -257,14 +231,9 @@ def of_an_object(rule):
     return mapped
 
 
-@jax.custom_batching.custom_vmap
-def centred(x):
-    return x - lax.pmean(x, "batch")
-
-
-@centred.def_vmap
-def _(size, in_batched, x):
-    return x - jnp.mean(x, axis=0), True
+centred = with_vmap(
+    "centred", lambda x: x - lax.pmean(x, "batch"), lambda size, in_batched, x: (x - jnp.mean(x, axis=0), True)
+)
 
 
 def by_both(first, second):
@@ -347,13 +316,7 @@ def roots(factor, tolerance=1e-6):
         far = lambda y: jnp.any(jnp.abs(y * y - a) > tolerance)  # noqa: E731
         return lax.while_loop(far, lambda y: 0.5 * (y + a / y), a + 1.0)
 
-    @jax.custom_batching.custom_vmap
-    def root(a):
-        return solved(a)
-
-    @root.def_vmap
-    def _(size, in_batched, a):
-        return factor * solved(a), True
+    root = with_vmap("root", lambda a: solved(a), lambda size, in_batched, a: (factor * solved(a), True))
 
     with_rule = jax.custom_vjp(lambda a: root(a))
     with_rule.defvjp(lambda a: (root(a), root(a)), lambda y, g: (g / (2.0 * y),))

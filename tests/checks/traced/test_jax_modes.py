@@ -11,6 +11,7 @@ import pytest
 from jax.experimental import checkify
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from own_rules import with_jvp, with_vjp, with_vmap
 
 from harness import check_derivatives
 from harness.checks.traced.jax_modes import Mode, ModeMissing, _refuse_missing_modes
@@ -44,12 +45,7 @@ def test_nan_where_another_output_overflows_is_wrong_and_where_one_has_no_deriva
 # -- machine code -----------------------------------------------------------------------------------------------------
 
 
-@jax.custom_jvp
-def doubled(x):
-    return 2.0 * x
-
-
-doubled.defjvp(lambda x, dx: (2.0 * x[0], 2.0 * dx[0]))
+doubled = with_jvp("doubled", lambda x: 2.0 * x, lambda x, dx: (2.0 * x[0], 2.0 * dx[0]))
 
 
 def normal(seed, shape=(4, 6), offset=0.0, scale=1.0, dtype: Any = np.float64):
@@ -139,22 +135,14 @@ def pulled_back(value, backward):
     return f
 
 
-@jax.custom_jvp
-def for_positive_tangents(x):
-    return x**2
+for_positive_tangents = with_jvp(
+    "for_positive_tangents", lambda x: x**2, lambda x, t: (x[0] ** 2, 2.0 * x[0] * jnp.abs(t[0]))
+)
 
 
-for_positive_tangents.defjvp(lambda x, t: (x[0] ** 2, 2.0 * x[0] * jnp.abs(t[0])))
-
-
-@jax.custom_batching.custom_vmap
-def slope_of_one(x, g):
-    return 1.001 * g * jnp.cos(x)
-
-
-@slope_of_one.def_vmap
-def _of_a_batch(size, are_batched, x, g):
-    return g * jnp.cos(x), True
+slope_of_one = with_vmap(
+    "slope_of_one", lambda x, g: 1.001 * g * jnp.cos(x), lambda size, are_batched, x, g: (g * jnp.cos(x), True)
+)
 
 
 for_positive_cotangents = pulled_back(lambda x: jnp.sum(jnp.sin(x)), lambda x, g: jnp.maximum(g, 0.0) * jnp.cos(x))
@@ -193,12 +181,9 @@ def test_a_rule_that_is_right_for_some_vectors_alone_is_wrong(name):
     ]
 
 
-@jax.custom_jvp
-def squared_tangent(x):
-    return jnp.sum(x**2)
-
-
-squared_tangent.defjvp(lambda x, t: (squared_tangent(*x), jnp.sum(2.0 * x[0] * t[0] * t[0])))
+squared_tangent = with_jvp(
+    "squared_tangent", lambda x: jnp.sum(x**2), lambda x, t: (squared_tangent(*x), jnp.sum(2.0 * x[0] * t[0] * t[0]))
+)
 
 
 def test_a_rule_on_which_an_assertion_within_jax_fails_is_checked_in_the_other_mode():
@@ -241,12 +226,9 @@ def test_what_ones_own_rule_raises_stays_what_it_is(fails, words):
         check_derivatives(f, X)
 
 
-@jax.custom_vjp
-def steep(x, slope):
-    return slope * x
-
-
-steep.defvjp(lambda x, slope: (slope * x, slope), lambda slope, g: (g * slope, None))
+steep = with_vjp(
+    "steep", lambda x, slope: slope * x, lambda slope, g: (g * slope, None), lambda x, slope: (slope * x, slope)
+)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float32, np.float64])

@@ -6,6 +6,7 @@ import jax.scipy.special as sp
 import numpy as np
 import pytest
 from functions_of_jax import facts, sampled, steep_hypot
+from own_rules import with_vjp
 
 from harness import check_derivatives
 from harness.facts.kinds import Kind
@@ -41,11 +42,7 @@ def test_errors_beyond_the_bound_disagree(name):
 
 
 def scaled(factor, slope):
-    @jax.custom_vjp
-    def f(x):
-        return factor * jnp.tanh(x)
-
-    f.defvjp(lambda x: (f(x), x), lambda x, g: (g * factor * slope(x),))
+    f = with_vjp("f", lambda x: factor * jnp.tanh(x), lambda x, g: (g * factor * slope(x),))
     return f
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.custom_derivatives import linear_call
+from own_rules import with_jvp, with_vjp, with_vmap
 
 from reference.arithmetics import elementary
 from reference.arithmetics.increments import constant
@@ -27,28 +28,13 @@ ONE, ANOTHER = ANY[[WORST]], OTHER[[WORST]]
 FIRST = np.array([0])
 
 
-@jax.custom_batching.custom_vmap
-def mapped(x):
-    return jnp.sin(x) * x
+mapped = with_vmap("mapped", lambda x: jnp.sin(x) * x, lambda size, are_mapped, x: (mapped(x), are_mapped[0]))
 
 
-mapped.def_vmap(lambda size, are_mapped, x: (mapped(x), are_mapped[0]))
+cubed = with_jvp("cubed", lambda x: x**3, lambda p, t: (cubed(*p), 3.0 * p[0] ** 2 * t[0]))
 
 
-@jax.custom_jvp
-def cubed(x):
-    return x**3
-
-
-cubed.defjvp(lambda p, t: (cubed(*p), 3.0 * p[0] ** 2 * t[0]))
-
-
-@jax.custom_vjp
-def squared(x):
-    return x * x
-
-
-squared.defvjp(lambda x: (x * x, x), lambda x, g: (2.0 * g * x,))
+squared = with_vjp("squared", lambda x: x * x, lambda x, g: (2.0 * g * x,))
 
 
 @jax.custom_jvp
