@@ -266,8 +266,6 @@ def doors(checker):
                 assert report.verdict == "agree"
 
 
-# -- the same for anybody's function -----------------------------------------------------------------------------------
-
 THETA = np.cos(np.arange(6.0))
 
 

@@ -37,8 +37,7 @@ def recurrent(w):
 
 
 def with_rule(share):
-    f = with_vjp("f", lambda w: 1.0 * w, lambda _, g: (share * g,), lambda w: (1.0 * w, None))
-    return f
+    return with_vjp("f", lambda w: 1.0 * w, lambda _, g: (share * g,), lambda w: (1.0 * w, None))
 
 
 RIGHT = {"a network": network, "a recurrence": recurrent, "a rule": lambda w: network(with_rule(1.0)(w))}
@@ -183,9 +182,6 @@ def test_a_rule_that_is_all_of_the_function_is_checked_once(f, checks, monkeypat
         monkeypatch.setattr(module, "compare_derivatives", lambda case, *given: asked.append(case) or one(case, *given))
     assert check_derivatives(f, W).verdict == "agree"
     assert len(asked) == checks
-
-
-# -- many parameters --------------------------------------------------------------------------------------------------
 
 
 MEMORY = """

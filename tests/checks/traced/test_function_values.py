@@ -131,9 +131,6 @@ def test_what_jax_made_of_an_array_in_32_bits_and_in_64_are_apart(f):
         assert check_derivatives(f, a).verdict == "agree"
 
 
-# -- the value while a mode differentiates ----------------------------------------------------------------------------
-
-
 other_when_pulled_back = with_vjp(
     "other_when_pulled_back", jnp.sin, lambda x, g: (g * jnp.cos(x),), lambda x: (jnp.sin(x) + 1e-9, x)
 )
@@ -172,7 +169,6 @@ def test_another_formula_for_the_same_value_is_none(x):
 
 def mapped(factor, *, mixed=1.0):
     """x₀ sin x₁ with a rule for vmap that is off by a factor; by another one where it is mapped over x₁ alone."""
-
     sine = with_vjp("sine", jnp.sin, lambda x, g: (g * jnp.cos(x),))
 
     @jax.custom_batching.custom_vmap
@@ -207,9 +203,7 @@ def test_a_wrong_rule_for_vmap_is_named_though_f_is_made_of_it(f, is_right, dtyp
 
 def product(rule):
     """x sin x with a rule for vmap; all of them are written in the same lines."""
-
-    product = with_vmap("product", lambda x: x * jnp.sin(x), rule)
-    return product
+    return with_vmap("product", lambda x: x * jnp.sin(x), rule)
 
 
 def right_rule(size, in_batched, x):

@@ -42,8 +42,7 @@ def test_errors_beyond_the_bound_disagree(name):
 
 
 def scaled(factor, slope):
-    f = with_vjp("f", lambda x: factor * jnp.tanh(x), lambda x, g: (g * factor * slope(x),))
-    return f
+    return with_vjp("f", lambda x: factor * jnp.tanh(x), lambda x, g: (g * factor * slope(x),))
 
 
 @pytest.mark.parametrize("factor", sampled([1e-30, 1.0, 1e20]))
@@ -140,8 +139,6 @@ def test_a_large_entry_hides_no_small_one_that_its_rule_has_wrong(name, ruled, d
     assert report.verdict == verdict, report
     assert verdict == "agree" or "rounding" not in [lost.data["by"] for lost in facts(report, Kind.NO_CORRECT_DIGIT)]
 
-
-# -- any units ---------------------------------------------------------------------------------------------------------
 
 A = np.eye(3) + 0.1 * np.random.default_rng(0).normal(size=(3, 3))
 PENALTY = np.array([1e8, 1.0, 1.0])  # a boundary condition by a large factor, among equations of order one

@@ -8,16 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from primitive_cases import (
-    ALIASES,
-    CASES,
-    ELEMENTWISE,
-    HAS_LONG,
-    VARIANTS,
-    LongRun,
-    longer,
-    names_in,
-)  # pyright: ignore[reportMissingImports]
+from primitive_cases import ALIASES, CASES, ELEMENTWISE, HAS_LONG, VARIANTS, LongRun, longer, names_in  # pyright: ignore[reportMissingImports]
 
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.jax_settings import compiler_options, settings
@@ -108,9 +99,6 @@ def off(found, expected):
     return np.where(same, 0.0, np.abs(found - expected)).max(initial=0.0) / (np.abs(expected).max(initial=0.0) or 1.0)
 
 
-# -- values and increments --------------------------------------------------------------------------------------------
-
-
 def test_every_rule_has_a_case():
     met = set().union(*(names_in(traced(name)[0]) for name in CASES))
     of_releases = {"call_hi_primitive", "eval_jaxpr", "expand_dims", "one_minus_square", "stack", "tile", "unstack"}
@@ -152,8 +140,6 @@ def test_at_its_ends_a_function_has_jaxs_values(name):
         expected = np.asarray(jax.jit(CASES[name][0])(ENDS))
     np.testing.assert_allclose(y.value.astype(float), expected.astype(float), rtol=1e-9, atol=1e-300)
 
-
-# -- bounds -----------------------------------------------------------------------------------------------------------
 
 ROUNDED = [name for name in BOUNDED if PRIMITIVES[name].rounding]
 LOOSE = dict.fromkeys(
@@ -249,9 +235,6 @@ def test_a_bound_on_a_change_covers_its_roundings(name, monkeypatch):
         off = np.abs(own.change - true.change)
         assert np.all(off <= own.change_error)
         assert np.any(off > 0.005 * own.change_error) or np.size(off) == 1
-
-
-# -- decisions --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if PRIMITIVES[name].choice])
