@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS, NARROW, NEGLIGIBLE, SPREAD_FACTOR
 from reference.arithmetics.array_pieces import in_pieces, largest
-from reference.arithmetics.increments import Increment, constant
+from reference.arithmetics.increments import constant
 from reference.arithmetics.roundoff import infinite_where_nan
 from reference.traced.bounded_run import BoundedRun, Unbounded, parts
 from reference.traced.equations import Program
@@ -98,30 +98,7 @@ def bound_of_values(program: Program, arguments: Sequence[Any], coarsest: float)
         results = run(program, *map(constant, arguments))
     except Unbounded:
         return None
-    return [infinite_where_nan(parts(y, 0).error) for y in results]
-
-
-def bound_of_changes(
-    program: Program, arguments: Sequence[Any], changes: Sequence[Any], trusted: Any
-) -> list[Any] | None:
-    """A bound on the error of each increment that the interpreter computes, (directions, ...) for each result.
-
-    It holds along directions in which every comparison is decided, which the caller has to check. None as in
-    `bound_of_values`.
-    """
-    count = len(changes[0])
-    # rows: the error of x, its changes along the directions, and the errors of these; x and the changes are exact
-    lifted = [
-        Increment(x, np.concatenate([np.zeros((1, *d.shape[1:]), d.dtype), d, np.zeros_like(d)]))
-        if np.any(d)
-        else constant(x)
-        for x, d in zip(arguments, changes)
-    ]
-    try:
-        results = BoundedRun(count=count, trusted=trusted)(program, *lifted)
-    except Unbounded:
-        return None
-    return [infinite_where_nan(parts(y, count).change_error) for y in results]
+    return [infinite_where_nan(parts(y).error) for y in results]
 
 
 def few_roundings(answer: np.ndarray, unit: float) -> np.ndarray:

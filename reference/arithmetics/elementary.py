@@ -36,26 +36,20 @@ from reference.arithmetics.elementary_formulas import (
     sech_squared,
     trigamma,
 )
-from reference.arithmetics.elementary_record import Elementary, Suprema, power_suprema
+from reference.arithmetics.elementary_record import Elementary, Reach, steepest_power
 from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
 
-# -- suprema ----------------------------------------------------------------------------------------------------------
-# |f'| and |f''| are largest where the argument is nearest to a pole, or to the middle of a bell; where |f''| has no
-# such place, as that of tanh, a multiple of sup |f'| bounds it
+# -- steepest slopes --------------------------------------------------------------------------------------------------
+# |f'| is largest where the argument is nearest to a pole, or to the middle of a bell
 
 
-_EXPONENTIAL = Suprema(lambda x: np.exp(x.most), lambda x, slope: slope)
-_INVERSE_SINE = Suprema(
-    lambda x: 1.0 / np.sqrt((1.0 - x.furthest) * (1.0 + x.furthest)), lambda x, slope: x.furthest * slope**3
-)
-_INVERSE_COSH = Suprema(
-    lambda x: 1.0 / (np.sqrt(x.least - 1.0) * np.sqrt(x.least + 1.0)), lambda x, slope: x.least * slope**3
-)
-_INVERSE_TANH = Suprema(
-    lambda x: 1.0 / np.maximum((1.0 - x.furthest) * (1.0 + x.furthest), 0.0),
-    lambda x, slope: 2.0 * x.furthest * slope**2,
-)
-_ERROR_FUNCTION = Suprema(lambda x: bell(x.nearest), lambda x, slope: 2.0 * x.furthest * slope)
+def _steepest_inverse_sine(x: Reach) -> Any:
+    return 1.0 / np.sqrt((1.0 - x.furthest) * (1.0 + x.furthest))
+
+
+def _steepest_bell(x: Reach) -> Any:
+    return bell(x.nearest)
+
 
 # -- roundings --------------------------------------------------------------------------------------------------------
 # of the worst implementation, NumPy's or XLA's: to round the t of exp(t) moves the result by |t| roundings of itself
@@ -73,8 +67,8 @@ def _roundings_of_sinh(x: Any) -> Any:
 SERIES_ROUNDINGS = 2.0**14
 """Series and reflections lose far more digits than one rounding: four of the sixteen are taken to be random.
 
-No bound reads this, since lgamma and its like have no `suprema`. It sizes random rounding, in float64 alone; in float32
-`reference.traced.random_rounding` limits it.
+No bound reads this, since lgamma and its like state no steepest slope. It sizes random rounding, in float64 alone; in
+float32 `reference.traced.random_rounding` limits it.
 """
 
 # -- the records ------------------------------------------------------------------------------------------------------
@@ -87,136 +81,133 @@ FUNCTIONS: tuple[Elementary, ...] = (
         algebraic_at=0.0,  # exp(0) is 1 exactly; a 1 at any other x has been rounded
         slope=lambda x, y: y,
         increment=lambda x, d, y: y * np.expm1(d),  # exp(x + d) - exp(x), where exp(d) - 1 would cancel
-        suprema=_EXPONENTIAL,  # an argument within E of x moves the result by E exp(x + E) at most
+        steepest=lambda x: np.exp(x.most),  # an argument within E of x moves the result by E exp(x + E) at most
     ),
     Elementary(
         np.exp2, ball=lambda x: 2**x, primitive="exp2", slope=lambda x, y: LOG2 * y,
         increment=lambda x, d, y: y * np.expm1(LOG2 * d),
-        suprema=Suprema(lambda x: LOG2 * np.exp2(x.most), lambda x, slope: LOG2 * slope),
+        steepest=lambda x: LOG2 * np.exp2(x.most),
         roundings=lambda x: ELEMENTARY * (1.0 + np.abs(x)),  # XLA takes exp(x log 2), which rounds the product
     ),
     Elementary(
         np.expm1, ball=lambda x: x.expm1(), primitive="expm1", algebraic_at=0.0, slope=lambda x, y: np.exp(x),
-        tangent=lambda x, y: y + 1.0, increment=lambda x, d, y: np.exp(x) * np.expm1(d), suprema=_EXPONENTIAL,
+        tangent=lambda x, y: y + 1.0, increment=lambda x, d, y: np.exp(x) * np.expm1(d),
+        steepest=lambda x: np.exp(x.most),
     ),
     Elementary(
         np.log, ball=lambda x: x.log(), primitive="log", algebraic_at=1.0, slope=lambda x, y: 1.0 / x,
         increment=lambda x, d, y: log_of_one_plus(d / x),
-        suprema=Suprema(lambda x: 1.0 / x.nearest, lambda x, slope: slope * slope),
+        steepest=lambda x: 1.0 / x.nearest,
     ),
     Elementary(
         np.log1p, ball=lambda x: x.log1p(), primitive="log1p", algebraic_at=0.0,
         slope=lambda x, y: 1.0 / (1.0 + x), increment=lambda x, d, y: log_of_one_plus(d / (1.0 + x)),
-        suprema=Suprema(lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), lambda x, slope: slope * slope),
+        steepest=lambda x: 1.0 / np.maximum(1.0 + x.least, 0.0),
         roundings=lambda x: np.where(x < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY), usual_roundings=LOG1P_BELOW_ZERO,
     ),
     Elementary(
         np.sqrt, ball=lambda x: x.sqrt(), primitive="sqrt", ends=(0.0,), slope=lambda x, y: 0.5 / y,
         increment=lambda x, d, y: d / (np.sqrt(x + d) + y),
-        suprema=Suprema(lambda x: 0.5 / np.sqrt(x.nearest), power_suprema(0.5).bend),
+        steepest=lambda x: 0.5 / np.sqrt(x.nearest),
     ),
     Elementary(
         rsqrt, ball=lambda x: x.rsqrt(), primitive="rsqrt", slope=lambda x, y: -0.5 * y / x,
-        increment=increment_of_rsqrt, suprema=power_suprema(-0.5),
+        increment=increment_of_rsqrt, steepest=steepest_power(-0.5),
     ),
     Elementary(
         np.cbrt, ball=lambda x: x.root(3) if x > 0 else -(-x).root(3), primitive="cbrt", evaluator=cbrt,
         slope=lambda x, y: 1.0 / (3.0 * np.square(y)), increment=increment_of_cbrt,
-        suprema=power_suprema(1.0 / 3.0), roundings=_roundings_of_cbrt,
+        steepest=steepest_power(1.0 / 3.0), roundings=_roundings_of_cbrt,
     ),
     Elementary(
         np.square, ball=lambda x: x * x, primitive="square", roundings=1.0, slope=lambda x, y: 2.0 * x,
-        increment=lambda x, d, y: d * (2.0 * x + d), suprema=power_suprema(2.0),
+        increment=lambda x, d, y: d * (2.0 * x + d), steepest=steepest_power(2.0),
     ),
     Elementary(
         one_minus_square, ball=one_minus_square, primitive="one_minus_square", roundings=3.0,
         slope=lambda x, y: -2.0 * x, increment=lambda x, d, y: -d * (2.0 * x + d),
-        suprema=power_suprema(2.0),
+        steepest=steepest_power(2.0),
     ),
     Elementary(
         np.sin, ball=lambda x: x.sin(), primitive="sin", algebraic_at=0.0, slope=lambda x, y: np.cos(x),
         increment=lambda x, d, y: 2.0 * np.cos(x + 0.5 * d) * np.sin(0.5 * d),
-        suprema=Suprema(lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0), lambda x, _: 1.0),
+        steepest=lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0),
     ),
     Elementary(
         np.cos, ball=lambda x: x.cos(), primitive="cos", algebraic_at=0.0, slope=lambda x, y: -np.sin(x),
         increment=lambda x, d, y: -2.0 * np.sin(x + 0.5 * d) * np.sin(0.5 * d),
-        suprema=Suprema(lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0), lambda x, _: 1.0),
+        steepest=lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0),
     ),
     Elementary(
         np.tan, ball=lambda x: x.tan(), primitive="tan", algebraic_at=0.0, roundings=2.0 * ELEMENTARY + 2.0,
         slope=lambda x, y: 1.0 / np.square(np.cos(x)),
         increment=lambda x, d, y: np.sin(d) / (np.cos(x) * np.cos(x + d)),
         # 1/cos², and |cos| falls by no more than the error of its argument
-        suprema=Suprema(
-            lambda x: 1.0 / np.square(np.maximum(np.abs(np.cos(x.value)) - x.error, 0.0)),
-            lambda x, slope: 2.0 * slope**1.5,
-        ),
+        steepest=lambda x: 1.0 / np.square(np.maximum(np.abs(np.cos(x.value)) - x.error, 0.0)),
     ),
     Elementary(
         np.arcsin, ball=lambda x: x.asin(), primitive="asin", algebraic_at=0.0, ends=(1.0, -1.0),
         slope=lambda x, y: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)), increment=increment_of_asin,
-        suprema=_INVERSE_SINE,
+        steepest=_steepest_inverse_sine,
     ),
     Elementary(
         np.arccos, ball=lambda x: x.acos(), primitive="acos", algebraic_at=1.0, ends=(1.0, -1.0),
         slope=lambda x, y: -1.0 / np.sqrt((1.0 - x) * (1.0 + x)),
-        increment=lambda x, d, y: -increment_of_asin(x, d, y), suprema=_INVERSE_SINE,
+        increment=lambda x, d, y: -increment_of_asin(x, d, y), steepest=_steepest_inverse_sine,
     ),
     Elementary(
         np.arctan, ball=lambda x: x.atan(), primitive="atan", algebraic_at=0.0,
         slope=lambda x, y: 1.0 / (1.0 + x * x),
         increment=lambda x, d, y: np.arctan(d / (1.0 + x * (x + d))), is_costly=True,
-        suprema=Suprema(lambda x: 1.0 / (1.0 + np.square(x.nearest)), lambda x, slope: slope),
+        steepest=lambda x: 1.0 / (1.0 + np.square(x.nearest)),
     ),
     Elementary(
         np.sinh, ball=lambda x: x.sinh(), primitive="sinh", algebraic_at=0.0, roundings=_roundings_of_sinh,
         slope=lambda x, y: np.cosh(x), increment=hyperbolic_increment(np.cosh), is_costly=True,
-        suprema=Suprema(lambda x: np.cosh(x.furthest), lambda x, slope: slope),
+        steepest=lambda x: np.cosh(x.furthest),
     ),
     Elementary(
         np.cosh, ball=lambda x: x.cosh(), primitive="cosh", algebraic_at=0.0, roundings=_roundings_of_sinh,
         slope=lambda x, y: np.sinh(x), increment=hyperbolic_increment(np.sinh), is_costly=True,
-        suprema=Suprema(lambda x: np.sinh(x.furthest), lambda x, _: np.cosh(x.furthest)),
+        steepest=lambda x: np.sinh(x.furthest),
     ),
     Elementary(
         np.tanh, ball=lambda x: x.tanh(), primitive="tanh", algebraic_at=0.0,
         slope=lambda x, y: sech_squared(x), tangent=lambda x, y: 1.0 - y * y,
         increment=increment_of_tanh, is_costly=True,
-        suprema=Suprema(lambda x: sech_squared(x.nearest), lambda x, slope: 2.0 * slope),
+        steepest=lambda x: sech_squared(x.nearest),
     ),
     Elementary(
         np.arcsinh, ball=lambda x: x.asinh(), primitive="asinh", algebraic_at=0.0,
         slope=lambda x, y: 1.0 / (np.hypot(1.0, x) if np.isrealobj(x) else np.sqrt(1.0 + x * x)),
         tangent=lambda x, y: 1.0 / np.sqrt(1.0 + x * x), increment=increment_of_asinh, is_costly=True,
-        suprema=Suprema(lambda x: 1.0 / np.hypot(1.0, x.nearest), lambda x, slope: slope),
+        steepest=lambda x: 1.0 / np.hypot(1.0, x.nearest),
     ),
     Elementary(
         np.arccosh, ball=lambda x: x.acosh(), primitive="acosh", algebraic_at=1.0, ends=(1.0,),
         slope=lambda x, y: 1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)), increment=increment_of_acosh,
-        suprema=_INVERSE_COSH,
+        steepest=lambda x: 1.0 / (np.sqrt(x.least - 1.0) * np.sqrt(x.least + 1.0)),
     ),
     Elementary(
         np.arctanh, ball=lambda x: x.atanh(), primitive="atanh", algebraic_at=0.0,
         roundings=ELEMENTARY + LOG1P_BELOW_ZERO, slope=lambda x, y: 1.0 / ((1.0 - x) * (1.0 + x)),
-        suprema=_INVERSE_TANH,
+        steepest=lambda x: 1.0 / np.maximum((1.0 - x.furthest) * (1.0 + x.furthest), 0.0),
     ),
     Elementary(
         special.expit, ball=lambda x: 1 / (1 + (-x).exp()), primitive="logistic", evaluator=logistic, algebraic_at=0.0,
         slope=lambda x, y: y * logistic(-x),
-        # σ' = ¼ sech²(x/2), and |σ''| = σ' |1 - 2σ|
-        suprema=Suprema(lambda x: 0.25 * sech_squared(0.5 * x.nearest), lambda x, slope: slope),
+        steepest=lambda x: 0.25 * sech_squared(0.5 * x.nearest),
         roundings=2.0 * ELEMENTARY + 4.0,  # XLA takes 1/(1 + exp(-x))
     ),
     Elementary(
         special.erf, ball=lambda x: x.erf(), primitive="erf", algebraic_at=0.0, slope=lambda x, y: bell(x),
-        increment=increment_of_erf, is_costly=True, suprema=_ERROR_FUNCTION, slope_roundings=np.square,
+        increment=increment_of_erf, is_costly=True, steepest=_steepest_bell,
     ),
     Elementary(
         special.erfc, ball=lambda x: x.erfc(), primitive="erfc", algebraic_at=0.0,
         # exp(-x²) rounds x², and below zero erfc is nearly 2; at x = 0.996, XLA's is off by 9.6 beside 2x²
         roundings=lambda x: ELEMENTARY + 2.0 + 2.0 * np.square(np.maximum(x, 0.0)),
-        slope=lambda x, y: -bell(x), suprema=_ERROR_FUNCTION, slope_roundings=np.square,
+        slope=lambda x, y: -bell(x), steepest=_steepest_bell,
     ),
     Elementary(
         special.erfinv, ball=lambda x: x.erfinv(), primitive="erf_inv", algebraic_at=0.0,

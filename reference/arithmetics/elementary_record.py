@@ -36,30 +36,17 @@ class Reach(NamedTuple):
         return self.value + self.error
 
 
-class Suprema(NamedTuple):
-    """Bounds on |f'| and |f''| over all x of a reach.
+Steepest = Callable[[Reach], Any]
+"""sup |f'| over all x of a reach.
 
-    By the mean value theorem an argument that is off by E moves f(x) by at most sup |f'| · E, and the slope f'(x) by
-    at most sup |f''| · E. Where a reach leaves the domain, as that of log does at 1e-20 ± 1e-16, they are infinite or
-    NaN: no bound is known.
-    """
-
-    steepest: Callable[[Reach], Any]  # sup |f'|
-    bend: Callable[[Reach, Any], Any]  # sup |f''|, given sup |f'|, which saves work: of exp both are the same
+By the mean value theorem an argument that is off by E moves f(x) by at most sup |f'| · E. Where a reach leaves the
+domain, as that of log does at 1e-20 ± 1e-16, it is infinite or NaN: no bound is known.
+"""
 
 
-def power_suprema(exponent: float) -> Suprema:
-    """Of |x|^p: sup |p| |x|^(p-1) and sup |p (p-1)| |x|^(p-2), each at one end."""
-    curvature = abs(exponent * (exponent - 1.0))
-
-    def largest(x: Reach, p: float) -> Any:
-        # |x|^p grows with |x| for p >= 0, and falls otherwise
-        return np.power(x.furthest if p >= 0.0 else x.nearest, p)
-
-    return Suprema(
-        lambda x: abs(exponent) * largest(x, exponent - 1.0),
-        lambda x, _: curvature * largest(x, exponent - 2.0) if curvature else 0.0,
-    )
+def steepest_power(exponent: float) -> Steepest:
+    """Of |x|^p: sup |p| |x|^(p-1), at one end, since |x|^q grows with |x| for q >= 0 and falls otherwise."""
+    return lambda x: abs(exponent) * np.power(x.furthest if exponent >= 1.0 else x.nearest, exponent - 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +63,13 @@ class Elementary:
     """(x, y) -> f'(x) as automatic differentiation evaluates it, where that loses digits, as 1 - y² of tanh."""
     increment: Callable[[Any, Any, Any], Any] | None = None  # (x, d, y) -> f(x + d) - f(x) with all its digits
     is_costly: bool = False  # whether the increment takes several calls; for tiny d, slope · d is as exact
-    suprema: Suprema | None = None  # without which no rounding bound passes this function
+    steepest: Steepest | None = None  # without which no rounding bound passes this function
     roundings: float | Callable[[Any], Any] = float(ELEMENTARY)
     """How far one call may be off in units of roundoff of y, whoever computes it: a number or x -> numbers.
     This is measured (NumPy and XLA against balls), not proved."""
     usual_roundings: float | None = None
     """The same for random rounding, of one size at all x; by default `roundings`, or `ELEMENTARY` where that is more
     or depends on x, since a single call is mostly as good."""
-    slope_roundings: Callable[[Any], Any] | None = None
-    """x -> further roundings of the slope, in u of it: exp(-x²) rounds x², and so is off by x² u."""
     is_series: bool = False  # whether it is computed by a series or a reflection, whose terms are rounded
     primitive: str | None = None  # the name of JAX's primitive
     evaluator: Callable[[Any], Any] | None = None  # x -> f(x) for complex x, too, where `function` takes none

@@ -260,7 +260,7 @@ Rounded.rules = {
     np.matmul: _matmul,
     np.power: _power,
     np.logaddexp: _logaddexp,
-    **{f.function: _elementary(f, f.suprema.steepest) for f in FUNCTIONS if f.suprema is not None},
+    **{f.function: _elementary(f, f.steepest) for f in FUNCTIONS if f.steepest is not None},
     **{f: _comparison(f) for f in COMPARISONS},
     **{f: _connective(f) for f in CONNECTIVES},
     **{f: _negation(f) for f in NEGATIONS},

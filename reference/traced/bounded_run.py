@@ -1,12 +1,10 @@
 """A run of a program in which every number carries a bound on its rounding error.
 
-The bound travels as further directions of an `Increment`, so that whatever moves entries moves the bounds too. In a run
-with c directions an increment has 1 + 2c changes: E, a bound on |computed - exact| of the value; the c changes d; and a
-bound on the error of each. What has no change at all is exact, and no direction moves it. Of a truth value, E says
-whether it may be the other one. For y = f(x), to which a record's `bound` adds k roundings of its own:
+The bound E on |computed - exact| is the change of an `Increment` in one direction, so that whatever moves entries moves
+the bounds too; what does not change is exact. Of a truth value, E says whether it may be the other one. For y = f(x),
+to which a record's `bound` adds k roundings of its own:
 
     E_y = sup |f'| E_x + k u |y|
-    d_y = f'(x) d_x,  with an error of  sup |f'| e_x + sup |f''| E_x (|d_x| + e_x) + 64 u |d_y|
 
 A bound covers every evaluation of the same operations, in any order of the sums, whose elementary functions are as good
 as `reference.arithmetics.roundoff` says: XLA's, and that of the interpreter beside it. That is proved, given the
@@ -30,14 +28,6 @@ from reference.traced.equations import Constant, Equation, underflow, unit_round
 from reference.traced.interpreter import Run
 from reference.traced.random_rounding import has_few_bits
 
-CHANGE_UNIT = UNIT_ROUNDOFF["float64"]  # u of the changes, which the interpreter alone computes
-
-CHANGE_ROUNDINGS = 64.0
-"""Roundings of a change: a slope takes some four elementary functions and as many products, none of which cancels.
-
-4 · 8 + 4 is 36, with room. These are of float64, so that ten times as many would still be nothing beside a float32.
-"""
-
 HALF_FACTOR_BITS = 26  # the product of two numbers of so many significant bits is exact in float64
 
 TINY = float(np.finfo(float).tiny)
@@ -51,33 +41,20 @@ class Unbounded(Exception):
 
 
 class Parts(NamedTuple):
-    """A value, its error, its changes in each direction, (c, ...), and their errors."""
+    """A value and its error."""
 
     value: Any
     error: Any
-    change: Any
-    change_error: Any
 
 
-def parts(x: Increment, count: int, rank: int = 0) -> Parts:
-    """What an increment carries in a run with `count` directions, as arrays of at least that rank."""
-    value = np.asarray(x.value)
-    shape = (1,) * (rank - value.ndim) + value.shape
-    value = value.reshape(shape)
-    if is_constant(x):
-        nothing = np.broadcast_to(0.0, (count, *shape))
-        return Parts(value, np.broadcast_to(0.0, shape), nothing, nothing)
-    change = x.change.reshape(len(x.change), *shape)
-    return Parts(value, change[0], change[1 : 1 + count], change[1 + count :])
+def parts(x: Increment) -> Parts:
+    """The value of an increment in a bounded run, and its error."""
+    return Parts(np.asarray(x.value), np.zeros(np.shape(x.value)) if is_constant(x) else x.change[0])
 
 
-def with_error(value: Any, error: Any, count: int, change: Any = 0.0, change_error: Any = 0.0) -> Increment:
-    """The parts as an increment in a run with `count` directions: a constant where all but the value are zero."""
-    shape = np.shape(value)
-    changes = [np.broadcast_to(part, (count, *shape)) for part in (change, change_error)] if count else []
-    if not any(map(np.any, (error, *changes))):
-        return constant(value)
-    return Increment(value, np.concatenate([np.broadcast_to(error, shape)[None], *changes]))
+def with_error(value: Any, error: Any) -> Increment:
+    """A value with its error; a constant where that is zero."""
+    return Increment(value, np.broadcast_to(error, np.shape(value))[None]) if np.any(error) else constant(value)
 
 
 def is_undecided(value: Any, error: Any) -> Any:
@@ -113,7 +90,6 @@ class BoundedRun(Run):
     Raises Unbounded by a call, where no bound is known.
     """
 
-    count: int = 0  # the number of directions that the arguments change in
     # whether a constant of many digits is good to a rounding, as in a derivative rule, or exact, as in the function
     constants_round: bool = False
 
@@ -135,7 +111,7 @@ class BoundedRun(Run):
         value = atom.wide
         if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or is_short(float(value)):
             return constant(value)
-        return with_error(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
+        return with_error(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value))
 
     # -- roundings ----------------------------------------------------------------------------------------------------
 
@@ -159,9 +135,7 @@ class BoundedRun(Run):
         short = bool(np.all(has_few_bits(x, HALF_FACTOR_BITS)) and np.all(has_few_bits(y, HALF_FACTOR_BITS)))
         return short and bool(np.all(self.fits(equation, x * y)))
 
-    def rounded(
-        self, equation: Equation, value: Any, inherited: Any, size: Any, change: Any = 0.0, change_error: Any = 0.0
-    ) -> Increment:
+    def rounded(self, equation: Equation, value: Any, inherited: Any, size: Any) -> Increment:
         """The result of an operation that rounds up to u · `size`, beside the error that it inherits.
 
         Half a float is computed in float32 and only its result is rounded that coarsely.
@@ -176,7 +150,7 @@ class BoundedRun(Run):
         error = np.zeros(np.shape(value)) if is_exact else error + underflow
         if np.isfinite(largest):  # a result may overflow
             error = np.where(np.abs(value) + error <= largest, error, np.inf)
-        return with_error(value, error, self.count, change, change_error)
+        return with_error(value, error)
 
 
 class Limits(NamedTuple):

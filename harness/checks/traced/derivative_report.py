@@ -17,6 +17,7 @@ from harness.checks.traced.equations_met import Met
 from harness.checks.traced.function_arguments import Arguments
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.real_coordinates import Coordinates
+from harness.checks.traced.rounding_bounds import SPREAD
 from harness.checks.traced.traced_programs import coarsest_type, is_read
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -217,7 +218,7 @@ def _error_bounds(comparison: Comparison) -> Iterator[Fact]:
     coarsest = f"{bits} bits" if bits else type_of(comparison)
     sources: dict[tuple[str, ...], dict[str, None]] = {}  # by precision and kinds of bound: the names, in order
     found = {report.name: (coarsest, report.bound_kinds) for report in comparison.reports if report.bound_kinds}
-    found[INCREMENTS] = "float64", frozenset().union(*(slopes.bound_kinds for slopes in comparison.slopes))
+    found[INCREMENTS] = "float64", frozenset([SPREAD])
     for name, (precision, kinds) in found.items():
         sources.setdefault((precision, *sorted(kinds)), {})[name] = None
     for (precision, *kinds), names in sources.items():

@@ -181,6 +181,6 @@ def _slopes_just_after(point: Point, along: np.ndarray) -> Estimate:
     """
     program, weights = point.program, point.combinations.weights
     sides = one_sided_slopes(program, along, weights)
-    error = bound_of_slopes(program, along, weights, sides, [Block("along", np.arange(sides.right.size))]).error
+    error = bound_of_slopes(program, along, weights, sides)
     shorter = one_sided_slopes(replace(program, step_share=SHORTER), along, weights).right
     return Estimate(np.where(np.abs(shorter) <= SHRINKS * np.abs(sides.right), 0.0, sides.right), error)

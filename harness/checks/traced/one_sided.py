@@ -48,8 +48,7 @@ class OneSided:
     error: np.ndarray
     # by the number of the first direction of a pass: a mask of the slopes that are limits, and these
     limits: Mapping[int, tuple[np.ndarray, np.ndarray]]
-    # what keeps increments from being exact slopes of what JAX differentiates; where nothing does, and all comparisons
-    # are decided, there may be a derived bound
+    # what keeps increments from being exact slopes of what JAX differentiates
     obstacles: Observations
 
     @property

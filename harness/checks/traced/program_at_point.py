@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.program_bound import bound_of_changes, spread
+from harness.bounds.program_bound import spread
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SPREAD_FACTOR
-from harness.checks.traced.real_coordinates import Layout, UnitVectors, combine
+from harness.checks.traced.real_coordinates import Layout, UnitVectors
 from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
@@ -149,7 +149,7 @@ class ProgramAtPoint:
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """The change of each output along each direction over the step: slopes, (directions, outputs)."""
         at = self.point if point is None else point
-        moved = self._moves(directions)
+        moved = self.inputs.wide_arrays(directions * self._step(directions))
         # what does not move is a constant, so that whatever is computed from it alone runs once for all directions
         arguments = [Increment(x, c) if np.any(c) else constant(x) for x, c in zip(self.numbers(at), moved)]
         results = run(self.traced, *arguments)
@@ -159,10 +159,6 @@ class ProgramAtPoint:
             for y in results
         ]
         return self.outputs.vector(full, lead=1) / self._step(directions)
-
-    def _moves(self, directions: np.ndarray) -> list[np.ndarray]:
-        """The changes of the arguments over the step along each direction, as arrays with a leading axis for these."""
-        return self.inputs.wide_arrays(directions * self._step(directions))
 
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """The step along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
@@ -178,16 +174,6 @@ class ProgramAtPoint:
         for i in range(0, len(directions), self.chunk):
             self.progress("increments through the program", i, len(directions))
             yield i, directions[i : i + self.chunk]
-
-    def bound(self, directions: np.ndarray | UnitVectors, weights: np.ndarray) -> np.ndarray:
-        """A derived bound on the rounding error of smooth increments; infinite where there is none."""
-        parts, numbers = [], self.numbers(self.point)
-        for _, along in self.passes(directions):
-            bounds = bound_of_changes(self.traced, numbers, self._moves(along), self.trusted)
-            if bounds is None:
-                return np.full((len(weights), len(directions)), np.inf)
-            parts.append(combine(np.abs(weights), self.outputs.vector(bounds, lead=1) / self._step(along)))
-        return np.concatenate(parts, axis=1)
 
     def unit_along(self, direction: np.ndarray) -> float:
         """The size of the arguments that move along a direction, over the direction's own size: a natural unit for t.

@@ -52,7 +52,6 @@ class Slopes:
 
     sides: OneSided
     error: np.ndarray  # (combinations, directions) array: infinite where nothing is known
-    bound_kinds: frozenset[str]
     has_kink: bool  # whether the left and the right derivative differ somewhere
     has_no_limit: bool  # whether slopes grow somewhere without limit as steps shrink
 
@@ -76,15 +75,15 @@ def measure_slopes(
     sides = one_sided_slopes(program, along, weights)
     is_second_order, has_no_limit = _compare_shorter_steps(program, along, weights, reported, sides)
     sides = replace(sides, mean=np.where(is_second_order, 0.0, sides.mean))
-    bound = bound_of_slopes(program, along, weights, sides, blocks)
-    error = np.select([is_second_order, has_no_limit], [np.finfo(float).tiny, np.inf], bound.error)
+    error = bound_of_slopes(program, along, weights, sides)
+    error = np.select([is_second_order, has_no_limit], [np.finfo(float).tiny, np.inf], error)
     has_kink = _has_kink(program, along, weights, sides, error)
     if any(point.turned_decisions):
         sides = _with_turned_decisions(point, along, reported, sides, blocks)
     if not sides.obstacles.is_smooth:
         sides = _with_slopes_around(point, along, reported, sides, error, blocks)
     error = np.where(np.isfinite(error), error, np.inf)
-    return Slopes(sides, error, bound.kinds, has_kink, bool(has_no_limit.any()))
+    return Slopes(sides, error, has_kink, bool(has_no_limit.any()))
 
 
 def _shorter_slopes(program: ProgramAtPoint, along: np.ndarray, weights: np.ndarray) -> OneSided:

@@ -8,7 +8,7 @@ the increments needs no bound of its own, and has *borrowed* theirs.
 Derivatives are (combinations, inputs) arrays here, or (combinations, directions), in the weights of the combinations.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -25,7 +25,6 @@ from harness.bounds.program_bound import (
 )
 from harness.bounds.tolerances import (
     ABSOLUTE,
-    ALL_COORDINATES,
     DERIVATIVE_ROUNDINGS,
     MEANINGLESS,
     NO_DIGIT,
@@ -94,25 +93,6 @@ class Request(NamedTuple):
     def axis(self) -> int:
         """The axis of the products that counts the vectors: VJPs are rows, JVPs columns."""
         return 0 if self.weights is None else 1
-
-
-def _derived_or_spread(
-    found: np.ndarray,
-    derived: np.ndarray,
-    runs: Iterable[np.ndarray],
-    blocks: Sequence[Block],
-    unit: float,
-    is_enough: Callable[[np.ndarray], bool],
-    not_finite: float = np.inf,
-) -> Bound:
-    """The derived bound, and the spread of the runs where that is wide."""
-    error = derived + few_roundings(found, unit)
-    wide = is_wide(found.ravel(), error.ravel(), blocks, unit).reshape(error.shape)
-    if wide.any():
-        widened = spread(runs, unit, lambda spread: is_enough(np.where(wide, spread, error)), not_finite)
-        error = np.where(wide, widened, error)
-    kinds = ((DERIVED, not wide.all()), (SPREAD, wide.any()))
-    return Bound(error, frozenset(kind for kind, is_used in kinds if is_used))
 
 
 # -- what a mode reports ----------------------------------------------------------------------------------------------
@@ -253,14 +233,22 @@ def _own_bound(derivatives: ModeDerivatives) -> tuple[Bound, float]:
         # in 16-bit types the whole spread is computed: the evaluation in float64 is compared where it decides more
         return mode.coarsest <= COARSE and derivatives.are_covered_by(whole_error(rounding))
 
-    runs = derivatives.rounded_runs()
-    found = _derived_or_spread(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
-    error = whole_error(found.error)
+    rounding, unit = derived + few_roundings(reported, mode.coarsest), mode.coarsest
+    wide = is_wide(reported.ravel(), rounding.ravel(), scope.blocks, unit).reshape(rounding.shape)
+    if wide.any():
+
+        def covers(spread: np.ndarray) -> bool:
+            return is_enough(np.where(wide, spread, rounding))
+
+        widened = spread(derivatives.rounded_runs(), unit, covers, not_finite=np.nan)
+        rounding = np.where(wide, widened, rounding)
+    error = whole_error(rounding)
     if point.case.is_large:
         error = no_less_than_typical(error, reported, scope.blocks)
     if mode.coarsest > UNIT_ROUNDOFF["float64"] and has_rules(point.case.program):
         error = _without_underflow(derivatives, error, by_solvers)
-    return Bound(error, found.kinds), share
+    kinds = ((DERIVED, not wide.all()), (SPREAD, wide.any()))
+    return Bound(error, frozenset(kind for kind, is_used in kinds if is_used)), share
 
 
 def _left_by_solvers(derivatives: ModeDerivatives) -> tuple[np.ndarray, float]:
@@ -298,18 +286,13 @@ def _without_underflow(derivatives: ModeDerivatives, error: np.ndarray, by_solve
 # -- what increments say ----------------------------------------------------------------------------------------------
 
 
-def bound_of_slopes(
-    program: ProgramAtPoint, along: Any, weights: np.ndarray, sides: OneSided, blocks: Sequence[Block]
-) -> Bound:
+def bound_of_slopes(program: ProgramAtPoint, along: Any, weights: np.ndarray, sides: OneSided) -> np.ndarray:
     """A bound on the error of increments, which run in float64. Limits from points nearby have their own error.
 
-    Beside what a coarser type rounds, that is next to nothing: then one run estimates it, and of many inputs no bound
-    is derived, which costs more.
+    Beside what a coarser type rounds, that is next to nothing: then one run estimates it.
     """
     is_coarse = program.coarsest > UNIT_ROUNDOFF["float64"]
-    is_derived = sides.obstacles.is_smooth and not (is_coarse and program.inputs.size > ALL_COORDINATES)
-    derived = program.bound(along, weights) if is_derived else np.full(sides.right.shape, np.inf)
     rngs = np.random.default_rng(program.seed).spawn(1 if is_coarse else RANDOM_INCREMENTS)
     runs = chain([sides.right], (rounded_slopes(program, rng, along, weights, sides) for rng in rngs))
-    found = _derived_or_spread(sides.right, derived, runs, blocks, UNIT_ROUNDOFF["float64"], lambda _: False)
-    return Bound(found.error + sides.error, found.kinds)
+    unit = UNIT_ROUNDOFF["float64"]
+    return spread(runs, unit) + few_roundings(sides.right, unit) + sides.error

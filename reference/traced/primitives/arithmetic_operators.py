@@ -1,7 +1,7 @@
 """Arithmetic of two numbers, entry by entry, and the parts of complex numbers.
 
 A bound is the same as for functions of one number, with the slopes in each operand: of z = f(x, y), E_z = sup |∂f/∂x|
-E_x + sup |∂f/∂y| E_y and the rounding. Suprema are over the corners of both reaches, where f is monotone in each.
+E_x + sup |∂f/∂y| E_y and the rounding. The suprema are at corners of both reaches, since f is monotone in each.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, aligned, constant, count_directions, is_constant, linear
 from reference.arithmetics.roundoff import ELEMENTARY, lost_in_sum
-from reference.traced.bounded_run import CHANGE_ROUNDINGS, CHANGE_UNIT, Parts, is_undecided, parts, times
+from reference.traced.bounded_run import Parts, is_undecided, parts, times
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule, with_aliases
 from reference.traced.primitives.elementary_functions import AT_CUT, crosses_cut
 
@@ -30,13 +30,8 @@ def of_one_rank(rule: Rule) -> Rule:
 
 
 def on_parts(bound: Callable[..., Increment]) -> Rule:
-    """A bound for operands of one rank, given as `Parts`."""
-
-    def aligned_bound(run: Any, equation: Any, *operands: Increment) -> Increment:
-        rank = max(np.ndim(x.value) for x in operands)
-        return bound(run, equation, *[parts(x, run.count, rank) for x in operands])
-
-    return aligned_bound
+    """A bound from operands as `Parts`."""
+    return lambda run, equation, *operands: bound(run, equation, *map(parts, operands))
 
 
 # -- sums -------------------------------------------------------------------------------------------------------------
@@ -58,9 +53,7 @@ def _sum_primitive(name: str, sign: float) -> Primitive:
         # sums of whole numbers and halves round nothing, and what compares them must stay decided
         if not np.any(inherited) and run.is_exact_sum(equation, x.value, sign * y.value):
             size = 0.0
-        change = x.change + sign * y.change
-        error = x.change_error + y.change_error + CHANGE_UNIT * np.abs(change)
-        return run.rounded(equation, value, inherited, size, change, error)
+        return run.rounded(equation, value, inherited, size)
 
     def is_inexact(x: Any, y: Any) -> Any:
         """1e20 + 4 has as few bits as 1e20, and is rounded."""
@@ -84,18 +77,10 @@ def _multiply(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
 
 def _bound_of_product(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
     value = x.value * y.value
-    size_x, size_y = np.abs(x.value), np.abs(y.value) + y.error
-    inherited, size = size_x * y.error + x.error * size_y, np.abs(value)
+    inherited, size = np.abs(x.value) * y.error + x.error * (np.abs(y.value) + y.error), np.abs(value)
     if not np.any(inherited) and run.is_exact_product(equation, x.value, y.value):
         size = 0.0
-    # x dy + dx y: each factor of both terms has an error, and each term a rounding
-    dx, dy = np.abs(x.change), np.abs(y.change)
-    change = x.value * y.change + x.change * y.value
-    error = (
-        (size_x + x.error) * y.change_error + x.error * dy + x.change_error * size_y + dx * y.error
-        + 2.0 * CHANGE_UNIT * (size_x * dy + dx * size_y)
-    )  # fmt: skip
-    return run.rounded(equation, value, inherited, size, change, error)
+    return run.rounded(equation, value, inherited, size)
 
 
 def _divide(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
@@ -120,15 +105,7 @@ def _bound_of_quotient(run: Any, equation: Any, x: Parts, y: Parts) -> Increment
     value = x.value / y.value
     nearest = np.maximum(np.abs(y.value) - y.error, 0.0)
     inherited = times(1.0 / nearest, x.error + np.abs(value) * y.error)
-    size = 2.0 * np.abs(value)  # XLA may take the product with a reciprocal
-    # (dx - q dy)/y: the numerator may cancel, so that the sizes of its terms count
-    change = (x.change - value * y.change) / y.value
-    terms = np.abs(x.change) + np.abs(value * y.change)
-    error = (
-        x.change_error + (np.abs(value) + inherited) * y.change_error + inherited * np.abs(y.change)
-        + 4.0 * CHANGE_UNIT * terms + np.abs(change) * y.error
-    ) / nearest  # fmt: skip
-    return run.rounded(equation, value, inherited, size, change, error)
+    return run.rounded(equation, value, inherited, 2.0 * np.abs(value))  # XLA may take the product with a reciprocal
 
 
 def _is_inexact_quotient(x: Any, y: Any) -> Any:
@@ -158,11 +135,7 @@ def _bound_of_remainder(run: Any, equation: Any, x: Parts, y: Parts) -> Incremen
     # how far x - n y is from the ends where n changes
     room = np.minimum(np.abs(value), np.abs(y.value) - np.abs(value))
     error = np.where((error > 0.0) & ~(room > 2.0 * (error + y.error)), np.inf, error)
-    change = x.change - turns * y.change
-    change_error = x.change_error + np.abs(turns) * y.change_error
-    change_error = change_error + 2.0 * CHANGE_UNIT * (np.abs(x.change) + np.abs(turns * y.change))
-    change_error = np.where(np.isfinite(error) | (y.change == 0.0), change_error, np.inf)
-    return run.rounded(equation, value, error, 0.0, change, change_error)
+    return run.rounded(equation, value, error, 0.0)
 
 
 # -- powers and angles ------------------------------------------------------------------------------------------------
@@ -196,28 +169,14 @@ def _bound_of_power(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
     logs = np.maximum(np.abs(np.log(low)), np.abs(np.log(high)))
     p, p_error = y.value, y.error
 
-    def largest(exponent: Any, error: Any) -> Any:
-        ends = [np.power(base, e) for base in (low, high) for e in (exponent - error, exponent + error)]
-        return np.max(ends, axis=0)
+    def largest(exponent: Any) -> Any:
+        """The largest value within both errors, which is at a corner: x^p is monotone in x and in p."""
+        return np.max([np.power(base, e) for base in (low, high) for e in (exponent - p_error, exponent + p_error)], 0)
 
-    # x^p is monotone in x and in p: the largest value is at a corner
-    power, lower = largest(p, p_error), largest(p - 1.0, p_error)
-    size_p = np.abs(p) + p_error
-    inherited = times(size_p * lower, x.error) + times(logs * power, p_error)
+    inherited = times((np.abs(p) + p_error) * largest(p - 1.0), x.error) + times(logs * largest(p), p_error)
     exponent = np.abs(p * np.log(np.abs(x.value)))
     size = ELEMENTARY * (1.0 + np.abs(p) + np.where(np.isfinite(exponent), exponent, 0.0)) * np.abs(value)
-    if not run.count:
-        return run.rounded(equation, value, inherited, size)
-    change = _pow(run, equation, Increment(x.value, x.change), Increment(p, y.change)).change
-    dx, dy = np.abs(x.change) + x.change_error, np.abs(y.change) + y.change_error
-    of_x, of_y, of_both = size_p * lower, logs * power, (size_p * logs + 1.0) * lower  # the last bounds |∂²/∂x∂y|
-    bend_x, bend_y = size_p * (size_p + 1.0) * largest(p - 2.0, p_error), logs * logs * power
-    error = (
-        times(of_x, x.change_error) + times(of_y, y.change_error)
-        + times(bend_x * dx + of_both * dy, x.error) + times(of_both * dx + bend_y * dy, p_error)
-        + 2.0 * CHANGE_ROUNDINGS * CHANGE_UNIT * (times(of_x, np.abs(x.change)) + times(of_y, np.abs(y.change)))
-    )  # fmt: skip
-    return run.rounded(equation, value, inherited, size, change, error)
+    return run.rounded(equation, value, inherited, size)
 
 
 def _atan2(run: Any, equation: Any, y: Increment, x: Increment) -> Increment:
@@ -241,16 +200,7 @@ def _bound_of_atan2(run: Any, equation: Any, y: Parts, x: Parts) -> Increment:
     # where y may change its sign at negative x, the angle may jump by 2π
     across_cut = is_undecided(y.value, y.error) & ~(x.value > x.error)
     inherited = np.where(across_cut, np.inf, times(1.0 / near, errors))
-    size = ELEMENTARY * np.abs(value)
-    if not run.count:
-        return run.rounded(equation, value, inherited, size)
-    change = _atan2(run, equation, Increment(y.value, y.change), Increment(x.value, x.change)).change
-    sizes = np.abs(x.change) + np.abs(y.change)
-    error = (
-        (x.change_error + y.change_error) / near + times(1.0 / near**2, errors) * sizes
-        + CHANGE_ROUNDINGS * CHANGE_UNIT * sizes / near
-    )  # fmt: skip
-    return run.rounded(equation, value, inherited, size, change, error)
+    return run.rounded(equation, value, inherited, ELEMENTARY * np.abs(value))
 
 
 # -- complex numbers --------------------------------------------------------------------------------------------------

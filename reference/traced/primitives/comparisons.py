@@ -45,9 +45,7 @@ def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
             return constant(ufunc(x.value, y.value))
         return bound_of_parts(run, equation, x, y)
 
-    bound_of_parts = on_parts(
-        lambda run, equation, x, y: with_error(ufunc(x.value, y.value), may_differ(x, y), run.count)
-    )
+    bound_of_parts = on_parts(lambda run, equation, x, y: with_error(ufunc(x.value, y.value), may_differ(x, y)))
     aligned = of_one_rank(rule)
     choice = Choice(lambda equation, numbers: value_by(aligned, equation, numbers), compares_pair=True)
     return Primitive(name, aligned, bound, EXACT, choice, is_comparison=True)
@@ -71,8 +69,8 @@ def _connective(name: str, ufunc: np.ufunc) -> Primitive:
         if all(map(is_constant, operands)):
             return constant(value)
         # all combinations of what each operand is, and of what rounding may have made of it
-        cases = product(*[(x.value, x.value ^ parts(x, run.count).error.astype(bool)) for x in operands])
-        return with_error(value, np.any([ufunc(*case) != value for case in cases], axis=0), run.count)
+        cases = product(*[(x.value, x.value ^ parts(x).error.astype(bool)) for x in operands])
+        return with_error(value, np.any([ufunc(*case) != value for case in cases], axis=0))
 
     return Primitive(name, of_one_rank(rule), bound, EXACT)
 
@@ -125,27 +123,11 @@ def _extreme_bound(*, larger: bool) -> Rule:
     def bound(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
         wins = x.value > y.value if larger else x.value < y.value
         value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
-        undecided = may_differ(x, y)
         # |max(x, y) - max(x', y')| ≤ max(|x - x'|, |y - y'|)
-        error = np.where(undecided, np.maximum(x.error, y.error), np.where(wins, x.error, y.error))
-        return _chosen(run, value, error, np.where(wins, 0, 1), [x, y], undecided)
+        either = np.maximum(x.error, y.error)
+        return with_error(value, np.where(may_differ(x, y), either, np.where(wins, x.error, y.error)))
 
     return on_parts(bound)
-
-
-def _chosen(run: Any, value: Any, error: Any, index: Any, cases: list[Parts], undecided: Any) -> Increment:
-    """One of several cases by its number; where that is undecided, its change is as good as any other's.
-
-    So the error of the change is then its distance to the furthest of the others, each with an error of its own.
-    """
-    change, change_error = cases[0].change, cases[0].change_error
-    for i, case in enumerate(cases[1:], 1):
-        change = np.where(index == i, case.change, change)
-        change_error = np.where(index == i, case.change_error, change_error)
-    if np.any(undecided):
-        others = np.max([np.abs(case.change - change) + case.change_error for case in cases], axis=0)
-        change_error = np.where(undecided, np.maximum(change_error, others), change_error)
-    return with_error(value, error, run.count, change, change_error)
 
 
 MAXIMUM, MINIMUM = (_extreme_rule(larger=larger) for larger in (True, False))
@@ -201,17 +183,13 @@ def _bound_of_select(run: Any, equation: Any, which: Increment, *cases: Incremen
     value = _selected(index, [case.value for case in cases])
     if all(map(is_constant, (which, *cases))):
         return constant(value)
-    flips = parts(which, run.count).error.astype(bool)
     if kind(equation.dtypes[0]) != "f":  # a whole number that is off by one has no error bound of use
         raise Unbounded("a choice among exact numbers that rounding may turn")
-    index, all_parts = index.astype(int), [parts(case, run.count) for case in cases]
-    error = np.select([index == i for i in range(len(cases))], [p.error for p in all_parts])
-    flips = np.broadcast_to(flips, value.shape)
-    if flips.any():
-        # any case may be the exact one, as far away as it is, and off by its own error
-        either = np.max([np.abs(p.value - value) + p.error for p in all_parts], axis=0)
-        error = np.where(flips, either, error)
-    return _chosen(run, value, error, index, all_parts, flips)
+    all_parts = list(map(parts, cases))
+    # any case may be the exact one where rounding may turn the choice, as far away as it is, and off by its own error
+    either = np.max([np.abs(p.value - value) + p.error for p in all_parts], axis=0)
+    error = _selected(index, [p.error for p in all_parts])
+    return with_error(value, np.where(parts(which).error.astype(bool), either, error))
 
 
 # -- types ------------------------------------------------------------------------------------------------------------
@@ -254,11 +232,11 @@ def _saturated(value: np.ndarray, dtype: Any) -> np.ndarray:
 
 def _bound_of_convert(run: Any, equation: Any, x: Increment) -> Increment:
     old, new = kind(equation.input_dtypes[0]), kind(equation.params["new_dtype"])
-    plain, own = _convert(run, equation, constant(x.value)), parts(x, run.count)
+    plain, own = _convert(run, equation, constant(x.value)), parts(x)
     if new == "f" and old == "f":
         if run.unit(equation.dtypes[0]) <= run.unit(equation.input_dtypes[0]):
             return x
-        return run.rounded(equation, x.value, own.error, np.abs(x.value), own.change, own.change_error)
+        return run.rounded(equation, x.value, own.error, np.abs(x.value))
     if new == "f":
         exact = run.fits(equation, plain.value)
         return run.rounded(equation, plain.value, own.error.astype(float), np.where(exact, 0.0, np.abs(plain.value)))

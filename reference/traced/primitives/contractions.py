@@ -15,7 +15,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, bilinear, constant, linear
 from reference.arithmetics.roundoff import gamma
-from reference.traced.bounded_run import CHANGE_UNIT, parts
+from reference.traced.bounded_run import parts
 from reference.traced.equations import has_derivatives, product_units, unit_roundoff
 from reference.traced.primitive import Compilation, Primitive, Rounding, Rule
 from reference.traced.primitives.matrix_factorizations import largest_along
@@ -182,29 +182,16 @@ def _bound_of(rule: Rule, terms_of: Callable[..., int]) -> Rule:
     """The bound of products added up, linear in each of both operands."""
 
     def bound(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        def f(x_value: Any, x_change: Any, y_value: Any, y_change: Any) -> Any:
-            return rule(run, equation, Increment(x_value, x_change), Increment(y_value, y_change))
-
-        p, q = parts(x, run.count), parts(y, run.count)
+        p, q = parts(x), parts(y)
         terms = terms_of(equation, np.shape(x.value), np.shape(y.value))
         rounded, summed = (min(unit, run.coarsest) for unit in product_units(equation))
         factor = gamma(terms, max(run.unit(equation.dtypes[0]), summed)) + ROUNDED_OPERANDS * rounded
-        own = gamma(terms, CHANGE_UNIT)
         # one evaluation of f on sizes gives both the sum of the sizes and how the errors add up
         # of f(|x|, |y| + E_y) in the direction (E_x, E_y): f(|x|, E_y) + f(E_x, |y| + E_y) is its change
-        p_size, q_size = np.abs(p.value) + p.error, np.abs(q.value) + q.error
-        sizes = f(np.abs(p.value), p.error[None], q_size, q.error[None])
+        of_x, of_y = Increment(np.abs(p.value), p.error[None]), Increment(np.abs(q.value) + q.error, q.error[None])
+        sizes = rule(run, equation, of_x, of_y)
         error = sizes.change[0] + factor * sizes.value
-        if not run.count:
-            return run.rounded(equation, rule(run, equation, constant(x.value), constant(y.value)).value, error, 0.0)
-        # the change x dy + dx y in the same way: errors of the changes, of the values, and roundings of each sum
-        plain = f(x.value, p.change, y.value, q.change)
-        change_error = f(
-            p_size, p.change_error + own * np.abs(p.change), q_size, q.change_error + own * np.abs(q.change)
-        ).change
-        if np.any(p.error) or np.any(q.error):
-            change_error = change_error + f(p.error, np.abs(p.change), q.error, np.abs(q.change)).change
-        return run.rounded(equation, plain.value, error, 0.0, plain.change, change_error)
+        return run.rounded(equation, rule(run, equation, constant(x.value), constant(y.value)).value, error, 0.0)
 
     return bound
 

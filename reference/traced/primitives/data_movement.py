@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, count_directions, full_change, is_constant, linear
-from reference.traced.bounded_run import Unbounded, parts, with_error
+from reference.traced.bounded_run import Unbounded, parts
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rule, with_aliases
@@ -144,10 +144,6 @@ def _stop(run: Any, equation: Any, x: Increment) -> Increment:
     return x if run.ignores_stop_gradient or is_constant(x) else constant(x.value)
 
 
-def _bound_of_stop(run: Any, equation: Any, x: Increment) -> Increment:
-    return with_error(x.value, parts(x, run.count).error, run.count)
-
-
 # -- in order ---------------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +158,7 @@ def in_order(name: str, rule: Rule, axis_of: Callable[[Any], int]) -> Rule:
         for x in operands:
             if is_constant(x):
                 continue
-            axis, own = axis_of(equation), parts(x, run.count)
+            axis, own = axis_of(equation), parts(x)
             order = np.argsort(own.value, axis=axis)
             value, error = (np.take_along_axis(array, order, axis) for array in (own.value, own.error))
             # two neighbours, each off by twice the largest error, since the numbers at hand are computed ones; finite,
@@ -270,7 +266,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
         "device_put", "optimization_barrier", "sharding_constraint", "pvary", "name",
     ),
     Primitive("reduce_precision", _unchanged),
-    Primitive("stop_gradient", _stop, _bound_of_stop, EXACT),
+    Primitive("stop_gradient", _stop, _unchanged, EXACT),
     Primitive(
         "sort", _sort, in_order("sort", _sort, lambda equation: equation.params["dimension"]), EXACT,
         place_choice(_sort), compilation=Compilation.KEPT,

@@ -1,8 +1,8 @@
 """Primitives of one number, entry by entry.
 
-Smooth ones are made from the records of `reference.arithmetics.elementary`. The bound of y = f(x) is sup |f'| E and the
-rounding of the call; the bound of a change f'(x) dx is sup |f'| times the error of dx, and sup |f''| E |dx|. Both
-suprema are over all x within the error E. To add a smooth function, add its record there; nothing here changes.
+Smooth ones are made from the records of `reference.arithmetics.elementary`. The bound of y = f(x) is sup |f'| E, over
+all x within the error E, and the rounding of the call. To add a smooth function, add its record there; nothing here
+changes.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,10 @@ import numpy as np
 
 from reference.arithmetics import elementary
 from reference.arithmetics.elementary import SERIES_ROUNDINGS
-from reference.arithmetics.elementary_record import Elementary, Reach, power_suprema
+from reference.arithmetics.elementary_record import Elementary, Reach, steepest_power
 from reference.arithmetics.increments import Increment, constant, is_constant, linear
 from reference.arithmetics.roundoff import ELEMENTARY
-from reference.traced.bounded_run import CHANGE_ROUNDINGS, CHANGE_UNIT, Parts, is_undecided, parts, times, with_error
+from reference.traced.bounded_run import is_undecided, parts, times, with_error
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule
 from reference.traced.primitive_differences import differenced
@@ -47,38 +47,17 @@ def _rule(f: Elementary) -> Rule:
 
 
 def _bound(f: Elementary) -> Rule | None:
-    """The bound of f(x) and of its change, from the record's suprema; None for a function without any."""
-    if f.suprema is None:
+    """The bound of f(x), by its steepest slope within the error of x; None for a function that states none."""
+    steepest = f.steepest
+    if steepest is None:
         return None
-    suprema, further = f.suprema, f.slope_roundings
 
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
-        value = f.value(x.value)
-        size = f.roundings_at(x.value) * np.abs(value)
-        if is_constant(x):  # an exact argument leaves the rounding of the call
-            return run.rounded(equation, value, 0.0, size)
-        own = parts(x, run.count)
-        reach = Reach(own.value, own.error)
-        steepest = suprema.steepest(reach)
-        inherited = times(steepest, own.error)
-        if not run.count:
-            return run.rounded(equation, value, inherited, size)
-        change = f.change(x.value, own.change, value)
-        error = change_error(own, steepest, suprema.bend(reach, steepest), change)
-        if further is not None:
-            error = error + CHANGE_UNIT * further(x.value) * np.abs(change)
-        return run.rounded(equation, value, inherited, size, change, error)
+        value, own = f.value(x.value), Reach(*parts(x))
+        inherited = 0.0 if is_constant(x) else times(steepest(own), own.error)
+        return run.rounded(equation, value, inherited, f.roundings_at(x.value) * np.abs(value))
 
     return bound
-
-
-def change_error(x: Parts, steepest: Any, bend: Any, change: Any) -> Any:
-    """The error of a change f'(x) dx, from sup |f'| and sup |f''|.
-
-    sup |f'| e + sup |f''| E (|dx| + e) and some roundings, where e is the error of dx and E that of x.
-    """
-    turned = times(bend, x.error) * (np.abs(x.change) + x.change_error)
-    return times(steepest, x.change_error) + turned + CHANGE_ROUNDINGS * CHANGE_UNIT * np.abs(change)
 
 
 def _rounding(f: Elementary) -> Rounding:
@@ -118,15 +97,10 @@ def _power(x: Any, exponent: int) -> Any:
 
 
 def _bound_of_integer_pow(run: Any, equation: Any, x: Increment) -> Increment:
-    exponent, own = equation.params["y"], parts(x, run.count)
-    plain = _integer_pow(run, equation, Increment(x.value, own.change if run.count else 0.0))
-    reach, suprema = Reach(own.value, own.error), power_suprema(float(exponent))
-    steepest = suprema.steepest(reach)
-    size = (ELEMENTARY + 2.0 * abs(exponent)) * np.abs(plain.value)
-    if not run.count or is_constant(plain):
-        return run.rounded(equation, plain.value, times(steepest, own.error), size)
-    error = change_error(own, steepest, suprema.bend(reach, steepest), plain.change)
-    return run.rounded(equation, plain.value, times(steepest, own.error), size, plain.change, error)
+    exponent, own = equation.params["y"], Reach(*parts(x))
+    value = _power(x.value, exponent)
+    inherited = times(steepest_power(float(exponent))(own), own.error)
+    return run.rounded(equation, value, inherited, (ELEMENTARY + 2.0 * abs(exponent)) * np.abs(value))
 
 
 # -- signs and steps --------------------------------------------------------------------------------------------------
@@ -134,8 +108,7 @@ def _bound_of_integer_pow(run: Any, equation: Any, x: Increment) -> Increment:
 
 def bound_of_negation(run: Any, equation: Any, x: Increment) -> Increment:
     """The bound of -x."""
-    own = parts(x, run.count)
-    return with_error(-own.value, own.error, run.count, -own.change, own.change_error)
+    return Increment(-x.value, x.change)
 
 
 def _abs(run: Any, equation: Any, x: Increment) -> Increment:
@@ -152,11 +125,7 @@ def _abs(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _bound_of_abs(run: Any, equation: Any, x: Increment) -> Increment:
-    own = parts(x, run.count)
-    change = np.where(own.value < 0.0, -1.0, 1.0) * own.change
-    # with the other sign the change is the opposite
-    turned = np.where(is_undecided(own.value, own.error), 2.0 * np.abs(change), 0.0)
-    return with_error(np.abs(own.value), own.error, run.count, change, own.change_error + turned)
+    return Increment(np.abs(x.value), x.change)
 
 
 def _sign(run: Any, equation: Any, x: Increment) -> Increment:
@@ -166,8 +135,7 @@ def _sign(run: Any, equation: Any, x: Increment) -> Increment:
 
 
 def _bound_of_sign(run: Any, equation: Any, x: Increment) -> Increment:
-    own = parts(x, run.count)
-    return with_error(np.sign(x.value), np.where(is_undecided(own.value, own.error), 2.0, 0.0), run.count)
+    return with_error(np.sign(x.value), np.where(is_undecided(*parts(x)), 2.0, 0.0))
 
 
 def _steps(run: Any, x: Increment, value: Any, at_jump: Any) -> Increment:
@@ -191,20 +159,20 @@ def _step_primitive(name: str, rule: Rule) -> Primitive:
     """A function that is constant between its jumps: exact away from these, and itself what it decides."""
 
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
-        own = parts(x, run.count)
+        own = parts(x)
 
         def at(value: Any) -> Any:
             return rule(run, equation, constant(value)).value
 
         # twice the error, since the value at hand is a computed one
         jumps = at(own.value - 2.0 * own.error) != at(own.value + 2.0 * own.error)
-        return with_error(at(own.value), np.where(jumps, np.inf, 0.0), run.count)
+        return with_error(at(own.value), np.where(jumps, np.inf, 0.0))
 
     return Primitive(name, rule, bound, EXACT, Choice(lambda equation, numbers: value_by(rule, equation, numbers)))
 
 
 def _bound_of_is_finite(run: Any, equation: Any, x: Increment) -> Increment:
-    return with_error(np.isfinite(x.value), ~np.isfinite(parts(x, run.count).error), run.count)
+    return with_error(np.isfinite(x.value), ~np.isfinite(parts(x).error))
 
 
 SIGN = Choice(lambda equation, numbers: np.sign(numbers[0]))

@@ -16,7 +16,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, count_directions, full_change, is_constant, linear
 from reference.arithmetics.roundoff import gamma
-from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, may_differ, parts, with_error
+from reference.traced.bounded_run import Parts, may_differ, parts, with_error
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rounding, Rule
@@ -48,28 +48,22 @@ def bound_of_sums(rule: Rule) -> Rule:
     """The bound of a rule that adds up entries: the sum of the operands' errors, and of their sizes times γ_n."""
 
     def bound(run: Any, equation: Any, *operands: Increment) -> Increment:
-        terms = _most_terms(equation, operands)
-        factor, own = gamma(terms, run.unit(equation.dtypes[0])), gamma(terms, CHANGE_UNIT)
+        factor = gamma(_most_terms(equation, operands), run.unit(equation.dtypes[0]))
 
         # γ_n Σ|x| is the sum of γ_n |x|: handing it on with the errors needs one sum, not two
         def with_roundings(x: Increment) -> Increment:
-            if np.asarray(x.value).dtype.kind != "f":
-                return x
-            p = parts(x, run.count)
-            error, change_error = p.error + factor * np.abs(p.value), p.change_error + own * np.abs(p.change)
-            return with_error(p.value, error, run.count, p.change, change_error)
+            p = parts(x)
+            return with_error(p.value, p.error + factor * np.abs(p.value)) if p.value.dtype.kind == "f" else x
 
-        p = parts(rule(run, equation, *map(with_roundings, operands)), run.count)
-        return run.rounded(equation, p.value, p.error, 0.0, p.change, p.change_error)
+        p = parts(rule(run, equation, *map(with_roundings, operands)))
+        return run.rounded(equation, p.value, p.error, 0.0)
 
     return bound
 
 
-def _bound_of_products(name: str, rule: Rule) -> Rule:
+def _bound_of_products(rule: Rule) -> Rule:
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
-        if run.count:
-            raise Unbounded(f"{name} of what changes")
-        p, terms = parts(x, 0), max(1, _most_terms(equation, (x,)))
+        p, terms = parts(x), max(1, _most_terms(equation, (x,)))
 
         def fold(array: Any) -> Any:
             return rule(run, equation, constant(array)).value
@@ -162,8 +156,7 @@ def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
 
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         value = rule(run, equation, constant(x.value)).value
-        flips = np.any(parts(x, run.count).error.astype(bool), axis=equation.params["axes"])
-        return with_error(value, flips, run.count)
+        return with_error(value, np.any(parts(x).error.astype(bool), axis=equation.params["axes"]))
 
     return Primitive(name, rule, bound, EXACT)
 
@@ -204,16 +197,12 @@ class _Extreme:
         """The bound: |max x - max x'| <= max |x - x'| over the entries that might be the largest."""
         if is_constant(x):
             return self.along(run, x, axes)
-        # value and error, and behind an axis of directions the change and its error
-        columns = [_axes_joined(p, lead, axes) for lead, p in zip((0, 0, 1, 1), parts(x, run.count), strict=True)]
-        value, error, change, change_error = columns
-        at = self.place(value, axis=-1)[..., None]
-        best = Parts(*(np.take_along_axis(a, np.broadcast_to(at, (*a.shape[:-1], 1)), -1) for a in columns))
+        each = Parts(*(_axes_joined(part, axes) for part in parts(x)))
+        at = self.place(each.value, axis=-1)[..., None]
+        best = Parts(*(np.take_along_axis(part, at, -1) for part in each))
         # any entry within its error of the best one may be the exact one
-        might_be_it = may_differ(Parts(value, error, 0.0, 0.0), best) | (np.arange(value.shape[-1]) == at)
-        worst = np.max(np.where(might_be_it, error, 0.0), axis=-1)
-        off = np.where(might_be_it, np.abs(change - best.change) + change_error, 0.0).max(axis=-1)
-        return with_error(best.value[..., 0], worst, run.count, best.change[..., 0], off)
+        might_be_it = may_differ(each, best) | (np.arange(each.value.shape[-1]) == at)
+        return with_error(best.value[..., 0], np.max(np.where(might_be_it, each.error, 0.0), axis=-1))
 
     def level(self, numbers: np.ndarray, reach: np.ndarray, params: Any) -> np.ndarray | None:
         x, axes = self.side * numbers, params["axes"]
@@ -241,9 +230,9 @@ class _Extreme:
         ]
 
 
-def _axes_joined(array: Any, lead: int, axes: Any) -> Any:
+def _axes_joined(array: Any, axes: Any) -> Any:
     """The folded axes as one, the last."""
-    moved = np.moveaxis(array, [lead + axis for axis in axes], range(-len(axes), 0))
+    moved = np.moveaxis(array, axes, range(-len(axes), 0))
     kept = moved.ndim - len(axes)
     return moved.reshape(*moved.shape[:kept], int(np.prod(moved.shape[kept:], dtype=int)))
 
@@ -253,10 +242,8 @@ def _running_extreme(name: str, fold: Fold) -> Primitive:
 
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         """The largest error so far."""
-        if run.count and not is_constant(x):
-            raise Unbounded(f"{name} of what changes")
-        error = largest(run, equation, constant(np.asarray(parts(x, 0).error))).value
-        return with_error(rule(run, equation, constant(x.value)).value, error, run.count)
+        error = largest(run, equation, constant(parts(x).error)).value
+        return with_error(rule(run, equation, constant(x.value)).value, error)
 
     return Primitive(name, rule, bound, EXACT, place_choice(rule))
 
@@ -318,8 +305,8 @@ PRIMITIVES: tuple[Primitive, ...] = (
     Primitive("reduce_sum", _reduce_sum, bound_of_sums(_reduce_sum), SUM, compilation=Compilation.KEPT),
     Primitive("cumsum", _cumsum, bound_of_sums(_cumsum), SUM, compilation=Compilation.KEPT),
     Primitive("reduce_window_sum", _window_sum, bound_of_sums(_window_sum), SUM),
-    Primitive("reduce_prod", _reduce_prod, _bound_of_products("reduce_prod", _reduce_prod), PRODUCT),
-    Primitive("cumprod", _cumprod, _bound_of_products("cumprod", _cumprod), PRODUCT),
+    Primitive("reduce_prod", _reduce_prod, _bound_of_products(_reduce_prod), PRODUCT),
+    Primitive("cumprod", _cumprod, _bound_of_products(_cumprod), PRODUCT),
     _reduce_truth("reduce_and", np.bitwise_and),
     _reduce_truth("reduce_or", np.bitwise_or),
     _reduce_truth("reduce_xor", np.bitwise_xor),

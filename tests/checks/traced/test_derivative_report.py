@@ -21,7 +21,7 @@ def test_error_bounds_have_the_precision_that_they_are_in():
         waves = lambda x: jnp.sin(rate * x)  # noqa: B023, E731
         bounds = facts(check_derivatives(waves, X.astype(dtype)), Kind.ERROR_BOUNDS)
         assert {(fact.where, fact.data["precision"], *fact.data["bounds"]) for fact in bounds} == {
-            (("increments",), "float64", "derived"),
+            (("increments",), "float64", "spread"),
             (("reverse", "forward"), dtype, kind),
         }
 

@@ -34,7 +34,7 @@ UNARY = {
     np.negative: lambda x: -x,
     np.absolute: abs,
     np.reciprocal: lambda x: 1 / x,
-    **{f.function: f.ball for f in FUNCTIONS if f.suprema},
+    **{f.function: f.ball for f in FUNCTIONS if f.steepest},
 }
 BINARY = {
     np.add: lambda x, y: x + y,

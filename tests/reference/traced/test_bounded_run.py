@@ -85,7 +85,7 @@ def bounded(traced, xs):
     """The bounds of a program's results; None where there are none."""
     try:
         run = BoundedRun(coarsest=coarsest(traced.program), constants_round=True)
-        return [parts(y, 0) for y in run(traced.program, *map(constant, map(lifted, xs)))]
+        return [parts(y) for y in run(traced.program, *map(constant, map(lifted, xs)))]
     except Unbounded:
         return None
 
