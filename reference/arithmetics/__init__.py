@@ -15,6 +15,6 @@ What a number carries, and how far that may be trusted:
 - `central_differences` needs values alone, and carries nothing. Its errors are estimated, not bounded.
 
 `companion` is the base of the first three and of `taylor`. `elementary` has one record for each elementary function,
-of the type in `elementary_record` and by the formulas in `elementary_formulas`. `composed` states other functions in
-terms of these, and `roundoff` is the size of a rounding.
+of the type in `elementary_record`. `composed` states other functions in terms of these, and `roundoff` is the size of a
+rounding.
 """

@@ -1,8 +1,9 @@
 """Elementary functions of one number: one record each, which every arithmetic reads.
 
 Increments, tangents, rounding bounds, complex steps and the rules for JAX's primitives are made of these records. To
-add a function to all of them, add its record here; that of exp, the first one, says what each field is. The tests of
-`tests/reference/arithmetics/test_elementary.py` take it up by themselves.
+add a function to all of them, add its record here; that of exp, the first one, says what each field is. Before the
+records stand the formulas that keep all digits: values that NumPy lacks, slopes, and finite increments. The tests of
+`tests/reference/arithmetics/test_elementary.py` take a new record up by themselves.
 
 Balls, Taylor models and the complex logarithms keep evaluators of their own on purpose. A wrong slope here misleads
 increments and tangents alike, and only an independent evaluation reveals it: the tests compare each record with balls.
@@ -16,28 +17,137 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from reference.arithmetics.elementary_formulas import (
-    LOG2,
-    TWO_OVER_ROOT_PI,
-    bell,
-    cbrt,
-    hyperbolic_increment,
-    increment_of_acosh,
-    increment_of_asin,
-    increment_of_asinh,
-    increment_of_cbrt,
-    increment_of_erf,
-    increment_of_rsqrt,
-    increment_of_tanh,
-    log_of_one_plus,
-    logistic,
-    one_minus_square,
-    rsqrt,
-    sech_squared,
-    trigamma,
-)
 from reference.arithmetics.elementary_record import Elementary, Reach, steepest_power
 from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
+
+LOG2 = float(np.log(2.0))
+TWO_OVER_ROOT_PI = float(2.0 / np.sqrt(np.pi))
+
+
+# -- values of what NumPy lacks, or does not know for complex numbers -------------------------------------------------
+
+
+def rsqrt(x: Any) -> Any:
+    return 1.0 / np.sqrt(x)
+
+
+def cbrt(x: Any) -> Any:
+    return np.cbrt(x) if np.isrealobj(x) else np.power(x, 1.0 / 3.0)
+
+
+def logistic(x: Any) -> Any:
+    return special.expit(x) if np.isrealobj(x) else 1.0 / (1.0 + np.exp(-x))
+
+
+def one_minus_square(x: Any) -> Any:
+    """1 - x², by which JAX differentiates tanh from 0.12 on."""
+    return (1.0 + x) * (1.0 - x)
+
+
+# -- slopes -----------------------------------------------------------------------------------------------------------
+# from x, and not from y, wherever y has rounded: 1 - tanh(20)² is 0.0, and sech²(20) is 1.7e-17
+
+
+def sech_squared(x: Any) -> Any:
+    """1/cosh²(x), of which 1 - tanh² keeps no digit where tanh saturates."""
+    if np.iscomplexobj(x):
+        return 1.0 / np.square(np.cosh(x))
+    tail = np.exp(-2.0 * np.abs(x))  # cosh would overflow
+    return 4.0 * tail / np.square(1.0 + tail)
+
+
+def bell(x: Any) -> Any:
+    """2/√π exp(-x²), the slope of erf."""
+    return TWO_OVER_ROOT_PI * np.exp(-(x * x))
+
+
+def trigamma(x: Any) -> Any:
+    """ψ'(x), by reflection where x is negative: ψ'(x) = π²/sin²(πx) - ψ'(1 - x)."""
+    positive = np.where(x > 0.0, x, 1.0 - x)
+    value = special.polygamma(1, positive)
+    return np.where(x > 0.0, value, np.square(np.pi / np.sin(np.pi * x)) - value)
+
+
+# -- increments -------------------------------------------------------------------------------------------------------
+# f(x + d) - f(x) as a product with d, or with what vanishes with d: so nothing cancels, and tiny steps keep all digits
+
+
+def log_of_one_plus(ratio: Any) -> Any:
+    """log(1 + r), where a complex r is a step over z, of about 2^-200: then it is r.
+
+    NumPy's own log1p of a complex number forms 1 + r, and rounds the real part away.
+    """
+    return np.log1p(ratio) if np.isrealobj(ratio) else ratio
+
+
+def increment_of_rsqrt(x: Any, d: Any, y: Any) -> Any:
+    """1/√b - 1/√a = (a - b)/(√a √b (√a + √b))."""
+    root, root_after = np.sqrt(x), np.sqrt(x + d)
+    return -d / (root * root_after * (root + root_after))
+
+
+def increment_of_cbrt(x: Any, d: Any, y: Any) -> Any:
+    """d = b³ - a³ over a² + ab + b², which is zero only where both are."""
+    after = cbrt(x + d)
+    size = y * y + y * after + after * after
+    return np.where(size == 0.0, after - y, d / np.where(size == 0.0, 1.0, size))
+
+
+def increment_of_tanh(x: Any, d: Any, y: Any) -> Any:
+    """The addition theorem: tanh(x + d) = (y + t)/(1 + yt) with t = tanh(d)."""
+    t = np.tanh(d)
+    return t * sech_squared(x) / (1.0 + y * t)
+
+
+def hyperbolic_increment(slope: Any) -> Any:
+    """2 sinh(d/2) cosh(x + d/2) for sinh, with cosh(x + h) = cosh(x) cosh(h) + sinh(x) sinh(h); for cosh with sinh."""
+
+    def increment(x: Any, d: Any, y: Any) -> Any:
+        half = 0.5 * d
+        return 2.0 * np.sinh(half) * (slope(x) * np.cosh(half) + y * np.sinh(half))
+
+    return increment
+
+
+def increment_of_asinh(x: Any, d: Any, y: Any) -> Any:
+    """By log(x + √(1 + x²)), on the side where that adds up: the function is odd.
+
+    With r = √(1 + a²) and s = √(1 + b²): (b + s)/(a + r) = 1 + (b - a)(1 + (a + b)/(r + s))/(a + r).
+    """
+    side = np.where(x < 0.0, -1.0, 1.0)
+    before, after, change = side * x, side * (x + d), side * d
+    root, root_after = np.hypot(1.0, before), np.hypot(1.0, after)
+    return side * np.log1p(change * (1.0 + (before + after) / (root + root_after)) / (before + root))
+
+
+def _share(d: Any, total: Any) -> Any:
+    """d/total, which may both be zero: no step is no share."""
+    return np.where(d == 0.0, 0.0, d / np.where(d == 0.0, 1.0, total))
+
+
+def increment_of_asin(x: Any, d: Any, y: Any) -> Any:
+    """2 arctan((sin β - sin α)/(cos α + cos β)) is β - α; at an end, both cosines vanish with d."""
+    # 1 - (x + d) as (1 - x) - d: the sum x + d would round a tiny d away
+    cosine, cosine_after = np.sqrt((1.0 - x) * (1.0 + x)), np.sqrt(((1.0 - x) - d) * ((1.0 + x) + d))
+    return 2.0 * np.arctan(_share(d, cosine + cosine_after))
+
+
+def increment_of_acosh(x: Any, d: Any, y: Any) -> Any:
+    """2 artanh((cosh β - cosh α)/(sinh α + sinh β)) is β - α; at 1, both sinh vanish with d."""
+    sinh, sinh_after = np.sqrt(x - 1.0) * np.sqrt(x + 1.0), np.sqrt((x - 1.0) + d) * np.sqrt((x + 1.0) + d)
+    return 2.0 * np.arctanh(_share(d, sinh + sinh_after))
+
+
+# 8-point Gauss-Legendre on [0, 1]: exact to rounding for the increments of at most 1/8 that are used here
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
+
+
+def increment_of_erf(x: Any, d: Any, y: Any) -> Any:
+    """The integral of the slope over the step: 2/√π d ∫ exp(-(x + td)²) dt for t from 0 to 1."""
+    mean = sum(w * np.exp(-np.square(x + t * d)) for t, w in zip(_NODES, _WEIGHTS))
+    return TWO_OVER_ROOT_PI * mean * d
+
 
 # -- steepest slopes --------------------------------------------------------------------------------------------------
 # |f'| is largest where the argument is nearest to a pole, or to the middle of a bell
@@ -51,8 +161,7 @@ def _steepest_bell(x: Reach) -> Any:
     return bell(x.nearest)
 
 
-# -- roundings --------------------------------------------------------------------------------------------------------
-# of the worst implementation, NumPy's or XLA's: to round the t of exp(t) moves the result by |t| roundings of itself
+# -- roundings of the worst implementation, NumPy's or XLA's: rounding t moves exp(t) by |t| roundings of itself ------
 
 
 def _roundings_of_cbrt(x: Any) -> Any:

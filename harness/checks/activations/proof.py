@@ -39,8 +39,7 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics.companion import NoRule, first_line
-from reference.arithmetics.taylor.branches import switches
-from reference.arithmetics.taylor.taylor_functions import derivative_of
+from reference.arithmetics.taylor.taylor_functions import derivative_of, switches
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 

@@ -6,15 +6,19 @@ and every number that NumPy computes there. Outside of the domain, coefficients 
 
 Arrays of centres and ends have shape (n,), coefficients (DEGREE + 1, n).
 
-The bounds come from the series themselves, and for arctan and arcsinh from products of binomial series: these have
-poles at ±i, and the coefficients of (p - x)**-½ and (p - x)**-1 about c are at most |p - c|**-k over that number
-itself. What has no `Expansion`, as arcsin or log2, is composed of those that have (`reference.arithmetics.composed`).
+The bounds come from the series themselves. For arctan and arcsinh they come from products of binomial series: these
+have poles at ±i, and the coefficients of (p - x)**-½ and (p - x)**-1 about c are at most |p - c|**-k over that number
+itself. For tanh they come from partial fractions, and for erf from Cramér's inequality for Hermite functions
+(Abramowitz and Stegun, 22.14.17). The coefficients of functions that saturate keep their digits in the tails, where
+alternating sums would lose them. What has no `Expansion`, as arcsin or log2, is composed of those that have
+(`reference.arithmetics.composed`).
 
 To add a function, add an `Expansion` to `EXPANSIONS`, and its truth and range to the tests.
 """
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +27,8 @@ from scipy import special
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
 
 DEGREE = 7
-"""Of all polynomials. On a cell of half-width r the rest is about r⁸/8!: 6e-11 at r = 0.2.
-
-A lower degree needs far more cells; a higher one costs more on each, in products of polynomials.
-"""
+"""Of all polynomials. On a cell of half-width r the rest is about r⁸/8!: 6e-11 at r = 0.2. A lower degree needs far
+more cells; a higher one costs more on each, in products of polynomials."""
 
 NEXT = DEGREE + 1
 
@@ -35,10 +37,8 @@ UNIT = UNIT_ROUNDOFF["float64"]
 TINY = float(np.finfo(np.float64).tiny)
 
 WIDENED = 1.0 + 3 * ELEMENTARY * UNIT
-"""The factor by which the ends of an image are moved apart.
-
-One call may be off by ELEMENTARY units at an end, and another by as many in between; a third for this product.
-"""
+"""The factor by which the ends of an image are moved apart: one call may be off by ELEMENTARY units at an end, and
+another by as many in between; a third for this product."""
 
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -97,25 +97,26 @@ def nearest_zero(low, high):
     return np.where((low <= 0.0) & (high >= 0.0), 0.0, np.minimum(np.abs(low), np.abs(high)))
 
 
-# exp, sinh and cosh
+# exp, sinh and cosh, sin and cos
 
 
-def _exp_coefficients(c):
-    return np.exp(c) / FACTORIALS
+def _cyclic(*derivatives):
+    """g and its next derivatives, after which they begin anew: of exp itself, of sin also cos, -sin and -cos."""
+
+    def coefficients(c):
+        known = [derivative(c) for derivative in derivatives]
+        return np.stack([known[k % len(known)] for k in range(NEXT)]) / FACTORIALS
+
+    return coefficients
+
+
+def _with_value(function, coefficients):
+    """Coefficients whose first one is the function's own value, with all its digits."""
+    return lambda c: np.concatenate([function(c)[np.newaxis], coefficients(c)[1:]])
 
 
 def _exp_rest(low, high):
     return np.exp(np.maximum(low, high)) / math.factorial(NEXT) * WIDENED**2
-
-
-def _expm1_coefficients(c):
-    rows = _exp_coefficients(c)
-    rows[0] = np.expm1(c)
-    return rows
-
-
-def _hyperbolic(even, odd):
-    return lambda c: np.where(ORDERS % 2 == 0, even(c), odd(c)) / FACTORIALS
 
 
 def _cosh_rest(low, high):
@@ -124,6 +125,16 @@ def _cosh_rest(low, high):
 
 def _cosh_image(low, high):
     return outward(np.cosh(nearest_zero(low, high)), np.cosh(furthest_from_zero(low, high)))
+
+
+def _circular_rest(low, high):
+    return np.full(np.shape(low), WIDENED / math.factorial(NEXT))
+
+
+def _circular_image(low, high):
+    # [-1, 1] at once, without a search for maxima: on small cells the polynomial narrows it
+    known = np.isfinite(low) & np.isfinite(high)
+    return np.where(known, -WIDENED, np.nan), np.where(known, WIDENED, np.nan)
 
 
 # powers and logarithms
@@ -170,23 +181,6 @@ def logarithm(function: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) 
     return Expansion(coefficients, rest, increasing(function))
 
 
-# sin and cos
-
-
-def _circular(*quarter_turns):
-    return lambda c: np.stack([quarter_turns[k % 4](c) for k in range(NEXT)]) / FACTORIALS
-
-
-def _circular_rest(low, high):
-    return np.full(np.shape(low), WIDENED / math.factorial(NEXT))
-
-
-def _circular_image(low, high):
-    # [-1, 1] at once, without a search for maxima: on small cells the polynomial narrows it
-    known = np.isfinite(low) & np.isfinite(high)
-    return np.where(known, -WIDENED, np.nan), np.where(known, WIDENED, np.nan)
-
-
 # inverses of the circular and the hyperbolic functions
 
 
@@ -202,10 +196,9 @@ def _arctan_derivative(c):
 
 
 def _root_noise(c):
-    """The rounding of what cancels in the coefficients of 1/(1 + x²) and (1 + x²)**-½.
+    """What cancels in the coefficients of 1/(1 + x²) and (1 + x²)**-½: 3 roundings of 1/√(1 + c²) at 3,000 random c.
 
-    The terms are at most |c - i|**-k in size, k >= 1, of which the largest is 1/√(1 + c²). Fewer than 3
-    roundings of that were found at 3,000 random c.
+    The terms are at most |c - i|**-k in size, k >= 1, of which that is the largest.
     """
     return 100.0 * UNIT / np.hypot(1.0, c)
 
@@ -223,23 +216,131 @@ def _root_derivative(c):
     return np.stack(rows[1:])
 
 
+# functions that saturate: tanh, the logistic function and its integral, erf
+
+SATURATED = 22.0
+"""Beyond this, NumPy's tanh and SciPy's erf are ±1 (a test verifies it), and the exact values are within 2**-53."""
+
+
+def _saturating(function):
+    """An odd function that increases from -1 to 1."""
+
+    def image(low, high):
+        low_end, high_end = outward(function(low), function(high))
+        # tight enough that 1 + tanh(z) is known to be 0 or a rounding, and not of either sign by some roundings
+        one = 1.0 - UNIT
+        low_end = np.where(low >= SATURATED, one, np.where(low <= -SATURATED, -1.0, low_end))
+        return low_end, np.where(high <= -SATURATED, -one, np.where(high >= SATURATED, 1.0, high_end))
+
+    return image
+
+
+def _sech_squared(x):
+    tail = np.exp(-2.0 * np.abs(x))
+    return 4.0 * tail / np.square(1.0 + tail)
+
+
+def _tanh_coefficients(c):
+    """y' = w and w' = -2yw. As w = sech² has all its digits, every coefficient has a small relative error."""
+    y, w = [np.tanh(c)], [_sech_squared(c)]
+    for k in range(DEGREE):
+        y.append(w[k] / (k + 1))
+        w.append(-2.0 * sum(w[i] * y[k - i] for i in range(k + 1)) / (k + 1))
+    return np.stack(y)
+
+
+def _tanh_bound(order, low, high):
+    """A bound on |tanh⁽ᵏ⁾|/k!, k > 1, the smaller of two.
+
+    The partial fractions give 2 Σ η**-(k+1) over the poles ±iη, η = π/2, 3π/2, ... Cauchy's estimate on a circle of
+    radius 1 about x gives the largest |tanh - sign x| there, at most 2/(exp(2|x| - 2) - 1).
+    """
+    poles = 2.0 * 1.06 * (math.pi / 2.0) ** -(order + 1.0)  # 1.06 > 1 + 3**-3 + 5**-3 + ...
+    # the circle is clear of the poles, and the estimate of use, for |x| > 1; 1e-9 leaves it out below
+    return np.minimum(poles, 2.0 / np.expm1(np.maximum(2.0 * nearest_zero(low, high) - 2.0, 1e-9))) * WIDENED
+
+
+def _tanh_noise(c):
+    """The recursion adds terms of either sign, each with a factor sech²: 6 roundings of that at 3,000 random c."""
+    return 200.0 * UNIT * _sech_squared(c)
+
+
+# σ(x) = ½ + ½ tanh(x/2), but for the value itself, whose digits that sum loses for x << 0
+_logistic_coefficients = _with_value(special.expit, lambda c: 0.5 * _tanh_coefficients(0.5 * c) * 0.5**ORDERS)
+
+
+def _logistic_noise(c):
+    return 0.5 * _tanh_noise(0.5 * c)
+
+
+def _logistic_bound(order, low, high):
+    return 0.5 ** (order + 1) * _tanh_bound(order, 0.5 * low, 0.5 * high)
+
+
+_softplus = partial(np.logaddexp, 0.0)
+
+BELL_ENDS = 40.0  # beyond this exp(-x²) is zero in float64, and x² might overflow; exp(-x²/2) is below 1e-347
+
+
+def _bell_coefficients(c):
+    """exp(-x²)·2/√π about c: Hermite polynomials, H_{n+1} = 2c·H_n - 2n·H_{n-1}."""
+    hermite = [np.ones_like(c), 2.0 * c]
+    for n in range(1, DEGREE):
+        hermite.append(2.0 * c * hermite[n] - 2.0 * n * hermite[n - 1])
+    c = np.clip(c, -BELL_ENDS, BELL_ENDS)
+    bell = 2.0 / math.sqrt(math.pi) * np.exp(-c * c)
+    rows = np.stack(hermite) * np.where(ORDERS % 2 == 0, 1.0, -1.0) / FACTORIALS
+    return np.where(bell > 0.0, bell * rows, 0.0)
+
+
+def _bell_noise(c):
+    """16 roundings of the terms of Hermite polynomials, over n!, times exp(-c²); these are below 60·exp(c²/2)."""
+    return 1000.0 * UNIT * np.exp(-0.5 * np.square(np.clip(c, -BELL_ENDS, BELL_ENDS)))
+
+
+def _erf_rest(low, high):
+    """The derivative of order n + 1 is 2/√π H_n exp(-x²) but for its sign, and |H_n|·exp(-x²/2) <= 1.0865·√(2ⁿ·n!)."""
+    n = DEGREE
+    cramer = 1.0865 * math.sqrt(2.0**n * math.factorial(n)) / math.factorial(NEXT)
+    tail = np.exp(-0.5 * np.square(np.minimum(nearest_zero(low, high), BELL_ENDS)))
+    return 2.0 / math.sqrt(math.pi) * cramer * tail * WIDENED
+
+
 EXPANSIONS: dict[np.ufunc, Expansion] = {
-    np.exp: Expansion(_exp_coefficients, _exp_rest, increasing(np.exp, least=0.0, at_zero=1.0)),
-    np.expm1: Expansion(_expm1_coefficients, _exp_rest, increasing(np.expm1)),
-    np.sinh: Expansion(_hyperbolic(np.sinh, np.cosh), _cosh_rest, increasing(np.sinh)),
-    np.cosh: Expansion(_hyperbolic(np.cosh, np.sinh), _cosh_rest, _cosh_image),
+    np.exp: Expansion(_cyclic(np.exp), _exp_rest, increasing(np.exp, least=0.0, at_zero=1.0)),
+    np.expm1: Expansion(_with_value(np.expm1, _cyclic(np.exp)), _exp_rest, increasing(np.expm1)),
+    np.sinh: Expansion(_cyclic(np.sinh, np.cosh), _cosh_rest, increasing(np.sinh)),
+    np.cosh: Expansion(_cyclic(np.cosh, np.sinh), _cosh_rest, _cosh_image),
     np.log: logarithm(np.log),
     np.log1p: logarithm(np.log1p, shift=1.0),
     np.sqrt: power(0.5, np.sqrt),
     np.cbrt: power(1.0 / 3.0, np.cbrt, odd=True),
     np.reciprocal: power(-1.0, np.reciprocal, odd=True),
     np.sin: Expansion(
-        _circular(np.sin, np.cos, lambda c: -np.sin(c), lambda c: -np.cos(c)), _circular_rest, _circular_image
+        _cyclic(np.sin, np.cos, lambda c: -np.sin(c), lambda c: -np.cos(c)), _circular_rest, _circular_image
     ),
     np.cos: Expansion(
-        _circular(np.cos, lambda c: -np.sin(c), lambda c: -np.cos(c), np.sin), _circular_rest, _circular_image
+        _cyclic(np.cos, lambda c: -np.sin(c), lambda c: -np.cos(c), np.sin), _circular_rest, _circular_image
     ),
     np.arctan: Expansion(_integrated(np.arctan, _arctan_derivative), _arctan_rest, increasing(np.arctan), _root_noise),
     np.arcsinh: Expansion(_integrated(np.arcsinh, _root_derivative), _arctan_rest, increasing(np.arcsinh), _root_noise),
+    np.tanh: Expansion(_tanh_coefficients, partial(_tanh_bound, NEXT), _saturating(np.tanh), _tanh_noise),
+    special.expit: Expansion(
+        _logistic_coefficients, partial(_logistic_bound, NEXT), increasing(special.expit, least=0.0), _logistic_noise
+    ),
+    special.erf: Expansion(
+        _integrated(special.erf, _bell_coefficients), _erf_rest, _saturating(special.erf), _bell_noise
+    ),
+    special.erfc: Expansion(
+        _integrated(special.erfc, lambda c: -_bell_coefficients(c)), _erf_rest, decreasing(special.erfc), _bell_noise
+    ),
 }
 """Functions of one argument, by their ufunc."""
+
+SOFTPLUS = Expansion(
+    _integrated(_softplus, _logistic_coefficients),
+    lambda low, high: _logistic_bound(DEGREE, low, high) / NEXT,
+    increasing(_softplus, least=0.0),
+    _logistic_noise,
+)
+"""log(1 + exp(x)), from which logaddexp is computed."""
