@@ -49,7 +49,7 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
-    from harness.checks.networks.activation_networks import usable_sources
+    from harness.checks.networks.many_networks import usable_sources
 
     if figure is not None and not activation:
         raise ValueError("--figure draws an activation; name one with --activation")
@@ -89,7 +89,7 @@ def _check_alone(names: Sequence[str]) -> tuple[list[Any], list[Any]]:
     from harness.checks.activations.activation_check import check_activation
     from harness.checks.activations.formulas import find_activation
     from harness.checks.activations.torch_formulas import in_torch
-    from harness.checks.networks.activation_networks import register_checked
+    from harness.checks.networks.many_networks import register_checked
 
     activations = [in_torch(find_activation(name)) for name in names]
     reports = [check_activation(f) for f in activations]
@@ -138,7 +138,7 @@ def _check_in_networks(
     activations: Sequence[Any], reports: Sequence[Any], errors: Mapping[str, Sequence[str]], extremes: bool, **how: Any
 ) -> Any:
     """Check random networks. Beside an activation that is wrong by itself, an error there counts for nothing."""
-    from harness.checks.networks.activation_networks import (
+    from harness.checks.networks.many_networks import (
         ActivationNetworks,
         check_in_networks,
         needs_ordinary_problems,

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from harness.checks.networks.activation_networks import ActivationNetworks
+from harness.checks.networks.many_networks import ActivationNetworks
 from harness.checks.networks.network_summary import Summary
 from harness.digits import digit_figures
 from harness.digits.digit_networks import Fit

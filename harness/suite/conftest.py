@@ -9,7 +9,7 @@ import pytest
 
 from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.formulas import find_activation
-from harness.checks.networks.activation_networks import needs_ordinary_problems, register_checked, usable_sources
+from harness.checks.networks.many_networks import needs_ordinary_problems, register_checked, usable_sources
 from harness.checks.networks.network_check import check
 from harness.checks.networks.random_problems import random_problem
 from harness.sources.source_names import find_source

@@ -4,7 +4,7 @@ import pytest
 
 from harness.checks.activations.slope_answers import CLAIMED
 from harness.checks.activations.slope_oracles import ORACLES
-from harness.checks.networks.activation_networks import mixed_with_others, needs_ordinary_problems, usable_sources
+from harness.checks.networks.many_networks import mixed_with_others, needs_ordinary_problems, usable_sources
 from harness.facts import message_table
 from harness.sources.source_table import SOURCES
 

@@ -333,7 +333,7 @@ def test_only_sources_that_need_it_start_jax(run, monkeypatch, names, starts):
     ("command", "job"),
     [
         (["train"], "harness.digits.main_job.train_once"),
-        (["check"], "harness.checks.networks.activation_networks.check_networks"),
+        (["check"], "harness.checks.networks.many_networks.check_networks"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -366,7 +366,7 @@ class Speechless(Exception):
 def test_an_error_of_the_harness_is_2_and_a_sentence(run, monkeypatch, error, words):
     code_of_nobody = {"error": error}
     exec("def failing(*arguments, **keywords): raise error", code_of_nobody)
-    monkeypatch.setattr("harness.checks.networks.activation_networks.check_networks", code_of_nobody["failing"])
+    monkeypatch.setattr("harness.checks.networks.many_networks.check_networks", code_of_nobody["failing"])
     code, out, err = run("check", *QUICK)
     assert (code, out, err.count("\n"), words in err) == (BAD_INPUT, "", 1, True)
     monkeypatch.setenv("HARNESS_TRACEBACK", "1")

@@ -11,8 +11,7 @@ import pytest
 from harness import Network, Problem, cross_check
 from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.formulas import find_activation
-from harness.checks.networks.activation_networks import ActivationNetworks
-from harness.checks.networks.many_networks import check_networks
+from harness.checks.networks.many_networks import ActivationNetworks, check_networks
 from harness.digits.digit_networks import Plan
 from harness.digits.digits_data import Digits
 from harness.digits.main_job import RunResult, run, train_once

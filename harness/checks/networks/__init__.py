@@ -10,11 +10,10 @@ How a verdict comes about:
 4. A vote of the families of sources names who is wrong. Before it counts against JAX, JAX answers again as its callers
    run it. Balls are asked where the others cannot decide. (`network_check`)
 5. A wrong answer is explained: by bugs of the zoo that answer the same, alone or in pairs, or by a relation such as a
-   factor. (`network_subject`; `bug_explanations`, `bug_replay`)
+   factor. (`bug_explanations`, `bug_replay`)
 
-Around this: many random networks and their summary (`random_problems`, `many_networks`, `network_summary`), networks of
-activations that were checked by themselves (`activation_networks`), the smallest network that still fails
-(`smallest_failure`), and cases on file (`case_files`).
+Around this: many random networks and their summary (`random_problems`, `many_networks`, `network_summary`), the
+smallest network that still fails (`smallest_failure`), and cases on file (`case_files`).
 
 It imports the check of activations, for the slopes at junctions, and no other kind of check.
 """

@@ -7,6 +7,7 @@ bug explains the answer, facts about its error remain: a factor, a permutation, 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, permutations, product
 from typing import Any
 
@@ -65,7 +66,7 @@ def find_bugs(replays: Sequence[Replay], pairs: bool = True) -> Explanations:
 def is_explained(replays: Sequence[Replay], pairs: bool = False) -> bool:
     """Whether `find_bugs` would find something that explains cost and gradient at once, which takes less time."""
     with np.errstate(all="ignore"):
-        return _Search(replays, pairs).explains_both()
+        return bool(_Search(replays, pairs).of_both)
 
 
 class _Search:
@@ -85,48 +86,47 @@ class _Search:
         self.cost_wrong = not self.has_cost(NO_BUG)
         self.unexplained = self.count_unexplained(NO_BUG)
 
-    def explains_both(self) -> bool:
-        """Whether anything explains cost and gradient at once; it stops at the first of them that nothing explains."""
-        costs = self.of_cost()
-        if self.cost_wrong and not costs:
-            return False
-        gradients = self.of_gradient()
-        return (bool(gradients) or not self.unexplained) and bool(self.of_both(costs, gradients))
-
+    @cached_property
     def of_cost(self) -> tuple[Bugs, ...]:
         """What explains the cost, where it is wrong."""
         return self.find_sets(self.explains_cost, self.changes_cost) if self.cost_wrong else ()
 
+    @cached_property
     def of_gradient(self) -> tuple[Bugs, ...]:
         """What explains the gradient, where it is wrong."""
         return self.find_sets(self.explains_gradient, self.changes_gradient) if self.unexplained else ()
 
-    def of_both(self, costs: tuple[Bugs, ...], gradients: tuple[Bugs, ...]) -> list[Bugs]:
+    @cached_property
+    def of_both(self) -> list[Bugs]:
         """What explains the cost and the gradient at once: one of the sets that explain either, or two together."""
-        joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
-        candidates = (*gradients, *costs, *joined)
+        if (self.cost_wrong and not self.of_cost) or (self.unexplained and not self.of_gradient):
+            return []
+        joined = (
+            tuple(dict.fromkeys((*of_cost, *other))) for of_cost, other in product(self.of_cost, self.of_gradient)
+        )
+        candidates = (*self.of_gradient, *self.of_cost, *joined)
         return [group for group in candidates if self.has_cost(group) and not self.count_unexplained(group)]
 
     def explanations(self) -> Explanations:
         """All that is found."""
-        costs, gradients, unexplained = self.of_cost(), self.of_gradient(), self.unexplained
         nearest, left = None, 0
-        if unexplained and not gradients:
+        if self.unexplained and not self.of_gradient:
             left, nearest = min(((self.count_unexplained((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
+            if left > self.unexplained / 2:  # a bug that explains less than half explains nothing
+                nearest, left = None, 0
         # a set that also changes what is right is the second choice
-        of_cost = [group for group in costs if not self.changes_gradient(group)]
-        of_gradient = [group for group in gradients if not self.changes_cost(group)]
-        close = not gradients and left <= unexplained / 2  # a bug that explains less than half explains nothing
+        of_cost = [group for group in self.of_cost if not self.changes_gradient(group)]
+        of_gradient = [group for group in self.of_gradient if not self.changes_cost(group)]
         return Explanations(
             coordinates=sum(replay.coordinates for replay in self.replays),
             cost_wrong=self.cost_wrong,
-            gradient_wrong=unexplained > 0,
-            of_both=_without_repetitions(self.of_both(costs, gradients)),
-            of_cost=_without_repetitions(of_cost or costs),
-            of_gradient=_without_repetitions(of_gradient or gradients),
-            unexplained=unexplained,
-            nearest=nearest if close else None,
-            left=left if close else 0,
+            gradient_wrong=self.unexplained > 0,
+            of_both=_without_repetitions(self.of_both),
+            of_cost=_without_repetitions(of_cost or self.of_cost),
+            of_gradient=_without_repetitions(of_gradient or self.of_gradient),
+            unexplained=self.unexplained,
+            nearest=nearest,
+            left=left,
             pairs_tried=self.with_pairs,
         )
 

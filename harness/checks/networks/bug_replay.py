@@ -139,9 +139,7 @@ class Replay:
             layers = list(zip(unpack(answer.gradient), unpack(2.0 * answer.error), self.right))
         # the output layer's first, as backprop computes them
         self.halves = [[_Half(where, *(part[where] for part in layer)) for where in HALVES] for layer in layers[::-1]]
-        # the sets of bugs whose gradient differs from the answer's, anywhere or in the output layer already
-        self.off: set[Bugs] = set()
-        self.off_at_output: set[Bugs] = set()
+        self.known: dict[tuple[Bugs, int | None], bool] = {}  # of sets of bugs, what `_fits` found
 
     def has_cost(self, group: Bugs) -> bool:
         """Whether the cost is that of these bugs."""
@@ -174,16 +172,17 @@ class Replay:
         A set of bugs that fails in the output layer fails with any other bug of slopes or of the way back beside it.
         """
         group = _without(COST_ALONE, group)
-        at_output = _without(BELOW, group)
-        if group in self.off or at_output in self.off_at_output:
-            return False
-        for number, (half, gradient, allowed) in enumerate(self._compared(group)):
-            if half.is_off(gradient, allowed).any():  # the layers below need not be run
-                self.off.add(group)
-                if number < len(HALVES) and not any(bug.step in JOINING for bug in group):
-                    self.off_at_output.add(at_output)
-                return False
-        return True
+        sees_all = any(bug.step in JOINING for bug in group)
+        return (sees_all or self._fits(_without(BELOW, group), len(HALVES))) and self._fits(group)
+
+    def _fits(self, group: Bugs, halves: int | None = None) -> bool:
+        """Whether so many halves of layers are those of these bugs, the output layer's first; by default all."""
+        if (group, halves) not in self.known:
+            # where one is off, the layers below need not be run
+            compared = islice(self._compared(group), halves)
+            is_off = (half.is_off(gradient, allowed).any() for half, gradient, allowed in compared)
+            self.known[group, halves] = not any(is_off)
+        return self.known[group, halves]
 
     def excludes_no_bug_in_gradient(self, group: Bugs) -> bool:
         """Whether the gradient is not that of backprop without a bug, within the tolerance for these bugs."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness import ACTIVATIONS, Activation, check_activation, check_networks
-from harness.checks.networks.activation_networks import (
+from harness.checks.networks.many_networks import (
     ActivationNetworks,
     mixed_with_others,
     needs_ordinary_problems,

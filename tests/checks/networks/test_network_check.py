@@ -7,8 +7,7 @@ from network_sources import PROBLEM, RIGHT, THETA, a_problem, beside_right_ones,
 from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check, random_problem
 from harness.bounds.network_bound import rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
-from harness.checks.networks.network_check import _directions
-from harness.checks.networks.network_subject import blocks_of
+from harness.checks.networks.network_check import _directions, blocks_of
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 from harness.sources.loop import cost_and_gradient as loop
