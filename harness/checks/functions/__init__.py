@@ -4,7 +4,7 @@ How a verdict comes about:
 
 1. θ becomes one flat vector of float64, and the function answers over it, whichever of several conventions it follows.
    (`parameters`, `tree_leaves`, `tree_branches`, `torch_state`; `user_function`)
-2. It is called twice at θ. A gradient that does not repeat is reported, and nothing else is asked. (`repeated_calls`)
+2. It is called twice at θ. A gradient that does not repeat is reported, and nothing else is asked. (`gradient_case`)
 3. No error bound can be derived for formulas that nobody shows, so it is measured: the noise of the cost, from its
    scatter at points a few roundings apart, and how far rounding moves the gradient. This is a `GradientCase`.
    (`gradient_case`; `cost_probe`, `cost_noise`)
@@ -12,7 +12,7 @@ How a verdict comes about:
    costs may confirm what is reported. (`cost_differences`)
 5. Where the glance leaves doubt, the step that decides is searched for, from wide to narrow. A contradiction counts
    only if a narrower step and a third one show it as well, and if no rough cost explains it. Once two lines of a block
-   are wrong, a glance is enough for the rest. (`close_look`, `slope_search`; `line_stencil`, `rough_costs`)
+   are wrong, a glance is enough for the rest. (`slope_search`; `line_stencil`, `rough_costs`)
 6. Gradient, differences and a reference by JAX, where there is one, are compared. At a kink any slope between the
    one-sided ones is right. (`gradient_comparison`)
 7. A gradient that is right here may be kept from an earlier call: it is asked for elsewhere, too. (`cached_gradient`)

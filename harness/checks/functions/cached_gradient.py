@@ -12,9 +12,8 @@ import numpy as np
 
 from harness.bounds.tolerances import MEANINGLESS
 from harness.checks.functions.cost_noise import costs_near, step_away
-from harness.checks.functions.gradient_case import CONDITION_GAIN, GradientCase
+from harness.checks.functions.gradient_case import CONDITION_GAIN, FUN, GradientCase, Moved
 from harness.checks.functions.line_stencil import scatter_of
-from harness.checks.functions.repeated_calls import FUN, Moved
 from harness.checks.functions.slope_search import WIDEST
 from harness.facts.fact import Fact, doubt, wrong
 from harness.facts.kinds import Kind

@@ -1,7 +1,7 @@
 """Finite differences of a user's cost, along coordinates and along random directions in groups of them.
 
 A glance at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is right.
-Where that leaves doubt, the line is looked at closely, at several step sizes (`close_look`). The lines that seem
+Where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`). The lines that seem
 farthest off come first. Once some of a block are wrong for certain, a hasty look is enough for the others of it: a
 glance, or a close look that tries no explanation. A close look along all of them together has to confirm what it shows.
 
@@ -19,12 +19,11 @@ from typing import TypeVar
 import numpy as np
 
 from harness.bounds.tolerances import LONGEST, MEANINGLESS, SINGLED_OUT
-from harness.checks.functions.close_look import QUIETER, look_closely
 from harness.checks.functions.cost_noise import CostNear
 from harness.checks.functions.cost_probe import Probes
 from harness.checks.functions.gradient_case import GradientCase, precision_of
 from harness.checks.functions.line_stencil import ReportedSlope, StencilEstimate, estimate
-from harness.checks.functions.slope_search import LineSlope, Search
+from harness.checks.functions.slope_search import QUIETER, LineSlope, Search, look_closely
 from harness.checks.random_directions import random_directions
 from harness.verdict.wrong_part import SHARP, SHARP_ENOUGH
 
@@ -255,7 +254,7 @@ class Differences:
             slope_at=cache(lambda t: float(moves @ gradient(probes.moved(indices, t * moves))[indices])),
         )
         # the noise at θ is enough for a glance, and that farther away takes calls
-        return Search(indices, moves, reported, probes.line(indices, moves), self.near.noise_at_theta, probes.steps)
+        return Search(reported, probes.line(indices, moves), self.near.noise_at_theta, indices, moves, probes.steps)
 
 
 def _how_far_off(line: LineSlope) -> float:

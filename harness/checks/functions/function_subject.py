@@ -9,11 +9,10 @@ import numpy as np
 from harness.bounds.tolerances import CONCLUSIVE_SHARE
 from harness.checks.functions.cost_noise import holds_float32
 from harness.checks.functions.error_patterns import explain
-from harness.checks.functions.gradient_case import GradientCase
-from harness.checks.functions.gradient_comparison import Differenced
+from harness.checks.functions.gradient_case import FUN, GradientCase
+from harness.checks.functions.gradient_comparison import PLACES_SHOWN, Differenced
 from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
 from harness.checks.functions.parameters import TreeLayout
-from harness.checks.functions.repeated_calls import FUN
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair
@@ -27,8 +26,6 @@ ROUNDINGS_OF_COST = 4.0 * NOISE_ROUNDINGS
 """Noise of at most so many roundings of the cost is rounding, and no noise of its own."""
 
 NEARLY_TOO_LARGE = 2.0**-64  # a cost above this share of the largest number overflows nearby, or its derivative does
-
-PLACES_SHOWN = 3
 
 ROUNDING = "rounding"  # what hides a derivative whose own rounding is larger than the error of its difference
 

@@ -15,9 +15,11 @@ from harness.checks.functions.cached_gradient import find_cached_gradient
 from harness.checks.functions.cost_differences import Differences
 from harness.checks.functions.cost_probe import Budget
 from harness.checks.functions.function_subject import FunctionGradient, gradient_subject
-from harness.checks.functions.gradient_case import GradientCase, ask_reference, measure
+from harness.checks.functions.gradient_case import FUN, FirstAnswer, GradientCase, ask_reference, call_twice, measure
 from harness.checks.functions.gradient_comparison import (
     Differenced,
+    accept_conventions,
+    compare_across_kinks,
     compare_directions,
     compare_with_differences,
     compare_with_reference,
@@ -26,9 +28,7 @@ from harness.checks.functions.gradient_comparison import (
     measure_scale,
     settle,
 )
-from harness.checks.functions.kink_conventions import accept_conventions, compare_across_kinks
 from harness.checks.functions.line_stencil import Obstacle
-from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice
 from harness.checks.functions.slope_search import LineSlope, found_alone
 from harness.checks.functions.taylor_remainder import check_remainders
 from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments

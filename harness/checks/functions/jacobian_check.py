@@ -16,11 +16,10 @@ import numpy as np
 from harness.bounds.tolerances import CONCLUSIVE_SHARE, GROUPED, MEANINGLESS
 from harness.checks.functions.cost_probe import Budget
 from harness.checks.functions.function_subject import FunctionGradient
-from harness.checks.functions.gradient_case import measure, precision_of
+from harness.checks.functions.gradient_case import FUN, call_twice, measure, precision_of
 from harness.checks.functions.gradient_check import Evidence, check_gradient, examine
 from harness.checks.functions.gradient_comparison import settle
 from harness.checks.functions.parameters import TreeLayout
-from harness.checks.functions.repeated_calls import FUN, call_twice
 from harness.checks.functions.user_function import UserFunction
 from harness.checks.functions.vector_function import EACH_OUTPUT, Claim, Product, VectorFunction
 from harness.checks.random_directions import ADDED_UP, farthest_off, random_directions

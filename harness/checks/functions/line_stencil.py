@@ -189,3 +189,16 @@ class ReportedSlope:
         """Whether an estimate is farther away than so many times both error bounds."""
         allowed = self.allowed(found, factor)
         return bool(np.isfinite(allowed) and not self.distance(found) <= allowed)  # NaN is contradicted
+
+
+@dataclass(frozen=True, eq=False)
+class ReportedLine:
+    """The cost along a line through θ, its noise, and the derivative that is reported there."""
+
+    reported: ReportedSlope
+    line: Line
+    noise: CostNoise
+
+    def estimate(self, step: float) -> StencilEstimate:
+        """The derivative of the cost at θ, by the stencil of that step."""
+        return estimate(self.line, step, self.noise)

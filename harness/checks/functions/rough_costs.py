@@ -24,7 +24,7 @@ from itertools import pairwise, takewhile
 import numpy as np
 from numpy.polynomial.polynomial import polyfit, polyval
 
-from harness.checks.functions.line_stencil import CostNoise, Line, ReportedSlope, StencilEstimate, estimate, scatter_of
+from harness.checks.functions.line_stencil import Line, ReportedLine, ReportedSlope, StencilEstimate, scatter_of
 from reference.arithmetics.central_differences import richardson
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
@@ -91,13 +91,10 @@ SPACINGS, SMOOTH = 2.0 ** -np.arange(2, 40), 0.1
 """Slopes vary smoothly if, at one of these spacings, they scatter by this share of what they vary."""
 
 
-@dataclass(frozen=True)
-class CostJumps:
+@dataclass(frozen=True, eq=False)
+class CostJumps(ReportedLine):
     """The jumps of a cost on a line, beside a report that its narrow slope contradicts."""
 
-    reported: ReportedSlope
-    line: Line
-    noise: CostNoise
     gap: float  # |g(0) - s(0)|
     h: float  # the narrow step, at which noise leaves all of the gap
     finest: float  # the narrowest step at which noise leaves enough of it
@@ -187,21 +184,14 @@ class CostJumps:
         return (self.line(at + step) - self.line(at - step)) / (2.0 * step)
 
 
-def is_of_scatter(
-    reported: ReportedSlope,
-    line: Line,
-    noise: CostNoise,
-    wide: StencilEstimate,  # the difference at the widest step
-    sharpest: StencilEstimate,
-    finest: float,  # the narrowest step
-) -> bool:
-    """Whether differences scatter from step to step by as much as any of them is off."""
-    if wide.error <= SURE * reported.distance(wide):  # a smooth cost
+def is_of_scatter(at: ReportedLine, wide: StencilEstimate, sharpest: StencilEstimate, finest: float) -> bool:
+    """Whether differences, from that at the widest step to the `finest`, scatter by as much as any of them is off."""
+    if wide.error <= SURE * at.reported.distance(wide):  # a smooth cost
         return False
     between = np.exp2(np.round(np.log2(np.geomspace(wide.step, finest, STEPS_BETWEEN))))  # so that θ_i ± h is a number
     steps = {*between.tolist(), *(share * sharpest.step for share in (1.0, *STEPS_BESIDE))}
-    looks = [estimate(line, step, noise) for step in steps]
-    off = min(map(reported.excess, looks))
+    looks = [at.estimate(step) for step in steps]
+    off = min(map(at.reported.excess, looks))
     return off <= float(np.ptp([each.derivative for each in looks]))  # NaN is not
 
 
@@ -244,18 +234,16 @@ def _varies_smoothly(waves: Callable[[np.ndarray], np.ndarray], size: float) -> 
     return False
 
 
-def is_slope_between_jumps(
-    reported: ReportedSlope, line: Line, noise: CostNoise, contradicting: StencilEstimate
-) -> bool:
+def is_slope_between_jumps(at: ReportedLine, contradicting: StencilEstimate) -> bool:
     """Whether a contradicted report is the slope between jumps that are larger than rounding.
 
     0 is right for the sum of (round(t, 4))². But its jumps pass for noise, which makes steps wide, and wide steps see
     over the jumps to a slope of 2 t.
     """
-    rounding = OF_FLOAT32 * max(UNIT_ROUNDOFF["float32"], 0.25 * noise.relative)
-    if not noise.near > rounding * max(1.0, abs(line(0.0))):
+    rounding = OF_FLOAT32 * max(UNIT_ROUNDOFF["float32"], 0.25 * at.noise.relative)
+    if not at.noise.near > rounding * max(1.0, abs(at.line(0.0))):
         return False
-    quiet = noise._replace(near=0.0, far=0.0)
-    off = NEARLY * reported.distance(contradicting)
-    found = [estimate(line, step, quiet) for step in BETWEEN]
-    return any(each.error <= off and not reported.is_contradicted(each) for each in found)
+    quiet = replace(at, noise=at.noise._replace(near=0.0, far=0.0))
+    off = NEARLY * at.reported.distance(contradicting)
+    found = map(quiet.estimate, BETWEEN)
+    return any(each.error <= off and not at.reported.is_contradicted(each) for each in found)

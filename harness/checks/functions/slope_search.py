@@ -7,24 +7,20 @@ A wide stencil is blind to kinks, waves and poles within it. A narrow one drowns
    sees both sides of its kink;
 3. one that stands may be the work of jumps, scatter or waves in the cost (`rough_costs`), and then decides nothing;
 4. where noise hides the derivative at the first step, wider ones are tried, as for 1e11 + sin t.
+
+A close look is such a search, and another where more is known of the line than of all θ. The noise of a cost is
+measured with all coordinates moved together. The line itself may be quieter, may bend at the scale of its own θ_i, or
+may be one along which the cost rounds to a constant.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.line_stencil import (
-    MOSTLY_NOISE,
-    VANISHING,
-    CostNoise,
-    Line,
-    Obstacle,
-    ReportedSlope,
-    StencilEstimate,
-    estimate,
-)
+from harness.checks.functions.cost_noise import CostNear, noise_along, rounding_along
+from harness.checks.functions.line_stencil import MOSTLY_NOISE, VANISHING, Obstacle, ReportedLine, StencilEstimate
 from harness.checks.functions.rough_costs import CostJumps, is_mean_of_waves, is_of_scatter, is_slope_between_jumps
 from reference.arithmetics.central_differences import NOISE_GAIN
 
@@ -66,6 +62,11 @@ UNSURE = 2.0
 SAME_LIMIT = 1e-2
 """One-sided slopes at three steps have a limit if they differ by no more than this share. Those of t^0.5 grow."""
 
+QUIETER = 0.1
+"""A line that has at most this share of the noise is judged by its own noise. Two samples of one noise are closer."""
+
+BELOW = 0.25  # steps of at most this share of |θ_i|: the stencil reaches four steps far, and so not beyond 0
+
 
 class Seen(NamedTuple):
     """What the steps have shown so far."""
@@ -85,14 +86,11 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
+class Search(ReportedLine):
     """The search for the step that decides about one reported derivative, along a line in θ."""
 
     indices: np.ndarray  # (m,), of the coordinates that move
     moves: np.ndarray  # (m,), how far they move for a step of 1
-    reported: ReportedSlope
-    line: Line
-    noise: CostNoise
     steps: Sequence[float]  # from wide to narrow
     explains: bool = True  # whether a contradiction that stands is tried against what a rough cost explains
 
@@ -121,13 +119,13 @@ class Search:
 
         It contradicts the report only if that is wrong.
         """
-        first = estimate(self.line, self.steps[0], self.noise)
+        first = self.estimate(self.steps[0])
         steepest = first.steepest if np.isfinite(first.steepest) else 0.0
         seen = Seen(StencilEstimate(step=first.step), steepest)
         for step in self.steps:
             if step < first.step and self._drowns(seen, step):
                 break
-            found = estimate(self.line, step, self.noise)
+            found = self.estimate(step)
             if found.obstacle == Obstacle.EDGE:
                 seen = seen._replace(met_edge=True)
             # jumps that explain what a wider step has shown explain narrower ones, too
@@ -143,13 +141,8 @@ class Search:
             seen = self._look_wider(seen)
         return seen.found
 
-    def hide_behind_jumps(self, found: StencilEstimate) -> StencilEstimate:
-        """What was found; undecided if it contradicts a report that is the slope between jumps of the cost."""
-        is_tried = self.explains and self.reported.is_contradicted(found)
-        is_right = is_tried and is_slope_between_jumps(self.reported, self.line, self.noise, found)
-        return self._undecided_by_jumps(found) if is_right else found
-
-    def _undecided_by_jumps(self, found: StencilEstimate) -> StencilEstimate:
+    def undecided_by_jumps(self, found: StencilEstimate) -> StencilEstimate:
+        """What was found, with an error bound that hides how far off the report is."""
         return found._replace(error=HIDDEN * self.reported.distance(found), obstacle=Obstacle.JUMPS)
 
     # -- one step ------------------------------------------------------------------------------------------------------
@@ -178,7 +171,7 @@ class Search:
     def _look_wider(self, seen: Seen) -> Seen:
         """What wider steps show, as long as each has a smaller error bound than the one before."""
         for step in (factor * self.steps[0] for factor in WIDER_STEPS if factor * self.steps[0] <= WIDEST):
-            found = estimate(self.line, step, self.noise)
+            found = self.estimate(step)
             if not found.error < seen.best.error or found.obstacle == Obstacle.EDGE:
                 return seen
             if self.reported.is_contradicted(found):
@@ -198,12 +191,12 @@ class Search:
 
         Even then, a rough cost may explain it.
         """
-        narrow = estimate(self.line, self._confirming_step(wide), self.noise)
+        narrow = self.estimate(self._confirming_step(wide))
         if not self._repeats(seen, wide, narrow):
             return seen
         # a third step, since the wide one may be truncated and the narrow one noisy
         h = float(np.sqrt(wide.step * narrow.step)) if narrow.step < 0.25 * wide.step else 0.5 * narrow.step
-        middle = estimate(self.line, 2.0 ** np.floor(np.log2(h)), self.noise)  # so that θ_i ± h is a number
+        middle = self.estimate(2.0 ** np.floor(np.log2(h)))  # so that θ_i ± h is a number
         if _is_one_sided(wide) and not self._converges(seen, (wide, narrow, middle)):
             return seen
         two_sided = [each for each in (narrow, middle) if not _is_one_sided(each)]
@@ -215,11 +208,10 @@ class Search:
         finest = float(2.0 ** np.ceil(np.log2(narrow.step)))
         if self._has_jumps(seen, narrow, middle, finest):
             # a search at the scale of θ_i goes on from the step that jumps do not hide
-            hidden = self._undecided_by_jumps(narrow)._replace(step=seen.best.step)
+            hidden = self.undecided_by_jumps(narrow)._replace(step=seen.best.step)
             return seen._replace(best=hidden, has_jumps=True)
         is_rough = not _is_one_sided(best) and (
-            is_of_scatter(self.reported, self.line, self.noise, wide, best, finest)
-            or is_mean_of_waves(self.reported, best)
+            is_of_scatter(self, wide, best, finest) or is_mean_of_waves(self.reported, best)
         )
         return seen if is_rough else contradiction
 
@@ -291,3 +283,68 @@ def derivative_size(block: Sequence[StencilEstimate]) -> float:
 
 def _is_one_sided(found: StencilEstimate) -> bool:
     return found.obstacle in (Obstacle.EDGE, Obstacle.KINK)
+
+
+# -- a close look at one line ------------------------------------------------------------------------------------------
+
+
+def look_closely(near: CostNear, search: Search, *, explains: bool = True) -> LineSlope:
+    """The difference at the step that decides; `explains` says whether a rough cost may explain a contradiction."""
+    search = replace(search, noise=near.noise, explains=explains)
+    found = search.run()
+    for refine in (_with_own_noise, _at_own_scale, _with_rounding):
+        if better := refine(near, search, found):
+            search, found = better, better.run()
+    if explains and search.reported.is_contradicted(found) and is_slope_between_jumps(search, found):
+        found = search.undecided_by_jumps(found)
+    # a cost may be constant along each coordinate and not along a direction, as a median of ties
+    is_flat = found.derivative == 0.0 and found.obstacle != Obstacle.KINK
+    return LineSlope(search, found, is_flat and not search.reported.is_contradicted(found))
+
+
+def _with_own_noise(near: CostNear, search: Search, found: StencilEstimate) -> Search | None:
+    """The search with the noise of the line itself, where that may be much smaller than that of all θ.
+
+    In sin t₀ + floor(1e6 t₁) the jumps of one coordinate pass for noise of both. They hide the derivative in t₀, or
+    make its steps so wide that they see over what the cost does.
+    """
+    first, scale = near.probes.steps[0], search.reported.own_scale
+    noise = search.noise.at(first)
+    is_in_doubt = found.noise > MOSTLY_NOISE * found.error or search.reported.is_contradicted(found)
+    if len(search.indices) > 1 or near.is_rounding(noise) or not is_in_doubt:
+        return None
+    own = _measured_on_line(near, search, scale if np.isfinite(scale) else 1.0)
+    return own if own.noise.at(first) < QUIETER * noise else None
+
+
+def _at_own_scale(near: CostNear, search: Search, found: StencilEstimate) -> Search | None:
+    """The search with steps below |θ_i|, where a derivative that seems to vanish may be known better there.
+
+    (t / 1e-8)⁴ at 1e-9 has a slope of 4e5 at θ, and of 1e24 at the first step: beside that, any error is small.
+    """
+    scale = search.reported.own_scale
+    steps = [each for each in search.steps if each <= BELOW * scale]
+    if search.reported.is_contradicted(found) or not found.vanishes or not steps or steps[0] >= found.step:
+        return None
+    if NOISE_GAIN * search.noise.near >= found.error * steps[0]:  # noise alone is as large there
+        return None
+    reached = replace(search, noise=search.noise._replace(reach=steps[0]), steps=steps)
+    return _measured_on_line(near, reached, scale)
+
+
+def _measured_on_line(near: CostNear, search: Search, size: float) -> Search:
+    """The search with the noise of its own line, on which θ has some size."""
+    precise = near.precise and near.precise.line(search.indices, search.moves)
+    return replace(search, noise=noise_along(search.line, precise, size, search.noise, near.probes.unit))
+
+
+def _with_rounding(near: CostNear, search: Search, found: StencilEstimate) -> Search | None:
+    """The search with the noise of a cost that rounds to a constant, where that contradicts the report.
+
+    1 - tanh t is 0.0 all about 25. So its scatter is 0, and its differences seem to be exact.
+    """
+    if not search.reported.is_contradicted(found):
+        return None
+    size = float(np.max(near.probes.units[search.indices]))
+    noise = rounding_along(search.line, search.noise, size, near.probes.unit)
+    return None if noise == search.noise else replace(search, noise=noise)
