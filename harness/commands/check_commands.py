@@ -87,8 +87,7 @@ def _start_jax_for(activations: Sequence[str], sources: Sequence[str] | None) ->
 def _check_alone(names: Sequence[str]) -> tuple[list[Any], list[Any]]:
     """The activations, registered if possible, and the report on each alone."""
     from harness.checks.activations.activation_check import check_activation
-    from harness.checks.activations.formulas import find_activation
-    from harness.checks.activations.torch_formulas import in_torch
+    from harness.checks.activations.formulas import find_activation, in_torch
     from harness.checks.networks.many_networks import register_checked
 
     activations = [in_torch(find_activation(name)) for name in names]

@@ -11,7 +11,6 @@ What a number carries, and how far that may be trusted:
 - `balls`: a radius, and a slope with a radius of its own. Proved, rounding included, by Arb.
 - `taylor`: on a whole cell of z a polynomial with a bound on the rest, and two ends. Proved for all z of the cell,
   given the measured error of one call.
-- `branch_log`: a list of all comparisons, in plain float64.
 - `central_differences` needs values alone, and carries nothing. Its errors are estimated, not bounded.
 
 `companion` is the base of the first three and of `taylor`. `elementary` has one record for each elementary function,

@@ -3,7 +3,7 @@
 How a verdict comes about:
 
 1. The record's formulas are made to run as they are written: over a namespace, plain NumPy, JAX or PyTorch.
-   (`formulas`, `array_proxies`, `torch_formulas`)
+   (`formulas`, `array_proxies`)
 2. Value and slope are read on a grid of z, with all places on it at which the formula or the slope changes to another
    piece. (`z_grid`, `junctions`)
 3. Oracles compute the slope from the formula: JAX, complex steps, differences, balls. (`slope_oracles`)

@@ -11,7 +11,7 @@ import numpy as np
 from harness.bounds.activation_bound import ActivationBound, activation_bound
 from harness.checks.activations import record_faults
 from harness.checks.activations.activation_figure import Curve
-from harness.checks.activations.formulas import as_written, compute_part, find_activation
+from harness.checks.activations.formulas import OverTorch, as_written, compute_part, find_activation
 from harness.checks.activations.junctions import Junction, find_jumps, find_junctions, measure_junctions
 from harness.checks.activations.number_formats import Precision, measure_precision
 from harness.checks.activations.other_claims import (
@@ -23,7 +23,6 @@ from harness.checks.activations.other_claims import (
 from harness.checks.activations.proof import Proof, bound_rounding_of_claim, prove
 from harness.checks.activations.slope_answers import CLAIMED, ActivationSlope, Compared, compare_slopes
 from harness.checks.activations.slope_oracles import ORACLES, OracleSlopes, SlopeFunction, ask_oracles, slope_function
-from harness.checks.activations.torch_formulas import OverTorch
 from harness.checks.activations.z_grid import OF_Z, GridPoints, Notation, grid
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind

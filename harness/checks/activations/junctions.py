@@ -9,6 +9,7 @@ or a function jumps (`find_jumps`), which also sees what no comparison shows, su
 """
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,6 @@ from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations.slope_oracles import SideSlopes, SlopeFunction, choose, is_known, one_sided_derivatives
 from harness.checks.activations.z_grid import BESIDE, NEARBY, GridPoints, distinct, is_near, shortest
 from reference.activations import Activation
-from reference.arithmetics.branch_log import Watched, watched
 from reference.measured import MeasuredSlope
 from reference.namespaces import NUMPY
 
@@ -99,6 +99,57 @@ class Junction:
         return vars(self) | {"jumps": self.jumps, "follows_jax": self.follows_jax}
 
 
+# -- comparisons of a formula ------------------------------------------------------------------------------------------
+
+
+_COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+
+_DIFFERENCES: dict[str, Callable[..., list[Any]]] = {
+    **dict.fromkeys((*_COMPARISONS, "maximum", "minimum", "fmax", "fmin"), lambda x, y: [np.subtract(x, y)]),
+    **dict.fromkeys(("absolute", "fabs", "sign", "signbit"), lambda x: [x]),
+    "heaviside": lambda x, _: [x],
+    "copysign": lambda _, y: [y],
+    "clip": lambda x, low, high: [np.subtract(x, limit) for limit in (low, high) if limit is not None],
+}
+
+
+class Watched(np.ndarray):
+    """A float64 array that logs where a formula may change its branch: in `differences`, which its results share.
+
+    Every comparison is logged as the difference of its two sides. Where that changes its sign, a `where`, a mask, a
+    maximum, a clip or an absolute value takes another piece of the formula. So the junctions of the pieces are read off
+    the formula, and no search can miss one.
+    """
+
+    differences: list[np.ndarray]
+
+    def __array_finalize__(self, parent: Any) -> None:
+        self.differences = getattr(parent, "differences", [])
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, out: Any = None, **keywords: Any) -> Any:
+        plain = [_plain(x) for x in operands]
+        if method == "__call__" and ufunc.__name__ in _DIFFERENCES:
+            self.differences += map(np.array, _DIFFERENCES[ufunc.__name__](*plain))
+        if out is None:
+            return self._watch(getattr(ufunc, method)(*plain, **keywords))
+        getattr(ufunc, method)(*plain, out=tuple(map(_plain, out)), **keywords)
+        return out[0] if len(out) == 1 else out
+
+    def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
+        return self._watch(super().__array_function__(function, types, operands, keywords))
+
+    def _watch(self, result: Any) -> Any:
+        if not isinstance(result, np.ndarray) or result.dtype != np.float64:  # truth values may be masks
+            return result
+        watched = result.view(Watched)
+        watched.differences = self.differences
+        return watched
+
+
+def _plain(x: Any) -> Any:
+    return x.view(np.ndarray) if isinstance(x, Watched) else x
+
+
 # -- where they are ----------------------------------------------------------------------------------------------------
 
 
@@ -140,30 +191,17 @@ def find_switches(formula: Callable[[Watched], object], z: np.ndarray) -> list[f
     """The z at which the two sides of a comparison in a formula are equal or change their order."""
     with contextlib.suppress(*FORMULA_ERRORS):
         signs = _signs(formula, z)
-        # z == 3.7 is true at one point of the grid, which is the place; z > 3.7 changes between two points
-        zero = np.pad(signs == 0.0, ((0, 0), (1, 1)))
-        alone = zero[:, 1:-1] & ~zero[:, :-2] & ~zero[:, 2:]
-        settled = ~alone & ~np.isnan(signs)
-        changes = settled[:, :-1] & settled[:, 1:] & (signs[:, :-1] != signs[:, 1:])
-        return [*z[alone.any(axis=0)].tolist(), *_bisect_changes(formula, z, signs, *np.nonzero(changes))]
+        changes = np.flatnonzero((signs[:, 1:] != signs[:, :-1]).any(axis=0))
+        few = z[np.unique([*changes, *(changes + 1)])]  # of the grid, those points between which a sign changes
+        jumps = (find_jumps(lambda z, i=i: _signs(formula, z)[i], few, np.zeros(few.size)) for i in range(len(signs)))
+        return distinct(itertools.chain.from_iterable(jumps)) if few.size else []
     return []
-
-
-def _bisect_changes(
-    formula: Callable[[Watched], object], z: np.ndarray, signs: np.ndarray, rows: np.ndarray, intervals: np.ndarray
-) -> list[float]:
-    """Where the comparisons of some rows change their sign within some intervals of the grid, all bisected at once."""
-    low, high, before = z[intervals], z[intervals + 1], signs[rows, intervals]
-    for _ in range(HALVINGS if rows.size else 0):
-        middle = low + 0.5 * (high - low)
-        is_before = _signs(formula, middle)[rows, np.arange(rows.size)] == before
-        low, high = np.where(is_before, middle, low), np.where(is_before, high, middle)
-    return [shortest(float(a), float(b)) for a, b in zip(low, high)]
 
 
 def _signs(formula: Callable[[Watched], object], z: np.ndarray) -> np.ndarray:
     """The sign of every difference that a formula compares, a row each."""
-    Z = watched(z)
+    Z = z.copy().view(Watched)
+    Z.differences = []
     formula(Z)
     rows = [np.sign(difference) for difference in Z.differences if difference.shape == z.shape]
     return np.array(rows, dtype=float).reshape(-1, z.size)

@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.formulas import as_written
+from harness.checks.activations.formulas import OverTorch, as_written, runs_in_torch
 from harness.checks.activations.slope_answers import CLAIMED
-from harness.checks.activations.torch_formulas import OverTorch, runs_in_torch
 from harness.checks.activations.z_grid import OF_Z, Notation, grid
 from harness.exit_codes import worst_verdict
 from harness.facts.fact import note

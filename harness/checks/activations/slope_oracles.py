@@ -13,8 +13,7 @@ import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, activation_bound
 from harness.bounds.tolerances import MEANINGLESS
-from harness.checks.activations.formulas import advise
-from harness.checks.activations.torch_formulas import runs_in_torch, slope_by_autograd
+from harness.checks.activations.formulas import advise, runs_in_torch, slope_by_autograd
 from harness.checks.activations.z_grid import floats_beside
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind

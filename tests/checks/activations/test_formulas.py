@@ -8,10 +8,9 @@ from scipy import special
 
 from harness import ACTIVATIONS, Activation, Network, Problem, check_activation, cross_check
 from harness.checks.activations.array_proxies import DEEPEST, run_on_entries
-from harness.checks.activations.formulas import as_written, find_activation
+from harness.checks.activations.formulas import as_written, find_activation, in_torch
 from harness.checks.activations.proof import prove
 from harness.checks.activations.slope_answers import CLAIMED
-from harness.checks.activations.torch_formulas import in_torch
 from harness.facts.kinds import Kind
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.rounded import Rounded
