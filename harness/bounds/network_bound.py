@@ -27,6 +27,7 @@ from harness.bounds.activation_bound import FORMULA_ERRORS, activation_bound, ev
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from reference.activations import Activation
+from reference.arithmetics.central_differences import NOISE_ROUNDINGS, Differences, difference
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded
 from reference.arithmetics.roundoff import ELEMENTARY, infinite_where_nan
@@ -246,21 +247,10 @@ def _slope(f: Activation, Z: Rounded, A: Rounded) -> tuple[Rounded, str]:
     return type(Z)(by_formula.value, np.maximum(by_formula.error, by_hand.error)), no_rule
 
 
-def _differenced(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """f'(z) by central differences at two widths, and an estimate of the error.
-
-    The gap between the slopes ahead and behind shrinks with the width where f is smooth; what remains of it is a jump.
-    """
-    middle = f(z)
-    slopes, gaps = [], []
-    for width in (STEP, STEP / 8.0):
-        h = (z + width * np.maximum(1.0, np.abs(z))) - z
-        ahead, behind = (f(z + h) - middle) / h, (middle - f(z - h)) / h
-        slopes.append(0.5 * (ahead + behind))
-        gaps.append(np.abs(ahead - behind))
-    # gap(w) = jump + c w at two widths, one an eighth of the other
-    jump = np.maximum(8.0 * gaps[1] - gaps[0], 0.0) / 7.0
-    return slopes[0], 2.0 * np.abs(slopes[0] - slopes[1]) + jump + ELEMENTARY * Rounded.unit * np.abs(middle) / h
+def _differenced(f: Activation, z: np.ndarray) -> Differences:
+    """f'(z) by central differences, and an estimate of their error, which takes in the jump of the slope at a kink."""
+    h = (z + STEP * np.maximum(1.0, np.abs(z))) - z
+    return difference(lambda t: f(z + t), h, NOISE_ROUNDINGS * Rounded.unit * np.abs(f(z.copy())))
 
 
 def _confirmed(by_hand: Rounded, slope: np.ndarray, error: np.ndarray) -> Rounded:

@@ -23,28 +23,24 @@ AXES_PERMUTED = 4  # arrays of more dimensions have too many permutations of the
 SHIFTS = (1, -1, 2, -2)  # off-by-one and off-by-two errors of an index
 
 
-Relation = Callable[[Part, int | None], Fact | None]
-"""``relation(part, m)`` with the number of examples m, or None where there are no examples to average over."""
+Relation = Callable[[Part], Fact | None]
 
 
-def find_relation(candidates: Iterable[Part], m: int | None = None) -> Fact | None:
-    """The first relation that holds in one of the parts, of which the first is tried first.
-
-    `m` is the number of examples, for the factors that bugs tend to have.
-    """
-    return next((fact for part in candidates for relation in RELATIONS if (fact := relation(part, m))), None)
+def find_relation(candidates: Iterable[Part]) -> Fact | None:
+    """The first relation that holds in one of the parts, of which the first is tried first."""
+    return next((fact for part in candidates for relation in RELATIONS if (fact := relation(part))), None)
 
 
-def with_parts_alike(found: Fact | None, parts: Iterable[Part], m: int | None = None) -> Fact | None:
+def with_parts_alike(found: Fact | None, parts: Iterable[Part]) -> Fact | None:
     """The relation of one part, with the names of all parts in which the very same holds."""
     if found is None:
         return None
-    relations = {part.name: find_relation([part], m) for part in parts if part.wrong.any()}
+    relations = {part.name: find_relation([part]) for part in parts if part.wrong.any()}
     alike = [name for name, fact in relations.items() if fact and found == replace(fact, where=found.where)]
     return replace(found, where=tuple(alike)) if found.where[0] in alike else found
 
 
-def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> tuple[Fact, ...]:
+def diagnose(parts: Sequence[Part], output: str = "") -> tuple[Fact, ...]:
     """The likeliest mistake in parts of which nothing else is known; empty where no relation holds.
 
     First all wrong parts together are tried, then the last of them alone. `output` names the one of several outputs
@@ -56,7 +52,7 @@ def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> t
     if not wrong:
         return ()
     whole = join(named(wrong), wrong)
-    relation = with_parts_alike(find_relation([whole, wrong[-1]] if len(wrong) > 1 else wrong, m), wrong, m)
+    relation = with_parts_alike(find_relation([whole, wrong[-1]] if len(wrong) > 1 else wrong), wrong)
     if relation and output:
         relation = replace(relation, data={**relation.data, "output": output})
     found = relation or find_single_entry(whole)
@@ -80,14 +76,14 @@ def find_single_entry(whole: Part) -> Fact | None:
 # -- relations ---------------------------------------------------------------------------------------------------------
 
 
-def find_zero(part: Part, m: int | None = None) -> Fact | None:
+def find_zero(part: Part) -> Fact | None:
     """Zero instead of the derivative."""
     if part.value[part.wrong].any() or not part.expected[part.wrong].any():
         return None
     return note(Kind.ZERO, part.name, **part.counts)
 
 
-def find_sign(part: Part, m: int | None = None) -> Fact | None:
+def find_sign(part: Part) -> Fact | None:
     """Minus the derivative; or minus what is left of it without the regulariser's share."""
     if part.wrong.sum() < 2:
         return None
@@ -106,7 +102,7 @@ def find_whole_numbers(part: Part) -> Fact | None:
     return note(Kind.WHOLE_NUMBERS, part.name, **part.counts) if is_made else None
 
 
-def find_factor(part: Part, m: int | None = None) -> Fact | None:
+def find_factor(part: Part) -> Fact | None:
     """A multiple of the derivative; or of what is left of it without the regulariser's share."""
     if part.wrong.sum() < 2:
         return None
@@ -118,7 +114,7 @@ def find_factor(part: Part, m: int | None = None) -> Fact | None:
         if part.error is None and abs(c) <= CLOSE:
             continue  # nearly zero times a large derivative is close to anything small
         if np.isfinite(c) and part.leaves_little(part.difference - more * right, gain=1.0 + abs(c), sharp=part.sharp):
-            data = {"sums": _sums(c, m), "before_regulariser": bool(removed.any())} | _length(part, c)
+            data = {"sums": _sums(c, part.examples), "before_regulariser": bool(removed.any())} | _length(part, c)
             return note(Kind.FACTOR, part.name, factor=c, **data, **_counts(part))
     return None
 
@@ -148,13 +144,13 @@ def _length(part: Part, c: float) -> dict[str, Any]:
     return {"length": length} if part.value.size == length else {}
 
 
-def find_regulariser(part: Part, m: int | None = None) -> Fact | None:
+def find_regulariser(part: Part) -> Fact | None:
     """An error of c θ; with the share of the regulariser, by how much of it the derivative is off."""
     c = part.fit(part.difference, part.theta) if part.wrong.sum() > 1 else np.nan
     if not np.isfinite(c) or c == 0.0 or not part.leaves_little(part.difference - c * part.theta, sharp=part.sharp):
         return None
     multiple = {"multiple": c} | _counts(part)
-    if not m:
+    if not (m := part.examples):
         return note(Kind.REGULARISER, part.name, strength="penalty", **multiple)
     shares = part.penalty[part.wrong] / part.theta[part.wrong]
     if not shares.any():
@@ -166,7 +162,7 @@ def find_regulariser(part: Part, m: int | None = None) -> Fact | None:
     return note(Kind.REGULARISER, part.name, strength=fitting[0] if fitting else "off", ratio=ratio, **multiple)
 
 
-def find_constant(part: Part, m: int | None = None) -> Fact | None:
+def find_constant(part: Part) -> Fact | None:
     """The same absolute error in all entries."""
     if part.wrong.sum() < 3:
         return None
@@ -176,7 +172,7 @@ def find_constant(part: Part, m: int | None = None) -> Fact | None:
     return note(Kind.CONSTANT_ERROR, part.name, error=c, **_counts(part))
 
 
-def find_symmetrised(part: Part, m: int | None = None) -> Fact | None:
+def find_symmetrised(part: Part) -> Fact | None:
     """The mean or the sum of the derivative in a square matrix and its transpose."""
     if part.value.ndim < 2 or part.value.shape[-1] != part.value.shape[-2]:
         return None
@@ -187,7 +183,7 @@ def find_symmetrised(part: Part, m: int | None = None) -> Fact | None:
     return None
 
 
-def find_rearranged(part: Part, m: int | None = None) -> Fact | None:
+def find_rearranged(part: Part) -> Fact | None:
     """The right numbers in other places, moved in a regular way, swapped, or else."""
     if part.value.size < 2 or np.ptp(part.value) == 0.0:
         return None
@@ -225,7 +221,7 @@ def _moves(value: np.ndarray) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
             yield {"move": "shifted", "axes": [axis], "by": step}, np.roll(value, -step, axis)
 
 
-def find_rearranged_matrix(part: Part, m: int | None = None) -> Fact | None:
+def find_rearranged_matrix(part: Part) -> Fact | None:
     """The same in a matrix, with or without the regulariser's share; in several parts at once, only a swap."""
     found = find_rearranged(part)
     if not found and part.penalty.any():
@@ -234,7 +230,7 @@ def find_rearranged_matrix(part: Part, m: int | None = None) -> Fact | None:
     return found if is_clear else None  # of several layers in one vector, the layer by itself shows more
 
 
-def find_float32_digits(part: Part, m: int | None = None) -> Fact | None:
+def find_float32_digits(part: Part) -> Fact | None:
     """Errors as small as those of float32 in most entries."""
     off, size = np.abs(part.difference).max(), np.abs(part.expected[part.wrong]).max(initial=0.0)
     if 2 * part.wrong.sum() > part.wrong.size > 2 and 1e-10 * size < off < 1e-6 * size:
@@ -242,7 +238,7 @@ def find_float32_digits(part: Part, m: int | None = None) -> Fact | None:
     return None
 
 
-def find_sign_lost(part: Part, m: int | None = None) -> Fact | None:
+def find_sign_lost(part: Part) -> Fact | None:
     """The absolute value of the derivative, where some are positive, and so right."""
     absolute = np.where(part.expected < 0.0, -part.value, part.value)
     has_positive = (part.expected[part.known & ~part.wrong] > 0.0).any()
@@ -250,7 +246,7 @@ def find_sign_lost(part: Part, m: int | None = None) -> Fact | None:
     return note(Kind.SIGN_LOST, part.name) if is_lost else None
 
 
-def find_squared(part: Part, m: int | None = None) -> Fact | None:
+def find_squared(part: Part) -> Fact | None:
     """The square of the derivative, where that is not zero: of zeros and ones everything is the square."""
     of_square = None if part.error is None else (1.0 + 2.0 * np.abs(part.expected)) * part.error
     squares = replace(part, error=of_square)
@@ -258,7 +254,7 @@ def find_squared(part: Part, m: int | None = None) -> Fact | None:
     return note(Kind.SQUARED, part.name) if is_squared else None
 
 
-def find_clipped(part: Part, m: int | None = None) -> Fact | None:
+def find_clipped(part: Part) -> Fact | None:
     """The derivative cut off at ± a limit, which all wrong entries have, and which no entry exceeds."""
     sizes = np.abs(part.value)
     limit = float(sizes[part.wrong][0])
@@ -271,7 +267,7 @@ def find_clipped(part: Part, m: int | None = None) -> Fact | None:
     return note(Kind.CLIPPED, part.name, limit=limit)
 
 
-def find_factor_by_slice(part: Part, m: int | None = None) -> Fact | None:
+def find_factor_by_slice(part: Part) -> Fact | None:
     """A factor of its own for each slice along an axis."""
     for axis in range(part.value.ndim if part.value.ndim > 1 else 0):
         slices = [part.at(part.name, (*[slice(None)] * axis, i)) for i in range(part.value.shape[axis])]

@@ -43,6 +43,7 @@ class Part:
     entries: tuple[int, int] = field(default=(0, 0), kw_only=True)
     # the error bounds of value and expected together; None where both are as good as exact
     error: np.ndarray | None = field(default=None, kw_only=True)
+    examples: int | None = field(default=None, kw_only=True)  # m, where the derivatives are a mean over examples
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -78,7 +79,7 @@ class Part:
     def at(self, name: str, index: Any) -> "Part":
         """A part of this part."""
         error = None if self.error is None else self.error[index]
-        return Part(name, *(array[index] for array in self.arrays), error=error)
+        return Part(name, *(array[index] for array in self.arrays), error=error, examples=self.examples)
 
     @property
     def sharp(self) -> float:
@@ -127,7 +128,8 @@ def join(name: str, parts: Sequence[Part]) -> Part:
     columns = [np.concatenate([array.ravel() for array in arrays]) for arrays in zip(*(part.arrays for part in parts))]
     errors = [part.error.ravel() for part in parts if part.error is not None]
     wrong, right = (sum(part.entries[i] for part in parts) for i in (0, 1))
-    return Part(name, *columns, entries=(wrong, right), error=np.concatenate(errors) if errors else None)
+    error = np.concatenate(errors) if errors else None
+    return Part(name, *columns, entries=(wrong, right), error=error, examples=parts[0].examples)
 
 
 def named(parts: Sequence[Any]) -> str:

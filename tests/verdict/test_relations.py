@@ -25,7 +25,7 @@ def part_of(value, expected, theta=None, penalty=None, name="theta", **keywords)
 
 def found(*arguments, **keywords):
     """The kind and the data of the only fact of a diagnosis, or nothing."""
-    facts = diagnose([part_of(*arguments)], **keywords)
+    facts = diagnose([part_of(*arguments, **keywords)])
     return (facts[0].kind, dict(facts[0].data)) if facts else None
 
 
@@ -86,7 +86,7 @@ THETA = np.array([[1.0, -2.0, 0.5]])
     ],
 )
 def test_relations_to_the_regulariser_and_to_means(value, penalty, m, kind, data):
-    told, numbers = found(value, E[:1], THETA, penalty, m=m) or (None, {})
+    told, numbers = found(value, E[:1], THETA, penalty, examples=m) or (None, {})
     assert told == kind
     assert numbers == numbers | {n: pytest.approx(x) if isinstance(x, float) else x for n, x in data.items()}
 
@@ -107,16 +107,16 @@ BOUNDED = {
 def test_with_error_bounds_a_relation_holds_within_them_wherever_the_right_value_is_known(relation):
     value, data = BOUNDED[relation]
     shaky = part_of(value, E + 1e-6 * SIGNS, error=np.full(E.shape, 1e-5))
-    told = relation(shaky, None).data
+    told = relation(shaky).data
     numbers = {name: each if isinstance(each, str) else pytest.approx(each, rel=1e-3) for name, each in data.items()}
     assert told == told | numbers
     unknown = np.where(E == 1.0, np.nan, shaky.expected)
     partly = replace(shaky, expected=unknown, wrong=shaky.wrong & np.isfinite(unknown))
-    assert relation(partly, None)
+    assert relation(partly)
     if relation is not relations.find_clipped:  # which is exact
-        assert relation(replace(shaky, error=np.full(E.shape, 10.0)), None) is None, "it could not have failed"
+        assert relation(replace(shaky, error=np.full(E.shape, 10.0))) is None, "it could not have failed"
     off = value + np.eye(2, 3) * [[1e-3], [0.0]]
-    assert relation(part_of(off, E, error=np.full(E.shape, 1e-5)), None) is None
+    assert relation(part_of(off, E, error=np.full(E.shape, 1e-5))) is None
 
 
 def test_a_sign_is_lost_where_all_that_is_wrong_is_positive():

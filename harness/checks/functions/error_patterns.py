@@ -120,7 +120,7 @@ def find_relations(part: Part) -> tuple[Fact, ...]:
     # relations without a fitted number, of which another would be true as well: 0 is also 0 times the derivative
     if plain := relations.find_zero(part) or relations.find_sign(part) or relations.find_whole_numbers(part):
         return (plain,)
-    found = [fact for relation in FITTED if (fact := relation(part, None))]
+    found = [fact for relation in FITTED if (fact := relation(part))]
     if len(found) > 1:
         first, *others = (Fact(fact.kind, fact.severity, fact.where, _without_cause(fact)) for fact in found)
         return first, *(note(fact.kind, *fact.where, **fact.data, alternative=True) for fact in others)

@@ -1,7 +1,7 @@
 """The gradient of a user's function as a subject of a verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from harness.checks.functions.line_stencil import Obstacle, StencilEstimate
 from harness.checks.functions.parameters import TreeLayout
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
-from harness.verdict.comparison import Answer, Pair
+from harness.verdict.comparison import Answer, Block, Pair
 from harness.verdict.subject import Subject
 from reference.arithmetics.central_differences import NOISE_ROUNDINGS
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -39,24 +39,23 @@ KINDS: dict[str, Kind] = {
 """What hides a derivative, as a kind of fact; anything else is `Kind.ROUGH_COST`."""
 
 
+@dataclass(frozen=True, eq=False)
 class FunctionGradient(Subject):
     """The gradient in parameters laid out as the user has them."""
 
-    def __init__(
-        self,
-        layout: TreeLayout,
-        theta: np.ndarray,
-        reported: Answer,  # what the user's function returned at θ
-        found: Mapping[int, StencilEstimate],  # differences of coordinates that were examined one by one
-        examined: np.ndarray,  # (n,) mask of those that were examined, by themselves or in a group
-        scatter: Callable[[], np.ndarray],  # (n,), how far the reported gradient jumps when θ moves by some roundings
-        bounds: np.ndarray,  # (n,), how far off right coordinates may be, in groups as well; NaN for others
-        suspected: np.ndarray,  # (n,) mask of those that were examined in a group that is wrong
-        facts: Sequence[Fact] = (),
-    ):
-        self.layout, self.theta, self.blocks, self.facts = layout, theta, layout.blocks, facts
-        self.reported, self.found, self.examined = reported, found, examined
-        self.scatter, self.bounds, self.suspected = scatter, bounds, suspected
+    layout: TreeLayout
+    theta: np.ndarray
+    reported: Answer  # what the user's function returned at θ
+    found: Mapping[int, StencilEstimate]  # differences of coordinates that were examined one by one
+    examined: np.ndarray  # (n,) mask of those that were examined, by themselves or in a group
+    scatter: Callable[[], np.ndarray]  # (n,), how far the reported gradient jumps when θ moves by some roundings
+    bounds: np.ndarray  # (n,), how far off right coordinates may be, in groups as well; NaN for others
+    suspected: np.ndarray  # (n,) mask of those that were examined in a group that is wrong
+    facts: Sequence[Fact] = ()
+
+    @property
+    def blocks(self) -> list[Block]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.layout.blocks
 
     def label(self, i: int) -> str:
         return self.layout.label(i)

@@ -104,13 +104,13 @@ class StencilEstimate(NamedTuple):
         return self._replace(derivative=self.derivative * factor, slopes=(left * factor, right * factor), **sizes)
 
 
-def estimate(line: Line, h: float, noise: CostNoise, at: float = 0.0) -> StencilEstimate:
-    """The derivative of a cost at a place on a line, by the stencil 0, ±h, ±2h, ±4h about it.
+def estimate(line: Line, h: float, noise: CostNoise) -> StencilEstimate:
+    """The derivative of a cost at t = 0 on a line, by the stencil 0, ±h, ±2h, ±4h.
 
     Where the cost is finite on one side alone, it is the derivative on that side.
     """
-    centre = line(at)
-    ups, downs = (np.array([line(at + sign * width * h) for width in WIDTHS]) for sign in (1.0, -1.0))
+    centre = line(0.0)
+    ups, downs = (np.array([line(sign * width * h) for width in WIDTHS]) for sign in (1.0, -1.0))
     values = np.array([*downs[::-1], centre, *ups])
     finite = np.isfinite(values)
     has_left, has_right = finite[:3].all(), finite[4:].all()

@@ -200,7 +200,7 @@ def explain_answer(
         return (note(Kind.SLOPE_BY_HAND),) if at_odds.any() else ()
     facts = describe_bugs(found, problem, theta, np.isfinite(wrong.cost))
     if found.gradient_wrong and not found.of_gradient:
-        facts += [*_relate(layers, problem.m), describe_nearest_bug(found)]
+        facts += [*_relate(layers), describe_nearest_bug(found)]
     return tuple(facts)
 
 
@@ -260,7 +260,7 @@ def relate_gradients(
     """What can be seen in the error of a gradient, whatever made it: where it is not finite, or a simple relation."""
     layers = _parts_of(problem, theta, wrong, right, at_odds)
     broken = find_not_finite(layer for layer in layers if layer.wrong.any())
-    return (broken,) if broken else _relate(layers, problem.m)
+    return (broken,) if broken else _relate(layers)
 
 
 def _parts_of(problem: Problem, theta: np.ndarray, *arrays: np.ndarray) -> list[Part]:
@@ -270,10 +270,10 @@ def _parts_of(problem: Problem, theta: np.ndarray, *arrays: np.ndarray) -> list[
     for Theta in problem.network.unpack(penalty):
         Theta[:, 0] = 0.0  # biases are not regularised
     unpacked = zip(*map(problem.network.unpack, (wrong, right, theta, penalty, at_odds)))
-    return [Part(f"Theta{number}", *layer) for number, layer in enumerate(unpacked, start=1)]
+    return [Part(f"Theta{number}", *layer, examples=problem.m) for number, layer in enumerate(unpacked, start=1)]
 
 
-def _relate(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
+def _relate(layers: Sequence[Part]) -> tuple[Fact, ...]:
     """A simple relation between the wrong gradient and the right one, if there is one, and where the error starts."""
     affected = [layer for layer in layers if layer.wrong.any()]
     if not affected:
@@ -287,7 +287,7 @@ def _relate(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
     # from the whole gradient to its parts: what holds for all of it says more
     groups = [[whole]] if len(affected) > 1 else []
     groups += halves if len(halves) == 1 else [affected, *halves]
-    found = (with_parts_alike(find_relation(group[-1:], m), group, m) for group in groups)
+    found = (with_parts_alike(find_relation(group[-1:]), group) for group in groups)
     if (relation := next(filter(None, found), None)) is None:
         single = find_single_entry(whole)
         return (single,) if single else _where_it_starts(layers, nearest)
