@@ -173,7 +173,11 @@ def homework() -> Questions:
         return (
             fields(given, "verdict", "points", "bugs")
             | given.outcomes
-            | {"helpers": helpers, "bugs in words": bugs, "conventions": len(given.conventions)}
+            | {
+                "helpers": helpers,
+                "bugs in words": bugs,
+                "conventions": len(given.conventions),
+            }
         )
 
     for kind, texts in (("right", RIGHT), ("wrong", WRONG), ("broken", BROKEN)):

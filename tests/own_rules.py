@@ -15,7 +15,7 @@ def with_jvp(name, value, rule):
 def with_vjp(name, value, backward, forward=None):
     """A function whose VJP is backward(kept, cotangent) -> cotangents. Without `forward`, its inputs are kept."""
     f = jax.custom_vjp(named(name, value))
-    f.defvjp(forward or (lambda *x: (f(*x), x[0] if len(x) == 1 else x)), backward)
+    f.defvjp(forward or (lambda *x: (f(*x), x if len(x) > 1 else x[0])), backward)
     return f
 
 

@@ -266,6 +266,8 @@ def doors(checker):
                 assert report.verdict == "agree"
 
 
+# -- the same for anybody's function -----------------------------------------------------------------------------------
+
 THETA = np.cos(np.arange(6.0))
 
 

@@ -50,6 +50,9 @@ KINK = "ReLU kink"
 FIRST_PAGE_SHOWS = (HARNESS, "torch gradcheck", "JAX check_grads", "autograd check_grads", "scipy check_grad < 1e-6")
 
 
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table of Markdown. The row of this harness, which is the first, is bold."""
     first, *others = [list(map(str, row)) for row in rows]
@@ -155,6 +158,9 @@ def _marks(name: str) -> tuple[str, str]:
     return f"<!-- {name}: made by `make figures` -->", f"<!-- end of {name} -->"
 
 
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
 def missed_shares(page: str) -> dict[str, dict[str, float]]:
     """For each study, the share of the bugs shown to it that each checker misses, in percent."""
     shares = {}
@@ -188,6 +194,9 @@ def draw_missed(page: str) -> bytes:
         ax.set_axisbelow(True)
     axes[0].invert_yaxis()
     return png(figure)
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
 
 
 def measured() -> str:

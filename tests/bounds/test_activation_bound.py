@@ -41,7 +41,9 @@ def test_a_branch_of_pythons_own_is_not_taken_for_a_bound(value, reason):
 def test_digits_that_a_formula_loses_on_its_way_are_seen_without_a_rule_for_it():
     """exp(-z²/2 - log Φ(z)) loses six digits where its exponents cancel; two samples miss it at one z in a hundred."""
     hazard = Activation(
-        "log_ndtr", lambda xp, z: log_ndtr(z), lambda z, a: np.exp(-z * z / 2 - log_ndtr(z) - 0.5 * np.log(2.0 * np.pi))
+        "log_ndtr",
+        lambda xp, z: log_ndtr(z),
+        lambda z, a: np.exp(-z * z / 2 - log_ndtr(z) - 0.5 * np.log(2.0 * np.pi)),
     )
     z = -np.geomspace(200.0, 900.0, 4000)
     bound = activation_bound(hazard, z)

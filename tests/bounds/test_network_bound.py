@@ -54,6 +54,9 @@ def drawn(seed):
     return problem, theta, rounding_bound(problem, theta), enclose(problem, theta)
 
 
+# The bound holds
+
+
 @pytest.mark.parametrize("name", [name for name in SOURCES if name != "ball"])
 def test_no_source_is_further_from_the_exact_gradient_than_its_bound(name, network_count):
     worst = []
@@ -110,6 +113,9 @@ def test_the_regularisers_own_roundings_are_covered(seed):
         assert ratios(problem, theta, measured(SOURCES[name], problem, theta)).max() <= 1.0
 
 
+# It is not too wide to see anything
+
+
 @pytest.mark.parametrize("extremes", [False, True])
 def test_an_error_of_twice_the_bound_would_be_seen(extremes):
     for seed in range(30):
@@ -129,6 +135,9 @@ def test_ordinary_networks_are_bounded_to_many_digits():
         problem, theta = random_problem((7, seed), ["tanh", "sigmoid", "softplus", "sin"], extremes=False)
         bound, scale = rounding_bound(problem, theta), np.abs(SOURCES["vectorized"](problem, theta)[1]).max()
         assert bound.gradient.max() <= 1e-11 * max(1.0, scale)
+
+
+# Kinks, and what has no rule
 
 
 @pytest.mark.parametrize(("name", "kink"), [("relu", 0.0), ("leaky_relu", 0.0), ("selu", 0.0), ("hard_tanh", 1.0)])
@@ -219,6 +228,9 @@ def test_a_wrong_slope_without_rules_is_named_and_no_other_source():
         report = cross_check(problem, network.init(seed, 1.0), sources)
         assert report.verdict == "disagree"
         assert set(report.outliers) == {"loop", "vectorized"}, report
+
+
+# logaddexp, which has no record of one number
 
 
 def by_xla(z, **options):

@@ -32,6 +32,9 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 SCOPES = (*FUNCTIONS, ast.ClassDef)
 
 
+# -- changes -----------------------------------------------------------------------------------------------------------
+
+
 def replace(old: str, new: str, within: str = "") -> Change:
     """`new` in the place of the expression or statement `old`, which the tree (of a function) must have once."""
     (pattern,) = ast.parse(old).body
@@ -95,6 +98,9 @@ def put(holder: ast.AST, field: str, index: int | None, node: ast.AST | None) ->
         setattr(holder, field, node)
     else:
         getattr(holder, field)[index] = node
+
+
+# -- loading -----------------------------------------------------------------------------------------------------------
 
 
 class Loader(FileLoader, SourceLoader):

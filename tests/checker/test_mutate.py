@@ -97,6 +97,9 @@ def test_what_nobody_imports_has_the_tests_of_its_room(module, room):
     assert {path.parent.name for path in mutate.tests_of(module)} == {room}
 
 
+# a small project with one module and one test
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # for speed

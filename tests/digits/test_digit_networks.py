@@ -58,6 +58,9 @@ def test_fit_needs_no_digits_held_out(small_digits):
     assert result.training.reports == ()
 
 
+# Exercise 4
+
+
 def matrices(theta):
     return {f"Theta{layer}": Theta for layer, Theta in enumerate(COURSE.unpack(theta), start=1)}
 
@@ -102,6 +105,9 @@ def test_other_weights_do_not(course_theta, digits):
 )
 def test_numbers_are_equal_when_every_published_digit_is(published, measured, equal):
     assert Comparison("what", published, measured).equal is equal
+
+
+# Weights on file
 
 
 def test_weights_are_read_as_theta(course_weights, course_theta):

@@ -35,6 +35,9 @@ def digits():
     return load_digits()
 
 
+# The course's data set
+
+
 @pytest.mark.parametrize(
     ("actual", "golden"),
     [
@@ -64,6 +67,9 @@ def test_packing_the_images_again_gives_the_same_bytes():
     pack = runpy.run_path(str(ROOT / "data" / "build_digits.py"))["pack"]
     packed = DIGITS_FILE.read_bytes()
     assert pack(np.frombuffer(bz2.decompress(packed), dtype=np.uint8)) == packed
+
+
+# Where the file lies
 
 
 @pytest.fixture
@@ -98,6 +104,9 @@ def test_damaged_digits_within_the_package_are_refused_whatever_lies_beside_it(p
         place.write_bytes(content)
     with pytest.raises(ValueError, match=r"is damaged: its SHA-256 is [0-9a-f]{64}, not d1c5d9ca.*; install"):
         load_digits()
+
+
+# Somebody's own file
 
 
 def mat(*, compressed=False, **variables):
@@ -284,6 +293,8 @@ def test_whatever_the_bytes_the_outcome_is_digits_or_a_sentence(tmp_path_factory
     result = outcome(path)
     assert isinstance(result, Digits) or result.startswith(f"{path} is damaged or malformed (")
 
+
+# The split
 
 CLASSES = st.lists(st.integers(0, 5), min_size=1, max_size=60).map(np.array)
 SEEDS = st.integers(0, 2**32)

@@ -51,6 +51,9 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+# What it finds
+
+
 def test_it_trains_by_plan_on_what_is_not_held_out(done):
     result, _, _ = done
     assert result.verdict == "agree"
@@ -111,6 +114,9 @@ def test_the_seed_decides(done, small_digits):
     assert first.fits["network"].training.theta.tobytes() == again.fits["network"].training.theta.tobytes()
     assert not np.array_equal(problem.X, other.fits["network"].problem.X)
     assert again.files == ()
+
+
+# How it ends early
 
 
 def wrong(problem, theta):
@@ -180,6 +186,9 @@ def test_an_interrupted_cross_check_leaves_nothing(small_digits, tmp_path):
     assert names_in(tmp_path) == []
 
 
+# One training
+
+
 def test_train_once_is_the_job_s_training(done, small_digits, tmp_path):
     steps = []
     fitted, files = train_once(
@@ -222,6 +231,9 @@ def test_train_once_trains_with_the_source_that_is_named(small_digits):
     rightly, _ = train_once([3], max_iter=6, digits=small_digits, gate=False)
     assert wrongly.training.report is None
     assert wrongly.cost != rightly.cost
+
+
+# What it leaves on the disk
 
 
 def test_it_writes_theta_figures_and_the_report(done):

@@ -151,6 +151,9 @@ def test_damage_anywhere_is_refused_or_harmless(data):
     assert "\n" not in told
 
 
+# θ
+
+
 NETWORK = Network((2, 3, 2))
 THETA = NETWORK.init(0)
 

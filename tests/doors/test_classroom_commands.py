@@ -30,7 +30,8 @@ def asked(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("more", "size", "folder"), [([], lesson.FULL, lesson.cache_folder()), (["--quick", "--fresh"], lesson.QUICK, None)]
+    ("more", "size", "folder"),
+    [([], lesson.FULL, lesson.cache_folder()), (["--quick", "--fresh"], lesson.QUICK, None)],
 )
 def test_lesson_writes_one_page_and_prints_its_place(run, asked, tmp_path, more, size, folder):
     made = tmp_path / "made" / "here" / "lesson.html"

@@ -69,6 +69,9 @@ def run(run_command, monkeypatch, tmp_path, registry):
             del sys.modules[name]
 
 
+# The exit code is the verdict
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "keys"),
     [
@@ -136,6 +139,8 @@ def test_in_a_shell_output_is_plain_and_errors_are_apart():
         assert not COLOUR.search(out + err)
 
 
+# Help
+
 COMMANDS = [command.__name__ for command in cli.COMMANDS]
 
 
@@ -158,6 +163,9 @@ def test_the_help_lists_the_commands_and_the_exit_codes(run):
     code, out, err = run()
     assert code in (AGREE, BAD_INPUT)
     assert "check" in out + err
+
+
+# Sources and activations of one's own
 
 
 def test_an_error_after_the_verdict_leaves_it_alone(run, monkeypatch):
@@ -190,6 +198,9 @@ def test_a_case_with_an_activation_of_ones_own_is_replayed_by_naming_it(run):
     assert run("replay", "case.json", "--activation", "my_activations:own_tanh")[0] == AGREE
 
 
+# Training and studies
+
+
 @pytest.mark.more
 def test_training_without_the_gate_with_a_source_that_is_named(run, tmp_path):
     y = np.arange(100) // 10
@@ -205,7 +216,10 @@ def test_training_without_the_gate_with_a_source_that_is_named(run, tmp_path):
     assert all(Path(file).is_file() for file in document["files"])
 
 
-MAIN_STUDY, ACTIVATION_STUDY = ("harness.study.zoo_study.run_study", "harness.study.activation_study.run_study")
+MAIN_STUDY, ACTIVATION_STUDY = (
+    "harness.study.zoo_study.run_study",
+    "harness.study.activation_study.run_study",
+)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +280,9 @@ def test_two_outputs_in_one_file_are_refused(tmp_path, capsys):
         BAD_INPUT,
         "harness: --case and --html both",
     )
+
+
+# Ctrl-C, and when JAX is started
 
 
 WORKING = "harness.cli.main(['check', '--networks', '1000000', '--sources', 'loop'])"
@@ -349,6 +366,9 @@ def test_jax_is_started_before_the_work_begins(run, monkeypatch, command, job):
     assert run(*command)[0] == INTERRUPTED
 
 
+# What fails (tests/doors/test_bad_input.py has bad usage and bad input)
+
+
 class Speechless(Exception):
     def __str__(self):
         raise RuntimeError
@@ -371,6 +391,9 @@ def test_an_error_of_the_harness_is_2_and_a_sentence(run, monkeypatch, error, wo
     assert (code, out, err.count("\n"), words in err) == (BAD_INPUT, "", 1, True)
     monkeypatch.setenv("HARNESS_TRACEBACK", "1")
     assert "Traceback" in run("check", *QUICK)[2]
+
+
+# Exercise 4
 
 
 def test_ex4_with_the_courses_weights(run, course_weights):

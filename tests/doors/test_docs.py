@@ -157,6 +157,9 @@ def test_the_studys_table_has_the_names_of_the_figure():
     assert {*study_page.table_cells(guide("study.md"), "gradients")} == {HARNESS, *PEERS}
 
 
+# The first page
+
+
 def masked(text: str) -> str:
     """On one line, without seconds, and with as many digits as every machine shows."""
     text = re.sub(r"[\d.]+e[+-]\d+ times the error bound [\d.]+e-\d+", "beyond", " ".join(text.split()))

@@ -105,7 +105,10 @@ def test_the_exit_code_is_the_verdict(run, arguments, code):
         ("gradient losses.py:rihgt --at x.npy", "did you mean 'right'"),
         ("gradient losses.py:right --at y.npy", "y.npy is not an existing file"),
         ("gradient losses.py:right --at pickled.npy", "allow_pickle=False); expected numbers saved by numpy.save"),
-        ("gradient raises.py:f --at 1", "'raises.py': KeyError: 'w' (raises.py, line 2, in <module>: y = {}['w'])"),
+        (
+            "gradient raises.py:f --at 1",
+            "'raises.py': KeyError: 'w' (raises.py, line 2, in <module>: y = {}['w'])",
+        ),
         ("gradient unwritten.py:f --at 1", "SyntaxError: invalid syntax (unwritten.py, line 2: def f(:)"),
         ("gradient losses.py:right --at x.npy --max-size 20", "20"),
         ("gradient losses.py:right --at 1,x", "is no .npy or .npz file, no FILE.py:NAME, and no numbers"),

@@ -157,7 +157,12 @@ def test_verdicts_beside_misbehaviour(run, names, code, outliers, failed):
 
 @pytest.mark.more
 @pytest.mark.parametrize(
-    ("name", "printed"), [("prints_below", "look at me\nand me\n"), ("closes", ""), ("no_streams", "")]
+    ("name", "printed"),
+    [
+        ("prints_below", "look at me\nand me\n"),
+        ("closes", ""),
+        ("no_streams", ""),
+    ],
 )
 def test_what_a_source_prints_goes_to_stderr(name, printed, tmp_path):
     (tmp_path / "mine.py").write_text("print('imported')\n" + SOURCES)

@@ -84,6 +84,9 @@ def counts(result, what):
     return tuple(int(number) for number in re.findall(r"(\d+) (?:agree|disagree|inconclusive)", line))
 
 
+# What passes, what fails, and what is shown
+
+
 def test_right_code_runs_once_for_each_network_and_is_counted(project, run_pytest):
     project(RIGHT)
     result = run_pytest("-rA", "--gradient-networks", 3, "--gradient-seed", 7)
@@ -198,7 +201,11 @@ NOT_AS_USUAL = """
     [
         ("does_not_repeat", "failed", ["DISAGREE: *", "*not-repeatable*"]),
         ("cannot_be_saved", "failed", ["DISAGREE: *", "*smallest network*", "*not-saved*"]),
-        ("takes_no_part", "skipped", ["mine could not take 1 of them", "FAILED *takes_no_part: *never*"]),
+        (
+            "takes_no_part",
+            "skipped",
+            ["mine could not take 1 of them", "FAILED *takes_no_part: *never*"],
+        ),
         ("of_a_function_alone", "failed", ["E *TypeError: has_aux goes with a function*"]),
     ],
 )
@@ -407,6 +414,9 @@ def test_an_inconclusive_verdict_is_shown_and_does_what_is_configured(
         result.stdout.fnmatch_lines(["*InconclusiveGradient: INCONCLUSIVE*"])
 
 
+# What a project keeps of its own
+
+
 def test_a_project_that_does_not_use_it_imports_nothing_heavy_and_sees_nothing(project, run_pytest_apart):
     project("""
         import sys
@@ -474,6 +484,9 @@ def test_bad_values_are_refused_in_one_sentence(project, run_pytest, arguments, 
     assert result.ret == USAGE
     assert part in result.stderr.str()
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+# Functions that JAX traces, and Hypothesis
 
 
 TRACED = """

@@ -98,6 +98,9 @@ def test_without_anything_to_check_it_says_what_to_give(run_suite):
     result.stdout.fnmatch_lines(["SKIPPED *--activation my_module:*", "SKIPPED *--gradient-source my_module:*"])
 
 
+# Activations
+
+
 @pytest.mark.more
 def test_a_right_activation_passes_alone_in_networks_and_mixed(run_suite):
     result, outcomes = run_suite("--activation", "mine:right", "--gradient-networks", 1)
@@ -148,6 +151,9 @@ def test_each_activation_passes_or_fails_by_its_record(run_suite, registry, name
     assert "numpy_only" not in registry
     if names == ["numpy_only"]:
         result.stdout.fnmatch_lines(["SKIPPED * the formula fails under jax: *"])
+
+
+# Gradient sources
 
 
 @pytest.mark.more

@@ -185,7 +185,10 @@ def test_what_a_function_raises_when_it_is_traced_is_no_failed_check():
 def test_a_mode_that_jax_lacks_fails_as_in_the_original():
     f = rule(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(x),))
     check_grads(f, (X,), 1, ["rev"])
-    with pytest.warns(InconclusiveGradient, match="original-decided"), pytest.raises(TypeError, match="forward-mode"):
+    with (
+        pytest.warns(InconclusiveGradient, match="original-decided"),
+        pytest.raises(TypeError, match="forward-mode"),
+    ):
         check_grads(f, (X,), 1, ["fwd", "rev"])
 
 
@@ -252,7 +255,10 @@ def test_a_tolerance_that_is_wider_than_the_originals_is_the_accuracy():
 
 
 def test_a_rule_of_jax_itself_that_is_a_little_off_is_left_to_the_original():
-    with jax.enable_x64(True), pytest.warns(InconclusiveGradient, match="inexact-library-rule"):
+    with (
+        jax.enable_x64(True),
+        pytest.warns(InconclusiveGradient, match="inexact-library-rule"),
+    ):
         assert check_grads(jax.scipy.special.log_ndtr, (-20.0,), 1) is None
 
 

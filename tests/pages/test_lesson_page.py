@@ -81,6 +81,9 @@ def test_every_figure_has_a_text_alternative(opened):
     assert opened.page.evaluate("document.body.innerText.match(/undefined|NaN|\\[object/)") is None
 
 
+# The opening
+
+
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_the_opening_tells_which_of_two_trainings_had_the_bug(opened, lesson, side):
     right, *bugs = lesson.data["bugs"]
@@ -96,6 +99,9 @@ def test_the_opening_tells_which_of_two_trainings_had_the_bug(opened, lesson, si
     shown = {"A": ends[0], "B": ends[1]}
     assert shown.pop(wrong) == pytest.approx(100 * bug["training"]["test_accuracy"], abs=0.06)
     assert shown.popitem()[1] == pytest.approx(100 * right["training"]["test_accuracy"], abs=0.06)
+
+
+# Part 1
 
 
 def test_the_worked_example_is_the_loop_s_for_every_parameter_and_value(opened, lesson):
@@ -129,6 +135,9 @@ def test_the_secant_is_the_central_difference(opened, k):
     assert opened.number("hand-difference") == pytest.approx(expected, abs=0.6e-8)
 
 
+# Part 2
+
+
 def test_the_five_methods_are_python_s(opened, lesson):
     """Up to rounding, which two libraries' exp and log may do differently: some u of the cost, over h."""
     steps, u = lesson.data["steps"], 2.0**-53
@@ -140,6 +149,9 @@ def test_the_five_methods_are_python_s(opened, lesson):
             noise = 0.0 if name in ("complex step", "increments") else 8.0 * u * (1.0 + curve["constant"])
             for k, expected, got in zip(steps["steps"], answers, here[name]):
                 assert got == pytest.approx(expected, rel=1e-12, abs=noise / 10.0**k), (name, curve["constant"], k)
+
+
+# Part 3
 
 
 def test_a_bug_shows_its_training_its_check_and_the_checkers(opened, lesson):
@@ -182,6 +194,9 @@ def test_the_heat_map_is_orange_where_the_derivative_is_wrong(opened, lesson):
         assert f"{beyond.sum():,} of 10,025" in opened.alternative("bug-theta1")
 
 
+# Part 4
+
+
 def test_detection_power_is_the_study_s(opened, lesson):
     power = lesson.data["detection"]
     for number, kind in enumerate(power["problems"]):
@@ -210,6 +225,9 @@ def test_every_combination_of_switches_shows_what_cannot_be_seen(opened, lesson)
         assert opened.text("seen-said").startswith(f"The {len(seen)} bugs")
 
 
+# Part 5
+
+
 def test_a_naive_check_cries_wolf_where_python_says_so(opened, lesson):
     for number, case in enumerate(("kink", "saturated")):
         opened.page.locator("#wolf-cases input").nth(number).check()
@@ -219,6 +237,9 @@ def test_a_naive_check_cries_wolf_where_python_says_so(opened, lesson):
             assert opened.text("wolf-harness") == row["verdict"]
             assert opened.number("wolf-analytic") == pytest.approx(row["analytic"], rel=1e-5, abs=2.0**-53)
             assert opened.number("wolf-numeric") == pytest.approx(row["numeric"], rel=1e-5, abs=1e-11)
+
+
+# How one gets about
 
 
 def test_the_keyboard_reaches_and_moves_everything(opened):

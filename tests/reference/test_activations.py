@@ -81,6 +81,9 @@ def assert_close(actual, expected, z):
     assert (difference <= rounding(z)).all(), f"z = {z}\nactual {actual}\nexpected {expected}"
 
 
+# Formula and slope
+
+
 PUBLISHED = {name: (ACTIVATIONS[name], formula) for name, formula in JAX_NN.items()} | FAMILIES
 
 
@@ -90,6 +93,9 @@ def test_values_slopes_and_conventions_are_those_of_jax_nn(f, formula):
     value, slope = by_jax(formula, z)
     assert_close(f(z), value, z)
     assert_close(f.slope(z, f(z)), slope, z)
+
+
+# Far out, and in float32
 
 
 @each_activation
@@ -105,6 +111,9 @@ def test_far_out_value_and_slope_stay_finite_without_a_warning(f):
 def test_float32_stays_float32_and_every_record_names_its_source(f):
     assert f.source
     assert f(np.linspace(-2.0, 2.0, 5, dtype=np.float32)).dtype == np.float32
+
+
+# The record and the registry
 
 
 anything: Any = Activation  # for arguments that a type checker would refuse as well

@@ -54,6 +54,9 @@ def test_one_activation_serves_every_hidden_layer_and_a_list_each_its_own():
     assert ([f.name for f in Network((4, 2, 1)).hidden], Network((4, 1)).output.name) == (["sigmoid"], "sigmoid")
 
 
+# The layout of θ
+
+
 def test_theta_is_the_courses_unrolling():
     # the course: nn_params = [Theta1(:); Theta2(:)], and Octave's (:) runs down the columns
     Theta1 = np.array([[10.0, 11.0, 12.0], [20.0, 21.0, 22.0]])  # two units: bias, two weights
@@ -94,6 +97,9 @@ def test_labels_name_the_place_in_the_matrices(network):
         assert network.label(i) == f"Theta{layer + 1}[{row}, {column or 'bias'}]"
 
 
+# Initial parameters
+
+
 def test_initial_parameters_fill_the_courses_range():
     network = Network((400, 25, 10))
     theta = network.init(0)
@@ -111,6 +117,8 @@ def test_a_seed_decides_the_initial_parameters():
     assert not np.array_equal(network.init(1), network.init(2))
     np.testing.assert_allclose(network.init(0, epsilon=0.5), network.init(0) / 0.12 * 0.5, rtol=1e-14)
 
+
+# What is refused
 
 NETWORK = Network((3, 5, 3))
 SQUARE = [np.zeros((5, 4)), np.zeros((5, 4))]
@@ -154,6 +162,8 @@ def test_what_is_wrong_gives_one_clear_sentence(make, error, sentence):
         make()
     assert "\n" not in str(caught.value)
 
+
+# Output layers
 
 RNG = np.random.default_rng(0)
 Z = RNG.uniform(-4.0, 4.0, (6, 3))
@@ -262,6 +272,9 @@ def test_what_rounding_may_add_to_a_row_grows_with_the_classes_and_not_with_the_
     assert "row 0 sums to" in str(OUTPUTS["softmax"].target_error(two_classes))
     hundred_classes = np.full((1, 100), 0.01) + 1e-13
     assert OUTPUTS["softmax"].target_error(hundred_classes) is None
+
+
+# Namespaces, over which outputs and activations are written
 
 
 @each_namespace

@@ -18,6 +18,9 @@ X = np.array([[0.5, -1.0], [2.0, 0.25]])
 Y = np.array([[1.0, 0.0, 0.5], [0.0, 0.25, 1.0]])
 
 
+# The cost
+
+
 def textbook_cost(network, theta, X, Y, l2):
     """J(θ) with one loop for every Σ, as the exercise writes it."""
     f = {"sigmoid": lambda z: 1.0 / (1.0 + math.exp(-z)), "tanh": math.tanh}
@@ -49,6 +52,9 @@ def test_cost_is_the_textbooks(output, hidden, l2):
     theta = rng.normal(size=network.size)
     expected = textbook_cost(network, theta, X, Y, l2)
     np.testing.assert_allclose(Problem(network, X, Y, l2).cost(NUMPY, theta), expected, rtol=1e-14)
+
+
+# What is kept
 
 
 def test_X_is_a_read_only_view_of_the_callers_array():
@@ -88,6 +94,9 @@ def test_targets_of_each_output():
     assert Problem(ONE, X, [[0], [1]]).Y.tolist() == [[0.0], [1.0]]
     assert Problem(ONE, X, [0, 0]).Y.tolist() == [[1.0], [1.0]]
     assert Problem(LINEAR, X, -100.0 * Y).Y.min() == -100.0
+
+
+# What is refused
 
 
 def spoilt(array, value):

@@ -80,6 +80,9 @@ def test_doubt_is_not_a_catch(monkeypatch):
     assert plant(FAULTS["wrong-sign"])[0] == 2
 
 
+# What a bug says of itself
+
+
 def test_there_are_many_and_no_two_alike():
     assert len(FAULTS) >= 115
     assert len({bug.description for bug in FAULTS.values()}) == len(FAULTS)

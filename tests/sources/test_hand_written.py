@@ -25,6 +25,9 @@ def ordinary_problem(hidden="tanh", output="sigmoid", m=4, l2=0.5):
     return problem, problem.network.init(0, epsilon=1.0)
 
 
+# Right
+
+
 @each_hand
 def test_agrees_with_jax_on_random_problems(hand, network_count, assert_within_rounding):
     telling = []
@@ -33,6 +36,9 @@ def test_agrees_with_jax_on_random_problems(hand, network_count, assert_within_r
         answers = hand(problem, theta), jax_padded.reverse(problem, theta)
         telling.append(assert_within_rounding(problem, theta, *answers))
     assert np.mean(telling) > 0.8
+
+
+# Stable
 
 
 @each_hand
@@ -77,6 +83,9 @@ def test_blocks_of_rows_leave_no_seam(m, output):
     )
     np.testing.assert_allclose(cost, np.mean(costs), rtol=1e-13)
     np.testing.assert_allclose(gradient, np.mean(gradients, axis=0), rtol=1e-12, atol=1e-15)
+
+
+# float32
 
 
 @each_output

@@ -29,6 +29,9 @@ each_source = pytest.mark.parametrize("name", SOURCES)
 each_lambda = pytest.mark.parametrize("l2", LAMBDAS)
 
 
+# The course's numbers
+
+
 @pytest.mark.parametrize("name", [name for name in SOURCES if name not in SMALL_NETWORKS_ONLY])
 @each_lambda
 def test_400_25_10_with_the_courses_weights(name, l2, digits, course_theta):
@@ -45,6 +48,9 @@ def test_the_courses_debug_network(name, l2):
     cost, gradient = SOURCES[name](debug_problem(l2), DEBUG_THETA)
     np.testing.assert_allclose(cost, DEBUG_COSTS[l2], rtol=1e-14)
     np.testing.assert_allclose(gradient, DEBUG_GRADIENTS[l2], rtol=1e-12)
+
+
+# Conduct
 
 
 @each_source
@@ -67,6 +73,9 @@ def test_networks_without_a_hidden_layer_or_a_second_example(name):
     cost, gradient = SOURCES[name](problem, theta)
     np.testing.assert_allclose(cost, 1.25**2 / 2 + 3.0 / 2 * 1.25, rtol=1e-15)
     np.testing.assert_allclose(gradient, [1.25, 2 * 1.25 + 3.0, -1.25 + 1.5], rtol=1e-14)
+
+
+# Names
 
 
 def test_every_source_has_a_family_and_only_kin_share_one():

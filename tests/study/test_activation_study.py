@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from harness.study.activation_study import QUICK, RIGHT_RECORDS, WRONG_RECORDS, _flat, record_cases, run_study, table_of
+from harness.study.activation_study import (
+    QUICK,
+    RIGHT_RECORDS,
+    WRONG_RECORDS,
+    _flat,
+    record_cases,
+    run_study,
+    table_of,
+)
 from harness.study.checkers import ALARM, HARNESS, PASS
 from harness.study.trials import Case, Rate, Response, beside_peers, conduct
 from harness.study.wrong_activations import EACH, SLOPE_BUGS, is_there, wrong_records

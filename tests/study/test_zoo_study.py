@@ -27,6 +27,8 @@ from harness.study.zoo_study import (
 from reference.network import Network
 from reference.problem import Problem
 
+# Problems
+
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_seed_and_number_decide_a_problem_and_theta_fits_it(kind):
@@ -65,6 +67,8 @@ def test_every_bug_of_the_zoo_has_a_group_and_a_slow_kind_has_fewer_problems():
     assert groups["wrong-loss"] == "cost"
     assert groups["argument-mutated"] == groups["non-deterministic"] == "program"
 
+
+# Is the bug there?
 
 SIZES = (4, 5, 3)
 
@@ -109,6 +113,8 @@ def test_at_a_kink_no_slope_within_the_jump_is_excluded(slope, excluded, bound):
         enclosure.bound = Bound(0.0, np.zeros(network.size))  # the enclosure alone must be as wide as the jump
     assert enclosure.excludes(Claims()) == excluded
 
+
+# The study
 
 BUGS = ("slope-missing", "targets-shifted", "argument-mutated", "weights-transposed", "shared-by-both-hands")
 RULES = ("course, 1e-9", "cs231n, 10 entries")

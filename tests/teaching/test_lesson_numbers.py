@@ -37,6 +37,8 @@ from harness.teaching.worked_example import (
 )
 from reference.namespaces import NUMPY
 
+# Part 1
+
 
 def test_the_worked_example_holds_every_number_of_its_network():
     found, (problem, theta) = worked_example(), problem_and_theta()
@@ -54,6 +56,9 @@ def test_the_worked_example_holds_every_number_of_its_network():
     assert found["cost"] == pytest.approx(-y * np.log(answer) - (1 - y) * np.log(1 - answer))
     assert found["gradient"][6] == pytest.approx(answer - y)
     assert a[0] != pytest.approx(a[1])  # so that a student who mixes the units up sees it
+
+
+# Part 2
 
 
 def test_the_methods_that_subtract_nothing_are_right_at_any_small_step():
@@ -77,6 +82,9 @@ def test_differences_have_two_sides():
     larger = found["curves"][2]["answers"]["central"]
     assert min(abs(answer / found["exact"] - 1.0) for answer in larger) > 1e3 * min(error["central"])
     assert found["best"]["central"]["step"] == 1e-5
+
+
+# Part 3
 
 
 def test_the_check_network_is_the_course_s():
@@ -143,6 +151,9 @@ def test_what_is_told_of_a_bug_passes_between_processes():
     assert [said["checker"] for said in row["checkers"]] == [HARNESS, "course, 1e-9"]
 
 
+# Part 4
+
+
 def test_switches_hide_what_cannot_show():
     nothing = (False,) * len(SWITCHES)
     assert unseen(nothing) == ["sigmoid-for-softmax"]  # the output units are sigmoids
@@ -180,6 +191,9 @@ def test_the_carried_study_is_summed_by_place_and_kind():
             assert counts.tolist() == [rate["count"], rate["total"]]
 
 
+# Part 5
+
+
 @pytest.mark.parametrize("make", [kink, saturated])
 @pytest.mark.parametrize("z", [0.7, 2.5])
 def test_a_naive_check_passes_right_code_where_nothing_is_special(make, z):
@@ -194,6 +208,9 @@ def test_the_two_cases_are_the_functions_that_their_words_say(z):
     assert problem.cost(NUMPY, theta) == pytest.approx(0.5 * (max(z, 0.0) + 1.0) ** 2)
     problem, theta = saturated(z)
     assert problem.cost(NUMPY, theta) == pytest.approx(np.log1p(np.exp(1.0 / (1.0 + np.exp(-z)))))
+
+
+# Part 7, and what keeps results
 
 
 def test_a_result_is_kept_until_its_arguments_change(tmp_path):

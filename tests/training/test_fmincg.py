@@ -75,6 +75,9 @@ def same(a, b):
     return all(np.array_equal(a[key], b[key]) for key in ("x", "fun", "jac", "costs", "nit", "nfev", "status"))
 
 
+# The traces of 2002
+
+
 PROBLEMS = {
     "rosenbrock from (-1.2, 1)": (rosenbrock, [-1.2, 1]),
     "0.5 x'diag(1,10,100)x from (1,1,1)": (quadratic, [1, 1, 1]),
@@ -143,6 +146,9 @@ def test_next_trial(trials, steps):
     np.testing.assert_allclose([x[0] for x, _ in seen[1 : len(steps) + 1]], steps, rtol=1e-8)
 
 
+# What holds of every run
+
+
 @st.composite
 def quadratics(draw):
     """A random symmetric positive definite quadratic, its minimiser, and a start."""
@@ -207,6 +213,9 @@ def test_a_wrong_gradient_is_no_success(scale):
     result = fmincg(lambda x: (scale * quadratic(x)[0], -scale * quadratic(x)[1]), [0.9, -0.8, 0.7])
     assert (result.success, result.status) == (False, 2)
     assert "it is not the gradient of the cost" in result.message
+
+
+# Bugs of the routine of 2002
 
 
 @pytest.mark.parametrize("x0", [np.zeros(3), [], [1e-170]], ids=["minimum", "no variables", "its square vanishes"])
@@ -306,6 +315,9 @@ def test_start_must_be_finite(value):
         fmincg(lambda x: value, [1.0, 2.0])
 
 
+# Misconduct of callers
+
+
 @pytest.mark.parametrize(
     ("returned", "error", "message"),
     [
@@ -350,6 +362,9 @@ def test_arguments_are_checked(arguments, error, message):
         fmincg(**{"fun": quadratic, "x0": [1.0], **arguments})
 
 
+# Arrays that change hands
+
+
 def overwriting(x):
     cost, gradient = rosenbrock(x)
     x[:] = np.nan
@@ -380,6 +395,9 @@ def test_x0_is_left_alone_and_fun_may_keep_its_argument(dtype):
     fmincg(fun, x0)
     assert x0.tolist() == [-2, 1]
     assert all(x.dtype == float and np.array_equal(x, copy) for x, copy in kept)
+
+
+# Callbacks and interruptions
 
 
 def test_callback_sees_the_best_point_after_every_search():
@@ -424,6 +442,9 @@ def test_an_interruption_passes_through_and_the_best_point_is_kept(error):
         fmincg(fun, [-1.2, 1.0], callback=steps.append)
     assert steps[-1].fun == min(cost for _, cost in seen[: steps[-1].nfev])
     assert rosenbrock(steps[-1].x)[0] == steps[-1].fun
+
+
+# As a method of scipy.optimize.minimize
 
 
 @pytest.mark.parametrize("fun", [rosenbrock, quadratic, overwriting, reusing(np.empty(2))])

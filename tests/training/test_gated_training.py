@@ -27,6 +27,9 @@ def example(hidden=("sigmoid",), output="sigmoid", m=40):
 PROBLEM, THETA = example()
 
 
+# the gate
+
+
 def altered(change):
     """A source whose cost and gradient are changed by `change(problem, theta, cost, gradient)`."""
 
@@ -129,6 +132,9 @@ def test_what_is_no_source_is_refused(source, error):
         with_defaults(source, PROBLEM)
 
 
+# train
+
+
 def test_it_minimises_with_fmincg_from_theta_on():
     given = THETA.copy()
     result = train(PROBLEM, given, max_iter=12)
@@ -195,6 +201,9 @@ def test_the_callback_sees_every_line_search_and_can_end_the_training():
     assert len(result.reports) == 2
 
 
+# train: gradients that are wrong
+
+
 def wrong_where(condition, spoil=lambda gradient: gradient * 1.001):
     """A source that is right except where the condition on (problem, theta, cost) holds."""
 
@@ -252,6 +261,9 @@ def not_for_this(problem, theta):
 def test_what_does_not_fit_is_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         train(**{"problem": PROBLEM, "theta": THETA} | arguments)
+
+
+# train: Ctrl-C
 
 
 def interrupting(at_call):
@@ -313,6 +325,9 @@ def test_an_interruption_keeps_the_best_theta_so_far(at_call, max_iter, gate, re
 def test_an_interrupted_gate_at_the_start_is_an_interruption():
     with pytest.raises(KeyboardInterrupt):
         train(PROBLEM, THETA, source=interrupting(at_call=1))
+
+
+# predict
 
 
 PREDICTIONS = {  # network, θ, X, and the classes

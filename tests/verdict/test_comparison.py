@@ -26,6 +26,9 @@ def against(a, b, blocks=None):
     return compare(a, b, everything if blocks is None else blocks)
 
 
+# At odds: a difference beyond both bounds together, and whatever is not a number
+
+
 @pytest.mark.parametrize("bounds", [(1.0, 1.0), (0.5, 1.5), (1.5, 0.5), (0.0, 2.0), (0.0, 0.0)])
 @pytest.mark.parametrize("share", [0.0, 0.95, -0.95, 1.05, -1.05, 1e12])
 def test_a_coordinate_and_a_cost_differ_beyond_the_sum_of_both_bounds(bounds, share):
@@ -59,6 +62,8 @@ def test_a_bound_that_is_not_finite_decides_nothing(bound, value, other):
     for pair in (against(wide, answer([other], cost=other)), against(wide, answer([value], bound, value, bound))):
         assert (pair.disagrees, pair.decided.any(), pair.cost_decided) == (False, False, False)
 
+
+# Decided: bounds that are small compared with what they bound
 
 SHARE = MEANINGLESS["float64"]
 DEAD = SHARE * NEGLIGIBLE
@@ -129,6 +134,8 @@ def test_every_two_answers_are_compared_once():
     pairs = compare_all(answers, [Block("all", np.array([0]))])
     assert [(pair.first, pair.second) for pair in pairs] == list(combinations("abcd", 2))
 
+
+# Confirmed: rounding might have done much, and an oracle shows that it did not
 
 NEAR = CONFIRMED * MEANINGLESS["float64"]
 

@@ -107,6 +107,9 @@ def _stable_details(details: Any, count: int = 10) -> Any:
     return digits(details, count)
 
 
+# -- one of each kind --------------------------------------------------------------------------------------------------
+
+
 NETWORK = Network((2, 3, 2))
 THETA = 0.125 * np.arange(NETWORK.size) - 1.0
 PROBLEM = Problem(NETWORK, [[0.5, -0.25], [0.25, 0.75], [-1.0, 0.5]], [0, 1, 1], l2=0.5)

@@ -76,6 +76,9 @@ def verdict_on(*answers, ends=(), left_out=NOBODY, **subject):
     return judge(MadeUp(**subject), answers, pairs, ends, consensus, left_out, started=time.perf_counter())
 
 
+# Agree, and why not
+
+
 def test_independent_answers_within_their_bounds_agree():
     report = verdict_on(answer("a"), answer("b", at_7=0.5), answer("c"))
     assert (report.verdict, report.outliers, report.tie, report.findings, report.reasons) == (
@@ -163,6 +166,9 @@ def test_the_smallest_error_that_is_seen_is_told_for_the_best_and_the_worst_coor
     wide[3], wide[4] = 1e-14, 1e-9
     report = verdict_on(answer("a", error=wide), answer("b", error=wide), answer("c", error=10.0 * wide))
     assert report.smallest_visible == near((1.1e-13, 1.1e-8))  # in c: what is allowed to the vaguest
+
+
+# Disagree
 
 
 def test_one_coordinate_at_odds_is_enough():
@@ -262,6 +268,9 @@ def test_an_error_bar_that_is_not_a_number_is_no_limit_of_what_is_seen():
     assert report.smallest_visible == near((2.0 * BOUND, 2.0 * BOUND))
 
 
+# What is tested, and what tests it
+
+
 def test_others_do_not_vouch_for_a_source_that_nobody_could_check():
     report = verdict_on(answer("mine", error=np.inf), answer("jax"), answer("differences"))
     assert report.verdict == "inconclusive"
@@ -314,7 +323,8 @@ def test_the_few_that_are_undecided_are_named_beside_the_verdict():
 
 
 @pytest.mark.parametrize(
-    ("cost", "kind"), [(2.0, Kind.COST_OF_ANOTHER), (1.0 + 1e-9, Kind.COST_DIGITS_LOST), (np.inf, Kind.COST_NOT_FINITE)]
+    ("cost", "kind"),
+    [(2.0, Kind.COST_OF_ANOTHER), (1.0 + 1e-9, Kind.COST_DIGITS_LOST), (np.inf, Kind.COST_NOT_FINITE)],
 )
 def test_what_a_wrong_cost_suggests(cost, kind):
     report = verdict_on(answer("a", cost=cost), answer("b"), answer("c"))

@@ -11,6 +11,8 @@ from harness.verdict.consensus import find_consensus
 from harness.verdict.judgement import judge
 from harness.verdict.subject import Subject
 
+# -- the whole of what a kind of check needs ---------------------------------------------------------------------------
+
 
 class Coefficients(Subject):
     """The derivative of Σ c_k x^k by its coefficients, lowest power first."""
@@ -37,6 +39,8 @@ def check_derivative(c, sources: dict[str, Callable]):
     pairs = compare_all(answers, subject.blocks)
     return judge(subject, answers, pairs, (), find_consensus({name: name for name in sources}, pairs))
 
+
+# -- and what it gets --------------------------------------------------------------------------------------------------
 
 SOURCES = {
     "numpy": np.polynomial.polynomial.polyder,

@@ -142,6 +142,9 @@ def test_a_slope_that_is_not_finite_where_there_is_one_is_wrong(slope, low, high
     assert "slope" in {fact.where[0] for fact in facts_of(report, Kind.FORMULA_NOT_FINITE)}
 
 
+# Who is at odds
+
+
 def sin_under(*names):
     """tanh, and the sine under some namespaces."""
     return formula(lambda xp, z: xp.sin(z) if xp.name in names else xp.tanh(z), lambda z, a: 1.0 - a * a)
@@ -215,6 +218,9 @@ def test_nan_of_the_record_is_wrong_where_there_is_a_number(value, slope):
     assert Kind.FORMULA_NOT_FINITE in kinds_of(report.facts)
 
 
+# Formulas that do not run everywhere
+
+
 @pytest.mark.parametrize(("f", "left_out"), LEFT_OUT.values(), ids=list(LEFT_OUT))
 def test_the_check_goes_on_with_the_oracles_that_are_left(f, left_out):
     report = checked(f)
@@ -277,6 +283,9 @@ def test_a_formula_that_is_a_function_of_jax_runs_in_float64():
     assert (report.verdict, report.details["kinks"]) == ("agree", []), f"\n{report}"
 
 
+# Proved between the points of the grid
+
+
 def tampered(name: str, low: float, high: float) -> Activation:
     """A registered activation whose slope is 1% off between two z."""
     f = ACTIVATIONS[name]
@@ -323,6 +332,9 @@ def test_a_comparison_of_exact_values_hides_nothing(name, low, high):
     value, slope, kinks = BY_A[name]
     record = Activation(name, value, lambda z, a: slope(z, a) + 2.0 * ((z >= low) & (z <= high)), kinks=kinks)
     assert check_activation(record).verdict == ("disagree" if low <= high else "agree")
+
+
+# What is given, and what comes back
 
 
 def inside_float32(name):

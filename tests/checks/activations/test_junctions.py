@@ -22,6 +22,9 @@ def kinks_of(report):
     return report.details["kinks"]
 
 
+# Where they are
+
+
 def _masked(z):
     z = z + 0.0
     z[z <= 0.7] = 0.0
@@ -83,6 +86,9 @@ def test_a_kink_is_found_where_an_arithmetic_takes_one_branch_alone(value):
     assert [kink["z"] for kink in kinks_of(report)] == [0.0]
 
 
+# One-sided derivatives
+
+
 @pytest.mark.parametrize(
     ("value", "place", "left", "right"),
     [
@@ -125,6 +131,9 @@ def test_what_may_be_claimed_beside_one_sided_derivatives_of_any_size(left, righ
     assert {one.jumps for one in tried} == {jumps}
     for one in tried:
         assert one.nearest_allowed in ((one.claimed,) if one.is_allowed else (left, right))
+
+
+# Claims at junctions
 
 
 SMOOTH = {
@@ -251,7 +260,10 @@ NO_KINK = {
     "sign(0) is 0": (lambda xp, z: xp.sign(z) * xp.log1p(xp.abs(z)), lambda z, a: 1.0 / (1.0 + np.abs(z))),
     "a where at one point": (lambda xp, z: xp.where(z == 0.0, 0.0 * z, z), lambda z, a: np.ones_like(z)),
     "no rule": (lambda xp, z: xp.copysign(xp.log1p(xp.abs(z)), z), lambda z, a: 1.0 / (1.0 + np.abs(z))),
-    "noise/z beside zero": (sinc, lambda z, a: np.where(z == 0.0, 0.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z))),
+    "noise/z beside zero": (
+        sinc,
+        lambda z, a: np.where(z == 0.0, 0.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)),
+    ),
     "a jump below the rounding of the formula": (
         lambda xp, z: xp.where(z < 1.0, ((0.3 * z - 0.7) * z + (0.1 - END)) * z, -0.3 - END),
         lambda z, a: np.where(z < 1.0, (0.9 * z - 1.4) * z + (0.1 - END), 0.0),

@@ -91,7 +91,11 @@ CLAIMS = {  # the record, the outliers, the place of a finding, and the bug with
     "curvature": (tanh_curved(1.0), set(), "", None, {}),
     "curvature, times 1.05": (tanh_curved(1.05), {"curvature"}, "f''(", Kind.FACTOR, {"factor": 1.05}),
     "curvature, with a kink of its own": (
-        of("elu", lambda z, a: np.where(z > 0.0, 1.0, a + 1.0), curvature=lambda z, a: np.where(z > 0.0, 0.0, a + 1.0)),
+        of(
+            "elu",
+            lambda z, a: np.where(z > 0.0, 1.0, a + 1.0),
+            curvature=lambda z, a: np.where(z > 0.0, 0.0, a + 1.0),
+        ),
         set(),
         "",
         None,

@@ -126,6 +126,9 @@ def test_entries_of_a_group_move_about_as_far_as_one_alone_and_in_either_directi
     assert 0.1 < np.mean([abs(np.sign(move).sum()) < 3 for move in moves]) < 0.9
 
 
+# How many calls
+
+
 @pytest.mark.parametrize(
     ("size", "calls"), [(1, 38), (2, 42), (6, 46), (30, 3.3 * 30), (300, 2.3 * 300), (1000, 2.2 * 1000)]
 )
@@ -139,7 +142,8 @@ def test_where_the_cost_is_smooth_two_calls_a_parameter_are_enough(size, calls):
 
 @pytest.mark.parametrize("size", [6, MANY])
 @pytest.mark.parametrize(
-    "change", [lambda g: 2.0 * g, lambda g: np.roll(g, 1), lambda g: g + 0.01 * (g == g.max()), lambda g: np.nan * g]
+    "change",
+    [lambda g: 2.0 * g, lambda g: np.roll(g, 1), lambda g: g + 0.01 * (g == g.max()), lambda g: np.nan * g],
 )
 def test_a_wrong_gradient_takes_a_few_times_the_calls_of_a_right_one(size, change):
     fun, points = counted(with_change(change))
@@ -197,6 +201,9 @@ def test_a_line_that_leaves_doubt_is_looked_at_closely():
     assert check_gradient(steep, THETA).verdict == "agree"
 
 
+# A budget
+
+
 @pytest.mark.parametrize("budget", [60, 300, 0.5])
 def test_a_budget_is_kept_and_the_report_says_how_far_it_went(budget):
     fun, points = counted(sines)
@@ -227,6 +234,9 @@ def test_what_takes_long_shows_a_bar_on_a_terminal_and_nowhere_else(capsys, monk
     assert shown(3600.0) == ("", "")
     out, err = shown(0.0)
     assert (out, "groups" in err) == ("", True)
+
+
+# Outside the domain
 
 
 def logarithms(t, error):

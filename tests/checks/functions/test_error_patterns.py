@@ -49,7 +49,10 @@ BUGS = {
     "copied": (lambda g, p: {"W": g["V"]}, (Kind.BLOCK_OF_ANOTHER, ("W", "V"), {"swapped": False})),
     "zero in part": (one("R", 0, lambda x: 0 * x), (Kind.ZERO, "R", {"wrong": 5, "right": 5})),
     "whole numbers": (lambda g, p: {"W": np.trunc(g["W"])}, (Kind.WHOLE_NUMBERS, "W", {})),
-    "one entry": (one("W", (1, 2), lambda x: 1.5 * x), (Kind.SINGLE_ENTRY, "W[1, 2]", {"among": None, "right": 8})),
+    "one entry": (
+        one("W", (1, 2), lambda x: 1.5 * x),
+        (Kind.SINGLE_ENTRY, "W[1, 2]", {"among": None, "right": 8}),
+    ),
     "one entry of one of two arrays": (
         lambda g, p: one("W", (1, 2), lambda x: 1.5 * x)(g, p) | {"b": g["b"] + 1e-3 * np.sin(3 * p["b"])},
         (Kind.SINGLE_ENTRY, "W[1, 2]", {"factor": 1.5, "among": "W"}),

@@ -265,7 +265,12 @@ CASES = {
     "errors beside a kink": (changed(off_at(1, by=0.1), absolute), [0.0, 1.0], "disagree", Kind.SINGLE_ENTRY),
     **{f"abs, {x} away": (absolute, [x], "agree") for x in (1e-6, -1e-5, 1e-3, -0.01, 0.1, 3.0)},
     **{f"relu, {x} away, off": (plus(1e-3, relu), [x], "disagree") for x in (1e-6, -1e-5, 1e-3, -0.01, 0.1, 3.0)},
-    "the larger of equals": (lambda t: (np.max(t), 0.5 * (t == np.max(t))), [1.0, 1.0, 0.0], "inconclusive", KINK),
+    "the larger of equals": (
+        lambda t: (np.max(t), 0.5 * (t == np.max(t))),
+        [1.0, 1.0, 0.0],
+        "inconclusive",
+        KINK,
+    ),
     **{
         f"the largest at {at}, in full to each": (
             lambda t, near=near: (np.max(t), 1.0 * (np.max(t) - t <= near)),
@@ -550,6 +555,9 @@ def test_the_same_question_gets_the_same_answer():
     assert first == second
 
 
+# Parameters
+
+
 W = np.random.default_rng(3).standard_normal((2, 3))
 
 
@@ -574,6 +582,9 @@ def test_arrays_of_any_shape_and_precision(make, dtype):
         assert {t.dtype for t in seen} == {np.dtype(each) for each in (dtype, *more)}, "more digits show what is lost"
         report = check_gradient(lambda t: fun(t, make(dtype(1.01))), theta)
         assert (report.verdict, report.outliers) == ("disagree", ("fun",))
+
+
+# Precision and noise
 
 
 jax_sines_and_cosines = jax.jit(jax.value_and_grad(lambda t: jnp.sum(jnp.sin(t))))
@@ -644,6 +655,9 @@ def test_a_bound_has_room_for_three_standard_deviations_of_the_noise():
     assert len(bounds) >= 38, "now and then, noise hides an error of a tenth"
     room = np.mean(bounds) * STEPS[0] / (6.0 * size)
     assert 2.0 < room < 3.5, "a little less than 3, since few values tell of the noise"
+
+
+# Kinks, ends of the domain, jumps
 
 
 DOMAINS = {
@@ -761,6 +775,9 @@ def test_one_derivative_in_a_hundred_that_is_not_finite_is_no_agreement(broken):
     assert [fact.where for fact in report.reasons if fact.kind == Kind.NOT_FINITE] == [("theta[3]",)]
 
 
+# A second opinion
+
+
 def jax_sines(theta):
     return jnp.sum(jnp.sin(theta))
 
@@ -806,6 +823,9 @@ def test_what_jax_made_of_an_array_in_32_bits_does_not_count_in_64():
         assert check_gradient(lambda t: (cost(t), jax.grad(cost)(t)), theta, cost).verdict == "agree"
 
 
+# Float32 in a function of float64
+
+
 @pytest.mark.parametrize("size", [3, 40, 1200])
 def test_a_gradient_that_passed_through_float32_is_wrong_where_the_cost_keeps_more_digits(size):
     report = check_gradient(changed(lambda g: g.astype(np.float32).astype(float)), theta_of(size))
@@ -813,6 +833,9 @@ def test_a_gradient_that_passed_through_float32_is_wrong_where_the_cost_keeps_mo
     assert check_gradient(
         lambda t: (np.float64(np.float32(np.sin(t).sum())), np.float32(np.cos(t))), THETA
     ).verdict == ("agree")
+
+
+# An accuracy: errors of a solver's size are accepted, and larger ones are not
 
 
 @pytest.mark.parametrize("size", [1, 6, 1200])
@@ -866,6 +889,8 @@ def test_a_relation_holds_to_within_the_accuracy():
     report = check_gradient(changed(lambda g: 2.0 * g + 1e-7 * THETA), THETA, accuracy=1e-6)
     assert Kind.FACTOR in kinds_of(report.findings[0].diagnosis)
 
+
+# Bad input
 
 BAD = {
     "no function": ((3, np.ones(2)), TypeError, "fun must be callable as fun.theta. .*, not int"),

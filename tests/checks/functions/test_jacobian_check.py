@@ -248,6 +248,8 @@ def test_a_function_that_changes_from_call_to_call_is_not_checked():
     assert (report.verdict, Kind.NOT_REPEATABLE in report.kinds) == ("disagree", True)
 
 
+# Hessians
+
 C = np.array([[2.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 4.0]])
 
 
@@ -374,7 +376,11 @@ def test_half_of_a_hessian_is_named():
             r"shape \(5, 4\), not \(4, 5, 2\)",
         ),
         (lambda: check_hessian(sines, X, lambda x: right(x)), ValueError, "gradient must answer 4 numbers"),
-        (lambda: check_jacobian(sines, {"a": X}, right), TypeError, "theta must be one array, .*, not a dict;"),
+        (
+            lambda: check_jacobian(sines, {"a": X}, right),
+            TypeError,
+            "theta must be one array, .*, not a dict;",
+        ),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(call, error, sentence):

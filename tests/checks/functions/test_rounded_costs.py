@@ -100,6 +100,9 @@ def test_an_error_above_what_the_cost_rounds_to_is_seen(fun, theta, off):
     assert report.verdict == "disagree", report
 
 
+# Jumps of the second derivative
+
+
 def huber(t):
     return float(np.sum(np.where(np.abs(t) <= 1.0, 0.5 * t * t, np.abs(t) - 0.5))), np.clip(t, -1.0, 1.0)
 

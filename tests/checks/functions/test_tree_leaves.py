@@ -157,7 +157,10 @@ REFUSED = {
     "polars": (like_polars(), "not DataFrame of polars; give .to_numpy.., and build the table inside of fun"),
     "masked array": (np.ma.array(W, mask=W > 0), r"not a masked array; give .compressed\(\) of it"),
     "objects": (np.array([1.0, None]), r"not object \(ndarray\); give numbers of one type"),
-    "sparse matrix": (scipy.sparse.csr_array(W), "not csr_array of scipy; give .data of a .*, or .toarray()"),
+    "sparse matrix": (
+        scipy.sparse.csr_array(W),
+        "not csr_array of scipy; give .data of a .*, or .toarray()",
+    ),
     "complex": (W + 1j, r"not complex128 \(ndarray\); give .real, or real and imaginary parts as two arrays"),
     "set": ({1.0}, "not a set; give a dict, list or tuple of arrays"),
     "object": (Layer(), "not Layer; give arrays, or a dict, list, tuple, NamedTuple or dataclass of arrays"),

@@ -176,7 +176,11 @@ ANSWERS = {  # an answer, and the kinds that explain it, with their places
     ),
     "one order of weights in two layers": (
         with_gradient(reversed_weights),
-        [(Kind.PART_RIGHT, "cost"), (Kind.REARRANGED, "Theta1 weights", "Theta2 weights"), (Kind.NO_BUG_EXPLAINS,)],
+        [
+            (Kind.PART_RIGHT, "cost"),
+            (Kind.REARRANGED, "Theta1 weights", "Theta2 weights"),
+            (Kind.NO_BUG_EXPLAINS,),
+        ],
     ),
     "a cost that is not finite": (
         lambda problem, theta: (np.nan, right()[1]),

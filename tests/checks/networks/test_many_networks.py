@@ -48,6 +48,9 @@ def test_the_arguments_reach_the_networks(monkeypatch):
     assert repr(checked[-1][0]) == repr(random_problem((0, 0))[0])
 
 
+# The verdict, from outcomes that are made up
+
+
 def outcome(verdict, margin=0.5, blind_to=(), reasons=()):
     sources = [SimpleNamespace(name="loop")]
     named = {"outliers": (), "sources": sources, "left_out": {}}
@@ -128,6 +131,8 @@ def test_why_networks_are_undecided_is_counted_by_kind_once_for_each_network(mad
     )
 
 
+# A bug among the sources
+
 BUG = {"mine": FAULTS["mean-missing"].source} | {name: SOURCES[name] for name in ("jax", "finite-difference")}
 
 
@@ -159,6 +164,9 @@ def test_the_first_failures_are_kept_and_can_be_made_again(buggy):
         assert repr(problem) == repr(drawn)
         np.testing.assert_array_equal(theta, drawn_theta)
         assert f"network {number}, random_problem((2, {number})):\n{report}" in str(buggy)
+
+
+# Sources that take some networks only
 
 
 def only_shallow(problem, theta):

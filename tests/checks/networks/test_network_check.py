@@ -17,6 +17,8 @@ from reference.measured import Measured, Oracle
 from reference.namespaces import NUMPY
 from reference.oracles import finite_difference
 
+# Agree
+
 
 def test_right_sources_agree():
     report = cross_check(PROBLEM, THETA)
@@ -41,6 +43,9 @@ def test_one_author_or_one_source_is_not_enough(sources):
     report = cross_check(PROBLEM, THETA, sources)
     expected = Kind.ONE_FAMILY if len(report.sources) > 1 else Kind.NOTHING_TO_COMPARE
     assert (report.verdict, kinds_of(report.reasons), report.outliers) == ("inconclusive", (expected,), ())
+
+
+# Disagree: errors in single coordinates
 
 
 def one_of_each_block(network):
@@ -141,6 +146,9 @@ def test_directions_miss_neither_opposite_errors_nor_a_layer():
         assert (v < 0.0).any()
 
 
+# What cannot be decided here
+
+
 @pytest.mark.parametrize("hidden", ["relu", "hard_tanh", "softplus"])
 def test_bias_free_first_layers_and_all_zeros_never_disagree(hidden):
     problem = a_problem(hidden)
@@ -153,7 +161,11 @@ def test_bias_free_first_layers_and_all_zeros_never_disagree(hidden):
         (a_problem(l2=0.0), THETA, ["no-regulariser"]),
         (PROBLEM, np.zeros_like(THETA), ["zero-weights"]),
         (a_problem(m=1), THETA, ["single-example"]),
-        (a_problem(l2=0.0, m=1), np.zeros_like(THETA), ["no-regulariser", "zero-weights", "single-example"]),
+        (
+            a_problem(l2=0.0, m=1),
+            np.zeros_like(THETA),
+            ["no-regulariser", "zero-weights", "single-example"],
+        ),
         (
             PROBLEM,
             np.where(np.isin(np.arange(38), one_of_each_block(PROBLEM.network)[::2]), 1.0, 0.0),
@@ -229,6 +241,9 @@ def test_a_bound_that_is_sampled_is_noted(value):
     assert ("tidy cube",) in [fact.where for fact in report.notes if fact.kind == Kind.SAMPLED_ROUNDING]
 
 
+# Other verdicts
+
+
 def masked_step(z, a):
     s = np.ones_like(z)
     s[z <= 0] = 0.0
@@ -272,6 +287,8 @@ def test_a_difference_that_overflows_accuses_nobody():
     report = cross_check(problem, np.array([8.0, -4.0]), ["loop", "finite-difference"])
     assert (report.verdict, report.outliers) == ("inconclusive", ())
 
+
+# Surrogates
 
 SPIKE = Activation(
     "spike",

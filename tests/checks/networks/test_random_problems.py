@@ -7,7 +7,13 @@ import pytest
 from problem_features import ALL_FEATURES, features
 
 from harness import ACTIVATIONS, Activation, random_problem
-from harness.checks.networks.random_problems import GRID, L2_VALUES, MAX_EXAMPLES, MAX_HIDDEN_LAYERS, Like
+from harness.checks.networks.random_problems import (
+    GRID,
+    L2_VALUES,
+    MAX_EXAMPLES,
+    MAX_HIDDEN_LAYERS,
+    Like,
+)
 from reference.network import OUTPUTS
 
 DRAWS = 2000

@@ -18,6 +18,9 @@ def places(facts, kind):
     return [fact.where for fact in facts if fact.kind == kind]
 
 
+# Side effects
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_a_source_that_changes_theta_in_place_is_named(value):
     def mutating(problem, theta):
@@ -97,6 +100,9 @@ def test_nobody_is_accused_on_the_evidence_of_code_that_callers_do_not_run(besid
     assert judged(PROBLEM, THETA, {"jax": wrong, "vectorized": vectorized} | others).verdict == "disagree"
 
 
+# Precision
+
+
 def in_float32(problem, theta):
     return vectorized(problem, theta.astype(np.float32))
 
@@ -159,6 +165,9 @@ def test_beside_balls_each_source_has_its_true_error_in_ulps():
     assert all(row.ulps is None for row in cross_check(problem, theta, ["loop", "jax"]).sources)
 
 
+# Form
+
+
 def test_a_cost_in_an_array_is_right_and_noted():
     in_array = changed(lambda cost, gradient: (np.array([[cost]]), gradient))
     report = cross_check(PROBLEM, THETA, beside_right_ones(in_array))
@@ -212,6 +221,9 @@ def test_what_a_source_raises_says_which_source_it_was():
     assert note.endswith("in failing: return problem.X @ problem.X @ theta)")
 
 
+# An accuracy of its own
+
+
 @pytest.mark.parametrize(("accuracy", "verdict"), [(1e-6, "agree"), (1e-9, "disagree")])
 def test_a_source_may_say_how_accurate_it_is(accuracy, verdict):
     def rough(problem, theta):
@@ -221,6 +233,9 @@ def test_a_source_may_say_how_accurate_it_is(accuracy, verdict):
     rough.accuracy = accuracy  # pyright: ignore[reportFunctionMemberAccess]
     report = cross_check(PROBLEM, THETA, beside_right_ones(rough))
     assert (report.verdict, Kind.ACCURACY in report.kinds) == (verdict, verdict == "agree")
+
+
+# Left out
 
 
 def test_a_source_that_does_not_apply_is_left_out_with_its_reason():

@@ -139,7 +139,10 @@ STRUCTURE = {
         lambda a: lax.reduce(a, np.float32(0.0), lambda x, y: x + y + x * y, (0,)),
         cast(normal(4, 2), "float32"),
     ),
-    "cumulative": (lambda a: (lax.cumsum(a, 0, reverse=True), lax.cumprod(a, 0), lax.cummax(a, 0)), normal(4, 2)),
+    "cumulative": (
+        lambda a: (lax.cumsum(a, 0, reverse=True), lax.cumprod(a, 0), lax.cummax(a, 0)),
+        normal(4, 2),
+    ),
     "cumprod, complex128": (jnp.cumprod, complex_(3)),
     "cumlogsumexp": (lambda a: lax.cumlogsumexp(a, 0), normal(4, 2)),
     "cumlogsumexp, complex128": (lambda a: lax.cumlogsumexp(a, 0), complex_(3)),

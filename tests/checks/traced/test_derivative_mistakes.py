@@ -208,7 +208,10 @@ NOT = {
     "an epsilon on one side": (rule(normalised, with_epsilon), Kind.LOST_DTYPE),
     "answers that are small beside what is right": (rule(lambda x: 1e10 * x, lambda x, g: g), Kind.COTANGENT_POWER),
     "a factor near 1": (rule(jnp.sin, lambda x, g: g * jnp.cos(x) * 1.001), Kind.LOST_DTYPE),
-    "a symmetric matrix": (rule(lambda x: (A + A.T) @ x, lambda x, g: 2.0 * (A + A.T) @ g), Kind.TRANSPOSE_MISSING),
+    "a symmetric matrix": (
+        rule(lambda x: (A + A.T) @ x, lambda x, g: 2.0 * (A + A.T) @ g),
+        Kind.TRANSPOSE_MISSING,
+    ),
     "errors on both sides": (rule(jnp.sin, lambda x, g: g * jnp.cos(x).at[:2].mul(2.0)), Kind.ONE_BRANCH),
     "zeros beside a factor": (
         rule(lambda x: jnp.maximum(x, 0.0) ** 2, lambda x, g: 4.0 * g * jnp.maximum(x, 0.0)),

@@ -68,7 +68,12 @@ def on_two():
     return json.loads(ended.stdout)
 
 
-LIVES = {"second": ["cpu:1"], "one of both": ["cpu:1"], "sharded": ["cpu:0", "cpu:1"], "none": ["cpu:0"]}
+LIVES = {
+    "second": ["cpu:1"],
+    "one of both": ["cpu:1"],
+    "sharded": ["cpu:0", "cpu:1"],
+    "none": ["cpu:0"],
+}
 
 
 @pytest.mark.parametrize("name", LIVES)
@@ -128,6 +133,8 @@ def test_a_coarse_product_in_the_rule_alone_is_not_excused():
     wrong = rule(lambda x: x @ Y, lambda x, g: jax.lax.dot(g, Y.T, precision=F16))
     assert check_derivatives(wrong, X).verdict == "disagree"
 
+
+# -- where there is an accelerator ------------------------------------------------------------------------------------
 
 ACCELERATORS = [device for device in jax.devices() if device.platform != "cpu"]
 needs_one = pytest.mark.skipif(not ACCELERATORS, reason="JAX finds no accelerator on this machine")

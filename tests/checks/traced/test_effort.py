@@ -184,6 +184,9 @@ def test_a_rule_that_is_all_of_the_function_is_checked_once(f, checks, monkeypat
     assert len(asked) == checks
 
 
+# -- many parameters --------------------------------------------------------------------------------------------------
+
+
 MEMORY = """
 import resource, sys
 import jax.numpy as jnp, numpy as np

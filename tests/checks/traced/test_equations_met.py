@@ -104,6 +104,8 @@ def test_the_line_is_not_that_of_whoever_had_a_function_of_jax_traced_first():
     assert f"{__file__}:{length.__code__.co_firstlineno + 1})" in origin.where[0]
 
 
+# -- where a derivative ends ------------------------------------------------------------------------------------------
+
 X = np.random.default_rng(0).normal(size=5)
 
 

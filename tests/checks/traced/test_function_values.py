@@ -131,6 +131,9 @@ def test_what_jax_made_of_an_array_in_32_bits_and_in_64_are_apart(f):
         assert check_derivatives(f, a).verdict == "agree"
 
 
+# -- the value while a mode differentiates ----------------------------------------------------------------------------
+
+
 other_when_pulled_back = with_vjp(
     "other_when_pulled_back", jnp.sin, lambda x, g: (g * jnp.cos(x),), lambda x: (jnp.sin(x) + 1e-9, x)
 )

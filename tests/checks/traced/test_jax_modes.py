@@ -42,6 +42,9 @@ def test_nan_where_another_output_overflows_is_wrong_and_where_one_has_no_deriva
     assert (report.outliers == ("reverse",)) is (verdict == "disagree")
 
 
+# -- machine code -----------------------------------------------------------------------------------------------------
+
+
 doubled = with_jvp("doubled", lambda x: 2.0 * x, lambda x, dx: (2.0 * x[0], 2.0 * dx[0]))
 
 
@@ -121,6 +124,9 @@ def test_batched_solves_side_by_side_do_not_wait_for_each_other_forever():
         [sys.executable, "-c", SIDE_BY_SIDE], capture_output=True, text=True, check=True, timeout=100
     )
     assert ended.stdout == "(320, 8, 10)\n"
+
+
+# -- linear maps ------------------------------------------------------------------------------------------------------
 
 
 def pulled_back(value, backward):

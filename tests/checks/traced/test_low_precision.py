@@ -235,6 +235,9 @@ def test_a_softmax_that_is_all_but_one_is_decided(dtype, size):
     assert check_derivatives(jax.nn.softmax, *cast(dtype, np.array([size, 0.0, -size]))).verdict == "agree"
 
 
+# -- what is said of it ------------------------------------------------------------------------------------------------
+
+
 def test_the_report_says_what_was_compared():
     (m, x) = cast("bfloat16", SQUARE, X)
     report = check_derivatives(lambda m, x: squares(2.1)(m @ x), m, x)

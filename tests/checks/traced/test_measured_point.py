@@ -140,6 +140,8 @@ def test_a_large_entry_hides_no_small_one_that_its_rule_has_wrong(name, ruled, d
     assert verdict == "agree" or "rounding" not in [lost.data["by"] for lost in facts(report, Kind.NO_CORRECT_DIGIT)]
 
 
+# -- any units ---------------------------------------------------------------------------------------------------------
+
 A = np.eye(3) + 0.1 * np.random.default_rng(0).normal(size=(3, 3))
 PENALTY = np.array([1e8, 1.0, 1.0])  # a boundary condition by a large factor, among equations of order one
 

@@ -82,7 +82,8 @@ def scaled(x, mean):
 
 
 scaled.defvjp(
-    lambda x, mean: (x / mean, (x, mean)), lambda saved, g: (g / saved[1], -jnp.sum(g * saved[0]) / saved[1] ** 2)
+    lambda x, mean: (x / mean, (x, mean)),
+    lambda saved, g: (g / saved[1], -jnp.sum(g * saved[0]) / saved[1] ** 2),
 )
 
 FUNCTIONS = {

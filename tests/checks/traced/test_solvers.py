@@ -128,9 +128,9 @@ def test_right_rules_of_solvers_are_not_accused_and_a_tolerance_is_reported_wher
     assert differenced <= {"equilibrium", "minimum", "odeint"}, "the name of the user's function"
 
 
-WRONG = {"a root": (cube_root(1e-6, 1.001), 1.7)} | (
-    {"an equilibrium": (fixed_point(1e-6, 1.001), X), "digits": (fixed_point(1e-10, 1.0 + 1e-7), X)} if DEEP else {}
-)
+WRONG = {
+    "a root": (cube_root(1e-6, 1.001), 1.7),
+} | ({"an equilibrium": (fixed_point(1e-6, 1.001), X), "digits": (fixed_point(1e-10, 1.0 + 1e-7), X)} if DEEP else {})
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -112,6 +112,8 @@ def test_other_powers_of_what_is_positive(n, x):
         np.testing.assert_allclose(power.change[0], exact_change(lambda x: x ** arb(n), (x, x * d)), rtol=ULPS)
 
 
+# Matrices
+
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 2))
 
@@ -157,6 +159,8 @@ def test_logsumexp(d):
     assert total.shape == (1, 1)
     np.testing.assert_allclose(total.change, [[expected]], rtol=ULPS)
 
+
+# Kinks that are crossed, and truths that flip
 
 CROSSINGS = [  # the formula, x, d, and f(x + d) - f(x)
     (lambda x: xp.where(x <= 0.0, 0.0, x), -0.25, 1.0, 0.75),

@@ -107,6 +107,9 @@ def assert_covers(result, function, given):
     assert checked > np.isfinite(result.value).sum()  # most of them, each at several places
 
 
+# Every rule
+
+
 @each_rule
 def test_the_error_covers_the_truth(rule):
     given = operands(rule)
@@ -150,6 +153,9 @@ def test_every_rule_is_tested():
     assert set(Rounded.rules) == set(TRUTH) | ARRANGED
     composed = {np.matmul, *COMPOSED}
     assert set(Tangent.rules) == set(Rounded.rules) - composed | {f.function for f in FUNCTIONS} - set(COMPOSED)
+
+
+# Sums and products, against exact fractions
 
 
 def fractions(array):
@@ -203,6 +209,9 @@ def test_the_error_of_a_product_is_not_much_wider_than_it_need_be():
     A, B = np.abs(rng.standard_normal((6, 50))), np.abs(rng.standard_normal((50, 3)))
     assert ((Rounded(A, 0.0) @ Rounded(B, 0.0)).error <= 60 * U * (A @ B)).all()
     assert ((Rounded(A, 1e-3 * A) @ Rounded(B, 1e-3 * B)).error <= 2.1e-3 * (A @ B)).all()
+
+
+# Choices
 
 
 @pytest.mark.parametrize("compare", COMPARISONS, ids=lambda f: f.__name__)
@@ -322,6 +331,9 @@ def test_a_sign_is_off_by_two_where_it_may_be_the_other(x, error, jump):
     assert of_tangent.slope == 0.0
 
 
+# Derivatives
+
+
 def derivative(function, positions):
     """The partial derivatives by central differences in so many bits that they are exact here."""
     for i in range(len(positions)):
@@ -360,6 +372,9 @@ def test_a_slope_may_be_in_the_exponent_alone():
     z = np.array([-3.0, 0.0, 2.0])
     np.testing.assert_allclose((2.0 ** Tangent(z, 1.0)).slope, np.log(2.0) * 2.0**z, rtol=1e-15)
     assert ((2.0 ** Rounded(z, 1e-3)).error >= np.log(2.0) * 1e-3 * 2.0**z).all()
+
+
+# A chain of rules, and what has none
 
 
 def test_cancellation_is_seen():

@@ -27,6 +27,9 @@ def assert_overlap(one: Enclosure, other: Enclosure):
     assert not apart
 
 
+# Known values
+
+
 @both_ways
 def test_half_squared_error_is_contained_to_the_last_bit_of_its_inputs(way):
     """J = (b + wx - y)²/2 + λ/2 w² with m = 1 has rational derivatives: δ, and δx + λw."""
@@ -49,6 +52,9 @@ def test_a_sigmoid_output_has_the_derivative_prediction_minus_target(way, z, y):
     with precision(3000):
         assert enclosure.gradient[0].contains(1 / (1 + arb(-z).exp()) - arb(y))
         assert enclosure.cost.contains((1 + arb(z).exp()).log() - arb(y) * arb(z))
+
+
+# The two ways
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -92,6 +98,9 @@ def test_examples_are_taken_some_at_a_time(monkeypatch):
     assert in_twos.radius.max() < 1e-30
 
 
+# Precision
+
+
 def test_precision_is_doubled_until_the_radii_are_small():
     problem, theta = one_unit("tanh", 0.3, target=1.0)
     assert not reverse(problem, theta, 20).is_sharp
@@ -133,6 +142,8 @@ def test_the_callers_precision_is_left_as_it_was():
         enclose(*one_unit(trial(lambda xp, z: xp.floor(z)), 0.3))
     assert (flint.ctx.prec, flint.ctx.cap) == before
 
+
+# Kinks
 
 KINKS = [(name, kink) for name, f in ACTIVATIONS.items() for kink in f.kinks]
 
@@ -232,6 +243,8 @@ def test_nothing_is_claimed_at_a_singularity(way, value):
     assert way(*one_unit(trial(value), 0.5, target=2.0)).is_sharp
 
 
+# What has no rule
+
 REFUSED = {
     "unknown to balls": (lambda xp, z: xp.floor(z), "trial: ball arithmetic has no rule for floor"),
     "another function": (lambda xp, z: xp.select([z > 0.0], [z]), "trial: ball arithmetic has no rule for select"),
@@ -248,6 +261,8 @@ def test_a_refused_activation_says_why(value, reason):
     with pytest.raises(NotApplicable, match=reason):
         ball_arithmetic.measure(*one_unit(trial(value), 0.5))
 
+
+# Functions of more than one number, and compositions; test_elementary has those of one
 
 H = arb(2) ** -300
 FUNCTIONS = {
@@ -311,6 +326,9 @@ def test_a_wide_ball_holds_what_it_may_be():
         assert slopes(1.0 / wide)[0].is_nan()
         steep = array_of([arb_series([arb(0, 1000), 1])], (1,))
         assert not slopes(BALLS.tanh(steep))[0].is_finite()
+
+
+# What the oracle answers
 
 
 def test_the_error_is_the_radius_and_the_rounding_of_the_midpoint():

@@ -17,6 +17,9 @@ from reference.oracles.complex_step import COMPLEX, RULES, STEP, Analytic
 U = 2.0**-53
 
 
+# Right where it answers
+
+
 def test_coordinates_are_taken_some_at_a_time(monkeypatch):
     problem, theta = random_problem(3, ["tanh"])
     together = complex_step.measure(problem, theta)
@@ -41,6 +44,8 @@ def test_truncation_shows_where_the_derivative_is_zero_and_is_in_the_error():
     measured = complex_step.measure(problem, theta)
     assert 0.0 < abs(measured.gradient[0]) <= measured.error[0] < 1e-45
 
+
+# The functions of the namespace, against balls
 
 POINTS = [*np.random.default_rng(0).uniform(-3.0, 3.0, 40), 0.0, 1e-300, -1e-10, 1e-3, -20.0, 33.0, -800.0, 800.0]
 ENTIRE = [f.function for f in ELEMENTARY if f.function in RULES]
@@ -72,6 +77,8 @@ def test_functions_keep_value_and_derivative(formula, domain):
                 allowed = (16.0 + 4.0 * x * x) * U * abs(truth) + (1e-270 if abs(truth) > 1e-250 else 4.0 * STEP**2)
                 assert abs(arb(float(part)) - truth) <= allowed, (x, part, truth)
 
+
+# What is not analytic
 
 REFUSED = {
     "relu": (ACTIVATIONS["relu"], "relu is not analytic: it has a kink at 0"),

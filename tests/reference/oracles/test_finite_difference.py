@@ -30,6 +30,9 @@ def covered(measured, truth):
     return ~np.isfinite(measured.error) | (np.abs(measured.gradient - truth) <= measured.error)
 
 
+# Structured differences
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_increments_lose_next_to_nothing(name):
     problem, theta = ordinary_problem(name, "softmax")
@@ -73,6 +76,8 @@ def test_overflow_gives_an_infinite_cost_and_no_warning(method):
     problem, theta = ordinary_problem(output="linear")
     assert method(problem, 1e200 * theta).cost == np.inf
 
+
+# Structured differences near kinks
 
 REACH = finite_difference.STENCIL.max()
 DISTANCES = [0.0, 0.125, 0.25, 0.5, 0.75, 0.875, 1.0, 1.125, 2.0, 100.0]
@@ -128,6 +133,8 @@ def test_only_the_unit_at_the_kink_is_in_doubt():
     assert {problem.network.label(int(i)) for i in np.flatnonzero(doubtful)} == {"Theta1[0, bias]", "Theta1[0, 1]"}
 
 
+# Along directions
+
 HIDDEN = {"carried": "tanh", "stepped": LOGISTIC}
 
 
@@ -171,6 +178,9 @@ def test_plain_differences_raise_no_alarm_on_formulas_that_increments_cannot_pas
     for index in range(24):
         report = cross_check(*random_problem((0, index), [LOGISTIC]), ["loop", "vectorized", "finite-difference"])
         assert report.verdict != "disagree", f"random_problem((0, {index}), [logistic])\n{report}"
+
+
+# Formulas that increments cannot pass
 
 
 def clipped_slope(z, a):

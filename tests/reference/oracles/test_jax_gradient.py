@@ -29,6 +29,9 @@ THETA = PROBLEM.network.init(0, epsilon=1.0)
 OVERFLOWING = np.full(PROBLEM.network.size, 1e308)
 
 
+# Answers
+
+
 @each_source
 def test_answers_are_the_cost_and_gradient_in_float64(source, assert_within_rounding):
     cost, gradient = source(PROBLEM, THETA)
@@ -64,6 +67,8 @@ def test_float32(assert_within_rounding):
     assert (np.abs(gradient - exact) <= bound.gradient).all()
     assert not np.array_equal(gradient, exact)
 
+
+# The caller's settings
 
 HOSTILE = {
     "enable_x64": False,
@@ -118,6 +123,9 @@ def test_every_setting_that_could_alter_a_result_is_fixed(hostile_settings):
         assert jnp.ones(1).dtype == np.float32
 
 
+# What can be padded
+
+
 def network_of(depth: int = 1, width: int = 3, hidden: str | Activation = "tanh"):
     return Network([2, *[width] * depth, 2], hidden)
 
@@ -160,6 +168,9 @@ def test_what_the_padding_spoils_is_computed_without_it(registry, assert_within_
     assert jax_padded.fits(problem)
     expected = vectorized.cost_and_gradient(problem, theta)
     assert assert_within_rounding(problem, theta, jax_padded.reverse(problem, theta), expected) == 1.0
+
+
+# Formulas that JAX cannot trace
 
 
 def quietly(xp, z):

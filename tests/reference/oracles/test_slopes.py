@@ -25,6 +25,9 @@ each_activation = pytest.mark.parametrize("f", ACTIVATIONS.values(), ids=list(AC
 Z = np.array([-30.0, -3.0, -0.7, -1e-3, 1e-3, 0.4, 2.0, 30.0])
 
 
+# Right where they answer
+
+
 @each_oracle
 @each_activation
 def test_values_and_slopes_are_those_of_the_record(oracle, f):
@@ -62,6 +65,8 @@ def test_overflow_is_no_warning_and_no_finite_error(oracle):
     assert np.isfinite(measured.slope[1]) or oracle is jax_gradient.slope or np.isinf(measured.error[1])
 
 
+# At kinks
+
 RELU = ACTIVATIONS["relu"]
 HIDDEN_KINK = trial(RELU.value)
 at_a_kink = pytest.mark.parametrize("f", [RELU, HIDDEN_KINK], ids=["declared", "undeclared"])
@@ -77,6 +82,9 @@ def test_at_a_kink_the_error_bar_holds_the_slopes_of_both_sides(oracle, f):
     assert measured.error[[0, 2]].max() < 1e-9
     for continued in (jax_gradient.slope, complex_step.slope):  # by the branch that the value takes
         np.testing.assert_array_equal(continued(f, np.array([-1.0, 0.0, 1.0])).slope, [0.0, 0.0, 1.0])
+
+
+# What is particular to one of them
 
 
 def test_increments_carry_a_slope_to_nearly_full_accuracy():
@@ -142,6 +150,8 @@ def test_a_ball_that_holds_anything_is_an_infinite_error():
     np.testing.assert_array_equal(measured.error, [np.inf, measured.error[1]])
     np.testing.assert_allclose(measured.slope[1], -0.25)
 
+
+# What they have no answer for
 
 REFUSED: dict[str, tuple[Any, Any, str]] = {
     "jax": (lambda xp, z: z * float(z[0]), TypeError, "Abstract tracer value"),

@@ -146,6 +146,9 @@ def test_no_program_is_off_by_more_than_its_bound(dtype, names, monkeypatch):
     assert tried > 0.4 * len(names)
 
 
+# -- how narrow they are ----------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("name", ["a layer norm", "a loss", "an mlp", "a mixture", "swish and softplus", "powers"])
 def test_bounds_of_ordinary_programs_leave_two_thirds_of_the_digits(name):
     with settings(True), np.errstate(all="ignore"):

@@ -98,6 +98,9 @@ def off(found, expected):
     return np.where(same, 0.0, np.abs(found - expected)).max(initial=0.0) / (np.abs(expected).max(initial=0.0) or 1.0)
 
 
+# -- values and increments --------------------------------------------------------------------------------------------
+
+
 def test_every_rule_has_a_case():
     met = set().union(*(names_in(traced(name)[0]) for name in CASES))
     of_releases = {"call_hi_primitive", "eval_jaxpr", "expand_dims", "one_minus_square", "stack", "tile", "unstack"}
@@ -139,6 +142,8 @@ def test_at_its_ends_a_function_has_jaxs_values(name):
         expected = np.asarray(jax.jit(CASES[name][0])(ENDS))
     np.testing.assert_allclose(y.value.astype(float), expected.astype(float), rtol=1e-9, atol=1e-300)
 
+
+# -- bounds -----------------------------------------------------------------------------------------------------------
 
 ROUNDED = [name for name in BOUNDED if PRIMITIVES[name].rounding]
 LOOSE = dict.fromkeys(
@@ -196,6 +201,9 @@ def test_what_the_errors_of_arguments_allow_stays_within_the_bound(name):
             assert np.all(off <= OWN_ROUNDING * found[i].error)
             reached.append(np.any(off > 0.1 * found[i].error) or not np.any(found[i].error))
     assert any(reached) or not reached
+
+
+# -- decisions --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if PRIMITIVES[name].choice])

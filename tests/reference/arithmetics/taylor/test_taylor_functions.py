@@ -264,6 +264,9 @@ def test_the_derivative_of_a_constant_formula_is_zero():
     assert slope.low == slope.high == 0.0
 
 
+# Ends, infinities, what is not known
+
+
 ZERO_TO_ONE = (np.array([0.0]), np.array([1.0]))
 
 
