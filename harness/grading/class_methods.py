@@ -8,8 +8,8 @@ import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from harness.grading.parameter_roles import PARTS_OF_THETA, Function, is_surely_l2, role_of, simplify
-from harness.grading.submission_functions import SETTINGS, Signature, fields_of, passed_on, signature_of, stand_in
+from harness.grading.parameter_roles import PARTS_OF_THETA, Function, Signature, is_surely_l2, role_of, simplify
+from harness.grading.submission_functions import SETTINGS, fields_of, passed_on, signature_of, stand_in
 
 PARAMETER_ATTRIBUTES = (
     "w1 b1 w2 b2, theta1 theta2, w1 w2, t1 t2, weights biases, params, parameters, theta, thetas, weights"
@@ -178,7 +178,6 @@ def _gradients_of(theta: Sequence[str], stored: Mapping[str, str]) -> list[str]:
 
 
 GRADIENT = """
-def {name}(weights, biases, x, y):
     import math, numpy
     assert x.size == len(x), "it takes one example at a time"
     network = {network}(len(x), [len(b) for b in biases])
@@ -205,12 +204,10 @@ OUTPUTS = {
 }
 """By the last units of a network: its last pre-activation, and the slope of the output in it."""
 
-DERIVATIVES = """
-def {name}(expression, numbers):
-    values = [{engine}(number) for number in numbers]
-    eval(expression, dict(zip("abc", values))).backward()
-    return [float(value.grad) for value in values]
-"""
+DERIVATIVES = (
+    "values = [{engine}(number) for number in numbers]; eval(expression, dict(zip('abc', values))).backward(); "
+    "return [float(value.grad) for value in values]"
+)
 
 OPERATIONS = "derivatives_of_operations"
 """The name of the stand-in that differentiates an expression of a, b and c at these numbers."""
@@ -225,8 +222,8 @@ def _scalar_functions(tree: ast.Module) -> Iterator[Function]:
     engines = [name for name, own in methods.items() if {"backward", "__mul__"} <= own.keys()]
     if not engines:
         return
-    text = DERIVATIVES.format(name=OPERATIONS, engine=engines[-1])
-    yield Function(OPERATIONS, ("expression", "numbers"), 2, stand_in=text, wraps=f"{engines[-1]}.backward")
+    taken: Signature = {"expression": None, "numbers": None}
+    yield stand_in(OPERATIONS, taken, f"{engines[-1]}.backward", DERIVATIVES.format(engine=engines[-1]))
     for network, own in methods.items():
         if not {"__init__", "__call__", "parameters"} <= own.keys():
             continue
@@ -234,6 +231,6 @@ def _scalar_functions(tree: ast.Module) -> Iterator[Function]:
         made = signature_of(own["__init__"], 1)
         if len(made) == 2 and set(made.values()) == {None} and [*made][1].endswith("s"):
             for output, z_and_slope in OUTPUTS.items():
-                name, parameters = f"gradient_of_{network}_with_{output}_outputs", ("weights", "biases", "x", "y")
-                text = GRADIENT.format(name=name, network=network, z_and_slope=z_and_slope)
-                yield Function(name, parameters, len(parameters), stand_in=text, wraps=f"{network}.__call__")
+                taken = {"weights": None, "biases": None, "x": None, "y": None}
+                body = GRADIENT.format(network=network, z_and_slope=z_and_slope)
+                yield stand_in(f"gradient_of_{network}_with_{output}_outputs", taken, f"{network}.__call__", body)

@@ -4,8 +4,10 @@ The course's function is ``f(nn_params, input_layer_size, hidden_layer_size, num
 and reorder its parameters, leave some out, and add the numbers of examples and inputs.
 """
 
+import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 NO_LITERAL = ...  # stands for a default whose value is known only when the code is run
@@ -87,16 +89,15 @@ class Parameters(dict):
 
 Role = str | Default
 
+Signature = dict[str, str | None]  # parameters in their order, each with its default as text; None where it is required
+
 
 @dataclass(frozen=True)
 class Function:
     """A function that a submission defines."""
 
     name: str  # the name under which it is called
-    parameters: tuple[str, ...]  # positional parameters; those after the first `required` have `defaults`
-    required: int
-    # values, or `NO_LITERAL`
-    defaults: tuple[Any, ...] = field(default=(), hash=False)  # a list among them has no hash
+    signature: tuple[tuple[str, str | None], ...]  # as a `Signature`, required parameters first
     stand_in: str = ""  # Python that defines it where the submission does not, so that it can be called by position
     wraps: str = ""  # the function or method that a stand-in calls, such as "Net.loss"
     again: str = ""  # the name, in the stand-in, of what gives the second answer of one object
@@ -105,6 +106,20 @@ class Function:
     file: str = ""
     line: int = 0
 
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.signature)
+
+    @cached_property
+    def defaults(self) -> dict[int, Any]:
+        """The defaults of the optional parameters by their places: values, or `NO_LITERAL`."""
+        return {place: _value(text) for place, (_, text) in enumerate(self.signature) if text is not None}
+
+    @property
+    def required(self) -> int:
+        """How many parameters have no default."""
+        return len(self.signature) - len(self.defaults)
+
     @property
     def author_name(self) -> str:
         """The name that its author gave it, such as "loss" or "Net.loss"."""
@@ -112,6 +127,13 @@ class Function:
 
     def __str__(self) -> str:
         return f"{self.author_name}({', '.join(self.parameters)})"
+
+
+def _value(default: str) -> Any:
+    try:
+        return ast.literal_eval(default)
+    except (ValueError, SyntaxError):
+        return NO_LITERAL
 
 
 def named_roles(roles: Sequence[Role | None]) -> set[str]:
@@ -139,19 +161,15 @@ def readings(function: Function) -> Iterator[tuple[Role, ...]]:
     known = known_roles(function)
     # ``cost(theta, X, y, C=0.0)``
     if "l2" not in known:
-        for place in range(function.required, len(known)):
-            default = function.defaults[place - function.required]
+        for place, default in function.defaults.items():
             if known[place] is None and (default is None or type(default) in (int, float)):
                 yield from _reading(function, [*known[:place], "l2", *known[place + 1 :]])
     yield from _reading(function, known)
-    flags = {
-        function.required + place: Default(not default)
-        for place, default in enumerate(function.defaults)
-        if isinstance(default, bool) and known[function.required + place] is None
-    }
+    flags = {place: Default(not default) for place, default in function.defaults.items() if isinstance(default, bool)}
     # ``cost(..., return_grad=False)`` gives no gradient unless the flag is turned
-    if flags:
-        yield from _reading(function, [flags.get(place, role) for place, role in enumerate(known)])
+    turned = [role or flags.get(place) for place, role in enumerate(known)]
+    if turned != known:
+        yield from _reading(function, turned)
 
 
 def known_roles(function: Function) -> list[str | None]:
@@ -204,7 +222,7 @@ def _reading(function: Function, known: Sequence[Role | None]) -> Iterator[tuple
 def _with_defaults(function: Function, known: Sequence[Role | None]) -> list[Role | None]:
     """The roles of required parameters, then of optional ones up to the last with a known name."""
     given: list[Role | None] = [*known[: function.required]]
-    optional = list(zip(known[function.required :], function.defaults))
+    optional = [(known[place], default) for place, default in function.defaults.items()]
     while optional and optional[-1][0] is None:
         optional.pop()
     for role, default in optional:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.grading.parameter_roles import (
-    NO_LITERAL,
     OF_THETA,
     PARTS_OF_THETA,
     SIZES,
     Function,
+    Signature,
     known_roles,
     named_roles,
     readings,
@@ -31,8 +31,6 @@ HANDED_OVER_WHOLE = ("sizes", "problem")
 
 SETTINGS = (*SIZES, "l2", "m", "X", "y")
 """Roles of what a file or an object may set around a function; the parameter in its place has the same name."""
-
-Signature = dict[str, str | None]  # parameters in their order, each with its default as text; None where it is required
 
 
 def functions_in(tree: ast.Module) -> Iterator[Function]:
@@ -82,16 +80,6 @@ def fields_of(node: ast.ClassDef) -> Signature:
     return {ast.unparse(field.target): field.value and ast.unparse(field.value) for field in fields}
 
 
-def _required_of(function: Function) -> Signature:
-    """The signature of a function without its optional parameters."""
-    return dict.fromkeys(function.parameters[: function.required])
-
-
-def taken_by(function: Function) -> Signature:
-    """The signature of a function."""
-    return _required_of(function) | dict(zip(function.parameters[function.required :], map(repr, function.defaults)))
-
-
 def _call(function: Function) -> str:
     """A call that passes all parameters by position."""
     return f"{function.name}({', '.join(function.parameters)})"
@@ -99,23 +87,14 @@ def _call(function: Function) -> str:
 
 def function_of(name: str, signature: Signature) -> Function:
     """A function of that name, its required parameters first."""
-    needed = [parameter for parameter, default in signature.items() if default is None]
-    given = {parameter: default for parameter, default in signature.items() if default is not None}
-    return Function(name, (*needed, *given), len(needed), tuple(map(_literal, given.values())))
+    return Function(name, tuple(sorted(signature.items(), key=lambda item: item[1] is not None)))
 
 
 def stand_in(name: str, signature: Signature, wraps: str, body: str) -> Function:
     """A function with the text that defines it."""
     plain = function_of(name, signature)
-    taken = ", ".join(p if signature[p] is None else f"{p}={signature[p]}" for p in plain.parameters)
+    taken = ", ".join(each if default is None else f"{each}={default}" for each, default in plain.signature)
     return replace(plain, stand_in=f"def {name}({taken}): {body}", wraps=wraps)
-
-
-def _literal(default: str) -> Any:
-    try:
-        return ast.literal_eval(default)
-    except (ValueError, SyntaxError):
-        return NO_LITERAL
 
 
 # -- one function: what is bundled is taken apart, and a closure is called ---------------------------------------------
@@ -250,19 +229,15 @@ def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[
     forwards = [(function, _returned(tree, function.name)) for function in functions if _is_forward(function)]
     for function in functions:
         # h in ``cost(h, y)`` is no θ, X or y: it is what another function returns
-        unknown = [name for name in _required_of(function) if role_of(name) is None]
+        unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
         for forward, returned in forwards if unknown else ():
             if values := _names_for(returned, unknown):
-                yield _run_after(forward, values, function, unknown)
+                needed = forward.parameters[: forward.required]
+                own = {name: default for name, default in function.signature if name not in (*unknown, *needed)}
+                body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {_call(function)}"
+                name = f"{function.name}_after_{forward.name}"
+                yield stand_in(name, dict.fromkeys(needed) | own, function.name, body)
                 break
-
-
-def _run_after(forward: Function, values: Sequence[str], function: Function, unknown: Sequence[str]) -> Function:
-    """A stand-in for a function that takes the values, under these names, which a forward pass returns."""
-    needed = _required_of(forward)
-    own = {name: default for name, default in taken_by(function).items() if name not in (*unknown, *needed)}
-    body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {_call(function)}"
-    return stand_in(f"{function.name}_after_{forward.name}", needed | own, function.name, body)
 
 
 def _is_forward(function: Function) -> bool:
@@ -324,7 +299,7 @@ def _with_settings(function: Function, settings: Mapping[str, str], read: set[st
     if not wanted:
         return function
     values = ", ".join(f"{name}={role}" for name, role in wanted.items())
-    signature = taken_by(function) | dict.fromkeys(wanted.values())
+    signature = dict(function.signature) | dict.fromkeys(wanted.values())
     body = f"{function.name}.__globals__.update({values}); return {_call(function)}"
     made = replace(stand_in(f"{function.name}_by_constants", signature, function.name, body), constants=tuple(wanted))
     return made if next(readings(made), None) else function

@@ -5,8 +5,8 @@ import ast
 import pytest
 
 from harness.grading.class_methods import class_functions_in
-from harness.grading.parameter_roles import COURSE, Default, Function, readings
-from harness.grading.submission_functions import functions_in, with_settings
+from harness.grading.parameter_roles import COURSE, Default, readings
+from harness.grading.submission_functions import function_of, functions_in, with_settings
 
 ROLES = {
     "nn_params input_layer_size hidden_layer_size num_labels X y lambda_": COURSE,
@@ -29,8 +29,7 @@ ROLES = {
 
 @pytest.mark.parametrize("names", ROLES)
 def test_parameters_are_known_by_their_names_and_else_by_their_order(names):
-    parameters = tuple(names.split())
-    assert next(readings(Function("f", parameters, len(parameters))), None) == ROLES[names]
+    assert next(readings(function_of("f", dict.fromkeys(names.split()))), None) == ROLES[names]
 
 
 def test_a_function_with_a_list_for_a_default_can_be_looked_up():
@@ -39,7 +38,8 @@ def test_a_function_with_a_list_for_a_default_can_be_looked_up():
 
 
 def test_a_parameter_with_a_default_that_says_nothing_keeps_it():
-    function = Function("f", ("nn_params", "a", "b", "c", "X", "y", "lam", "verbose"), 6, defaults=(1.0, False))
+    signature = dict.fromkeys(("nn_params", "a", "b", "c", "X", "y")) | {"lam": "1.0", "verbose": "False"}
+    function = function_of("f", signature)
     assert next(readings(function), None) == COURSE
 
 
