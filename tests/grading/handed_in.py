@@ -654,6 +654,7 @@ RIGHT: dict[str, str | Files] = {
         for name, text in SMALL_FILES.items()
         if name != "sigmoid.py"
     },
+    "own.py": own(),
     "la.py": own(head=SIX, lam="la"),
     "flattened.py": FLATTENED,
     "two-files": {"back_prop.py": UNREGULARISED, "back_prop_reg.py": own().replace("nnCost", "back_prop_reg")},
@@ -754,67 +755,37 @@ def _changed(name: str, *edits: tuple[str, str]) -> str | Files:
     return json.loads(after) if isinstance(files, dict) else after
 
 
-WRONG: dict[str, tuple[str | Files, str, str]] = {
-    # what is handed in, the parts cost, gradient and regulariser (r right, w wrong, - absent), and the bug
-    "common-no-slope": (_changed("common", (SLOPE, "")), "rwr", "slope-missing"),
-    "flattened-bias-row.py": (
-        _changed("flattened.py", ("d3.dot(T2[:, 1:])", "d3.dot(T2[:, :-1])")),
-        "rwr",
-        "bias-column-not-dropped",
-    ),
-    "two-files-wrong": (
-        _changed("two-files", ("LAM / m".replace("LAM", "lambda_"), "lambda_")),
-        "rrw",
-        "lambda-not-over-m",
-    ),
-    "last-is-zero-wrong.py": (_changed("last-is-zero.py", ("d3 = h - Y", "d3 = Y - h")), "rwr", "wrong-sign"),
-    "extra-no-mean.py": (
-        _changed("extra.py", *WITHOUT_MEAN),
-        "rwr",
-        "mean-missing",
-    ),
-    "globals-wrong.py": (
-        _changed("globals.py", ("Theta2_grad[:, 1:] += lmbda / m * Theta2[:, 1:]", "pass")),
-        "rrw",
-        "output-layer-unregularised",
-    ),
-    "cache-wrong.py": (_changed("cache.py", ("A1 * (1 - A1)", "1")), "rw-", "slope-missing"),
-    "cache-tanh-wrong.py": (_changed("cache-tanh.py", ("(1 - np.power(A1, 2))", "(1 - A1)")), "rw-", ""),
-    "two-layer-net-wrong.py": (_changed("two-layer-net.py", ("dhidden[hidden <= 0] = 0", "pass")), "rwr", ""),
-    "two-layer-net-reg.py": (_changed("two-layer-net.py", ("2 * reg * W", "reg * W")), "rrw", ""),
-    "network-wrong.py": (_changed("network.py", (", delta) * sigmoid_prime(zs[-l])", ", delta)")), "-w-", ""),
-    "trainer-wrong.py": (
-        _changed("trainer.py", ("D3 @ W2 * A2[:, 1:] * (1 - A2[:, 1:])", "D3 @ W2 * A2[:, 1:]")),
-        "rwr",
-        "slope-halved",
-    ),
-    "remembers-wrong.py": (_changed("remembers.py", ("* self.a1*(1-self.a1)", "* self.a1")), "rwr", "slope-halved"),
-    "cost-apart-is-right": (
-        {
-            "ex4.py": own((RETURN, "    return J\n"))
-            + edition(PENALTIES[-1], *WITHOUT_MEAN).replace("nnCostFunction", "backprop")
-        },
-        "rwr",
-        "mean-missing",
-    ),
+SIGN = ("d3 = h - Y", "d3 = Y - h")
+MISTAKES = {  # a right one; the parts cost, gradient and regulariser (r right, w wrong, - absent); the bug; the edits
+    "common-no-slope": ("common", "rwr", "slope-missing", (SLOPE, "")),
+    "flattened-wrong.py": ("flattened.py", "rwr", "bias-column-not-dropped", ("(T2[:, 1:])", "(T2[:, :-1])")),
+    "two-files-wrong": ("two-files", "rrw", "lambda-not-over-m", ("lambda_ / m", "lambda_")),
+    "last-is-zero-wrong.py": ("last-is-zero.py", "rwr", "wrong-sign", SIGN),
+    "extra-no-mean.py": ("extra.py", "rwr", "mean-missing", *WITHOUT_MEAN),
+    "globals-wrong.py": ("globals.py", "rrw", "output-layer-unregularised", ("Theta2_grad[:, 1:] +=", "unused =")),
+    "cache-wrong.py": ("cache.py", "rw-", "slope-missing", ("A1 * (1 - A1)", "1")),
+    "cache-tanh-wrong.py": ("cache-tanh.py", "rw-", "", ("(1 - np.power(A1, 2))", "(1 - A1)")),
+    "two-layer-net-wrong.py": ("two-layer-net.py", "rwr", "", ("dhidden[hidden <= 0] = 0", "pass")),
+    "two-layer-net-reg.py": ("two-layer-net.py", "rrw", "", ("2 * reg * W", "reg * W")),
+    "network-wrong.py": ("network.py", "-w-", "", (", delta) * sigmoid_prime(zs[-l])", ", delta)")),
+    "trainer-wrong.py": ("trainer.py", "rwr", "slope-halved", (" * A2[:, 1:] * (1 - A2[:, 1:])", " * A2[:, 1:]")),
+    "remembers-wrong.py": ("remembers.py", "rwr", "slope-halved", ("* self.a1*(1-self.a1)", "* self.a1")),
     "network-2-wrong.py": (
-        _changed("network-2.py", ("activations[-1], y)", "activations[-1], y) * sigmoid_prime(zs[-1])")),
+        "network-2.py",
         "rw-",
         "squared-error-delta",
+        ("[-1], y)", "[-1], y) * sigmoid_prime(zs[-1])"),
     ),
-    "made-before-wrong.py": (
-        _changed("made-before.py", *WITHOUT_MEAN),
-        "rwr",
-        "mean-missing",
-    ),
-    "micrograd-wrong.py": (_changed("micrograd.py", ("(1 - t ** 2) * out.grad", "(1 - t) * out.grad")), "-w-", ""),
-    "forward-first-wrong.py": (
-        _changed("forward-first.py", ("(h, y, Theta1", "(h, y, Theta1"), ("d3 = h - Y", "d3 = Y - h")),
-        "rwr",
-        "wrong-sign",
-    ),
-    "tanh-with-the-sigmoid-s-slope.py": (own(("sigmoid(z2)]", "np.tanh(z2)]")), "wwr", "tanh-for-hidden-units"),
+    "made-before-wrong.py": ("made-before.py", "rwr", "mean-missing", *WITHOUT_MEAN),
+    "micrograd-wrong.py": ("micrograd.py", "-w-", "", ("(1 - t ** 2) * out.grad", "(1 - t) * out.grad")),
+    "forward-first-wrong.py": ("forward-first.py", "rwr", "wrong-sign", SIGN),
+    "tanh-with-the-sigmoid-s-slope.py": ("own.py", "wwr", "tanh-for-hidden-units", ("sigmoid(z2)]", "np.tanh(z2)]")),
 }
+WRONG: dict[str, tuple[str | Files, str, str]] = {
+    name: (_changed(of, *edits), parts, bug) for name, (of, parts, bug, *edits) in MISTAKES.items()
+}
+BACKPROP = edition(PENALTIES[-1], *WITHOUT_MEAN).replace("nnCostFunction", "backprop")
+WRONG["cost-apart-is-right"] = ({"ex4.py": own((RETURN, "    return J\n")) + BACKPROP}, "rwr", "mean-missing")
 
 
 UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the kind of the reason
