@@ -296,20 +296,21 @@ def _as_lists(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def items_of(answer: Any, values: Callable[[Any], Iterable[Any]] = dict.values) -> list[Any]:
+def items_of(answer: Any, values: Callable[[Any], Iterable[Any]] = dict.values, size: int = 0) -> list[Any]:
     """The numbers and arrays in an answer, however deep they lie in tuples, lists and dictionaries with these values.
 
-    A list of numbers within it is an array.
+    A list or tuple of as many numbers as `size` is an array, and so is any list of numbers within an answer.
     """
-    if isinstance(answer, dict):
-        answer = list(values(answer)) or answer
-    if not isinstance(answer, (list, tuple)) or not answer:
+    if isinstance(answer, (list, tuple)) and (array := as_array(answer)) is not None and array.size == size:
+        return [array]
+    items = list(values(answer)) if isinstance(answer, dict) else answer
+    if not isinstance(items, (list, tuple)) or not items:
         return [] if answer is None else [answer]
     found = []
-    for item in answer:
-        is_array = isinstance(item, list) and not any(isinstance(each, np.ndarray) for each in item)
-        array = as_array(item) if is_array and item else None
-        found += items_of(item, values) if array is None else [array]
+    for item in items:
+        is_of_numbers = isinstance(item, list) and item and not any(isinstance(each, np.ndarray) for each in item)
+        array = as_array(item) if is_of_numbers else None
+        found += items_of(item, values, size) if array is None else [array]
     return found
 
 

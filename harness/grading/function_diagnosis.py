@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,8 +84,7 @@ def diagnose(
     Raises ValueError or OSError where there is no such file or function, or no convention in which it can be called.
     """
     started = time.perf_counter()
-    process = _start_process(target, timeout)
-    try:
+    with closing(_start_process(target, timeout)) as process:
         named = target.rpartition(":")[2] or None if ":" in target else None
         if interface := source_interface(process.submission, named):
             drawn = _random_exercises(problems, seed, like, activations, ordinary=ordinary)
@@ -94,16 +94,7 @@ def diagnose(
                 raise message_table.FactError(interface.failure, f"{target} cannot be called. ")
             drawn = _course_like_exercises(problems, seed, _require_course_like(like, activations), interface)
         given = collect_answers(process, interface, _reported(drawn, problems, progress))
-        # the regulariser's share is known from one exercise with and without λ
-        graded = collect_answers(process, interface, interface.exercises[: 2 if interface.is_source else None])
-        graded = graded.without_missing_classes
-        if like == ANY and not interface.is_source and not (given.wrong or given.faults):
-            answers, failures = {**given.answers, **graded.wrong}, {**given.failures, **graded.failures}
-            given = replace(graded, answers=answers, failures=failures, change=given.change)
-        parts = judge_parts({}, interface, graded)
-        explained = explain(process, interface, given, parts) if given.answers else Explained()
-    finally:
-        process.close()
+        given, explained = _explained(process, interface, given, with_graded=like == ANY)
     verdict, facts = _judged(interface, given, explained)
     failures = dict.fromkeys(given.failures.values())  # one may stand for all
     raised = [failure for failure in failures if not failure.is_not_applicable]
@@ -121,6 +112,20 @@ def diagnose(
         time.perf_counter() - started,
         tuple(ShownAnswer(exercise, answer, interface) for exercise, answer in given.answers.items()),
     )
+
+
+def _explained(
+    process: SubmissionProcess, interface: Interface, given: GivenAnswers, *, with_graded: bool
+) -> tuple[GivenAnswers, Explained]:
+    """The answers, with those wrong ones to a grade's problems if the others are right, and what explains them."""
+    # the regulariser's share is known from one exercise with and without λ
+    exercises = interface.exercises[: 2 if interface.is_source else None]
+    graded = collect_answers(process, interface, exercises).without_missing_classes
+    if with_graded and not interface.is_source and not (given.wrong or given.faults):
+        answers, failures = {**given.answers, **graded.wrong}, {**given.failures, **graded.failures}
+        given = replace(graded, answers=answers, failures=failures, change=given.change)
+    parts = judge_parts({}, interface, graded)
+    return given, explain(process, interface, given, parts) if given.answers else Explained()
 
 
 def _judged(interface: Interface, given: GivenAnswers, explained: Explained) -> tuple[str, tuple[Fact, ...]]:

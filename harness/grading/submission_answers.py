@@ -99,9 +99,7 @@ def _find_parts(
 ) -> tuple[list[Any], list[int], list[FoundGradient]]:
     """The items of an answer, the places of those that may be the cost, and what may be the gradient."""
     network, blocks = problem.network, convention.blocks
-    whole = as_array(value)
-    is_gradient = whole is not None and whole.size == network.size
-    items = [whole] if is_gradient else items_of(value, partial(blocks.sort_values, network))
+    items = items_of(value, partial(blocks.sort_values, network), network.size)
     # a vector, two matrices, or an item for each array of θ
     lengths = sorted({1, 2, len(blocks.names(network))})
     places = [(first, first + length) for length in lengths for first in range(len(items) - length + 1)]

@@ -4,7 +4,9 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from harness.checks.networks.bug_explanations import join_names
@@ -96,11 +98,9 @@ def _grade_in_process(submission: Submission, plan: GradingPlan, *, with_needed:
     if submission.error:
         return Grade(submission, diagnosis=(submission.error,), notes=submission.notes[1:])
     process = SubmissionProcess(submission, plan.timeout, data=plan.data, sandbox=plan.sandbox, with_needed=with_needed)
-    try:
+    with closing(process):
         interface = find_interface(process, plan.function)
         found = judge(process, interface, plan.rubric, with_needed=with_needed)
-    finally:
-        process.close()
     lacks_name = interface.failure and any(failure.is_missing_name for failure in interface.failures)
     if with_needed or not (lacks_name or any(helper.lacks_name for helper in found.helpers.values())):
         return found
@@ -133,8 +133,7 @@ def _grade_answers(
 ) -> Grade:
     """The grade of a submission that has given answers, with what explains those that are wrong."""
     submission = process.submission
-    conventions = (*submission.conventions, *interface.conventions)
-    refused = rubric.refused(conventions)
+    refused = rubric.refused((*submission.conventions, *interface.conventions))
     parts = {**judge_parts(graded.helpers, interface, given)}
     parts |= dict.fromkeys(("cost", "gradient"), Part(WRONG)) if refused else {}
     # a wrong engine of scalars explains every wrong gradient that it computes
@@ -144,27 +143,27 @@ def _grade_answers(
         return _without_answers(graded, find_other_exercise(process) or explained.facts[0], rubric)
     # where something else makes parts wrong, the gradient shows nothing of the helper
     helpers = graded.helpers
-    helpers = helpers if has_reason else judge_by_specification(helpers, parts["gradient"], explained.facts)
+    if not has_reason:
+        helpers = judge_by_specification(helpers, parts["gradient"], explained.facts)
     parts |= judge_helpers(helpers, {name: parts[name] for name in ANSWERED})
     failures = _failures(given)
     verdict = verdict_of(parts, has_failures=bool(failures))
-    # a wrong helper is the likeliest cause of what no bug explains, and of what its own mistake does
-    causes = explained.facts, wrong_helpers(helpers)
-    likeliest, other = causes if explained.bugs and helpers == graded.helpers else causes[::-1]
     refusals = (wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused)
+    # a wrong helper is the likeliest cause of what no bug explains, and of what its own mistake does
+    causes = [explained.facts, wrong_helpers(helpers)][:: 1 if explained.bugs and helpers == graded.helpers else -1]
     # what one call alone returns is no example of what depends on earlier ones
     is_shown = verdict == DISAGREE and not refused and explained.is_repeatable
     first = given.first_wrong
     # answers that change, of which nothing was right, show no convention
-    if not explained.is_repeatable and not any(any(attempt.right) for attempt in interface.attempts):
-        conventions = submission.conventions
+    is_known = explained.is_repeatable or any(any(attempt.right) for attempt in interface.attempts)
+    conventions = (*submission.conventions, *(interface.conventions if is_known else ()))
     return replace(
         graded,
         helpers=helpers,
         verdict=verdict,
         parts=parts,
         points=rubric.points_for(parts),
-        diagnosis=(*refusals, *likeliest, *other, *failures, *_lacking(parts, interface, verdict)),
+        diagnosis=(*refusals, *chain(*causes), *failures, *_lacking(parts, interface, verdict)),
         links={name: submission.link(one.call.function) for name, one in interface.by_part.items() if one},
         bugs=tuple(map(join_names, explained.bugs)),
         conventions=(*conventions, *(each for helper in helpers.values() for each in helper.conventions)),

@@ -52,27 +52,20 @@ def interrupt_all() -> None:
         worker.interrupt()
 
 
+@dataclass(eq=False)
 class CallFailed(Exception):
-    """A call gave no answer: `outcome` is as `harness.isolation.Outcome.kind`.
+    """A call gave no answer."""
 
-    It is "answered" where the value was no cost and no gradient. `error` is the name of the exception's type, where one
-    was raised, and `line` the line where it happened, or 0. With `is_loading` the file itself failed, so that nothing
-    in it can be called.
-    """
-
-    def __init__(
-        self, fact: Fact, outcome: str = "raised", error: str = "", *, is_loading: bool = False, line: int = 0
-    ):
-        super().__init__(fact, outcome, error)
-        self.fact, self.outcome, self.error, self.is_loading, self.line = fact, outcome, error, is_loading, line
+    fact: Fact
+    # as `harness.isolation.Outcome.kind`; "answered" where the value was no cost and no gradient
+    outcome: str = "raised"
+    error: str = ""  # the name of the exception's type, where one was raised
+    line: int = 0  # where it happened, if that is known
+    is_loading: bool = False  # whether the file itself failed, so that nothing in it can be called
 
     def with_data(self, **data: Any) -> "CallFailed":
-        """The same failure with more said of it, such as the exercise on which the call failed; and no traceback.
-
-        Its frames would keep the arguments of the call: 16 MB of digits each.
-        """
-        fact = replace(self.fact, data={**self.fact.data, **data})
-        return CallFailed(fact, self.outcome, self.error, is_loading=self.is_loading, line=self.line)
+        """The same failure with more said of it, and no traceback, whose frames keep 16 MB of digits each."""
+        return replace(self, fact=replace(self.fact, data={**self.fact.data, **data}))
 
     @property
     def is_fatal(self) -> bool:
@@ -212,8 +205,7 @@ class SubmissionProcess:
         else:
             event = f"raised {outcome.what}" if outcome.kind == "raised" else outcome.what
             fact = doubt(Kind.CALL_FAILED, *where, function="" if is_loading else name, event=event)
-        line = outcome.place.line if outcome.place else 0
-        return CallFailed(fact, outcome.kind, outcome.error, is_loading=is_loading, line=line)
+        return CallFailed(fact, outcome.kind, outcome.error, outcome.place.line if outcome.place else 0, is_loading)
 
     def restart(self) -> None:
         """End the process: the next call starts another one, in which nothing is left of earlier calls."""

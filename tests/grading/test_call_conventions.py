@@ -51,6 +51,8 @@ ANSWERS = {
     "gradient first": ((GRADIENT, 0.5), ("gradient before cost",)),
     "cost in an array": ((np.array([[0.5]]), GRADIENT), ("cost as an array of shape (1, 1)",)),
     "numbers in a list": ((0.5, GRADIENT.tolist()), ()),
+    "numbers in a tuple": ((0.5, tuple(GRADIENT.tolist())), ()),
+    "a cost beside something else": (((0.5, "h"), GRADIENT), ()),
     "integers": ((np.float32(0.5), GRADIENT.astype(int)), ()),
 }
 
