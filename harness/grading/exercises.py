@@ -165,6 +165,11 @@ class Exercise:
         with np.errstate(all="ignore"):
             return replay.has_cost(NO_BUG), not replay.coordinates_left(NO_BUG)
 
+    def wrong_entries(self, answer: ParsedAnswer) -> np.ndarray:
+        """Which entries of the gradient are wrong, as NaN is, and all of one that is missing."""
+        given = self.replay(answer).answer
+        return ~(np.abs(given.gradient - self.right[1]) <= given.error)
+
     def has_wrong_part(self, answer: ParsedAnswer) -> bool:
         """Whether a cost or gradient that is there is wrong."""
         cost, gradient = self.is_right(answer)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from rich.cells import cell_len
 
-from harness.checks.networks.bug_replay import NO_BUG
 from harness.facts import message_table
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
@@ -17,7 +16,7 @@ from harness.grading import Hints
 from harness.grading.function_diagnosis import Diagnosis
 from harness.grading.grade import AGREE, ANSWERED, DISAGREE, PART_NAMES, POINTS, Grade, Rubric
 from harness.grading.helper_checks import WRONG
-from harness.grading.student_feedback import OFF, UNSAID, feedback_page
+from harness.grading.student_feedback import UNSAID, feedback_page
 from harness.grading.submission_interface import ShownAnswer
 from harness.pages.html_page import Cell, table
 from harness.pages.report_page import listing, page, section, wide
@@ -239,8 +238,7 @@ def _answer_row(shown: ShownAnswer) -> tuple[Any, ...]:
     """A row of `ANSWER_COLUMNS`; differences are relative to the gradient's largest entry."""
     answer, (cost, gradient) = shown.answer, shown.exercise.right
     given, errors = ("" if answer.cost is None else (f"{answer.cost:.12g}", answer.cost)), shown.relative_errors
-    with np.errstate(all="ignore"):
-        wrong = shown.exercise.replay(answer).coordinates_left(NO_BUG)
+    wrong = int(shown.exercise.wrong_entries(answer).sum())
     off = None if errors is None else float(errors.max())
     return shown.exercise.name, given, (f"{cost:.12g}", cost), gradient.size, wrong, off
 
@@ -257,18 +255,20 @@ LARGEST_PICTURE = 400  # parameters of a network that is still drawn: 20 rows an
 def error_picture(shown: ShownAnswer | None) -> str:
     """|g - g*| / max |g*| as a square for each coordinate, shaded by decades; none of a gradient that is right."""
     errors = None if shown is None else shown.relative_errors
-    if shown is None or errors is None or errors.size > LARGEST_PICTURE or shown.exercise.is_right(shown.answer)[1]:
+    if shown is None or errors is None or errors.size > LARGEST_PICTURE:
+        return ""
+    if not (entries := shown.exercise.wrong_entries(shown.answer)).any():
         return ""
     with np.errstate(divide="ignore"):
         decades = np.clip(np.log10(errors), -DECADES, 0.0)
-    pictures = []
-    for number, matrix in enumerate(shown.exercise.problem.network.unpack(decades), start=1):
+    pictures, network = [], shown.exercise.problem.network
+    for number, (matrix, wrong) in enumerate(zip(*map(network.unpack, (decades, entries))), start=1):
         name, (rows, columns) = f"Theta{number}", matrix.shape
         squares = "".join(
             _square(j * CELL, i * CELL, decade, f"{name}[{i}, {j or 'bias'}]: 1e{decade:.0f}")
             for (i, j), decade in np.ndenumerate(matrix)
         )
-        label = f"{name}: {(matrix > np.log10(OFF)).sum()} of {matrix.size} entries are wrong"
+        label = f"{name}: {wrong.sum()} of {matrix.size} entries are wrong"
         box = (0, -16, max(60, columns * CELL + 8), rows * CELL + 18)  # the name fits
         words = f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>'
         pictures.append(

@@ -30,8 +30,6 @@ PLAIN_KINDS = (homework_messages.MESSAGES.keys() - {Kind.COST_PATTERN}) | {Kind.
 UNSAID = (Kind.PART_RIGHT, Kind.NO_BUG_EXPLAINS)
 """What a student's page leaves out: the parts say what is right, and what was not found helps nobody."""
 
-OFF = 1e-9  # Of the largest entry: entries that are off by more are shown as wrong. It is far above rounding.
-
 ENTRIES_SHOWN = 12
 
 RIGHT_ENTRIES_SHOWN = 4  # so many entries are shown where only the cost is wrong
@@ -45,11 +43,12 @@ def hints_in(grade: Grade, hints: Hints) -> list[Fact]:
         return [fact for fact in grade.diagnosis if fact.kind not in UNSAID]
     told = [fact for fact in grade.diagnosis if fact.kind in PLAIN_KINDS]
     shown, is_wrong = grade.probe, WRONG in (grade.outcomes["gradient"], grade.outcomes["regularised"])
-    if hints == Hints.PART or not is_wrong or shown is None or (errors := shown.relative_errors) is None:
+    if hints == Hints.PART or not is_wrong or shown is None or shown.answer.gradient is None:
         return told
+    entries = shown.exercise.wrong_entries(shown.answer)
     layers = [
         f"Theta{number} {name}"
-        for number, matrix in enumerate(shown.exercise.problem.network.unpack(errors > OFF), start=1)
+        for number, matrix in enumerate(shown.exercise.problem.network.unpack(entries), start=1)
         for name, part in (("bias", matrix[:, 0]), ("weights", matrix[:, 1:]))
         if part.any()
     ]
@@ -104,8 +103,8 @@ def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
     ]
     if answer.cost is not None:
         lines.append(f"| cost | {answer.cost:.10g} | {cost:.10g} |")
-    if answer.gradient is not None and (errors := shown.relative_errors) is not None:
-        off = np.flatnonzero(errors > OFF)
+    if answer.gradient is not None:
+        off = np.flatnonzero(exercise.wrong_entries(answer))
         entries = off[:ENTRIES_SHOWN] if len(off) else np.arange(min(RIGHT_ENTRIES_SHOWN, gradient.size))
         labels = [_escaped(exercise.problem.network.label(int(i))) for i in entries]
         rows = zip(labels, answer.gradient[entries], gradient[entries])

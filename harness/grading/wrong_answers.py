@@ -123,7 +123,8 @@ def _facts(
             is_of_l2 = is_of_cost and "cost" not in wrong_parts
             yield _for_homework(replace(fact, where=("regulariser",)) if is_of_l2 else fact)
     if found.gradient_wrong and not known["gradient"]:
-        wrong_layers = {name for each, answer in given.answers.items() for name in _wrong_layers(each, answer)}
+        entries = [each.problem.network.unpack(each.wrong_entries(answer)) for each, answer in given.answers.items()]
+        wrong_layers = {f"Theta{n}" for layers in entries for n, layer in enumerate(layers, start=1) if layer.any()}
         for fact in _relations(exercise, given.answers[exercise]):
             if fact.kind != Kind.ERROR_STARTS_BELOW or wrong_layers.isdisjoint(fact.where):
                 yield _for_homework(fact)
@@ -154,20 +155,8 @@ def _relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]:
     """Patterns in the error of a gradient: entries that are not finite, a relation, the layer where it starts."""
     if answer.gradient is None:
         return ()
-    return relate_gradients(
-        exercise.problem, exercise.theta, answer.gradient, exercise.right[1], _off(exercise, answer)
-    )
-
-
-def _off(exercise: Exercise, answer: ParsedAnswer) -> np.ndarray:
-    """Which entries of a gradient are wrong; NaN is."""
-    return ~(np.abs(answer.gradient - exercise.right[1]) <= exercise.replay(answer).answer.error)
-
-
-def _wrong_layers(exercise: Exercise, answer: ParsedAnswer) -> list[str]:
-    """The layers in which a gradient is wrong."""
-    layers = [] if answer.gradient is None else exercise.problem.network.unpack(_off(exercise, answer))
-    return [f"Theta{number}" for number, layer in enumerate(layers, start=1) if layer.any()]
+    entries = exercise.wrong_entries(answer)
+    return relate_gradients(exercise.problem, exercise.theta, answer.gradient, exercise.right[1], entries)
 
 
 # -- another exercise, known by the data and helpers that it names, or by what its functions take ----------------------
