@@ -19,7 +19,7 @@ import numpy as np
 from harness.bounds.program_bound import bound_of_values
 from harness.bounds.tolerances import SOLVERS_FACTOR
 from harness.checks.traced.real_coordinates import Layout, combine
-from harness.checks.traced.traced_programs import alike, solves
+from harness.checks.traced.traced_programs import alike, calls_back, solves
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
@@ -323,7 +323,8 @@ class Mode:
     def computes_the_same(self, other: "Mode", vectors: np.ndarray) -> bool:
         """Whether another trace of the same mode is the same program, or computes the same products."""
         count = next(iter(self._traced))
-        if alike(self.traced(count).program, other.traced(count).program):
+        own = self.traced(count).program
+        if alike(own, other.traced(count).program) and not calls_back(own):
             return True
         return np.array_equal(self.by_numpy(vectors[:count]), other.by_numpy(vectors[:count]), equal_nan=True)
 

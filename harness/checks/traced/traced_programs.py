@@ -79,9 +79,10 @@ def solves(program: Program) -> bool:
 
 
 def alike(a: Program, b: Program) -> bool:
-    """Whether two programs compute the same for sure, number for number, except for the rules of custom calls.
+    """Whether two programs are the same, except for the rules of custom calls.
 
-    JAX numbers slots in the order of its equations, so that two traces of one function are equal field by field.
+    JAX numbers slots in the order of its equations, so that two traces of one function are equal field by field. What
+    is jitted within is traced once. Two such programs compute the same, number for number, unless one `calls_back`.
     """
     return (
         (a.size, a.arguments, len(a.equations)) == (b.size, b.arguments, len(b.equations))
@@ -92,8 +93,8 @@ def alike(a: Program, b: Program) -> bool:
 
 
 def _same_equation(a: Equation, b: Equation) -> bool:
-    # rules are functions, made anew in each trace. A function among the parameters of another primitive, such as a
-    # callback, may compute anything: it is never the same
+    # rules are functions, made anew in each trace. A function among the parameters of another primitive has to be the
+    # same one
     carries_rules = a.name in CUSTOM_RULES or a.name in CALLS
 
     def is_rule(value: Any) -> bool:
@@ -107,6 +108,8 @@ def _same_equation(a: Equation, b: Equation) -> bool:
 
 
 def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
     if isinstance(a, Program) and isinstance(b, Program):
         return alike(a, b)
     if isinstance(a, Constant) and isinstance(b, Constant):
@@ -116,8 +119,18 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same, a, b))
     if isinstance(a, type) or is_key(a):
-        return a is b
+        return False
     return type(a) is type(b) and not callable(a) and bool(a == b)
+
+
+def calls_back(program: Program) -> bool:
+    """Whether a primitive without a rule here carries a function, such as a callback, which may compute anything."""
+
+    def carries_function(value: Any) -> bool:
+        return any(map(carries_function, value)) if isinstance(value, (tuple, list)) else callable(value)
+
+    unknown = (eq for eq in equations_in(program) if eq.primitive.rule is None)
+    return any(carries_function(list(eq.params.values())) for eq in unknown)
 
 
 def has_rules(program: Program) -> bool:
