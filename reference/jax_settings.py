@@ -66,7 +66,11 @@ def devices_of(arguments: Any) -> list[Any]:
 
 # -- compilation ------------------------------------------------------------------------------------------------------
 
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+QUICKLY = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
 """XLA's options: machine code in a third of the time, for what runs a few times.
 
 It rounds otherwise than a caller's own: a number that two operations read may be computed twice, each time with other

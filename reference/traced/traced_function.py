@@ -45,8 +45,10 @@ A formula is long where each result is used several times by the next: x_{k+1} =
 once x_k is written out wherever it is used.
 """
 
-LONGEST_FUSED = 2.0**64
-"""XLA's fusion takes time that grows without bound with the operations written out: ten Runge-Kutta steps, a minute."""
+LONGEST_FUSED = 2.0**128
+"""XLA's fusion takes time that grows without bound with the operations written out. Of the gradient of four Runge-Kutta
+steps it takes no time, and of ten it takes ten times as long as the rest. A step of Diffrax is a formula of 2¹⁰³
+operations, by a chain of 100 nearest numbers, and takes three times as long without fusion."""
 
 
 class Traced:

@@ -238,7 +238,7 @@ def _step(y):  # which uses y four times
 
 
 def _steps(y):
-    for _ in range(40):
+    for _ in range(70):
         y = _step(y)
     return jnp.sum(y)
 
