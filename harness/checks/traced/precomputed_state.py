@@ -177,7 +177,9 @@ def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[
     parts = np.split(directions, np.cumsum(list(map(np.size, values)))[:-1])
     run(everything, *(Increment(x, STEP * d.reshape(1, *x.shape).astype(x.dtype)) for x, d in zip(values, parts)))
     same = zip(equations_in(everything), equations_in(program))
-    return with_moving_state({eq for copy, eq in same if run.moves_state.get(copy) and eq in flow.operands})
+    moving = {eq for copy, eq in same if run.moves_state.get(copy) and eq in flow.operands}
+    # the same object, with what was compiled for it
+    return everything if len(moving) == len(flow.operands) else with_moving_state(moving)
 
 
 def rules_given_state_within(program: Program) -> set[Equation]:

@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,13 @@ from own_rules import with_jvp, with_vjp
 
 from harness import check_derivatives
 from harness.checks.traced import culprits, derivative_check, lone_equations, reported_derivatives
+from harness.checks.traced.derivative_case import trace_case
+from harness.checks.traced.derivative_comparison import compare_derivatives
+from harness.checks.traced.function_values import find_changes_between_calls
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.facts.kinds import Kind
-from reference.jax_settings import compiler_options, known_options
+from reference.jax_settings import compiler_options, known_options, settings
 from reference.traced import program_replay
 from reference.traced.equations import Equation, bind
 from reference.traced.traced_function import UNFUSED, Traced, options_for
@@ -139,19 +143,40 @@ def test_a_function_is_traced_a_few_times_whatever_the_number_of_inputs_and_mode
     assert len(calls) <= 10  # one of them for each of the 12 inputs would be more
 
 
-def test_nothing_is_compiled_but_the_function_and_its_modes():
-    compiled, check = [], lambda w: jnp.sum(jax.nn.softmax(jnp.tanh(X @ w))[:, 1] * jnp.log1p(w[0] ** 2)[0])
-    check_derivatives(check, W)  # what is compiled once for a whole process
+@contextmanager
+def compilations():
+    """The programs that XLA compiles meanwhile."""
+    compiled = []
 
     def listen(event: str, duration_secs: float, **_: object):
         compiled.extend([event] if "backend_compile" in event else [])
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        assert check_derivatives(lambda w: check(w + 1e-3), W[:, :2]).verdict == "agree"
+        yield compiled
     finally:
         jax.monitoring.clear_event_listeners()
+
+
+def test_nothing_is_compiled_but_the_function_and_its_modes():
+    check = lambda w: jnp.sum(jax.nn.softmax(jnp.tanh(X @ w))[:, 1] * jnp.log1p(w[0] ** 2)[0])  # noqa: E731
+    check_derivatives(check, W)  # what is compiled once for a whole process
+    with compilations() as compiled:
+        assert check_derivatives(lambda w: check(w + 1e-3), W[:, :2]).verdict == "agree"
     assert len(compiled) == 3  # f, reverse and forward mode
+
+
+def test_to_find_out_whether_it_is_repeatable_what_is_jitted_is_not_compiled_again():
+    def raises(x):
+        return jax.pure_callback(lambda x: x, jax.ShapeDtypeStruct((), float), x)
+
+    guarded = jax.jit(lambda x: jax.lax.cond(x > 1e3, raises, lambda x: x, jnp.sum(_decay(x * jnp.eye(2)))))
+    with settings(x64=True):
+        case = trace_case(lambda x: [guarded(x)], [np.float64(2.7)], ["x"], lambda: ["f"])
+        comparison = compare_derivatives(case, ["reverse"])
+        with compilations() as compiled:
+            assert find_changes_between_calls(comparison) == []
+    assert not compiled
 
 
 @pytest.mark.more
@@ -237,8 +262,8 @@ def _step(y):  # which uses y four times
     return y + 0.1 * jnp.sin(y) * y[::-1] * (1.0 - y)
 
 
-def _steps(y):
-    for _ in range(70):
+def _steps(y, count=70):
+    for _ in range(count):
         y = _step(y)
     return jnp.sum(y)
 
@@ -265,6 +290,7 @@ def test_a_long_formula_is_compiled_without_fusing_it_wherever_it_stands(long):
     [
         lambda y: jnp.sum(jnp.sin(y) * y),
         jax.jit(lambda y: jnp.sum(_step(y))),
+        lambda y: _steps(y, 40),
         lambda y: jax.lax.fori_loop(0, 40, lambda _, y: _step(y), y),  # a step at a time
     ],
 )

@@ -11,7 +11,9 @@ from jax.interpreters import ad, batching, mlir
 
 from harness import check_derivatives
 from harness.checks.traced import precomputed_state
+from harness.checks.traced.derivative_case import trace_case
 from harness.facts.kinds import Kind
+from reference.jax_settings import settings
 
 A = np.array([[3.0, 0.4, -0.2], [0.1, 2.5, 0.7], [-0.5, 0.3, 2.0]])
 B = np.array([1.0, -0.5, 0.8])
@@ -107,6 +109,13 @@ FUNCTIONS = {
 def test_state_is_recomputed_and_a_wish_is_held(name):
     f, arguments, verdict = FUNCTIONS[name]
     assert check_derivatives(f, *arguments).verdict == verdict
+
+
+def test_what_was_compiled_to_find_moving_state_is_kept():
+    with settings(x64=True):
+        case = trace_case(lambda a, b: [by_primitive(a, b)], [A, B], ["a", "b"], lambda: ["x"])
+    (taker,) = (eq for eq in case.program.equations if eq.precomputed)
+    assert "values" in taker.memo
 
 
 def test_a_wrong_rule_that_takes_state_is_named():
