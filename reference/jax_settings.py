@@ -71,7 +71,8 @@ QUICKLY = {
     "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
 }
-"""XLA's options: machine code in a third of the time, for what runs a few times.
+"""XLA's options: machine code in a third of the time, for what runs a few times. The last keeps a program in one piece:
+to split it for several threads costs a fifth more.
 
 It rounds otherwise than a caller's own: a number that two operations read may be computed twice, each time with other
 roundings (a mean, once in a difference and once in its derivative), which cancel elsewhere. So nobody is accused on its
