@@ -72,14 +72,14 @@ def compare_inputs_at_kinks(point: Point, look: Look) -> DirectionalDerivatives:
     true = point.answer(INCREMENTS, Estimate(sides.mean, np.where(smooth, error + sides.half_gap, np.inf)), blocks)
     pairs = []
     for answer in look.own:
-        pair = compare(_sum_along(answer, along, rows, size), true, blocks, look.ordinary)
+        sums = _sum_along(answer, along, rows, size)
+        pair = compare(sums, true, blocks, look.ordinary)
         # a function that bends has other slopes nearby: accuse only what is off by far more than that
         off = np.where(pair.at_odds & np.isfinite(pair.difference), pair.difference, 0.0).reshape(smooth.shape)
         wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape)) / APART
         if wrong.any():
-            error = np.where(wrong.ravel(), true.error, np.inf)
-            against = Answer(INCREMENTS, INCREMENTS, 0.0, 0.0, true.gradient, error, oracle=True)
-            pairs.append(compare(_sum_along(answer, along, rows, size), against, blocks, look.ordinary))
+            against = replace(true, error=np.where(wrong.ravel(), true.error, np.inf))
+            pairs.append(compare(sums, against, blocks, look.ordinary))
     names = [first_few(np.flatnonzero(members).tolist(), 3, name=point.case.inputs.label) for members in along] * rows
     return DirectionalDerivatives(tuple(pairs), tuple(names), slopes=slopes)
 
@@ -107,8 +107,7 @@ def _sets_at_kinks(point: Point, kinks: np.ndarray) -> Iterator[np.ndarray]:
 def _sum_along(answer: Answer, along: np.ndarray, rows: int, size: int) -> Answer:
     """An answer's derivatives along the sets, whose entries are 1 and 0: sums over their inputs."""
     gradient, error = answer.gradient.reshape(rows, size), answer.error.reshape(rows, size)
-    sums = (gradient @ along.T).ravel(), (error @ along.T).ravel()
-    return Answer(answer.name, answer.family, 0.0, 0.0, *sums, precision=answer.precision, accuracy=answer.accuracy)
+    return replace(answer, gradient=(gradient @ along.T).ravel(), error=(error @ along.T).ravel())
 
 
 def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -131,11 +130,8 @@ def find_no_derivative(point: Point, look: Look, met: Met) -> list[Fact]:
     """
     if point.case.is_large:
         return []
-    (mean, half_gap), sizes, weights = (
-        look.slopes.sides.both,
-        np.abs(met.along),
-        point.combinations.cotangents[:, None],
-    )
+    (mean, half_gap), sizes = look.slopes.sides.both, np.abs(met.along)
+    weights = point.combinations.cotangents[:, None]
     # the sum of single slopes is known up to half of each gap, which a convention may take, and to each error
     roundings = DERIVATIVE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * point.terms()
     error = np.abs(weights) * (look.increments.error.reshape(mean.shape) + roundings)

@@ -85,9 +85,7 @@ class Point:
     computed: np.ndarray
     expected: np.ndarray
     error: np.ndarray
-    turned_decisions: (
-        TurnedDecisions  # comparisons and orders that rounding may turn, such as x > 0 where x = 1e8 + y - 1e8
-    )
+    turned_decisions: TurnedDecisions  # what rounding may turn, such as x > 0 where x = 1e8 + y - 1e8
     # (combinations,) bool array: whether each of its outputs is finite, and JAX and the interpreter agree on its value
     is_known: np.ndarray
     facts: tuple[Fact, ...]  # the doubts about the function's values

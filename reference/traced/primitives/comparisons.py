@@ -41,11 +41,9 @@ def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
         return truth(value, equal & (ufunc(x.change, y.change) != value))
 
     def bound(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        if equation.inputs[0] == equation.inputs[1]:  # isnan(x) is x != x: the value alone decides
-            return constant(ufunc(x.value, y.value))
-        return bound_of_parts(run, equation, x, y)
+        is_itself = equation.inputs[0] == equation.inputs[1]  # isnan(x) is x != x: the value alone decides
+        return with_error(ufunc(x.value, y.value), not is_itself and may_differ(parts(x), parts(y)))
 
-    bound_of_parts = on_parts(lambda run, equation, x, y: with_error(ufunc(x.value, y.value), may_differ(x, y)))
     aligned = of_one_rank(rule)
     choice = Choice(lambda equation, numbers: value_by(aligned, equation, numbers), compares_pair=True)
     return Primitive(name, aligned, bound, EXACT, choice, is_comparison=True)
@@ -153,9 +151,7 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
     if not count:
         return constant(value)
     changes = [full_change(case, count) for case in cases]
-    change = np.zeros((count, *np.shape(value)), changes[0].dtype)
-    for i, case in enumerate(changes):
-        change = np.where(index == i, case, change)
+    change = _selected(index, changes)
     if is_constant(which):
         return Increment(value, change)
     after = index ^ which.change if index.dtype == bool else index + which.change  # the case after the step

@@ -97,18 +97,15 @@ def exact_move(name: str, rule: Rule, **fields: Any) -> Primitive:
     return Primitive(name, rule, rule, EXACT, **fields)
 
 
-def _split(run: Any, equation: Any, x: Increment) -> list[Increment]:
-    ends, axis = np.cumsum(equation.params["sizes"])[:-1], equation.params["axis"]
-    values = np.split(x.value, ends, axis=axis)
-    changes = [0.0] * len(values) if is_constant(x) else np.split(x.change, ends, axis=1 + axis)
-    return list(map(Increment, values, changes))
+def _parting(part: Callable[..., Any]) -> Rule:
+    """A rule that takes an array apart along an axis, by ``part(array, axis, params)``."""
 
+    def rule(run: Any, equation: Any, x: Increment) -> list[Increment]:
+        params, axis = equation.params, equation.params["axis"]
+        values = part(x.value, axis, params)
+        return list(map(Increment, values, [0.0] * len(values) if is_constant(x) else part(x.change, 1 + axis, params)))
 
-def _unstack(run: Any, equation: Any, x: Increment) -> list[Increment]:
-    axis = equation.params["axis"]
-    values = np.moveaxis(x.value, axis, 0)
-    changes = [0.0] * len(values) if is_constant(x) else np.moveaxis(x.change, 1 + axis, 0)
-    return list(map(Increment, values, changes))
+    return rule
 
 
 def _iota(run: Any, equation: Any) -> Increment:
@@ -257,8 +254,8 @@ def _top_k(run: Any, equation: Any, x: Increment) -> list[Increment]:
 
 PRIMITIVES: tuple[Primitive, ...] = (
     *(_move(name, move) for name, move in MOVES.items()),
-    exact_move("split", _split),
-    exact_move("unstack", _unstack),
+    exact_move("split", _parting(lambda x, axis, params: np.split(x, np.cumsum(params["sizes"])[:-1], axis))),
+    exact_move("unstack", _parting(lambda x, axis, params: np.moveaxis(x, axis, 0))),
     exact_move("iota", _iota),
     exact_move("empty", lambda run, equation: constant(np.zeros(equation.shapes[0], equation.dtypes[0]))),
     *with_aliases(
