@@ -13,9 +13,9 @@ def with_jvp(name, value, rule):
 
 
 def with_vjp(name, value, backward, forward=None):
-    """A function whose VJP is backward(kept, cotangent) -> cotangents. Without `forward`, its inputs are kept."""
+    """A function whose VJP is backward(kept, cotangent) -> cotangents. Without `forward`, its one input is kept."""
     f = jax.custom_vjp(named(name, value))
-    f.defvjp(forward or (lambda *x: (f(*x), x if len(x) > 1 else x[0])), backward)
+    f.defvjp(forward or (lambda x: (f(x), x)), backward)
     return f
 
 
