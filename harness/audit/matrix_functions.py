@@ -6,6 +6,7 @@ A matrix of balls A + t, with t in one entry, goes through the formula; the resu
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,17 +50,8 @@ def _det(A: Matrix) -> Series:
     return (A[0] * _cofactors(A)[0]).sum()
 
 
-def _log_det(A: Matrix) -> Series:
-    det = _det(A)
-    return (det if det[0] > 0 else -det).log()
-
-
 def _inverse(A: Matrix) -> Matrix:
     return _cofactors(A).T * exact(1 / _det(A))  # flint raises where A is singular
-
-
-def _symmetric(A: Matrix) -> Matrix:
-    return (A + A.T) / 2.0
 
 
 def _cholesky(A: Matrix) -> Matrix:
@@ -103,37 +95,7 @@ def _exponential(A: Matrix) -> Matrix:
     return total
 
 
-def _squares_of_r(A: Matrix) -> Matrix:
-    """The squares of R in A = QR, which have no sign: RᵀR = AᵀA."""
-    R = _cholesky(A.T @ A).T
-    return R * R
-
-
-FUNCTIONS: dict[str, Callable[[Matrix], Series]] = {
-    "det": _det,
-    "det of 4 by 4": _det,
-    "log |det|": _log_det,
-    "inv": lambda A: (WEIGHTS * _inverse(A)).sum(),
-    "solve": lambda A: (WEIGHTS[0] * (_inverse(A) @ B)).sum(),
-    "solve, upper triangular": lambda A: (WEIGHTS[0] * (_inverse(A * np.triu(np.ones((3, 3)))) @ B)).sum(),
-    "norm": lambda A: (A * A).sum().sqrt(),
-    "cholesky": lambda A: (WEIGHTS * _cholesky(_symmetric(A))).sum(),
-    "eigvalsh": lambda A: (B * _eigenvalues(_symmetric(A))).sum(),
-    "svdvals": lambda A: (B * np.sqrt(_eigenvalues(A.T @ A)[::-1])).sum(),
-    "qr": lambda A: (WEIGHTS * _squares_of_r(A)).sum(),
-    "exponential": lambda A: (WEIGHTS * _exponential(A)).sum(),
-    "exponential, times 1e8": lambda A: (1e8 * WEIGHTS * _exponential(A)).sum(),
-}
-"""Each to one number, with the weights above; a function of symmetric matrices gets the symmetric part.
-
-Libraries compute determinants of up to 3 by 3 by a formula of their own, so one is of A bordered by a row and a column
-of the unit matrix.
-"""
-
-SYMMETRIC = ("cholesky", "eigvalsh")
-
-
-def library_functions(
+def functions_by(
     linalg: Any,
     weights: Any,
     b: Any,
@@ -142,7 +104,12 @@ def library_functions(
     exponential: Callable[[Any], Any],
     solve_upper: Callable[[Any, Any], Any],
 ) -> dict[str, Callable[[Any], Any]]:
-    """The same by the linear algebra of JAX or PyTorch, of which these functions have other names in each."""
+    """Functions of a matrix to one number, with weights, by some linear algebra; the last three have many names.
+
+    Functions of symmetric matrices get the symmetric part. Libraries compute determinants of up to 3 by 3 by a formula
+    of their own, so one is of A bordered by a row and a column of the unit matrix. R in A = QR is squared, and so has
+    no sign.
+    """
     return {
         "det": linalg.det,
         "det of 4 by 4": lambda A: linalg.det(bordered(A)),
@@ -158,6 +125,31 @@ def library_functions(
         "exponential": lambda A: (weights * exponential(A)).sum(),
         "exponential, times 1e8": lambda A: (1e8 * weights * exponential(A)).sum(),
     }
+
+
+SYMMETRIC = ("cholesky", "eigvalsh")
+
+TEXTBOOK = SimpleNamespace(
+    det=_det,
+    slogdet=lambda A: (None, (det if (det := _det(A))[0] > 0 else -det).log()),
+    inv=_inverse,
+    solve=lambda A, b: _inverse(A) @ b,
+    norm=lambda A: (A * A).sum().sqrt(),
+    cholesky=_cholesky,
+    eigvalsh=_eigenvalues,
+    svdvals=lambda A: np.sqrt(_eigenvalues(A.T @ A)[::-1]),
+    qr=lambda A: (None, _cholesky(A.T @ A).T),  # RᵀR = AᵀA
+)
+
+FUNCTIONS = functions_by(
+    TEXTBOOK,
+    WEIGHTS,
+    B,
+    bordered=lambda A: A,
+    exponential=_exponential,
+    solve_upper=lambda A, b: _inverse(A * np.triu(np.ones((3, 3)))) @ b,
+)
+"""The functions over power series."""
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -203,7 +195,7 @@ def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
     from jax.scipy.linalg import block_diag, expm, solve_triangular
 
     with jax.enable_x64(True):
-        function = library_functions(
+        function = functions_by(
             jnp.linalg,
             jnp.asarray(WEIGHTS),
             jnp.asarray(B),
@@ -220,7 +212,7 @@ def _by_torch(name: str, A: np.ndarray, order: int) -> np.ndarray:
     import torch  # pyright: ignore[reportMissingImports]  only called where it is installed
     from torch.autograd import forward_ad  # pyright: ignore[reportMissingImports]
 
-    function = library_functions(
+    function = functions_by(
         torch.linalg,
         torch.tensor(WEIGHTS),
         torch.tensor(B),

@@ -12,6 +12,7 @@ from scipy import special
 
 from harness.museum import shipped_formulas as formulas
 from harness.museum.shipped_formulas import Vector
+from harness.study.right_activations import RIGHT
 
 
 class Exhibit(NamedTuple):
@@ -30,11 +31,16 @@ class Exhibit(NamedTuple):
     mended: str = ""  # the version in which it was right again, if that is known
 
 
+def _activation(name: str) -> dict[str, Any]:
+    """The cost Σ f(x) and its right gradient, by a right record of the study."""
+    f = RIGHT[name]
+    return {"cost": formulas.summed(f), "right": lambda x: f.slope(x, f(x))}
+
+
 TANH_GELU: dict[str, Any] = {
     "formula": "½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²), with t = tanh(√(2/π)(x + 0.044715x³))",
-    "cost": formulas.summed(formulas.gelu),
-    "right": formulas.gelu_slope,
     "at": (-2.0, -0.5, 0.3, 1.5),
+    **_activation("gelu_tanh"),
 }
 
 
@@ -70,15 +76,14 @@ EXHIBITS: dict[str, Exhibit] = {
         *("neataptic", "ae93263", "src/methods/activation.js:29"),
         formula="1/(1 + |x|)²",
         mistake="The numerator is x, so the slope is 0 at 0, where it should be largest, and negative below 0.",
-        cost=formulas.summed(lambda x: x / (1.0 + np.abs(x))),
         shipped=lambda x: x / (1.0 + np.abs(x)) ** 2,
-        right=lambda x: 1.0 / (1.0 + np.abs(x)) ** 2,
+        **_activation("softsign"),
         at=(-1.5, 0.0, 0.4, 2.0),
     ),
     "darknet-gelu": Exhibit(
         *("darknet (AlexeyAB)", "59596d78", "src/activations.h:124, called in src/convolutional_layer.c:1545"),
         mistake="The formula takes the input, but the layer hands it the output, as it does for sigmoid and tanh.",
-        shipped=lambda x: formulas.gelu_slope(formulas.gelu(x)),
+        shipped=lambda x: TANH_GELU["right"](RIGHT["gelu_tanh"](x)),
         **TANH_GELU,
     )._replace(formula="GELU'(x), of the input x"),
     "candle-gelu": Exhibit(*("candle", "2a13b0f", "candle-core/src/backprop.rs:611"), **SIX_DIGITS),
@@ -86,9 +91,8 @@ EXHIBITS: dict[str, Exhibit] = {
         *("mlpack", "0fb499e", "src/mlpack/methods/ann/activation_functions/mish_function.hpp"),
         formula="tanh(s) + x·σ(x)·(1 - tanh(s)²), with s = softplus(x)",
         mistake="The square is that of s, and not that of tanh(s).",
-        cost=formulas.summed(lambda x: x * np.tanh(np.logaddexp(0.0, x))),
-        shipped=lambda x: formulas.mish_slope(x, lambda s: s),
-        right=formulas.mish_slope,
+        shipped=lambda x: np.tanh(s := np.logaddexp(0.0, x)) + x * special.expit(x) * (1.0 - s**2),
+        **_activation("mish"),
         at=(-2.0, 0.0, 0.5, 3.0),
         mended="e15e791",
     ),
@@ -96,9 +100,8 @@ EXHIBITS: dict[str, Exhibit] = {
         *("mlpack", "13edabb", "src/mlpack/methods/ann/activation_functions/tanhshrink_function.hpp"),
         formula="tanh(x)²",
         mistake="x² in place of tanh(x)²: the slope grows without end.",
-        cost=formulas.summed(lambda x: x - np.tanh(x)),
         shipped=lambda x: x**2,
-        right=lambda x: np.tanh(x) ** 2,
+        **_activation("tanhshrink"),
         at=(-2.0, 0.1, 0.5, 3.0),
     ),
     "mlpack-gelu": Exhibit(

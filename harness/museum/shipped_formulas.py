@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 Vector = np.ndarray
 
@@ -29,26 +28,9 @@ def gelu_tanh(x: Vector) -> Vector:
     return np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))
 
 
-def gelu(x: Vector) -> Vector:
-    """½x(1 + t)."""
-    return 0.5 * x * (1.0 + gelu_tanh(x))
-
-
-def gelu_slope(x: Vector) -> Vector:
-    """½(1 + t) + ½x(1 - t²)·√(2/π)·(1 + 3·0.044715x²)."""
-    t = gelu_tanh(x)
-    return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t**2) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x**2)
-
-
 def density(x: Vector) -> Vector:
     """φ, of the normal distribution."""
     return np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
-
-
-def mish_slope(x: Vector, inner: Callable[[Vector], Vector] = np.tanh) -> Vector:
-    """tanh(s) + xσ(x)(1 - tanh(s)²) with s = softplus(x); the square is that of another `inner` function as shipped."""
-    softplus = np.logaddexp(0.0, x)
-    return np.tanh(softplus) + x * special.expit(x) * (1.0 - inner(softplus) ** 2)
 
 
 # -- libraries themselves ----------------------------------------------------------------------------------------------

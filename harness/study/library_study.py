@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,10 +15,9 @@ from harness.sources.process_state import KeptSettings
 from harness.study.checkers import HARNESS
 from harness.study.libraries import Host
 from harness.study.rule_bugs import wrong_rules
-from harness.study.rule_study import NATIVE, TracedCall, differs, harness_response, jax_response, vector_of
+from harness.study.rule_study import NATIVE, TracedCall, differs, gradient_of, harness_response, jax_response
 from harness.study.traced_functions import RuleFunction, named
 from harness.study.trials import RIGHT, WRONG, Case, Study, conduct
-from reference.jax_settings import settings
 
 MODULES: Mapping[str, str] = {
     "Diffrax": "diffrax_functions",
@@ -83,15 +81,6 @@ def planted_cases(library: str, hosts: Mapping[str, tuple[Host, tuple]]) -> Iter
             call = right._replace(function=host(SQUASH.with_rule(wrong[bug])), rule=wrong[bug])
             if differs(gradient_of(call), gradient):
                 yield Case(f"{name}: {bug}", WRONG, call, bug, library)
-
-
-def gradient_of(call: TracedCall) -> np.ndarray:
-    """Jᵀw for weights w from 1 to 2, by JAX in 64 bits."""
-    with settings(x64=True):
-        arguments = jax.tree.map(jnp.asarray, call.arguments)
-        outputs, pull_back = jax.vjp(call.function, *arguments)
-        weights = jax.tree.map(lambda y: jnp.linspace(1.0, 2.0, y.size, dtype=y.dtype).reshape(y.shape), outputs)
-        return vector_of(pull_back(weights))
 
 
 def run_study(progress: Progress = silent, *, step: int = 1, store: Path | None = None) -> Study:

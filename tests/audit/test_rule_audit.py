@@ -17,7 +17,7 @@ from harness.audit.matrix_functions import (
     MATRICES,
     WEIGHTS,
     B,
-    library_functions,
+    functions_by,
     measure_matrix_errors,
     true_matrix_derivatives,
 )
@@ -176,7 +176,7 @@ def test_true_derivatives_of_matrices_are_those_of_numpys_values(name):
         "exponential": expm,
         "solve_upper": lambda A, b: np.linalg.solve(np.triu(A), b),
     }
-    by_numpy = library_functions(np.linalg, WEIGHTS, B, **others)[name]
+    by_numpy = functions_by(np.linalg, WEIGHTS, B, **others)[name]
     for order, tolerance in ((1, 1e-5), (2, 1e-4)):
         found = true_matrix_derivatives(FUNCTIONS[name], A.tolist(), order)
         assert found is not None
