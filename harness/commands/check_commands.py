@@ -1,6 +1,6 @@
 """harness check, bugs and replay: cross-checks of networks, and of the activations in them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,12 +66,9 @@ def check(
     found = _check_in_networks(activations, reports, errors, extremes=not ordinary, sources=chosen, **drawn)
     if found.summaries or json:
         show(found.to_dict(), found, json)
-    if html is not None:
-        from harness.pages.command_pages import check_page
-
-        options.write_text(html, check_page(found, {"seed": seed, "networks": networks}))
+    options.write_page(html, lambda pages: pages.check_page(found, {"seed": seed, "networks": networks}))
     if failure := found.first_failure:
-        _save_smallest(failure, chosen, case, own, like.fits)
+        _save_smallest(failure, chosen, case, activations=own, could_be_drawn=like.fits)
     for name, raised in found.failed.items():
         complain(f"harness: {name} failed on {counted(len(raised), 'network')}: {raised[0]}")
     raise typer.Exit(BAD_INPUT if found.failed and found.verdict != "disagree" else EXIT_CODES[found.verdict])
@@ -158,20 +155,11 @@ def _check_in_networks(
     return ActivationNetworks(reports, summaries, limited, {name: list(raised) for name, raised in errors.items()})
 
 
-def _save_smallest(
-    failed: Any,
-    sources: Any,
-    case: Path,
-    activations: Sequence[str] = (),
-    could_be_drawn: Callable[[Any], bool] = lambda problem: True,
-) -> None:
+def _save_smallest(failed: Any, sources: Any, case: Path, **how: Any) -> None:
     """Shrink and save a failing network, and print on stderr how to check it again."""
     from harness.checks.networks.smallest_failure import reproduce
 
-    found = reproduce(
-        failed.problem, failed.theta, failed.report, sources, case, activations, could_be_drawn=could_be_drawn
-    )
-    complain(f"\n{found}")
+    complain(f"\n{reproduce(failed.problem, failed.theta, failed.report, sources, case, **how)}")
 
 
 PARTS = {

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import copy
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -146,3 +147,9 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
 def write_text(path: Path, text: str) -> None:
     """Write a page or table whole."""
     write_whole(path, text.encode())
+
+
+def write_page(path: Path | None, make: Callable[[Any], str]) -> None:
+    """Write the page that is made with `harness.pages.command_pages`, if a file is given."""
+    if path is not None:
+        write_text(path, make(import_module("harness.pages.command_pages")))

@@ -84,10 +84,7 @@ def study(
     document = getattr(chosen_study, "document_of", trial_document)(found)
     if figure is not None:
         write_whole(figure, png(detection_power(document)))
-    if html is not None:
-        from harness.pages.command_pages import study_page
-
-        options.write_text(html, study_page(found, size))
+    options.write_page(html, lambda pages: pages.study_page(found, size))
     show(document, getattr(chosen_study, "table_of", trial_table)(found), json)
 
 
@@ -174,7 +171,6 @@ def museum(
     """Wrong derivatives that libraries have shipped: what was wrong, and which checkers see it."""
     from harness.museum.exhibits import EXHIBITS
     from harness.museum.museum_tour import SCHEMA, is_installed, museum_page, visit, visit_text
-    from harness.progress import progress_bar
 
     if name is None and html is None:
         listing = {exhibit: f"{what.project} {what.version}: {what.mistake}" for exhibit, what in EXHIBITS.items()}

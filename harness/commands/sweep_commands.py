@@ -99,10 +99,7 @@ def _summarise(file: Path, html: Path | None, json: bool) -> None:
 
     with open_to_read(file) as store:
         found = summarise(store)
-    if html is not None:
-        from harness.pages.command_pages import sweep_page
-
-        options.write_text(html, sweep_page(found))
+    options.write_page(html, lambda pages: pages.sweep_page(found))
     show(found.to_dict(), found, json)
     raise typer.Exit(EXIT_CODES.get(found.verdict, BAD_INPUT))
 

@@ -41,11 +41,8 @@ def run(
     with progress_bar() as progress:
         result = main_job.run(out, networks=networks, seed=seed, digits=digits, progress=progress)
     show(result.to_dict(), result, json)
-    if html is not None:
-        from harness.pages.command_pages import run_page
-
-        made = {"seed": seed, "networks": networks, "data": data or COURSE_DIGITS}
-        options.write_text(html, run_page(result, made))
+    made = {"seed": seed, "networks": networks, "data": data or COURSE_DIGITS}
+    options.write_page(html, lambda pages: pages.run_page(result, made))
     raise typer.Exit(INTERRUPTED if result.interrupted else EXIT_CODES[result.verdict])
 
 
@@ -82,11 +79,8 @@ def train(
     verdict = fit.training.report and fit.training.report.verdict  # None without a gate
     document = fit.to_dict() | {"verdict": verdict, "files": list(map(str, files))}
     show(document, "\n".join(map(str, [fit, *files])), json)
-    if html is not None:
-        from harness.pages.command_pages import train_page
-
-        made = {"seed": seed, "source": source, "data": data or COURSE_DIGITS}
-        options.write_text(html, train_page(fit, made))
+    made = {"seed": seed, "source": source, "data": data or COURSE_DIGITS}
+    options.write_page(html, lambda pages: pages.train_page(fit, made))
     if fit.training.interrupted:
         raise typer.Exit(INTERRUPTED)
 
