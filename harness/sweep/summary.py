@@ -83,11 +83,9 @@ def summarise(store: Store) -> SweepSummary:
     """
     stamp = store.stamp()
     sources: list[str] = json.loads(stamp["sources"])
-    counts, outliers, reasons = Counter[str](), Counter[str](), Counter[str]()
-    took_part: set[str] = set()
+    counts, outliers, reasons, took_part = Counter[str](), Counter[str](), Counter[str](), set[str]()
     shown: dict[str, list[SweepRow]] = {"disagree": [], ERROR: []}
-    first, last = 0, 0
-    worst, seconds = None, 0.0
+    first, last, worst, seconds = 0, 0, None, 0.0
     for row in store.rows():  # in the order of their seeds
         first, last = (first if counts else row.seed), row.seed
         counts[row.verdict] += 1
@@ -95,7 +93,7 @@ def summarise(store: Store) -> SweepSummary:
         if row.outliers:
             outliers[row.outliers] += 1
         if row.verdict == "inconclusive":
-            reasons.update(set(map(str, kinds_of(row.reasons))))
+            reasons.update(map(str, kinds_of(row.reasons)))
         if row.verdict == "agree" and row.worst is not None:  # elsewhere, it says how wrong the sources are
             worst = max(row.worst, worst or 0.0)
         if len(shown.get(row.verdict, range(SHOWN))) < SHOWN:
@@ -103,11 +101,6 @@ def summarise(store: Store) -> SweepSummary:
         if sources:
             took_part.update(json.loads(row.times))
     is_any_decided = counts.total() > counts[ERROR]  # a row that fails names no source that took part
-    examples = [
-        {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}
-        for rows in shown.values()
-        for row in rows
-    ]
     return SweepSummary(
         stamp=stamp,
         rows=counts.total(),
@@ -116,7 +109,10 @@ def summarise(store: Store) -> SweepSummary:
         counts={verdict: counts[verdict] for verdict in VERDICTS},
         outliers=dict(outliers.most_common()),
         reasons=dict(reasons.most_common()),
-        examples=examples,
+        examples=[
+            {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}
+            for row in (*shown["disagree"], *shown[ERROR])
+        ],
         worst=worst,
         seconds=seconds,
         never=[name for name in sources if is_any_decided and name not in took_part],
