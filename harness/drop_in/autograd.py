@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-import autograd.numpy as anp
 import jax
 import numpy as np
-from autograd import builtins
 from autograd.core import make_jvp, make_vjp
 from autograd.misc import flatten
 from autograd.test_util import check_grads as original
@@ -20,7 +18,7 @@ from autograd.tracer import Node, trace
 
 from harness.drop_in.fallback import ACCURACY, LIBRARY_ACCURACY, NothingToCheck, Result, fail, is_installed, settle
 from harness.drop_in.line_looks import OutputSum, look
-from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction, drawn_weights
+from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction, drawn_weights, parts_of, whole_of
 from harness.drop_in.whole_checks import check_unconfirmed
 
 NAME = "autograd.test_util.check_grads"
@@ -80,7 +78,7 @@ def _check_orders(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: 
     """The results on the derivatives of f at x, and then on those of the derivatives, up to an order."""
     if not flatten(x)[0].size:
         raise NothingToCheck
-    functions = [_AutogradFunction(*_of_real_arrays(f, x))]
+    functions = [_AutogradFunction(f, x)]
     for _ in range(order):
         looks = [look(each, modes) for each in functions]
         # Which rules take part is found by tracing f, and only needed where a look leaves doubt.
@@ -89,45 +87,6 @@ def _check_orders(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: 
         for each, found in zip(functions, looks):
             yield from check_unconfirmed(each, found, accuracy, rules_of_library=of_library)
         functions = [derivative for each in functions for derivative in each.derivatives(modes)]
-
-
-def _of_real_arrays(f: Callable[[Any], Any], chosen: Any) -> tuple[Callable[[Any], Any], Any]:
-    """The function and its arguments with real arrays in place of numbers and of complex arrays.
-
-    autograd differentiates f of (2.0, [3j]) too. The function that is checked takes (array(2.), [array([0., 3.])]).
-    """
-    return lambda parts: _parted_output(f(_joined(parts, chosen))), jax.tree.map(_parted, chosen)
-
-
-def _parted_output(output: Any) -> Any:
-    """An output of autograd, a container of boxes perhaps, with complex arrays in two parts."""
-    if builtins.isinstance(output, (list, tuple)):
-        return builtins.tuple([_parted_output(each) for each in output])
-    return anp.array([anp.real(output), anp.imag(output)]) if anp.iscomplexobj(output) else output
-
-
-def _is_of_real_arrays(tree: Any) -> bool:
-    return all(isinstance(leaf, np.ndarray) and not np.iscomplexobj(leaf) for leaf in jax.tree.leaves(tree))
-
-
-def _parted(x: Any) -> np.ndarray:
-    return np.array([x.real, x.imag]) if np.iscomplexobj(x) else np.asarray(x)
-
-
-def _joined(parts: Any, like: Any) -> Any:
-    """The tree that `_parted` took apart, with other numbers in it.
-
-    Containers are made by autograd's own builtins, and are boxes, as autograd has them, where their entries are.
-    """
-    if _is_of_real_arrays(like):
-        return parts
-    if isinstance(like, dict):  # autograd's own dict has no forward mode
-        return {key: _joined(parts[key], value) for key, value in like.items()}
-    if isinstance(like, (list, tuple)):
-        joined = [_joined(parts[i], value) for i, value in enumerate(like)]
-        return builtins.list(joined) if isinstance(like, list) else builtins.tuple(joined)
-    parts = parts[0] + 1j * parts[1] if np.iscomplexobj(like) else parts
-    return type(like)(parts) if isinstance(parts, np.ndarray) and not isinstance(like, np.ndarray) else parts
 
 
 class _Primitives(Node):
@@ -154,48 +113,55 @@ def _is_of_library(f: Callable[[Any], Any], x: Any) -> bool:
     return node is None or installed.issuperset(map(id, node.of))
 
 
-def _arrays(tree: Any) -> Arrays:
-    """The leaves of a tree; a derivative that is 0 everywhere comes as a number of Python's."""
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+def _parts(tree: Any) -> Arrays:
+    """The leaves of a tree as real arrays; a derivative that is 0 everywhere comes as a number of Python's."""
+    return list(map(parts_of, jax.tree.leaves(tree)))
+
+
+def _whole(leaves: Sequence[np.ndarray | None], like: Any) -> Any:
+    """The tree like another that `_parts` took apart, of numbers where that has numbers."""
+    kinds, structure = jax.tree.flatten(like)
+    found = [whole_of(parts, leaf) for parts, leaf in zip(leaves, kinds)]
+    numbers = [x if isinstance(leaf, np.ndarray) else type(leaf)(x) for x, leaf in zip(found, kinds)]
+    return jax.tree.unflatten(structure, numbers)
 
 
 class _AutogradFunction(ReportedFunction):
-    """A function f of a tree x of real arrays, as autograd differentiates it."""
+    """A function f of a tree of arrays and numbers, real or complex, as autograd differentiates it."""
 
-    def __init__(self, f: Callable[[Any], Any], x: Any, output_name: str = OUTPUTS, primal_size: float = 0.0) -> None:
-        self.f, self.theta, self.output_name, self.primal_size = f, x, output_name, primal_size
-        self.x = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(x)]
-        self._here = f(x)
+    def __init__(self, f: Callable[[Any], Any], given: Any, output_name: str = OUTPUTS, primal_size: float = 0.0):
+        self.f, self.given, self.output_name, self.primal_size = f, given, output_name, primal_size
+        self.theta = jax.tree.map(parts_of, given)
+        self.x = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(self.theta)]
+        self._here = f(given)
 
     def call(self, x: Sequence[Any]) -> Arrays:
-        return _arrays(self._here if x is self.x else self.f(self.tree(x)))
+        return _parts(self._here if x is self.x else self.f(_whole(x, self.given)))
 
     @cached_property
     def _pull(self) -> Callable[[Any], Any]:
-        return make_vjp(self.f, self.theta)[0]
+        return make_vjp(self.f, self.given)[0]
 
     def pull_back(self, x: Sequence[Any], weights: Sequence[np.ndarray | None]) -> Arrays:
-        pull = self._pull if x is self.x else make_vjp(self.f, self.tree(x))[0]
-        return _arrays(pull(self.like_output(weights)))
+        pull = self._pull if x is self.x else make_vjp(self.f, _whole(x, self.given))[0]
+        # As in JAX, the gradient of Re(w̄·y) in the two parts of x is the conjugate of what w̄ is pulled back to.
+        cotangents = jax.tree.map(np.conj, _whole(weights, self._here))
+        return _parts(jax.tree.map(np.conj, pull(cotangents)))
 
     def push_forward(self, x: Sequence[Any], tangents: Sequence[np.ndarray | None]) -> Arrays:
-        return _arrays(make_jvp(self.f, self.tree(x))(self.tree(tangents))[1])
-
-    def like_output(self, leaves: Sequence[Any]) -> Any:
-        """A tree like what f answers."""
-        return jax.tree.unflatten(jax.tree.structure(self._here), leaves)
+        return _parts(make_jvp(self.f, _whole(x, self.given))(_whole(tangents, self.given))[1])
 
     def derivatives(self, modes: Sequence[str]) -> Iterator["_AutogradFunction"]:
         """The derivatives in these modes as functions of x and of what they are applied to."""
         here = self.call(self.x)
-        weights = [drawn_weights(f"cotangent of {self.output_name} {k}", np.shape(y)) for k, y in enumerate(here)]
+        weights = [drawn_weights(f"cotangent of {self.output_name} {k}", y.shape) for k, y in enumerate(here)]
         tangents = [drawn_weights(f"tangent of {self.output_name} {k}", leaf.shape) for k, leaf in enumerate(self.x)]
         primal_size = max(self.primal_size, OutputSum(weights, self.output_name).size(here))
         if "reverse" in modes:
             pull = lambda both: make_vjp(self.f, both[0])[0](both[1])  # noqa: E731
-            given = (self.theta, self.like_output(weights))
+            given = (self.given, _whole(weights, self._here))
             yield _AutogradFunction(pull, given, f"reverse mode's derivatives of the {self.output_name}", primal_size)
         if "forward" in modes:
             push = lambda both: make_jvp(self.f, both[0])(both[1])[1]  # noqa: E731
-            given = (self.theta, self.tree(tangents))
+            given = (self.given, _whole(tangents, self.given))
             yield _AutogradFunction(push, given, f"forward mode's derivatives of the {self.output_name}", primal_size)

@@ -23,7 +23,7 @@ from harness.drop_in.fallback import (
     stated_accuracy,
 )
 from harness.drop_in.line_looks import Looks, look
-from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction, drawn_weights
+from harness.drop_in.reported_function import OUTPUTS, Arrays, ReportedFunction, drawn_weights, parts_of, whole_of
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -170,7 +170,7 @@ def _random_like(tree: Any) -> Any:
         if not differentiable(leaf):
             return np.zeros(np.shape(leaf), jax.dtypes.float0)
         parts = (2, *np.shape(leaf)) if jax.numpy.iscomplexobj(leaf) else np.shape(leaf)
-        return jax.numpy.asarray(_whole(drawn_weights(f"tangent {number}", parts), leaf), jax.numpy.result_type(leaf))
+        return jax.numpy.asarray(whole_of(drawn_weights(f"tangent {number}", parts), leaf), jax.numpy.result_type(leaf))
 
     return jax.tree.unflatten(structure, [drawn(number, leaf) for number, leaf in enumerate(leaves)])
 
@@ -238,12 +238,12 @@ class _JaxFunction(ReportedFunction):
     """A function of arrays with JAX's derivatives at its inputs."""
 
     def __init__(self, f: Callable[..., Sequence[Any]], given: Sequence[Any], output_name: str = OUTPUTS) -> None:
-        self.f, self.given, self.output_name, self.x = f, given, output_name, list(map(_parts, given))
+        self.f, self.given, self.output_name, self.x = f, given, output_name, list(map(parts_of, given))
         self.types = [jax.numpy.result_type(leaf) for leaf in given]
 
     @cached_property
     def _here(self) -> Arrays:
-        return list(map(_parts, self.f(*self.given)))
+        return list(map(parts_of, self.f(*self.given)))
 
     @cached_property
     def _vjp(self) -> Any:
@@ -251,29 +251,20 @@ class _JaxFunction(ReportedFunction):
 
     def has_values(self) -> bool:
         """Whether reverse mode answers the function's values. A custom_vjp may have the rule of another function."""
-        return all(np.allclose(_parts(y), known, rtol=ACCURACY, atol=0.0) for y, known in zip(self._vjp[0], self._here))
+        return all(
+            np.allclose(parts_of(y), known, rtol=ACCURACY, atol=0.0) for y, known in zip(self._vjp[0], self._here)
+        )
 
     def call(self, x: Sequence[Any]) -> Arrays:
-        return self._here if x is self.x else list(map(_parts, self.f(*map(_whole, x, self.given))))
+        return self._here if x is self.x else list(map(parts_of, self.f(*map(whole_of, x, self.given))))
 
     def pull_back(self, x: Sequence[Any], weights: Sequence[Any]) -> Arrays:
         # JAX pulls the cotangent c of a complex y back without conjugation: to c·dy/dx. The gradient of Re(w̄·y) in the
         # two parts of x is the conjugate of that for c = w̄.
         outputs, pull = self._vjp
-        cotangents = [np.conj(_whole(w, y)).astype(y.dtype) for w, y in zip(weights, outputs)]
-        return [_parts(np.conj(g)) for g in pull(cotangents)]
+        cotangents = [np.conj(whole_of(w, y)).astype(y.dtype) for w, y in zip(weights, outputs)]
+        return [parts_of(np.conj(g)) for g in pull(cotangents)]
 
     def push_forward(self, x: Sequence[Any], tangents: Sequence[Any]) -> Arrays:
-        given = tuple(_whole(v, leaf).astype(dtype) for v, leaf, dtype in zip(tangents, self.given, self.types))
-        return list(map(_parts, jax.jvp(self.f, tuple(self.given), given)[1]))
-
-
-def _parts(x: Any) -> np.ndarray:
-    """The real and the imaginary part of a complex array along a new first axis; a real array as it is."""
-    x = np.asarray(x)
-    return np.stack([x.real, x.imag]) if np.iscomplexobj(x) else x
-
-
-def _whole(parts: np.ndarray, like: Any) -> np.ndarray:
-    """The array that `_parts` took apart, complex if `like` is."""
-    return np.asarray(parts[0] + 1j * parts[1] if np.iscomplexobj(like) else parts)
+        given = tuple(whole_of(v, leaf).astype(dtype) for v, leaf, dtype in zip(tangents, self.given, self.types))
+        return list(map(parts_of, jax.jvp(self.f, tuple(self.given), given)[1]))

@@ -54,6 +54,19 @@ def relative_difference(found: Arrays, of: Arrays) -> float:
     return max(shares)
 
 
+def parts_of(x: Any) -> np.ndarray:
+    """The real and the imaginary part of a complex array along a new first axis; a real array as it is."""
+    x = np.asarray(x)
+    return np.stack([x.real, x.imag]) if np.iscomplexobj(x) else x
+
+
+def whole_of(parts: Any, like: Any) -> np.ndarray:
+    """The array that `parts_of` took apart, complex if `like` is; zeros for a cotangent that is missing."""
+    if parts is None:
+        return np.zeros_like(like)
+    return np.asarray(parts[0] + 1j * parts[1] if np.iscomplexobj(like) else parts)
+
+
 class ReportedFunction:
     """A function f of real arrays, with the derivatives that a library reports of it.
 

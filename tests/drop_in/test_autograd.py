@@ -40,8 +40,10 @@ RIGHT = {
     "a tangent as large as the input would be too large": (lambda x: anp.sqrt(anp.sum(x * x)), 0, (1e153 * X,)),
     "a second derivative that is 0": (lambda x: 3.0 * -x, 0, (0.3,)),
     "real outputs beside complex ones": (lambda z: builtins.tuple([z * z, anp.abs(z)]), 0, (X + 1j,)),
+    "an output with an entry that is constant": (
+        lambda x: builtins.tuple([anp.sin(x), anp.where(np.arange(3) > 0, x, 1.0)]), 0, (X,)),
     "a number": (lambda x: anp.array([x, x * 2.0, x**2]), 0, (1.5,)),
-}
+}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:Output seems independent:UserWarning")
