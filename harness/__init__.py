@@ -47,42 +47,49 @@ __version__ = "1.0.0rc1"
 
 require_own_packages()  # `reference` may be somebody else's
 
-_MODULES = {
-    "harness.assertions": "assert_derivatives_agree assert_gradients_agree "
-    "assert_hessian_agrees assert_jacobian_agrees",
-    "harness.checks.activations.activation_check": "check_activation",
-    "harness.checks.functions.gradient_check": "check_gradient",
-    "harness.checks.functions.jacobian_check": "check_hessian check_jacobian",
-    "harness.checks.networks.case_files": "load_case save_case",
-    "harness.checks.networks.many_networks": "check_networks",
-    "harness.checks.networks.network_check": "cross_check",
-    "harness.checks.networks.random_problems": "random_problem",
-    "harness.checks.traced.derivative_check": "check_derivatives",
-    "harness.digits.digits_data": "load_digits",
-    "harness.sources.source_table": "SOURCES",
-    "harness.training.fmincg": "fmincg",
-    "harness.training.gated_training": "GateClosed TrainingResult predict train",
-    "harness.verdict.report": "Report",
-    "reference.activations": "ACTIVATIONS Activation register",
-    "reference.measured": "NotApplicable",
-    "reference.network": "Network",
-    "reference.problem": "Problem",
+_HOMES = {
+    "ACTIVATIONS": "reference.activations",
+    "Activation": "reference.activations",
+    "FAULTS": "harness.sources.bug_zoo:BUGS",
+    "GateClosed": "harness.training.gated_training",
+    "Network": "reference.network",
+    "NotApplicable": "reference.measured",
+    "Problem": "reference.problem",
+    "Report": "harness.verdict.report",
+    "SOURCES": "harness.sources.source_table",
+    "TrainingResult": "harness.training.gated_training",
+    "assert_derivatives_agree": "harness.assertions",
+    "assert_gradients_agree": "harness.assertions",
+    "assert_hessian_agrees": "harness.assertions",
+    "assert_jacobian_agrees": "harness.assertions",
+    "check_activation": "harness.checks.activations.activation_check",
+    "check_derivatives": "harness.checks.traced.derivative_check",
+    "check_gradient": "harness.checks.functions.gradient_check",
+    "check_hessian": "harness.checks.functions.jacobian_check",
+    "check_jacobian": "harness.checks.functions.jacobian_check",
+    "check_networks": "harness.checks.networks.many_networks",
+    "cross_check": "harness.checks.networks.network_check",
+    "fmincg": "harness.training.fmincg",
+    "load_case": "harness.checks.networks.case_files",
+    "load_digits": "harness.digits.digits_data",
+    "predict": "harness.training.gated_training",
+    "random_problem": "harness.checks.networks.random_problems",
+    "register": "reference.activations",
+    "save_case": "harness.checks.networks.case_files",
+    "train": "harness.training.gated_training",
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = [*_HOMES, "FAULTS", "strategies"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_HOMES, "strategies"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     if name == "strategies":
         return import_module("harness.strategies")
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'harness' has no attribute {name!r}")
     require_own_packages()  # another `reference` may have been imported since
-    if name == "FAULTS":
-        value = import_module("harness.sources.bug_zoo").BUGS
-    else:
-        value = getattr(import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    value = getattr(import_module(module), attribute or name)
     globals()[name] = value
     return value
 

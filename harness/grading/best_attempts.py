@@ -21,7 +21,10 @@ MOST_PRODUCTS = 2000
 micrograd's, makes a Python object of each product."""
 
 NEAREST = 8
-"""So many answers in unusual conventions are compared with the bug zoo: the nearest, as a bug changes a part alone."""
+"""So many answers in unusual conventions, the nearest to the right one, are compared with the bug zoo.
+
+A bug changes part of the cost or the gradient, so that an answer in the right convention is among the nearest.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +50,10 @@ def best_of(attempts: Sequence[Attempt]) -> Attempt | None:
 
 
 def find_explained(process: SubmissionProcess, attempts: Sequence[Attempt], exercise: Exercise) -> set[Attempt]:
-    """The attempts whose parts are right or explained by the bug zoo, the rest only where nothing likelier is.
+    """The attempts whose parts are right or explained by the bug zoo.
 
     An answer in a wrong convention is garbage, which no bug gives to twelve digits. So an answer that a bug gives tells
-    the convention.
+    the convention. What is likeliest is compared first, and the rest only where nothing of it is known.
     """
     partly = {one for one in attempts if any(one.right)}
     # the zoo is of this course's network; of another's, a right part has to do
@@ -71,10 +74,7 @@ def find_explained(process: SubmissionProcess, attempts: Sequence[Attempt], exer
         different = [one for one, *_ in _by_answer(one for one in usual if not one.answer.is_empty)]
         in_order = [one for one in different if _has_right_share(process, exercise, one)]
         found = next(filter(partial(_is_explained, exercise, pairs=True), in_order or different), None)
-        for one in () if found else in_order or different:
-            bugs = find_bugs([exercise.replay(one.answer)], pairs=False)
-            if bugs.of_cost or bugs.of_gradient:
-                return {one}
+        found = found or next(filter(partial(_is_partly_explained, exercise), in_order or different), None)
         found = found or next(iter(in_order), None)
     return {found} if found else set()
 
@@ -96,6 +96,11 @@ def _has_right_share(process: SubmissionProcess, exercise: Exercise, attempt: At
     except CallFailed:
         return False
     return any(GivenAnswers(answers, {}).regularised_halves(without))
+
+
+def _is_partly_explained(exercise: Exercise, attempt: Attempt) -> bool:
+    found = find_bugs([exercise.replay(attempt.answer)], pairs=False)
+    return bool(found.of_cost or found.of_gradient)
 
 
 def _is_explained(exercise: Exercise, attempt: Attempt, *, pairs: bool = False) -> bool:
@@ -149,10 +154,15 @@ def _best_pair(best: Sequence[Attempt], attempts: Sequence[Attempt]) -> tuple[At
 
 
 def _of_this_exercise(best: Sequence[Attempt], submission: Submission) -> list[Attempt]:
-    """The attempts without the wrong ones of other programs, such as another exercise's notebook beside a right one."""
+    """The attempts without the wrong ones of other programs, where something of this exercise is right in one.
+
+    A notebook with another exercise may lie in the same folder.
+    """
     right = {one.call.function.file for one in best if any(one.right)}
+    if not right:
+        return list(best)
     are_related = submission.are_of_one_program
-    return [one for one in best if not right or any(are_related(one.call.function.file, file) for file in right)]
+    return [one for one in best if any(are_related(one.call.function.file, file) for file in right)]
 
 
 def _read_beside(right: Attempt, other: Attempt, attempts: Sequence[Attempt]) -> Attempt:
@@ -196,8 +206,10 @@ def _telling(failures: Sequence[CallFailed]) -> CallFailed:
 # -- conventions that need not be tried --------------------------------------------------------------------------------
 
 MOST_FATAL = 2
-"""So many times a function may end its process or take too long, which costs seconds, or take all memory, before it is
-given up. One alone may be the fault of a strange argument."""
+"""So many times a function may end its process, take too long or take all memory, before it is given up.
+
+Each time costs seconds, up to the limit on CPU time. One alone may be the fault of a strange argument.
+"""
 
 OF_TYPES = ("AttributeError", "TypeError")
 """Exceptions that say what kind of object an argument is, mostly whatever its shape."""
@@ -245,6 +257,9 @@ def _of_types(convention: Convention) -> Convention:
 
 @cache
 def _of_shapes(convention: Convention) -> Convention:
-    """The convention without what changes the values of θ and λ alone; a vector has n entries in any arrangement."""
+    """The convention without what changes the values of θ and λ alone, on which no exception depends.
+
+    They are ordinary numbers in any order. A vector has n entries in any arrangement.
+    """
     is_vector = convention.theta in ("flat", "column")
     return replace(_of_types(convention), blocks=COURSE_BLOCKS if is_vector else convention.blocks)

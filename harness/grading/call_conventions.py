@@ -17,8 +17,9 @@ from harness.sources.backprop_steps import Order
 from reference.network import Network
 from reference.problem import Problem
 
-ARRANGEMENTS = ("joined", "W1, b1, W2, b2", "W1, W2, b1, b2", "b1, W1, b2, W2", "b1, b2, W1, W2")
-JOINED, IN_TURN, WEIGHTS_FIRST, _, BIASES_THEN_WEIGHTS = ARRANGEMENTS
+JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST = "joined", "W1, b1, W2, b2", "W1, W2, b1, b2", "b1, W1, b2, W2"
+BIASES_THEN_WEIGHTS = "b1, b2, W1, W2"
+ARRANGEMENTS = (JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST, BIASES_THEN_WEIGHTS)
 """In which order the arrays of θ lie: the course's Theta1, Theta2 with a column of biases, or W and b apart."""
 
 IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)  # the arrangements of gradients of weights and of biases as two lists
@@ -70,7 +71,10 @@ class Blocks:
         return {name: pieces[name] for name in self.names(network)}
 
     def join(self, network: Network, arrays: Sequence[Any]) -> list[np.ndarray] | None:
-        """The Theta_l of arrays in this order, of which biases may have any axes; None where shapes do not fit."""
+        """The Theta_l of arrays in this order; None where shapes do not fit.
+
+        Biases may have any number of axes: ``np.sum(delta, axis=1)`` drops one that ``keepdims=True`` keeps.
+        """
         like = self.split(network, [np.empty(shape) for shape in network.shapes])
         if len(arrays) != len(like):
             return None
@@ -159,8 +163,11 @@ class Convention:
 
     @property
     def is_repetition(self) -> bool:
-        """Whether another convention gives the same arguments, so that it need not be tried."""
-        # in a vector, W.T by columns is W by rows, and (n,), (n, 1) and (1, n) are the same numbers
+        """Whether another convention gives the same arguments, so that it need not be tried.
+
+        One-hot targets are a matrix already, and matrices are not unrolled. In a vector, W.T by columns is W by rows,
+        and (n,), (n, 1) and (1, n) are the same numbers.
+        """
         is_unrolled_alike = self.theta == "flat" and (self.blocks.biases != VECTOR or self.blocks.by_inputs)
         is_of_matrices = self.order == "C" and self.theta in ("list", "dictionary")
         return (self.column and self.labels == ONE_HOT) or is_of_matrices or is_unrolled_alike
@@ -173,7 +180,8 @@ class Convention:
     def fits(self, roles: Sequence[Role]) -> bool:
         """Whether parameters with these roles can take θ in this way.
 
-        Arrays that are parameters by themselves have no order and no form: of conventions that differ there, one fits.
+        Arrays that are parameters by themselves have no order and no form. Of the conventions that differ in these
+        alone, one fits.
         """
         if self.l2_as != "λ" and "l2" not in roles:
             return False

@@ -48,11 +48,15 @@ SQUARES = ("Theta1 weights", "Theta2 weights", "Theta1 biases", "Theta2 biases")
 """The sums of squares of which the regulariser may consist; the right one has the weights once, and no biases."""
 
 LAST_COLUMNS = {"Theta1 last column": "Theta1 weights", "Theta2 last column": "Theta2 weights"}
-"""Parts of the weights that ``[:, :-1]`` leaves out, as it does for ``[:, 1:]``."""
+"""Parts of the weights that ``[:, :-1]`` leaves out, where ``[:, 1:]`` leaves out the biases."""
 
 ALONE = np.eye(len(SQUARES) + len(LAST_COLUMNS))
 TOGETHER = ALONE[:, : len(SQUARES)] + np.eye(len(ALONE), len(SQUARES), -len(SQUARES))
-"""From how often each sum stands in the regulariser, how often each part does: the last columns apart, or not."""
+"""Two ways in which a regulariser may be made: each part of its own, or the last columns as often as their weights.
+
+Each is the matrix that gives how often every part stands in it: the `SQUARES`, of the weights without their last
+column, and then the `LAST_COLUMNS`.
+"""
 
 
 def without_allowances(exercise: Exercise, answer: ParsedAnswer, *, names_float32: bool) -> ParsedAnswer:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 from harness.checks.networks.bug_explanations import join_names
@@ -150,7 +149,8 @@ def _grade_answers(
     verdict = verdict_of(parts, has_failures=bool(failures))
     refusals = (wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused)
     # a wrong helper is the likeliest cause of what no bug explains, and of what its own mistake does
-    causes = [explained.facts, wrong_helpers(helpers)][:: 1 if explained.bugs and helpers == graded.helpers else -1]
+    causes = explained.facts, wrong_helpers(helpers)
+    likeliest, other = causes if explained.bugs and helpers == graded.helpers else causes[::-1]
     # what one call alone returns is no example of what depends on earlier ones
     is_shown = verdict == DISAGREE and not refused and explained.is_repeatable
     first = given.first_wrong
@@ -163,7 +163,7 @@ def _grade_answers(
         verdict=verdict,
         parts=parts,
         points=rubric.points_for(parts),
-        diagnosis=(*refusals, *chain(*causes), *failures, *_lacking(parts, interface, verdict)),
+        diagnosis=(*refusals, *likeliest, *other, *failures, *_lacking(parts, interface, verdict)),
         links={name: submission.link(one.call.function) for name, one in interface.by_part.items() if one},
         bugs=tuple(map(join_names, explained.bugs)),
         conventions=(*conventions, *(each for helper in helpers.values() for each in helper.conventions)),
