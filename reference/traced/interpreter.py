@@ -86,6 +86,8 @@ class Run:
     # whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing: the solver of a
     # custom_linear_solve
     ignores_stop_gradient: bool = field(default=False, kw_only=True)
+    # whether it runs beside the point that the program is checked at, where a loop may have no end
+    is_beside: bool = field(default=False, kw_only=True)
     # Whether a branch of the program runs, of several. An error that a callback raises there belongs to the branch.
     is_in_branch: bool = field(default=False, kw_only=True)
     observed: Observations = field(default_factory=Observations, kw_only=True)

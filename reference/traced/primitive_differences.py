@@ -11,7 +11,6 @@ known better; else what they change counts as an error. For operands x and a dir
 Errors are estimates (`reference.arithmetics.central_differences`): the step with the smallest one is taken.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +33,16 @@ from reference.traced.equations import (
     lifted,
     unit_roundoff,
 )
-from reference.traced.program_replay import Applied, bound, float64_version, widened
+from reference.traced.program_replay import (
+    ENDLESS,
+    LONGEST_LOOP,
+    Applied,
+    Ending,
+    bound,
+    float64_version,
+    longest_beside,
+    widened,
+)
 from reference.traced.rule_origins import name_of
 from reference.traced.solver_tolerances import TIGHTER, ends_at_tolerance, more_accurate
 
@@ -75,20 +83,22 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
 
     A run, where one is given, notes the second. Of a branch that raises there are no values at all.
     """
-    found = _computed(equation, values, run)
+    is_beside = run is not None and run.is_beside
+    longest = equation.memo.get("longest", LONGEST_LOOP) if is_beside else ENDLESS
+    found = _computed(equation, values, run, longest)
     if run is not None and max([_precision(equation), *map(_unit, found)]) > UNIT_ROUNDOFF["float64"]:
         run.observed.in_own_precision.add(equation.name)
     return list(map(lifted, found))
 
 
-def _computed(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
-    """The same, in the types in which it is computed."""
-    apply = compiled(equation, "values", lambda: float64_version(equation) or bound(equation))
+def _computed(equation: Equation, values: Sequence[Any], run: Any = None, longest: int = ENDLESS) -> list[Any]:
+    """The same, in the types in which it is computed, by loops of so many steps at most."""
+    apply = compiled(equation, "values", lambda: Ending(float64_version(equation) or bound(equation)))
     try:
         with precisely(), raising_callbacks():
             # in float64 where JAX can trace that; whether a callback takes it shows only when it is called
             try:
-                return list(map(host, apply(*_in_taken_types(equation, values))))
+                return list(map(host, apply(longest, *_in_taken_types(equation, values))))
             except REFUSALS:
                 apply = compiled(equation, "as it is", lambda: bound(equation))
                 return list(map(host, apply(*own_types(equation, values))))
@@ -146,6 +156,9 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     # increments are STEP times a slope, far below what values resolve: the stencil chooses steps of its own
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []
+    if not run.is_beside and any(map(iterates, equation.programs)):
+        within = longest_beside(lambda steps, *x: _computed(equation, x, run, steps), values, centre)
+        equation.memo["longest"] = max(within, equation.memo.get("longest", 0))
     for value, (change, error) in zip(centre, _slopes_and_errors(equation, values, moving, slopes, centre)):
         if not is_floating(value):
             outputs.append(constant(value))
@@ -176,6 +189,8 @@ def _slopes_and_errors(
     lead = len(POINTS), *steps.shape
     answers = finer_answers = _at_stencil(equation, moved, moving, lead)
     finer = _more_accurate_call(equation, values, centre)
+    if any(np.isnan(answer).any() for answer, _ in answers if is_floating(answer)):
+        equation.memo["has_edge"] = True
     may_replace = has_finer_solver(equation)
     if finer:
         finer_answers = _at_stencil(equation, moved, moving, lead, finer)
@@ -247,7 +262,8 @@ def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequen
     if float64_version(equation):
         program, given = widened(program), list(values)
     with precisely():
-        return equation.once("finer", lambda: more_accurate(program, given, found))
+        finer = equation.once("finer", lambda: more_accurate(program, given, found))
+    return finer and finer.apply
 
 
 def _stencil(values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any], steps: np.ndarray) -> list[Any]:
@@ -275,16 +291,17 @@ def _at_stencil(
     count = int(np.prod(lead))
     flat = [_padded(x.reshape(count, *x.shape[len(lead) :])) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    key, one = "stencil", float64_version(equation) or bound(equation)
-    if finer:  # without its own jit, since JAX takes no compiler options for what is called from compiled code
-        key, one = "finer stencil", inspect.unwrap(finer)
-    apply = compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=axes))
+    key, one = "finer stencil" if finer else "stencil", Ending(finer or float64_version(equation) or bound(equation))
+    apply = compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=(None, *axes)))
+    longest = equation.memo.get("longest", LONGEST_LOOP)
     try:
         with precisely(), raising_callbacks():
-            answers = [np.asarray(x) for x in apply(*_in_taken_types(equation, flat))]
+            answers = [np.asarray(x) for x in apply(longest, *_in_taken_types(equation, flat))]
     except Exception:  # noqa: BLE001  of a broken rule for batches, or beyond the edge of its domain
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(count)]
-        one_by_one = [_by_finer_solvers(equation, finer, x) if finer else _computed(equation, x) for x in at]
+        one_by_one = [
+            _by_finer_solvers(equation, finer, x) if finer else _computed(equation, x, longest=longest) for x in at
+        ]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [(lifted(x[:count]).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
 

@@ -7,6 +7,7 @@ JAX runs them whenever it differentiates or batches. So without these, a functio
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,12 +17,43 @@ import numpy as np
 
 from reference.jax_internals import Lines, source_of_function
 from reference.jax_settings import precisely
-from reference.traced.equations import WIDE_TYPES, Constant, Equation, Program, bind, kind, lifted, map_programs
+from reference.traced.equations import (
+    WIDE_TYPES,
+    Constant,
+    Equation,
+    Program,
+    bind,
+    is_key,
+    kind,
+    lifted,
+    map_programs,
+)
 from reference.traced.rule_origins import Place
 
 Applied = Callable[..., list[Any]]  # what computes the outputs of an equation from its operands
 
 Inlined = Callable[[Equation], bool]  # which custom rules to replace by their primals
+
+ENDLESS = 2**31 - 1  # steps after which a loop is ended that nothing else ends
+
+LONGEST_LOOP = 50_000
+"""Steps after which one is ended that may have no end: with smaller tolerances, or beside a point of unknown steps."""
+
+STEPS_TRIED = 4 ** np.arange(4, 9)
+"""Numbers of steps within which a loop may end, from 256 to 65,536.
+
+A solver that starts at its solution takes no step there, and a few hundred beside it.
+"""
+
+STEPS_BESIDE = 4
+"""Beside a point, a loop is ended after so many times the steps that it takes there, rounded up to those tried.
+
+A solver that converges at both takes about as many; one for masses that have to match takes steps for ever where they
+do not. What such a loop returns is unknown, as beyond the edge of a domain.
+"""
+
+longest_loop: ContextVar[Any] = ContextVar("longest_loop", default=ENDLESS)
+"""The steps after which loops are ended in what is traced meanwhile: a number, or a traced one."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +103,29 @@ def replayed(program: Program, inlined: Inlined, *values: Any) -> list[Any]:
 def replayed_with_primals(program: Program) -> Applied:
     """The program by JAX, without any custom rule."""
     return partial(replayed, program, lambda _: True)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The same as a function of the steps after which its loops are ended, and of its arguments."""
+
+    apply: Applied
+
+    def __call__(self, longest: Any, *values: Any) -> list[Any]:
+        token = longest_loop.set(longest)
+        try:
+            return self.apply(*values)
+        finally:
+            longest_loop.reset(token)
+
+
+def longest_beside(ended: Applied, values: Sequence[Any], found: Sequence[Any]) -> int:
+    """The steps after which loops are ended beside a point with these values, where `ended` returns what is `found`."""
+    for steps in STEPS_TRIED.tolist():
+        again = ended(steps, *values)
+        if all(is_key(x) or np.array_equal(x, y, equal_nan=kind(y.dtype) in ("f", "c")) for x, y in zip(again, found)):
+            return STEPS_BESIDE * steps
+    return ENDLESS
 
 
 # -- in float64 -------------------------------------------------------------------------------------------------------

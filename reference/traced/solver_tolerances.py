@@ -13,21 +13,21 @@ is compared with something in a loop, or it takes part in what is computed, such
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import IntFlag
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.jax_settings import compiler_options
-from reference.traced.equations import UNUSED, Constant, Equation, Program, kind, map_programs
-from reference.traced.program_replay import replayed_with_primals
+from reference.traced.equations import UNUSED, Constant, Equation, Program, host, kind, map_programs
+from reference.traced.program_replay import LONGEST_LOOP, Applied, Ending, longest_beside, replayed_with_primals
 
 TIGHTER = 2.0**-10
 """The factor by which a tolerance is reduced: three digits, and a power of two, which rounds nothing.
@@ -94,7 +94,14 @@ def _small_numbers(program: Program, largest: float) -> tuple[dict[Any, float], 
     return deciding, {key: size for key, size in small.items() if uses[key] & Use.CHOOSES}
 
 
-def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
+class Finer(NamedTuple):
+    """A program by solvers with finer tolerances."""
+
+    apply: Applied  # by JAX; not compiled, since JAX takes no options for what is called from compiled code
+    results: list[Any]  # at the point
+
+
+def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Finer | None:
     """The program by JAX with its solvers `tightened`; None where it has no tolerance, or other results altogether.
 
     Truth values and whole numbers, such as a count of steps, may be others.
@@ -103,13 +110,14 @@ def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any])
     for chosen in dict.fromkeys(frozenset(_tolerances(program, largest)) for largest in LARGEST_TOLERANCES):
         if not chosen:
             continue
-        finer = replayed_with_primals(_scaled(program, chosen))
+        finer = Ending(replayed_with_primals(_scaled(program, chosen)))
+        by_steps = jax.jit(finer, compiler_options=compiler_options())
         # with fewer digits to lose, a solver may raise by a callback that it takes too many steps
         with np.errstate(all="ignore"), suppress(CallbackRaised), raising_callbacks():
-            again = jax.jit(finer, compiler_options=compiler_options())(*values)
-            floating = [(np.asarray(x), np.asarray(y)) for x, y in zip(found, again) if kind(y.dtype) in ("f", "c")]
+            again = list(map(host, by_steps(LONGEST_LOOP, *values)))
+            floating = [(np.asarray(x), y) for x, y in zip(found, again) if kind(y.dtype) in ("f", "c")]
             if all(_is_finer(x, y) for x, y in floating):
-                return finer  # not compiled, since JAX takes no options for what is called from compiled code
+                return Finer(partial(finer, longest_beside(by_steps, values, again)), again)
     return None
 
 

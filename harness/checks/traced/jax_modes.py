@@ -26,7 +26,6 @@ from harness.progress import Progress, silent
 from reference.arithmetics.array_pieces import in_pieces
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.increments import Increment, constant
-from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
 from reference.traced.decisions import RecordingRun, TurnedRun
 from reference.traced.equations import Program, equations_in, iterates, lifted, unit_roundoff
@@ -315,7 +314,7 @@ class Mode:
         finer = more_accurate(traced.program, arguments, jax.tree.leaves(found))
         if finer is None:  # no number in the program is a tolerance
             return np.zeros(products.shape), size
-        moved = np.abs(self._vectors(jax.jit(finer, compiler_options=compiler_options())(*arguments)) - products)
+        moved = np.abs(self._vectors(finer.results) - products)
         return np.where(np.isfinite(moved), moved, 0.0), size
 
     # -- another trace of the same mode -------------------------------------------------------------------------------
@@ -333,7 +332,7 @@ def with_finer_solvers(traced: Traced, *arguments: Any) -> Traced:
     """The same function by solvers that go on below their tolerances; itself where none does."""
     leaves = jax.tree.leaves(arguments)
     finer = more_accurate(traced.program, leaves, jax.tree.leaves(traced(*arguments)))
-    return Traced(lambda *given: finer(*jax.tree.leaves(given)), *arguments) if finer else traced
+    return Traced(lambda *given: finer.apply(*jax.tree.leaves(given)), *arguments) if finer else traced
 
 
 def _rounded_away(leaf: Any, rng: np.random.Generator) -> Any:

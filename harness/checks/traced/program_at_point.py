@@ -102,8 +102,12 @@ class ProgramAtPoint:
         return self._value_by(self.run(coarsest=self.coarsest))
 
     def _value_by(self, run: Run, point: np.ndarray | None = None) -> np.ndarray:
-        at = self.point if point is None else point
+        at, run = self._placed(run, point)
         return self.outputs.vector([y.value for y in run(self.traced, *map(constant, self.numbers(at)))])
+
+    def _placed(self, run: Run, point: np.ndarray | None) -> tuple[np.ndarray, Run]:
+        """Where a run is made, and the run, which knows whether that is beside the point."""
+        return (self.point, run) if point is None else (point, run.altered(is_beside=True))
 
     def values_together(self, points: np.ndarray, run: Run) -> np.ndarray | None:
         """The outputs at several points, (points, outputs), by one run of the program that `jax.vmap` makes.
@@ -113,6 +117,7 @@ class ProgramAtPoint:
         with suppress(Exception):  # a primitive that cannot be mapped, or one of the user's own
             program = mapped(self.traced.raw, len(points)).program
             arrays = [constant(lifted(x)) for x in self.inputs.wide_arrays(points)]
+            run = run.altered(is_beside=True)
             found = self.outputs.vector([y.value for y in run(program, *arrays)], lead=1)
             # a user's rule for jax.vmap may compute something else
             near = NO_MATTER if run.rounding is None else KEPT
@@ -148,8 +153,7 @@ class ProgramAtPoint:
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """The change of each output along each direction over the step: slopes, (directions, outputs)."""
-        at = self.point if point is None else point
-        moved = self.inputs.wide_arrays(directions * self._step(directions))
+        (at, run), moved = self._placed(run, point), self.inputs.wide_arrays(directions * self._step(directions))
         # what does not move is a constant, so that whatever is computed from it alone runs once for all directions
         arguments = [Increment(x, c) if np.any(c) else constant(x) for x, c in zip(self.numbers(at), moved)]
         results = run(self.traced, *arguments)

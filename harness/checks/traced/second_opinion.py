@@ -14,7 +14,7 @@ does anybody where the rule gives the slope within a step, and steps are coarse 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from reference.traced.decisions import choice_of
 from reference.traced.equations import Equation, Program
 from reference.traced.primitive_differences import has_finer_solver
 from reference.traced.primitives.calls import CUSTOM_RULES
+from reference.traced.program_replay import ENDLESS, Ending, longest_beside, replayed_with_primals
 from reference.traced.rule_origins import is_rule_of_library
 from reference.traced.traced_function import Traced
 
@@ -278,10 +279,16 @@ class Stencil:
         return np.where(np.isinf(reaches)[:, None], 0.0, np.where(few, np.inf, largest))
 
 
-def _values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
+def _values_by(traced: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
     """The function at several points, (points, outputs): JAX's own values in float64, the interpreter's in less."""
     if program.coarsest > UNIT_ROUNDOFF["float64"]:
         return lambda points: _by_interpreter(program, iter(points))
+    function = traced.__call__
+    if _may_have_no_end(traced.program):
+        here = [x[0] for x in program.inputs.arrays(program.point[None])]
+        by_steps = Traced(Ending(replayed_with_primals(traced.program)), ENDLESS, *here)
+        found = list(map(np.asarray, by_steps(ENDLESS, *here)))
+        function = partial(by_steps, longest_beside(by_steps, here, found))
 
     def by_jax(point: np.ndarray) -> np.ndarray:
         try:
@@ -291,6 +298,15 @@ def _values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[
             return np.full(program.outputs.size, np.nan)
 
     return lambda points: np.array(list(map(by_jax, points)))
+
+
+def _may_have_no_end(program: Program) -> bool:
+    """Whether a loop may have no end beside the point: it had none in a rule's primal, or nobody looked elsewhere."""
+    return any(
+        eq.primitive.iterates
+        or (eq.memo.get("has_edge") if eq.primitive.has_own_rule else any(map(_may_have_no_end, eq.programs)))
+        for eq in program.equations
+    )
 
 
 def _by_interpreter(program: ProgramAtPoint, points: Iterator[np.ndarray]) -> np.ndarray:

@@ -22,11 +22,21 @@ from reference.arithmetics.increments import (
 )
 from reference.jax_internals import CallbackRaised, counts_of_scan
 from reference.traced.bounded_run import Unbounded
-from reference.traced.equations import Equation, Program, bind, is_floating, iterates
+from reference.traced.equations import Equation, Program, bind, has_derivatives, is_floating, iterates
 from reference.traced.primitive import EXACT, Compilation, Primitive, Rule
 from reference.traced.primitives.comparisons import BRANCHES_APART
 from reference.traced.primitives.data_movement import block_of, stacked
-from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widened
+from reference.traced.program_replay import (
+    ENDLESS,
+    LONGEST_LOOP,
+    STEPS_BESIDE,
+    STEPS_TRIED,
+    Applied,
+    Inlined,
+    longest_loop,
+    replayed_with_primals,
+    widened,
+)
 
 LARGEST_MATRIX = 1_500
 """Unknowns up to which a linear system whose solver stops at a tolerance is solved as a matrix: 18 MB."""
@@ -35,9 +45,6 @@ STEPS_FACTOR = 2
 """Random rounding may keep a loop from its end: it is ended after so many times the steps that it takes without."""
 
 UNKNOWN_STEPS = 10_000  # the steps of a loop that never ran without random rounding
-
-LONGEST_LOOP = 50_000
-"""Steps after which a replayed loop is ended: with smaller tolerances, a solver may never reach its end."""
 
 # -- loops of fixed length --------------------------------------------------------------------------------------------
 
@@ -100,24 +107,31 @@ def _parts_of_while(equation: Equation, operands: Sequence[Any]) -> tuple[Sequen
 def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     condition, body = equation.params["cond_jaxpr"], equation.params["body_jaxpr"]
     of_condition, of_body, carry = _parts_of_while(equation, operands)
-    # noise of a few u may keep |x - before| > 1e-16 true for good
-    most = STEPS_FACTOR * (equation.memo.get("steps", UNKNOWN_STEPS) + 1)
+    most, known = ENDLESS, equation.memo.get("steps")
+    if run.rounding is not None:  # noise of a few u may keep |x - before| > 1e-16 true for good
+        most = STEPS_FACTOR * ((UNKNOWN_STEPS if known is None else known) + 1)
+    elif run.is_beside:
+        most = LONGEST_LOOP if known is None else STEPS_BESIDE * max(known, STEPS_TRIED[0])
     steps = 0
     while True:
         (goes_on,) = run(condition, *of_condition, *carry)
         if not is_constant(goes_on):
             run.observed.unresolved = "a loop ends just at this point"
         unfinished = np.asarray(goes_on.value)  # of each member, in a batch of loops
-        if not unfinished.any() or (run.rounding is not None and steps > most):
-            if run.rounding is None:
-                equation.memo["steps"] = max(steps, equation.memo.get("steps", 0))
-            return carry
+        if not unfinished.any() or steps > most:
+            break
         stepped = run(body, *of_body, *carry)
         if not unfinished.all():  # the members of a batch that have ended before stay as they are
             still = lambda lead, x, y: np.where(_aligned_to(unfinished, x[(0,) * lead]), y, x)  # noqa: B023, E731
             stepped = [linear(still, here, after) for here, after in zip(carry, stepped)]
         carry = stepped
         steps += 1
+    if run.rounding is not None or not unfinished.any():
+        if run.rounding is None and not run.is_beside:
+            equation.memo["steps"] = max(steps, known or 0)
+        return carry
+    unknown = lambda lead, x: np.where(_aligned_to(unfinished, x[(0,) * lead]), np.nan, x)  # noqa: E731
+    return [linear(unknown, x) if has_derivatives(t) else x for x, t in zip(carry, equation.dtypes)]
 
 
 def _aligned_to(unfinished: Any, array: Any) -> Any:
@@ -129,6 +143,7 @@ def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: In
     """The loop, which ends also where it comes back to what it carried before.
 
     A tolerance below what rounding lets it reach would never end it. What it carries is kept at powers of two steps.
+    What it returns is NaN where it is ended by the number of its steps.
     """
     condition, body = equation.params["cond_jaxpr"], equation.params["body_jaxpr"]
     of_condition, of_body, carry = _parts_of_while(equation, operands)
@@ -147,8 +162,11 @@ def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: In
 
     carry = list(map(jax.numpy.asarray, carry))
     unfinished = jax.numpy.asarray(goes_on(carry))  # of each member, in a batch of loops
-    any_goes_on = lambda state: (state[0] < LONGEST_LOOP) & jax.numpy.any(state[1])  # noqa: E731
-    return jax.lax.while_loop(any_goes_on, step, (0, unfinished, carry, carry))[-1]
+    longest = longest_loop.get()
+    any_goes_on = lambda state: (state[0] < longest) & jax.numpy.any(state[1])  # noqa: E731
+    _, unfinished, _, carry = jax.lax.while_loop(any_goes_on, step, (0, unfinished, carry, carry))
+    known = lambda y: jax.numpy.where(_aligned_to(unfinished, y), jax.numpy.nan, y)  # noqa: E731
+    return [known(y) if has_derivatives(y.dtype) else y for y in carry]
 
 
 def _equal(lead: int, x: Any, y: Any) -> Any:

@@ -14,8 +14,7 @@ from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.lone_equations import Culprit
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
-from reference.traced.primitives import control_flow
-from reference.traced.program_replay import replayed
+from reference.traced.program_replay import Ending, replayed_with_primals
 from reference.traced.solver_tolerances import TIGHTER, more_accurate
 from reference.traced.traced_function import Traced
 
@@ -244,7 +243,7 @@ def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
         found = [np.asarray(coarse(1.7))]
         finer = more_accurate(Traced(coarse, 1.7).program, [1.7], found)
         assert finer is not None
-        assert abs(finer(1.7)[0] - root) < 1e-9 < abs(found[0] - root)
+        assert abs(finer.results[0] - root) < 1e-9 < abs(found[0] - root)
         euler = lambda x: lax.while_loop(lambda s: s[1] < 900, lambda s: (s[0] - 9e-4 * s[0], s[1] + 1), (x, 0))[0]  # noqa: E731
         traced = Traced(euler, 1.7)
         assert more_accurate(traced.program, [1.7], [np.asarray(traced(1.7))]) is None
@@ -267,15 +266,45 @@ def halfway(x, y):
 
 
 @pytest.mark.parametrize(("f", "y"), [(halfway, 0.25), (jax.vmap(halfway, (None, 0)), np.array([0.25, 0.4, 0.5]))])
-def test_a_loop_that_comes_back_to_where_it_was_is_left_before_the_longest_ends(f, y, monkeypatch):
+def test_a_loop_that_comes_back_to_where_it_was_is_left_before_the_longest_ends(f, y):
     with jax.enable_x64(True):
-        program = Traced(f, 1.0, y).program
-        ended = []
-        for longest in (1_000, 1_001):  # where a loop that goes to and fro would be at two places
-            monkeypatch.setattr(control_flow, "LONGEST_LOOP", longest)
-            ended.append(np.ravel(replayed(program, lambda _: True, 1.0, jnp.asarray(y))[0]))
+        by_steps = Ending(replayed_with_primals(Traced(f, 1.0, y).program))
+        # where a loop that goes to and fro would be at two places
+        ended = [np.ravel(by_steps(longest, 1.0, jnp.asarray(y))[0]) for longest in (1_000, 1_001)]
+        assert np.isnan(np.ravel(by_steps(1, 1.0, jnp.asarray(y))[0])[0])
     assert ended[0][0] == ended[1][0]
     np.testing.assert_allclose(ended[0][1:], 0.5, atol=1e-11)
+
+
+COST = np.array([[0.3, 0.9, 0.4], [0.8, 0.1, 0.7]])
+
+
+def scaled(a, tolerance=1e-8):
+    """Sinkhorn's scaling for masses a against thirds: where the masses do not add up to 1, it goes on for ever."""
+    kernel = jnp.exp(-COST / 0.3)
+    step = lambda u: a / (kernel @ (1.0 / (3.0 * kernel.T @ u)))  # noqa: E731
+    u = lax.while_loop(lambda s: jnp.max(jnp.abs(s[0] - s[1])) > tolerance, lambda s: (step(s[0]), s[0]), (a, a + 1.0))[
+        0
+    ]
+    plan = u[:, None] * kernel / (3.0 * kernel.T @ u)
+    return jnp.sum(plan * (COST + 0.3 * jnp.log(plan))), 0.3 * jnp.log(u)
+
+
+def transport(factor, tolerance=1e-8):
+    cost = jax.custom_vjp(lambda a: scaled(a, tolerance)[0])
+    cost.defvjp(lambda a: scaled(a, tolerance), lambda potential, g: (factor * g * potential,))
+    return lambda x: cost(jax.nn.softmax(x))
+
+
+@pytest.mark.parametrize("factor", [1.0, *more(1.0 + 1e-5, 1.1)])
+def test_a_loop_that_has_no_end_beside_the_point_is_ended_there(factor):
+    report = check_derivatives(transport(factor), X[:2])
+    assert report.verdict == ("agree" if factor == 1.0 else "disagree"), report
+
+
+def test_a_loop_in_f_itself_that_has_no_end_beside_the_point_is_ended_there():
+    report = check_derivatives(lambda a: scaled(a)[0], np.array([0.4, 0.6]), modes=["forward"])
+    assert report.verdict == "agree", report
 
 
 def root(of_derivative):

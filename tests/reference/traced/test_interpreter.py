@@ -171,6 +171,16 @@ def test_random_roundings_do_not_keep_a_loop_from_its_end():
     np.testing.assert_allclose(rounded.value, exact.value, rtol=1e-14)
 
 
+def test_a_loop_that_ends_at_the_point_and_not_beside_it_returns_nothing_known_there():
+    with settings(True):
+        far = lambda s: jnp.abs(s[0] - 1.0) > 1e-3  # noqa: E731
+        program = Traced(lambda x: jax.lax.while_loop(far, lambda s: (s[0], s[1] + 1), (x, 0)), 1.0).program
+    point, beside = constant(np.float64(1.0)), constant(np.float64(2.0))
+    assert [float(y.value) for y in Run()(program, point)] == [1.0, 0]
+    value, steps = Run(is_beside=True)(program, beside)
+    assert (np.isnan(value.value), int(steps.value)) == (True, 1025)
+
+
 def test_of_a_call_only_what_is_read_is_run():
     """A rule that is compiled computes its primal beside the tangent, and nobody reads that."""
     both = jax.jit(lambda x: (jax.lax.while_loop(lambda y: y < 9.0, lambda y: 2.0 * y, x), jnp.sin(x)))
