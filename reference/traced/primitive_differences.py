@@ -189,8 +189,6 @@ def _slopes_and_errors(
     lead = len(POINTS), *steps.shape
     answers = finer_answers = _at_stencil(equation, moved, moving, lead)
     finer = _more_accurate_call(equation, values, centre)
-    if any(np.isnan(answer).any() for answer, _ in answers if is_floating(answer)):
-        equation.memo["has_edge"] = True
     may_replace = has_finer_solver(equation)
     if finer:
         finer_answers = _at_stencil(equation, moved, moving, lead, finer)

@@ -36,17 +36,14 @@ Inlined = Callable[[Equation], bool]  # which custom rules to replace by their p
 
 ENDLESS = 2**31 - 1  # steps after which a loop is ended that nothing else ends
 
-LONGEST_LOOP = 50_000
-"""Steps after which one is ended that may have no end: with smaller tolerances, or beside a point of unknown steps."""
+LONGEST_LOOP = 12_500
+"""Steps after which one is ended that may have no end: with smaller tolerances, or beside a point.
 
-STEPS_TRIED = 4 ** np.arange(4, 9)
-"""Numbers of steps within which a loop may end, from 256 to 65,536.
-
-A solver that starts at its solution takes no step there, and a few hundred beside it.
+A solver that starts at its solution takes no step there, and may take thousands beside it.
 """
 
 STEPS_BESIDE = 4
-"""Beside a point, a loop is ended after so many times the steps that it takes there, rounded up to those tried.
+"""A loop that takes more steps at a point is ended beside it after so many times these, and not after LONGEST_LOOP.
 
 A solver that converges at both takes about as many; one for masses that have to match takes steps for ever where they
 do not. What such a loop returns is unknown, as beyond the edge of a domain.
@@ -121,10 +118,10 @@ class Ending:
 
 def longest_beside(ended: Applied, values: Sequence[Any], found: Sequence[Any]) -> int:
     """The steps after which loops are ended beside a point with these values, where `ended` returns what is `found`."""
-    for steps in STEPS_TRIED.tolist():
-        again = ended(steps, *values)
+    for longest in (LONGEST_LOOP * STEPS_BESIDE ** np.arange(4)).tolist():
+        again = ended(longest // STEPS_BESIDE, *values)
         if all(is_key(x) or np.array_equal(x, y, equal_nan=kind(y.dtype) in ("f", "c")) for x, y in zip(again, found)):
-            return STEPS_BESIDE * steps
+            return longest
     return ENDLESS
 
 

@@ -31,7 +31,7 @@ from reference.arithmetics.central_differences import POINTS, best_width, slopes
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.traced.decisions import choice_of
-from reference.traced.equations import Equation, Program
+from reference.traced.equations import Equation, Program, iterates
 from reference.traced.primitive_differences import has_finer_solver
 from reference.traced.primitives.calls import CUSTOM_RULES
 from reference.traced.program_replay import ENDLESS, Ending, longest_beside, replayed_with_primals
@@ -284,7 +284,7 @@ def _values_by(traced: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np
     if program.coarsest > UNIT_ROUNDOFF["float64"]:
         return lambda points: _by_interpreter(program, iter(points))
     function = traced.__call__
-    if _may_have_no_end(traced.program):
+    if iterates(traced.program):  # a loop may have no end at some other point
         here = [x[0] for x in program.inputs.arrays(program.point[None])]
         by_steps = Traced(Ending(replayed_with_primals(traced.program)), ENDLESS, *here)
         found = list(map(np.asarray, by_steps(ENDLESS, *here)))
@@ -298,15 +298,6 @@ def _values_by(traced: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np
             return np.full(program.outputs.size, np.nan)
 
     return lambda points: np.array(list(map(by_jax, points)))
-
-
-def _may_have_no_end(program: Program) -> bool:
-    """Whether a loop may have no end beside the point: it had none in a rule's primal, or nobody looked elsewhere."""
-    return any(
-        eq.primitive.iterates
-        or (eq.memo.get("has_edge") if eq.primitive.has_own_rule else any(map(_may_have_no_end, eq.programs)))
-        for eq in program.equations
-    )
 
 
 def _by_interpreter(program: ProgramAtPoint, points: Iterator[np.ndarray]) -> np.ndarray:

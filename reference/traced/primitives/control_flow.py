@@ -30,7 +30,6 @@ from reference.traced.program_replay import (
     ENDLESS,
     LONGEST_LOOP,
     STEPS_BESIDE,
-    STEPS_TRIED,
     Applied,
     Inlined,
     longest_loop,
@@ -111,7 +110,7 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
     if run.rounding is not None:  # noise of a few u may keep |x - before| > 1e-16 true for good
         most = STEPS_FACTOR * ((UNKNOWN_STEPS if known is None else known) + 1)
     elif run.is_beside:
-        most = LONGEST_LOOP if known is None else STEPS_BESIDE * max(known, STEPS_TRIED[0])
+        most = max(LONGEST_LOOP, STEPS_BESIDE * (known or 0))
     steps = 0
     while True:
         (goes_on,) = run(condition, *of_condition, *carry)
@@ -153,12 +152,13 @@ def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: In
 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
         steps, unfinished, kept, carry = state
-        stepped = run(body, *of_body, *carry)
-        carry = [jax.numpy.where(_aligned_to(unfinished, y), y, x) for x, y in zip(carry, stepped)]
-        is_back = reduce(jax.numpy.logical_and, map(partial(_equal, unfinished.ndim), kept, carry))
+        # two arrays that the loop has stored: what XLA computes anew to compare it may be rounded differently
+        unfinished &= ~((steps > 0) & reduce(jax.numpy.logical_and, map(partial(_equal, unfinished.ndim), kept, carry)))
         # at steps 0, 1, 3, 7, ... : a cycle of any length is met sooner or later (Brent, BIT 20, 1980)
         kept = [jax.numpy.where(steps & (steps + 1) == 0, x, y) for x, y in zip(carry, kept)]
-        return steps + 1, unfinished & goes_on(carry) & ~is_back, kept, carry
+        stepped = run(body, *of_body, *carry)
+        carry = [jax.numpy.where(_aligned_to(unfinished, y), y, x) for x, y in zip(carry, stepped)]
+        return steps + 1, unfinished & goes_on(carry), kept, carry
 
     carry = list(map(jax.numpy.asarray, carry))
     unfinished = jax.numpy.asarray(goes_on(carry))  # of each member, in a batch of loops

@@ -283,9 +283,8 @@ def scaled(a, tolerance=1e-8):
     """Sinkhorn's scaling for masses a against thirds: where the masses do not add up to 1, it goes on for ever."""
     kernel = jnp.exp(-COST / 0.3)
     step = lambda u: a / (kernel @ (1.0 / (3.0 * kernel.T @ u)))  # noqa: E731
-    u = lax.while_loop(lambda s: jnp.max(jnp.abs(s[0] - s[1])) > tolerance, lambda s: (step(s[0]), s[0]), (a, a + 1.0))[
-        0
-    ]
+    far = lambda s: jnp.max(jnp.abs(s[0] - s[1])) > tolerance  # noqa: E731
+    u = lax.while_loop(far, lambda s: (step(s[0]), s[0]), (a, a + 1.0))[0]
     plan = u[:, None] * kernel / (3.0 * kernel.T @ u)
     return jnp.sum(plan * (COST + 0.3 * jnp.log(plan))), 0.3 * jnp.log(u)
 
@@ -299,6 +298,49 @@ def transport(factor, tolerance=1e-8):
 @pytest.mark.parametrize("factor", [1.0, *more(1.0 + 1e-5, 1.1)])
 def test_a_loop_that_has_no_end_beside_the_point_is_ended_there(factor):
     report = check_derivatives(transport(factor), X[:2])
+    assert report.verdict == ("agree" if factor == 1.0 else "disagree"), report
+
+
+@pytest.mark.more
+def test_a_rule_without_what_f_leaves_out_is_right_where_a_solver_stops_at_a_loose_tolerance():
+    both = jax.custom_vjp(lambda a: scaled(a, 1e-4))
+    both.defvjp(lambda a: (scaled(a, 1e-4),) * 2, lambda found, g: (g[0] * found[1],))  # none of the potentials
+    report = check_derivatives(lambda x: both(jax.nn.softmax(x))[0], np.random.default_rng(3).normal(size=2))
+    assert report.verdict == "agree", report
+    assert Kind.HIDDEN_RULE in report.kinds
+
+
+def slow_copy(factor, share):
+    """a itself, by steps from 2 that each go a share of the way."""
+
+    @jax.custom_jvp
+    def copy(a):
+        return lax.while_loop(lambda x: jnp.abs(a - x) > 1e-10, lambda x: x + share * (a - x), jnp.full_like(a, 2.0))
+
+    copy.defjvp(lambda primals, tangents: (copy(*primals), factor * tangents[0]))
+    return copy
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+@pytest.mark.parametrize("share", [0.01, *more(0.003)])
+def test_a_slow_solver_may_start_at_its_solution(share, factor):
+    # no step at the point, and beside it thousands
+    report = check_derivatives(slow_copy(factor, share), 2.0)
+    assert report.verdict == ("agree" if factor == 1.0 else "disagree"), report
+
+
+def geometric_series(factor):
+    """1/(1 - x), by its terms down to 1e-17: for ever, unless x < 1."""
+    term = lambda s: (s[0] + s[1], s[1] * s[2], s[2])  # noqa: E731
+    total = lambda x: lax.while_loop(lambda s: jnp.abs(s[1]) > 1e-17, term, (0.0, 1.0, x))[0]  # noqa: E731
+    series = jax.custom_jvp(total)
+    series.defjvp(lambda primals, tangents: (series(*primals), factor * tangents[0] / (1.0 - primals[0]) ** 2))
+    return series
+
+
+@pytest.mark.parametrize("factor", more(1.0, 1.1))
+def test_a_loop_may_have_no_end_at_the_furthest_points_of_the_second_opinion(factor):
+    report = check_derivatives(geometric_series(factor), 0.99)
     assert report.verdict == ("agree" if factor == 1.0 else "disagree"), report
 
 
