@@ -29,7 +29,15 @@ _PLACES = [folder / "data" / "digits.bz2" for folder in Path(__file__).resolve()
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Images of handwritten digits, X (m, n), a row each, unrolled column by column; and y (m,), their labels 0..9."""
+    """Images of handwritten digits with their labels.
+
+    Attributes
+    ----------
+    X : (m, n) float64 array
+        One image per row, its pixels unrolled column by column.
+    y : (m,) int64 array
+        The digits 0..9.
+    """
 
     X: FloatArray
     y: IntArray
@@ -65,14 +73,18 @@ def load_digits() -> Digits:
 
 
 def _packed_images() -> bytes:
-    found, again = next(filter(Path.is_file, _PLACES), None), "install the package again, or"
+    found = next(filter(Path.is_file, _PLACES), None)
     if found is None:
-        where = f"the digits are in neither {_PLACES[0]} nor {_PLACES[1]}"
-        raise FileNotFoundError(f"{where}; {again} run data/build_digits.py in the repository")
+        raise FileNotFoundError(
+            f"the digits are in neither {_PLACES[0]} nor {_PLACES[1]}; "
+            "install the package again, or run data/build_digits.py in the repository"
+        )
     packed = found.read_bytes()
     if (actual := hashlib.sha256(packed).hexdigest()) != _SHA256:
-        damage = f"{found} is damaged: its SHA-256 is {actual}, not {_SHA256}"
-        raise ValueError(f"{damage}; {again} restore the file from the repository")
+        raise ValueError(
+            f"{found} is damaged: its SHA-256 is {actual}, not {_SHA256}; "
+            "install the package again, or restore the file from the repository"
+        )
     return packed
 
 
