@@ -41,7 +41,7 @@ REACHED = np.linspace(-6.0, 6.0, 49)
 """Where slopes are of their usual size. One that is more than twice as large 50 times farther out, as that of exp, has
 no bound."""
 
-STEP = 1e-5  # for differences of a sampled formula: truncation, h²/6, and rounding, u/h, are both about 1e-11
+STEP = 1e-5  # for differences of a sampled formula: rounding, u/h, is then about 1e-11, and truncation no more
 
 SETTLED = 1e-3
 """Differences with a larger error than this share are useless: the formula turns within a step, or has a kink there.

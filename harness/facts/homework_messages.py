@@ -65,7 +65,7 @@ def _call_failed(fact: Fact) -> str:
 
 def _convention_unknown(fact: Fact) -> str:
     if "float16" in fact.data.get("precisions", ()):
-        return "The code computes in float16, which keeps three digits, so nothing was judged. Compute in float64."
+        return "The code names float16, which keeps three digits, and nothing was judged. Compute in float64."
     explains = "No convention that was tried explains the cost, so nothing was judged."
     return f"{explains} Offer a function of {COURSE_SIGNATURE}, as in the course."
 
