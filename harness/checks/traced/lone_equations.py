@@ -225,8 +225,8 @@ def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) ->
         return False
     tangents = [(met[i].change[0] / size).astype(alone.given[i].dtype) for i in alone.moving]
     single = _compare_alone(equation, met, 1, case.accuracy)
-    is_known = single and single.point.combinations.each and any(pair.disagrees for pair in single.pairs)
-    if is_known:
+    is_single = single is not None and single.point.combinations.each and any(p.disagrees for p in single.pairs)
+    if single is not None and is_single:
         given, returned = single.case.inputs.vector(tangents), single.case.outputs.vector(cotangents)
         found = [_is_wrong_along(pair, given, returned) for pair in single.pairs if pair.disagrees]
         if False in found and True not in found:
@@ -237,7 +237,7 @@ def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) ->
         _along(alone, tangents, [c / largest for c in cotangents]), [np.zeros((), np.real(tangents[0]).dtype)],
         ["t"], ["output"], accuracy=case.accuracy,
     )  # fmt: skip
-    if is_known:
+    if is_single:
         return comparison is None or bool(comparison.disagreeing) or comparison.is_open
     return comparison is not None and _convict(equation, comparison) is not None
 
