@@ -36,14 +36,16 @@ Inlined = Callable[[Equation], bool]  # which custom rules to replace by their p
 
 ENDLESS = 2**31 - 1  # steps after which a loop is ended that nothing else ends
 
-LONGEST_LOOP = 12_500
-"""Steps after which one is ended that may have no end: with smaller tolerances, or beside a point.
+LONGEST_LOOP = 50_000  # steps after which one is ended at a point whose smaller tolerance may be out of reach
+
+LONGEST_BESIDE = 12_500
+"""Steps after which one is ended beside a point, where it may have no end.
 
 A solver that starts at its solution takes no step there, and may take thousands beside it.
 """
 
 STEPS_BESIDE = 4
-"""A loop that takes more steps at a point is ended beside it after so many times these, and not after LONGEST_LOOP.
+"""Where a loop takes many steps at a point, it is ended beside it after so many times these.
 
 A solver that converges at both takes about as many; one for masses that have to match takes steps for ever where they
 do not. What such a loop returns is unknown, as beyond the edge of a domain.
@@ -118,7 +120,7 @@ class Ending:
 
 def longest_beside(ended: Applied, values: Sequence[Any], found: Sequence[Any]) -> int:
     """The steps after which loops are ended beside a point with these values, where `ended` returns what is `found`."""
-    for longest in (LONGEST_LOOP * STEPS_BESIDE ** np.arange(4)).tolist():
+    for longest in (LONGEST_BESIDE * STEPS_BESIDE ** np.arange(4)).tolist():
         again = ended(longest // STEPS_BESIDE, *values)
         if all(is_key(x) or np.array_equal(x, y, equal_nan=kind(y.dtype) in ("f", "c")) for x, y in zip(again, found)):
             return longest

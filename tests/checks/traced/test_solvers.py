@@ -14,6 +14,7 @@ from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.lone_equations import Culprit
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
+from reference.jax_settings import compiler_options
 from reference.traced.program_replay import Ending, replayed_with_primals
 from reference.traced.solver_tolerances import TIGHTER, more_accurate
 from reference.traced.traced_function import Traced
@@ -276,6 +277,19 @@ def test_a_loop_that_comes_back_to_where_it_was_is_left_before_the_longest_ends(
     np.testing.assert_allclose(ended[0][1:], 0.5, atol=1e-11)
 
 
+def test_a_batch_of_loops_that_rounding_stops_is_left_before_the_longest_ends():
+    """XLA computes anew what it compares, and rounds it differently, unless the loop has stored it."""
+
+    def copy(a):
+        return lax.while_loop(lambda x: jnp.abs(a - x) > 1e-30, lambda x: x + 0.001 * (a - x), jnp.full_like(a, 2.0))
+
+    with jax.enable_x64(True):
+        by_steps = jax.vmap(Ending(replayed_with_primals(Traced(copy, 2.0).program)), (None, 0))
+        batched = jax.jit(by_steps, compiler_options=compiler_options())
+        a = 2.0 + np.linspace(-1e-3, 1e-3, 64)
+        np.testing.assert_allclose(batched(100_000, a)[0], a, atol=1e-12)
+
+
 COST = np.array([[0.3, 0.9, 0.4], [0.8, 0.1, 0.7]])
 
 
@@ -337,6 +351,24 @@ def geometric_series(factor):
     series = jax.custom_jvp(total)
     series.defjvp(lambda primals, tangents: (series(*primals), factor * tangents[0] / (1.0 - primals[0]) ** 2))
     return series
+
+
+def damped_root(factor):
+    """√a to 1e-3, by short steps: 35,000 more of them to the last digit."""
+
+    @jax.custom_jvp
+    def root(a):
+        return lax.while_loop(
+            lambda x: jnp.abs(a - x * x) > 1e-3, lambda x: x + 3e-4 * (a - x * x), jnp.full_like(a, 1.0)
+        )
+
+    root.defjvp(lambda primals, tangents: (root(*primals), factor * tangents[0] / (2.0 * root(*primals))))
+    return root
+
+
+@pytest.mark.parametrize("factor", more(1.0, 1.1))
+def test_a_finer_tolerance_may_take_many_more_steps(factor):
+    assert check_derivatives(damped_root(factor), 2.0).verdict == ("agree" if factor == 1.0 else "disagree")
 
 
 @pytest.mark.parametrize("factor", more(1.0, 1.1))
