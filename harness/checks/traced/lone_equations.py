@@ -225,19 +225,19 @@ def is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) ->
         return False
     tangents = [(met[i].change[0] / size).astype(alone.given[i].dtype) for i in alone.moving]
     single = _compare_alone(equation, met, 1, case.accuracy)
-    is_single = single is not None and single.point.combinations.each and any(p.disagrees for p in single.pairs)
-    if single is not None and is_single:
+    found = []
+    if single and single.point.combinations.each:
         given, returned = single.case.inputs.vector(tangents), single.case.outputs.vector(cotangents)
         found = [_is_wrong_along(pair, given, returned) for pair in single.pairs if pair.disagrees]
-        if False in found and True not in found:
-            return False
-    # of many derivatives, the one number t -> Σ cotangent · equation(operands + t tangent) is checked; of few, it may
-    # show that a solver leaves no more along f's own direction than its tolerance
+    if False in found and True not in found:
+        return False
+    # Of many derivatives, the one number t -> Σ cotangent · equation(operands + t tangent) is checked. Of few, it may
+    # acquit: in the other directions a solver with a loose tolerance leaves more than the bounds of entries allow.
     comparison = _compare(
         _along(alone, tangents, [c / largest for c in cotangents]), [np.zeros((), np.real(tangents[0]).dtype)],
         ["t"], ["output"], accuracy=case.accuracy,
     )  # fmt: skip
-    if is_single:
+    if found:
         return comparison is None or bool(comparison.disagreeing) or comparison.is_open
     return comparison is not None and _convict(equation, comparison) is not None
 
