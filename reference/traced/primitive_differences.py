@@ -35,7 +35,7 @@ from reference.traced.equations import (
 )
 from reference.traced.program_replay import (
     ENDLESS,
-    LONGEST_BESIDE,
+    LONGEST_LOOP,
     Applied,
     Ending,
     bound,
@@ -84,7 +84,7 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
     A run, where one is given, notes the second. Of a branch that raises there are no values at all.
     """
     is_beside = run is not None and run.is_beside
-    longest = equation.memo.get("longest", LONGEST_BESIDE) if is_beside else ENDLESS
+    longest = equation.memo.get("longest", LONGEST_LOOP) if is_beside else ENDLESS
     found = _computed(equation, values, run, longest)
     if run is not None and max([_precision(equation), *map(_unit, found)]) > UNIT_ROUNDOFF["float64"]:
         run.observed.in_own_precision.add(equation.name)
@@ -291,7 +291,7 @@ def _at_stencil(
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
     key, one = "finer stencil" if finer else "stencil", Ending(finer or float64_version(equation) or bound(equation))
     apply = compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=(None, *axes)))
-    longest = equation.memo.get("longest", LONGEST_BESIDE)
+    longest = equation.memo.get("longest", LONGEST_LOOP)
     try:
         with precisely(), raising_callbacks():
             answers = [np.asarray(x) for x in apply(longest, *_in_taken_types(equation, flat))]

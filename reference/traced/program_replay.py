@@ -36,10 +36,8 @@ Inlined = Callable[[Equation], bool]  # which custom rules to replace by their p
 
 ENDLESS = 2**31 - 1  # steps after which a loop is ended that nothing else ends
 
-LONGEST_LOOP = 50_000  # steps after which one is ended at a point whose smaller tolerance may be out of reach
-
-LONGEST_BESIDE = 12_500
-"""Steps after which one is ended beside a point, where it may have no end.
+LONGEST_LOOP = 50_000
+"""Steps after which a loop is ended that may have no end: beside a point, or at one, with a smaller tolerance.
 
 A solver that starts at its solution takes no step there, and may take thousands beside it.
 """
@@ -120,7 +118,7 @@ class Ending:
 
 def longest_beside(ended: Applied, values: Sequence[Any], found: Sequence[Any]) -> int:
     """The steps after which loops are ended beside a point with these values, where `ended` returns what is `found`."""
-    for longest in (LONGEST_BESIDE * STEPS_BESIDE ** np.arange(4)).tolist():
+    for longest in (LONGEST_LOOP * STEPS_BESIDE ** np.arange(4)).tolist():
         again = ended(longest // STEPS_BESIDE, *values)
         if all(is_key(x) or np.array_equal(x, y, equal_nan=kind(y.dtype) in ("f", "c")) for x, y in zip(again, found)):
             return longest

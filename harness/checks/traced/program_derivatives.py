@@ -41,6 +41,10 @@ PLACES = 8
 """Random places around the point, and as many on its other side; and as many for comparisons of equal numbers. Of n
 equal numbers each place has another order: with few, conventions of many equal numbers would look wrong."""
 
+SHOW_KINK = 4
+"""Places that show whether there is a kink at all: where the slopes of so many are those at the point, no more are
+looked at. They cost a run each, which a solver takes long for."""
+
 NEXT_TO = 1e-10
 """The distance of these places, in units of the argument's size, where slopes around may explain a report. From there
 and from twice as far away they are extrapolated to the point, so that a function that bends excuses nothing."""
@@ -192,11 +196,15 @@ def _with_slopes_around(
     at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:
         return sides
-    near, far = (np.array(list(slopes_around(point, along[at], times * NEXT_TO))) for times in (1.0, 2.0))
-    found = 2.0 * near - far  # extrapolated to the point
-    low, high = np.fmin(sides.low[:, at], found.min(axis=0)), np.fmax(sides.high[:, at], found.max(axis=0))
-    # the slopes around count where they differ from the sides, and where all reports lie between them
-    is_convention = is_beyond[:, at] & (high - low > 2.0 * (sides.half_gap + error)[:, at])
+    low, high, within = sides.low[:, at], sides.high[:, at], 2.0 * (sides.half_gap + error)[:, at]
+    is_convention, found = np.zeros(low.shape, bool), []
+    for near, far in zip(*(slopes_around(point, along[at], times * NEXT_TO) for times in (1.0, 2.0))):
+        found.append(2.0 * near - far)  # extrapolated to the point
+        low, high = np.fmin(sides.low[:, at], np.min(found, axis=0)), np.fmax(sides.high[:, at], np.max(found, axis=0))
+        # the slopes around count where they differ from the sides, and where all reports lie between them
+        is_convention = is_beyond[:, at] & (high - low > within)
+        if len(found) == SHOW_KINK and not is_convention.any():
+            return sides
     around = sides.widened(at, is_convention, low, high)
     for x, floor in zip(reported, floors):
         is_convention &= ~(around.distance(x) > error + floor)[:, at]

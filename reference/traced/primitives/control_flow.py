@@ -28,7 +28,7 @@ from reference.traced.primitives.comparisons import BRANCHES_APART
 from reference.traced.primitives.data_movement import block_of, stacked
 from reference.traced.program_replay import (
     ENDLESS,
-    LONGEST_BESIDE,
+    LONGEST_LOOP,
     STEPS_BESIDE,
     Applied,
     Inlined,
@@ -110,7 +110,7 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
     if run.rounding is not None:  # noise of a few u may keep |x - before| > 1e-16 true for good
         most = STEPS_FACTOR * ((UNKNOWN_STEPS if known is None else known) + 1)
     elif run.is_beside:
-        most = max(LONGEST_BESIDE, STEPS_BESIDE * (known or 0))
+        most = max(LONGEST_LOOP, STEPS_BESIDE * (known or 0))
     steps = 0
     while True:
         (goes_on,) = run(condition, *of_condition, *carry)

@@ -16,7 +16,7 @@ from reference.jax_settings import settings
 from reference.traced.equations import Constant, iterates, lifted
 from reference.traced.interpreter import Run
 from reference.traced.primitives import contractions, data_movement, indexing
-from reference.traced.program_replay import LONGEST_BESIDE, replayed
+from reference.traced.program_replay import LONGEST_LOOP, replayed
 from reference.traced.random_rounding import rounding_of
 from reference.traced.traced_function import Traced
 
@@ -178,7 +178,7 @@ def test_a_loop_that_ends_at_the_point_and_not_beside_it_returns_nothing_known_t
     point, beside = constant(np.float64(1.0)), constant(np.float64(2.0))
     assert [float(y.value) for y in Run()(program, point)] == [1.0, 0]
     value, steps = Run(is_beside=True)(program, beside)
-    assert (np.isnan(value.value), int(steps.value)) == (True, LONGEST_BESIDE + 1)
+    assert (np.isnan(value.value), int(steps.value)) == (True, LONGEST_LOOP + 1)
 
 
 def test_of_a_call_only_what_is_read_is_run():
