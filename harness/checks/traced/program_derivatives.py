@@ -42,8 +42,8 @@ PLACES = 8
 equal numbers each place has another order: with few, conventions of many equal numbers would look wrong."""
 
 SHOW_KINK = 4
-"""Places that show whether there is a kink at all: where the slopes of so many are those at the point, no more are
-looked at. They cost a run each, which a solver takes long for."""
+"""Places that show whether a black box has a kink, where no equal numbers decide: if the slopes of so many are those at
+the point, no more are looked at. They cost a run each, which a solver takes long for."""
 
 NEXT_TO = 1e-10
 """The distance of these places, in units of the argument's size, where slopes around may explain a report. From there
@@ -203,7 +203,7 @@ def _with_slopes_around(
         low, high = np.fmin(sides.low[:, at], np.min(found, axis=0)), np.fmax(sides.high[:, at], np.max(found, axis=0))
         # the slopes around count where they differ from the sides, and where all reports lie between them
         is_convention = is_beyond[:, at] & (high - low > within)
-        if len(found) == SHOW_KINK and not is_convention.any():
+        if len(found) == SHOW_KINK and not sides.obstacles.ties and not is_convention.any():
             return sides
     around = sides.widened(at, is_convention, low, high)
     for x, floor in zip(reported, floors):
