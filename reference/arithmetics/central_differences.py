@@ -96,6 +96,34 @@ def extrapolated_to_zero(near: Any, middle: Any, far: Any) -> Differences:
     return Differences((4.0 * first - second) / 3.0, np.abs(first - second))
 
 
+class Kinks(NamedTuple):
+    """Where a function has kinks, as its values at several widths show."""
+
+    is_kink: Any
+    slope: Any  # just after each kink
+    error: Any
+
+
+def kinks_from(values: np.ndarray, centre: np.ndarray, step: np.ndarray, noise: float) -> Kinks:
+    """Kinks at the centre, from the values at `POINTS` along the first axis and at several widths along the second.
+
+    Half the jump of the slope is the limit of (f(w) + f(-w) - 2 f(0))/2w. A kink has the same one at two neighbouring
+    widths, each beyond twice its error; of noise and of values that go in steps it grows as the width shrinks.
+    """
+    noise = NOISE_GAIN * noise / (POINTS[4] * step)
+    right = extrapolated_to_zero(*((values[i] - centre) / (POINTS[i] * step) for i in (4, 2, 0)))
+    jump, jump_error = extrapolated_to_zero(
+        *((values[i] + values[i + 1] - 2.0 * centre) / (2.0 * POINTS[i] * step) for i in (4, 2, 0))
+    )
+    jump_error = jump_error + noise
+    is_jump, apart = np.abs(jump) > 2.0 * jump_error, np.abs(np.diff(jump, axis=0))
+    confirmed = is_jump[:-1] & is_jump[1:] & (apart <= jump_error[:-1] + jump_error[1:])
+    none = np.zeros((1, *confirmed.shape[1:]), bool)
+    confirmed = np.concatenate([confirmed, none]) | np.concatenate([none, confirmed])
+    slope, error = best_width(right.derivative, np.where(confirmed, right.error + noise, np.inf), axis=0)
+    return Kinks(confirmed.any(axis=0), slope, error)
+
+
 class Stencil(NamedTuple):
     """What values at 0, ±h, ±2h and ±4h show."""
 

@@ -41,6 +41,7 @@ class Observations:
     ties: bool = False  # whether equal numbers decided something, so that the slope on the other side may differ
     unresolved: str = ""  # the last reason why some changes are unknown (NaN), such as a jump at this point
     differenced: set[str] = field(default_factory=set)  # names of what has no exact rule, whose changes are differences
+    roundoff: float = 0.0  # the largest u of what is differenced
     # custom rules and primitives that were trusted, and primitives whose derivative is a matter of definition
     taken_as_they_are: set[str] = field(default_factory=set)
     in_own_precision: set[str] = field(default_factory=set)  # primitives that JAX computed, and not in float64
@@ -61,6 +62,7 @@ class Observations:
             self.ties or other.ties,
             self.unresolved or other.unresolved,
             self.differenced | other.differenced,
+            max(self.roundoff, other.roundoff),
             self.taken_as_they_are | other.taken_as_they_are,
             self.in_own_precision | other.in_own_precision,
         )

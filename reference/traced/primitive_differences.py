@@ -8,16 +8,17 @@ known better; else what they change counts as an error. For operands x and a dir
     y' = (16 R1 - R2)/15, from values at x ± h v, ± h v/2 and ± h v/4, for three steps h
     error = |R1 - R2| + 16 u |y|/(h/4)
 
+At a kink it is the slope on the side of v, and the run notes a tie, so that the other side is looked at as well.
 Errors are estimates (`reference.arithmetics.central_differences`): the step with the smallest one is taken.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from reference.arithmetics.central_differences import POINTS, best_width, slopes_from
+from reference.arithmetics.central_differences import POINTS, best_width, kinks_from, slopes_from
 from reference.arithmetics.increments import STEP, Increment, constant, count_directions, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
@@ -58,8 +59,9 @@ u^(1/7), which is 18 times as large for float32."""
 
 NOISE_ROUNDINGS = 16.0  # the error of values, in u of the largest: that of a few elementary functions
 
-FEWEST = 8 * len(WIDTHS) * len(POINTS)
-"""Points of eight directions: fewer are padded to these, since each number of points is another program to compile."""
+FEWEST = 8 * len(WIDTHS) * len(POINTS) + 1
+"""Points of eight directions and their centre. Fewer are padded to these, since each number of points is another
+program to compile."""
 
 SMALLEST_SCALE = 1e-3  # steps are as for operands of this size at least: at zero there is no other scale
 
@@ -70,7 +72,21 @@ times the error."""
 REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeError)
 """What JAX raises where a primitive, or a callback, does not take float64."""
 
-Slopes = tuple[Any, Any]  # slopes of one output, and estimates of their errors
+
+class Slopes(NamedTuple):
+    """Slopes of one output, and estimates of their errors."""
+
+    slope: Any
+    error: Any
+    has_kink: Any = False  # mask of the slopes that are those on one side of a kink
+
+
+class StencilValues(NamedTuple):
+    """One output around the operands and at them."""
+
+    around: Any  # (points, widths, directions, ...) array
+    centre: Any
+    unit: float  # u of its type
 
 
 def compiled(equation: Equation, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
@@ -153,16 +169,18 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
         return list(map(constant, centre))
     run.observed.differenced.add(name_of(equation))
+    run.observed.roundoff = max(run.observed.roundoff, _precision(equation))
     # increments are STEP times a slope, far below what values resolve: the stencil chooses steps of its own
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []
     if not run.is_beside and any(map(iterates, equation.programs)):
         within = longest_beside(lambda steps, *x: _computed(equation, x, run, steps), values, centre)
         equation.memo["longest"] = max(within, equation.memo.get("longest", 0))
-    for value, (change, error) in zip(centre, _slopes_and_errors(equation, values, moving, slopes, centre)):
+    for value, (change, error, has_kink) in zip(centre, _slopes_and_errors(equation, values, moving, slopes, centre)):
         if not is_floating(value):
             outputs.append(constant(value))
             continue
+        run.note_ties(has_kink)
         # what is not known shows as a spread of such runs, like rounding
         if run.rounding is not None:
             signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
@@ -186,25 +204,24 @@ def _slopes_and_errors(
     own = _precision(equation)
     steps = _steps(values, moving, slopes, WIDTHS if own <= UNIT_ROUNDOFF["float64"] else COARSE_WIDTHS)
     moved = _stencil(values, moving, slopes, steps)
-    lead = len(POINTS), *steps.shape
-    answers = finer_answers = _at_stencil(equation, moved, moving, lead)
+    answers = finer_answers = _at_stencil(equation, values, moved)
     finer = _more_accurate_call(equation, values, centre)
     may_replace = has_finer_solver(equation)
     if finer:
-        finer_answers = _at_stencil(equation, moved, moving, lead, finer)
+        finer_answers = _at_stencil(equation, values, moved, finer)
     found = []
-    for value, (answer, unit), (finer_answer, _) in zip(centre, answers, finer_answers):
-        if not is_floating(answer):
-            found.append((answer, answer))
+    for value, answer, finer_answer in zip(centre, answers, finer_answers):
+        if not is_floating(answer.around):
+            found.append(Slopes(answer.around, answer.around))
             continue
-        noise = NOISE_ROUNDINGS * max(own, unit) * np.abs(np.asarray(value)).max(initial=0.0)
+        noise = NOISE_ROUNDINGS * max(own, answer.unit) * np.abs(np.asarray(value)).max(initial=0.0)
         found.append(_better_slopes(answer, finer_answer, steps, noise, may_replace=may_replace))
     equation.memo["differences"] = given, found
     return found
 
 
 def _better_slopes(
-    values: np.ndarray, finer_values: np.ndarray, steps: np.ndarray, noise: float, *, may_replace: bool
+    values: StencilValues, finer_values: StencilValues, steps: np.ndarray, noise: float, *, may_replace: bool
 ) -> Slopes:
     """Slopes by a solver with its own tolerances or by one with finer ones, whichever are known better, and errors.
 
@@ -213,14 +230,14 @@ def _better_slopes(
     number that chooses may be one of the function's own, such as the yield point of a spring.
     """
     with np.errstate(invalid="ignore"):
-        left = TIGHTER * np.abs(finer_values - values).max(initial=0.0)
-        slope, error = _richardson(values, steps, noise)
-        finer_slope, finer_error = _richardson(finer_values, steps, noise + left)
-        moved = np.abs(finer_slope - slope)
+        left = TIGHTER * np.abs(finer_values.around - values.around).max(initial=0.0)
+        slope, error, has_kink = _best_slopes(values, steps, noise)
+        finer = _best_slopes(finer_values, steps, noise + left)
+        moved = np.abs(finer.slope - slope)
         # NaN where the finer solver breaks down, which may be by a division of what is zero by then
         error = error + SOLVER_SHARE * np.where(np.isnan(moved), 0.0, moved)
-    is_better = (finer_error < error) & may_replace
-    return np.where(is_better, finer_slope, slope), np.where(is_better, finer_error, error)
+    is_better = (finer.error < error) & may_replace
+    return Slopes(*(np.where(is_better, *each) for each in zip(finer, (slope, error, has_kink))))
 
 
 def _steps(values: list[Any], moving: list[int], slopes: list[Any], widths: Sequence[float]) -> np.ndarray:
@@ -264,9 +281,11 @@ def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequen
     return finer and finer.apply
 
 
-def _stencil(values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any], steps: np.ndarray) -> list[Any]:
-    """The operands, and of those that move the points of the stencil: (points, widths, directions, ...)."""
-    moved = list(values)
+def _stencil(
+    values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any], steps: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Of the operands that move the points of the stencil: (points, widths, directions, ...) arrays by their places."""
+    moved = {}
     for i, slope in zip(moving, slopes):
         ones = (1,) * np.ndim(values[i])
         distance = POINTS.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
@@ -274,21 +293,27 @@ def _stencil(values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any]
     return moved
 
 
-def _richardson(values: np.ndarray, steps: np.ndarray, noise: float) -> Slopes:
+def _best_slopes(values: StencilValues, steps: np.ndarray, noise: float) -> Slopes:
     """The slopes of the best width and estimates of their errors, from values that are off by a noise."""
-    step = steps.reshape(*steps.shape, *(1,) * (values.ndim - 3))
-    slopes, truncation = slopes_from(values, step)
+    step = steps.reshape(*steps.shape, *(1,) * np.ndim(values.centre))
+    slopes, truncation = slopes_from(values.around, step)
     # the narrowest difference divides the noise by the smallest distance
-    return best_width(slopes, truncation + noise / (POINTS[4] * step), axis=0)
+    slope, error = best_width(slopes, truncation + noise / (POINTS[4] * step), axis=0)
+    kinks = kinks_from(values.around, values.centre, step, noise)
+    slope, error = (np.where(kinks.is_kink, *each) for each in zip(kinks[1:], (slope, error)))
+    return Slopes(slope, error, kinks.is_kink)
 
 
 def _at_stencil(
-    equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, ...], finer: Applied | None = None
-) -> list[tuple[Any, float]]:
-    """The outputs at each point of the stencil, the axes `lead` before their own, and u of their types."""
+    equation: Equation, values: Sequence[Any], moved: dict[int, np.ndarray], finer: Applied | None = None
+) -> list[StencilValues]:
+    """The outputs at each point of a stencil, and at the operands themselves."""
+    lead = next(iter(moved.values())).shape[:3]
     count = int(np.prod(lead))
-    flat = [_padded(x.reshape(count, *x.shape[len(lead) :])) if i in moving else x for i, x in enumerate(moved)]
-    axes = tuple(0 if i in moving else None for i in range(len(flat)))
+    flat = list(values)
+    for i, x in moved.items():
+        flat[i] = _padded(np.concatenate([x.reshape(count, *x.shape[3:]), np.asarray(values[i])[None]]))
+    axes = tuple(0 if i in moved else None for i in range(len(flat)))
     key, one = "finer stencil" if finer else "stencil", Ending(finer or float64_version(equation) or bound(equation))
     apply = compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=(None, *axes)))
     longest = equation.memo.get("longest", LONGEST_LOOP)
@@ -296,12 +321,12 @@ def _at_stencil(
         with precisely(), raising_callbacks():
             answers = [np.asarray(x) for x in apply(longest, *_in_taken_types(equation, flat))]
     except Exception:  # noqa: BLE001  of a broken rule for batches, or beyond the edge of its domain
-        at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(count)]
+        at = [[x[k] if i in moved else x for i, x in enumerate(flat)] for k in range(count + 1)]
         one_by_one = [
             _by_finer_solvers(equation, finer, x) if finer else _computed(equation, x, longest=longest) for x in at
         ]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
-    return [(lifted(x[:count]).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
+    return [StencilValues(lifted(x[:count]).reshape(*lead, *x.shape[1:]), lifted(x[count]), _unit(x)) for x in answers]
 
 
 def _by_finer_solvers(equation: Equation, finer: Applied, values: Sequence[Any]) -> Sequence[Any]:

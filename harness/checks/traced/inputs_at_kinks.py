@@ -17,7 +17,7 @@ from harness.checks.traced.equations_met import Met
 from harness.checks.traced.many_inputs import DirectionalDerivatives
 from harness.checks.traced.measured_point import Point
 from harness.checks.traced.one_sided import one_sided_slopes
-from harness.checks.traced.program_derivatives import SHORTER, SHRINKS, measure_slopes, slopes_around
+from harness.checks.traced.program_derivatives import SHORTER, SHRINKS, distance_around, measure_slopes, slopes_around
 from harness.checks.traced.real_coordinates import Estimate, combine
 from harness.checks.traced.rounding_bounds import bound_of_slopes
 from harness.facts.fact import Fact, doubt, note
@@ -76,7 +76,8 @@ def compare_inputs_at_kinks(point: Point, look: Look) -> DirectionalDerivatives:
         pair = compare(sums, true, blocks, look.ordinary)
         # a function that bends has other slopes nearby: accuse only what is off by far more than that
         off = np.where(pair.at_odds & np.isfinite(pair.difference), pair.difference, 0.0).reshape(smooth.shape)
-        wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape)) / APART
+        distance = distance_around(BESIDE, sides.obstacles)
+        wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape), distance) / APART
         if wrong.any():
             against = replace(true, error=np.where(wrong.ravel(), true.error, np.inf))
             pairs.append(compare(sums, against, blocks, look.ordinary))
@@ -110,11 +111,11 @@ def _sum_along(answer: Answer, along: np.ndarray, rows: int, size: int) -> Answe
     return replace(answer, gradient=(gradient @ along.T).ravel(), error=(error @ along.T).ravel())
 
 
-def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.ndarray, distance: float) -> np.ndarray:
     """How far slopes around are from those at the point, where a report is off; infinite where that is unknown."""
     farthest, at = np.zeros(off.shape), np.flatnonzero(off.any(axis=0))  # places around cost a run each
     weights = point.combinations.cotangents[:, None]
-    for found in slopes_around(point, along[at], BESIDE) if at.size else ():
+    for found in slopes_around(point, along[at], distance) if at.size else ():
         apart = np.abs(found / weights - slopes[:, at])
         farthest[:, at] = np.maximum(farthest[:, at], np.nan_to_num(apart, nan=np.inf))
     return farthest
@@ -158,9 +159,10 @@ def _are_conventions(point: Point, look: Look, along: np.ndarray) -> np.ndarray:
 
     A mask of (combinations, directions).
     """
-    around, turned = (np.array(list(slopes_around(point, along, BESIDE, turn))) for turn in (0.0, TURN))
+    distance = distance_around(BESIDE, look.slopes.sides.obstacles)
+    around, turned = (np.array(list(slopes_around(point, along, distance, turn))) for turn in (0.0, TURN))
     steepest = np.abs(around).max(axis=0)
-    changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + BESIDE * steepest)
+    changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + distance * steepest)
     is_convention = changes.mean(axis=0) <= MOST_TURNED
     weights = point.combinations.cotangents[:, None]
     for answer in look.own:

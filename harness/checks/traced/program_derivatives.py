@@ -24,6 +24,8 @@ from harness.checks.traced.rounding_bounds import bound_of_slopes
 from harness.verdict.comparison import Block
 from reference.arithmetics.array_pieces import largest
 from reference.traced.decisions import TiedRun
+from reference.traced.interpreter import Observations
+from reference.traced.primitive_differences import NOISE_ROUNDINGS
 
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """A step that is shorter by the first share tells first order from second: (f(h) - f(0))/h of h² shrinks with h, to
@@ -48,6 +50,8 @@ the point, no more are looked at. They cost a run each, which a solver takes lon
 NEXT_TO = 1e-10
 """The distance of these places, in units of the argument's size, where slopes around may explain a report. From there
 and from twice as far away they are extrapolated to the point, so that a function that bends excuses nothing."""
+
+NOISE_AROUND = 5.0 * NOISE_ROUNDINGS  # see `distance_around`
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +142,15 @@ def _has_kink(
     return bool((_shorter_slopes(program, along[at], weights).half_gap > SHRINKS * gap[:, at])[gap[:, at] > 0.0].any())
 
 
+def distance_around(least: float, met: Observations) -> float:
+    """How far places around a point are from it, in units of its size: farther beside black boxes, for their stencils.
+
+    Numbers that are equal at the point part by some fifth of the distance d, and differences with a roundoff u have to
+    be narrower. At d = cbrt(80 u), their noise 16 u/(d/5) is the d² that an extrapolation leaves of a third derivative.
+    """
+    return max(least, float(np.cbrt(NOISE_AROUND * met.roundoff)))
+
+
 def slopes_around(point: Point, along: np.ndarray, distance: float, turn: float = 0.0) -> Iterator[np.ndarray]:
     """The slopes at each of several places around the point, (combinations, directions); the distance is relative.
 
@@ -196,9 +209,11 @@ def _with_slopes_around(
     at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:
         return sides
+    distance = distance_around(NEXT_TO, sides.obstacles)
     low, high, within = sides.low[:, at], sides.high[:, at], 2.0 * (sides.half_gap + error)[:, at]
+    within += distance * np.maximum(np.abs(low), np.abs(high))
     is_convention, found = np.zeros(low.shape, bool), []
-    for near, far in zip(*(slopes_around(point, along[at], times * NEXT_TO) for times in (1.0, 2.0))):
+    for near, far in zip(*(slopes_around(point, along[at], times * distance) for times in (1.0, 2.0))):
         found.append(2.0 * near - far)  # extrapolated to the point
         low, high = np.fmin(sides.low[:, at], np.min(found, axis=0)), np.fmax(sides.high[:, at], np.max(found, axis=0))
         # the slopes around count where they differ from the sides, and where all reports lie between them

@@ -43,6 +43,43 @@ def test_a_black_box_without_a_kink_is_not_run_again_in_many_places_around():
     assert len(runs) < 250, len(runs)  # 301 with all places
 
 
+TABLE = [0, 0.001, 0.002, 0.003], [0, 1, 0, 3]
+
+BLACK_BOXES = {
+    "|x| with 1": (lambda x: np.abs(x).sum(), 1.0, np.zeros(2), "agree"),
+    "|x| with 1.5": (lambda x: np.abs(x).sum(), 1.5, np.zeros(2), "disagree"),
+    "a hinge with 1": (lambda x: np.maximum(x - 1, 0).sum(), 1.0, np.ones(2), "agree"),
+    "a hinge with 0": (lambda x: np.maximum(x - 1, 0).sum(), 0.0, np.ones(2), "agree"),
+    "a hinge with 1.001": (lambda x: np.maximum(x - 1, 0).sum(), 1.001, np.ones(2), "disagree"),
+    "a hinge between floats": (lambda x: np.maximum(3 * x - 0.9, 0).sum(), 3.0, np.array([0.3]), "agree"),
+    "an edge of clip": (lambda x: np.clip(x, -1, 1).sum(), 1.0, np.array([1.0, -1.0]), "agree"),
+    "a node of a table": (lambda x: np.interp(x, *TABLE).sum(), 1000.0, np.array([0.001]), "agree"),
+    "a bent side": (lambda x: np.where(x > 0, x, 2 * np.expm1(x)).sum(), 2.0, np.zeros(2), "agree"),
+    "beside a bent side": (lambda x: np.where(x > 0, x, 2 * np.expm1(x)).sum(), 2.01, np.zeros(2), "disagree"),
+    "a bend that jumps": (lambda x: np.where(x < 1, x * x / 2, x - 0.5).sum(), 1.0, np.ones(1), "agree"),
+    "the largest, a third of each": (np.max, 1 / 3, np.ones(3), "agree"),
+    "the largest, the first": (np.max, [1.0, 0.0, 0.0], np.ones(3), "agree"),
+    "the largest, twice": (np.max, 2.0, np.ones(3), "disagree"),
+    "a median, a third of each": (np.median, 1 / 3, np.ones(3), "agree"),
+    "a median, half of each": (np.median, 0.5, np.ones(3), "disagree"),
+    "a median, a third of each, in float32": (np.median, 1 / 3, np.ones(3, np.float32), "agree"),
+    "a median, half of each, in float32": (np.median, 0.5, np.ones(3, np.float32), "disagree"),
+}
+
+
+@pytest.mark.parametrize("name", sampled(BLACK_BOXES))
+def test_at_a_kink_inside_a_black_box_every_convention_is_right(name):
+    host, rule, x, verdict = BLACK_BOXES[name]
+
+    @jax.custom_vjp
+    def f(x):
+        shape = jax.ShapeDtypeStruct((), x.dtype)
+        return jax.pure_callback(lambda x: np.asarray(host(x), x.dtype), shape, x, vmap_method="sequential")
+
+    f.defvjp(lambda x: (f(x), x), lambda x, g: (g * jnp.broadcast_to(jnp.asarray(rule, x.dtype), x.shape),))
+    assert check_derivatives(f, x).verdict == verdict
+
+
 LIMITS = {
     "a root of a square": (lambda x: jnp.sqrt(x * x), 0.0),
     "an arc over a square": (lambda x: jnp.arccos(1.0 - x * x), 0.0),

@@ -115,3 +115,30 @@ def test_values_that_are_not_finite_leave_nothing_known(edge):
 
     _, error = central_differences.gradient(fun, np.zeros(1))
     assert (error[0] == np.inf) == (edge < 4.0)
+
+
+WIDTHS = np.array([4e-3, 4e-5, 4e-7])
+
+HAVE_KINKS = {  # function, and its slope just after 0; None without a kink
+    "|x|": (np.abs, 1.0),
+    "a bent side": (lambda t: np.where(t > 0, np.sin(t), 3 * np.expm1(t)), 1.0),
+    "a node of a table": (lambda t: np.interp(t, [-1, 0, 1e-3, 1], [0, 2, 3, 0]), 1000.0),
+    "sine": (lambda t: np.sin(t + 1), None),
+    "x |x|": (lambda t: t * np.abs(t), None),
+    "a kink beside": (lambda t: np.abs(t - 3e-6), None),
+    "a root": (lambda t: np.sqrt(np.abs(t)), None),
+    "a jump": (lambda t: np.where(t > 0, 1.0, 0.0), None),
+    "steps": (lambda t: np.floor(t * 1e5 + 0.3) / 1e5, None),
+    "an edge of steps": (lambda t: np.floor(t * 1e5) / 1e5, None),
+    "noise": (lambda t: t + 1e-6 * np.random.default_rng(0).standard_normal(np.shape(t)), None),
+}
+
+
+@pytest.mark.parametrize("name", HAVE_KINKS)
+def test_a_kink_has_the_same_jump_at_two_widths(name):
+    f, slope = HAVE_KINKS[name]
+    values = f(central_differences.POINTS[:, None, None] * WIDTHS[:, None])
+    found = central_differences.kinks_from(values, f(np.zeros(1)), WIDTHS[:, None], 16 * 2.0**-53)
+    assert found.is_kink == (slope is not None)
+    if slope is not None:
+        assert np.abs(found.slope - slope) <= found.error <= 1e-4 * slope
