@@ -73,7 +73,7 @@ REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeErr
 """What JAX raises where a primitive, or a callback, does not take float64."""
 
 
-class Slopes(NamedTuple):
+class OutputSlopes(NamedTuple):
     """Slopes of one output, and estimates of their errors."""
 
     slope: Any
@@ -191,7 +191,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
 
 def _slopes_and_errors(
     equation: Equation, values: list[Any], moving: list[int], slopes: list[Any], centre: list[Any]
-) -> list[Slopes]:
+) -> list[OutputSlopes]:
     """For each output its slopes along the directions, and estimates of their errors.
 
     The last ones are kept: many runs give an equation at the start of a program the same operands.
@@ -212,7 +212,7 @@ def _slopes_and_errors(
     found = []
     for value, answer, finer_answer in zip(centre, answers, finer_answers):
         if not is_floating(answer.around):
-            found.append(Slopes(answer.around, answer.around))
+            found.append(OutputSlopes(answer.around, answer.around))
             continue
         noise = NOISE_ROUNDINGS * max(own, answer.unit) * np.abs(np.asarray(value)).max(initial=0.0)
         found.append(_better_slopes(answer, finer_answer, steps, noise, may_replace=may_replace))
@@ -222,7 +222,7 @@ def _slopes_and_errors(
 
 def _better_slopes(
     values: StencilValues, finer_values: StencilValues, steps: np.ndarray, noise: float, *, may_replace: bool
-) -> Slopes:
+) -> OutputSlopes:
     """Slopes by a solver with its own tolerances or by one with finer ones, whichever are known better, and errors.
 
     To the first, what the finer tolerance changes counts as an error. Where values go in steps, as those of a
@@ -237,7 +237,7 @@ def _better_slopes(
         # NaN where the finer solver breaks down, which may be by a division of what is zero by then
         error = error + SOLVER_SHARE * np.where(np.isnan(moved), 0.0, moved)
     is_better = (finer.error < error) & may_replace
-    return Slopes(*(np.where(is_better, *each) for each in zip(finer, (slope, error, has_kink))))
+    return OutputSlopes(*(np.where(is_better, *each) for each in zip(finer, (slope, error, has_kink))))
 
 
 def _steps(values: list[Any], moving: list[int], slopes: list[Any], widths: Sequence[float]) -> np.ndarray:
@@ -293,7 +293,7 @@ def _stencil(
     return moved
 
 
-def _best_slopes(values: StencilValues, steps: np.ndarray, noise: float) -> Slopes:
+def _best_slopes(values: StencilValues, steps: np.ndarray, noise: float) -> OutputSlopes:
     """The slopes of the best width and estimates of their errors, from values that are off by a noise."""
     step = steps.reshape(*steps.shape, *(1,) * np.ndim(values.centre))
     slopes, truncation = slopes_from(values.around, step)
@@ -301,7 +301,7 @@ def _best_slopes(values: StencilValues, steps: np.ndarray, noise: float) -> Slop
     slope, error = best_width(slopes, truncation + noise / (POINTS[4] * step), axis=0)
     kinks = kinks_from(values.around, values.centre, step, noise)
     slope, error = (np.where(kinks.is_kink, *each) for each in zip(kinks[1:], (slope, error)))
-    return Slopes(slope, error, kinks.is_kink)
+    return OutputSlopes(slope, error, kinks.is_kink)
 
 
 def _at_stencil(
