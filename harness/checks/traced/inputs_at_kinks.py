@@ -25,6 +25,7 @@ from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, compare
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.interpreter import Observations
 
 MOST_TOGETHER = 64
 """Sets of inputs that are moved together, at most: one for all inputs at kinks, one for each array, and one for each
@@ -76,8 +77,7 @@ def compare_inputs_at_kinks(point: Point, look: Look) -> DirectionalDerivatives:
         pair = compare(sums, true, blocks, look.ordinary)
         # a function that bends has other slopes nearby: accuse only what is off by far more than that
         off = np.where(pair.at_odds & np.isfinite(pair.difference), pair.difference, 0.0).reshape(smooth.shape)
-        distance = distance_around(BESIDE, sides.obstacles)
-        wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape), distance) / APART
+        wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape), sides.obstacles) / APART
         if wrong.any():
             against = replace(true, error=np.where(wrong.ravel(), true.error, np.inf))
             pairs.append(compare(sums, against, blocks, look.ordinary))
@@ -111,11 +111,13 @@ def _sum_along(answer: Answer, along: np.ndarray, rows: int, size: int) -> Answe
     return replace(answer, gradient=(gradient @ along.T).ravel(), error=(error @ along.T).ravel())
 
 
-def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.ndarray, distance: float) -> np.ndarray:
+def _spread_around(
+    point: Point, along: np.ndarray, off: np.ndarray, slopes: np.ndarray, met: Observations
+) -> np.ndarray:
     """How far slopes around are from those at the point, where a report is off; infinite where that is unknown."""
     farthest, at = np.zeros(off.shape), np.flatnonzero(off.any(axis=0))  # places around cost a run each
     weights = point.combinations.cotangents[:, None]
-    for found in slopes_around(point, along[at], distance) if at.size else ():
+    for found in slopes_around(point, along[at], BESIDE, met) if at.size else ():
         apart = np.abs(found / weights - slopes[:, at])
         farthest[:, at] = np.maximum(farthest[:, at], np.nan_to_num(apart, nan=np.inf))
     return farthest
@@ -159,10 +161,10 @@ def _are_conventions(point: Point, look: Look, along: np.ndarray) -> np.ndarray:
 
     A mask of (combinations, directions).
     """
-    distance = distance_around(BESIDE, look.slopes.sides.obstacles)
-    around, turned = (np.array(list(slopes_around(point, along, distance, turn))) for turn in (0.0, TURN))
+    obstacles = look.slopes.sides.obstacles
+    around, turned = (np.array(list(slopes_around(point, along, BESIDE, obstacles, turn=x))) for x in (0.0, TURN))
     steepest = np.abs(around).max(axis=0)
-    changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + distance * steepest)
+    changes = ~(np.abs(turned - around) <= TURNED * np.abs(around) + distance_around(BESIDE, obstacles) * steepest)
     is_convention = changes.mean(axis=0) <= MOST_TURNED
     weights = point.combinations.cotangents[:, None]
     for answer in look.own:

@@ -43,6 +43,8 @@ PLACES = 8
 """Random places around the point, and as many on its other side; and as many for comparisons of equal numbers. Of n
 equal numbers each place has another order: with few, conventions of many equal numbers would look wrong."""
 
+MOST_ORDERS = 64  # places around a black box, beside those, in which equal inputs part in different orders
+
 SHOW_KINK = 4
 """Places that show whether a black box has a kink, where no equal numbers decide: if the slopes of so many are those at
 the point, no more are looked at. They cost a run each, which a solver takes long for."""
@@ -151,8 +153,10 @@ def distance_around(least: float, met: Observations) -> float:
     return max(least, float(np.cbrt(NOISE_AROUND * met.roundoff)))
 
 
-def slopes_around(point: Point, along: np.ndarray, distance: float, turn: float = 0.0) -> Iterator[np.ndarray]:
-    """The slopes at each of several places around the point, (combinations, directions); the distance is relative.
+def slopes_around(
+    point: Point, along: np.ndarray, least: float, met: Observations, *, times: float = 1.0, turn: float = 0.0
+) -> Iterator[np.ndarray]:
+    """The slopes at each of several places around the point, (combinations, directions), `distance_around` it or more.
 
     Places come in pairs on opposite sides, so that both sides of a kink are met. Some are random. To the others,
     numbers that are equal move apart, in the order in which the program takes them: all comparisons together, and each
@@ -160,11 +164,23 @@ def slopes_around(point: Point, along: np.ndarray, distance: float, turn: float 
     """
     program, count = point.program, point.program.inputs.size
     size, rng = np.where(program.point == 0.0, 1.0, np.abs(program.point)), np.random.default_rng(program.seed + 8)
+    distance = times * distance_around(least, met)
     # of seven equal numbers, random places rarely have the fourth in the middle that the program takes for the median
-    for move in chain(_moves_from_ties(program, size), random_directions(PLACES, count, program.seed + 7)):
+    orders = _moves_in_orders(count, program.seed + 9) if met.differenced else ()
+    for move in chain(_moves_from_ties(program, size), random_directions(PLACES, count, program.seed + 7), orders):
         at = distance * size * move * (1.0 + turn * rng.uniform(-1.0, 1.0, count))
         for place in (at, -at):
             yield combine(point.combinations.weights, program.changes(along, program.run(), program.point + place))
+
+
+def _moves_in_orders(count: int, seed: int) -> Iterator[np.ndarray]:
+    """Moves by which equal inputs part evenly: in a random order, turned round, so that each takes each place in it.
+
+    A black box does not say in which order it takes them.
+    """
+    rng = np.random.default_rng(seed)
+    move = (rng.permutation(count) + rng.uniform(0.4, 0.6, count)) * 2.0 / count - 1.0
+    return (np.roll(move, k) for k in range(min(count, MOST_ORDERS)))
 
 
 def _moves_from_ties(program: ProgramAtPoint, size: np.ndarray) -> Iterator[np.ndarray]:
@@ -209,16 +225,17 @@ def _with_slopes_around(
     at = np.flatnonzero(is_beyond.any(axis=0))
     if not at.size:
         return sides
-    distance = distance_around(NEXT_TO, sides.obstacles)
+    met, distance = sides.obstacles, distance_around(NEXT_TO, sides.obstacles)
     low, high, within = sides.low[:, at], sides.high[:, at], 2.0 * (sides.half_gap + error)[:, at]
-    within += distance * np.maximum(np.abs(low), np.abs(high))
     is_convention, found = np.zeros(low.shape, bool), []
-    for near, far in zip(*(slopes_around(point, along[at], times * distance) for times in (1.0, 2.0))):
+    for near, far in zip(*(slopes_around(point, along[at], NEXT_TO, met, times=times) for times in (1.0, 2.0))):
         found.append(2.0 * near - far)  # extrapolated to the point
         low, high = np.fmin(sides.low[:, at], np.min(found, axis=0)), np.fmax(sides.high[:, at], np.max(found, axis=0))
+        unsure = distance * np.maximum(np.abs(low), np.abs(high))  # what the extrapolation may leave
         # the slopes around count where they differ from the sides, and where all reports lie between them
-        is_convention = is_beyond[:, at] & (high - low > within)
-        if len(found) == SHOW_KINK and not sides.obstacles.ties and not is_convention.any():
+        is_convention = is_beyond[:, at] & (high - low > within + unsure)
+        low, high = low - unsure, high + unsure
+        if len(found) == SHOW_KINK and not met.ties and not is_convention.any():
             return sides
     around = sides.widened(at, is_convention, low, high)
     for x, floor in zip(reported, floors):

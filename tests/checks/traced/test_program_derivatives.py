@@ -62,6 +62,10 @@ BLACK_BOXES = {
     "the largest, twice": (np.max, 2.0, np.ones(3), "disagree"),
     "a median, a third of each": (np.median, 1 / 3, np.ones(3), "agree"),
     "a median, half of each": (np.median, 0.5, np.ones(3), "disagree"),
+    "a median of many": (np.median, 1 / 40, np.ones(40), "agree"),
+    "a weighted sort, the mean": (lambda x: np.sort(x) @ np.arange(6.0), 2.5, np.ones(6), "agree"),
+    "a weighted sort, by position": (lambda x: np.sort(x) @ np.arange(6.0), np.arange(6.0), np.ones(6), "agree"),
+    "a weighted sort, too steep": (lambda x: np.sort(x) @ np.arange(6.0), 3.0, np.ones(6), "disagree"),
     "a median, a third of each, in float32": (np.median, 1 / 3, np.ones(3, np.float32), "agree"),
     "a median, half of each, in float32": (np.median, 0.5, np.ones(3, np.float32), "disagree"),
 }
