@@ -23,8 +23,9 @@ from reference.traced.equations import UNUSED, Constant, Equation, Program, is_f
 from reference.traced.primitive import Rule
 from reference.traced.random_rounding import (
     EquationRounding,
+    Exactness,
     Noise,
-    is_rounded_in_some_order,
+    is_exact_sum,
     is_short,
     round_partial_sums,
     rounded,
@@ -163,31 +164,28 @@ class Run:
     ) -> Sequence[Increment]:
         """Outputs rounded at random; of a sum, its partial sums as well."""
         values = [np.asarray(x.value) for x in operands]
-        is_inexact = _is_inexact(equation, values)
+        is_exact = _exactness(equation, values)
         rule, unit = equation.primitive.rule, how.partial_sums
         if not (unit and rule):
-            return [rounded(x, h, self.noise, is_inexact) for x, h in zip(outputs, how.results)]
+            return [rounded(x, h, self.noise, is_exact) for x, h in zip(outputs, how.results)]
         # Σ |x_i|, or |x| · |y|, which bounds every partial sum in any order: the rule itself on the sizes
         sizes = value_by(rule, equation, [np.abs(x) if is_floating(x) else x for x in values])
         # in float64, few sums have so few bits by chance
         if "c" not in equation.kinds and unit > UNIT_ROUNDOFF["float64"]:
             terms = [x for x in values if is_floating(x)]
-            is_inexact = partial(is_rounded_in_some_order, terms, sizes, unit)
+            is_exact = partial(is_exact_sum, terms, sizes, unit)
         (output,), (of_result,) = outputs, how.results
-        total = rounded(output, of_result, self.noise, is_inexact)
+        total = rounded(output, of_result, self.noise, is_exact)
         value = round_partial_sums(total.value, sizes, unit, self.noise)
-        if is_inexact and is_short(total.value, unit).any():  # the partial sums of an exact sum are exact as well
-            value = np.where(is_inexact(), value, total.value)
+        if is_exact:  # the partial sums of an exact sum are exact as well
+            value = np.where(is_exact(is_short(output.value, unit)), total.value, value)
         return [Increment(value, total.change)]
 
 
-def _is_inexact(equation: Equation, values: Sequence[np.ndarray]) -> Callable[[], Any] | None:
-    """A function that finds where few bits do not mean an exact result, called where it matters, since it costs time.
-
-    None where all results of few bits are exact.
-    """
-    find = equation.primitive.rounding.is_inexact if equation.primitive.rounding else None
-    return (lambda: find(*values)) if find and all(x.dtype.kind == "f" for x in values) else None
+def _exactness(equation: Equation, values: Sequence[np.ndarray]) -> Exactness:
+    """Which results of an equation are exact, where few bits alone do not say it."""
+    find = equation.primitive.rounding.is_exact if equation.primitive.rounding else None
+    return (lambda is_short: find(is_short, *values)) if find and all(x.dtype.kind == "f" for x in values) else None
 
 
 _UNREAD = Run()  # a run of which nobody reads what it observes

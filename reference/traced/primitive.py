@@ -38,9 +38,9 @@ class Rounding:
     # further errors of each operand (backward errors) and of each result, beside a rounding of each entry
     operand_errors: tuple[ErrorSize, ...] = ()
     result_errors: tuple[ErrorSize, ...] = ()
-    # ``is_inexact(*operands)``: where a result is rounded although it has few significant bits, as 1e20 + 4 is. By
-    # default such a result counts as exact, like 0.5 + 0.25.
-    is_inexact: Callable[..., Any] | None = None
+    # ``is_exact(is_short, *operands)``: which results are not rounded. By default those that have few significant bits
+    # (`is_short`), like 0.5 + 0.25. But 1e20 + 4 has few and is rounded, and 2 x is not, however many it has.
+    is_exact: Callable[..., Any] | None = None
 
 
 ROUNDED_ONCE = Rounding()

@@ -5,7 +5,7 @@ Simulation 35, 1993). That is a measurement of typical rounding, and no bound: w
 through a loop of many steps, it is what is left.
 
 Exact results stay as they are, such as 0.5 + 0.25 or 3 · 7. A result counts as exact if it has few significant bits,
-unless its primitive knows better (`Rounding.is_inexact`).
+unless its primitive knows better (`Rounding.is_exact`).
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -46,6 +46,10 @@ OPERAND_SIZE = 2.0
 
 DRAWN_AT_A_TIME = 1024
 """Random numbers are drawn by the thousand, for a call of the generator costs as much as a hundred of them."""
+
+
+Exactness = Callable[[Any], Any] | None
+"""Which entries of an array are exact, from a mask of those with few significant bits; None where just these are."""
 
 
 class ArrayRounding(NamedTuple):
@@ -146,14 +150,11 @@ def _draws(rng: Any) -> Generator[Any, tuple[int, ...], None]:
         found, used = drawn[used : used + size].reshape(shape), used + size
 
 
-def rounded(x: Increment, how: ArrayRounding, noise: Noise, is_inexact: Callable[[], Any] | None = None) -> Increment:
-    """A value and its change, rounded at random.
-
-    `is_inexact` finds where a number of few significant bits has them by chance.
-    """
+def rounded(x: Increment, how: ArrayRounding, noise: Noise, is_exact: Exactness = None) -> Increment:
+    """A value and its change, rounded at random where it is not exact."""
     if not how.unit:
         return x
-    value = _moved(x.value, how.unit, how.size, noise, is_inexact)
+    value = _moved(x.value, how.unit, how.size, noise, is_exact)
     if how.tiny:
         # subnormal numbers may be flushed to zero, however exact they are
         below = (np.abs(value) < how.tiny) & (value != 0.0)
@@ -165,15 +166,17 @@ def rounded(x: Increment, how: ArrayRounding, noise: Noise, is_inexact: Callable
     return Increment(value, x.change if is_constant(x) else _moved(x.change, how.unit, how.size, noise))
 
 
-def is_rounded_in_some_order(terms: Sequence[np.ndarray], sizes: Any, unit: float) -> Any:
-    """Where a sum may be rounded in some order of its terms, however few bits the result has.
+def is_exact_sum(terms: Sequence[np.ndarray], sizes: Any, unit: float, is_short: Any) -> Any:
+    """Which sums of few bits are exact, in whatever order their terms are added.
 
-    It is not if all terms are multiples of one power of two, and their sizes add up to at most 1/u of it: every partial
-    sum fits then. `terms` are the operands that are added up, or whose products are.
+    It is if all terms are multiples of one power of two, and their sizes add up to at most 1/u of it: every partial sum
+    fits then. `terms` are the operands that are added up, or whose products are.
     """
+    if not np.any(is_short):  # the costly question comes last
+        return is_short
     steps = [_last_bit(x) for x in terms]
     # of a sum its own last bit, of products the product of the last bits of both: the smaller counts
-    return sizes * unit > min(*steps, prod(steps))
+    return is_short & (sizes * unit <= min(*steps, prod(steps)))
 
 
 def _last_bit(array: np.ndarray) -> float:
@@ -192,7 +195,7 @@ def round_partial_sums(sums: Any, sizes: Any, unit: float, noise: Noise) -> Any:
     return sums + unit * np.abs(sizes) * noise(np.shape(sizes))
 
 
-def _moved(array: Any, unit: float, size: float, noise: Noise, is_inexact: Callable[[], Any] | None = None) -> Any:
+def _moved(array: Any, unit: float, size: float, noise: Noise, is_exact: Exactness = None) -> Any:
     """An array rounded at random where it is not exact; both parts of a complex number by its size."""
     array = np.asarray(array)
     if array.dtype.kind == "c":
@@ -200,18 +203,17 @@ def _moved(array: Any, unit: float, size: float, noise: Noise, is_inexact: Calla
         return array + (scale * noise(array.shape) + 1j * (scale * noise(array.shape)))
     if array.dtype.kind != "f":
         return array
-    # few arrays have exact entries, and fewer still such entries that only look exact: the costly question comes last
     exact = is_short(array, unit)
-    some_are = np.count_nonzero(exact)
-    if some_are:
-        exact = exact & ~is_inexact() if is_inexact else exact
-        if np.count_nonzero(exact) == array.size:
-            return array
+    if is_exact:
+        exact = is_exact(exact)
+    count = np.count_nonzero(exact)
+    if count == array.size:
+        return array
     if size * unit <= UNIT_ROUNDOFF["float64"]:  # 1 + u is 1 in float64: take the next number
         moved = np.nextafter(array, noise(array.shape) * np.inf)
     else:
         moved = in_pieces(lambda x, noise: x * (1.0 + size * unit * noise), array, noise(array.shape))
-    return np.where(exact, array, moved) if some_are else moved
+    return np.where(exact, array, moved) if count else moved
 
 
 def is_short(array: Any, unit: float) -> Any:

@@ -12,8 +12,10 @@ import numpy as np
 from reference.arithmetics.increments import Increment, aligned, constant, count_directions, is_constant, linear
 from reference.arithmetics.roundoff import ELEMENTARY, lost_in_sum
 from reference.traced.bounded_run import Parts, is_undecided, parts, times
+from reference.traced.equations import in_types, lifted
 from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule, with_aliases
 from reference.traced.primitives.elementary_functions import AT_CUT, crosses_cut
+from reference.traced.random_rounding import has_few_bits
 
 
 def of_one_rank(rule: Rule) -> Rule:
@@ -55,12 +57,15 @@ def _sum_primitive(name: str, sign: float) -> Primitive:
             size = 0.0
         return run.rounded(equation, value, inherited, size)
 
-    def is_inexact(x: Any, y: Any) -> Any:
-        """1e20 + 4 has as few bits as 1e20, and is rounded."""
-        lost = lost_in_sum(x, sign * y)
-        return np.isfinite(lost) & (lost != 0.0)
+    def is_exact(is_short: Any, x: Any, y: Any) -> Any:
+        """x + 0 is exact. 1e20 + 4 has as few bits as 1e20, and is rounded."""
+        is_kept = (x == 0.0) | (y == 0.0)
+        if np.any(is_short):
+            lost = lost_in_sum(x, sign * y)
+            is_kept |= is_short & ~(np.isfinite(lost) & (lost != 0.0))
+        return is_kept
 
-    return Primitive(name, of_one_rank(rule), on_parts(bound), Rounding(is_inexact=is_inexact))
+    return Primitive(name, of_one_rank(rule), on_parts(bound), Rounding(is_exact=is_exact))
 
 
 # -- products and quotients -------------------------------------------------------------------------------------------
@@ -81,6 +86,11 @@ def _bound_of_product(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
     if not np.any(inherited) and run.is_exact_product(equation, x.value, y.value):
         size = 0.0
     return run.rounded(equation, value, inherited, size)
+
+
+def _is_exact_product(is_short: Any, x: Any, y: Any) -> Any:
+    """A power of two moves the exponent alone."""
+    return is_short | has_few_bits(x, 1) | has_few_bits(y, 1)
 
 
 def _divide(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
@@ -108,9 +118,9 @@ def _bound_of_quotient(run: Any, equation: Any, x: Parts, y: Parts) -> Increment
     return run.rounded(equation, value, inherited, 2.0 * np.abs(value))  # XLA may take the product with a reciprocal
 
 
-def _is_inexact_quotient(x: Any, y: Any) -> Any:
+def _is_exact_quotient(is_short: Any, x: Any, y: Any) -> Any:
     """XLA may multiply by a reciprocal, which is exact for powers of two alone: 3/3 is only nearly 1."""
-    return (np.abs(np.frexp(y)[0]) != 0.5) & np.isfinite(y)
+    return has_few_bits(y, 1) | (x == 0.0)
 
 
 def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
@@ -212,6 +222,22 @@ def _complex(run: Any, equation: Any, real: Increment, imaginary: Increment) -> 
     return Increment(value, np.broadcast_to(change, (count, *np.shape(value))) if count else 0.0)
 
 
+def _next_number(equation: Any, x: Any, y: Any) -> Any:
+    """x moved to the next number of the program's own type on the way to y; x itself need not be one."""
+    own, limit = in_types([x, y], equation.input_dtypes)
+    step = lifted(np.nextafter(own, limit)) - lifted(own)
+    return np.where(np.isfinite(step), x + step, lifted(np.nextafter(own, limit)))
+
+
+def _next_after(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    return Increment(_next_number(equation, x.value, y.value), x.change)  # it moves with x alone
+
+
+def _bound_of_next_after(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
+    value = _next_number(equation, x.value, y.value)
+    return run.rounded(equation, value, x.error, 4.0 * np.abs(value))  # y may lie on the other side of x
+
+
 def _part(name: str, part: Callable[[Any], Any]) -> Primitive:
     return Primitive(name, lambda run, equation, z: linear(lambda lead, a: part(a), z), rounding=EXACT)
 
@@ -221,9 +247,9 @@ CALL = Rounding(float(ELEMENTARY))
 PRIMITIVES: tuple[Primitive, ...] = (
     *with_aliases(_sum_primitive("add", 1.0), "add_any"),
     _sum_primitive("sub", -1.0),
-    Primitive("mul", of_one_rank(_multiply), on_parts(_bound_of_product)),
+    Primitive("mul", of_one_rank(_multiply), on_parts(_bound_of_product), Rounding(is_exact=_is_exact_product)),
     Primitive(
-        "div", of_one_rank(_divide), on_parts(_bound_of_quotient), Rounding(is_inexact=_is_inexact_quotient)
+        "div", of_one_rank(_divide), on_parts(_bound_of_quotient), Rounding(is_exact=_is_exact_quotient)
     ),
     Primitive(
         "rem", of_one_rank(_remainder), on_parts(_bound_of_remainder), EXACT,
@@ -231,6 +257,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     ),
     Primitive("pow", of_one_rank(_pow), on_parts(_bound_of_power), CALL),
     Primitive("atan2", of_one_rank(_atan2), on_parts(_bound_of_atan2), CALL),
+    Primitive("nextafter", of_one_rank(_next_after), on_parts(_bound_of_next_after), EXACT),
     Primitive("complex", of_one_rank(_complex), rounding=EXACT),
     _part("real", np.real),
     _part("imag", np.imag),

@@ -63,18 +63,18 @@ def _bound(f: Elementary) -> Rule | None:
 def _rounding(f: Elementary) -> Rounding:
     """Random rounding of one call, of the same size at all x."""
     if f.is_series:
-        return Rounding(SERIES_ROUNDINGS, sums=True, is_inexact=_is_inexact(f))
+        return Rounding(SERIES_ROUNDINGS, sums=True, is_exact=_is_exact(f))
     stated = float(ELEMENTARY) if callable(f.roundings) else f.roundings
-    return Rounding(float(f.usual_roundings or min(stated, float(ELEMENTARY))), is_inexact=_is_inexact(f))
+    return Rounding(float(f.usual_roundings or min(stated, float(ELEMENTARY))), is_exact=_is_exact(f))
 
 
-def _is_inexact(f: Elementary) -> Callable[..., Any] | None:
-    """Where a value of few bits is rounded all the same: tanh(30) is not 1."""
+def _is_exact(f: Elementary) -> Callable[..., Any] | None:
+    """Which values of few bits are exact: tanh(30) is not 1."""
     if f.name == "sqrt":  # √2.25 is exact, and √(1 + 2⁻⁵²) has been rounded to 1
-        return lambda x: np.square(np.sqrt(x)) != x
+        return lambda is_short, x: is_short & (np.square(np.sqrt(x)) == x)
     if f.algebraic_at is None:
         return None
-    return lambda x: np.isfinite(x) & (x != f.algebraic_at)
+    return lambda is_short, x: is_short & ((x == f.algebraic_at) | ~np.isfinite(x))
 
 
 # -- whole powers -----------------------------------------------------------------------------------------------------

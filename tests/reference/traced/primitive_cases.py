@@ -37,6 +37,10 @@ cubed = with_jvp("cubed", lambda x: x**3, lambda p, t: (cubed(*p), 3.0 * p[0] **
 squared = with_vjp("squared", lambda x: x * x, lambda x, g: (2.0 * g * x,))
 
 
+# JAX has no rule for nextafter
+after = with_jvp("after", lambda x: lax.nextafter(x, jnp.zeros_like(x)), lambda p, t: (after(*p), t[0]))
+
+
 @jax.custom_jvp
 def composed(x):
     return lax.composite(lambda y: jnp.sin(y) * y, "test.composed")(x)
@@ -66,7 +70,8 @@ ELEMENTWISE = {
     "is_finite": (lax.is_finite, np.array([1.0, np.inf, np.nan])),
     "add": (lax.add, ANY, OTHER), "sub": (lax.sub, ANY, OTHER), "mul": (lax.mul, ANY, OTHER),
     "div": (lax.div, ANY, OTHER), "rem": (lax.rem, ANY, OTHER), "pow": (lax.pow, ABOVE_1, UNIT),
-    "atan2": (lax.atan2, ANY, OTHER), "max": (lax.max, ANY, OTHER), "min": (lax.min, ANY, OTHER),
+    "atan2": (lax.atan2, ANY, OTHER), "nextafter": (after, ANY),
+    "max": (lax.max, ANY, OTHER), "min": (lax.min, ANY, OTHER),
     "clamp": (lambda x: lax.clamp(-0.5, x, 0.5), ANY),
     **{name: (getattr(lax, name), np.round(ANY), np.round(OTHER)) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
     "and": (lambda x, y: (x > 0) & (y > 0), ANY, OTHER), "or": (lambda x, y: (x > 0) | (y > 0), ANY, OTHER),
