@@ -20,6 +20,7 @@ from reference.arithmetics.increments import Increment, constant, unknown_where
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced import primitive_differences
 from reference.traced.equations import UNUSED, Constant, Equation, Program, is_floating, lifted
+from reference.traced.jumps import direction_by_direction, has_jump
 from reference.traced.primitive import Rule
 from reference.traced.random_rounding import (
     EquationRounding,
@@ -154,7 +155,10 @@ class Run:
         if how and how.operands:  # partial sums are rounded as well as the final one
             operands = [rounded(x, h, self.noise) for x, h in zip(operands, how.operands)]
         rule = primitive.rule or primitive_differences.differenced
-        outputs = rule(self, equation, *operands)
+        if not (primitive.takes_jumps or equation.programs) and any(map(has_jump, operands)):
+            outputs = direction_by_direction(self, rule, equation, operands)
+        else:
+            outputs = rule(self, equation, *operands)
         if isinstance(outputs, Increment):
             outputs = [outputs]
         return self._rounded(equation, operands, outputs, how) if how else outputs

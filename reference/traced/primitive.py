@@ -91,6 +91,9 @@ class Primitive:
     is_call: bool = False  # whether it does nothing but run its inner program
     rule_parameter: str = ""  # the parameter that holds the derivative rule of a call which has one of its own
     iterates: bool = False  # whether it is a loop that ends by a condition
+    # whether its rule takes whole numbers and truth values that jump in a step, in all directions at once, as those do
+    # that run inner programs; to the others they are constants (`reference.traced.jumps`)
+    takes_jumps: bool = False
     takes_keys: bool = False  # whether its rule takes arrays of random keys
     # whether its complex results are determined up to factors of modulus one, as eigenvectors are
     has_free_phases: bool = False

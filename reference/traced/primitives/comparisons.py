@@ -5,8 +5,7 @@ other side of the point it may be another. A branch that changes at the point it
 same value there; otherwise the changes are unresolved. where(x > 0, x, 0) at x = 0 has the slope 1 to the right and 0
 to the left; where(x > 0, x + 1, 0) jumps.
 
-The change of a truth value says whether it flips in a step. Its error, in a bounded run, says whether rounding may have
-flipped it.
+The error of a truth value, in a bounded run, says whether rounding may have flipped it.
 """
 
 from itertools import product
@@ -18,10 +17,9 @@ from reference.arithmetics.increments import Increment, constant, count_directio
 from reference.traced.bounded_run import Parts, Unbounded, may_differ, parts, with_error
 from reference.traced.equations import bind, is_floating, kind, lifted
 from reference.traced.interpreter import value_by
+from reference.traced.jumps import BRANCHES_APART, after_jump, jump_to
 from reference.traced.primitive import EXACT, Choice, Primitive, Rule, with_aliases
 from reference.traced.primitives.arithmetic_operators import of_one_rank, on_parts
-
-BRANCHES_APART = "a branch changes at this point, where the value jumps or slopes have no limit"
 
 # -- comparisons and truth values -------------------------------------------------------------------------------------
 
@@ -33,12 +31,14 @@ def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
         value = ufunc(x.value, y.value)
         if not count_directions(x, y):
             return constant(value)
+        if not is_floating(x.value):
+            return jump_to(value, ufunc(after_jump(x), after_jump(y)))
         equal = np.asarray(x.value == y.value)
         if not equal.any():  # a step of 2^-200 turns no other
             return constant(value)
         # in a step the changes decide: 0 < 0 is false, and dx < dy says what it becomes
         run.note_ties(equal & (np.asarray(x.change) != y.change))
-        return truth(value, equal & (ufunc(x.change, y.change) != value))
+        return jump_to(value, np.where(equal, ufunc(x.change, y.change), value))
 
     def bound(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         is_itself = equation.inputs[0] == equation.inputs[1]  # isnan(x) is x != x: the value alone decides
@@ -46,21 +46,13 @@ def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
 
     aligned = of_one_rank(rule)
     choice = Choice(lambda equation, numbers: value_by(aligned, equation, numbers), compares_pair=True)
-    return Primitive(name, aligned, bound, EXACT, choice, is_comparison=True)
-
-
-def truth(value: Any, flips: Any) -> Increment:
-    """Truth values with what flips; a constant where nothing does."""
-    return Increment(value, flips) if np.any(flips) else constant(value)
+    return Primitive(name, aligned, bound, EXACT, choice, is_comparison=True, takes_jumps=True)
 
 
 def _connective(name: str, ufunc: np.ufunc) -> Primitive:
     def rule(run: Any, equation: Any, *operands: Increment) -> Increment:
         value = ufunc(*[x.value for x in operands])
-        if all(map(is_constant, operands)):
-            return constant(value)
-        after = ufunc(*[x.value if is_constant(x) else np.asarray(x.value) ^ x.change for x in operands])
-        return truth(value, after != value)
+        return constant(value) if all(map(is_constant, operands)) else jump_to(value, ufunc(*map(after_jump, operands)))
 
     def bound(run: Any, equation: Any, *operands: Increment) -> Increment:
         value = ufunc(*[x.value for x in operands])
@@ -70,7 +62,7 @@ def _connective(name: str, ufunc: np.ufunc) -> Primitive:
         cases = product(*[(x.value, x.value ^ parts(x).error.astype(bool)) for x in operands])
         return with_error(value, np.any([ufunc(*case) != value for case in cases], axis=0))
 
-    return Primitive(name, of_one_rank(rule), bound, EXACT)
+    return Primitive(name, of_one_rank(rule), bound, EXACT, takes_jumps=True)
 
 
 def _shift(name: str, ufunc: np.ufunc) -> Primitive:
@@ -110,8 +102,8 @@ def extreme(run: Any, x: Increment, y: Increment, *, larger: bool) -> Increment:
 def _extreme_rule(*, larger: bool) -> Rule:
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         found, count = extreme(run, x, y, larger=larger), count_directions(x, y)
-        if not count or not is_floating(found.value):
-            return constant(found.value)
+        if not count:
+            return found
         return Increment(found.value, np.broadcast_to(found.change, (count, *np.shape(found.value))))
 
     return of_one_rank(rule)
@@ -154,15 +146,14 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
     change = _selected(index, changes)
     if is_constant(which):
         return Increment(value, change)
-    after = index ^ which.change if index.dtype == bool else index + which.change  # the case after the step
+    after = after_jump(which)  # the case after the step
     after = after.reshape(after.shape + (1,) * (np.ndim(value) - index.ndim))  # one number may choose for all entries
+    if not is_floating(value):
+        return jump_to(value, _selected(after, list(map(after_jump, cases))))
     # directions along which another case is chosen after the step take its change
     for i, case in enumerate(cases):
         flips_here = (after == i) & (index != i)
         same = np.asarray(case.value) == value  # the branches meet, as at a kink
-        if not is_floating(value):  # a truth value flips where the other case has the other one
-            change = np.where(flips_here, case.value != value, change) if value.dtype == bool else change
-            continue
         change = run.unknown(flips_here & ~same, np.where(flips_here, changes[i], change), BRANCHES_APART)
     return Increment(value, change)
 
@@ -204,16 +195,22 @@ def _convert(run: Any, equation: Any, x: Increment) -> Increment:
         why = "a truth value that turns at this point is used as a number"
         return Increment(value.astype(float), run.unknown(x.change, 0.0, why))
     with np.errstate(all="ignore"):
-        return _converted_to_exact(value, x, equation.params["new_dtype"])
+        return _converted_to_exact(run, value, x, equation.params["new_dtype"])
 
 
-def _converted_to_exact(value: np.ndarray, x: Increment, dtype: Any) -> Increment:
+def _converted_to_exact(run: Any, value: np.ndarray, x: Increment, dtype: Any) -> Increment:
     """Whole numbers or truth values."""
+    if value.dtype.kind in "biu":
+        new = value.astype(dtype)
+        return constant(new) if is_constant(x) else jump_to(new, after_jump(x).astype(dtype))
     new = _saturated(value, dtype) if value.dtype.kind == "f" and kind(dtype) == "i" else value.astype(dtype)
-    if value.dtype.kind not in "biu" or is_constant(x):
+    if value.dtype.kind != "f" or kind(dtype) != "i" or is_constant(x):
         return constant(new)
-    after = (value ^ x.change if value.dtype == bool else value + x.change).astype(dtype)
-    return Increment(new, after ^ new if kind(dtype) == "b" else after - new)
+    # numbers are cut towards zero: 2 becomes 1 as soon as it shrinks
+    side = np.sign(value)
+    is_whole = (value != 0.0) & (value == np.trunc(value)) & (x.change != 0.0)
+    run.note_ties(is_whole)
+    return jump_to(new, new - np.where(is_whole & (np.sign(x.change) == -side), side, 0.0).astype(dtype))
 
 
 def _saturated(value: np.ndarray, dtype: Any) -> np.ndarray:
@@ -274,9 +271,9 @@ PRIMITIVES: tuple[Primitive, ...] = (
         "clamp", of_one_rank(_clamp(MAXIMUM, MINIMUM)), _clamp(MAXIMUM_BOUND, MINIMUM_BOUND), EXACT,
         Choice(_find_clamped, is_continuous=True),
     ),
-    Primitive("select_n", _select, _bound_of_select, EXACT),
+    Primitive("select_n", _select, _bound_of_select, EXACT, takes_jumps=True),
     Primitive(
-        "convert_element_type", _convert, _bound_of_convert,
+        "convert_element_type", _convert, _bound_of_convert, takes_jumps=True,
         choice=Choice(lambda equation, numbers: value_by(_convert, equation, numbers), needs_cast=True),
     ),
     Primitive("bitcast_convert_type", _bits, reads_bits=True),

@@ -22,9 +22,9 @@ from reference.arithmetics.increments import (
 )
 from reference.jax_internals import CallbackRaised, counts_of_scan
 from reference.traced.bounded_run import Unbounded
-from reference.traced.equations import Equation, Program, bind, has_derivatives, is_floating, iterates
+from reference.traced.equations import Equation, Program, bind, has_derivatives, iterates
+from reference.traced.jumps import after_jump, crossing
 from reference.traced.primitive import EXACT, Compilation, Primitive, Rule
-from reference.traced.primitives.comparisons import BRANCHES_APART
 from reference.traced.primitives.data_movement import block_of, stacked
 from reference.traced.program_replay import (
     ENDLESS,
@@ -188,24 +188,11 @@ def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) 
     if is_constant(which):
         return outputs
     # the branch that each direction takes after the step
-    value = np.asarray(which.value)
-    after = value ^ which.change if value.dtype == bool else value + which.change
-    after = np.clip(after.astype(int), 0, len(branches) - 1)
+    after = np.clip(after_jump(which).astype(int), 0, len(branches) - 1)
     for other in set(after.tolist()) - {index}:  # once for each branch that some direction enters
-        outputs = [
-            _crossing(run, here, there, after == other) for here, there in zip(outputs, run(branches[other], *operands))
-        ]
+        there = run(branches[other], *operands)
+        outputs = [crossing(run, x, y, after == other) for x, y in zip(outputs, there)]
     return outputs
-
-
-def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) -> Increment:
-    """One branch's output in most directions, the other's in those that cross over."""
-    if not is_floating(here.value):
-        return here
-    count, parts = len(crosses), np.asarray(here.value) != there.value
-    crossed = run.unknown(parts, full_change(there, count), BRANCHES_APART)
-    mask = crosses.reshape(count, *[1] * np.ndim(here.value))
-    return Increment(here.value, np.where(mask, crossed, full_change(here, count)))
 
 
 @_bound_of

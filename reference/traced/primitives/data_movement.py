@@ -89,7 +89,7 @@ def _move(name: str, move: Callable[..., Any]) -> Primitive:
     def rule(run: Any, equation: Any, *operands: Increment) -> Increment:
         return linear(lambda lead, *arrays: move(lead, equation.params, *arrays), *operands)
 
-    return exact_move(name, rule)
+    return exact_move(name, rule, takes_jumps=True)
 
 
 def exact_move(name: str, rule: Rule, **fields: Any) -> Primitive:
@@ -259,7 +259,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     exact_move("iota", _iota),
     exact_move("empty", lambda run, equation: constant(np.zeros(equation.shapes[0], equation.dtypes[0]))),
     *with_aliases(
-        exact_move("copy", _unchanged),
+        exact_move("copy", _unchanged, takes_jumps=True),
         "device_put", "optimization_barrier", "sharding_constraint", "pvary", "name",
     ),
     Primitive("reduce_precision", _unchanged),

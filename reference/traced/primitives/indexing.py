@@ -11,29 +11,12 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from reference.arithmetics.increments import Increment, count_directions, full_change, is_constant, linear
+from reference.arithmetics.increments import Increment, count_directions, full_change, linear
 from reference.traced.equations import is_floating
 from reference.traced.primitive import ADDED_UP, EXACT, Compilation, Primitive
 from reference.traced.primitives.data_movement import exact_move
 from reference.traced.primitives.elementary_functions import bound_of_negation
 from reference.traced.primitives.reductions import SUM, Fold, bound_of_sums, larger_of, multiply, smaller_of
-
-
-def _with_fixed_indices(rule: Callable[..., Increment], first: int) -> Callable[..., Increment]:
-    """A rule whose operands from the first on are indices: where one changes at this point, no change is known."""
-
-    def fixed(run: Any, equation: Any, *operands: Increment) -> Increment:
-        found = rule(run, equation, *operands)
-        turning = [x for x in operands[first:] if np.asarray(x.value).dtype.kind in "iu" and not is_constant(x)]
-        if not turning or not is_floating(found.value):
-            return found
-        turns = np.any([np.any(x.change, axis=tuple(range(1, np.ndim(x.change)))) for x in turning], axis=0)
-        change = full_change(found, count_directions(*turning))
-        turns = turns.reshape(-1, *[1] * np.ndim(found.value))
-        return Increment(found.value, run.unknown(turns, change, "an index changes at this point"))
-
-    return fixed
-
 
 # -- slices -----------------------------------------------------------------------------------------------------------
 
@@ -186,10 +169,10 @@ def _scatter_fold(fold: Fold) -> Callable[..., Increment]:
 
 
 PRIMITIVES: tuple[Primitive, ...] = (
-    exact_move("dynamic_slice", _with_fixed_indices(_dynamic_slice, 1)),
-    exact_move("dynamic_update_slice", _with_fixed_indices(_dynamic_update_slice, 2)),
-    exact_move("gather", _with_fixed_indices(_gather, 1), compilation=Compilation.KEPT),
-    exact_move("scatter", _with_fixed_indices(_scatter_over, 1)),
+    exact_move("dynamic_slice", _dynamic_slice),
+    exact_move("dynamic_update_slice", _dynamic_update_slice),
+    exact_move("gather", _gather, compilation=Compilation.KEPT),
+    exact_move("scatter", _scatter_over),
     Primitive("scatter-add", _scatter_add, _bound_of_scatter_add, SUM),
     Primitive("scatter-sub", _scatter_sub, _bound_of_scatter_sub, ADDED_UP),
     Primitive("scatter-mul", _scatter_fold(multiply)),

@@ -19,8 +19,9 @@ from reference.arithmetics.roundoff import gamma
 from reference.traced.bounded_run import Parts, may_differ, parts, with_error
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by
+from reference.traced.jumps import after_jump, jump_to
 from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rounding, Rule
-from reference.traced.primitives.comparisons import extreme, truth
+from reference.traced.primitives.comparisons import extreme
 from reference.traced.primitives.data_movement import behind, in_order, pad, place_choice
 
 Fold = Callable[[Any, Increment, Increment], Increment]
@@ -150,15 +151,13 @@ def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
         axes = equation.params["axes"]
         value = ufunc.reduce(x.value, axis=axes)
-        if is_constant(x):
-            return constant(value)
-        return truth(value, ufunc.reduce(np.asarray(x.value) ^ x.change, axis=behind(1, axes)) ^ value)
+        return constant(value) if is_constant(x) else jump_to(value, ufunc.reduce(after_jump(x), axis=behind(1, axes)))
 
     def bound(run: Any, equation: Any, x: Increment) -> Increment:
         value = rule(run, equation, constant(x.value)).value
         return with_error(value, np.any(parts(x).error.astype(bool), axis=equation.params["axes"]))
 
-    return Primitive(name, rule, bound, EXACT)
+    return Primitive(name, rule, bound, EXACT, takes_jumps=True)
 
 
 # -- extremes ---------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from functions_of_jax import sampled
 
 from harness import check_derivatives
+from harness.facts.kinds import Kind
 
 STEEP = {
     "cbrt": (jnp.cbrt, 0.0),
@@ -124,3 +125,21 @@ def test_the_noise_of_a_black_box_is_no_growing_slope():
     f.defjvp(lambda x, dx: (f(*x), 2.0 * x[0] * dx[0]))
     report = check_derivatives(f, np.linspace(1.0, 2.0, 16))
     assert report.verdict == "agree", report
+
+
+def test_a_wrong_slope_where_pieces_meet_is_seen_in_a_batch_of_branches():
+    """`jax.vmap` of a `lax.cond` stops what is not chosen, by a whole number that turns with the comparison."""
+
+    @jax.custom_jvp
+    def huber(x):
+        return jax.lax.cond(jnp.abs(x) <= 1.0, lambda x: 0.5 * x * x, lambda x: jnp.abs(x) - 0.5, x)
+
+    def jvp(primals, tangents):
+        (x,), (t,) = primals, tangents
+        inside, outside = jnp.abs(x) < 1.0, jnp.abs(x) > 1.0
+        return huber(x), jnp.where(inside, x, jnp.where(outside, jnp.sign(x), 0.0)) * t  # |x| = 1 is forgotten
+
+    huber.defjvp(jvp)
+    report = check_derivatives(jax.vmap(huber), np.array([1.0, 0.3, -2.0]))
+    assert report.verdict == "disagree"
+    assert Kind.KINK not in report.kinds
