@@ -12,7 +12,7 @@ from harness.bounds.activation_bound import ActivationBound, activation_bound
 from harness.checks.activations import record_faults
 from harness.checks.activations.activation_figure import Curve
 from harness.checks.activations.formulas import OverTorch, as_written, compute_part, find_activation
-from harness.checks.activations.junctions import Junction, find_jumps, find_junctions, measure_junctions
+from harness.checks.activations.junctions import Junction, find_jumps, find_jumps_at, find_junctions, measure_junctions
 from harness.checks.activations.number_formats import Precision, measure_precision
 from harness.checks.activations.other_claims import (
     add_claim,
@@ -145,8 +145,13 @@ def _read(f: Activation, suspects: Sequence[float]) -> _Reading:
     if dependence := record_faults.find_dependence("value", f, z, bound.value):
         return _Reading(points, dependence=dependence)
     slope_at, proof = slope_function(f, z), prove(f)
-    jumps = find_jumps(lambda z: np.asarray(f(z.copy()), dtype=float), z, bound.value)
+
+    def value(z: np.ndarray) -> np.ndarray:
+        return np.asarray(f(z.copy()), dtype=float)
+
+    jumps = find_jumps(value, z, bound.value)
     junctions = find_junctions(f, z, bound, slope_at, [*proof.places, *jumps], suspects)
+    jumps += find_jumps_at(value, junctions, z, bound.value)
     # another slope at -0.0 than at 0.0 is right only at a kink, so that 0 is judged as a junction
     if record_faults.find_slope_at_minus_zero(points):
         junctions = sorted({*junctions, 0.0})

@@ -40,6 +40,8 @@ JUMP = MEANINGLESS["float64"]
 """A slope or value that changes by less than this share between neighbouring floats has no jump there: formulas lose
 digits, too, and a share that decides nothing elsewhere decides nothing here."""
 
+FLOATS_BESIDE = 2  # a junction at 5/3, which is no float, is found one float aside
+
 LIMIT_TOLERANCE = 2e-9
 """The share of themselves to which one-sided derivatives are known, beside rounding: a slope that is read off at some
 distance from the junction differs from the limit by the curvature times this distance."""
@@ -216,11 +218,26 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     """
     known = function(z)
     ends = _halve_towards_change(function, np.array([z[:-1], z[1:], known[:-1], known[1:]]))
+    return _which_jump(function, ends, known, np.minimum(noise[:-1], noise[1:]))
+
+
+def find_jumps_at(
+    function: Callable[[np.ndarray], np.ndarray], places: Sequence[float], z: np.ndarray, noise: np.ndarray
+) -> list[float]:
+    """Those of some places at which a function jumps, however little it does beside its change across the grid."""
+    low, high = (np.array(places) + side * np.spacing(np.abs(places)) for side in (-FLOATS_BESIDE, FLOATS_BESIDE))
+    after = np.clip(np.searchsorted(z, places), 1, z.size - 1)
+    ends = np.array([low, high, function(low), function(high)])
+    return _which_jump(function, ends, ends[2:], np.minimum(noise[after - 1], noise[after]))
+
+
+def _which_jump(
+    function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, known: np.ndarray, noise: np.ndarray
+) -> list[float]:
+    """Where a function jumps, of intervals (4, n) with ends and values; `noise` is the smaller of both ends' noise."""
     low, high, at_low, at_high = ends
-    size = np.where(np.isfinite(known), np.abs(known), 0.0).max(initial=0.0)
-    largest = np.maximum(np.abs(at_low), np.abs(at_high))
-    rounding = 4.0 * np.minimum(noise[:-1], noise[1:])  # the smaller, because on a kink the noise is the jump itself
-    allowed = np.maximum(JUMP * np.maximum(largest, NEGLIGIBLE * size), rounding)
+    least = NEGLIGIBLE * np.where(np.isfinite(known), np.abs(known), 0.0).max(initial=0.0)
+    allowed = np.maximum(JUMP * np.max([np.abs(at_low), np.abs(at_high), least + 0.0 * low], axis=0), 4.0 * noise)
     # An interval that stays wide holds a smooth function that grows without bound towards zero. One that zero is in
     # stays wide in floats, of which there are more between 0 and 1e-20 than above.
     floats_apart = np.spacing(np.maximum(np.abs(low), np.abs(high)))

@@ -343,6 +343,16 @@ def test_where_the_value_jumps_the_slope_is_a_convention_that_the_record_has_to_
     assert declared or kinds_of(report.reasons) == (Kind.UNDECLARED_KINK,)
 
 
+@pytest.mark.parametrize(("at", "jump"), [(1.0, 2e-2), (1.0, 1e-5), (2.0, 1e-3), (5.0 / 3.0, 1e-4)])
+def test_a_jump_far_below_the_change_across_the_grid_is_seen_where_a_comparison_decides(at, jump):
+    f = formula(
+        lambda xp, z: xp.where(z > at, 2.0 * at * z - at**2 * (1.0 + jump), z * z),
+        lambda z, a: 2.0 * np.minimum(z, at),
+    )
+    report = check_activation(f)
+    assert (report.verdict, kinds_of(report.reasons)) == ("inconclusive", (Kind.UNDECLARED_KINK,))
+
+
 STEPS = {
     "saw": (lambda xp, z: z - xp.floor(z), lambda z, a: np.ones_like(z)),
     "stairs": (lambda xp, z: xp.floor(z), lambda z, a: np.zeros_like(z)),
