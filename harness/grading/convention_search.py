@@ -123,12 +123,14 @@ def source_interface(submission: Submission, named: str | None) -> Interface | N
 
 
 def _no_function(submission: Submission, named: str | None) -> Fact:
+    # a function comes before its stand-ins
+    written = {function.author_name: str(function) for function in reversed(submission.functions)}
     unlike = [str(function) for function in submission.functions if named in (function.name, function.author_name)]
     return doubt(
         Kind.NO_HOMEWORK_FUNCTION,
         named=named or "",
         unlike=unlike[0] if unlike else "",
-        defined=list(map(str, submission.functions)),
+        defined=[*written.values()][::-1],
         similar=did_you_mean(named, [function.author_name for function in submission.functions]) if named else "",
     )
 

@@ -102,6 +102,8 @@ class Function:
     wraps: str = ""  # the function or method that a stand-in calls, such as "Net.loss"
     again: str = ""  # the name, in the stand-in, of what gives the second answer of one object
     constants: tuple[str, ...] = ()  # the file's constants that a stand-in sets
+    # whether a parameter has the name of what a forward pass returns, so that it is called after that alone
+    needs_forward: bool = False
     # where it is defined
     file: str = ""
     line: int = 0

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.grading.parameter_roles import (
+    BLOCKS,
     OF_THETA,
     PARTS_OF_THETA,
     SIZES,
@@ -36,6 +37,7 @@ SETTINGS = (*SIZES, "l2", "m", "X", "y")
 def functions_in(tree: ast.Module) -> Iterator[Function]:
     """The functions of a module, or stand-ins for them, and those of what a forward pass returns."""
     known: dict[str, Function] = {}
+    everything: list[Function] = []
     made_of = {node.name: fields_of(node) for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in tree.body:
         match node:
@@ -48,8 +50,13 @@ def functions_in(tree: ast.Module) -> Iterator[Function]:
             case _:
                 continue
         known |= {function.author_name: function for function in found}
-        yield from found
-    yield from _after_forward(tree, list(known.values()))
+        everything += found
+    forwards = [(function, _returned(tree, function.name)) for function in known.values() if _is_forward(function)]
+    for function in everything:
+        unknown = _unknown(function)
+        is_named = any(set(unknown) <= set(returned) for _, returned in forwards if unknown)
+        yield replace(function, needs_forward=is_named)
+    yield from _after_forward(forwards, list(known.values()))
 
 
 # -- signatures and stand-ins ------------------------------------------------------------------------------------------
@@ -224,20 +231,35 @@ def _closures_in(node: ast.FunctionDef) -> list[tuple[str, str, Signature]]:
 # -- the forward pass first --------------------------------------------------------------------------------------------
 
 
-def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[Function]:
+def _unknown(function: Function) -> list[str]:
+    """The parameters that are no θ, X or y by their names: h in ``cost(h, y)`` is what another function returns."""
+    required = zip(function.parameters[: function.required], known_roles(function))
+    return [name for name, role in required if role is None and role_of(name) is None]
+
+
+def _after_forward(
+    forwards: Sequence[tuple[Function, Sequence[str]]], functions: Sequence[Function]
+) -> Iterator[Function]:
     """Stand-ins for functions of what a forward pass returns, such as ``cost(h, y)``; each runs that pass first."""
-    forwards = [(function, _returned(tree, function.name)) for function in functions if _is_forward(function)]
     for function in functions:
-        # h in ``cost(h, y)`` is no θ, X or y: it is what another function returns
-        unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
+        unknown = _unknown(function)
         for forward, returned in forwards if unknown else ():
             if values := _names_for(returned, unknown):
                 needed = forward.parameters[: forward.required]
-                own = {name: default for name, default in function.signature if name not in (*unknown, *needed)}
-                body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); return {_call(function)}"
+                # the W1 of ``cost(A2, Y, W1, W2, lam)`` lies in the dictionary that the forward pass takes
+                theta = next((name for name in needed if role_of(name) == "theta"), "")
+                parts = [name for name in function.parameters if theta and _is_part_of_theta(name)]
+                own = {name: default for name, default in function.signature if name not in (*unknown, *needed, *parts)}
+                taken = "".join(f"{name} = {theta}[{name!r}]; " for name in parts)
+                body = f"{', '.join(values)} = {forward.name}({', '.join(needed)}); {taken}return {_call(function)}"
                 name = f"{function.name}_after_{forward.name}"
                 yield stand_in(name, dict.fromkeys(needed) | own, function.name, body)
                 break
+
+
+def _is_part_of_theta(name: str) -> bool:
+    """Whether a parameter is one of the arrays that θ consists of, such as W1 or b2."""
+    return name.lower() in map(str.lower, BLOCKS) or role_of(name) in ("theta1", "theta2")
 
 
 def _is_forward(function: Function) -> bool:
@@ -247,13 +269,14 @@ def _is_forward(function: Function) -> bool:
 
 
 def _returned(tree: ast.Module, name: str) -> list[str]:
-    """The names of what a function returns at its end, empty for what has none."""
+    """The names of what a function returns at its end, empty for what has none; a dictionary or a tuple is a cache."""
     defined = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
     returns = [node.value for last in defined[-1:] for node in ast.walk(last) if isinstance(node, ast.Return)]
     if not returns or returns[-1] is None:
         return []
     items = returns[-1].elts if isinstance(returns[-1], ast.Tuple) else [returns[-1]]
-    return [item.id if isinstance(item, ast.Name) else "" for item in items]
+    is_cache = [isinstance(item, (ast.Dict, ast.Tuple, ast.List)) for item in items]
+    return [item.id if isinstance(item, ast.Name) else "cache" * cache for item, cache in zip(items, is_cache)]
 
 
 def _names_for(returned: Sequence[str], unknown: Sequence[str]) -> list[str]:

@@ -488,6 +488,40 @@ def backprop(a1, z2, a2, h, y, Theta1, Theta2, lambd):
 """
 )
 
+OUTPUTS_FIRST = """\
+import numpy as np
+def sigmoid(x): return 1 / (1 + np.exp(-x))
+def forward(X, W1, b1, W2, b2):
+    A1 = sigmoid(X @ W1.T + b1); A2 = sigmoid(A1 @ W2.T + b2)
+    return A1, A2
+def backprop(X, Y, A1, A2, W1, b1, W2, b2, reg):
+    m = len(Y); dZ2 = A2 - Y; dZ1 = dZ2 @ W2 * A1 * (1 - A1)
+    return dZ1.T @ X / m + reg / m * W1, dZ1.sum(0) / m, dZ2.T @ A1 / m + reg / m * W2, dZ2.sum(0) / m
+def cost(A2, Y, W1, b1, W2, b2, reg):
+    m = len(Y); R = 0.5 * reg / m * ((W1**2).sum() + (W2**2).sum())
+    return -(Y * np.log(A2) + (1 - Y) * np.log(1 - A2)).sum() / m + R
+"""
+"""A2 takes the place where others have X."""
+
+CACHED = """\
+import numpy as np
+def sigmoid(x): return 1 / (1 + np.exp(-x))
+def compute_cost(AL, Y, W1, W2, lambd):
+    m = Y.shape[1]
+    return (-np.sum(Y * np.log(AL) + (1 - Y) * np.log(1 - AL)) + lambd / 2 * (np.sum(W1**2) + np.sum(W2**2))) / m
+def forward_propagation(X, parameters):
+    W1, b1, W2, b2 = [parameters[k] for k in ("W1", "b1", "W2", "b2")]
+    Z1 = W1 @ X + b1; A1 = sigmoid(Z1); A2 = sigmoid(W2 @ A1 + b2)
+    return A2, {"Z1": Z1, "A1": A1, "A2": A2}
+def backward_propagation(parameters, cache, X, Y, lambd):
+    m = X.shape[1]; W1, W2 = parameters["W1"], parameters["W2"]; A1, A2 = cache["A1"], cache["A2"]
+    dZ2 = A2 - Y; dZ1 = W2.T @ dZ2 * A1 * (1 - A1)
+    dW2 = dZ2 @ A1.T / m + lambd / m * W2; db2 = np.sum(dZ2, axis=1, keepdims=True) / m
+    dW1 = dZ1 @ X.T / m + lambd / m * W1; db1 = np.sum(dZ1, axis=1, keepdims=True) / m
+    return {"dW1": dW1, "db1": db1, "dW2": dW2, "db2": db2}
+"""
+"""The cost takes matrices by themselves that the forward pass takes in a dictionary."""
+
 BESIDE_X = "np.column_stack([np.ones(m), X])"
 GLOBALS = plain(
     """\
@@ -689,6 +723,8 @@ RIGHT: dict[str, str | Files] = {
         "sigmoidGradient.py": "from .sigmoid import sigmoid\ndef sigmoidGradient(z): return sigmoid(z) * (1 - sigmoid(z))\n",
     },
     "forward-first.py": FORWARD_FIRST,
+    "outputs-first.py": OUTPUTS_FIRST,
+    "cached.py": CACHED,
     "remembers.py": REMEMBERS,
     "private-cost.py": TRAINER.replace("def train", "def fit").replace("computeCost", "_cost_and_gradients"),
     "weights-at-import.py": plain(

@@ -10,7 +10,9 @@ from harness.grading.grade import AGREE, ERROR, Grade, convention_names
 from tests.grading.handed_in import ALL, RIGHT, UNGRADED, WRONG, write_class
 from tests.grading.submissions import grade_folder, graded_here, in_short
 
-QUICK_RIGHT = ("la.py", "last-is-zero.py", "extra.py", "network.py", "trainer.py", "micrograd.py")
+QUICK_RIGHT = (
+    "la.py", "last-is-zero.py", "extra.py", "network.py", "trainer.py", "micrograd.py", "outputs-first.py", "cached.py",
+)  # fmt: skip
 QUICK_WRONG = ("extra-no-mean.py", "two-layer-net-reg.py")
 """Those of one file that are graded in a moment, in this process."""
 

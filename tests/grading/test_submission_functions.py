@@ -140,6 +140,11 @@ CALLABLE = {  # a definition, and how it is called by position
         "",
         "def J_after_f(X, theta, y, lam=1): a, h = f(X, theta); return J(h, y, lam)",
     ],
+    "def f(X, p): return A2, {'A1': 1}\ndef J(h, y, W1, W2, lam): pass": [
+        "",
+        "",
+        "def J_after_f(X, p, y, lam): h, cache = f(X, p); W1 = p['W1']; W2 = p['W2']; return J(h, y, W1, W2, lam)",
+    ],
     "def f(X, T1, T2): return a, g(z)\ndef J(y_hat, y): pass": [  # what has no name is what has no match
         "",
         "",
