@@ -151,7 +151,8 @@ def _read(f: Activation, suspects: Sequence[float]) -> _Reading:
 
     jumps = find_jumps(value, z, bound.value)
     junctions = find_junctions(f, z, bound, slope_at, [*proof.places, *jumps], suspects)
-    jumps += find_jumps_at(value, junctions, z, bound.value)
+    if junctions:
+        jumps += find_jumps_at(value, junctions, z, bound.value)
     # another slope at -0.0 than at 0.0 is right only at a kink, so that 0 is judged as a junction
     if record_faults.find_slope_at_minus_zero(points):
         junctions = sorted({*junctions, 0.0})
