@@ -327,12 +327,12 @@ def _attempt(call: Call, returned: Sequence[Returned], submission: Submission, e
 def _models(call: Call, *, is_regularised: bool) -> Iterator[Model]:
     """The networks that a function may compute: those of other courses only where it takes W and b apart, as these do.
 
-    With λ and sigmoid outputs the cost is this course's, and other hidden units are a mistake.
+    With λ and sigmoid outputs, other hidden units than this course's are a mistake.
     """
     takes_arrays = {"W1", "weights"} & named_roles(call.roles) or call.convention.theta != "flat"
     if not takes_arrays or call.convention.blocks.arrangement == JOINED:
         yield COURSE_MODEL
         return
     for model in (COURSE_MODEL, *MODELS):
-        if not is_regularised or model == COURSE_MODEL or model.output != "sigmoid":
+        if not is_regularised or model.hidden == COURSE_MODEL.hidden or model.output != "sigmoid":
             yield replace(model, regularised=is_regularised)

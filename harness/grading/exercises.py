@@ -34,24 +34,27 @@ LARGE_L2, SMALL_L2 = 1000.0, 0.001
 
 @dataclass(frozen=True)
 class Model:
-    """The network of a course: its units, whether the cost is half the squared error, and whether it has λ."""
+    """The network of a course: its units, its cost, and whether it has λ."""
 
     hidden: str = "sigmoid"
     output: str = "sigmoid"
-    squared: bool = False
+    squared: float = 0.0  # the factor of Σ (h - y)²/m in the place of the cross-entropy, 1/2 or 1
     regularised: bool = True
 
     @property
     def bugs(self) -> Bugs:
         """What is planted into the right backprop to have its cost and gradient."""
-        return tuple(BUGS[name] for name in ("squared-error-delta", "cost-squared-error")) if self.squared else ()
+        names = ("squared-error-delta", "cost-squared-error") if self.squared else ()
+        doubled = ("delta-times-2", "cost-doubled") if self.squared == 1.0 else ()
+        return tuple(BUGS[name] for name in (*names, *doubled))
 
     def differences(self) -> list[str]:
         """In what it differs from the course's, in words."""
         found = {
             f"{self.hidden} hidden units": self.hidden != "sigmoid",
             f"{self.output} output": self.output != "sigmoid",
-            "squared error as the cost": self.squared,
+            "squared error as the cost": self.squared == 0.5,
+            "squared error without its 1/2 as the cost": self.squared == 1.0,
             "no regulariser": not self.regularised,
         }
         return [words for words, differs in found.items() if differs]
@@ -65,7 +68,8 @@ MODELS = (
     Model("relu", "sigmoid"),
     Model("tanh", "sigmoid"),
     Model("sigmoid", "softmax"),
-    Model("sigmoid", "sigmoid", squared=True),
+    Model("sigmoid", "sigmoid", squared=0.5),
+    Model("sigmoid", "sigmoid", squared=1.0),
 )
 """The networks of other courses."""
 

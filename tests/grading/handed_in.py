@@ -503,6 +503,18 @@ def cost(A2, Y, W1, b1, W2, b2, reg):
 """
 """A2 takes the place where others have X."""
 
+SQUARED = """\
+import numpy as np
+def sigmoid(x): return 1 / (1 + np.exp(-x))
+def cost_grad(W1, b1, W2, b2, X, y, lam):
+    m = X.shape[0]; A1 = sigmoid(X @ W1 + b1); A2 = sigmoid(A1 @ W2 + b2)
+    Y = np.zeros_like(A2); Y[np.arange(m), y] = 1
+    J = np.sum((A2 - Y)**2) / (2*m) + lam / (2 * m) * (np.sum(W1**2) + np.sum(W2**2))
+    dZ2 = (A2 - Y) * A2 * (1 - A2) / m; dZ1 = dZ2 @ W2.T * A1 * (1 - A1)
+    return J, X.T @ dZ1 + lam / m * W1, dZ1.sum(0), A1.T @ dZ2 + lam / m * W2, dZ2.sum(0)
+"""
+"""Another course's cost, with λ."""
+
 CACHED = """\
 import numpy as np
 def sigmoid(x): return 1 / (1 + np.exp(-x))
@@ -725,6 +737,8 @@ RIGHT: dict[str, str | Files] = {
     "forward-first.py": FORWARD_FIRST,
     "outputs-first.py": OUTPUTS_FIRST,
     "cached.py": CACHED,
+    "squared.py": SQUARED,
+    "squared-whole.py": SQUARED.replace("(2*m)", "m").replace("(A2 - Y) * A2", "2 * (A2 - Y) * A2"),
     "remembers.py": REMEMBERS,
     "private-cost.py": TRAINER.replace("def train", "def fit").replace("computeCost", "_cost_and_gradients"),
     "weights-at-import.py": plain(
