@@ -40,8 +40,12 @@ BESIDE_STEP = 1e-40
 """Below this size of an argument the step, 6e-61, shrinks with it, so that it stays below 1e-20 of the argument. With
 the whole step at x = 1e-61, 1/x would change by a large part of itself, which is no slope."""
 
-SMALLEST_MOVED = 1e-230
-"""Smaller numbers have no step: at 1e-20 of them, changes of what is computed would soon underflow, below 1e-308."""
+SMALLEST_MOVED = 1e-280
+"""Smaller numbers have no step: 1e-20 of them is 1e-300, and changes of what is computed would underflow."""
+
+UNDERFLOW = 1e-300
+"""What a change may lose where it underflows, below 2e-308, and what is made of it grows. Over the usual step that is
+an error of 2e-240 in a slope; beside an argument of 1e-170, whose step is shorter, one of 2e-110."""
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 """The precision that tolerances are chosen by, from u. Of a coarser or another unit it is that of bfloat16."""
@@ -172,6 +176,12 @@ class ProgramAtPoint:
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
         return self.step_share * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
+
+    def underflow_of_slopes(self, directions: np.ndarray | UnitVectors) -> np.ndarray:
+        """The error that underflow may leave in slopes by short steps, (directions,); NaN where there is no step."""
+        if not self._has_tiny:
+            return np.zeros(1)
+        return np.concatenate([UNDERFLOW / self._step(along)[:, 0] for _, along in self.passes(directions)])
 
     def passes(self, directions: np.ndarray | UnitVectors) -> Iterator[tuple[int, np.ndarray]]:
         """As many directions as fit into one pass, with the number of the first."""

@@ -295,4 +295,5 @@ def bound_of_slopes(program: ProgramAtPoint, along: Any, weights: np.ndarray, si
     rngs = np.random.default_rng(program.seed).spawn(1 if is_coarse else RANDOM_INCREMENTS)
     runs = chain([sides.right], (rounded_slopes(program, rng, along, weights, sides) for rng in rngs))
     unit = UNIT_ROUNDOFF["float64"]
-    return spread(runs, unit) + few_roundings(sides.right, unit) + sides.error
+    underflow = np.abs(weights).sum(axis=1, keepdims=True) * program.underflow_of_slopes(along)
+    return spread(runs, unit) + few_roundings(sides.right, unit) + sides.error + underflow

@@ -53,6 +53,9 @@ RIGHT = {
         lambda x: jnp.interp(x, single(0, 1, 2.5, 4), single(0.3, -1, 2, 0.5), period=4.0),
         single(0.3, 1.7, 3.1),
     ),
+    "a square that underflows": (lambda x: x**2, np.array([1e-170, 2.0])),
+    "a product that underflows": (lambda x: x[0] * x[1] * x[2:], np.array([1e-160, 1e-160, 2.0, 3.0])),
+    "a tiny argument": (jnp.sin, np.array([1e-240, 2.0])),
     "powers of two shifted": (lambda x: jnp.ldexp(x, 2), single(1.0, 2.0, -4.0)),
 }
 
@@ -64,6 +67,14 @@ if "out_dtype" in inspect.signature(lax.mul).parameters:  # JAX 0.8 has no such 
 def test_what_is_right_agrees(name):
     report = check_derivatives(*RIGHT[name])
     assert report.verdict == "agree", report
+
+
+@pytest.mark.parametrize("tiny", [1e-45, 1e-110, 1e-170, 1e-240])
+def test_a_wrong_slope_at_a_tiny_argument_is_seen(tiny):
+    doubled = jax.custom_jvp(lambda x: 2.0 * x)
+    doubled.defjvp(lambda p, t: (doubled(*p), jnp.where(p[0] < 1e-40, 2.0 + 1e-6, 2.0) * t[0]))
+    report = check_derivatives(doubled, np.array([tiny, 2.0]))
+    assert (report.verdict, *report.outliers) == ("disagree", "reverse", "forward")
 
 
 @jax.custom_jvp
