@@ -176,7 +176,9 @@ MESSAGES: dict[Kind, Message] = {
         "moves that argument only where the rule is right, if at all."
     ),
     Kind.LOST_DTYPE: "Right to the digits of {type}: a cast on the way loses the others.",
-    Kind.RIGHT_IN_FLOAT64: "The same rule is right in float64: {type} underflows, overflows or cancels on the way.",
+    Kind.RIGHT_IN_FLOAT64: (
+        "The same rule is right in float64: {type} underflows, overflows or cancels on the way, or a cast loses digits."
+    ),
     Kind.NAN_ORIGIN: lambda fact: (
         f"NaN or infinity begins with {', at '.join([fact.data['operation'], *fact.where])}."
         + (

@@ -20,9 +20,15 @@ def _counted(fact: Fact) -> str:
     return f" in {fact.data['wrong']} of {fact.data['wrong'] + fact.data['right']} entries"
 
 
+NEARLY = 1e-4  # a factor that differs by less from 1 or -1 is told as such
+
+LEFT_BY_FLOAT32 = 1e-8
+"""The least error, as a share of the largest entry, that float32 is taken to leave: its unit roundoff is 6e-8."""
+
+
 def times(c: float) -> str:
     """A factor, with enough digits to tell it from 1."""
-    return f"{c:.6g} times" if abs(c - 1.0) > 1e-4 else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
+    return f"{c:.6g} times" if abs(c - 1.0) > NEARLY else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
 
 
 SUMS = {
@@ -107,10 +113,12 @@ def _single_entry(fact: Fact) -> str:
     part, which = (data["among"], f", {place},") if has_name else (place, "")
     inside = f" of {part}" if part else ""
     relative = f", {times(data['factor'])} the right value" if data["factor"] is not None else ""
-    return (
-        f"A single entry{inside}{which} is off by {data['error']:.3g}{relative}. "
-        f"No other entry{inside} was found wrong."
-    )
+    what = f"is off by {data['error']:.3g}{relative}"
+    if data["factor"] is not None and abs(data["factor"] + 1.0) <= NEARLY:
+        what = "has the wrong sign"
+    if data.get("is_number"):
+        return f"{part} {what}."
+    return f"A single entry{inside}{which} {what}. No other entry{inside} was found wrong."
 
 
 def _not_finite(fact: Fact) -> str:
@@ -121,7 +129,7 @@ def _not_finite(fact: Fact) -> str:
 
 def _float32_digits(fact: Fact) -> str:
     off = fact.data["relative_error"]
-    kept = "float32 keeps that many digits, and so does" if off > 1e-9 else "That many digits are left of"
+    kept = "float32 keeps that many digits, and so does" if off > LEFT_BY_FLOAT32 else "That many digits are left of"
     return f"{_place(fact)}: the wrong entries are right to {off:.0e} of their largest. {kept} a finite difference."
 
 

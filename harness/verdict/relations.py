@@ -70,7 +70,8 @@ def find_single_entry(whole: Part) -> Fact | None:
     if whole.wrong.sum() != 1:
         return None
     value, expected = float(whole.value[whole.wrong][0]), float(whole.expected[whole.wrong][0])
-    return note(Kind.SINGLE_ENTRY, whole.name, error=value - expected, factor=value / expected if expected else None)
+    data = {"error": value - expected, "factor": value / expected if expected else None}
+    return note(Kind.SINGLE_ENTRY, whole.name, is_number=whole.value.size == 1, **data)
 
 
 # -- relations ---------------------------------------------------------------------------------------------------------
@@ -290,10 +291,10 @@ RELATIONS: tuple[Relation, ...] = (
     find_clipped,
     find_factor,
     find_regulariser,
+    find_constant,
     find_float32_digits,
     find_symmetrised,
     find_rearranged_matrix,
-    find_constant,
 )
 """What `find_relation` tries, in this order."""
 

@@ -235,7 +235,7 @@ def report_text(report: Report) -> str:
         lines += [f"    {message_table.say(fact)}" for fact in finding.diagnosis]
     if report.verdict == "agree":
         lines += [f"  largest difference: {report.margin:.2g} of its error bound", f"  {_sensitivity(report)}"]
-    share = report.decided_share if report.decided_share == 1.0 else min(report.decided_share, 0.999)  # 100% are all
+    share = math.floor(1e3 * report.decided_share + 1e-9) / 1e3  # rounded down: 100.0% are all
     lines.append(f"  decided: {share:.1%} of the coordinates, in {report.seconds:.2g} s")
     if known := [f"{row.name} {row.ulps[0]:.2g} and {row.ulps[1]:.2g}" for row in report.sources if row.ulps]:
         lines.append(f"  true error in ulps, median and largest: {', '.join(known)}")

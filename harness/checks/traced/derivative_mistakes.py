@@ -37,15 +37,19 @@ class Tables(NamedTuple):
 
         Others are neither: an error of their own size would be too small to see.
         """
+        place = np.ix_(rows, columns)
+        return int(self.differs[place].sum()), int(self.surely_right(rows, columns).sum())
+
+    def surely_right(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Mask of derivatives that are right, and would not be with the relative error of those that are wrong."""
         given, expected, differs = (x[np.ix_(rows, columns)] for x in (self.given, self.expected, self.differs))
         off, size = np.abs(given - expected), np.abs(expected)
         # zeros have no relative error, and NaN has none
         known = differs & (size > 0.0) & np.isfinite(off)
         if not known.any():
-            return int(differs.sum()), 0
+            return np.zeros(differs.shape, bool)
         share = np.min(off[known] / size[known])  # the smallest relative error of what is wrong
-        right = ~differs & (share * size >= CLOSE * off[known].max()) & (off < 0.5 * share * size)
-        return int(differs.sum()), int(right.sum())
+        return ~differs & (share * size >= CLOSE * off[known].max()) & (off < 0.5 * share * size)
 
 
 def find_mistakes(
@@ -190,7 +194,7 @@ def _conjugates(coordinates: Coordinates, tables: Tables, answers_each: bool) ->
         right, answered = (x[at][:, columns] for x in (expected, given))
         turned, size = np.outer(by_row[at], by_column) * right, np.abs(answered - right).max()
         is_the_sign = np.abs(turned + right).max() <= CLOSE * size  # a plain factor of -1 is no conjugate
-        if np.abs(answered - turned).max() <= CLOSE * size and not is_the_sign:
+        if size > 0.0 and np.abs(answered - turned).max() <= CLOSE * size and not is_the_sign:
             return (note(Kind.CONJUGATE, *(block.name for block in wrong), of=of),)
     return ()
 
@@ -220,9 +224,13 @@ def _branch(coordinates: Coordinates, tables: Tables, *, has_relation: bool) -> 
     the diagonal of a square matrix, which no transpose moves, and zeros beside a relation such as a factor.
     """
     inputs, wrong, found = coordinates.inputs, np.any(tables.differs, axis=0), []
+    wrong_rows = tables.differs.any(axis=1)
     for block, is_complex in zip(inputs.blocks, inputs.is_complex):
         examined = block.indices[coordinates.is_examined[block.indices]]
         right = examined[~wrong[examined]]
+        # in coarse types an error may hide within its bound
+        is_sure = tables.surely_right(np.arange(len(wrong_rows)), examined)[:, ~wrong[examined]]
+        right = right[(is_sure | (tables.expected[:, right] == 0.0) | ~wrong_rows[:, None]).all(axis=0)]
         bad, good = coordinates.point[examined[wrong[examined]]], coordinates.point[right]  # numbers, not derivatives
         if is_complex or min(len(bad), len(good)) < 2 or len(examined) < FEWEST_FOR_BRANCH:
             continue
