@@ -176,6 +176,9 @@ MESSAGES: dict[Kind, Message] = {
         "moves that argument only where the rule is right, if at all."
     ),
     Kind.LOST_DTYPE: "Right to the digits of {type}: a cast on the way loses the others.",
+    Kind.SYMBOLIC_ZEROS: (
+        "All together agrees, and {where} alone does not: a rule with symbolic_zeros=True takes another way there."
+    ),
     Kind.RIGHT_IN_FLOAT64: (
         "The same rule is right in float64: {type} underflows, overflows or cancels on the way, or a cast loses digits."
     ),

@@ -161,6 +161,7 @@ class Kind(StrEnum):
     RIGHT_IN_FLOAT64 = "right-in-float64"
     SOLVER_HIDES_DIGITS = "solver-hides-digits"
     SOLVER_TOLERANCE = "solver-tolerance"
+    SYMBOLIC_ZEROS = "symbolic-zeros"
     TRANSPOSE_MISSING = "transpose-missing"
     TRUSTED_RULE = "trusted-rule"
     TWICE_WOULD_PASS = "twice-would-pass"

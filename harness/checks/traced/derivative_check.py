@@ -8,6 +8,8 @@ in reverse and in forward mode have to be the same within what rounding can move
     find_impurities      arguments that f changes, and values that depend on how f is run: facts
     find_blame           check each rule alone, to name culprits or to find errors that the whole hides: a Blame
     judge_comparison     the verdict and its facts: a Report
+
+Where a rule sees which tangents are zero, each argument and each output follows by itself (`symbolic_zeros`).
 """
 
 import time
@@ -28,6 +30,7 @@ from harness.checks.traced.function_arguments import Arguments, in_32_bits, requ
 from harness.checks.traced.function_values import find_changes_between_calls, find_values_by_way_of_running
 from harness.checks.traced.inputs_at_kinks import find_no_derivative
 from harness.checks.traced.jax_modes import MODES
+from harness.checks.traced.symbolic_zeros import parts_alone, takes_symbolic_zeros
 from harness.facts.fact import Fact, note, wrong
 from harness.facts.kinds import Kind
 from harness.progress import progress_bar
@@ -132,6 +135,8 @@ def check_derivatives(
             comparison = compare_derivatives(case, modes, gradient, deadline)
             report = report_on(comparison, arguments, trace, started, deadline)
             _require_met(trust, comparison)
+            if report.verdict == "agree" and order == 1 and takes_symbolic_zeros(case):
+                report = _report_on_parts(case, modes, arguments, started, deadline) or report
             return report
     # outside of `except`, so that an error in 32 bits is not shown as a consequence of the one in 64
     with settings(False):
@@ -155,6 +160,18 @@ def report_on(
         facts += comparison.everywhere.facts(comparison.examined, comparison.case.inputs.size)
     blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
     return judge_comparison(comparison, [*facts, *impurities], blame, started, is_repeatable=is_repeatable)
+
+
+def _report_on_parts(
+    case: Case, modes: Sequence[str], arguments: Arguments, started: float, deadline: float
+) -> Report | None:
+    """The verdict on the first argument, or output, that disagrees by itself; None where none does."""
+    for name, part in parts_alone(case):
+        comparison = compare_derivatives(part, modes, deadline=deadline)
+        if comparison.disagreeing:
+            report = report_on(comparison, arguments, lambda part=part: part, started, deadline)
+            return report.with_facts(note(Kind.SYMBOLIC_ZEROS, name))
+    return None
 
 
 def find_impurities(comparison: Comparison, arguments: Arguments) -> list[Fact]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from functions_of_jax import facts, sampled
+from jax.custom_derivatives import SymbolicZero
 from own_rules import with_jvp, with_vjp
 
 from harness import check_derivatives
@@ -153,6 +154,34 @@ def test_all_that_is_wrong_is_named_by_its_own_line(name):
 straight_through = with_vjp(
     "straight_through", lambda x: jnp.round(x), lambda _, g: (g,), lambda x: (jnp.round(x), None)
 )
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "agree"), (1.0, "disagree")])
+def test_what_a_rule_does_for_an_argument_that_is_not_differentiated_is_checked(factor, verdict):
+    def rule(primals, tangents):
+        (x, y), (dx, dy) = primals, tangents
+        if type(dx) is SymbolicZero:
+            return product(x, y), factor * x * y * dy
+        return product(x, y), y**2 * dx + (0.0 if type(dy) is SymbolicZero else 2.0 * x * y * dy)
+
+    product = jax.custom_jvp(lambda x, y: x * y**2)
+    product.defjvp(rule, symbolic_zeros=True)
+    report = check_derivatives(product, np.array([0.7, -1.3]), np.array([0.2, 2.0]))
+    assert report.verdict == verdict
+    assert [fact.where for fact in report.notes if fact.kind == Kind.SYMBOLIC_ZEROS] == [("y",)] * (factor != 2.0)
+
+
+@pytest.mark.parametrize(("term", "verdict"), [(1.0, "agree"), (0.0, "disagree")])
+def test_what_a_rule_does_for_an_output_that_is_not_used_is_checked(term, verdict):
+    def bwd(kept, cotangents):
+        (x, y), (g, h) = kept, cotangents
+        if type(g) is SymbolicZero:
+            return term * y * h, x * h
+        return jnp.cos(x) * g + (0.0 if type(h) is SymbolicZero else y * h), 0.0 if type(h) is SymbolicZero else x * h
+
+    both = jax.custom_vjp(lambda x, y: (jnp.sin(x), x * y))
+    both.defvjp(lambda x, y: (both(x.value, y.value), (x.value, y.value)), bwd, symbolic_zeros=True)
+    assert check_derivatives(both, 0.7, -1.3).verdict == verdict
 
 
 def test_a_trusted_rule_is_taken_as_it_is_and_the_rest_is_checked():
