@@ -77,9 +77,13 @@ class FunctionGradient(Subject):
         return (*facts, *kink)
 
     def blind_to(self) -> list[Fact]:
-        """The derivatives that are smaller than what would show of an error in them, by block."""
-        sizes = np.abs(self.reported.gradient)
-        below = (sizes > 0.0) & (sizes < self.bounds)
+        """The derivatives that are smaller than what would show of an error in them, by block.
+
+        A zero is none of them where the cost does not move at all.
+        """
+        sizes, moves = np.abs(self.reported.gradient), self.reported.gradient != 0.0
+        moves[[i for i, each in self.found.items() if each.derivative != 0.0]] = True
+        below = moves & (sizes < self.bounds)
         hidden = [(block, block.indices[below[block.places]]) for block in self.blocks if below[block.places].any()]
         facts = []
         for blocks in (*([each] for each in hidden[:PLACES_SHOWN]), hidden[PLACES_SHOWN:]):

@@ -21,7 +21,7 @@ How a verdict comes about, in ten steps:
    directions. (`inputs_at_kinks`, `many_inputs`)
 9. Each derivative rule is checked alone, at the operands that it met. If anything differs, the rule that is wrong is
    named, with its mistake; if nothing does, wrong rules that the whole hides are found, and values that depend on how f
-   is run. (`culprits`; `equations_met`, `lone_equations`, `derivative_mistakes`, `function_values`)
+   is run. (`culprits`; `equations_met`, `lone_equations`, `derivative_mistakes`, `function_values`, `symbolic_zeros`)
 10. The verdict is "disagree" where a difference or a wrong rule was found. It is "agree" where nearly all derivatives
     have bounds small enough to mean something, else "inconclusive". Notes say what else is worth knowing.
     (`derivative_check`, `derivative_report`; `correct_digits`)

@@ -517,6 +517,14 @@ def test_derivatives_that_are_smaller_than_what_would_show_are_named():
     assert hidden.data["visible"] > 2.0
 
 
+def test_a_zero_that_hides_a_derivative_is_named_and_one_where_the_cost_stays_is_not():
+    def fun(t):
+        return 1e10 * t[0] ** 2 + np.sin(t[1]) + 0.0 * t[2], np.array([2e10 * t[0], 0.0, 0.0])
+
+    report = check_gradient(fun, np.array([1.0, 2.0, 3.0]))
+    assert (report.verdict, [hidden.where for hidden in report.blind_to]) == ("agree", [("theta[1]",)])
+
+
 def test_each_array_of_such_derivatives_is_named_with_what_would_show_in_it():
     def fun(p):
         a, b, c = (p[name] for name in "abc")
