@@ -3,6 +3,7 @@
 The operations of an engine of scalars are among them.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from harness.facts.kinds import Kind
 from harness.grading.call_conventions import LABELS_OF_TEN, ONE_HOT, Convention, arguments, labels_of
 from harness.grading.class_methods import OPERATIONS
 from harness.grading.parameter_roles import PARTS_OF_THETA, Function, known_roles
+from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, described
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 
@@ -271,6 +273,12 @@ def _first_of(outcomes: Sequence[str], verdicts: Sequence[HelperVerdict]) -> Hel
     return min(verdicts, key=lambda verdict: outcomes.index(verdict.outcome), default=HelperVerdict())
 
 
+def _is_named_elsewhere(submission: Submission, name: str) -> bool:
+    """Whether a name stands in the code beside its definitions."""
+    text = "\n".join(file.code.text for file in submission.files)
+    return len(re.findall(rf"\b{name}\b", text)) > len(re.findall(rf"\bdef\s+{name}\b", text))
+
+
 def _verdict(process: SubmissionProcess, helper: Helper, function: Function, interface: Interface) -> HelperVerdict:
     """What one function of that name is; absent where its parameters show that it is something else."""
     roles = [role or "" for role in known_roles(function)[: function.required]]
@@ -309,4 +317,7 @@ def _verdict(process: SubmissionProcess, helper: Helper, function: Function, int
         return HelperVerdict(WRONG, replace(failure.fact, severity=Severity.WRONG), lacks_name=lacks_name)
     except (TypeError, ValueError) as error:  # raised by NumPy for what was returned
         verdict = _fault("not-comparable", reason=str(error))
+    says_so = function.parameters[:1] == ("a",)
+    if FROM_A in verdict.conventions and not (says_so or _is_named_elsewhere(process.submission, function.name)):
+        verdict = verdict._replace(outcome=WRONG, conventions=())  # nothing shows that it gets a
     return verdict._replace(fact=verdict.fact and replace(verdict.fact, where=(process.submission.link(function),)))

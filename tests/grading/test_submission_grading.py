@@ -261,6 +261,7 @@ CASES = {  # a submission; its verdict, its parts, its points, and the kinds of 
         course(OF_A).partition("def nn_cost_function")[0],
         "error --- 5 no-homework-function helper-wrong",
     ),
+    "a slope from a that nobody calls": (course(OF_A, SLOPE_BY_HAND), "disagree rrr 95 helper-wrong"),
     "a slope from a, in an unknown layout": (
         f"{apart('b2 W2 W1 b1')}\n{SLOPE_FROM_A}",
         "error --- 5 convention-unknown",
