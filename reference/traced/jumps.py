@@ -60,7 +60,7 @@ def direction_by_direction(
         return [found] if isinstance(found, Increment) else list(found)
 
     here = outputs(*[constant(x.value) if has_jump(x) else x for x in operands])
-    for k in np.flatnonzero(jumps):
+    for k in np.flatnonzero(jumps).tolist():
         there = outputs(*[_along(x, k) for x in operands])
         here = [crossing(run, x, y, np.arange(count) == k) for x, y in zip(here, there)]
     return here

@@ -224,7 +224,7 @@ def _branch(coordinates: Coordinates, tables: Tables, *, has_relation: bool) -> 
     the diagonal of a square matrix, which no transpose moves, and zeros beside a relation such as a factor.
     """
     inputs, wrong, found = coordinates.inputs, np.any(tables.differs, axis=0), []
-    wrong_rows = tables.differs.any(axis=1)
+    wrong_rows = np.asarray(tables.differs.any(axis=1))
     for block, is_complex in zip(inputs.blocks, inputs.is_complex):
         examined = block.indices[coordinates.is_examined[block.indices]]
         right = examined[~wrong[examined]]

@@ -190,7 +190,10 @@ def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) 
     # the branch that each direction takes after the step
     after = np.clip(after_jump(which).astype(int), 0, len(branches) - 1)
     for other in set(after.tolist()) - {index}:  # once for each branch that some direction enters
-        there = run(branches[other], *operands)
+        try:
+            there = run.altered(is_in_branch=True)(branches[other], *operands)
+        except CallbackRaised:  # on that side f has no value
+            continue
         outputs = [crossing(run, x, y, after == other) for x, y in zip(outputs, there)]
     return outputs
 

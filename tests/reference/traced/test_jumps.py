@@ -71,3 +71,17 @@ def test_a_number_cut_to_a_whole_one_jumps_where_it_shrinks(x, jumps):
         program = Traced(lambda x: x.astype(int), np.float64(x)).program
     found = [Run()(program, Increment(np.float64(x), np.array([side * STEP])))[0] for side in (1.0, -1.0)]
     assert [int(np.sum(y.change)) for y in found] == [*jumps]
+
+
+def test_a_branch_that_raises_on_the_other_side_of_a_point_is_no_side_of_the_function():
+    def raises(x):
+        raise RuntimeError("no value beyond 1")
+
+    def up_to_one(x):
+        beyond = lambda x: jax.pure_callback(raises, jax.ShapeDtypeStruct((), x.dtype), x)  # noqa: E731
+        return lax.cond(x <= 1.0, lambda x: x**2, beyond, x)
+
+    with settings(True):
+        program = Traced(up_to_one, np.float64(1.0)).program
+        (y,) = Run()(program, Increment(np.float64(1.0), np.array([STEP, -STEP])))
+    np.testing.assert_array_equal(y.change / STEP, [2.0, -2.0])
