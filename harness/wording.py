@@ -26,8 +26,9 @@ def distinct_digits(*numbers: float) -> tuple[str, ...]:
         return tuple(f"{x:.{digits}g}" for x in numbers)
 
     different = len(set(written(17)))
-    apart = next(digits for digits in range(1, 18) if len(set(written(digits))) == different)
-    return written(min(max(6, apart + 2), 17))
+    # 0.2500003 and 0.2499999 are 0.3 and 0.2 in one digit, and 0.25 both in six
+    alike = [digits for digits in range(1, 18) if len(set(written(digits))) < different]
+    return written(min(max(6, max(alike, default=0) + 3), 17))
 
 
 def counted(number: int, what: str) -> str:

@@ -25,6 +25,7 @@ from reference.user_input import did_you_mean
         (distinct_digits(560.1192205699367, -19.51873221767164), ("560.119", "-19.5187")),
         (distinct_digits(1.0, 1.00000001234), ("1", "1.0000000123")),
         (distinct_digits(0.5, 0.5000000000000001), ("0.5", "0.50000000000000011")),
+        (distinct_digits(0.25000025, 0.2499999999984), ("0.25000025", "0.25")),
         (distinct_digits(2.0, math.nan, math.inf), ("2", "nan", "inf")),
         (distinct_digits(1.0, 1.0), ("1", "1")),
         (shortened("short"), "short"),
