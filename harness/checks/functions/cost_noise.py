@@ -25,7 +25,7 @@ WIDENINGS = tuple(16.0**k for k in range(6))
 """Times the spacing, while all samples are equal. Beyond 2⁻²⁰, jumps of the function itself would pass for noise."""
 
 CONSTANT, FARTHEST = 2.0**-24, 64.0
-"""In units of max(1, |θ_i|): how far about θ a constant cost is tried, and how far its first change is looked for."""
+"""In units of each coordinate: how far about θ a constant cost is tried, and how far its first change is looked for."""
 
 SAME_CHANGE = 3
 """A change that is the same at so many places is a step, and needs no halving down to neighbouring floats."""
@@ -154,9 +154,8 @@ def _noise_at_theta(probes: Probes) -> tuple[Probes, float]:
     if not found > 0.0:
         found = _first_scatter(lambda widening: scatter_of(costs_near(probes, probes.theta, widening)))
     if not found > 0.0:
-        units = np.maximum(np.abs(probes.theta), 1.0)
-        moves = units * random_direction(probes.theta.size)
-        found = _rounding(lambda t: probes.cost(probes.theta + t * moves), float(units.max()), probes.unit)
+        moves = probes.units * random_direction(probes.theta.size)
+        found = _rounding(lambda t: probes.cost(probes.theta + t * moves), float(probes.units.max()), probes.unit)
     return probes, float(np.nan_to_num(found))
 
 

@@ -32,9 +32,11 @@ bug."""
 BUG_ERRORS = (NotImplementedError, RecursionError, UnicodeError)  # subclasses of these that only a bug raises
 
 STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
-"""Steps for float64, in units of max(1, |θ_i|), from wide to narrow. The first balances the truncation h⁴ against the
+"""Steps for float64, in units of each coordinate, from wide to narrow. The first balances the truncation h⁴ against the
 rounding u/h; the narrow ones are for functions that bend at scales far below 1. Powers of two, so that θ_i ± h is a
 number."""
+
+NO_CHANGE = 1e-3  # a cost that changes by less than this share of itself has not changed
 
 GLANCE = 2.0**-17  # the step of the first look in float64, which takes two costs: u^(1/3) balances h² against u/h
 
@@ -114,12 +116,12 @@ class Probes:
 
     @property
     def steps(self) -> list[float]:
-        """The steps in units of max(1, |θ_i|) for the precision: u^(1/5) balances h⁴ against u/h."""
+        """The steps in units of each coordinate for the precision: u^(1/5) balances h⁴ against u/h."""
         return [step * (self.unit / UNIT_ROUNDOFF["float64"]) ** 0.2 for step in STEPS]
 
     @property
     def glance(self) -> float:
-        """The step of the first look in units of max(1, |θ_i|) for the precision."""
+        """The step of the first look in units of each coordinate for the precision."""
         return GLANCE * (self.unit / UNIT_ROUNDOFF["float64"]) ** (1.0 / 3.0)
 
     @property
@@ -129,8 +131,16 @@ class Probes:
 
     @cached_property
     def units(self) -> np.ndarray:
-        """(n,), how far each coordinate moves for a step of 1: powers of two, so that θ_i ± h is a number."""
-        return 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.theta), 1.0)))
+        """(n,), how far each coordinate moves for a step of 1: powers of two, so that θ_i ± h is a number.
+
+        It is |θ_i|, or 1 where that is larger. A charge of 1e-19 is below the narrowest step of that: where the cost
+        changes as such coordinates double, they move by their own size.
+        """
+        sizes = np.abs(self.theta)
+        is_tiny = (sizes > 0.0) & (sizes < self.steps[-1])
+        if is_tiny.any() and not abs(self.cost(self.theta * (1.0 + is_tiny)) - self.base) <= NO_CHANGE * abs(self.base):
+            return 2.0 ** np.ceil(np.log2(np.where(is_tiny, sizes, np.maximum(sizes, 1.0))))
+        return 2.0 ** np.ceil(np.log2(np.maximum(sizes, 1.0)))
 
     def cost(self, flat: np.ndarray) -> float:
         """The cost, or NaN outside the domain."""

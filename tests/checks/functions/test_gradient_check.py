@@ -510,6 +510,26 @@ def test_agreement_tells_what_would_have_been_seen():
         assert check_gradient(changed(off_at(0, by=off)), theta_of()).verdict == verdict
 
 
+CHARGE = 1.6e-19
+
+
+@pytest.mark.parametrize("theta", [np.array([1.0, -2.0]) * CHARGE, np.array([CHARGE, 2.0])])
+@pytest.mark.parametrize("off", [0.0, 1e-5])
+def test_a_parameter_as_small_as_a_charge_moves_by_its_own_size(theta, off):
+    def fun(t):
+        e = np.exp(t[0] / CHARGE)
+        return e * np.sin(t[1] / theta[1]), np.array(
+            [(1.0 + off) * e * np.sin(t[1] / theta[1]) / CHARGE, e * np.cos(t[1] / theta[1]) / theta[1]]
+        )
+
+    assert check_gradient(fun, theta).verdict == ("disagree" if off else "agree")
+
+
+@pytest.mark.parametrize("fun", [lambda t: (np.sum(np.exp(t)), np.exp(t)), lambda t: (1.0 + t @ t, 2.0 * t)])
+def test_a_tiny_parameter_whose_size_does_not_matter_moves_as_others_do(fun):
+    assert check_gradient(fun, np.array([1e-17, -3e-20])).verdict == "agree"
+
+
 def test_derivatives_that_are_smaller_than_what_would_show_are_named():
     report = check_gradient(lambda t: (1e15 * math.sin(t[0]) + t[1], np.array([1e15 * math.cos(t[0]), 2.0])), THETA[:2])
     (hidden,) = report.blind_to
