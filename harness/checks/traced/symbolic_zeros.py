@@ -8,6 +8,8 @@ each output alone, too.
 
 from collections.abc import Iterator
 
+import jax.numpy as jnp
+
 from harness.checks.traced.derivative_case import Case, trace_case
 from reference.traced.equations import equations_in
 from reference.traced.primitives.calls import CUSTOM_RULES
@@ -28,7 +30,8 @@ def parts_alone(case: Case) -> Iterator[tuple[str, Case]]:
     how = {"trusted": case.trusted, "seed": case.seed, "progress": case.progress, "accuracy": case.accuracy}
     if len(names) > 1:
         for i, name in enumerate(names[:MOST_PARTS]):
-            before, after = case.leaves[:i], case.leaves[i + 1 :]
+            # as JAX's arrays, for a rule under jax.vmap takes no others that it closes over
+            before, after = (list(map(jnp.asarray, leaves)) for leaves in (case.leaves[:i], case.leaves[i + 1 :]))
             of_one = lambda leaf, before=before, after=after: case.function(*before, leaf, *after)  # noqa: E731
             yield name, trace_case(of_one, [case.leaves[i]], [name], lambda: outputs, **how)
     if len(outputs) > 1:

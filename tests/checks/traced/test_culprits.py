@@ -166,9 +166,10 @@ def test_what_a_rule_does_for_an_argument_that_is_not_differentiated_is_checked(
 
     product = jax.custom_jvp(lambda x, y: x * y**2)
     product.defjvp(rule, symbolic_zeros=True)
-    report = check_derivatives(product, np.array([0.7, -1.3]), np.array([0.2, 2.0]))
-    assert report.verdict == verdict
-    assert [fact.where for fact in report.notes if fact.kind == Kind.SYMBOLIC_ZEROS] == [("y",)] * (factor != 2.0)
+    for f in (product, jax.vmap(product)):
+        report = check_derivatives(f, np.array([0.7, -1.3]), np.array([0.2, 2.0]))
+        assert report.verdict == verdict
+        assert [fact.where for fact in report.notes if fact.kind == Kind.SYMBOLIC_ZEROS] == [("y",)] * (factor != 2.0)
 
 
 @pytest.mark.parametrize(("term", "verdict"), [(1.0, "agree"), (0.0, "disagree")])
