@@ -177,7 +177,7 @@ MESSAGES: dict[Kind, Message] = {
     ),
     Kind.LOST_DTYPE: "Right to the digits of {type}: a cast on the way loses the others.",
     Kind.SYMBOLIC_ZEROS: (
-        "All together agrees, and {where} alone does not: a rule with symbolic_zeros=True takes another way there."
+        "All together agrees, and {where} alone does not: a rule with symbolic_zeros=True may take another way there."
     ),
     Kind.RIGHT_IN_FLOAT64: (
         "The same rule is right in float64: {type} underflows, overflows or cancels on the way, or a cast loses digits."

@@ -276,7 +276,8 @@ def _first_of(outcomes: Sequence[str], verdicts: Sequence[HelperVerdict]) -> Hel
 def _is_named_elsewhere(submission: Submission, name: str) -> bool:
     """Whether a name stands in the code beside its definitions."""
     text = "\n".join(file.code.text for file in submission.files)
-    return len(re.findall(rf"\b{name}\b", text)) > len(re.findall(rf"\bdef\s+{name}\b", text))
+    defined = re.findall(rf"\bdef\s+{name}\b|^\s*{name}\s*=(?!=)", text, flags=re.MULTILINE)
+    return len(re.findall(rf"\b{name}\b", text)) > len(defined)
 
 
 def _verdict(process: SubmissionProcess, helper: Helper, function: Function, interface: Interface) -> HelperVerdict:

@@ -262,6 +262,10 @@ CASES = {  # a submission; its verdict, its parts, its points, and the kinds of 
         "error --- 5 no-homework-function helper-wrong",
     ),
     "a slope from a that nobody calls": (course(OF_A, SLOPE_BY_HAND), "disagree rrr 95 helper-wrong"),
+    "a lambda for a slope from a that nobody calls": (
+        course(SLOPE_BY_HAND, ("return g * (1 - g)", "return None")) + "\nsigmoid_gradient = lambda z: z * (1 - z)\n",
+        "disagree rrr 95 helper-wrong",
+    ),
     "a slope from a, in an unknown layout": (
         f"{apart('b2 W2 W1 b1')}\n{SLOPE_FROM_A}",
         "error --- 5 convention-unknown",

@@ -237,7 +237,7 @@ def _which_jump(
     """Where a function jumps, of intervals (4, n) with ends and values; `noise` is the smaller of both ends' noise."""
     low, high, at_low, at_high = ends
     least = NEGLIGIBLE * np.where(np.isfinite(known), np.abs(known), 0.0).max(initial=0.0)
-    allowed = np.maximum(JUMP * np.max([np.abs(at_low), np.abs(at_high), least + 0.0 * low], axis=0), 4.0 * noise)
+    allowed = np.maximum(JUMP * np.maximum(least, np.abs(ends[2:]).max(axis=0)), 4.0 * noise)
     # An interval that stays wide holds a smooth function that grows without bound towards zero. One that zero is in
     # stays wide in floats, of which there are more between 0 and 1e-20 than above.
     floats_apart = np.spacing(np.maximum(np.abs(low), np.abs(high)))

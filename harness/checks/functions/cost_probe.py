@@ -136,11 +136,11 @@ class Probes:
         It is |θ_i|, or 1 where that is larger. A charge of 1e-19 is below the narrowest step of that: where the cost
         changes as such coordinates double, they move by their own size.
         """
-        sizes = np.abs(self.theta)
+        sizes, least = np.abs(self.theta), np.ones(self.theta.size)
         is_tiny = (sizes > 0.0) & (sizes < self.steps[-1])
         if is_tiny.any() and not abs(self.cost(self.theta * (1.0 + is_tiny)) - self.base) <= NO_CHANGE * abs(self.base):
-            return 2.0 ** np.ceil(np.log2(np.where(is_tiny, sizes, np.maximum(sizes, 1.0))))
-        return 2.0 ** np.ceil(np.log2(np.maximum(sizes, 1.0)))
+            least[is_tiny] = 0.0
+        return 2.0 ** np.ceil(np.log2(np.maximum(sizes, least)))
 
     def cost(self, flat: np.ndarray) -> float:
         """The cost, or NaN outside the domain."""

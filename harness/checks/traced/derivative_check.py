@@ -87,8 +87,8 @@ def check_derivatives(
     seed : int
         Draws the combinations, directions and random roundings.
     budget : float, optional
-        Seconds. After that, no more of more than a thousand inputs are looked at one by one, and no more rules are
-        tried to find the culprit.
+        Seconds. After that, no more of more than a thousand inputs are looked at one by one, no more rules are tried to
+        find the culprit, and no more arguments by themselves where a rule sees symbolic zeros.
     accuracy : float
         Errors below this share of the largest derivative in their block are accepted, as a solver's tolerance leaves
         them; the report says how large they are, and larger ones are wrong.
@@ -167,6 +167,8 @@ def _report_on_parts(
 ) -> Report | None:
     """The verdict on the first argument, or output, that disagrees by itself; None where none does."""
     for name, part in parts_alone(case):
+        if time.perf_counter() > deadline:
+            break
         comparison = compare_derivatives(part, modes, deadline=deadline)
         if comparison.disagreeing:
             report = report_on(comparison, arguments, lambda part=part: part, started, deadline)
