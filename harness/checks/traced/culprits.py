@@ -96,14 +96,11 @@ def find_culprits(
     whole = next((eq for eq in custom if case.is_large and _is_all_of(case.program, eq)), None)
     # a rule of very many inputs that is all of f has been checked already: again would cost as much
     culprit = whole and case.order == 1 and convict_of_mode(whole, comparison)
-    found = [(culprit, whole)] if whole and culprit else _find_wrong(case, met, custom, deadline)
-    if len(found) > 1:
-        # a solver's rule that returns zero for its counts and residuals is off alone, and explains nothing
-        found = [(culprit, eq) for culprit, eq in found if _is_in_use(case, eq, met) is not False] or found
-    if found:
-        culprit, equation = found[0]
-        found[0] = replace(culprit, explains=_explains(comparison, equation)), equation
-    elif case.order == 2:
+    if whole and culprit:
+        found = _explained(comparison, [(culprit, whole)])
+    else:
+        found = _find_wrong_rules(comparison, met, custom, deadline)
+    if not found and case.order == 2:
         found = _of_second_order(trace_first_order(), deadline)
     if not found:
         found = _find_wrong_primitives(case, met, deadline)
@@ -144,6 +141,31 @@ def _is_in_use(case: Case, equation: Equation, met: Operands) -> bool | None:
     return any(found) or (None if None in found else False)
 
 
+def _find_wrong_rules(
+    comparison: Comparison, met: Operands, custom: Sequence[Equation], deadline: float
+) -> list[tuple[Culprit, Equation]]:
+    """The custom rules that are wrong; a library's only where no rule of the user's explains every difference.
+
+    To try a library's rules costs several times the check of the whole.
+    """
+    own = [eq for eq in custom if not is_rule_of_library(eq)]
+    found: list[tuple[Culprit, Equation]] = []
+    for rules in (own, [eq for eq in custom if eq not in own]):
+        if rules and not (found and found[0][0].explains):
+            found = _find_wrong(comparison.case, met, rules, deadline, known=found)
+            if len(found) > 1:
+                # a solver's rule that returns zero for its counts and residuals is off alone, and explains nothing
+                in_use = [pair for pair in found if _is_in_use(comparison.case, pair[1], met) is not False]
+                found = in_use or found
+            found = _explained(comparison, found)
+    return found
+
+
+def _explained(comparison: Comparison, found: Sequence[tuple[Culprit, Equation]]) -> list[tuple[Culprit, Equation]]:
+    """The same, the first with whether it explains every difference."""
+    return [(replace(c, explains=_explains(comparison, eq)), eq) for c, eq in found[:1]] + list(found[1:])
+
+
 def _of_second_order(first: Case, deadline: float) -> list[tuple[Culprit, Equation]]:
     """The rules of a function whose own derivatives are wrong, and which of them are right at first order."""
     met = meet_equations(first, goes_within=True).operands
@@ -164,13 +186,18 @@ def _find_wrong_primitives(case: Case, met: Operands, deadline: float) -> list[t
 
 
 def _find_wrong(
-    case: Case, met: Operands, equations: Sequence[Equation], deadline: float, order: int = 1
+    case: Case,
+    met: Operands,
+    equations: Sequence[Equation],
+    deadline: float,
+    order: int = 1,
+    known: Sequence[tuple[Culprit, Equation]] = (),
 ) -> list[tuple[Culprit, Equation]]:
     """The equations that are wrong themselves, each once, the worst first; none is tried after the deadline.
 
-    An equation that is right as soon as what it calls is right is no culprit.
+    An equation that is right as soon as what it calls is right is no culprit. `known` are others that are wrong.
     """
-    found = []
+    found = list(known)
     for done, equation in enumerate(equations):
         if time.perf_counter() > deadline:
             break
@@ -223,8 +250,13 @@ def _explains(comparison: Comparison, *rules: Equation) -> bool | None:
 
     The increments of a primal that climbs by jumps are the slopes of its steps, and so is JAX's derivative of it: that
     both agree explains nothing. Nor is it known where JAX cannot differentiate the primal.
+
+    In a replay the rules around these go as well, since they would still run them. Where there are some, the function
+    is traced anew without these alone: a rule around a wrong one may be wrong, too.
     """
     case, functions = comparison.case, set(map(function_of, rules))
+    # of second order, the program is JAX's gradient, and the function that was given is not it
+    custom = [eq for eq in equations_in(case.program) if eq.name in CUSTOM_RULES] if case.order == 1 else []
     if comparison.is_contradicted:
         return None
 
@@ -235,6 +267,11 @@ def _explains(comparison: Comparison, *rules: Equation) -> bool | None:
     try:
         without = _traced_again(case, lambda *leaves: replayed(case.program, is_dropped, *leaves))
         again = compare_derivatives(without, modes)
+        has_rules_around = any(_calls(eq, rule) for eq in custom for rule in rules)
+        if has_rules_around and not (again.missing or again.disagreeing):
+            with without_rules(functions):
+                anew = _traced_again(case, lambda *leaves: case.function(*leaves), trusted=case.trusted)
+                again = compare_derivatives(anew, modes)
     except Exception:  # noqa: BLE001  what JAX cannot differentiate without the rule stays unknown
         return None
     return None if again.missing else not again.disagreeing

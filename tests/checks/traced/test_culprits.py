@@ -11,7 +11,9 @@ from jax.custom_derivatives import SymbolicZero
 from own_rules import with_jvp, with_vjp
 
 from harness import check_derivatives
+from harness.checks.traced import culprits
 from harness.facts.kinds import Kind
+from reference.traced.rule_origins import written
 
 X = np.random.default_rng(0).normal(size=4)
 
@@ -344,6 +346,23 @@ def test_where_the_rule_around_is_wrong_as_well_it_is_named_too_and_each_once():
     both = with_vjp("both", lambda x: inner(x) ** 2, around_bwd_that_is_wrong)
     report = check_derivatives(lambda x: both(x) + both(2.0 * x) + inner(x), X)
     assert [culprit["name"] for culprit in report.details["culprits"]] == ["inner", "both"]
+
+
+@pytest.mark.parametrize(("function", "tried"), [(around, {"inner"}), ("both", {"inner", "both"})])
+def test_a_rule_of_a_library_is_tried_only_where_no_rule_of_the_users_explains_the_whole(monkeypatch, function, tried):
+    if function == "both":
+        both = with_vjp("both", lambda x: inner(x) ** 2, around_bwd_that_is_wrong)
+        function = lambda x: both(x) + inner(x)  # noqa: E731
+    names, check_alone = [], culprits.check_alone
+
+    def noting(equation, *args):
+        names.append(written(equation)[0])
+        return check_alone(equation, *args)
+
+    monkeypatch.setattr(culprits, "is_rule_of_library", lambda equation: written(equation)[0] != "inner")
+    monkeypatch.setattr(culprits, "check_alone", noting)
+    report = check_derivatives(function, X)
+    assert set(names) == tried == {culprit["name"] for culprit in report.details["culprits"]}
 
 
 cube = with_jvp("cube", lambda x: x**3, lambda x, t: (x[0] ** 3, 3.0 * jax.lax.stop_gradient(x[0] ** 2) * t[0]))
