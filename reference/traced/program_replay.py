@@ -143,7 +143,7 @@ def _make_float64_version(equation: Equation) -> Applied | None:
     elif equation.programs:
         apply = None  # a program within would keep its own types
     else:
-        apply = bound(replace(equation, params=_widened_params(equation)))  # such as the type that a cast names
+        apply = bound(replace(equation, params=widened_params(equation)))  # such as the type that a cast names
     return apply if apply and _is_in_float64(apply, equation) else None
 
 
@@ -173,7 +173,7 @@ def widened(program: Program) -> Program:
         replace(
             eq,
             inputs=widen_atoms(eq.inputs),
-            params=_widened_params(eq),
+            params=widened_params(eq),
             dtypes=tuple(map(_wide, eq.dtypes)),
             input_dtypes=tuple(map(_wide, eq.input_dtypes)),
         )
@@ -183,7 +183,7 @@ def widened(program: Program) -> Program:
     return replace(program, constants=constants, equations=tuple(equations), results=widen_atoms(program.results))
 
 
-def _widened_params(equation: Equation) -> dict[str, Any]:
+def widened_params(equation: Equation) -> dict[str, Any]:
     return {key: _widened(value) for key, value in equation.params.items()}
 
 

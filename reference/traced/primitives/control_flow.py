@@ -5,6 +5,7 @@ condition that flips in a step, or that rounding may turn, leaves what follows u
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from typing import Any
 
@@ -21,20 +22,24 @@ from reference.arithmetics.increments import (
     linear,
 )
 from reference.jax_internals import CallbackRaised, counts_of_scan
+from reference.jax_settings import precisely
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, Program, bind, has_derivatives, iterates
 from reference.traced.jumps import after_jump, crossing
 from reference.traced.primitive import EXACT, Compilation, Primitive, Rule
+from reference.traced.primitive_differences import compiled
 from reference.traced.primitives.data_movement import block_of, stacked
 from reference.traced.program_replay import (
     ENDLESS,
     LONGEST_LOOP,
     STEPS_BESIDE,
     Applied,
+    Ending,
     Inlined,
     longest_loop,
     replayed_with_primals,
     widened,
+    widened_params,
 )
 
 LARGEST_MATRIX = 1_500
@@ -43,7 +48,13 @@ LARGEST_MATRIX = 1_500
 STEPS_FACTOR = 2
 """Random rounding may keep a loop from its end: it is ended after so many times the steps that it takes without."""
 
-UNKNOWN_STEPS = 10_000  # the steps of a loop that never ran without random rounding
+UNCOUNTED_STEPS = 30
+"""Steps of a loop with random rounding after which JAX counts those that it takes without, if it never ran without.
+
+To compile the loop takes as long as tens of its steps by NumPy.
+"""
+
+UNKNOWN_STEPS = 10_000  # the most steps that are counted, and those of a loop that cannot be counted
 
 # -- loops of fixed length --------------------------------------------------------------------------------------------
 
@@ -107,12 +118,15 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
     condition, body = equation.params["cond_jaxpr"], equation.params["body_jaxpr"]
     of_condition, of_body, carry = _parts_of_while(equation, operands)
     most, known = ENDLESS, equation.memo.get("steps")
+    is_counted = run.rounding is None or known is not None
     if run.rounding is not None:  # noise of a few u may keep |x - before| > 1e-16 true for good
-        most = STEPS_FACTOR * ((UNKNOWN_STEPS if known is None else known) + 1)
+        most = STEPS_FACTOR * (known + 1) if is_counted else UNCOUNTED_STEPS
     elif run.is_beside:
         most = max(LONGEST_LOOP, STEPS_BESIDE * (known or 0))
     steps = 0
     while True:
+        if steps > most and not is_counted:
+            is_counted, most = True, STEPS_FACTOR * (_count_steps(equation, operands) + 1)
         (goes_on,) = run(condition, *of_condition, *carry)
         if not is_constant(goes_on):
             run.observed.unresolved = "a loop ends just at this point"
@@ -144,6 +158,13 @@ def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: In
     A tolerance below what rounding lets it reach would never end it. What it carries is kept at powers of two steps.
     What it returns is NaN where it is ended by the number of its steps.
     """
+    unfinished, carry = _looped(equation, operands, run)[1:]
+    known = lambda y: jax.numpy.where(_aligned_to(unfinished, y), jax.numpy.nan, y)  # noqa: E731
+    return [known(y) if has_derivatives(y.dtype) else y for y in carry]
+
+
+def _looped(equation: Equation, operands: Sequence[Any], run: Any) -> tuple[Any, Any, list[Any]]:
+    """How many steps a loop takes, whether something would go on then, and what it carries."""
     condition, body = equation.params["cond_jaxpr"], equation.params["body_jaxpr"]
     of_condition, of_body, carry = _parts_of_while(equation, operands)
 
@@ -164,9 +185,23 @@ def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: In
     unfinished = jax.numpy.asarray(goes_on(carry))  # of each member, in a batch of loops
     longest = longest_loop.get()
     any_goes_on = lambda state: (state[0] < longest) & jax.numpy.any(state[1])  # noqa: E731
-    _, unfinished, _, carry = jax.lax.while_loop(any_goes_on, step, (0, unfinished, carry, carry))
-    known = lambda y: jax.numpy.where(_aligned_to(unfinished, y), jax.numpy.nan, y)  # noqa: E731
-    return [known(y) if has_derivatives(y.dtype) else y for y in carry]
+    steps, unfinished, _, carry = jax.lax.while_loop(any_goes_on, step, (0, unfinished, carry, carry))
+    return steps, unfinished, carry
+
+
+def _count_steps(equation: Equation, operands: Sequence[Increment]) -> int:
+    """The steps that a loop takes in float64 without random rounding, from these operands."""
+    wide = replace(equation, params=widened_params(equation))
+
+    def steps(*values: Any) -> Any:
+        return _looped(wide, values, lambda program, *x: replayed_with_primals(program)(*x))[0]
+
+    counted = compiled(equation, "steps without rounding", lambda: Ending(steps))
+    try:
+        with precisely():
+            return int(counted(UNKNOWN_STEPS, *(x.value for x in operands)))
+    except Exception:  # noqa: BLE001  of a primitive that JAX does not compute in float64
+        return UNKNOWN_STEPS
 
 
 def _equal(lead: int, x: Any, y: Any) -> Any:

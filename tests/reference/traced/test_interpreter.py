@@ -176,6 +176,20 @@ def test_random_roundings_do_not_keep_a_loop_from_its_end():
     np.testing.assert_allclose(rounded.value, exact.value, rtol=1e-14)
 
 
+def test_the_steps_of_a_loop_are_counted_where_it_runs_only_with_random_roundings():
+    def fixed_point(x):
+        step = lambda s: (jnp.cos(s[0]), s[0], s[2] + 1)  # noqa: E731
+        return jax.lax.while_loop(lambda s: jnp.any(s[0] != s[1]), step, (x, x + 1.0, 0))[::2]
+
+    start = np.linspace(0.5, 1.0, 200)
+    with settings(True):
+        program, same = (Traced(fixed_point, start).program for _ in range(2))
+    exact, own = Run()(program, constant(start))
+    rounded, taken = Run(np.random.default_rng(0))(same, constant(start))
+    np.testing.assert_allclose(rounded.value, exact.value, rtol=1e-14)
+    assert own.value < taken.value < 2.1 * own.value
+
+
 def test_a_loop_that_ends_at_the_point_and_not_beside_it_returns_nothing_known_there():
     with settings(True):
         far = lambda s: jnp.abs(s[0] - 1.0) > 1e-3  # noqa: E731
