@@ -19,6 +19,7 @@ from harness.checks.functions.tree_leaves import like_in_extended
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
+from harness.named_objects import raised_at
 from harness.progress import Progress
 from harness.verdict.comparison import Answer
 from harness.wording import what_it_is
@@ -127,7 +128,13 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
                 lambda flat: _one_number(reference(user.layout.rebuild(flat, lambda _, values: jnp.asarray(values))))
             )
         )
-        cost, gradient = program(jnp.asarray(user.theta))
+        try:
+            cost, gradient = program(jnp.asarray(user.theta))
+        except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as reason:
+            raise TypeError(
+                "reference must be a cost that JAX can trace; this one asks for numbers, as NumPy's functions do"
+                f"{raised_at(reason)}; write it with jax.numpy, or leave it out"
+            ) from None
 
         def source(flat: np.ndarray) -> np.ndarray:
             return np.asarray(program(jnp.asarray(flat))[1])

@@ -923,6 +923,11 @@ def test_a_relation_holds_to_within_the_accuracy():
 BAD = {
     "no function": ((3, np.ones(2)), TypeError, "fun must be callable as fun.theta. .*, not int"),
     "no reference": ((sines, np.ones(2), 3), TypeError, r"reference must be callable as reference.theta. -> cost, not"),
+    "a reference by NumPy": (
+        (sines, THETA, lambda t: float(np.sin(t).sum())),
+        TypeError,
+        "reference .* JAX can trace; .* write it with jax.numpy",
+    ),
     "infinite θ": ((sines, np.array([1.0, np.inf])), ValueError, r"theta must be finite, but theta\[1\] is inf"),
     "NaN in a leaf": ((quartics, {"W": W, "b": np.nan}), ValueError, "theta must be finite, but b is nan"),
     "another shape": ((lambda t: (1.0, np.ones(3)), np.ones(2)), ValueError, r"must have the shape \(2,\) .* \(3,\)"),
