@@ -168,6 +168,12 @@ def test_a_cache_keyed_by_a_number_of_all_is_found(key, size):
     assert (report.verdict, kinds_of(report.reasons)) == ("disagree", (Kind.CACHED_GRADIENT,))
 
 
+@pytest.mark.parametrize("theta", [(0.5, 0.501, 2.0, -1.0), (1.0, 1.0001, 1.0002, 5.0), (0.3, 0.3, -0.7, -0.7001)])
+def test_numbers_that_are_nearly_equal_hide_no_cache_that_is_keyed_by_their_sum(theta):
+    fun = keyed(np.sum, lambda t: (np.sum(np.exp(t)), np.exp(t)))
+    assert check_gradient(fun, np.array(theta)).verdict == "disagree"
+
+
 class Kept:
     """Cost and gradient apart, of which one leaves something for the other."""
 
