@@ -13,6 +13,7 @@ Errors are estimates (`reference.arithmetics.central_differences`): the step wit
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import jax
@@ -37,7 +38,6 @@ from reference.traced.equations import (
 from reference.traced.program_replay import (
     ENDLESS,
     LONGEST_LOOP,
-    Applied,
     Ending,
     bound,
     float64_version,
@@ -45,7 +45,7 @@ from reference.traced.program_replay import (
     widened,
 )
 from reference.traced.rule_origins import name_of
-from reference.traced.solver_tolerances import TIGHTER, ends_at_tolerance, more_accurate
+from reference.traced.solver_tolerances import TIGHTER, Finer, ends_at_tolerance, more_accurate
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge.
@@ -62,6 +62,9 @@ NOISE_ROUNDINGS = 16.0  # the error of values, in u of the largest: that of a fe
 FEWEST = 8 * len(WIDTHS) * len(POINTS) + 1
 """Points of eight directions and their centre. Fewer are padded to these, since each number of points is another
 program to compile."""
+
+FEW_POINTS = 2 * FEWEST
+"""Up to these, a loop runs at each point by itself: to compile it for all at once takes as long as hundreds of runs."""
 
 SMALLEST_SCALE = 1e-3  # steps are as for operands of this size at least: at zero there is no other scale
 
@@ -268,7 +271,7 @@ def has_finer_solver(equation: Equation) -> bool:
     return bool(equation.memo.get("finer")) and ends_at_tolerance(equation.primal)
 
 
-def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequence[Any]) -> Applied | None:
+def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequence[Any]) -> Finer | None:
     """A call that iterates, by more accurate solvers; None for what does not iterate."""
     if not equation.primitive.has_own_rule or not iterates(equation.primal):
         return None
@@ -277,8 +280,7 @@ def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequen
     if float64_version(equation):
         program, given = widened(program), list(values)
     with precisely():
-        finer = equation.once("finer", lambda: more_accurate(program, given, found))
-    return finer and finer.apply
+        return equation.once("finer", lambda: more_accurate(program, given, found))
 
 
 def _stencil(
@@ -305,23 +307,17 @@ def _best_slopes(values: StencilValues, steps: np.ndarray, noise: float) -> Outp
 
 
 def _at_stencil(
-    equation: Equation, values: Sequence[Any], moved: dict[int, np.ndarray], finer: Applied | None = None
+    equation: Equation, values: Sequence[Any], moved: dict[int, np.ndarray], finer: Finer | None = None
 ) -> list[StencilValues]:
     """The outputs at each point of a stencil, and at the operands themselves."""
     lead = next(iter(moved.values())).shape[:3]
     count = int(np.prod(lead))
-    flat = list(values)
-    for i, x in moved.items():
-        flat[i] = _padded(np.concatenate([x.reshape(count, *x.shape[3:]), np.asarray(values[i])[None]]))
-    axes = tuple(0 if i in moved else None for i in range(len(flat)))
-    key, one = "finer stencil" if finer else "stencil", Ending(finer or float64_version(equation) or bound(equation))
-    apply = compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=(None, *axes)))
-    longest = equation.memo.get("longest", LONGEST_LOOP)
-    try:
-        with precisely(), raising_callbacks():
-            answers = [np.asarray(x) for x in apply(longest, *_in_taken_types(equation, flat))]
-    except Exception:  # noqa: BLE001  of a broken rule for batches, or beyond the edge of its domain
-        at = [[x[k] if i in moved else x for i, x in enumerate(flat)] for k in range(count + 1)]
+    points = {i: np.stack([*x.reshape(count, *x.shape[3:]), values[i]]) for i, x in moved.items()}
+    runs_alone = count <= FEW_POINTS and any(map(iterates, equation.programs))
+    answers = None if runs_alone else _batched(equation, values, points, finer)
+    if answers is None:
+        at = [[points[i][k] if i in points else x for i, x in enumerate(values)] for k in range(count + 1)]
+        longest = equation.memo.get("longest", LONGEST_LOOP)
         one_by_one = [
             _by_finer_solvers(equation, finer, x) if finer else _computed(equation, x, longest=longest) for x in at
         ]
@@ -329,16 +325,26 @@ def _at_stencil(
     return [StencilValues(lifted(x[:count]).reshape(*lead, *x.shape[1:]), lifted(x[count]), _unit(x)) for x in answers]
 
 
-def _by_finer_solvers(equation: Equation, finer: Applied, values: Sequence[Any]) -> Sequence[Any]:
+def _batched(
+    equation: Equation, values: Sequence[Any], points: dict[int, np.ndarray], finer: Finer | None
+) -> list[np.ndarray] | None:
+    """The outputs at all points at once; None with a broken rule for batches, or beyond the edge of the domain."""
+    axes = tuple(0 if i in points else None for i in range(len(values)))
+    missing = max(0, FEWEST - len(next(iter(points.values()))))
+    points = {i: np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) for i, x in points.items()}
+    flat = [points.get(i, x) for i, x in enumerate(values)]
+    one = finer.ending if finer else Ending(float64_version(equation) or bound(equation))
+    apply = compiled(equation, ("stencil", bool(finer), axes), lambda: jax.vmap(one, in_axes=(None, *axes)))
+    longest = finer.longest if finer else equation.memo.get("longest", LONGEST_LOOP)
+    with suppress(Exception), precisely(), raising_callbacks():
+        return [np.asarray(x) for x in apply(longest, *_in_taken_types(equation, flat))]
+    return None
+
+
+def _by_finer_solvers(equation: Equation, finer: Finer, values: Sequence[Any]) -> Sequence[Any]:
     """The outputs at one point; NaN beyond the edge of the domain, where a solver may raise."""
     try:
         with precisely(), raising_callbacks():
-            return finer(*values)
+            return finer.compiled(finer.longest, *_in_taken_types(equation, values))
     except CallbackRaised:
         return _nothing_known(equation)
-
-
-def _padded(points: np.ndarray) -> np.ndarray:
-    """At least `FEWEST`, of which the last is repeated."""
-    missing = max(0, FEWEST - len(points))
-    return np.concatenate([points, np.repeat(points[-1:], missing, axis=0)]) if missing else points

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import IntFlag
-from functools import partial, reduce
+from functools import reduce
 from operator import or_
 from typing import Any, NamedTuple
 
@@ -97,7 +97,9 @@ def _small_numbers(program: Program, largest: float) -> tuple[dict[Any, float], 
 class Finer(NamedTuple):
     """A program by solvers with finer tolerances."""
 
-    apply: Applied  # by JAX; not compiled, since JAX takes no options for what is called from compiled code
+    ending: Ending  # not compiled, since JAX takes no options for what is called from compiled code
+    compiled: Applied
+    longest: int  # the steps after which its loops are ended, the first argument of both
     results: list[Any]  # at the point
 
 
@@ -117,7 +119,7 @@ def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any])
             again = list(map(host, by_steps(LONGEST_LOOP, *values)))
             floating = [(np.asarray(x), y) for x, y in zip(found, again) if kind(y.dtype) in ("f", "c")]
             if all(_is_finer(x, y) for x, y in floating):
-                return Finer(partial(finer, longest_beside(by_steps, values, again)), again)
+                return Finer(finer, by_steps, longest_beside(by_steps, values, again), again)
     return None
 
 

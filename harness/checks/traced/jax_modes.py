@@ -332,7 +332,9 @@ def with_finer_solvers(traced: Traced, *arguments: Any) -> Traced:
     """The same function by solvers that go on below their tolerances; itself where none does."""
     leaves = jax.tree.leaves(arguments)
     finer = more_accurate(traced.program, leaves, jax.tree.leaves(traced(*arguments)))
-    return Traced(lambda *given: finer.apply(*jax.tree.leaves(given)), *arguments) if finer else traced
+    if finer is None:
+        return traced
+    return Traced(lambda *given: finer.ending(finer.longest, *jax.tree.leaves(given)), *arguments)
 
 
 def _rounded_away(leaf: Any, rng: np.random.Generator) -> Any:

@@ -120,7 +120,7 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
     most, known = ENDLESS, equation.memo.get("steps")
     is_counted = run.rounding is None or known is not None
     if run.rounding is not None:  # noise of a few u may keep |x - before| > 1e-16 true for good
-        most = STEPS_FACTOR * (known + 1) if is_counted else UNCOUNTED_STEPS
+        most = UNCOUNTED_STEPS if known is None else STEPS_FACTOR * (known + 1)
     elif run.is_beside:
         most = max(LONGEST_LOOP, STEPS_BESIDE * (known or 0))
     steps = 0
