@@ -32,8 +32,9 @@ LONGER = 8.0
 SWAPPED = (1, 8)
 """How far apart two swapped coordinates are. NumPy adds up every eighth number, so that a sum keeps its last bit."""
 
-LARGEST_GAPS = 3
-"""Swaps that are tried of each distance, beside the first: rounding may change a sum or a norm by some."""
+NEARLY_EQUAL, LARGEST_GAPS = 0.25, 3
+"""Noise may hide what a swap of nearly equal coordinates makes wrong: if they differ by less than this share of the
+largest gap, those with the largest gaps are swapped, too. Some such swaps change a sum or a norm by a rounding."""
 
 WIDTH = 2.0**-5
 """Half the width of a difference at the end of a move, as a share of the move: noise costs only five bits."""
@@ -101,13 +102,14 @@ def _is_kept_for_a_number(case: GradientCase) -> bool:
 def _where_numbers_are_kept(theta: np.ndarray) -> Iterator[np.ndarray]:
     """θ with two coordinates swapped, whose sums and norms are the same, and θ with one sign changed, whose norm is.
 
-    Of each distance the first two that differ, with which a sum may begin, and those that differ the most: noise may
-    hide what a swap of nearly equal ones makes wrong.
+    The first two that differ are swapped, since a sum begins with them, and others where these are nearly equal.
     """
     for apart in SWAPPED:
         gaps = np.abs(theta[apart:] - theta[:-apart])
-        first, largest_last = np.flatnonzero(gaps)[:1], np.argsort(gaps)[-LARGEST_GAPS:]
-        for i in dict.fromkeys([*first, *largest_last[::-1]]):
+        places = np.flatnonzero(gaps)[:1]
+        if (gaps[places] < NEARLY_EQUAL * gaps.max(initial=0.0)).any():
+            places = dict.fromkeys([*places, *np.argsort(-gaps)[:LARGEST_GAPS]])
+        for i in places:
             swapped = theta.copy()
             swapped[[i, i + apart]] = theta[[i + apart, i]]
             yield swapped
