@@ -30,7 +30,7 @@ from harness.grading.exercises import (
     with_fixed_l2,
 )
 from harness.grading.given_answers import collect_answers
-from harness.grading.parameter_roles import Function, named_roles, readings
+from harness.grading.parameter_roles import Function, is_surely_l2, named_roles, readings
 from harness.grading.submission_answers import ParsedAnswer, possible_picks
 from harness.grading.submission_code import numbers_in
 from harness.grading.submission_files import Submission
@@ -240,7 +240,19 @@ def _search(
         tried.append(_try_conventions(process, candidate, exercise, conventions, has_l2=has_l2))
         if _has_right_one(tried) or sum(trials.is_fatal for trials in tried) >= MOST_FATAL:
             break
-    return tried
+    return [trials for trials in tried if not _takes_idle_number(trials, tried)]
+
+
+def _takes_idle_number(trials: Trials, tried: Sequence[Trials]) -> bool:
+    """Whether a number that may be a learning rate was taken for λ, and changes no answer: then it is none."""
+    function, roles = trials.call.function, trials.call.roles
+    if not any(role == "l2" and not is_surely_l2(name) for name, role in zip(function.parameters, roles)):
+        return False
+    attempts = [one for each in tried if each.call.function == function for one in each.attempts]
+    with_it = {one.call.convention: one.answer for one in attempts if one.call.roles == roles}
+    without = {one.call.convention: one.answer for one in attempts if "l2" not in one.call.roles}
+    both = with_it.keys() & without.keys()
+    return bool(both) and all(with_it[one].numbers == without[one].numbers for one in both)
 
 
 def _try_conventions(

@@ -167,6 +167,12 @@ def readings(function: Function) -> Iterator[tuple[Role, ...]]:
             if known[place] is None and (default is None or type(default) in (int, float)):
                 yield from _reading(function, [*known[:place], "l2", *known[place + 1 :]])
     yield from _reading(function, known)
+    # ``learning_rate=0.1`` is λ in some ports, and what it says in others
+    rates = [
+        place for place in function.defaults if known[place] == "l2" and not is_surely_l2(function.parameters[place])
+    ]
+    if rates:
+        yield from _reading(function, [None if place in rates else role for place, role in enumerate(known)])
     flags = {place: Default(not default) for place, default in function.defaults.items() if isinstance(default, bool)}
     # ``cost(..., return_grad=False)`` gives no gradient unless the flag is turned
     turned = [role or flags.get(place) for place, role in enumerate(known)]
@@ -197,7 +203,7 @@ def known_roles(function: Function) -> list[str | None]:
 
 def is_surely_l2(name: str) -> bool:
     """Whether a name is that of λ, and of nothing else that is a number."""
-    return any(part in name for part in ("lam", "lmb", "reg", "decay", "l2", "λ"))
+    return any(part in name.lower() for part in ("lam", "lmb", "reg", "decay", "l2", "λ"))
 
 
 def _reading(function: Function, known: Sequence[Role | None]) -> Iterator[tuple[Role, ...]]:

@@ -33,6 +33,11 @@ class ParsedAnswer:
         return self.cost is not None and self.gradient is not None
 
     @property
+    def numbers(self) -> tuple[float | None, bytes | None]:
+        """Cost and gradient, to be compared to the last bit."""
+        return self.cost, None if self.gradient is None else self.gradient.tobytes()
+
+    @property
     def is_empty(self) -> bool:
         """Whether the gradient is missing, or zero throughout, as in an exercise handed out."""
         return self.gradient is None or not self.gradient.any()

@@ -457,6 +457,22 @@ class Net:
             self.forward(X); self.backward(y); self.step(lr)
 """
 
+WITHOUT_L2 = (
+    REMEMBERS.replace(" + self.lam/(2*m)*(np.sum(self.W1**2)+np.sum(self.W2**2))", "")
+    .replace(" + self.lam/m*self.W2", "")
+    .replace(" + self.lam/m*self.W1", "")
+)
+LEARNS = WITHOUT_L2.replace("lam=0.0):", "lr=0.5):").replace("self.lam = lam", "self.lr = lr")
+LEARNS_BY_ALPHA = WITHOUT_L2.replace("lam=0.0):", "momentum=0.9, alpha=0.1):").replace(
+    "self.lam = lam", "self.rate = alpha"
+)
+C_IN_COST_ALONE = (
+    REMEMBERS.replace("lam=0.0):", "C=0.0):")
+    .replace("self.lam = lam", "self.lam = C")
+    .replace(" + self.lam/m*self.W2", "")
+    .replace(" + self.lam/m*self.W1", "")
+)
+
 DROPS = (  # units at random: a rate of 1 would leave none
     REMEMBERS.replace("lam=0.0):", "lam, dropout_rate):")
     .replace("        self.lam = lam\n", "        self.lam = lam; self.kept = 1.0 - dropout_rate\n")
@@ -740,6 +756,8 @@ RIGHT: dict[str, str | Files] = {
     "squared.py": SQUARED,
     "squared-whole.py": SQUARED.replace("(2*m)", "m").replace("(A2 - Y) * A2", "2 * (A2 - Y) * A2"),
     "remembers.py": REMEMBERS,
+    "learns.py": LEARNS,
+    "learns-by-alpha.py": LEARNS_BY_ALPHA,
     "private-cost.py": TRAINER.replace("def train", "def fit").replace("computeCost", "_cost_and_gradients"),
     "weights-at-import.py": plain(
         "data = loadmat('ex4weights.mat')\nTheta1, Theta2 = data['Theta1'], data['Theta2']\nassert Theta1.shape == (25, 401)\n"
@@ -834,6 +852,7 @@ MISTAKES = {  # a right one; the parts cost, gradient and regulariser (r right, 
 WRONG: dict[str, tuple[str | Files, str, str]] = {
     name: (_changed(of, *edits), parts, bug) for name, (of, parts, bug, *edits) in MISTAKES.items()
 }
+WRONG["c-in-cost-alone.py"] = C_IN_COST_ALONE, "rrw", "regulariser-missing"
 BACKPROP = edition(PENALTIES[-1], *WITHOUT_MEAN).replace("nnCostFunction", "backprop")
 WRONG["cost-apart-is-right"] = ({"ex4.py": own((RETURN, "    return J\n")) + BACKPROP}, "rwr", "mean-missing")
 

@@ -59,6 +59,7 @@ def test_a_default_between_is_passed_if_its_value_is_known(default, roles):
         ("theta, X, y, c='text'", [("theta", "X", "y")]),
         ("theta, X, y, lam=0.0, c=0.0", [("theta", "X", "y", "l2")]),
         ("theta, X, y, lam, grad=False", [("theta", "X", "y", "l2"), ("theta", "X", "y", "l2", Default(True))]),
+        ("theta, X, y, alpha=0.1", [("theta", "X", "y", "l2"), ("theta", "X", "y")]),
         ("theta, X, y, alpha=0.1, lam=1", [("theta", "X", "y", Default(0.1), "l2")]),
         ("theta, X, y, m, n, lam", [("theta", "X", "y", "m", "n_in", "l2")]),
         ("weights, biases, x, y", [("weights", "biases", "X", "y")]),
