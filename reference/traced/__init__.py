@@ -9,7 +9,7 @@
     run eagerly          as Python runs it, and not as a whole              traced_function
 
 What a primitive computes is stated by its record in `primitives`, of the type in `primitive`. What has no rule is
-differenced (`primitive_differences`), solvers with smaller tolerances as well (`solver_tolerances`), and
-rules that are trusted are taken as they are (`trusted_rules`). `rule_origins` says who wrote a function and its
-derivative rule.
+computed by JAX (`primitive_values`) and differenced (`primitive_differences`), solvers with smaller tolerances as well
+(`solver_tolerances`), and rules that are trusted are taken as they are (`trusted_rules`). `rule_origins` says who wrote
+a function and its derivative rule.
 """

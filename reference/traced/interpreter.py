@@ -18,7 +18,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment, constant, unknown_where
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced import primitive_differences
+from reference.traced import primitive_differences, primitive_values
 from reference.traced.equations import UNUSED, Constant, Equation, Program, is_floating, lifted
 from reference.traced.jumps import direction_by_direction, has_jump
 from reference.traced.primitive import Rule
@@ -147,7 +147,7 @@ class Run:
             self.observed.taken_as_they_are.add(name_of(equation))
             return by_its_rule(self, equation, *operands)
         if "" in equation.kinds and not primitive.takes_keys:  # NumPy knows no random keys
-            values = primitive_differences.values_of(equation, [x.value for x in operands], self)
+            values = primitive_values.values_of(equation, [x.value for x in operands], self)
             return list(map(constant, values))
         how = None
         if self.rounding is not None:

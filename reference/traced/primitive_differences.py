@@ -12,7 +12,7 @@ At a kink it is the slope on the side of v, and the run notes a tie, so that the
 Errors are estimates (`reference.arithmetics.central_differences`): the step with the smallest one is taken.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -23,20 +23,25 @@ from reference.arithmetics.central_differences import POINTS, best_width, kinks_
 from reference.arithmetics.increments import STEP, Increment, constant, count_directions, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_internals import CallbackRaised, raising_callbacks
-from reference.jax_settings import compiler_options, precisely
+from reference.jax_settings import precisely
 from reference.traced.equations import (
     Equation,
-    host,
-    in_types,
     is_floating,
     is_key,
     iterates,
-    kind,
     lifted,
-    unit_roundoff,
+)
+from reference.traced.primitive_values import (
+    compiled,
+    computed,
+    in_taken_types,
+    nothing_known,
+    own_types,
+    precision_of,
+    unit_of,
+    values_of,
 )
 from reference.traced.program_replay import (
-    ENDLESS,
     LONGEST_LOOP,
     Ending,
     bound,
@@ -64,16 +69,16 @@ FEWEST = 8 * len(WIDTHS) * len(POINTS) + 1
 program to compile."""
 
 FEW_POINTS = 2 * FEWEST
-"""Up to these, a loop runs at each point by itself: to compile it for all at once takes as long as hundreds of runs."""
+"""Up to these, a loop runs at each point by itself: to compile it for all at once takes as long as hundreds of runs.
+
+What is no loop compiles fast, and may call back to a host that takes all points at once.
+"""
 
 SMALLEST_SCALE = 1e-3  # steps are as for operands of this size at least: at zero there is no other scale
 
 SOLVER_SHARE = 0.25
 """The part of a solver's error that the differences are moved by. Runs that round at random show 16 times that: four
 times the error."""
-
-REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeError)
-"""What JAX raises where a primitive, or a callback, does not take float64."""
 
 
 class OutputSlopes(NamedTuple):
@@ -92,70 +97,6 @@ class StencilValues(NamedTuple):
     unit: float  # u of its type
 
 
-def compiled(equation: Equation, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
-    """A compiled program of an equation, made once."""
-    return equation.once(key, lambda: jax.jit(make(), compiler_options=compiler_options()))
-
-
-def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
-    """What JAX computes, in float64 where it can, else in the program's own precision; NaN where a callback raises.
-
-    A run, where one is given, notes the second. Of a branch that raises there are no values at all.
-    """
-    is_beside = run is not None and run.is_beside
-    longest = equation.memo.get("longest", LONGEST_LOOP) if is_beside else ENDLESS
-    found = _computed(equation, values, run, longest)
-    if run is not None and max([_precision(equation), *map(_unit, found)]) > UNIT_ROUNDOFF["float64"]:
-        run.observed.in_own_precision.add(equation.name)
-    return list(map(lifted, found))
-
-
-def _computed(equation: Equation, values: Sequence[Any], run: Any = None, longest: int = ENDLESS) -> list[Any]:
-    """The same, in the types in which it is computed, by loops of so many steps at most."""
-    apply = compiled(equation, "values", lambda: Ending(float64_version(equation) or bound(equation)))
-    try:
-        with precisely(), raising_callbacks():
-            # in float64 where JAX can trace that; whether a callback takes it shows only when it is called
-            try:
-                return list(map(host, apply(longest, *_in_taken_types(equation, values))))
-            except REFUSALS:
-                apply = compiled(equation, "as it is", lambda: bound(equation))
-                return list(map(host, apply(*own_types(equation, values))))
-    except CallbackRaised:
-        # in a branch, the error says that another one is to be taken; elsewhere it is the edge of a domain, as NaN is
-        if run is not None and run.is_in_branch:
-            raise
-        return _nothing_known(equation)
-
-
-def _nothing_known(equation: Equation) -> list[Any]:
-    """NaN for the floating results of an equation: the edge of its domain."""
-    return [np.full(s, np.nan if kind(t) in ("f", "c") else 0, t) for s, t in zip(equation.shapes, equation.dtypes)]
-
-
-def _unit(array: Any) -> float:
-    return unit_roundoff(array.dtype) if kind(array.dtype) in ("f", "c") else 0.0
-
-
-def _in_taken_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
-    """Values in float64, or in the types of a program within the equation that keeps its own."""
-    return own_types(equation, values) if _precision(equation) > UNIT_ROUNDOFF["float64"] else values
-
-
-def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
-    """Values in the precision that the program states."""
-    return in_types(values, equation.input_dtypes)
-
-
-def _precision(equation: Equation) -> float:
-    """u of what computes the values: programs within a primitive, and callbacks, keep their own types."""
-    own = UNIT_ROUNDOFF["float64"]
-    if float64_version(equation):
-        return own
-    dtypes = [t for t in (*equation.dtypes, *equation.input_dtypes) if t is not None and kind(t) in ("f", "c")]
-    return max([own, *map(unit_roundoff, dtypes)])
-
-
 # -- differences ------------------------------------------------------------------------------------------------------
 
 
@@ -172,12 +113,12 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
         return list(map(constant, centre))
     run.observed.differenced.add(name_of(equation))
-    run.observed.roundoff = max(run.observed.roundoff, _precision(equation))
+    run.observed.roundoff = max(run.observed.roundoff, precision_of(equation))
     # increments are STEP times a slope, far below what values resolve: the stencil chooses steps of its own
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []
     if not run.is_beside and any(map(iterates, equation.programs)):
-        within = longest_beside(lambda steps, *x: _computed(equation, x, run, steps), values, centre)
+        within = longest_beside(lambda steps, *x: computed(equation, x, run, steps), values, centre)
         equation.memo["longest"] = max(within, equation.memo.get("longest", 0))
     for value, (change, error, has_kink) in zip(centre, _slopes_and_errors(equation, values, moving, slopes, centre)):
         if not is_floating(value):
@@ -204,7 +145,7 @@ def _slopes_and_errors(
     known = equation.memo.get("differences")
     if known is not None and all(map(np.array_equal, known[0], given)):
         return known[1]
-    own = _precision(equation)
+    own = precision_of(equation)
     steps = _steps(values, moving, slopes, WIDTHS if own <= UNIT_ROUNDOFF["float64"] else COARSE_WIDTHS)
     moved = _stencil(values, moving, slopes, steps)
     answers = finer_answers = _at_stencil(equation, values, moved)
@@ -319,10 +260,12 @@ def _at_stencil(
         at = [[points[i][k] if i in points else x for i, x in enumerate(values)] for k in range(count + 1)]
         longest = equation.memo.get("longest", LONGEST_LOOP)
         one_by_one = [
-            _by_finer_solvers(equation, finer, x) if finer else _computed(equation, x, longest=longest) for x in at
+            _by_finer_solvers(equation, finer, x) if finer else computed(equation, x, longest=longest) for x in at
         ]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
-    return [StencilValues(lifted(x[:count]).reshape(*lead, *x.shape[1:]), lifted(x[count]), _unit(x)) for x in answers]
+    return [
+        StencilValues(lifted(x[:count]).reshape(*lead, *x.shape[1:]), lifted(x[count]), unit_of(x)) for x in answers
+    ]
 
 
 def _batched(
@@ -337,7 +280,7 @@ def _batched(
     apply = compiled(equation, ("stencil", bool(finer), axes), lambda: jax.vmap(one, in_axes=(None, *axes)))
     longest = finer.longest if finer else equation.memo.get("longest", LONGEST_LOOP)
     with suppress(Exception), precisely(), raising_callbacks():
-        return [np.asarray(x) for x in apply(longest, *_in_taken_types(equation, flat))]
+        return [np.asarray(x) for x in apply(longest, *in_taken_types(equation, flat))]
     return None
 
 
@@ -345,6 +288,6 @@ def _by_finer_solvers(equation: Equation, finer: Finer, values: Sequence[Any]) -
     """The outputs at one point; NaN beyond the edge of the domain, where a solver may raise."""
     try:
         with precisely(), raising_callbacks():
-            return finer.compiled(finer.longest, *_in_taken_types(equation, values))
+            return finer.compiled(finer.longest, *in_taken_types(equation, values))
     except CallbackRaised:
-        return _nothing_known(equation)
+        return nothing_known(equation)

@@ -9,7 +9,8 @@ import numpy as np
 
 from reference.arithmetics.increments import STEP, Increment, constant, count_directions, full_change
 from reference.traced.equations import Equation, host, kind, lifted
-from reference.traced.primitive_differences import changing, compiled, own_types
+from reference.traced.primitive_differences import changing
+from reference.traced.primitive_values import compiled, own_types
 from reference.traced.program_replay import Applied, bound
 from reference.traced.rule_origins import function_of
 

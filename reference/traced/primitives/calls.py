@@ -15,7 +15,8 @@ from reference.arithmetics.increments import Increment, constant, count_directio
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, bind, is_floating, is_key, is_refused_by_draws, iterates, reads_bits
 from reference.traced.primitive import EXACT, Primitive
-from reference.traced.primitive_differences import differenced, values_of
+from reference.traced.primitive_differences import differenced
+from reference.traced.primitive_values import values_of
 from reference.traced.program_replay import Applied, Inlined, float64_version, replayed_with_primals, widened
 from reference.traced.rule_origins import function_of
 from reference.traced.trusted_rules import by_its_rule

@@ -21,13 +21,13 @@ from reference.arithmetics.increments import (
     is_constant,
     linear,
 )
-from reference.jax_internals import CallbackRaised, counts_of_scan
+from reference.jax_internals import CallbackRaised, counts_of_scan, raising_callbacks
 from reference.jax_settings import precisely
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, Program, bind, has_derivatives, iterates
 from reference.traced.jumps import after_jump, crossing
 from reference.traced.primitive import EXACT, Compilation, Primitive, Rule
-from reference.traced.primitive_differences import compiled
+from reference.traced.primitive_values import compiled
 from reference.traced.primitives.data_movement import block_of, stacked
 from reference.traced.program_replay import (
     ENDLESS,
@@ -198,9 +198,9 @@ def _count_steps(equation: Equation, operands: Sequence[Increment]) -> int:
 
     counted = compiled(equation, "steps without rounding", lambda: Ending(steps))
     try:
-        with precisely():
+        with precisely(), raising_callbacks():
             return int(counted(UNKNOWN_STEPS, *(x.value for x in operands)))
-    except Exception:  # noqa: BLE001  of a primitive that JAX does not compute in float64
+    except Exception:  # noqa: BLE001  of a callback, or a primitive that JAX does not compute in float64
         return UNKNOWN_STEPS
 
 

@@ -23,7 +23,8 @@ import scipy.linalg
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.traced.equations import Equation, bind, host
 from reference.traced.primitive import Compilation, ErrorSize, Primitive, Rounding
-from reference.traced.primitive_differences import differenced, own_types, values_of
+from reference.traced.primitive_differences import differenced
+from reference.traced.primitive_values import own_types, values_of
 
 
 def _adjoint(x: Any) -> Any:

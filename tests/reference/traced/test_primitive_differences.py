@@ -7,6 +7,7 @@ import pytest
 
 from harness import check_derivatives
 from reference.arithmetics.increments import STEP, Increment, constant, full_change
+from reference.traced import primitive_differences
 from reference.traced.interpreter import Run
 from reference.traced.primitive_differences import differenced
 from reference.traced.traced_function import Traced
@@ -24,6 +25,38 @@ def test_an_operand_that_is_held_does_not_move_as_it_did_before():
     (one,) = differenced(Run(), equation, moving[0], constant(s))
     np.testing.assert_allclose(full_change(both, 1)[0] / STEP, a + s, rtol=1e-4)
     np.testing.assert_allclose(full_change(one, 1)[0] / STEP, s, rtol=1e-4)
+
+
+@jax.custom_jvp
+def root_by_newton(a):
+    far = lambda x: jnp.any(jnp.abs(x * x - a) > 1e-14 * a)  # noqa: E731
+    return jax.lax.while_loop(far, lambda x: 0.5 * (x + a / x), a)
+
+
+root_by_newton.defjvp(lambda a, t: (root_by_newton(*a), 0.5 * t[0] / root_by_newton(*a)))
+
+
+@pytest.mark.parametrize(("size", "is_compiled_anew"), [(3, False), (20, True)])
+def test_a_loop_is_compiled_for_all_points_at_once_only_where_they_are_many(monkeypatch, size, is_compiled_anew):
+    a, batched, runs = np.linspace(0.5, 2.0, size), primitive_differences._batched, []
+    monkeypatch.setattr(primitive_differences, "_batched", lambda *given: runs.append(1) or batched(*given))
+    with jax.enable_x64(True):
+        (equation,) = Traced(root_by_newton, a).program.equations
+        (moved,) = differenced(Run(), equation, Increment(a, STEP * np.eye(size)))
+    assert bool(runs) == is_compiled_anew
+    np.testing.assert_allclose(full_change(moved, size) / STEP, np.diag(0.5 / np.sqrt(a)), rtol=1e-9, atol=1e-11)
+
+
+def test_a_host_gets_all_points_at_once():
+    shape, calls = jax.ShapeDtypeStruct((2,), np.dtype("float64")), []
+    host = lambda x: calls.append(1) or np.sin(x)  # noqa: E731
+    a = np.array([0.3, 0.7])
+    with jax.enable_x64(True):
+        f = lambda x: jax.pure_callback(host, shape, x, vmap_method="broadcast_all")  # noqa: E731
+        (equation,) = Traced(f, a).program.equations
+        (moved,) = differenced(Run(), equation, Increment(a, STEP * np.eye(2)))
+    assert len(calls) == 2  # at the point, and around it
+    np.testing.assert_allclose(full_change(moved, 2) / STEP, np.diag(np.cos(a)), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agree"), (1.01, "disagree")])

@@ -11,7 +11,7 @@ from harness.checks.traced import derivative_comparison
 from reference.arithmetics.increments import constant
 from reference.traced.equations import map_equations, reads_bits
 from reference.traced.interpreter import Run
-from reference.traced.primitive_differences import values_of
+from reference.traced.primitive_values import values_of
 from reference.traced.program_replay import float64_version
 from reference.traced.traced_function import Traced
 
