@@ -5,10 +5,10 @@ its derivatives reaches every entry of the gradient, so each operation is tried 
 """
 
 import ast
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from harness.grading.parameter_roles import PARTS_OF_THETA, Function, Signature, is_surely_l2, role_of, simplify
+from harness.grading.parameter_roles import PARTS_OF_THETA, Function, Signature, role_of, simplify
 from harness.grading.submission_functions import SETTINGS, fields_of, passed_on, signature_of, stand_in
 
 PARAMETER_ATTRIBUTES = (
@@ -16,13 +16,7 @@ PARAMETER_ATTRIBUTES = (
 )
 """Attributes in which objects keep their parameters, in small letters and without underscores; the first set counts."""
 
-TRAINING = ("rate", "alpha", "epoch", "iter", "batch", "momentum")
-"""Parts of names of what decides how a network trains."""
-
 CLEARING = ("zero", "reset", "clear")  # parts of names of what sets gradients back to zero, as ``zero_grad``
-
-COMPUTING = ("drop", "norm")
-"""Parts of names of what changes the cost as well: the rate of dropout, and normalisation by batches."""
 
 
 def class_functions_in(tree: ast.Module) -> Iterator[Function]:
@@ -52,7 +46,6 @@ def _of_method(node: ast.ClassDef, method: ast.FunctionDef, decorators: set[str]
     made, given = fields_of(node), ", ".join(fields_of(node))
     if init := methods.get("__init__"):
         made, given = signature_of(init.args, 1), passed_on(init.args, 1)
-    made = _with_training(made, [*made, *signature_of(method.args, 1)])
     stored = {simplify(attribute): attribute for attribute in sorted(_attributes(node, ast.Store))}
     taken, passed = _of_one_pair(method)
     theta, before, after = _theta_attributes(stored, taken, made), "", ""
@@ -88,18 +81,6 @@ def _clearing(methods: Mapping[str, ast.FunctionDef], made: Signature) -> Iterat
         remakes = "__init__" in ast.unparse(method) or {*map(simplify, _attributes(method, ast.Store))} & own
         if clears and needs_nothing and not remakes:
             yield name
-
-
-def _with_training(made: Signature, names: Collection[str]) -> Signature:
-    """The signature with defaults for what decides how an object trains, on which no cost and no gradient depends."""
-    has_l2 = any(is_surely_l2(name.lower()) for name in names)
-    found: Signature = {}
-    for name, default in made.items():
-        # beside λ, a learning rate is one; alone, many call λ so
-        is_other = has_l2 and not is_surely_l2(name.lower()) if role_of(name) == "l2" else role_of(name) is None
-        trains, computes = (any(part in simplify(name) for part in parts) for parts in (TRAINING, COMPUTING))
-        found[name] = "1" if default is None and is_other and trains and not computes else default
-    return found
 
 
 def _theta_attributes(stored: Mapping[str, str], taken: Signature, made: Signature) -> list[str]:

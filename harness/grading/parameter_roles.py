@@ -23,7 +23,7 @@ LISTS = ("weights", "biases")  # the roles of weights and of biases as two lists
 OF_THETA = (("theta",), ("theta1", "theta2"), BLOCKS, LISTS)
 """The sets of roles that bring θ; a function has one of them."""
 
-OTHER = "other"  # the role of what no call here supplies: a third layer's matrix or biases, or a learning rate beside λ
+OTHER = "other"  # the role of what no call here supplies: a third layer's matrix or biases
 
 PARTS_OF_THETA = frozenset((*(role for roles in OF_THETA for role in roles), OTHER))
 
@@ -42,7 +42,7 @@ NAMES = {
     "X": "x data images trainx xtrain xs inputdata design designmatrix x1 xb xbias xones xaug",
     "y": "y labels targets target ytrain truth label yvec ys yonehot classlabels",
     "l2": "lambda lmbda lam lambd lamda reg regularization regularisation regparam l l2 learningrate lmd regconst "
-    "λ mylambda lambdareg lambdavalue lambdar regterm lambda1 regrate r alpha lambdaa ll weightdecay decay",
+    "λ mylambda lambdareg lambdavalue lambdar regterm lambda1 regrate r alpha lambdaa ll weightdecay decay lr eta",
     "sizes": "layers sizes layersizes architecture dims layerdims shape",
     "m": "m nsamples numsamples nexamples numexamples ntrainingsamples samples mtrain nobs",
     "problem": "problem prob",
@@ -66,6 +66,12 @@ PARTS_OF_NAMES = {
 }
 """The role of a name that contains one of these and is none of `NAMES`; the first decides."""
 
+TRAINING = ("rate", "alpha", "epoch", "iter", "batch", "momentum")
+"""Parts of names of what decides how a network trains, on which no cost and no gradient depends."""
+
+COMPUTING = ("drop", "norm")
+"""Parts of names of what changes the cost as well: the rate of dropout, and normalisation by batches."""
+
 _ROLE = {name: role for role, names in NAMES.items() for name in names.split()}
 
 _PLACE = {name: place for names in NAMES.values() for place, name in enumerate(names.split())}
@@ -73,9 +79,13 @@ _PLACE = {name: place for names in NAMES.values() for place, name in enumerate(n
 
 
 class Default(NamedTuple):
-    """The role of a parameter that keeps the default that it has."""
+    """The role of a parameter that takes one value in each call, such as the default that it has."""
 
     value: Any
+
+
+IDLE = Default(1)
+"""What a required parameter takes on which no cost and no gradient depends, such as a learning rate."""
 
 
 class Parameters(dict):
@@ -159,6 +169,7 @@ def readings(function: Function) -> Iterator[tuple[Role, ...]]:
     """The roles that the parameters may have, the likeliest first; none for a function of something else.
 
     Where no name is that of λ, each optional number may be it: one that stays at its default would hide a regulariser.
+    ``learning_rate`` is λ in some ports; in others nothing depends on it.
     """
     known = known_roles(function)
     # ``cost(theta, X, y, C=0.0)``
@@ -167,12 +178,13 @@ def readings(function: Function) -> Iterator[tuple[Role, ...]]:
             if known[place] is None and (default is None or type(default) in (int, float)):
                 yield from _reading(function, [*known[:place], "l2", *known[place + 1 :]])
     yield from _reading(function, known)
-    # ``learning_rate=0.1`` is λ in some ports, and what it says in others
+    with_l2 = next(_reading(function, known), ())
     rates = [
-        place for place in function.defaults if known[place] == "l2" and not is_surely_l2(function.parameters[place])
+        place for place, role in enumerate(with_l2) if role == "l2" and not is_surely_l2(function.parameters[place])
     ]
     if rates:
-        yield from _reading(function, [None if place in rates else role for place, role in enumerate(known)])
+        idle = {place: IDLE if place < function.required else None for place in rates}
+        yield from _reading(function, [idle.get(place, role) for place, role in enumerate(known)])
     flags = {place: Default(not default) for place, default in function.defaults.items() if isinstance(default, bool)}
     # ``cost(..., return_grad=False)`` gives no gradient unless the flag is turned
     turned = [role or flags.get(place) for place, role in enumerate(known)]
@@ -180,8 +192,11 @@ def readings(function: Function) -> Iterator[tuple[Role, ...]]:
         yield from _reading(function, turned)
 
 
-def known_roles(function: Function) -> list[str | None]:
-    """The roles that names tell; of two parameters with one role, the one with the more usual name has it."""
+def known_roles(function: Function) -> list[Role | None]:
+    """The roles that names tell; of two parameters with one role, the one with the more usual name has it.
+
+    What says how a network trains is `IDLE` where it is required.
+    """
     names = [name.lower().strip("_") for name in function.parameters]
     known = [role_of(name) for name in function.parameters]
     # w1 beside b1 holds no biases, while W1 and W2 alone are the course's matrices
@@ -190,15 +205,22 @@ def known_roles(function: Function) -> list[str | None]:
         known = [name if name in ("b1", "b2") else apart.get(role or "", role) for name, role in zip(names, known)]
     if set(LISTS) <= set(names):
         known = [name if name in LISTS else role for name, role in zip(names, known)]
-    # alpha is λ in some ports, and beside lambda_ a learning rate, which may keep a default
+    # alpha is λ in some ports, and beside lambda_ a learning rate
     if known.count("l2") > 1 and any(map(is_surely_l2, names)):
-        rates = [place for place, name in enumerate(names) if known[place] == "l2" and not is_surely_l2(name)]
-        for place in rates:
-            known[place] = OTHER if place < function.required else None
+        known = [None if role == "l2" and not is_surely_l2(name) else role for name, role in zip(names, known)]
     usual: dict[str, int] = {}
     for i in sorted(range(len(known)), key=lambda i: _PLACE.get(simplify(function.parameters[i]), len(_PLACE))):
         usual.setdefault(known[i] or "", i)
-    return [role if role and usual[role] == i else None for i, role in enumerate(known)]
+    alone = [role if role and usual[role] == i else None for i, role in enumerate(known)]
+    trains = [place < function.required and is_of_training(name) for place, name in enumerate(function.parameters)]
+    return [IDLE if role is None and is_idle else role for role, is_idle in zip(alone, trains)]
+
+
+def is_of_training(name: str) -> bool:
+    """Whether a name may be that of what decides how a network trains; names such as alpha are those of λ as well."""
+    trains, computes = (any(part in simplify(name) for part in parts) for parts in (TRAINING, COMPUTING))
+    role = role_of(name)
+    return (role == "l2" and not is_surely_l2(name)) or (role is None and trains and not computes)
 
 
 def is_surely_l2(name: str) -> bool:

@@ -466,6 +466,8 @@ LEARNS = WITHOUT_L2.replace("lam=0.0):", "lr=0.5):").replace("self.lam = lam", "
 LEARNS_BY_ALPHA = WITHOUT_L2.replace("lam=0.0):", "momentum=0.9, alpha=0.1):").replace(
     "self.lam = lam", "self.rate = alpha"
 )
+LEARNS_REQUIRED = WITHOUT_L2.replace("lam=0.0):", "eta, momentum):").replace("self.lam = lam", "self.rate = eta")
+L2_AND_RATE = REMEMBERS.replace("lam=0.0):", "lr, lam):").replace("self.lam = lam", "self.lam, self.lr = lam, lr")
 C_IN_COST_ALONE = (
     REMEMBERS.replace("lam=0.0):", "C=0.0):")
     .replace("self.lam = lam", "self.lam = C")
@@ -758,6 +760,8 @@ RIGHT: dict[str, str | Files] = {
     "remembers.py": REMEMBERS,
     "learns.py": LEARNS,
     "learns-by-alpha.py": LEARNS_BY_ALPHA,
+    "learns-required.py": LEARNS_REQUIRED,
+    "l2-and-rate.py": L2_AND_RATE,
     "private-cost.py": TRAINER.replace("def train", "def fit").replace("computeCost", "_cost_and_gradients"),
     "weights-at-import.py": plain(
         "data = loadmat('ex4weights.mat')\nTheta1, Theta2 = data['Theta1'], data['Theta2']\nassert Theta1.shape == (25, 401)\n"

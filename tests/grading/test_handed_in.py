@@ -12,7 +12,7 @@ from tests.grading.submissions import grade_folder, graded_here, in_short
 
 QUICK_RIGHT = (
     "la.py", "last-is-zero.py", "extra.py", "network.py", "trainer.py", "micrograd.py", "outputs-first.py", "cached.py",
-    "squared.py", "squared-whole.py", "learns.py",
+    "squared.py", "squared-whole.py", "learns.py", "learns-required.py",
 )  # fmt: skip
 QUICK_WRONG = ("extra-no-mean.py", "two-layer-net-reg.py")
 """Those of one file that are graded in a moment, in this process."""

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from harness.grading.class_methods import class_functions_in
-from harness.grading.parameter_roles import COURSE, Default, readings
+from harness.grading.parameter_roles import COURSE, IDLE, Default, readings
 from harness.grading.submission_functions import function_of, functions_in, with_settings
 
 ROLES = {
@@ -61,11 +61,15 @@ def test_a_default_between_is_passed_if_its_value_is_known(default, roles):
         ("theta, X, y, lam, grad=False", [("theta", "X", "y", "l2"), ("theta", "X", "y", "l2", Default(True))]),
         ("theta, X, y, alpha=0.1", [("theta", "X", "y", "l2"), ("theta", "X", "y")]),
         ("theta, X, y, alpha=0.1, lam=1", [("theta", "X", "y", Default(0.1), "l2")]),
+        ("theta, X, y, lr", [("theta", "X", "y", "l2"), ("theta", "X", "y", IDLE)]),
+        ("theta, X, y, c", [("theta", "X", "y", "l2"), ("theta", "X", "y", IDLE)]),
+        ("theta, X, y, lam, lr, n_epochs", [("theta", "X", "y", "l2", IDLE, IDLE)]),
+        ("theta, X, y, lam, dropout_rate", []),
         ("theta, X, y, m, n, lam", [("theta", "X", "y", "m", "n_in", "l2")]),
         ("weights, biases, x, y", [("weights", "biases", "X", "y")]),
     ],
 )
-def test_a_number_with_a_default_may_be_lambda_and_a_flag_is_tried_both_ways(parameters, expected):
+def test_a_number_may_be_lambda_or_idle_and_a_flag_is_tried_both_ways(parameters, expected):
     (function,) = functions_in(ast.parse(f"def f({parameters}): pass"))
     assert list(readings(function)) == expected
 
@@ -82,7 +86,7 @@ CALLABLE = {  # a definition, and how it is called by position
     ],
     "class N:\n def __init__(self, lam, learning_rate, epochs): pass\n def cost(self, theta): pass": [
         (
-            "def cost_of_N(theta, lam, learning_rate=1, epochs=1): made = N(lam, learning_rate, epochs); "
+            "def cost_of_N(theta, lam, learning_rate, epochs): made = N(lam, learning_rate, epochs); "
             "return made.cost(theta)"
         )
     ],
