@@ -199,7 +199,7 @@ def _telling(failures: Sequence[CallFailed]) -> CallFailed:
     missing.sort(key=lambda failure: failure.fact.kind != Kind.NOT_HANDED_IN)
     fatal = [failure for failure in failures if failure.is_fatal]
     answered = [failure for failure in failures if failure.outcome == "answered"]
-    return (*missing, *fatal, *answered, max(failures, key=lambda failure: failure.line))[0]
+    return (*missing, *fatal, *answered, max(failures, key=lambda failure: failure.lines))[0]
 
 
 # -- conventions that need not be tried --------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class RuledOut:
 
     def __init__(self):
         self._shapes: set[Convention] = set()
-        self._arrangements: dict[tuple[Convention, str, int, str], set[str]] = defaultdict(set)
+        self._arrangements: dict[tuple[Convention, str, tuple[int, ...], str], set[str]] = defaultdict(set)
         self._types: set[Convention] = set()
         self._exhausted: Counter[str] = Counter()
 
@@ -238,8 +238,8 @@ class RuledOut:
         self._exhausted[convention.theta] += failure.error == "MemoryError"
         if failure.error in OF_TYPES:
             of_types = _of_types(convention)
-            # equal for failures at one line, in the same words
-            signature = failure.error, failure.line, str(failure.fact.data.get("event"))
+            # equal for failures in one place, in the same words
+            signature = failure.error, failure.lines, str(failure.fact.data.get("event"))
             arrangements = self._arrangements[of_types, *signature]
             arrangements.add(convention.blocks.arrangement)
             # a list has no .reshape, be it of two matrices or of four arrays; the same failure in two arrangements

@@ -191,8 +191,8 @@ class Convention:
                 return not self.single and arrangement != BIASES_THEN_WEIGHTS
             case ("theta1", "theta2"):
                 return arrangement == JOINED and form == ("F", "list" if self.blocks.by_inputs else "flat")
-            case ("weights", "biases"):  # as in Nielsen's network.py, where biases are columns
-                return arrangement in IN_LISTS and self.theta == "list" and self.blocks.biases == COLUMN
+            case ("weights", "biases"):
+                return arrangement in IN_LISTS and form == ("F", "list")
         return form == ("F", "list") and not self.single and arrangement not in (JOINED, BIASES_THEN_WEIGHTS)
 
 

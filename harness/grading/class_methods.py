@@ -7,6 +7,7 @@ its derivatives reaches every entry of the gradient, so each operation is tried 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 from harness.grading.parameter_roles import PARTS_OF_THETA, Function, Signature, role_of, simplify
 from harness.grading.submission_functions import SETTINGS, fields_of, passed_on, signature_of, stand_in
@@ -15,6 +16,11 @@ PARAMETER_ATTRIBUTES = (
     "w1 b1 w2 b2, theta1 theta2, w1 w2, t1 t2, weights biases, params, parameters, theta, thetas, weights"
 )
 """Attributes in which objects keep their parameters, in small letters and without underscores; the first set counts."""
+
+OF_GRADIENTS = ("d{}", "{}grad", "grad{}", "{}grads", "grads{}", "delta{}", "nabla{}")
+"""What a gradient is called, by the name of what it belongs to."""
+
+SHORT = {"weights": "w", "biases": "b"}
 
 CLEARING = ("zero", "reset", "clear")  # parts of names of what sets gradients back to zero, as ``zero_grad``
 
@@ -152,9 +158,13 @@ def _returns_value(method: ast.FunctionDef) -> bool:
 
 
 def _gradients_of(theta: Sequence[str], stored: Mapping[str, str]) -> list[str]:
-    """The attributes in which an object leaves the gradients of others, such as dW1 or W1_grad; or none."""
-    plain = list(map(simplify, theta))
-    patterns = [[pattern.format(one) for one in plain] for pattern in ("d{}", "{}grad", "grad{}", "delta{}")]
+    """The attributes in which an object leaves the gradients of others, such as dW1 or W1_grad; or none.
+
+    Those of the lists weights and biases may be called dW and db as well.
+    """
+    own = list(map(simplify, theta))
+    called = (own, [SHORT.get(name, name) for name in own])
+    patterns = [[pattern.format(one) for one in names] for pattern, names in product(OF_GRADIENTS, called)]
     return next(([stored[name] for name in names] for names in patterns if set(names) <= stored.keys()), [])
 
 

@@ -154,9 +154,9 @@ class GivenAnswers:
 
 def told_once(failures: Iterable[CallFailed]) -> list[Fact]:
     """The failures, each once, with the number of times where that is more than one."""
-    alike: dict[tuple[str, int], list[CallFailed]] = defaultdict(list)
+    alike: dict[tuple[str, tuple[int, ...]], list[CallFailed]] = defaultdict(list)
     for failure in failures:
-        alike[failure.error, failure.line].append(failure)
+        alike[failure.error, failure.lines].append(failure)
     return [first.with_data(times=1 + len(rest)).fact for first, *rest in alike.values()]
 
 

@@ -60,7 +60,7 @@ class CallFailed(Exception):
     # as `harness.isolation.Outcome.kind`; "answered" where the value was no cost and no gradient
     outcome: str = "raised"
     error: str = ""  # the name of the exception's type, where one was raised
-    line: int = 0  # where it happened, if that is known
+    lines: tuple[int, ...] = ()  # where it happened, if that is known: of each call that led there, the outermost first
     is_loading: bool = False  # whether the file itself failed, so that nothing in it can be called
 
     def with_data(self, **data: Any) -> "CallFailed":
@@ -205,7 +205,7 @@ class SubmissionProcess:
         else:
             event = f"raised {outcome.what}" if outcome.kind == "raised" else outcome.what
             fact = doubt(Kind.CALL_FAILED, *where, function="" if is_loading else name, event=event)
-        return CallFailed(fact, outcome.kind, outcome.error, outcome.place.line if outcome.place else 0, is_loading)
+        return CallFailed(fact, outcome.kind, outcome.error, place.lines if place else (), is_loading)
 
     def restart(self) -> None:
         """End the process: the next call starts another one, in which nothing is left of earlier calls."""

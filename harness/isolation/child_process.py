@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from harness.isolation.limits import MESSAGE_LENGTH, MOST_PROCESSES, limit_this_process
+from harness.isolation.limits import MESSAGE_LENGTH, MOST_LINES, MOST_PROCESSES, limit_this_process
 from harness.isolation.values import copies, differ, encode
 from harness.named_objects import import_attribute, import_file_or_module
 from reference.user_input import error_in_words
@@ -111,10 +111,13 @@ def _failure(error: BaseException, home: str) -> dict[str, Any]:
     return {"kind": "raised", "error": type(error).__name__, "what": what, "place": place}
 
 
-def _place(error: BaseException, home: str) -> tuple[str, int, str, str] | None:
-    """The last line of the user's files in a traceback: of a file or folder, or else of a file beside it."""
+def _place(error: BaseException, home: str) -> tuple[str, int, str, str, list[int]] | None:
+    """The last line of the user's files in a traceback, and the lines of all calls there, the outermost first.
+
+    Its files are the file or folder that was run, or else what lies beside it.
+    """
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return Path(error.filename).name, error.lineno, "", (error.text or "").strip()[:MESSAGE_LENGTH]
+        return Path(error.filename).name, error.lineno, "", (error.text or "").strip()[:MESSAGE_LENGTH], []
     frames = traceback.extract_tb(error.__traceback__)
     # ``home`` is a file or a folder; where none of its lines is in the traceback, those of a module beside it count
     folders = Path(home), Path(home).parent
@@ -124,4 +127,5 @@ def _place(error: BaseException, home: str) -> tuple[str, int, str, str] | None:
     last = (own or near)[-1]
     file = Path(last.filename)
     name = file.name if not own or file == folders[0] else str(file.relative_to(home))
-    return name, last.lineno or 0, last.name, (last.line or "")[:MESSAGE_LENGTH]
+    lines = [frame.lineno or 0 for frame in own or near]
+    return name, lines[-1], last.name, (last.line or "")[:MESSAGE_LENGTH], lines[:MOST_LINES]

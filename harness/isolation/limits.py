@@ -41,6 +41,8 @@ PRINTED = 2**16
 
 MESSAGE_LENGTH = 2_000  # characters of an exception's message that are kept
 
+MOST_LINES = 100  # lines of calls within each other that are kept of an exception
+
 MOST_PROCESSES = 64
 """Processes and threads in a sandbox, which are counted by themselves there: room for the threads of a library, and
 little for a program that starts itself."""

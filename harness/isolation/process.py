@@ -36,6 +36,7 @@ class Place(NamedTuple):
     line: int
     function: str
     text: str
+    lines: tuple[int, ...] = ()  # those of the calls that led there, the outermost first
 
     def __str__(self) -> str:
         within = "" if self.function in ("", "<module>") else f", in {self.function}"
@@ -307,8 +308,8 @@ def _changed(document: Any) -> tuple[int, Any]:
 
 def _place(document: Any) -> Place | None:
     match document:
-        case str(file), int(line), str(function), str(text):
-            return Place(_in_print(file), line, _in_print(function), _in_print(text))
+        case str(file), int(line), str(function), str(text), list(lines):
+            return Place(_in_print(file), line, _in_print(function), _in_print(text), tuple(map(int, lines)))
     return None
 
 

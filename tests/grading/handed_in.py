@@ -475,6 +475,32 @@ C_IN_COST_ALONE = (
     .replace(" + self.lam/m*self.W1", "")
 )
 
+IN_LISTS = """\
+import numpy as np
+class Network:
+    def __init__(self, sizes, lam=0.0):
+        self.sizes, self.lam = sizes, lam
+        self.weights = [np.random.randn(a, b) for a, b in zip(sizes[:-1], sizes[1:])]
+        self.biases = [np.zeros((1, b)) for b in sizes[1:]]
+    def forward(self, X):
+        self.a = [X]
+        for W, b in zip(self.weights, self.biases):
+            self.a.append(1 / (1 + np.exp(-(self.a[-1] @ W + b))))
+        return self.a[-1]
+    def cost(self, X, Y):
+        h, m = self.forward(X), len(X)
+        penalty = self.lam / (2 * m) * sum(np.sum(W**2) for W in self.weights)
+        return -np.sum(Y * np.log(h) + (1 - Y) * np.log(1 - h)) / m + penalty
+    def backward(self, X, Y):
+        delta, m = self.forward(X) - Y, len(X)
+        self.dW, self.db = [None] * 2, [None] * 2
+        for l in (1, 0):
+            self.dW[l] = self.a[l].T @ delta / m + self.lam / m * self.weights[l]
+            self.db[l] = delta.sum(axis=0, keepdims=True) / m
+            delta = delta @ self.weights[l].T * self.a[l] * (1 - self.a[l])
+"""
+IN_LISTS_OF_VECTORS = IN_LISTS.replace("(1, b)", "b").replace(", keepdims=True", "")
+
 DROPS = (  # units at random: a rate of 1 would leave none
     REMEMBERS.replace("lam=0.0):", "lam, dropout_rate):")
     .replace("        self.lam = lam\n", "        self.lam = lam; self.kept = 1.0 - dropout_rate\n")
@@ -762,6 +788,8 @@ RIGHT: dict[str, str | Files] = {
     "learns-by-alpha.py": LEARNS_BY_ALPHA,
     "learns-required.py": LEARNS_REQUIRED,
     "l2-and-rate.py": L2_AND_RATE,
+    "in-lists.py": IN_LISTS,
+    "in-lists-of-vectors.py": IN_LISTS_OF_VECTORS,
     "private-cost.py": TRAINER.replace("def train", "def fit").replace("computeCost", "_cost_and_gradients"),
     "weights-at-import.py": plain(
         "data = loadmat('ex4weights.mat')\nTheta1, Theta2 = data['Theta1'], data['Theta2']\nassert Theta1.shape == (25, 401)\n"
@@ -841,6 +869,7 @@ MISTAKES = {  # a right one; the parts cost, gradient and regulariser (r right, 
     "two-layer-net-reg.py": ("two-layer-net.py", "rrw", "", ("2 * reg * W", "reg * W")),
     "network-wrong.py": ("network.py", "-w-", "", (", delta) * sigmoid_prime(zs[-l])", ", delta)")),
     "trainer-wrong.py": ("trainer.py", "rwr", "slope-halved", (" * A2[:, 1:] * (1 - A2[:, 1:])", " * A2[:, 1:]")),
+    "in-lists-wrong.py": ("in-lists.py", "rwr", "slope-halved", ("* self.a[l] * (1 - self.a[l])", "* self.a[l]")),
     "remembers-wrong.py": ("remembers.py", "rwr", "slope-halved", ("* self.a1*(1-self.a1)", "* self.a1")),
     "network-2-wrong.py": (
         "network-2.py",

@@ -565,6 +565,13 @@ BROKEN = {  # the text, and the kind of what is found
     "really_exits.py": (at_start("import os; os._exit(3)"), "call-failed"),
     "crashes.py": (at_start("import ctypes; ctypes.string_at(0)"), "call-failed"),
     "divides.py": (at_start("1 / 0"), "call-failed"),
+    "one_number.py": (
+        course(
+            ("    return 1.0 / (1.0 + np", "    return 1.0 / (1.0 + math"),
+            ("import numpy", "import math\nimport numpy"),
+        ),
+        "call-failed",
+    ),
     "asks_inside.py": (at_start("input('m? ')"), "call-failed"),
     "hungry.py": (at_start("np.ones((10**6, 10**6))"), "call-failed"),
     "wrong_shape.py": (returning("grad[:-1]"), "gradient-shape"),

@@ -20,7 +20,7 @@ IN_TURN, BY_INPUTS = Blocks("W1, b1, W2, b2"), Blocks(by_inputs=True)
 def failures(error: str, *conventions: Convention) -> RuledOut:
     found = RuledOut()
     for convention in conventions:
-        found.add(convention, CallFailed(doubt(Kind.CALL_FAILED, event=error), error=error, line=3))
+        found.add(convention, CallFailed(doubt(Kind.CALL_FAILED, event=error), error=error, lines=(3,)))
     return found
 
 

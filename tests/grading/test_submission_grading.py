@@ -519,6 +519,8 @@ EVENTS = {  # of calls that fail: a part of what happened, and of the place
     "really_exits.py": ("exit code 3", ""),
     "crashes.py": ("SIGSEGV", "line 17 of crashes.py"),
     "divides.py": ("ZeroDivisionError: division by zero", "line 17 of divides.py: 1 / 0"),
+    # what gets farthest in the function that is called, and not what is at the lowest line of the file
+    "one_number.py": ("TypeError: only", "line 6 of one_number.py"),
     "asks_inside.py": ("EOFError", "line 17 of asks_inside.py"),
     "hungry.py": ("MemoryError", "line 17 of hungry.py"),
 }
