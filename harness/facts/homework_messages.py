@@ -17,6 +17,7 @@ FUNCTIONS_SHOWN = 8
 WRONG_SLOPE = "finds {value} for the slope of {expression} in {name} at {at}, where {expected} is right"
 
 HELPER_FAULTS: Mapping[str, str] = {
+    "nothing": "returns None",
     "shape": "returns an array of {type} and shape {shape}, where real numbers of shape {expected} are right",
     "value": "returns {value} at z = {z:g} in {of}, where {expected} is right",
     "slope-handed-z": "returns {value} at z = {z:g}, where {expected} is right. It is the slope at a = σ(z), and it "

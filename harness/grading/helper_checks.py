@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.facts.fact import Fact, Severity, wrong
 from harness.facts.kinds import Kind
+from harness.grading.best_attempts import OF_TYPES
 from harness.grading.call_conventions import LABELS_OF_TEN, ONE_HOT, Convention, arguments, labels_of
 from harness.grading.class_methods import OPERATIONS
 from harness.grading.parameter_roles import PARTS_OF_THETA, Function, known_roles
@@ -36,6 +37,9 @@ LARGEST_START = 5.0
 The course's start has 0.06 on average, and a standard normal one 0.8. Weights around 5 saturate most units, so that
 little is learnt.
 """
+
+OF_ARGUMENTS = (*OF_TYPES, "ValueError", "IndexError", "KeyError", "AssertionError")
+"""Exceptions of code that may be right, and takes arguments of another kind or shape."""
 
 OF_A_FORWARD_PASS = {*PARTS_OF_THETA, "X", "n_in", "n_hidden", "K", "sizes"}
 
@@ -138,20 +142,23 @@ def _check_random_start(call: Calling, _: Interface) -> HelperVerdict:
 def _check_predict(call: Calling, interface: Interface) -> HelperVerdict:
     """Predictions for the first exercise, asked for as the cost or the gradient is, or else as in the course.
 
-    They are right in any labels that the course or a port uses; the network's largest output decides.
+    They are right in any labels that the course or a port uses; the network's largest output decides. Raises the
+    `CallFailed` of code that answers in no convention.
     """
     exercise = interface.exercises[0]
     problem, classes = exercise.problem, exercise.outputs.argmax(axis=1)
     targets = np.eye(problem.network.sizes[-1])[classes]
     found = [attempt.call.convention for attempt in interface.attempts]
-    faults = []
+    faults, failures, answered = [], [], False
     for convention in dict.fromkeys([*found, Convention(), Convention(ones=True), Convention(order="C")]):
         try:
             answer = call(convention, exercise)
         except CallFailed as failure:
             if failure.is_futile:
                 raise
+            failures.append(failure)
             continue
+        answered = answered or answer is not None
         array = np.asarray(answer) if isinstance(answer, (np.ndarray, list)) else np.empty((0, 0))
         for labels in (name for name in LABELS_OF_TEN if name != ONE_HOT):
             if _wrong_places(array, labels_of(Convention(labels), targets)) == []:
@@ -161,6 +168,8 @@ def _check_predict(call: Calling, interface: Interface) -> HelperVerdict:
             faults.append(_fault("prediction-value", wrong=int((array.ravel() != classes + 1).sum()), total=problem.m))
         elif array.ndim == 1:  # with more axes, it is a forward pass of the same name
             faults.append(_fault("prediction-shape", shape=str(array.shape), expected=problem.m))
+    if failures and not answered:
+        raise max(failures, key=lambda failure: failure.lines)  # what got farthest
     return faults[0] if faults else HelperVerdict()
 
 
@@ -291,6 +300,8 @@ def _verdict(process: SubmissionProcess, helper: Helper, function: Function, int
     if not (is_elementary if helper.arguments else is_forward_pass):
         return HelperVerdict()
 
+    returned = []
+
     def call(*given: Any) -> Any:
         if not helper.arguments:
             convention, exercise = given
@@ -299,7 +310,8 @@ def _verdict(process: SubmissionProcess, helper: Helper, function: Function, int
             except KeyError:  # arrays that are no parameters in this convention
                 return None
         try:
-            return process.call(function, *given).value
+            returned.append(process.call(function, *given).value)
+            return returned[-1]
         except CallFailed as failure:
             if helper.arguments != 1 or not np.ndim(given[0]) or failure.is_fatal:
                 raise failure.with_data(given=described(function, given)) from None
@@ -310,14 +322,15 @@ def _verdict(process: SubmissionProcess, helper: Helper, function: Function, int
     try:
         verdict = helper.check(call, interface)
     except CallFailed as failure:
-        lacks_name, is_of_types = failure.is_missing_name, failure.error in ("TypeError", "AttributeError")
+        lacks_name, takes_others = failure.is_missing_name, {0: OF_ARGUMENTS, 2: OF_TYPES}.get(helper.arguments, ())
         # nobody is accused of what may be right with the missing file, or with arguments that were not tried
-        may_take_others = not helper.arguments or (helper.arguments > 1 and is_of_types)
-        if failure.fact.kind == Kind.NOT_HANDED_IN or (may_take_others and not lacks_name):
+        if failure.fact.kind == Kind.NOT_HANDED_IN or failure.error in takes_others:
             return HelperVerdict()
         return HelperVerdict(WRONG, replace(failure.fact, severity=Severity.WRONG), lacks_name=lacks_name)
     except (TypeError, ValueError) as error:  # raised by NumPy for what was returned
         verdict = _fault("not-comparable", reason=str(error))
+    if returned and all(value is None for value in returned):
+        verdict = _fault("nothing")
     says_so = function.parameters[:1] == ("a",)
     if FROM_A in verdict.conventions and not (says_so or _is_named_elsewhere(process.submission, function.name)):
         verdict = verdict._replace(outcome=WRONG, conventions=())  # nothing shows that it gets a
