@@ -29,6 +29,7 @@ HINTS = "What a student's page tells: the part that is wrong, its layers as well
 ONE = "The folder is one submission: its author's own. The hints are then those of --hints layer."
 GRADESCOPE = "A results.json for Gradescope or GitHub Classroom; the folder is one submission."
 ROSTER = "A table (CSV) of the class, as Canvas or Moodle export it; its columns and its order become those of --csv."
+POINTS_COLUMN = "The column of the roster that takes the points; by default those called grade, points or score."
 MAX_POINTS = "Scale the points to this total."
 REVEAL = "Add a right backprop to the pages of students whose own is wrong."
 TARGET = "A function of the course's signature, or a gradient source f(problem, theta); in a file, found by its name."
@@ -48,6 +49,7 @@ def grade(
     one: Annotated[bool, options.flag("--one", ONE)] = False,
     gradescope: Annotated[Path | None, options.file_to_write(GRADESCOPE)] = None,
     roster: Annotated[Path | None, options.value("FILE", ROSTER, exists=True, dir_okay=False)] = None,
+    points_column: Annotated[str | None, options.value("NAME", POINTS_COLUMN)] = None,
     rubric: Annotated[Path | None, options.value("FILE", RUBRIC)] = None,
     max_points: Annotated[float | None, options.value("POINTS", MAX_POINTS, min=0.0)] = None,
     function: Annotated[str | None, options.value("NAME", FUNCTION)] = None,
@@ -67,11 +69,13 @@ def grade(
 
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")
+    if points_column is not None and roster is None:
+        raise ValueError("--points-column is a column of the roster; give that with --roster")
     if sandbox:
         require_sandbox()
     chosen = Rubric() if rubric is None else read_rubric(rubric)
     chosen = chosen if max_points is None else chosen.scaled(max_points)
-    students = None if roster is None else read_roster(roster)
+    students = None if roster is None else read_roster(roster, points_column)
     is_one = one or gradescope is not None or folder.is_file()
     level = hints or (Hints.LAYER if is_one else Hints.BUG)
     plan = GradingPlan(chosen, level, reveal, function, timeout, data, beside, is_one=is_one, sandbox=sandbox)

@@ -13,6 +13,7 @@ from harness.files import read_file, write_whole
 from harness.grading.grade import PART_NAMES, POINTS
 from harness.grading.grade_reports import SCHEMA, GradeRecord, grades_page
 from harness.seals import checksum
+from reference.user_input import did_you_mean
 
 COLUMNS = ("submission", "verdict", *POINTS, "points", "diagnosis", "conventions", "remarks", "seconds")
 
@@ -66,21 +67,28 @@ def gradescope_document(record: GradeRecord) -> dict[str, Any]:
 SHORTEST_KEY = 3  # letters that a name or number of a roster needs to tell a student from others
 
 POINTS_COLUMNS = ("grade", "points", "score")
-"""The columns of a roster that the points go to, as Moodle's gradebook has one."""
+"""The columns of a roster that the points go to if none is named, as Moodle's gradebook has one."""
+
+OF_CANVAS = ("", "Points Possible")
+"""What stands in the place of a student in the rows that Canvas puts below its header: settings, and largest points."""
 
 
 class Roster(NamedTuple):
-    """A table of students: its columns, and a row for each."""
+    """A table of students: its columns, a row for each, and those of the columns that the points go to."""
 
     columns: list[str]
     rows: list[dict[str, str]]
+    points: list[str]
+
+    def is_student(self, row: Mapping[str, str]) -> bool:
+        return self.columns[0] != "Student" or row["Student"].strip() not in OF_CANVAS
 
 
-def read_roster(path: Path) -> Roster:
-    """The students in a CSV file, in any encoding that spreadsheets write.
+def read_roster(path: Path, points: str | None = None) -> Roster:
+    """The students in a CSV file, in any encoding that spreadsheets write; `points` is the column for these.
 
-    Raises OSError or ValueError where it cannot be read, it has no header and no row, or it is a damaged table of
-    grades.
+    Raises OSError or ValueError where it cannot be read, it has no header and no row, there is no such column, or it is
+    a damaged table of grades.
     """
     content = read_file(path, "a roster, which is a CSV file")
     encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
@@ -109,7 +117,10 @@ def read_roster(path: Path) -> Roster:
                     f"delete the column {CHECKSUM!r}"
                 )
         columns.remove(CHECKSUM)
-    return Roster(columns, rows)
+    if points is not None and points not in columns:
+        raise ValueError(f"{path} has no column {points!r} among {', '.join(columns)}{did_you_mean(points, columns)}")
+    usual = [name for name in columns if name.casefold() in POINTS_COLUMNS]
+    return Roster(columns, rows, usual if points is None else [points])
 
 
 def _words(text: str) -> str:
@@ -132,19 +143,21 @@ def _keys(row: Mapping[str, str]) -> Iterator[str]:
 def matched(roster: Roster, records: Sequence[GradeRecord]) -> tuple[list[dict[str, Any]], list[str]]:
     """The roster's rows with the columns of their submissions, and the submissions that are nobody's.
 
-    A cell that several students share, such as their section, names none of them.
+    A cell that several students share, such as their section, names none of them. A row of no student stays as it is.
     """
-    keys = [set(_keys(row)) for row in roster.rows]
+    keys = [set(_keys(row)) if roster.is_student(row) else set() for row in roster.rows]
     shared = {key for number, own in enumerate(keys) for other in keys[:number] for key in own & other}
     rows, taken = [], set()
     for row, own in zip(roster.rows, keys):
+        if not roster.is_student(row):
+            rows.append(dict(row))
+            continue
         names = [record for record in records if any(key in _words(record.name) for key in own - shared)]
         # who handed in twice has the better of both
         best = max(names, key=lambda record: record.columns["points"], default=None)
         taken |= {record.name for record in names}
         graded = dict(best.columns) if best else {"verdict": "missing", "points": 0.0}
-        filled = {name: graded["points"] for name in roster.columns if name.casefold() in POINTS_COLUMNS}
-        rows.append({**graded, **row, **filled})
+        rows.append({**graded, **row, **dict.fromkeys(roster.points, graded["points"])})
     return rows, [record.name for record in records if record.name not in taken]
 
 

@@ -120,6 +120,7 @@ ROSTER = Roster(
         {"Student": "Doe, Jane", "ID": "456", "Section": "A", "Grade": ""},
         {"Student": "Zhang, Li", "ID": "789", "Section": "A", "Grade": ""},
     ],
+    ["Grade"],
 )
 
 
@@ -142,10 +143,33 @@ def test_a_submission_is_found_in_a_roster(name, owner):
     assert [row["Grade"] for row in rows] == [90.0 if place == owner else 0.0 for place in range(3)]
 
 
+OF_CANVAS = """\
+Student,ID,SIS Login ID,Section,Exercise 3 (110),Exercise 4 (111)
+,,,,Manual Posting,
+    Points Possible,,,,100,50
+"Lovelace, Ada",17,ada,A,88,
+"Possible, Pat",18,pat,A,,
+"""
+
+
+def test_points_go_to_the_column_that_is_named_and_rows_of_canvas_are_no_students(tmp_path):
+    (tmp_path / "r.csv").write_text(OF_CANVAS)
+    roster = read_roster(tmp_path / "r.csv", "Exercise 4 (111)")
+    names = ("lovelaceada_17_9_ex4.py", "possiblepat_18_9_ex4.py")
+    records = [GradeRecord({"submission": name, "verdict": AGREE, "points": 45.0}) for name in names]
+    rows, strangers = matched(roster, records)
+    assert (rows[:2], strangers) == (roster.rows[:2], [])
+    assert [(row["Exercise 3 (110)"], row["Exercise 4 (111)"]) for row in rows[2:]] == [("88", 45.0), ("", 45.0)]
+    with pytest.raises(
+        ValueError, match=r"no column 'Exercise 4 \(11\)' among Student, .*did you mean 'Exercise 4 \(111\)'\?"
+    ):
+        read_roster(tmp_path / "r.csv", "Exercise 4 (11)")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 def test_a_roster_is_read_as_spreadsheets_write_it(tmp_path, encoding):
     (tmp_path / "r.csv").write_text("Name;ID\nMüller;7\n", encoding=encoding)
-    assert read_roster(tmp_path / "r.csv") == Roster(["Name", "ID"], [{"Name": "Müller", "ID": "7"}])
+    assert read_roster(tmp_path / "r.csv") == Roster(["Name", "ID"], [{"Name": "Müller", "ID": "7"}], [])
 
 
 @pytest.mark.parametrize(
