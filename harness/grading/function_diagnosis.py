@@ -136,14 +136,16 @@ def _judged(interface: Interface, given: GivenAnswers, explained: Explained) -> 
     is_enough = answered >= max(1.0, ENOUGH * total) and explained.coordinates > 0
     # a source that answers most problems and raises on some is wrong on these; one that raises on most was not judged
     has_faults = is_enough and any(not failure.is_not_applicable for failure in given.faults)
-    missing = [part for part, one in interface.by_part.items() if answered and not one]
-    facts = (*([wrong(Kind.PART_MISSING, *missing)] if missing else []), *explained.facts)
+    missing = [part for part, one in interface.by_part.items() if answered and not one and part in interface.expected]
+    facts = explained.facts
     if not facts and not is_enough:
         facts = (doubt(Kind.FEW_ANSWERS, answered=answered, total=total),)
     if given.change and given.is_spoilt and explained.is_repeatable:
         facts = (*facts, given.change)
     is_wrong = has_faults or any(fact.severity == Severity.WRONG for fact in facts)
-    return "disagree" if is_wrong else "agree" if is_enough else "inconclusive", facts
+    if missing:  # nobody is accused of what was not handed in
+        facts = ((wrong if is_wrong else doubt)(Kind.PART_MISSING, *missing), *facts)
+    return "disagree" if is_wrong else "agree" if is_enough and not missing else "inconclusive", facts
 
 
 def _start_process(target: str, timeout: float) -> SubmissionProcess:
@@ -205,7 +207,7 @@ def _course_like_exercises(problems: int, seed: int, like: Like, interface: Inte
         m = K + int(rng.integers(0, 8))
         drawn = float(rng.choice(L2_DRAWN))
         l2 = next(value for value in (interface.l2, like.l2, drawn) if value is not None)
-        yield draw_exercise((n_in, n_hidden, K), m, l2, (seed, index))
+        yield draw_exercise((n_in, n_hidden, K), m, l2, (seed, index)).of_model(interface.model)
 
 
 def _random_exercises(problems: int, seed: int, like: Like, activations: Any, *, ordinary: bool) -> Iterator[Exercise]:

@@ -10,6 +10,7 @@ from harness.facts import message_table
 from harness.facts.kinds import Kind
 from harness.grading.function_diagnosis import diagnose as diagnose_function
 from harness.isolation.limits import ENDINGS
+from tests.grading.handed_in import LEARNS
 from tests.grading.submissions import COURSE, RIGHT, WRONG, apart, at_start, keeping, kinds, returning
 
 SOURCES = """\
@@ -36,6 +37,8 @@ def folder(tmp_path, monkeypatch):
         "by_rows.py": RIGHT["by_rows.py"][0],
         "gradient_only.py": returning("grad"),
         "cost_only.py": returning("J"),
+        "wrong_cost_only.py": returning("J / 2"),
+        "learns.py": LEARNS,
         "costless.py": returning("J * float('nan'), grad"),
         "in_float32.py": returning("J, np.float32(1.0001) * grad.astype(np.float32)"),
         "raises.py": at_start("assert X.shape[0] % 6"),
@@ -62,8 +65,10 @@ FOUND = {  # the verdict, the bugs, and kinds of what homework finds; the proble
     "wrong.py": ("disagree slope-missing", "4 of 4"),
     "two.py": ("disagree wrong-sign lambda-not-over-m", "4 of 4"),
     "by_rows.py": ("agree", "4 of 4"),
-    "gradient_only.py": ("disagree part-missing", "4 of 4"),
-    "cost_only.py": ("disagree part-missing", "4 of 4"),
+    "gradient_only.py": ("inconclusive part-missing", "4 of 4"),
+    "cost_only.py": ("inconclusive part-missing", "4 of 4"),
+    "wrong_cost_only.py": ("disagree part-missing", "4 of 4"),
+    "learns.py": ("agree", "4 of 4"),  # of a course without a regulariser
     "costless.py": ("disagree cost-not-finite", "4 of 4"),
     "in_float32.py": ("disagree", "4 of 4"),
     "my_sources.py:right": ("agree", "4 of 4"),
